@@ -97,7 +97,7 @@ class Unreachable(Failed):
         self.node = node
 
 
-class NotKept(Failed):
+class CommitFailed(Failed):
     """A change that was not made because it could not be made durable."""
 
     def __init__(self, message: str) -> None:
@@ -203,8 +203,8 @@ def from_wire(value: Any) -> GanetiError:
             return Failed(text, Code(code))
         case ["ParameterError", [str(text)]]:
             return Invalid(text)
-        case [str(name), list(arguments)] if name in _BY_TEXT and arguments:
-            return _BY_TEXT[name](str(arguments[0]))
+        case [str(name), list(arguments)] if name in _TEXT_ERRORS and arguments:
+            return _TEXT_ERRORS[name](str(arguments[0]))
         case ["JobQueueFull", list()]:
             return QueueFull("the job queue is full")
         case [str(name), list(arguments)]:
@@ -212,7 +212,7 @@ def from_wire(value: Any) -> GanetiError:
     return ProtocolError(str(value))
 
 
-_BY_TEXT: dict[str, type[GanetiError]] = {
+_TEXT_ERRORS: dict[str, type[GanetiError]] = {
     kind.wire: kind
     for kind in (
         *(JobLost, JobCanceled, QueueDrained, HooksUnreachable),

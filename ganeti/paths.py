@@ -191,11 +191,11 @@ class Paths:
         return f"{self.root}/srv/ganeti/shared-file-storage"
 
 
-def of_this_node() -> Paths:
+def local_paths() -> Paths:
     """Return the paths of the local node; its root folder is ``$GANETI_ROOTDIR``."""
     return Paths(os.environ.get("GANETI_ROOTDIR", "").rstrip("/"))
 
 
-def name_of_this_node() -> str:
+def local_node_name() -> str:
     """Return the local node's name: ``$GANETI_HOSTNAME``, or the host's fully qualified name."""
     return os.environ.get("GANETI_HOSTNAME") or socket.getfqdn()

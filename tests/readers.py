@@ -78,7 +78,7 @@ def parameters_read(operation: Operation[Any, Any]) -> set[str]:
     for function, kind in (
         (operation.plan, OPCODE),
         (operation.questions, OPCODE),
-        (operation.consult, OPCODE),
+        (operation.request_allocation, OPCODE),
         (operation.run, PLAN),
         (operation.hooks, PLAN),
         (operation.preview, PLAN),

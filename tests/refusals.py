@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ganeti.model.disk import SUPPORTED, Template
+from ganeti.model.disk import SUPPORTED_TEMPLATES, Template
 from ganeti.model.parameters.declaration import ParameterSet
 from ganeti.model.parameters.disk import DISKS
 from ganeti.model.parameters.hypervisors import HYPERVISORS
@@ -15,7 +15,7 @@ from ganeti.model.unsupported import UNSUPPORTED
 from ganeti.opcodes.cluster import NEVER_FOUND
 from ganeti.opcodes.opcode import op_id
 from ganeti.operations.registry import OPERATIONS
-from ganeti.operations.unsupported import INSTEAD
+from ganeti.operations.unsupported import ALTERNATIVES
 from ganeti.schema.parameters import parameters
 
 HEAD = """\
@@ -59,7 +59,7 @@ def section() -> Iterator[str]:
     """Yield the lines of the section."""
     yield HEAD
     yield from ("| request | parameter | what to do instead |", "|---|---|---|")
-    for kind, instead in INSTEAD.items():
+    for kind, instead in ALTERNATIVES.items():
         yield f"| `{op_id(kind)}` | all of it | {_sentence(instead)} |"
     for kind in sorted(OPERATIONS, key=op_id):
         by_reason: dict[str, list[str]] = {}
@@ -83,7 +83,7 @@ def section() -> Iterator[str]:
         ]
         if names:
             yield f"| {', '.join(names)} | {whose} |"
-    others = ", ".join(f"`{each}`" for each in sorted(set(Template) - SUPPORTED))
+    others = ", ".join(f"`{each}`" for each in sorted(set(Template) - SUPPORTED_TEMPLATES))
     yield f"\nDisks of the templates {others} are not supported.\n"
     yield "Accepted without effect, as clients always send it:\n"
     yield from (f"* {what}: {why}" for what, why in NO_EFFECT.items())

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import ganeti.rpc
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import SUPPORTED, Template
+from ganeti.model.disk import SUPPORTED_TEMPLATES, Template
 from ganeti.model.named import TaggedObject
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet
@@ -32,13 +32,13 @@ from ganeti.model.unsupported import UNSUPPORTED
 from ganeti.node.verification import CHECKS
 from ganeti.opcodes.cluster import NEVER_FOUND, FindingCode, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
-from ganeti.opcodes.registry import OPCODES, unsupported_parameters
+from ganeti.opcodes.registry import OPCODES, find_unsupported_parameters
 from ganeti.operations import perform
 from ganeti.operations.cluster import verify
 from ganeti.operations.instance.device_specs import DiskSpec, NicSpec
 from ganeti.operations.instance.disks.layout import LAYOUTS
 from ganeti.operations.registry import OPERATIONS
-from ganeti.operations.unsupported import INSTEAD
+from ganeti.operations.unsupported import ALTERNATIVES
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import VerifyNode
 from ganeti.schema.parameters import parameters
@@ -93,7 +93,7 @@ class OpcodeTests(SynchronousTestCase):
     def unread(self) -> Iterator[str]:
         shared = {*Opcode.__struct_fields__, *_read_by_the_performer()}
         for kind, operation in OPERATIONS.items():
-            if kind in INSTEAD:
+            if kind in ALTERNATIVES:
                 continue  # is refused as a whole
             read = parameters_read(operation)
             for each in parameters(kind):
@@ -119,10 +119,10 @@ class OpcodeTests(SynchronousTestCase):
                 bare: dict[str, Any] = {
                     other.name: "x" for other in parameters(kind) if other.required
                 }
-                [problem] = unsupported_parameters(kind(**{**bare, each.name: "x"}))
+                [problem] = find_unsupported_parameters(kind(**{**bare, each.name: "x"}))
                 self.assertEqual(problem.path, each.name)
                 self.assertIn("is not supported by this version: ", problem.message)
-                self.assertEqual(unsupported_parameters(kind(**bare)), [])
+                self.assertEqual(find_unsupported_parameters(kind(**bare)), [])
 
 
 class SettingTests(SynchronousTestCase):
@@ -138,7 +138,7 @@ class SettingTests(SynchronousTestCase):
     def test_every_parameter_is_acted_by(self) -> None:
         read = names_read(modules((*SHOWING, *STORING, "model/parameters/")))
         kinds: list[type[ParameterSet]] = [Backend, NicParameters, NodeParameters, Policy]
-        kinds += [*HYPERVISORS.values(), *(DISKS[template] for template in SUPPORTED)]
+        kinds += [*HYPERVISORS.values(), *(DISKS[template] for template in SUPPORTED_TEMPLATES)]
         unread = {
             f"{kind.__name__}.{each.name}"
             for kind in kinds
@@ -150,8 +150,8 @@ class SettingTests(SynchronousTestCase):
         self.assertEqual(unread, set())
 
     def test_nothing_can_be_set_about_disks_that_are_not_made(self) -> None:
-        self.assertEqual({*LAYOUTS, Template.DISKLESS}, SUPPORTED)
-        for template in set(Template) - SUPPORTED:
+        self.assertEqual({*LAYOUTS, Template.DISKLESS}, SUPPORTED_TEMPLATES)
+        for template in set(Template) - SUPPORTED_TEMPLATES:
             settable = [each.name for each in parameters(DISKS[template]) if _settable(each)]
             self.assertEqual(settable, [], template)
 
@@ -192,7 +192,7 @@ class VerificationTests(SynchronousTestCase):
             key
             for question in (
                 *verify.questions(VerifyGroup(group_name="default"), cluster),
-                *verify.config_questions(VerifyConfig(), cluster),
+                *verify.config_queries(VerifyConfig(), cluster),
             )
             if isinstance(question.call, VerifyNode)
             for key in question.call.what

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def refuse_a_master(paths: Paths) -> None:
+def check_no_cluster(paths: Paths) -> None:
     """Check that this host has no cluster configuration.
 
     :raises Refused: it has one.
@@ -28,7 +28,7 @@ def refuse_a_master(paths: Paths) -> None:
         )
 
 
-def refuse_a_member(paths: Paths, what: str) -> None:
+def check_no_membership(paths: Paths, what: str) -> None:
     """Check that this host has no node certificate; ``what`` is the purpose, for the message.
 
     :raises Refused: it has one.
@@ -42,11 +42,11 @@ def refuse_a_member(paths: Paths, what: str) -> None:
         )
 
 
-async def _here(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+async def _call_directly(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     return function(*args, **kwargs)
 
 
-def ssconf_of(paths: Paths, key: str) -> str:
+def read_ssconf(paths: Paths, key: str) -> str:
     """Return the ssconf value ``key`` on this node."""
     return local_files().read(f"{paths.data}/ssconf_{key}").decode().rstrip("\n")
 
@@ -63,7 +63,7 @@ def write_ssconf(paths: Paths, values: Mapping[str, str]) -> None:
 
 def local_files() -> LocalFiles:
     """Return the files of this host, for blocking callers."""
-    return LocalFiles(_here)
+    return LocalFiles(_call_directly)
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ganeti.errors import Code, Failed
 from ganeti.paths import Paths
 from ganeti.system.pidfile import holder
-from ganeti.system.subprocess_modules import finding_modules
+from ganeti.system.subprocess_modules import module_environment
 
 NODED, MASTERD, RAPI = "ganeti-noded", "ganeti-masterd", "ganeti-rapi"
 
@@ -52,7 +52,7 @@ def start(paths: Paths, daemon: str, *options: str) -> None:
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, **finding_modules()},
+            env={**os.environ, **module_environment()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

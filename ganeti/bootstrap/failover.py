@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ganeti.bootstrap.blocking_files import ssconf_of, write_ssconf
+from ganeti.bootstrap.blocking_files import read_ssconf, write_ssconf
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
 from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.bootstrap.secret_renewal import renew_rapi_certificate
@@ -66,7 +66,7 @@ def become_master(
     :raises Refused: a check failed; the message says how to make the failover possible.
     :raises Failed: a step failed; the message says which one.
     """
-    cluster = _observe(paths, name, port)
+    cluster = _observe_cluster(paths, name, port)
     if problems := cluster.problems(options):
         raise Refused("; ".join(problems))
     say(f"{cluster.answering} of {cluster.size} nodes answer")
@@ -91,7 +91,11 @@ def become_master(
 
 
 def _start_master(
-    start: Callable[..., None], cluster: _Cluster, options: FailoverOptions, port: int, say: Say
+    start: Callable[..., None],
+    cluster: _ObservedCluster,
+    options: FailoverOptions,
+    port: int,
+    say: Say,
 ) -> None:
     """Start the master daemon; retry if a concurrent failover kept both masters from the role.
 
@@ -111,12 +115,12 @@ def _start_master(
             return
 
 
-def possible_loss(paths: Paths, name: str, *, port: int = NODED_PORT) -> list[str]:
+def list_failover_problems(paths: Paths, name: str, *, port: int = NODED_PORT) -> list[str]:
     """Return the reasons against making this node the master that options can override.
 
     :raises Refused: this node cannot be the master.
     """
-    cluster = _observe(paths, name, port)
+    cluster = _observe_cluster(paths, name, port)
     return cluster.problems(FailoverOptions())
 
 
@@ -129,7 +133,7 @@ def _daemon_options(options: FailoverOptions, port: int) -> list[str]:
     return flags if port == NODED_PORT else [*flags, f"--node-port={port}"]
 
 
-def _observe(paths: Paths, name: str, port: int) -> _Cluster:
+def _observe_cluster(paths: Paths, name: str, port: int) -> _ObservedCluster:
     """Return the state of the cluster as observed from this node.
 
     A local master daemon without a lease does not count: it waits for votes, and an administrator
@@ -139,13 +143,13 @@ def _observe(paths: Paths, name: str, port: int) -> _Cluster:
     """
     if not os.path.exists(paths.node_certificate):
         raise Refused("this node is not part of a cluster")
-    candidates = ssconf_of(paths, "master_candidates").splitlines()
+    candidates = read_ssconf(paths, "master_candidates").splitlines()
     if name not in candidates:
         raise Refused(
             f"{name} is not a master candidate and has no copy of the state; run this on one of"
             f" {', '.join(candidates)}"
         )
-    cluster = _Cluster(paths, name, port)
+    cluster = _ObservedCluster(paths, name, port)
     cluster.look()
     if runs(paths, MASTERD) and cluster.has_lease():
         raise Refused(
@@ -154,20 +158,20 @@ def _observe(paths: Paths, name: str, port: int) -> _Cluster:
     return cluster
 
 
-class _Cluster:
+class _ObservedCluster:
     """The nodes as observed from this one: their votes, copies and master daemons."""
 
     def __init__(self, paths: Paths, name: str, port: int) -> None:
-        offline = set(ssconf_of(paths, "offline_nodes").splitlines())
+        offline = set(read_ssconf(paths, "offline_nodes").splitlines())
         known = dict(
-            line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines()
+            line.split(" ", 1) for line in read_ssconf(paths, "node_primary_ips").splitlines()
         )
         nodes = [NodeEndpoint(node, ip, port) for node, ip in known.items() if node not in offline]
         self._name = name
-        self._master = ssconf_of(paths, "master_node")
+        self._master = read_ssconf(paths, "master_node")
         self._peers = Peers(paths, nodes)
         self._ballots: Mapping[str, Ballot] = {}
-        self._silent: Mapping[str, GanetiError] = {}
+        self._unanswered: Mapping[str, GanetiError] = {}
 
     def look(self) -> None:
         """Query vote and copy of every node; this has no effect on them.
@@ -184,7 +188,7 @@ class _Cluster:
         self._ballots = {
             name: each for name, each in answers.items() if isinstance(each, Ballot)
         } | {self._name: mine}
-        self._silent = {
+        self._unanswered = {
             name: each
             for name, each in answers.items()
             if isinstance(each, GanetiError) and name != self._name
@@ -198,7 +202,7 @@ class _Cluster:
             for name, ballot in self._ballots.items()
             if ballot.state.master == self._name and ballot.lease
         }
-        return self._voters(replica_set).has_majority(promised)
+        return self._effective_voters(replica_set).has_majority(promised)
 
     def has_no_master(self, options: FailoverOptions) -> bool:
         """Return whether no other node is or becomes the master, while this node could.
@@ -214,11 +218,11 @@ class _Cluster:
             rivals.discard(self._name)
             if not rivals:
                 return not self.problems(options)
-            if time.monotonic() >= until or any(map(self._is_obeyed, rivals)):
+            if time.monotonic() >= until or any(map(self._has_majority, rivals)):
                 return False
             time.sleep(RACE_INTERVAL)
 
-    def _is_obeyed(self, master: str) -> bool:
+    def _has_majority(self, master: str) -> bool:
         """Return whether more than half of the answering nodes follow this master."""
         obey = [ballot.state.master == master for ballot in self._ballots.values()]
         return 2 * sum(obey) > len(obey)
@@ -238,17 +242,17 @@ class _Cluster:
         found = []
         replica_set = newest(ballot.state.replica_set for ballot in self._ballots.values())
         if options.voting:
-            found += self._missing_votes(replica_set)
+            found += self._check_votes(replica_set)
         if not options.accept_loss:
-            found += self._missing_commits(replica_set)
+            found += self._check_commits(replica_set)
         return found
 
-    def _missing_votes(self, replica_set: ReplicaSet) -> list[str]:
-        voters = self._voters(replica_set)
+    def _check_votes(self, replica_set: ReplicaSet) -> list[str]:
+        voters = self._effective_voters(replica_set)
         if voters.has_majority(self._ballots):
             return []
         count = len(frozenset().union(*voters.groups()))
-        silent = "; ".join(map(str, self._silent.values()))
+        silent = "; ".join(map(str, self._unanswered.values()))
         reason = (
             f"only {len(self._ballots)} of {count} nodes answer, and more than half must agree"
             f" ({silent}). If it is certain that no master daemon is running on any other node,"
@@ -256,11 +260,11 @@ class _Cluster:
         )
         return [reason]
 
-    def _voters(self, replica_set: ReplicaSet) -> ReplicaSet:
+    def _effective_voters(self, replica_set: ReplicaSet) -> ReplicaSet:
         """Return the set with the voters; in a cluster without a replica set, all nodes vote."""
         return replica_set if replica_set.voters else ReplicaSet(voters=tuple(self._peers.nodes))
 
-    def _missing_commits(self, replica_set: ReplicaSet) -> list[str]:
+    def _check_commits(self, replica_set: ReplicaSet) -> list[str]:
         mine = self._ballots[self._name]
         in_sync = replica_set.in_sync or (self._master,)
         better = [
@@ -301,7 +305,7 @@ class _Cluster:
         for master in sorted((masters - {self._name, ""}) | running):
             if master not in self._ballots:
                 say(f"{master} does not answer; continuing without it")
-            elif self._peers.ask(master, StopMaster(), self._term(master), timeout=60.0):
+            elif self._peers.ask(master, StopMaster(), self._get_term(master), timeout=60.0):
                 say(f"the master daemon on {master} was stopped")
                 stopped.append(master)
         return stopped
@@ -309,10 +313,10 @@ class _Cluster:
     def resume(self, node: str, say: Say) -> None:
         """Restart the master daemon on a node."""
         try:
-            if self._peers.ask(node, ResumeMaster(), self._term(node), timeout=60.0):
+            if self._peers.ask(node, ResumeMaster(), self._get_term(node), timeout=60.0):
                 say(f"the master daemon on {node} was restarted")
         except GanetiError as e:
             say(f"the master daemon on {node} could not be restarted: {e}")
 
-    def _term(self, name: str) -> int:
+    def _get_term(self, name: str) -> int:
         return self._ballots[name].state.term

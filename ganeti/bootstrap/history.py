@@ -28,9 +28,9 @@ def history(paths: Paths, *, everything: bool = False) -> Iterator[dict[str, Any
     :raises JournalDamaged: the journal does not verify.
     """
     names: dict[tuple[str, str], str] = {}
-    for position, commit in _kept(paths):
+    for position, commit in _read_commits(paths):
         changed = [
-            _told(edit, names)
+            _describe_edit(edit, names)
             for edit in commit.edits
             if everything or edit.kind not in _BOOKKEEPING
         ]
@@ -52,12 +52,12 @@ def checked(paths: Paths) -> dict[str, int]:
     :raises JournalDamaged: the journal does not verify; the message names the place.
     """
     first = last = count = 0
-    for last, _ in _kept(paths):
+    for last, _ in _read_commits(paths):
         first, count = first or last, count + 1
     return {"commits": count, "first": first, "last": last}
 
 
-def _kept(paths: Paths) -> Iterator[tuple[int, Commit]]:
+def _read_commits(paths: Paths) -> Iterator[tuple[int, Commit]]:
     if not os.path.isdir(paths.journal):
         raise Refused(
             f"{paths.journal} does not exist; only the master and its candidates have a journal"
@@ -65,7 +65,7 @@ def _kept(paths: Paths) -> Iterator[tuple[int, Commit]]:
     return commits(local_files(), paths.journal)
 
 
-def _told(edit: Edit, names: dict[tuple[str, str], str]) -> str:
+def _describe_edit(edit: Edit, names: dict[tuple[str, str], str]) -> str:
     """Return the object that an edit changes, by name if known; ``names`` caches names by key."""
     key = edit.kind, edit.key
     if isinstance(edit, Delete):

@@ -16,14 +16,14 @@ import msgspec
 from ganeti import __version__
 from ganeti.bootstrap.blocking_files import (
     at_once,
+    check_no_cluster,
+    check_no_membership,
     local_files,
-    refuse_a_master,
-    refuse_a_member,
     write,
     write_ssconf,
 )
 from ganeti.config import access
-from ganeti.config.formats import Checkpoint
+from ganeti.config.formats import ConfigDataEncoder
 from ganeti.config.initial_state import first_policy as first_policy
 from ganeti.config.initial_state import given_settings as given_settings
 from ganeti.config.initial_state import initial_state
@@ -62,12 +62,12 @@ def init_cluster(
     """
     from ganeti.pki.authority import SERVER_USAGE, Authority
 
-    _require_folders(paths, settings)
-    _require_allocator(paths, settings.get("default_iallocator") or "")
+    _check_folders(paths, settings)
+    _check_allocator(paths, settings.get("default_iallocator") or "")
     under_way = f"{paths.data}/founding"
     if not os.path.exists(under_way):
-        refuse_a_master(paths)
-        refuse_a_member(paths, "create a cluster")
+        check_no_cluster(paths)
+        check_no_membership(paths, "create a cluster")
     write({under_way: (b"", 0o600)})
     now = time.time()
     authority = Authority.founded(cluster, now)
@@ -109,12 +109,12 @@ def init_cluster(
     at_once(local_files().remove(paths.term_file))
     write_ssconf(paths, ssconf(state, release=__version__))
     if not os.path.exists(paths.rapi_users):
-        write({paths.rapi_users: (_USERS, 0o640)})
+        write({paths.rapi_users: (_USERS_TEMPLATE, 0o640)})
     write(
         {
-            paths.member_list: (_members(master, own, authority), 0o600),
+            paths.member_list: (_encode_members(master, own, authority), 0o600),
             paths.access_file: (access.text(state), 0o640),
-            paths.config_file: (Checkpoint().text(state), 0o640),
+            paths.config_file: (ConfigDataEncoder().text(state), 0o640),
             paths.node_certificate: (own.pem, 0o600),
         }
     )
@@ -122,7 +122,7 @@ def init_cluster(
     return state
 
 
-def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
+def _check_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
     """Check that this host allows the folders for disks.
 
     :raises Refused: a folder is not allowed; the message says what to do.
@@ -140,7 +140,7 @@ def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
             folders.folder(settings[name])
 
 
-def _require_allocator(paths: Paths, name: str) -> None:
+def _check_allocator(paths: Paths, name: str) -> None:
     """Check that the default allocator is installed on this host.
 
     :raises Refused: no folder of the search path has an executable file of that name.
@@ -156,7 +156,7 @@ def _require_allocator(paths: Paths, name: str) -> None:
         )
 
 
-def _members(master: str, own: Credentials, authority: Authority) -> bytes:
+def _encode_members(master: str, own: Credentials, authority: Authority) -> bytes:
     """Return the content of the first member list file."""
     first = MemberRecords(
         revision=1,
@@ -167,7 +167,7 @@ def _members(master: str, own: Credentials, authority: Authority) -> bytes:
     return msgspec.json.encode(MemberFile(term=0, members=first))
 
 
-_USERS = b"""\
+_USERS_TEMPLATE = b"""\
 # Who may use the remote API: one user a line, with a password and what they may do, for example
 #   NAME {scrypt}... write
 # Lines are read again when this file changes.

@@ -14,32 +14,32 @@ import msgspec
 
 from ganeti.bootstrap.blocking_files import (
     at_once,
+    check_no_membership,
     local_files,
-    refuse_a_member,
-    ssconf_of,
+    read_ssconf,
     write_ssconf,
 )
-from ganeti.bootstrap.node_client import NodeEndpoint, answer_of, malformed
+from ganeti.bootstrap.node_client import NodeEndpoint, decode_answer, malformed
 from ganeti.errors import Code, Invalid, Refused
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import (
     AUTHORITY_CALL,
     ENROL_CALL,
-    TOKEN_LIFE,
+    TOKEN_VALIDITY,
     Application,
     Invitation,
     Membership,
     certificates,
+    derive_secret,
+    encode_token,
     fingerprint,
-    pinned,
     read_token,
-    secret_of,
-    token_of,
+    select_pinned,
 )
 from ganeti.rpc.members import MemberFile, MemberRecords
 
 
-def invite(
+def create_token(
     paths: Paths,
     *,
     node: str,
@@ -59,12 +59,12 @@ def invite(
         raise Refused(
             f"{paths.authority_key} does not exist; create the token on the master, as root"
         )
-    master = ssconf_of(paths, "master_node")
-    known = dict(line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines())
+    master = read_ssconf(paths, "master_node")
+    known = dict(line.split(" ", 1) for line in read_ssconf(paths, "node_primary_ips").splitlines())
     trusted = certificates(files.read(paths.authority))
     authority, *others = (fingerprint(each.encode()) for each in trusted)
     invitation = Invitation(
-        cluster=ssconf_of(paths, "cluster_name"),
+        cluster=read_ssconf(paths, "cluster_name"),
         node=node,
         names=tuple(dict.fromkeys((node, *addresses))),
         master=master,
@@ -72,11 +72,11 @@ def invite(
         port=port,
         authority=authority,
         other_authorities=tuple(others),
-        until=int(time.time() if now is None else now) + TOKEN_LIFE,
+        until=int(time.time() if now is None else now) + TOKEN_VALIDITY,
         nonce=secrets.token_hex(16),
     )
-    secret = secret_of(files.read(paths.authority_key), files.read(paths.domain_secret))
-    return token_of(invitation, secret)
+    secret = derive_secret(files.read(paths.authority_key), files.read(paths.domain_secret))
+    return encode_token(invitation, secret)
 
 
 def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitation:
@@ -89,7 +89,7 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
         does not accept the token.
     :raises Failed: the master could not be reached.
     """
-    from ganeti.pki.authority import new_request
+    from ganeti.pki.authority import create_request
 
     invitation = read_token(token)
     if invitation.node != name:
@@ -99,23 +99,26 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
             Code.INPUT,
         )
     if again:
-        _refuse_another_cluster(paths, invitation.cluster)
+        _check_same_cluster(paths, invitation.cluster)
     else:
-        refuse_a_member(paths, "join another cluster")
-    key, wanted = new_request(name)
-    master = _Master(invitation)
+        check_no_membership(paths, "join another cluster")
+    key, wanted = create_request(name)
+    master = _EnrolmentClient(invitation)
     pins = master.authority()
     granted = master.enrol(Application(token=token, request=wanted.decode("ascii")), pins)
     files = local_files()
     at_once(files.make_folder(paths.data))
-    if _authority_of(paths) not in (invitation.authority, *invitation.other_authorities):
+    if _read_authority_fingerprint(paths) not in (
+        invitation.authority,
+        *invitation.other_authorities,
+    ):
         # The cluster was created again under this name, and the stored term is one of another
         # cluster's masters. Or its authority was replaced while this node was offline and had no
         # vote.
         at_once(files.remove(paths.term_file))
         at_once(files.remove(paths.authority_key))
     at_once(files.replace(paths.authority, granted.authority.encode("ascii"), mode=0o644))
-    write_ssconf(paths, _first_ssconf(invitation))
+    write_ssconf(paths, _make_initial_ssconf(invitation))
     member_file = MemberFile(term=0, members=granted.members)
     at_once(files.replace(paths.member_list, msgspec.json.encode(member_file), mode=0o600))
     credentials = key + granted.certificate.encode("ascii")
@@ -124,9 +127,9 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
     return invitation
 
 
-def _refuse_another_cluster(paths: Paths, cluster: str) -> None:
+def _check_same_cluster(paths: Paths, cluster: str) -> None:
     if os.path.exists(f"{paths.data}/ssconf_cluster_name"):
-        known = ssconf_of(paths, "cluster_name")
+        known = read_ssconf(paths, "cluster_name")
         if known != cluster:
             raise Refused(
                 f"this node is part of cluster {known}, and the token is for cluster {cluster}; to"
@@ -134,7 +137,7 @@ def _refuse_another_cluster(paths: Paths, cluster: str) -> None:
             )
 
 
-def _authority_of(paths: Paths) -> str | None:
+def _read_authority_fingerprint(paths: Paths) -> str | None:
     """Return the fingerprint of the trusted authority; None if there is none."""
     try:
         return fingerprint(local_files().read(paths.authority))
@@ -151,7 +154,7 @@ class GrantedCertificate:
     members: MemberRecords
 
 
-class _Master:
+class _EnrolmentClient:
     """The master's node daemon, as called by a host without a certificate."""
 
     def __init__(self, invitation: Invitation) -> None:
@@ -166,8 +169,8 @@ class _Master:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        answer = answer_of(self._node.ask(context, AUTHORITY_CALL, b"{}"), self._node)
-        trusted = pinned(answer.encode(), self._said) if isinstance(answer, str) else ()
+        answer = decode_answer(self._node.ask(context, AUTHORITY_CALL, b"{}"), self._node)
+        trusted = select_pinned(answer.encode(), self._said) if isinstance(answer, str) else ()
         if not trusted:
             raise Refused(
                 f"the authority of {self._node} is not the one in the token; if the authority of"
@@ -181,7 +184,7 @@ class _Master:
         """Return the certificate for this node, and the members of its cluster."""
         context = ssl.create_default_context(cadata=authority)
         body = self._node.ask(context, ENROL_CALL, msgspec.json.encode(application))
-        answer = answer_of(body, self._node)
+        answer = decode_answer(body, self._node)
         try:
             granted = msgspec.convert(answer, Membership)
             members = msgspec.convert(granted.members, MemberRecords)
@@ -190,7 +193,7 @@ class _Master:
             raise malformed(self._node, str(e)) from None
 
 
-def _first_ssconf(said: Invitation) -> dict[str, str]:
+def _make_initial_ssconf(said: Invitation) -> dict[str, str]:
     """Return the ssconf values until the master sends all: the node's own address, for example."""
     _, *addresses = said.names
     known = {said.master: said.address}

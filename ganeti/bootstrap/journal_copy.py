@@ -12,8 +12,8 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed
 from ganeti.journal.frames import commit_of
 from ganeti.journal.interfaces import JournalDamaged, LogPosition
-from ganeti.journal.marker import marker_at, require_one_history
-from ganeti.journal.segments import NotInSegments, Segments
+from ganeti.journal.marker import check_same_history, read_marker
+from ganeti.journal.segments import PositionNotFound, Segments
 from ganeti.system.interfaces import IFiles
 
 
@@ -42,22 +42,22 @@ def read(files: IFiles, data: str) -> JournalCopy:
             " master candidate; ssconf_master_candidates lists them",
             Code.ENVIRONMENT,
         )
-    marker = marker_at(files, f"{data}/journal/checkpoint")
-    state = loaded(files.read(path), ids=_no_id)
+    marker = read_marker(files, f"{data}/journal/checkpoint")
+    state = loaded(files.read(path), ids=_refuse_old_format)
     beside = f"{data}/{access.NAME}"
     state = access.restore(state, files.read(beside) if files.stat(beside) is not None else None)
     log = Segments(files, f"{data}/journal")
     try:
-        log.read_only()
-        require_one_history(marker, log, data)
+        log.open_read_only()
+        check_same_history(marker, log, data)
         for text, frame in log.frames(marker.position):
             state = apply(state, commit_of(text, frame).edits)
-    except (JournalDamaged, NotInSegments) as e:
+    except (JournalDamaged, PositionNotFound) as e:
         raise Failed(str(e), Code.ENVIRONMENT) from e
     return JournalCopy(state.settled(), log.end)
 
 
-def _no_id() -> str:
+def _refuse_old_format() -> str:
     raise Failed(
         "config.data has an older format; start the master daemon on its master once to upgrade it"
     )

@@ -14,7 +14,7 @@ from ganeti.errors import Failed
 from ganeti.paths import Paths
 
 
-def dismantle(paths: Paths, *, patience: float = 30.0) -> list[str]:
+def leave_cluster(paths: Paths, *, patience: float = 30.0) -> list[str]:
     """Stop the daemons of this node and remove its cluster files; return what was done.
 
     Exports, disks, logs and the users of the remote API stay.
@@ -23,7 +23,7 @@ def dismantle(paths: Paths, *, patience: float = 30.0) -> list[str]:
     """
     done = []
     for daemon in ("ganeti-rapi", "ganeti-masterd", "ganeti-noded"):
-        if _ended(f"{paths.run}/{daemon}.pid", daemon, patience):
+        if _stop_daemon(f"{paths.run}/{daemon}.pid", daemon, patience):
             done.append(f"{daemon} was stopped")
     last = [os.path.basename(path) for path in (paths.config_file, paths.node_certificate)]
     stays = [os.path.basename(path) for path in (os.path.dirname(paths.rapi_users), paths.exports)]
@@ -40,7 +40,7 @@ def dismantle(paths: Paths, *, patience: float = 30.0) -> list[str]:
     return done
 
 
-def _ended(pid_file: str, daemon: str, patience: float) -> bool:
+def _stop_daemon(pid_file: str, daemon: str, patience: float) -> bool:
     """Stop a running daemon, which holds a lock on its pid file; return whether it was running."""
     until = time.monotonic() + patience
     asked = False

@@ -16,7 +16,7 @@ import msgspec
 from ganeti.errors import Code, Failed, GanetiError, ProtocolError, from_wire
 from ganeti.paths import Paths
 from ganeti.rpc.call import Call
-from ganeti.rpc.wire import request_of, result_of
+from ganeti.rpc.wire import encode_request, result_of
 from ganeti.schema.documents import UNREADABLE
 
 R = TypeVar("R")
@@ -24,7 +24,7 @@ R = TypeVar("R")
 CONNECT_TIMEOUT = TIMEOUT = 10.0
 """Seconds."""
 
-_ANSWER_LIMIT = 1 << 20
+_MAX_ANSWER_SIZE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class NodeEndpoint:
         try:
             connection.request("POST", f"/{call}", body, sent)
             with connection.getresponse() as response:
-                answer = response.read(_ANSWER_LIMIT + 1)
+                answer = response.read(_MAX_ANSWER_SIZE + 1)
                 missing = response.length
         except HTTPException as e:
             raise malformed(self, f"{type(e).__name__} {e}") from None
@@ -69,13 +69,14 @@ class NodeEndpoint:
             ) from None
         finally:
             connection.close()
-        if len(answer) > _ANSWER_LIMIT:
-            raise ProtocolError(f"the answer of {self} has more than {_ANSWER_LIMIT} bytes")
+        if len(answer) > _MAX_ANSWER_SIZE:
+            raise ProtocolError(f"the answer of {self} has more than {_MAX_ANSWER_SIZE} bytes")
         if missing:
             raise ProtocolError(f"{self} closed the connection in the middle of its answer")
         if response.status != 200:
             raise ProtocolError(
-                f"{self} answered with HTTP status {response.status}: {_explanation(answer)}"
+                f"{self} answered with HTTP status {response.status}: "
+                f"{_extract_explanation(answer)}"
             )
         return answer
 
@@ -115,7 +116,7 @@ class Peers:
 
         :raises GanetiError: the node could not be reached, or has answered with an error.
         """
-        request = request_of(call, term)
+        request = encode_request(call, term)
         headers = {"X-Ganeti-Term": str(term)}
         node = self.nodes[name]
         body = node.ask(self._context, request.name, request.body, headers, timeout=timeout)
@@ -134,7 +135,7 @@ class Peers:
             return dict(zip(calls, pool.map(one, calls), strict=True))
 
 
-def answer_of(body: bytes, node: NodeEndpoint) -> Any:
+def decode_answer(body: bytes, node: NodeEndpoint) -> Any:
     """Return the answer to a call that was made without a certificate.
 
     :raises GanetiError: the error in the answer.
@@ -155,7 +156,7 @@ def malformed(node: NodeEndpoint, why: str) -> ProtocolError:
     return ProtocolError(f"{node} sent a malformed answer: {why}")
 
 
-def _explanation(body: bytes) -> str:
+def _extract_explanation(body: bytes) -> str:
     """Return the explanation in an HTTP error response."""
     try:
         return str(msgspec.json.decode(body)["explain"])

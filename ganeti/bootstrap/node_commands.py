@@ -22,11 +22,11 @@ from ganeti.rpc.quorum import DescribeVote
 
 R = TypeVar("R")
 
-MAX_AT_ONCE = 32
+MAX_CONCURRENT_CALLS = 32
 COMMAND_TIMEOUT = 86400.0
 """Seconds; a command may run as long as the administrator waits for it."""
 COPY_TIMEOUT = 300.0
-MAX_FILE = 40 * 1024 * 1024
+MAX_FILE_SIZE = 40 * 1024 * 1024
 """Bytes; the maximum size of a request to a node daemon."""
 
 
@@ -47,9 +47,11 @@ def copy_file(
     if not path.startswith(f"{paths.root}/"):
         raise Refused(f"{path} is not below the root folder {paths.root} of this node", Code.INPUT)
     with open(path, "rb") as file:
-        mode, content = os.fstat(file.fileno()).st_mode & 0o777, file.read(MAX_FILE + 1)
-    if len(content) > MAX_FILE:
-        raise Refused(f"{path} is larger than {MAX_FILE >> 20} MiB; use another tool", Code.INPUT)
+        mode, content = os.fstat(file.fileno()).st_mode & 0o777, file.read(MAX_FILE_SIZE + 1)
+    if len(content) > MAX_FILE_SIZE:
+        raise Refused(
+            f"{path} is larger than {MAX_FILE_SIZE >> 20} MiB; use another tool", Code.INPUT
+        )
     encoded = base64.b64encode(content).decode("ascii")
     call = CopyFile(path=path.removeprefix(paths.root), content=encoded, mode=mode)
     return _ask_all(paths, own, endpoints, call, COPY_TIMEOUT)
@@ -79,7 +81,7 @@ def _ask_all(
             return e
 
     others = [endpoint.name for endpoint in endpoints if endpoint.name != own.name]
-    with ThreadPoolExecutor(max_workers=max(1, min(MAX_AT_ONCE, len(others)))) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, min(MAX_CONCURRENT_CALLS, len(others)))) as pool:
         answers = dict(zip(others, pool.map(one, others), strict=True))
     if len(others) < len(endpoints):
         answers[own.name] = one(own.name)

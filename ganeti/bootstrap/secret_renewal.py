@@ -11,10 +11,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ganeti.bootstrap.blocking_files import local_files, ssconf_of, write
+from ganeti.bootstrap.blocking_files import local_files, read_ssconf, write
 from ganeti.bootstrap.daemons import RAPI
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
-from ganeti.paths import Paths, of_this_node
+from ganeti.paths import Paths, local_paths
 from ganeti.system.pidfile import holder
 
 
@@ -34,13 +34,13 @@ def renew_rapi_certificate(paths: Paths, *, only_own: bool = False) -> bool:
     there = files.stat(paths.rapi_certificate) is not None
     if only_own and there and not authority.has_issued(files.read(paths.rapi_certificate)):
         return False
-    master = ssconf_of(paths, "master_node")
-    known = dict(line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines())
-    address = ssconf_of(paths, "master_ip")
-    names = (ssconf_of(paths, "cluster_name"), master, address, known[master])
+    master = read_ssconf(paths, "master_node")
+    known = dict(line.split(" ", 1) for line in read_ssconf(paths, "node_primary_ips").splitlines())
+    address = read_ssconf(paths, "master_ip")
+    names = (read_ssconf(paths, "cluster_name"), master, address, known[master])
     server_names = dict.fromkeys((*names, "localhost", "127.0.0.1"))
     issued = authority.credentials(server_names, time.time(), usage=SERVER_USAGE)
-    _use(paths, issued.pem)
+    _install_rapi_certificate(paths, issued.pem)
     return True
 
 
@@ -59,7 +59,7 @@ def use_rapi_certificate(paths: Paths, file: str) -> None:
     except OSError as e:
         raise Invalid(f"{file} is unusable: {e.strerror}") from None
     with open(file, "rb") as content:
-        _use(paths, content.read())
+        _install_rapi_certificate(paths, content.read())
 
 
 def renew_domain_secret(paths: Paths, file: str | None = None) -> None:
@@ -79,7 +79,7 @@ def renew_domain_secret(paths: Paths, file: str | None = None) -> None:
     write({paths.domain_secret: (content, 0o600)})
 
 
-def _use(paths: Paths, pem: bytes) -> None:
+def _install_rapi_certificate(paths: Paths, pem: bytes) -> None:
     write({paths.rapi_certificate: (pem, 0o600)})
     if pid := holder(f"{paths.run}/{RAPI}.pid"):
         os.kill(pid, signal.SIGHUP)
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str], paths: Paths) -> bytes:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.buffer.write(main(sys.argv[1:], of_this_node()))
+        sys.stdout.buffer.write(main(sys.argv[1:], local_paths()))
     except (GanetiError, OSError) as e:
         print(e, file=sys.stderr)
         sys.exit(1)

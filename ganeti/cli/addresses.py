@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ganeti.cli.session import FAILURE, ExitTool
-from ganeti.schema.host_names import RULE, is_host_name, normalized
+from ganeti.schema.host_names import RULE, is_host_name, normalize
 
 Lookup = Callable[..., list[tuple[Any, ...]]]
 """Has the signature of :func:`socket.getaddrinfo`."""
@@ -48,7 +48,7 @@ def require_host_name(name: str) -> None:
 
     :raises ExitTool: if it is not, or the resolver takes it for an address, as 1.5 for 1.0.0.5.
     """
-    if not is_host_name(normalized(name)):
+    if not is_host_name(normalize(name)):
         raise ExitTool(FAILURE, f"the name {name!r} {RULE}")
     try:
         address = socket.inet_ntoa(socket.inet_aton(name))
@@ -57,7 +57,7 @@ def require_host_name(name: str) -> None:
     raise ExitTool(FAILURE, f"{name} is not a host name: it stands for the address {address}")
 
 
-def full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
+def resolve_full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
     """Return the fully qualified form of ``name``, or ``name`` itself if there is none."""
     try:
         found = str(lookup(name, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)[0][3])
@@ -66,7 +66,7 @@ def full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
     return found if found.lower().startswith(f"{name.lower()}.") else name
 
 
-def device_of(address: str) -> str | None:
+def find_device(address: str) -> str | None:
     """Return the network device of this host whose first IPv4 address is ``address``, if any."""
     import fcntl
     import struct

@@ -18,7 +18,7 @@ from ganeti.cli.session import FAILURE, ExitTool, Session
 from ganeti.errors import GanetiError
 
 
-class CommandGroup(msgspec.Struct, frozen=True):
+class Positional(msgspec.Struct, frozen=True):
     """Positional arguments of one kind: their name, how many, and which values are allowed."""
 
     name: str
@@ -82,7 +82,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     doc: str = ""
     aliases: tuple[str, ...] = ()
-    words: tuple[CommandGroup, ...] = ()
+    words: tuple[Positional, ...] = ()
     opcode: str = ""
     flags: tuple[Option, ...] = ()
     without: tuple[str, ...] = ()
@@ -104,13 +104,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         """Return all options: those declared here, those of the opcode, and those of jobs."""
         found = list(self.options)
         if self.opcode:
-            from ganeti.cli.declared_options import options_of
+            from ganeti.cli.declared_options import derive_options
 
-            found += options_of(self)
+            found += derive_options(self)
         if self.many:
-            from ganeti.cli.selection import SELECTION
+            from ganeti.cli.selection import SELECTION_OPTIONS
 
-            found += SELECTION
+            found += SELECTION_OPTIONS
         if self.confirm and not any(option.name == self.confirmed_by for option in found):
             found.append(FORCE)
         if self.opcode or self.submits:
@@ -186,11 +186,11 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         if command is None and rest:  # some commands have two words, such as token add
             command, rest = declared.command(f"{name} {rest[0]}"), rest[1:]
         if command is None:
-            return _without_a_command(declared, name, session)
+            return _run_without_command(declared, name, session)
         if "--help" in rest or "-h" in rest:
-            from ganeti.cli.help import WIDTH, command_help
+            from ganeti.cli.help import WIDTH, format_command_help
 
-            session.show(command_help(declared, command, session.columns(WIDTH)))
+            session.show(format_command_help(declared, command, session.columns(WIDTH)))
             return 0
         debug = "--debug" in rest or "-d" in rest
         return perform(declared, command, rest, session)
@@ -230,10 +230,10 @@ def perform(declared: Tool, command: Command, rest: Sequence[str], session: Sess
             f" {command.unsupported}",
         )
     if command.own_defaults:
-        rest = [*_own_defaults(declared, command, session), *rest]
+        rest = [*_read_env_defaults(declared, command, session), *rest]
     options = command.all_options()
     values, plain = parse(options, rest, mixed=command.mixed)
-    values.update(_sorted_out(declared, command, plain))
+    values.update(_assign_positionals(declared, command, plain))
     arguments = Arguments(declared.name, command, values)
     if command.confirm and not command.many and not arguments.get(command.confirmed_by):
         flag = next("/".join(each.flags) for each in options if each.name == command.confirmed_by)
@@ -243,17 +243,17 @@ def perform(declared: Tool, command: Command, rest: Sequence[str], session: Sess
 
 def request(session: Session, arguments: Arguments) -> int:
     """Submit the opcode of a command, or one opcode for each instance; return the exit code."""
-    from ganeti.cli.declared_options import opcode_of
-    from ganeti.cli.job_polling import carry_out, carry_out_all
+    from ganeti.cli.declared_options import build_opcode
+    from ganeti.cli.job_polling import carry_out, submit_and_follow_all
 
     command = arguments.command
     if not command.many:
-        return carry_out(session, arguments, opcode_of(arguments), ended=command.ended)
+        return carry_out(session, arguments, build_opcode(arguments), ended=command.ended)
     from ganeti.cli.selection import instances
 
     names = instances(session, arguments, question=command.confirm)
-    jobs = [(name, [opcode_of(arguments.plus({command.many: name}))]) for name in names]
-    return carry_out_all(session, arguments, jobs)
+    jobs = [(name, [build_opcode(arguments.plus({command.many: name}))]) for name in names]
+    return submit_and_follow_all(session, arguments, jobs)
 
 
 def trouble(error: GanetiError | OSError) -> tuple[int, str]:
@@ -268,7 +268,7 @@ def trouble(error: GanetiError | OSError) -> tuple[int, str]:
     return FAILURE, f"Failure: {error}"
 
 
-def _own_defaults(declared: Tool, command: Command, session: Session) -> list[str]:
+def _read_env_defaults(declared: Tool, command: Command, session: Session) -> list[str]:
     name = f"{declared.name}_{command.name}".upper().replace("-", "_")
     found = session.environment.get(name)
     if not found:
@@ -278,7 +278,7 @@ def _own_defaults(declared: Tool, command: Command, session: Session) -> list[st
     return shlex.split(found)
 
 
-def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[str, Any]:
+def _assign_positionals(declared: Tool, command: Command, plain: Sequence[str]) -> dict[str, Any]:
     """Return the positional arguments by name.
 
     :raises ExitTool: if there are too many or too few, or a value is not allowed.
@@ -291,10 +291,10 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
         most = len(left) - needed if each.most is None else each.most
         taken, left = left[:most], left[most:]
         if len(taken) < each.least:
-            raise _misused(declared, command, f"{each.kind} is missing")
+            raise _usage_error(declared, command, f"{each.kind} is missing")
         for word in taken:
             if each.choices and word not in each.choices:
-                raise _misused(
+                raise _usage_error(
                     declared,
                     command,
                     f"{word or repr(word)} must be one of {', '.join(each.choices)}",
@@ -304,26 +304,26 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
         elif taken:
             found[each.name] = taken[0]
     if left:
-        raise _misused(declared, command, f"unexpected argument {' '.join(left)}")
+        raise _usage_error(declared, command, f"unexpected argument {' '.join(left)}")
     return found
 
 
-def _misused(declared: Tool, command: Command, problem: str) -> ExitTool:
+def _usage_error(declared: Tool, command: Command, problem: str) -> ExitTool:
     return ExitTool(FAILURE, f"{problem}; usage: {command.usage(declared.name)}")
 
 
-def _without_a_command(declared: Tool, name: str, session: Session) -> int:
+def _run_without_command(declared: Tool, name: str, session: Session) -> int:
     if name == "--version":
         from ganeti import __version__
 
         session.say(f"{declared.name} (ganeti v{__version__}) {__version__}")
         return 0
-    from ganeti.cli.help import WIDTH, near, tool_help
+    from ganeti.cli.help import WIDTH, format_tool_help, near
 
     if name in ("--help", "-h"):
-        session.show(tool_help(declared, session.columns(WIDTH)))
+        session.show(format_tool_help(declared, session.columns(WIDTH)))
         return 0
     if name:
         session.tell(f"Error: unknown command {name}{near(declared, name)}")
-    session.show(tool_help(declared, session.columns(WIDTH)))
+    session.show(format_tool_help(declared, session.columns(WIDTH)))
     return FAILURE

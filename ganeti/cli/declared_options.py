@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Options derived from the fields of an opcode, and the opcode built from their values.
 
-The flag of a field follows from its name and type; ``ESTABLISHED`` has the flags that
+The flag of a field follows from its name and type; ``FLAG_OVERRIDES`` has the flags that
 administrators know by another name or letter.
 """
 
@@ -37,51 +37,51 @@ from ganeti.schema.reading import read
 if TYPE_CHECKING:
     from ganeti.cli.command import Arguments, Command
 
-_OF_EVERY_JOB = frozenset(Opcode.__struct_fields__)
+_JOB_FIELDS = frozenset(Opcode.__struct_fields__)
 """Fields that are set by the options of all jobs, or internally."""
 
 
-def _called(
+def _flags(
     *flags: str, kind: OptionType = INFERRED, many: bool = False, metavar: str = ""
 ) -> Option:
     return Option(flags, "", "", kind, many=many, metavar=metavar)
 
 
-ESTABLISHED: Mapping[str, Option] = {
+FLAG_OVERRIDES: Mapping[str, Option] = {
     "allow_runtime_changes": Option(("--no-runtime-changes",), "", "", sets=False),
-    "beparams": _called("-B", "--backend-parameters", kind=KEYVAL),
-    "candidate_pool_size": _called("-C", "--candidate-pool-size", kind=INT),
-    "default_iallocator": _called("-I", "--default-iallocator", kind=TEXT, metavar="NAME"),
-    "disk_template": _called("-t", "--disk-template"),
-    "diskparams": _called("-D", "--disk-parameters", kind=IDENTKEYVAL, many=True),
-    "disk_state": _called("--disk-state", kind=IDENTKEYVAL, many=True),
-    "drbd_helper": _called("--drbd-usermode-helper", kind=TEXT, metavar="PROGRAM"),
-    "enabled_user_shutdown": _called("--user-shutdown", kind=BOOL),
-    "force": _called("-f", "--force"),
-    "group": _called("-g", "--node-group", kind=TEXT, metavar="GROUP"),
-    "group_name": _called("-g", "--node-group", kind=TEXT, metavar="GROUP"),
-    "hv_state": _called("--hypervisor-state", kind=IDENTKEYVAL, many=True),
-    "hvparams": _called("-H", "--hypervisor-parameters", kind=KEYVAL),
-    "iallocator": _called("-I", "--iallocator", kind=TEXT, metavar="NAME"),
-    "ignore_offline_nodes": _called("--ignore-offline"),
-    "instance_communication": _called("-c", "--communication", kind=BOOL),
+    "beparams": _flags("-B", "--backend-parameters", kind=KEYVAL),
+    "candidate_pool_size": _flags("-C", "--candidate-pool-size", kind=INT),
+    "default_iallocator": _flags("-I", "--default-iallocator", kind=TEXT, metavar="NAME"),
+    "disk_template": _flags("-t", "--disk-template"),
+    "diskparams": _flags("-D", "--disk-parameters", kind=IDENTKEYVAL, many=True),
+    "disk_state": _flags("--disk-state", kind=IDENTKEYVAL, many=True),
+    "drbd_helper": _flags("--drbd-usermode-helper", kind=TEXT, metavar="PROGRAM"),
+    "enabled_user_shutdown": _flags("--user-shutdown", kind=BOOL),
+    "force": _flags("-f", "--force"),
+    "group": _flags("-g", "--node-group", kind=TEXT, metavar="GROUP"),
+    "group_name": _flags("-g", "--node-group", kind=TEXT, metavar="GROUP"),
+    "hv_state": _flags("--hypervisor-state", kind=IDENTKEYVAL, many=True),
+    "hvparams": _flags("-H", "--hypervisor-parameters", kind=KEYVAL),
+    "iallocator": _flags("-I", "--iallocator", kind=TEXT, metavar="NAME"),
+    "ignore_offline_nodes": _flags("--ignore-offline"),
+    "instance_communication": _flags("-c", "--communication", kind=BOOL),
     "live": Option(("--non-live",), "", "", sets=False),
-    "mac_prefix": _called("-m", "--mac-prefix", kind=TEXT, metavar="PREFIX"),
-    "ndparams": _called("--node-parameters", kind=KEYVAL),
-    "nicparams": _called("-N", "--nic-parameters", kind=KEYVAL),
-    "os_name": _called("-o", "--os-type", kind=TEXT, metavar="OS"),
-    "os_type": _called("-o", "--os-type", kind=TEXT, metavar="OS"),
-    "osparams": _called("-O", "--os-parameters", kind=KEYVAL),
-    "osparams_private": _called("--os-parameters-private", kind=PRIVATE),
-    "osparams_secret": _called("--os-parameters-secret", kind=PRIVATE),
-    "powered": _called("--node-powered", kind=BOOL),
-    "reboot_type": _called("-t", "--type"),
-    "runtime_mem": _called("-m", "--runtime-memory", kind=UNIT),
-    "secondary_ip": _called("-s", "--secondary-ip", kind=TEXT, metavar="ADDRESS"),
-    "startup_paused": _called("--paused"),
-    "target_groups": _called("--to", kind=TEXT, many=True, metavar="GROUP"),
-    "target_node": _called("-n", "--target-node", kind=TEXT, metavar="NODE"),
-    "verify_clutter": _called("--verify-ssh-clutter"),
+    "mac_prefix": _flags("-m", "--mac-prefix", kind=TEXT, metavar="PREFIX"),
+    "ndparams": _flags("--node-parameters", kind=KEYVAL),
+    "nicparams": _flags("-N", "--nic-parameters", kind=KEYVAL),
+    "os_name": _flags("-o", "--os-type", kind=TEXT, metavar="OS"),
+    "os_type": _flags("-o", "--os-type", kind=TEXT, metavar="OS"),
+    "osparams": _flags("-O", "--os-parameters", kind=KEYVAL),
+    "osparams_private": _flags("--os-parameters-private", kind=PRIVATE),
+    "osparams_secret": _flags("--os-parameters-secret", kind=PRIVATE),
+    "powered": _flags("--node-powered", kind=BOOL),
+    "reboot_type": _flags("-t", "--type"),
+    "runtime_mem": _flags("-m", "--runtime-memory", kind=UNIT),
+    "secondary_ip": _flags("-s", "--secondary-ip", kind=TEXT, metavar="ADDRESS"),
+    "startup_paused": _flags("--paused"),
+    "target_groups": _flags("--to", kind=TEXT, many=True, metavar="GROUP"),
+    "target_node": _flags("-n", "--target-node", kind=TEXT, metavar="NODE"),
+    "verify_clutter": _flags("--verify-ssh-clutter"),
 }
 
 
@@ -102,7 +102,7 @@ def told(op_id: str) -> str:
     return (OPCODES[op_id].__doc__ or "").split("\n\n")[0].replace("\n    ", " ")
 
 
-def options_of(command: Command) -> list[Option]:
+def derive_options(command: Command) -> list[Option]:
     """Return the options for the fields of the command's opcode."""
     taken = {words.name for words in command.words} | {option.name for option in command.options}
     taken |= {command.many, *command.without}
@@ -110,13 +110,15 @@ def options_of(command: Command) -> list[Option]:
     found = []
     for each in parameters(OPCODES[command.opcode]):
         if each.name in own:
-            found.append(_named(own[each.name], each))
-        elif each.name not in taken and not _internal(each.name):
-            found.append(_named(ESTABLISHED.get(each.name) or _derived(each), each))
+            found.append(_complete_option(own[each.name], each))
+        elif each.name not in taken and not _is_internal(each.name):
+            found.append(
+                _complete_option(FLAG_OVERRIDES.get(each.name) or _derive_option(each), each)
+            )
     return found
 
 
-def opcode_of(arguments: Arguments) -> Opcode:
+def build_opcode(arguments: Arguments) -> Opcode:
     """Build the opcode of a command from its arguments.
 
     :raises Invalid: with every problem, each under the flag or argument that has it.
@@ -125,57 +127,57 @@ def opcode_of(arguments: Arguments) -> Opcode:
     kind = OPCODES[command.opcode]
     document = dict(command.preset)
     for name in kind.__struct_fields__:
-        if name in arguments and name not in _OF_EVERY_JOB:
-            document[name] = _joined(arguments[name])
+        if name in arguments and name not in _JOB_FIELDS:
+            document[name] = _merge_pairs(arguments[name])
     if command.given is not None:
         document.update(command.given(arguments))
     try:
         return read(kind, document)
     except Invalid as e:
-        flags = {option.name: option.flags[-1] for option in options_of(command)}
-        raise Invalid([_placed(problem, flags) for problem in e.problems]) from None
+        flags = {option.name: option.flags[-1] for option in derive_options(command)}
+        raise Invalid([_relabel_problem(problem, flags) for problem in e.problems]) from None
 
 
-def _placed(problem: Problem, flags: Mapping[str, str]) -> Problem:
+def _relabel_problem(problem: Problem, flags: Mapping[str, str]) -> Problem:
     field = problem.path.split(".")[0].split("[")[0]
     return Problem(flags.get(field, field) + problem.path[len(field) :], problem.message)
 
 
-def _joined(value: Any) -> Any:
+def _merge_pairs(value: Any) -> Any:
     """Merge ``(name, value)`` pairs, given one by one, into one object."""
     if isinstance(value, list) and value and isinstance(value[0], tuple):
         return dict(value)
     return value
 
 
-def _internal(name: str) -> bool:
-    return name in _OF_EVERY_JOB or name == "use_locking" or name.endswith(("_uuid", "_uuids"))
+def _is_internal(name: str) -> bool:
+    return name in _JOB_FIELDS or name == "use_locking" or name.endswith(("_uuid", "_uuids"))
 
 
-def _named(option: Option, parameter: Parameter) -> Option:
+def _complete_option(option: Option, parameter: Parameter) -> Option:
     return Option(
         option.flags,
         parameter.name,
-        option.doc or _doc(option, parameter),
-        _kind(parameter, option.many) if option.kind is INFERRED else option.kind,
+        option.doc or _describe_option(option, parameter),
+        _option_type(parameter, option.many) if option.kind is INFERRED else option.kind,
         sets=option.sets,
         many=option.many,
         metavar=option.metavar,
     )
 
 
-def _doc(option: Option, parameter: Parameter) -> str:
+def _describe_option(option: Option, parameter: Parameter) -> str:
     return NEGATED[parameter.name] if option.sets is False else parameter.doc
 
 
-def _derived(parameter: Parameter) -> Option:
+def _derive_option(parameter: Parameter) -> Option:
     flag = parameter.name.replace("_", "-")
-    if parameter.default is True and isinstance(_bare(parameter), inspect.BoolType):
+    if parameter.default is True and isinstance(_unwrap_optional(parameter), inspect.BoolType):
         return Option((f"--no-{flag}",), "", "", sets=False)
-    return _called(f"--{flag}")
+    return _flags(f"--{flag}")
 
 
-def _bare(parameter: Parameter) -> inspect.Type:
+def _unwrap_optional(parameter: Parameter) -> inspect.Type:
     """Return the type of a parameter without null; the first one of a union."""
     if not isinstance(parameter.type, inspect.UnionType):
         return parameter.type
@@ -184,8 +186,8 @@ def _bare(parameter: Parameter) -> inspect.Type:
     return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 
-def _kind(parameter: Parameter, many: bool) -> OptionType | None:
-    bare = _bare(parameter)
+def _option_type(parameter: Parameter, many: bool) -> OptionType | None:
+    bare = _unwrap_optional(parameter)
     if many and isinstance(bare, inspect.VarTupleType):
         bare = bare.item_type
     if isinstance(bare, inspect.BoolType):

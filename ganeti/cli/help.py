@@ -18,7 +18,7 @@ _LEAST_TEXT = 36
 _BELOW = 6
 
 
-def tool_help(tool: Tool, width: int = WIDTH) -> str:
+def format_tool_help(tool: Tool, width: int = WIDTH) -> str:
     """Return the help text of a tool."""
     indent = max(len(command.name) for command in tool.commands) + 4
     rows = ((f"  {each.name}", summary(each)) for each in tool.commands)
@@ -29,7 +29,7 @@ def tool_help(tool: Tool, width: int = WIDTH) -> str:
         *textwrap.wrap(tool.doc, width),
         "",
         "Commands:",
-        *_explained(rows, indent, width),
+        *_format_rows(rows, indent, width),
         "",
         *textwrap.wrap(more, width),
     ]
@@ -42,7 +42,7 @@ def summary(command: Command) -> str:
     return command.described() + others
 
 
-def command_help(tool: Tool, command: Command, width: int = WIDTH) -> str:
+def format_command_help(tool: Tool, command: Command, width: int = WIDTH) -> str:
     """Return the help text of a command."""
     options = [*command.all_options(), Option(("-h", "--help"), "help", "Show this help.")]
     rows = (
@@ -55,12 +55,12 @@ def command_help(tool: Tool, command: Command, width: int = WIDTH) -> str:
         *textwrap.wrap(summary(command), width),
         "",
         "Options:",
-        *_explained(rows, _OPTIONS_INDENT, width),
+        *_format_rows(rows, _OPTIONS_INDENT, width),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _explained(rows: Iterable[tuple[str, str]], indent: int, width: int) -> Iterator[str]:
+def _format_rows(rows: Iterable[tuple[str, str]], indent: int, width: int) -> Iterator[str]:
     """Format rows with the explanation in a second column, or below if there is no space."""
     beside = width - indent >= _LEAST_TEXT
     margin = " " * (indent if beside else _BELOW)

@@ -17,7 +17,7 @@ def read_bytes(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as e:
-        raise unreadable(path, e.strerror or str(e)) from None
+        raise read_error(path, e.strerror or str(e)) from None
 
 
 def read_lines(path: str) -> list[str]:
@@ -33,10 +33,10 @@ def read_lines(path: str) -> list[str]:
     try:
         return content.decode().splitlines()
     except UnicodeDecodeError as e:
-        raise unreadable(path, f"byte {e.start} is not UTF-8") from None
+        raise read_error(path, f"byte {e.start} is not UTF-8") from None
 
 
-def unreadable(path: str, reason: str) -> ExitTool:
+def read_error(path: str, reason: str) -> ExitTool:
     """Return the error for a file that cannot be read."""
     name = "standard input" if path == "-" else path or "''"
     return ExitTool(FAILURE, f"{name} cannot be read: {reason}")

@@ -53,8 +53,8 @@ SPECS = {
     )
     for spec in ("cpu-count", "disk-count", "disk-size", "memory-size", "nic-count")
 }
-OF_GROUPS = (BOUNDS, TEMPLATES, SPINDLE_RATIO, VCPU_RATIO)
-OF_CLUSTERS = (*OF_GROUPS, STANDARD)
+GROUP_OPTIONS = (BOUNDS, TEMPLATES, SPINDLE_RATIO, VCPU_RATIO)
+CLUSTER_OPTIONS = (*GROUP_OPTIONS, STANDARD)
 
 _SIZES = frozenset({"disk-size", "memory-size"})
 _PARTS: Mapping[str, tuple[str, Any]] = {
@@ -81,25 +81,26 @@ def policy(arguments: Arguments) -> dict[str, Any]:
     }
     if isinstance(found.get("minmax"), list):
         found["minmax"] = [
-            {name: _specs(specs) for name, specs in each.items()} for each in found["minmax"]
+            {name: _parse_specs(specs) for name, specs in each.items()} for each in found["minmax"]
         ]
     if isinstance(found.get("std"), dict):
-        found["std"] = _specs(found["std"])
+        found["std"] = _parse_specs(found["std"])
     return found
 
 
-def as_options(limits: Mapping[str, Any], *, standard: bool) -> Iterator[str]:
+def format_options(limits: Mapping[str, Any], *, standard: bool) -> Iterator[str]:
     """Yield the options that set the specs of a policy, as words of a command line."""
     if standard and limits.get("std"):
-        yield f"{STANDARD.flags[0]}={_spelt(limits['std'])}"
+        yield f"{STANDARD.flags[0]}={_format_specs(limits['std'])}"
     if limits.get("minmax"):
         alternatives = (
-            f"min:{_spelt(each['min'])}/max:{_spelt(each['max'])}" for each in limits["minmax"]
+            f"min:{_format_specs(each['min'])}/max:{_format_specs(each['max'])}"
+            for each in limits["minmax"]
         )
         yield f"{BOUNDS.flags[0]}={'//'.join(alternatives)}"
 
 
-def _spelt(specs: Mapping[str, int]) -> str:
+def _format_specs(specs: Mapping[str, int]) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(specs.items()))
 
 
@@ -114,7 +115,7 @@ def older(arguments: Arguments) -> dict[str, Any]:
         if unknown := set(given) - {"min", "max", "std"}:
             raise ExitTool(FAILURE, f"{option.flags[0]} {unknown.pop()}: must be min, max or std")
         for bound, text in given.items():
-            found.setdefault(bound, {}).update(_specs({spec: text}))
+            found.setdefault(bound, {}).update(_parse_specs({spec: text}))
     if found and (BOUNDS.name in arguments or STANDARD.name in arguments):
         raise ExitTool(
             FAILURE,
@@ -124,7 +125,7 @@ def older(arguments: Arguments) -> dict[str, Any]:
     return found
 
 
-def _specs(given: Mapping[str, Any] | None) -> dict[str, int | str]:
+def _parse_specs(given: Mapping[str, Any] | None) -> dict[str, int | str]:
     found: dict[str, int | str] = {}
     for name, text in (given or {}).items():
         if text == DEFAULT:

@@ -53,7 +53,7 @@ def carry_out(
     return 0
 
 
-def follow_further(session: Session, arguments: Arguments, result: Any) -> int:
+def follow_submitted_jobs(session: Session, arguments: Arguments, result: Any) -> int:
     """Follow the jobs that a job has submitted, from its result; return the exit code."""
     worst = 0
     for accepted, job in result["jobs"]:
@@ -85,7 +85,7 @@ def results_of(session: Session, arguments: Arguments, *opcodes: Opcode) -> list
     return follow(session, job)
 
 
-def carry_out_all(
+def submit_and_follow_all(
     session: Session,
     arguments: Arguments,
     jobs: Sequence[tuple[str, Sequence[Opcode]]],
@@ -120,12 +120,12 @@ def carry_out_all(
         if not accepted:
             session.tell(f"{name}: {job}")
             worst = FAILURE
-        elif not arguments.get("submit") and not _went_well(session, arguments, name, job):
+        elif not arguments.get("submit") and not _follow_named_job(session, arguments, name, job):
             worst = FAILURE
     return worst
 
 
-def _went_well(session: Session, arguments: Arguments, name: str, job: int) -> bool:
+def _follow_named_job(session: Session, arguments: Arguments, name: str, job: int) -> bool:
     session.show(f"Waiting for job {job} for {name} ...\n")
     try:
         results = follow(session, job)
@@ -183,7 +183,7 @@ def follow(
     :raises GanetiError: the error of the job, or :exc:`JobLost` if it does not exist.
     """
     try:
-        return _watched(session, job, quiet, others)
+        return _poll(session, job, quiet, others)
     except KeyboardInterrupt:
         raise Failed(
             f"stopped waiting; job {job} continues: use gnt-job watch {job} to follow it, gnt-job"
@@ -191,7 +191,7 @@ def follow(
         ) from None
 
 
-def _watched(
+def _poll(
     session: Session, job: int, quiet: bool, others: Callable[[Any], None] | None
 ) -> list[Any]:
     values: list[Any] | None = None
@@ -210,7 +210,7 @@ def _watched(
                 )
             )
         except JobLost:
-            return _put_away(session, job)
+            return _archived_results(session, job)
         if answer in (None, "nochange") or (answer[0] == values and not answer[1]):
             status = values[0] if values else ""
             if status in _WAITING and status not in told and not quiet:
@@ -221,13 +221,13 @@ def _watched(
         for entry in entries:
             serial = max(serial or 0, entry[0])
             if not quiet:
-                _show(session, entry, others)
+                _show_entry(session, entry, others)
         assert values is not None
         if values[0] in _FINAL:
             return outcome(job, *values)
 
 
-def _put_away(session: Session, job: int) -> list[Any]:
+def _archived_results(session: Session, job: int) -> list[Any]:
     """Return the results of a job that has been archived."""
     row = session.ask(QueryJobs(ids=(job,), fields=_FIELDS))[0]
     if row is None or row[0] not in _FINAL:
@@ -235,7 +235,9 @@ def _put_away(session: Session, job: int) -> list[Any]:
     return outcome(job, *row)
 
 
-def _show(session: Session, entry: Sequence[Any], others: Callable[[Any], None] | None) -> None:
+def _show_entry(
+    session: Session, entry: Sequence[Any], others: Callable[[Any], None] | None
+) -> None:
     _, when, kind, message = entry
     if kind not in ("message", "message-list"):
         if others is not None:

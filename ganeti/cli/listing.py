@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ganeti.cli import output
-from ganeti.cli.command import Arguments, Command, CommandGroup
+from ganeti.cli.command import Arguments, Command, Positional
 from ganeti.cli.options import TEXT, Option, choice
 from ganeti.cli.session import FAILURE, UNKNOWN_FIELD, ExitTool, Session
 
@@ -78,7 +78,7 @@ def lists(
         Command(
             name="list",
             doc=doc,
-            words=(CommandGroup("names", words, 0, None),) if words else (),
+            words=(Positional("names", words, 0, None),) if words else (),
             options=(*usual, *((FILTER,) if words else ()), *options),
             run=partial(show_list, listed),
             own_defaults=own_defaults,
@@ -86,7 +86,7 @@ def lists(
         Command(
             name="list-fields",
             doc="List the fields that lists can show and filters can use.",
-            words=(CommandGroup("names", "field", 0, None),),
+            words=(Positional("names", "field", 0, None),),
             options=(NO_HEADERS, SEPARATOR, FORM),
             run=partial(show_fields, listed),
         ),
@@ -98,7 +98,7 @@ def show_list(listed: Listing, session: Session, arguments: Arguments) -> int:
     from ganeti.luxi.methods import Query
 
     fields, as_json = columns(arguments.get("output", ()), listed.columns)
-    wanted = _wanted(listed, arguments)
+    wanted = _build_filter(listed, arguments)
     if listed.chosen is not None:
         narrowed, more = listed.chosen(arguments)
         fields += [name for name in more if name not in fields]
@@ -152,15 +152,15 @@ def columns(given: Sequence[str], usual: Sequence[str]) -> tuple[list[str], bool
     return fields, JSON in given
 
 
-def _wanted(listed: Listing, arguments: Arguments) -> Any:
+def _build_filter(listed: Listing, arguments: Arguments) -> Any:
     names = arguments.get("names", ())
     if not names and not arguments.get("filter"):
         return None
     # Import the filter parser only if there is something to parse.
-    from ganeti.query.arguments import filter_from
+    from ganeti.query.arguments import build_filter
 
     forced = bool(arguments.get("filter"))
-    return filter_from(names, key=listed.key, forced=forced, numbers=listed.numbers)
+    return build_filter(names, key=listed.key, forced=forced, numbers=listed.numbers)
 
 
 _KINDS = {
@@ -201,7 +201,7 @@ def show_fields(listed: Listing, session: Session, arguments: Arguments) -> int:
     return UNKNOWN_FIELD if unknown else 0
 
 
-def show_facts(session: Session, arguments: Arguments, facts: Any, told: Any) -> int:
+def show_values(session: Session, arguments: Arguments, facts: Any, told: Any) -> int:
     """Show ``facts`` as JSON if that is requested, otherwise ``told``, their text form, as YAML."""
     if arguments.get("output"):
         session.say(output.as_json(facts))

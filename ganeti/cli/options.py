@@ -18,7 +18,7 @@ MAX_PORT = 65535
 MAX_SECONDS = 86400
 """The maximum wait of a tool, in seconds: a day. Jobs have their own limits."""
 
-MAX_SUGGESTED = 3
+MAX_SUGGESTIONS = 3
 
 
 class BadOption(GanetiError):
@@ -103,16 +103,16 @@ def split_escaped(text: str, separator: str = ",") -> list[str]:
     return parts
 
 
-def comma_list(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
     """Split ``text`` at commas, without empty parts."""
     return [part for part in split_escaped(text) if part]
 
 
-def keyval(text: str) -> dict[str, Any]:
+def parse_key_values(text: str) -> dict[str, Any]:
     """Parse ``key=value,…``; a key alone is true, ``no_key`` false, ``-key`` null."""
     found: dict[str, Any] = {}
-    for part in comma_list(text):
-        key, value = _assignment(part)
+    for part in split_list(text):
+        key, value = _parse_assignment(part)
         if not key:
             raise ValueError(f"'{part}' must be key=value")
         if key in found:
@@ -121,7 +121,7 @@ def keyval(text: str) -> dict[str, Any]:
     return found
 
 
-def _assignment(part: str) -> tuple[str, Any]:
+def _parse_assignment(part: str) -> tuple[str, Any]:
     key, given, value = part.partition("=")
     if given:
         return key, value
@@ -132,13 +132,13 @@ def _assignment(part: str) -> tuple[str, Any]:
     return part, True
 
 
-def identkeyval(text: str) -> tuple[str, Any]:
+def parse_ident_key_values(text: str) -> tuple[str, Any]:
     """Parse ``ident:key=value,…``; ``no_ident`` means removal, ``-ident`` the default.
 
     The latter two return False and None in place of the values. ``-1`` is an index, however.
     """
     ident, _, rest = text.partition(":")
-    value: Any = keyval(rest)
+    value: Any = parse_key_values(rest)
     if ident.startswith("no_"):
         ident, value = ident[3:], False
     elif ident.startswith("-") and not ident[1:2].isdigit():
@@ -152,10 +152,10 @@ def identkeyval(text: str) -> tuple[str, Any]:
 
 def limits(text: str) -> list[dict[str, dict[str, Any]]]:
     """Parse ``min:key=value,…/max:key=value,…``; alternatives are separated by ``//``."""
-    return [dict(map(identkeyval, each.split("/"))) for each in text.split("//") if each]
+    return [dict(map(parse_ident_key_values, each.split("/"))) for each in text.split("//") if each]
 
 
-def boolean(text: str) -> bool:
+def parse_boolean(text: str) -> bool:
     """Parse yes or no."""
     found = _TRUTH.get(text.lower())
     if found is None:
@@ -213,7 +213,7 @@ def address(text: str) -> str:
     raise ValueError("must be an address such as 192.0.2.1")
 
 
-def whole_seconds(text: str) -> int:
+def parse_whole_seconds(text: str) -> int:
     """Parse a duration in whole seconds."""
     found = whole(text)
     if not 0 <= found <= MAX_SECONDS:
@@ -221,7 +221,7 @@ def whole_seconds(text: str) -> int:
     return found
 
 
-def port_number(text: str) -> int:
+def parse_port(text: str) -> int:
     """Parse a TCP port."""
     found = whole(text)
     if not 1 <= found <= MAX_PORT:
@@ -229,7 +229,7 @@ def port_number(text: str) -> int:
     return found
 
 
-def number_or_default(text: str) -> float | str:
+def parse_number_or_default(text: str) -> float | str:
     """Parse a number, or the word ``default``."""
     return text if text == "default" else number(text)
 
@@ -254,16 +254,16 @@ def duration(text: str) -> int:
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-def uid_ranges(text: str) -> list[list[int]]:
+def parse_uid_ranges(text: str) -> list[list[int]]:
     """Parse ``first-last`` ranges or single numbers, separated by commas."""
     found = []
-    for part in comma_list(text):
+    for part in split_list(text):
         first, _, last = part.partition("-")
         found.append([whole(first), whole(last or first)])
     return found
 
 
-def json_value(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Parse JSON."""
     try:
         return msgspec.json.decode(text)
@@ -287,21 +287,21 @@ TEXT = OptionType("string", "TEXT", str)
 NAME = OptionType("string", "NAME", str)
 INT = OptionType("int", "N", whole)
 COUNT = OptionType("int", "N", count)
-PORT = OptionType("int", "PORT", port_number)
+PORT = OptionType("int", "PORT", parse_port)
 ADDRESS = OptionType("string", "ADDRESS", address)
-WHOLE_SECONDS = OptionType("int", "SECONDS", whole_seconds)
+WHOLE_SECONDS = OptionType("int", "SECONDS", parse_whole_seconds)
 SECONDS = OptionType("float", "SECONDS", seconds)
 FLOAT = OptionType("float", "NUMBER", number)
-MAYBE_FLOAT = OptionType("maybefloat", "NUMBER|default", number_or_default)
+MAYBE_FLOAT = OptionType("maybefloat", "NUMBER|default", parse_number_or_default)
 UNIT = OptionType("unit", "SIZE", mebibytes)
-BOOL = OptionType("bool", "yes|no", boolean)
-LIST = OptionType("list", "WORD,…", comma_list)
-KEYVAL = OptionType("keyval", "KEY=VALUE,…", keyval)
-PRIVATE = OptionType("keyprivateval", "KEY=VALUE,…", keyval)
-IDENTKEYVAL = OptionType("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
+BOOL = OptionType("bool", "yes|no", parse_boolean)
+LIST = OptionType("list", "WORD,…", split_list)
+KEYVAL = OptionType("keyval", "KEY=VALUE,…", parse_key_values)
+PRIVATE = OptionType("keyprivateval", "KEY=VALUE,…", parse_key_values)
+IDENTKEYVAL = OptionType("identkeyval", "NAME:KEY=VALUE,…", parse_ident_key_values)
 LIMITS = OptionType("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
-JSON = OptionType("json", "JSON", json_value)
-RANGES = OptionType("string", "FIRST-LAST,…", uid_ranges)
+JSON = OptionType("json", "JSON", parse_json)
+RANGES = OptionType("string", "FIRST-LAST,…", parse_uid_ranges)
 
 INFERRED = OptionType("inferred", "", str)
 """Replaced by the type that follows from the field of the opcode."""
@@ -345,7 +345,7 @@ def parse(
     try:
         given, rest = read(list(words), short, long)
     except getopt.GetoptError as e:
-        raise BadOption(_advice(e.msg, e.opt, by_flag)) from None
+        raise BadOption(_explain_error(e.msg, e.opt, by_flag)) from None
     values: dict[str, Any] = {}
     for flag, text in given:
         option = by_flag[flag]
@@ -357,12 +357,12 @@ def parse(
     return values, rest
 
 
-def _advice(message: str, given: str, by_flag: dict[str, Option]) -> str:
+def _explain_error(message: str, given: str, by_flag: dict[str, Option]) -> str:
     flag = f"--{given}" if len(given) > 1 else f"-{given}"
     if "not recognized" not in message:
         return message
     import difflib
 
-    near = difflib.get_close_matches(flag, by_flag, n=MAX_SUGGESTED) if len(given) > 1 else []
+    near = difflib.get_close_matches(flag, by_flag, n=MAX_SUGGESTIONS) if len(given) > 1 else []
     hint = f"; did you mean {' or '.join(near)}?" if near else "; see --help"
     return f"unknown option {flag}{hint}"

@@ -73,7 +73,7 @@ def as_json(value: Any, indent: int = 2) -> str:
     return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
 
 
-def _shower(kind: str, units: str) -> Show:
+def _formatter(kind: str, units: str) -> Show:
     if kind == "unit":
         return lambda value: "-" if value is None else size(value, units)
     return timestamp if kind == "timestamp" else plain
@@ -88,7 +88,9 @@ def cells(
     shows: Mapping[str, Show] = {},
 ) -> list[list[str]]:
     """Return the text of all cells of a query's answer; ``shows`` are formatters by field name."""
-    by_column = [shows.get(field["name"]) or _shower(field["kind"], units) for field in definitions]
+    by_column = [
+        shows.get(field["name"]) or _formatter(field["kind"], units) for field in definitions
+    ]
     words = {status: texts[verbose] for status, texts in _ABNORMAL.items()}
     return [
         [

@@ -34,12 +34,12 @@ def run_tool(tool: Tool) -> NoReturn:
     """Run ``tool`` with the command line, and exit."""
     from ganeti.cli.command import run
     from ganeti.cli.session import FAILURE
-    from ganeti.paths import of_this_node
+    from ganeti.paths import local_paths
 
-    _open_what_is_closed()
-    _write_in_any_locale()
+    _reopen_closed_streams()
+    _escape_unencodable()
     try:
-        code = run(tool, sys.argv[1:], terminal(of_this_node()))
+        code = run(tool, sys.argv[1:], terminal(local_paths()))
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
@@ -57,7 +57,7 @@ def run_tool(tool: Tool) -> NoReturn:
     os._exit(code)
 
 
-def _open_what_is_closed() -> None:
+def _reopen_closed_streams() -> None:
     """Open ``/dev/null`` for closed standard streams, so that no other file gets their
     descriptors."""
     if sys.stdin is None or sys.stdout is None or sys.stderr is None:
@@ -68,7 +68,7 @@ def _open_what_is_closed() -> None:
         sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def _write_in_any_locale() -> None:
+def _escape_unencodable() -> None:
     """Write characters that the locale of the terminal cannot encode as escapes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -77,7 +77,7 @@ def _write_in_any_locale() -> None:
 def terminal(paths: Paths) -> Session:
     """Return the session of this process with the master on the node that ``paths`` belong to."""
     from ganeti.cli.session import Session
-    from ganeti.paths import name_of_this_node
+    from ganeti.paths import local_node_name
 
     seated = sys.stdin is not None and sys.stdin.isatty()
     return Session(
@@ -86,7 +86,7 @@ def terminal(paths: Paths) -> Session:
         err=sys.stderr,
         answer=input if seated else None,
         paths=paths,
-        host=name_of_this_node,
+        host=local_node_name,
         environment=os.environ,
         clock=time.time,
         sleep=time.sleep,
@@ -113,17 +113,17 @@ def connected(paths: Paths) -> IMasterClient:
         return LuxiClient(forced)
     path = paths.master_socket if forced == "master" else paths.query_socket
     if _is_missing(path):
-        _explain(paths)
+        _explain_missing_master(paths)
     return LuxiClient(path)
 
 
-def _explain(paths: Paths) -> None:
+def _explain_missing_master(paths: Paths) -> None:
     """Explain why there is no master socket, unless the master daemon is merely stopped.
 
     :raises ExitTool: with the exit code that scripts know.
     """
     from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
-    from ganeti.paths import name_of_this_node
+    from ganeti.paths import local_node_name
 
     if _is_missing(paths.node_certificate) and _is_missing(paths.config_file):
         where = f" in {paths.root}" if paths.root else ""
@@ -132,8 +132,8 @@ def _explain(paths: Paths) -> None:
             f"this node is not part of a cluster{where}; use gnt-cluster init to create one, or"
             " gnt-node add on the master of another one to add this node",
         )
-    master = master_name(paths)
-    if master and master != name_of_this_node():
+    master = read_master_name(paths)
+    if master and master != local_node_name():
         raise ExitTool(NOT_MASTER, f"this node is not the master; run this on {master}")
 
 
@@ -148,7 +148,7 @@ def _is_missing(path: str) -> bool:
     return False
 
 
-def master_name(paths: Paths) -> str:
+def read_master_name(paths: Paths) -> str:
     """Return the name of the master as this node knows it; empty if unknown.
 
     :raises ExitTool: if this user may not read it.

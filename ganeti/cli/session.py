@@ -37,7 +37,7 @@ _LEAST_COLUMNS = 40
 
 
 @contextmanager
-def _written() -> Iterator[None]:
+def _exit_on_write_error() -> Iterator[None]:
     """Translate errors of writing the output.
 
     :raises ExitTool: if the output cannot be written, for example to a full disk.
@@ -103,12 +103,12 @@ class Session:
 
     def say(self, line: str = "") -> None:
         """Print a line of the result."""
-        with _written():
+        with _exit_on_write_error():
             self._out.write(line + "\n")
 
     def show(self, text: str) -> None:
         """Print text of the result unchanged, and flush it."""
-        with _written():
+        with _exit_on_write_error():
             self._out.write(text)
             self._out.flush()
 

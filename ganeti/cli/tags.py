@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ganeti.cli.command import Arguments, Command, CommandGroup
+from ganeti.cli.command import Arguments, Command, Positional
 from ganeti.cli.listing import FORM
 from ganeti.cli.options import TEXT, Option
 from ganeti.cli.session import FAILURE, ExitTool, Session
@@ -21,16 +21,16 @@ FROM = Option(
 
 def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
     """Return the tag commands for objects of a ``kind``; ``word`` is its name in usage lines."""
-    owner = (CommandGroup("name", word),) if word else ()
-    tags = CommandGroup("tags", "tag", 0, None)
-    about = f"of the {kind}" if not word else f"of {_an(word)}"
+    owner = (Positional("name", word),) if word else ()
+    tags = Positional("tags", "tag", 0, None)
+    about = f"of the {kind}" if not word else f"of {_with_article(word)}"
     return (
         Command(
             name="list-tags",
             doc=f"List the tags {about}.",
             words=owner,
             options=(FORM,),
-            run=partial(_list, kind),
+            run=partial(_list_tags, kind),
         ),
         Command(
             name="add-tags",
@@ -38,7 +38,7 @@ def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
             words=(*owner, tags),
             options=(FROM,),
             submits=True,
-            run=partial(_change, kind, True),
+            run=partial(_change_tags, kind, True),
         ),
         Command(
             name="remove-tags",
@@ -46,16 +46,16 @@ def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
             words=(*owner, tags),
             options=(FROM,),
             submits=True,
-            run=partial(_change, kind, False),
+            run=partial(_change_tags, kind, False),
         ),
     )
 
 
-def _an(word: str) -> str:
+def _with_article(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
-def _list(kind: str, session: Session, arguments: Arguments) -> int:
+def _list_tags(kind: str, session: Session, arguments: Arguments) -> int:
     from ganeti.luxi.methods import QueryTags
 
     tags = sorted(session.ask(QueryTags(kind=kind, name=arguments.get("name", ""))))
@@ -69,11 +69,11 @@ def _list(kind: str, session: Session, arguments: Arguments) -> int:
     return 0
 
 
-def _change(kind: str, adds: bool, session: Session, arguments: Arguments) -> int:
+def _change_tags(kind: str, adds: bool, session: Session, arguments: Arguments) -> int:
     from ganeti.cli.job_polling import carry_out
     from ganeti.opcodes.tags import AddTags, RemoveTags, TagKind
 
-    tags = (*arguments.get("tags", ()), *_from_file(arguments.get("source")))
+    tags = (*arguments.get("tags", ()), *_read_tags(arguments.get("source")))
     if not tags:
         raise ExitTool(FAILURE, "no tags given; name tags, or a file of tags with --from")
     opcode = AddTags if adds else RemoveTags
@@ -81,7 +81,7 @@ def _change(kind: str, adds: bool, session: Session, arguments: Arguments) -> in
     return carry_out(session, arguments, opcode(kind=TagKind(kind), name=name, tags=tags))
 
 
-def _from_file(path: str | None) -> list[str]:
+def _read_tags(path: str | None) -> list[str]:
     from ganeti.cli.input_files import read_lines
 
     lines = read_lines(path) if path is not None else []

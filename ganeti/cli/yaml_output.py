@@ -29,22 +29,24 @@ def yaml_lines(value: Any, depth: int = 0) -> Iterator[str]:
     indent = "  " * depth
     if isinstance(value, dict):
         for name, inner in value.items():
-            label = f"{indent}{_text(name) or _quoted(name)}:"
+            label = f"{indent}{_format_text(name) or _quote(name)}:"
             if isinstance(inner, dict | list) and inner:
                 yield label
                 yield from yaml_lines(inner, depth + 1)
             else:
-                yield f"{label} {_scalar(inner)}".rstrip()
+                yield f"{label} {_format_scalar(inner)}".rstrip()
     elif isinstance(value, list | tuple):
         for inner in value:
-            first, *rest = yaml_lines(inner, depth + 1) if inner else [indent + _scalar(inner)]
+            first, *rest = (
+                yaml_lines(inner, depth + 1) if inner else [indent + _format_scalar(inner)]
+            )
             yield f"{indent}- {first.lstrip()}".rstrip()
             yield from rest
     else:
-        yield indent + _scalar(value)
+        yield indent + _format_scalar(value)
 
 
-def _scalar(value: Any) -> str:
+def _format_scalar(value: Any) -> str:
     if value is None or (isinstance(value, dict | list | tuple) and not value):
         return ""
     if isinstance(value, bool | int):
@@ -53,24 +55,24 @@ def _scalar(value: Any) -> str:
         # Without a decimal point, parsers of YAML 1.1 would read text.
         text = repr(value)
         return text if "." in text else text.replace("e", ".0e")
-    return _text(str(value))
+    return _format_text(str(value))
 
 
-def _text(text: str) -> str:
+def _format_text(text: str) -> str:
     plain = text.isprintable() and not (text and _NEEDS_QUOTES.match(text))
-    return text if plain else _quoted(text)
+    return text if plain else _quote(text)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     if text.isprintable():
         return "'" + text.replace("'", "''") + "'"
-    return '"' + "".join(map(_escaped, text)) + '"'
+    return '"' + "".join(map(_escape, text)) + '"'
 
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     return character if character.isprintable() else f"\\U{ord(character):08x}"
@@ -84,7 +86,7 @@ def with_roman_numerals(value: Any) -> Any:
         case list() | tuple():
             return [with_roman_numerals(held) for held in value]
         case int() if not isinstance(value, bool) and 0 < value < _NO_NUMERAL:
-            return _roman(value)
+            return _to_roman(value)
     return value
 
 
@@ -95,7 +97,7 @@ _NUMERALS = (
 _NO_NUMERAL = 4000
 
 
-def _roman(number: int) -> str:
+def _to_roman(number: int) -> str:
     text = ""
     for value, numeral in _NUMERALS:
         text += numeral * (number // value)

@@ -10,7 +10,7 @@ import msgspec
 from immutables import Map
 
 from ganeti.config.records import encoder
-from ganeti.config.state import TYPES, ClusterState, RecordKind, Stored, collected
+from ganeti.config.state import TYPES, ClusterState, RecordKind, Stored, make_state
 from ganeti.config.upgrade import upgraded
 from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import CONFIG_VERSION, Cluster
@@ -64,10 +64,10 @@ def loaded(text: bytes, *, ids: Callable[[], str]) -> ClusterState:
     try:
         file = _decoder.decode(text)
     except UNREADABLE:
-        return _state(_converted(text, ids))
+        return _make_state(_upgrade(text, ids))
     if file.version != CONFIG_VERSION or _has_fractions(file):
-        file = _converted(text, ids)
-    return _state(file)
+        file = _upgrade(text, ids)
+    return _make_state(file)
 
 
 def _has_fractions(file: ConfigFile) -> bool:
@@ -78,7 +78,7 @@ def _has_fractions(file: ConfigFile) -> bool:
     return any(isinstance(value, float) for level in levels for value in level.values())
 
 
-def _converted(text: bytes, ids: Callable[[], str]) -> ConfigFile:
+def _upgrade(text: bytes, ids: Callable[[], str]) -> ConfigFile:
     try:
         document = msgspec.json.decode(text)
     except UNREADABLE as e:
@@ -89,10 +89,10 @@ def _converted(text: bytes, ids: Callable[[], str]) -> ConfigFile:
     try:
         return msgspec.convert(document, ConfigFile)
     except msgspec.ValidationError as e:
-        raise Invalid(list(_problems(document)) or str(e)) from None
+        raise Invalid(list(_find_problems(document)) or str(e)) from None
 
 
-def _problems(document: Mapping[str, Any]) -> Iterator[Problem]:
+def _find_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     sections = {name: kind for kind, name in SECTIONS.items()}
     for each in problems(ConfigFile, document):
         name, _, _ = each.path.partition(".")
@@ -114,7 +114,7 @@ def _problems(document: Mapping[str, Any]) -> Iterator[Problem]:
             yield each
 
 
-def _state(file: ConfigFile) -> ClusterState:
+def _make_state(file: ConfigFile) -> ClusterState:
     misplaced = [
         Problem(f"{section}/{key}", f"contains the object {record.uuid}, which has another key")
         for section in SECTIONS.values()
@@ -123,7 +123,7 @@ def _state(file: ConfigFile) -> ClusterState:
     ]
     if misplaced:
         raise Invalid(misplaced)
-    return collected(_records(file), serial_no=file.serial_no, ctime=file.ctime, mtime=file.mtime)
+    return make_state(_records(file), serial_no=file.serial_no, ctime=file.ctime, mtime=file.mtime)
 
 
 def _records(file: ConfigFile) -> Iterator[Stored]:
@@ -132,7 +132,7 @@ def _records(file: ConfigFile) -> Iterator[Stored]:
         yield from getattr(file, section).values()
 
 
-class Checkpoint:
+class ConfigDataEncoder:
     """An encoder of states as ``config.data`` that encodes only objects changed since last time.
 
     Equal states give equal bytes.
@@ -165,13 +165,13 @@ class _Section:
 
     def parts(self, objects: Map[str, Stored]) -> list[bytes]:
         if objects is not self._objects:
-            self._follow(objects)
+            self._update(objects)
         texts = list(self._texts.values())
         if texts:
             texts[0] = texts[0].removeprefix(b",")
         return texts
 
-    def _follow(self, objects: Map[str, Stored]) -> None:
+    def _update(self, objects: Map[str, Stored]) -> None:
         before = self._objects
         changed = [key for key, record in objects.items() if before.get(key) is not record]
         new = sum(key not in before for key in changed)

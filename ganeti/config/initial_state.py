@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from ganeti.config.records import decoded, encoder
-from ganeti.config.state import KINDS, ClusterState, Stored, collected
+from ganeti.config.state import KINDS, ClusterState, Stored, make_state
 from ganeti.errors import Invalid, Problem
 from ganeti.model.access import Authorities, NodeCertificates
 from ganeti.model.cluster import Cluster, DataCollector
 from ganeti.model.cluster_settings import is_address, missing_settings, setting_problems
-from ganeti.model.disk import SUPPORTED, Template
+from ganeti.model.disk import SUPPORTED_TEMPLATES, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
@@ -26,10 +26,10 @@ from ganeti.model.parameters.disk import DISKS
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.parsing import checked, consistent
-from ganeti.model.parameters.policy import Policy, Range, with_whole_standard
-from ganeti.model.unsupported import unsupported, unsupported_template
-from ganeti.schema.host_names import RULE, is_host_name, normalized
+from ganeti.model.parameters.parsing import check_consistency, checked
+from ganeti.model.parameters.policy import Policy, Range, complete_std
+from ganeti.model.unsupported import format_unsupported_template, unsupported
+from ganeti.schema.host_names import RULE, is_host_name, normalize
 from ganeti.schema.types import Parameters
 
 FIRST_GROUP = "default"
@@ -114,25 +114,25 @@ def initial_state(
 
     :raises Invalid: the name or a setting is not valid.
     """
-    name = normalized(name)
+    name = normalize(name)
     if not is_host_name(name):
         raise Invalid([Problem("name", RULE)])
-    if name == normalized(master):
+    if name == normalize(master):
         raise Invalid(
             [Problem("name", f"{name} is the name of the node; choose another one for the cluster")]
         )
     wrong = list(unsupported(settings))
     ipv6 = settings.get("primary_ip_family") == socket.AF_INET6
     wrong += [
-        Problem("enabled_disk_templates", unsupported_template(each))
+        Problem("enabled_disk_templates", format_unsupported_template(each))
         for each in templates
-        if each not in SUPPORTED
+        if each not in SUPPORTED_TEMPLATES
     ]
     chosen = {
         **SETTINGS,
         "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
         "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
-        **first_parameters(),
+        **default_parameters(),
         **settings,
     }
     chosen["mac_prefix"] = chosen["mac_prefix"].lower()
@@ -198,10 +198,10 @@ def initial_state(
         records.append(NodeCertificates(uuid=node.uuid, fingerprints=(certificate,)))
     if authority:
         records.append(Authorities(uuid=cluster.uuid, certificates=(authority,)))
-    return collected(records, serial_no=1, ctime=now, mtime=now)
+    return make_state(records, serial_no=1, ctime=now, mtime=now)
 
 
-class _Given:
+class _SettingsReader:
     """A validator of settings that collects all problems."""
 
     def __init__(self) -> None:
@@ -216,13 +216,15 @@ class _Given:
             self.problems += e.problems
             return onto
 
-    def consistent(self, kind: type[ParameterSet], found: Mapping[str, Any], path: str) -> None:
+    def check_consistency(
+        self, kind: type[ParameterSet], found: Mapping[str, Any], path: str
+    ) -> None:
         try:
-            consistent(kind, {**defaults(kind), **found}, path=path)
+            check_consistency(kind, {**defaults(kind), **found}, path=path)
         except Invalid as e:
             self.problems += e.problems
 
-    def by_kind(
+    def validate_each(
         self,
         kinds: Mapping[str, type[ParameterSet]],
         given: Mapping[str, Mapping[str, Any]],
@@ -234,7 +236,7 @@ class _Given:
             if name in kinds:
                 here = f"{path}/{name}"
                 found[name] = self.checked(kinds[name], values, here, onto.get(name, {}))
-                self.consistent(kinds[name], found[name], here)
+                self.check_consistency(kinds[name], found[name], here)
             else:
                 self.problems.append(
                     Problem(path, f"{name} is unknown; choose from {', '.join(kinds)}")
@@ -250,35 +252,35 @@ def given_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
     :raises Invalid: with every problem.
     """
-    read, usual = _Given(), first_parameters()
+    read, usual = _SettingsReader(), default_parameters()
     found: dict[str, Any] = {}
     for name, kinds in (("hvparams", HYPERVISORS), ("diskparams", _DISKS)):
         if name in given:
-            found[name] = read.by_kind(kinds, given[name], name, usual[name])
+            found[name] = read.validate_each(kinds, given[name], name, usual[name])
     for name, kind in (("beparams", Backend), ("nicparams", NicParameters)):
         if name in given:
             onto = usual[name]["default"]
             values = read.checked(kind, given[name], name, onto)
             found[name] = {"default": values}
-            read.consistent(kind, values, name)
+            read.check_consistency(kind, values, name)
     if "ndparams" in given:
         onto = usual["ndparams"]
         found["ndparams"] = read.checked(NodeParameters, given["ndparams"], "ndparams", onto)
     if "ipolicy" in given:
         onto = usual["ipolicy"]
-        policy = with_whole_standard(given["ipolicy"], onto)
+        policy = complete_std(given["ipolicy"], onto)
         limits = read.checked(Policy, policy, "ipolicy", onto)
         found["ipolicy"] = limits
-        read.consistent(Policy, limits, "ipolicy")
+        read.check_consistency(Policy, limits, "ipolicy")
     if read.problems:
         raise Invalid(read.problems)
     return found
 
 
-def first_parameters() -> dict[str, Any]:
+def default_parameters() -> dict[str, Any]:
     """Return the default parameters of a new cluster."""
     return {
-        "hvparams": hypervisor_settings(),
+        "hvparams": default_hvparams(),
         "beparams": {"default": dict(defaults(Backend))},
         "nicparams": {"default": {**defaults(NicParameters), "link": "br0"}},
         "ndparams": dict(defaults(NodeParameters)),
@@ -287,7 +289,7 @@ def first_parameters() -> dict[str, Any]:
     }
 
 
-def hypervisor_settings() -> dict[str, Parameters]:
+def default_hvparams() -> dict[str, Parameters]:
     """Return the default hypervisor parameters: guests boot from disk, not from a host's kernel."""
     return {**{name: {} for name in HYPERVISORS}, "kvm": {"kernel_path": ""}}
 

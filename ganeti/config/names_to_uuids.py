@@ -17,13 +17,13 @@ _DEVICES: Mapping[str, Template] = {"lvm": Template.PLAIN, "drbd8": Template.DRB
 """Old names of disk templates."""
 
 
-def from_2_2(old: Document, ids: Callable[[], str]) -> Document:
+def upgrade_from_2_2(old: Document, ids: Callable[[], str]) -> Document:
     """Return the document with UUIDs for names, one node group, and disks in a section."""
-    return _Step(old, ids).document()
+    return _Upgrade(old, ids).document()
 
 
 @dataclass(frozen=True)
-class _Step:
+class _Upgrade:
     old: Document
     ids: Callable[[], str]
 
@@ -31,21 +31,23 @@ class _Step:
         group = self.ids()
         uuids = {name: node.get("uuid") or self.ids() for name, node in self.old["nodes"].items()}
         nodes = [
-            {**self._stamp, **_kept(node), "uuid": uuids[name], "group": group}
+            {**self._stamp, **_remaining(node), "uuid": uuids[name], "group": group}
             for name, node in self.old["nodes"].items()
         ]
         instances, disks = [], []
         for instance in self.old["instances"].values():
-            own = [self._disk(disk, _places(instance, disk), uuids) for disk in instance["disks"]]
+            own = [
+                self._disk(disk, _node_names(instance, disk), uuids) for disk in instance["disks"]
+            ]
             disks += own
             instances.append(self._instance(instance, own, uuids))
         return {
             "version": CONFIG_VERSION,
             "cluster": self._cluster(uuids),
-            "nodes": _by_uuid(nodes),
+            "nodes": _index_by_uuid(nodes),
             "nodegroups": {group: {**self._stamp, "uuid": group, "name": FIRST_GROUP}},
-            "instances": _by_uuid(instances),
-            "disks": _by_uuid(disks),
+            "instances": _index_by_uuid(instances),
+            "disks": _index_by_uuid(disks),
             "serial_no": self.old["serial_no"],
             "ctime": self._stamp["ctime"],
             "mtime": self._stamp["mtime"],
@@ -57,7 +59,7 @@ class _Step:
         return {"serial_no": 1, **times}
 
     def _cluster(self, uuids: Mapping[str, str]) -> Document:
-        kept = _kept(self.old["cluster"], "default_bridge", "default_hypervisor")
+        kept = _remaining(self.old["cluster"], "default_bridge", "default_hypervisor")
         templates = {
             disk["dev_type"] for i in self.old["instances"].values() for disk in i["disks"]
         }
@@ -65,7 +67,7 @@ class _Step:
             "uuid": self.ids(),
             **self._stamp,
             **kept,
-            "beparams": {name: _memory_split(be) for name, be in kept["beparams"].items()},
+            "beparams": {name: _split_memory(be) for name, be in kept["beparams"].items()},
             "master_node": uuids[kept["master_node"]],
             "enabled_disk_templates": sorted({_template(each) for each in templates})
             or [Template.DRBD.value, Template.PLAIN.value],
@@ -77,8 +79,8 @@ class _Step:
         return {
             "uuid": self.ids(),
             **self._stamp,
-            **_kept(old, "admin_up", "disk_template"),
-            "beparams": _memory_split(old["beparams"]),
+            **_remaining(old, "admin_up", "disk_template"),
+            "beparams": _split_memory(old["beparams"]),
             "primary_node": uuids[old["primary_node"]],
             "admin_state": "up" if old["admin_up"] else "down",
             "nics": [self._nic(nic) for nic in old["nics"]],
@@ -95,7 +97,7 @@ class _Step:
     def _disk(self, old: Document, places: tuple[str, ...], uuids: Mapping[str, str]) -> Document:
         return {
             **self._stamp,
-            **_kept(old, "physical_id"),
+            **_remaining(old, "physical_id"),
             "uuid": self.ids(),
             "dev_type": _template(old["dev_type"]),
             "logical_id": [uuids.get(part, part) for part in old["logical_id"]],
@@ -104,12 +106,12 @@ class _Step:
         }
 
 
-def _kept(old: Document, *gone: str) -> Document:
+def _remaining(old: Document, *gone: str) -> Document:
     """Return the fields of an object that are set, without those in ``gone``."""
     return {name: v for name, v in old.items() if v is not None and name not in gone}
 
 
-def _memory_split(old: Document) -> Document:
+def _split_memory(old: Document) -> Document:
     """Return backend parameters with ``memory`` as both ``minmem`` and ``maxmem``."""
     kept = {name: value for name, value in old.items() if name != "memory"}
     if "memory" in old:
@@ -121,7 +123,7 @@ def _template(device: str) -> str:
     return _DEVICES.get(device, device)
 
 
-def _places(instance: Document, disk: Document) -> tuple[str, ...]:
+def _node_names(instance: Document, disk: Document) -> tuple[str, ...]:
     """Return the names of a disk's nodes."""
     if _template(disk["dev_type"]) == Template.DRBD:
         first, second = disk["logical_id"][:2]
@@ -129,5 +131,5 @@ def _places(instance: Document, disk: Document) -> tuple[str, ...]:
     return (instance["primary_node"],)
 
 
-def _by_uuid(objects: Iterable[Document]) -> dict[str, Document]:
+def _index_by_uuid(objects: Iterable[Document]) -> dict[str, Document]:
     return {each["uuid"]: each for each in objects}

@@ -31,11 +31,11 @@ def apply(state: ClusterState, edits: Sequence[Edit]) -> ClusterState:
         return state
     for edit in edits:
         if edit.kind in _KINDS:
-            state = _applied(state, _KINDS[edit.kind], edit)
+            state = _apply_edit(state, _KINDS[edit.kind], edit)
     return replace(state, edits=(), serial_no=meta.serial_no, ctime=meta.ctime, mtime=meta.mtime)
 
 
-def _applied(state: ClusterState, kind: RecordKind, edit: Edit) -> ClusterState:
+def _apply_edit(state: ClusterState, kind: RecordKind, edit: Edit) -> ClusterState:
     if isinstance(edit, Put):
         return state.put(decoded(kind, edit.key, edit.value))
     if isinstance(edit, Delete):

@@ -9,16 +9,16 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.errors import Code, Failed
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import hv_defaults, nd_filled
+from ganeti.model.parameters.filling import fill_node, hv_defaults
 from ganeti.schema.types import ONE_LINE
 
 _HYPERVISORS = ("chroot", "fake", "kvm", "lxc", "xen-hvm", "xen-pvm")
 """Hypervisors with a file for their parameters, also those that are not supported here."""
 
-_AS_THEY_ARE = (
+_PLAIN_FIELDS = (
     "cluster_name",
     "enabled_user_shutdown",
     "file_storage_dir",
@@ -38,23 +38,23 @@ def ssconf(state: ClusterState, *, release: str) -> dict[str, str]:
 
     Keys are without the prefix ``ssconf_``, and texts without the final newline of the files.
     """
-    return {"release_version": release, **{key: text(state) for key, text in _TEXTS.items()}}
+    return {"release_version": release, **{key: text(state) for key, text in _FORMATTERS.items()}}
 
 
-def affects_ssconf(edits: Iterable[EditedState]) -> bool:
+def affects_ssconf(edits: Iterable[RecordEdit]) -> bool:
     """Return whether a change with these edits may have changed a file."""
-    return any(map(_matters, edits))
+    return any(map(_affects, edits))
 
 
-def _matters(edited: EditedState) -> bool:
-    fields = _FIELDS.get(edited.kind, ())
+def _affects(edited: RecordEdit) -> bool:
+    fields = _SOURCE_FIELDS.get(edited.kind, ())
     if not fields or edited.old is None or edited.record is None:
         return bool(fields)
     return any(getattr(edited.old, name) != getattr(edited.record, name) for name in fields)
 
 
 @lru_cache(maxsize=1 << 16)
-def _natural(name: str) -> tuple[tuple[int, str], ...]:
+def _natural_sort_key(name: str) -> tuple[tuple[int, str], ...]:
     """Return a sort key that puts node2 before node10."""
     # Cached: during bulk creation the instance list is sorted several times a second.
     parts = re.split(r"(\d+)", name)
@@ -62,60 +62,60 @@ def _natural(name: str) -> tuple[tuple[int, str], ...]:
 
 
 def _node_list(chosen: Callable[[Node], bool]) -> Callable[[ClusterState], str]:
-    return lambda state: _lines(node.name for node in _nodes(state) if chosen(node))
+    return lambda state: _format_lines(node.name for node in _sorted_nodes(state) if chosen(node))
 
 
-def _node_facts(fact: Callable[[Node], str]) -> Callable[[ClusterState], str]:
-    return lambda state: _lines(map(fact, _nodes(state)))
+def _node_values(fact: Callable[[Node], str]) -> Callable[[ClusterState], str]:
+    return lambda state: _format_lines(map(fact, _sorted_nodes(state)))
 
 
-def _cluster(field: str) -> Callable[[ClusterState], str]:
-    return lambda state: _line(str(getattr(state.cluster, field)))
+def _cluster_value(field: str) -> Callable[[ClusterState], str]:
+    return lambda state: _check_line(str(getattr(state.cluster, field)))
 
 
 def _cluster_list(field: str) -> Callable[[ClusterState], str]:
-    return lambda state: _lines(getattr(state.cluster, field))
+    return lambda state: _format_lines(getattr(state.cluster, field))
 
 
-def _hypervisor(name: str) -> Callable[[ClusterState], str]:
-    return lambda state: _assignments(hv_defaults(state.cluster, name))
+def _hypervisor_parameters(name: str) -> Callable[[ClusterState], str]:
+    return lambda state: _format_assignments(hv_defaults(state.cluster, name))
 
 
-_TEXTS: Mapping[str, Callable[[ClusterState], str]] = MappingProxyType(
+_FORMATTERS: Mapping[str, Callable[[ClusterState], str]] = MappingProxyType(
     {
-        **{field: _cluster(field) for field in _AS_THEY_ARE},
-        **{f"hvparams_{name}": _hypervisor(name) for name in _HYPERVISORS},
+        **{field: _cluster_value(field) for field in _PLAIN_FIELDS},
+        **{f"hvparams_{name}": _hypervisor_parameters(name) for name in _HYPERVISORS},
         "cluster_tags": _cluster_list("tags"),
         "hypervisor_list": _cluster_list("enabled_hypervisors"),
-        "instance_list": lambda state: _lines(
-            sorted((each.name for each in state.instances.values()), key=_natural)
+        "instance_list": lambda state: _format_lines(
+            sorted((each.name for each in state.instances.values()), key=_natural_sort_key)
         ),
         "master_candidates": _node_list(lambda node: node.master_candidate),
-        "master_candidates_certs": lambda state: _assignments(state.cluster.candidate_certs),
-        "master_candidates_ips": lambda state: _lines(
-            node.primary_ip for node in _nodes(state) if node.master_candidate
+        "master_candidates_certs": lambda state: _format_assignments(state.cluster.candidate_certs),
+        "master_candidates_ips": lambda state: _format_lines(
+            node.primary_ip for node in _sorted_nodes(state) if node.master_candidate
         ),
-        "master_node": lambda state: _line(state.master.name),
-        "networks": lambda state: _named(state.networks.values()),
+        "master_node": lambda state: _check_line(state.master.name),
+        "networks": lambda state: _format_named(state.networks.values()),
         "node_list": _node_list(lambda node: True),
-        "node_primary_ips": _node_facts(lambda node: f"{node.name} {node.primary_ip}"),
-        "node_secondary_ips": _node_facts(lambda node: f"{node.name} {node.secondary_ip}"),
-        "node_vm_capable": _node_facts(lambda node: f"{node.name}={node.vm_capable}"),
-        "nodegroups": lambda state: _named(state.groups.values()),
+        "node_primary_ips": _node_values(lambda node: f"{node.name} {node.primary_ip}"),
+        "node_secondary_ips": _node_values(lambda node: f"{node.name} {node.secondary_ip}"),
+        "node_vm_capable": _node_values(lambda node: f"{node.name}={node.vm_capable}"),
+        "nodegroups": lambda state: _format_named(state.groups.values()),
         "offline_nodes": _node_list(lambda node: node.offline),
         "online_nodes": _node_list(lambda node: not node.offline),
-        "ssh_ports": lambda state: _lines(
-            f"{node.name}={_ssh_port(state, node)}" for node in _nodes(state)
+        "ssh_ports": lambda state: _format_lines(
+            f"{node.name}={_ssh_port(state, node)}" for node in _sorted_nodes(state)
         ),
-        "uid_pool": lambda state: _lines(
+        "uid_pool": lambda state: _format_lines(
             f"{low}-{high}" if low != high else f"{low}" for low, high in state.cluster.uid_pool
         ),
     }
 )
 
-KEYS = tuple(sorted(("release_version", *_TEXTS)))
+KEYS = tuple(sorted(("release_version", *_FORMATTERS)))
 
-_FIELDS: Mapping[RecordKind, Sequence[str]] = MappingProxyType(
+_SOURCE_FIELDS: Mapping[RecordKind, Sequence[str]] = MappingProxyType(
     {
         RecordKind.INSTANCE: ("name",),
         RecordKind.NETWORK: ("name",),
@@ -131,7 +131,7 @@ _FIELDS: Mapping[RecordKind, Sequence[str]] = MappingProxyType(
             "ndparams",
         ),
         RecordKind.CLUSTER: (
-            *_AS_THEY_ARE,
+            *_PLAIN_FIELDS,
             "tags",
             "enabled_hypervisors",
             "hvparams",
@@ -145,28 +145,28 @@ _FIELDS: Mapping[RecordKind, Sequence[str]] = MappingProxyType(
 """The fields that the files depend on."""
 
 
-def _nodes(state: ClusterState) -> list[Node]:
-    return sorted(state.nodes.values(), key=lambda node: _natural(node.name))
+def _sorted_nodes(state: ClusterState) -> list[Node]:
+    return sorted(state.nodes.values(), key=lambda node: _natural_sort_key(node.name))
 
 
 def _ssh_port(state: ClusterState, node: Node) -> int:
-    return int(nd_filled(state.cluster, state.groups[node.group], node)["ssh_port"])
+    return int(fill_node(state.cluster, state.groups[node.group], node)["ssh_port"])
 
 
-def _named(objects: Iterable[Any]) -> str:
-    ordered = sorted(objects, key=lambda each: _natural(each.name))
-    return _lines(f"{each.uuid} {each.name}" for each in ordered)
+def _format_named(objects: Iterable[Any]) -> str:
+    ordered = sorted(objects, key=lambda each: _natural_sort_key(each.name))
+    return _format_lines(f"{each.uuid} {each.name}" for each in ordered)
 
 
-def _assignments(values: Mapping[str, Any]) -> str:
-    return _lines(f"{name}={values[name]}" for name in sorted(values))
+def _format_assignments(values: Mapping[str, Any]) -> str:
+    return _format_lines(f"{name}={values[name]}" for name in sorted(values))
 
 
-def _lines(items: Iterable[str]) -> str:
-    return "\n".join(map(_line, items))
+def _format_lines(items: Iterable[str]) -> str:
+    return "\n".join(map(_check_line, items))
 
 
-def _line(item: str) -> str:
+def _check_line(item: str) -> str:
     """Return ``item`` after a check that it is a single line for every reader of the file.
 
     Field types already reject control characters; this is a second line of defence, as a line break

@@ -18,14 +18,14 @@ from immutables import Map
 from ganeti.errors import Code, Refused
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.filters import FilterRule
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
 from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
-from ganeti.schema.host_names import normalized
+from ganeti.schema.host_names import normalize
 from ganeti.schema.records import replace
 
 Stored: TypeAlias = (
@@ -86,7 +86,7 @@ KINDS: Mapping[type[Stored], RecordKind] = {kind: name for name, kind in TYPES.i
 
 
 @dataclass(frozen=True, slots=True)
-class EditedState:
+class RecordEdit:
     """An edited object; ``old`` is None if it is new, ``record`` is None if it was removed."""
 
     kind: RecordKind
@@ -117,76 +117,76 @@ class ClusterState(msgspec.Struct, frozen=True):
     serial_no: int = 0
     ctime: float = 0.0
     mtime: float = 0.0
-    edits: tuple[EditedState, ...] = ()
+    edits: tuple[RecordEdit, ...] = ()
 
     # --- reading
 
     @property
     def cluster(self) -> Cluster:
         """The cluster record."""
-        [cluster] = self._all(RecordKind.CLUSTER, Cluster).values()
+        [cluster] = self._objects_of(RecordKind.CLUSTER, Cluster).values()
         return cluster
 
     @property
     def nodes(self) -> Map[str, Node]:
-        return self._all(RecordKind.NODE, Node)
+        return self._objects_of(RecordKind.NODE, Node)
 
     @property
     def groups(self) -> Map[str, Group]:
-        return self._all(RecordKind.GROUP, Group)
+        return self._objects_of(RecordKind.GROUP, Group)
 
     @property
     def instances(self) -> Map[str, Instance]:
-        return self._all(RecordKind.INSTANCE, Instance)
+        return self._objects_of(RecordKind.INSTANCE, Instance)
 
     @property
     def disks(self) -> Map[str, Disk]:
-        return self._all(RecordKind.DISK, Disk)
+        return self._objects_of(RecordKind.DISK, Disk)
 
     @property
     def networks(self) -> Map[str, Network]:
-        return self._all(RecordKind.NETWORK, Network)
+        return self._objects_of(RecordKind.NETWORK, Network)
 
     @property
     def filters(self) -> Map[str, FilterRule]:
-        return self._all(RecordKind.FILTER, FilterRule)
+        return self._objects_of(RecordKind.FILTER, FilterRule)
 
     @property
     def authorities(self) -> Authorities | None:
         """The authorities that the cluster trusts; None in a configuration of other software."""
-        return self._all(RecordKind.AUTHORITIES, Authorities).get(self.cluster.uuid)
+        return self._objects_of(RecordKind.AUTHORITIES, Authorities).get(self.cluster.uuid)
 
     @property
     def certificates(self) -> Map[str, NodeCertificates]:
         """The certificates that nodes may present, by node UUID."""
-        return self._all(RecordKind.CERTIFICATE, NodeCertificates)
+        return self._objects_of(RecordKind.CERTIFICATE, NodeCertificates)
 
     @property
     def spent_tokens(self) -> Map[str, SpentToken]:
         """Join tokens that have been used, by nonce."""
-        return self._all(RecordKind.SPENT_TOKEN, SpentToken)
+        return self._objects_of(RecordKind.SPENT_TOKEN, SpentToken)
 
     @property
     def users(self) -> Map[str, UserAccount]:
         """Users of the remote API, by name, besides those of the users file."""
-        return self._all(RecordKind.USER, UserAccount)
+        return self._objects_of(RecordKind.USER, UserAccount)
 
     @property
     def role_grants(self) -> Map[str, RoleGrant]:
         """The roles of users and groups."""
-        return self._all(RecordKind.ROLE_GRANT, RoleGrant)
+        return self._objects_of(RecordKind.ROLE_GRANT, RoleGrant)
 
     @property
     def api_tokens(self) -> Map[str, ApiToken]:
         """The tokens of users, by the part of them that is no secret."""
-        return self._all(RecordKind.API_TOKEN, ApiToken)
+        return self._objects_of(RecordKind.API_TOKEN, ApiToken)
 
     @property
     def openid(self) -> OpenIdProvider | None:
         """The OpenID provider by which users may sign in, if there is one."""
-        return self._all(RecordKind.OPENID, OpenIdProvider).get(self.cluster.uuid)
+        return self._objects_of(RecordKind.OPENID, OpenIdProvider).get(self.cluster.uuid)
 
-    def _all(self, kind: RecordKind, _: type[S]) -> Map[str, S]:
+    def _objects_of(self, kind: RecordKind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put
 
     def node(self, name: str) -> Node:
@@ -194,28 +194,28 @@ class ClusterState(msgspec.Struct, frozen=True):
 
         :raises Refused: the name is unknown or ambiguous.
         """
-        return self.nodes[self._find(RecordKind.NODE, name)]
+        return self.nodes[self._resolve(RecordKind.NODE, name)]
 
     def group(self, name: str) -> Group:
         """Return the node group with this name or UUID.
 
         :raises Refused: the name is unknown.
         """
-        return self.groups[self._find(RecordKind.GROUP, name)]
+        return self.groups[self._resolve(RecordKind.GROUP, name)]
 
     def instance(self, name: str) -> Instance:
         """Return the instance with this name or UUID; the domain may be omitted if unambiguous.
 
         :raises Refused: the name is unknown or ambiguous.
         """
-        return self.instances[self._find(RecordKind.INSTANCE, name)]
+        return self.instances[self._resolve(RecordKind.INSTANCE, name)]
 
     def network(self, name: str) -> Network:
         """Return the network with this name or UUID.
 
         :raises Refused: the name is unknown.
         """
-        return self.networks[self._find(RecordKind.NETWORK, name)]
+        return self.networks[self._resolve(RecordKind.NETWORK, name)]
 
     @property
     def master(self) -> Node:
@@ -226,28 +226,30 @@ class ClusterState(msgspec.Struct, frozen=True):
         """Return whether an object of this kind has exactly this name."""
         return (kind, name) in self.names
 
-    def disks_of(self, instance: Instance) -> tuple[Disk, ...]:
+    def get_disks(self, instance: Instance) -> tuple[Disk, ...]:
         """Return the instance's disks in order."""
         disks = self.disks
         return tuple(disks[uuid] for uuid in instance.disks)
 
-    def template_of(self, instance: Instance) -> Template:
+    def get_template(self, instance: Instance) -> Template:
         """Return the template of the instance's disks; diskless if it has none."""
         return self.disks[instance.disks[0]].dev_type if instance.disks else Template.DISKLESS
 
-    def secondaries_of(self, instance: Instance) -> tuple[str, ...]:
+    def get_secondaries(self, instance: Instance) -> tuple[str, ...]:
         """Return the UUIDs of the nodes other than the primary that have a copy of the disks."""
         disks = self.disks
-        found = dict.fromkeys(node for uuid in instance.disks for node in _copied_to(disks[uuid]))
+        found = dict.fromkeys(
+            node for uuid in instance.disks for node in _mirror_nodes(disks[uuid])
+        )
         found.pop(instance.primary_node, None)
         return tuple(found)
 
-    def primaries_on(self, node: Node) -> Iterator[Instance]:
+    def list_primary_instances(self, node: Node) -> Iterator[Instance]:
         """Return the instances whose primary node is ``node``."""
         instances = self.instances
         return (instances[uuid] for uuid in self.primaries.get(node.uuid, _NONE))
 
-    def secondaries_on(self, node: Node) -> Iterator[Instance]:
+    def list_secondary_instances(self, node: Node) -> Iterator[Instance]:
         """Return the instances that have ``node`` as a secondary node."""
         instances, owners = self.instances, self.owners
         owned = dict.fromkeys(
@@ -256,18 +258,18 @@ class ClusterState(msgspec.Struct, frozen=True):
         found = (instances[uuid] for uuid in owned)
         return (instance for instance in found if instance.primary_node != node.uuid)
 
-    def nodes_in(self, group: Group) -> Iterator[Node]:
+    def list_nodes(self, group: Group) -> Iterator[Node]:
         """Return the nodes of a group."""
         return (node for node in self.nodes.values() if node.group == group.uuid)
 
-    def _find(self, kind: RecordKind, name: str) -> str:
+    def _resolve(self, kind: RecordKind, name: str) -> str:
         uuid = self.names.get((kind, name))
         if uuid is not None:
             return uuid
         if name in self.objects.get(kind, _NONE):
             return name
         start = name
-        if kind in _HOSTS and (start := normalized(name)) != name:
+        if kind in _HOST_NAME_KINDS and (start := normalize(name)) != name:
             if (uuid := self.names.get((kind, start))) is not None:
                 return uuid
             if name.endswith("."):
@@ -293,12 +295,14 @@ class ClusterState(msgspec.Struct, frozen=True):
         same = self.objects.get(kind, Map())
         old = same.get(record.uuid)
         state = self
-        if old is None or not _alike(old, record):
-            state = (self if old is None else self._unindexed(old))._indexed(record)
+        if old is None or not _same_index_fields(old, record):
+            state = (self if old is None else self._remove_from_indexes(old))._add_to_indexes(
+                record
+            )
         return replace(
             state,
             objects=self.objects.set(kind, same.set(record.uuid, record)),
-            edits=(*self.edits, EditedState(kind, record.uuid, record, old)),
+            edits=(*self.edits, RecordEdit(kind, record.uuid, record, old)),
         )
 
     def remove(self, record: Stored) -> ClusterState:
@@ -307,48 +311,50 @@ class ClusterState(msgspec.Struct, frozen=True):
         same = self.objects[kind]
         old, left = same[record.uuid], same.delete(record.uuid)
         return replace(
-            self._unindexed(old),
+            self._remove_from_indexes(old),
             objects=self.objects.set(kind, left) if left else self.objects.delete(kind),
-            edits=(*self.edits, EditedState(kind, record.uuid, None, old)),
+            edits=(*self.edits, RecordEdit(kind, record.uuid, None, old)),
         )
 
     def settled(self) -> ClusterState:
         """Return the same state with an empty list of edits."""
         return replace(self, edits=()) if self.edits else self
 
-    def _indexed(self, record: Stored) -> ClusterState:
+    def _add_to_indexes(self, record: Stored) -> ClusterState:
         if isinstance(record, Instance):
             owned = dict.fromkeys(record.disks, record.uuid)
             carried = {nic.mac.lower(): record.uuid for nic in record.nics}
             return replace(
                 self,
-                names=_named(self.names, record),
-                primaries=_with(self.primaries, record.primary_node, record.uuid),
+                names=_add_name(self.names, record),
+                primaries=_add_key(self.primaries, record.primary_node, record.uuid),
                 owners=self.owners.update(owned) if owned else self.owners,
                 macs=self.macs.update(carried) if carried else self.macs,
             )
         if isinstance(record, Disk):
             copies = self.copies
-            for node in _copied_to(record):
-                copies = _with(copies, node, record.uuid)
+            for node in _mirror_nodes(record):
+                copies = _add_key(copies, node, record.uuid)
             return self if copies is self.copies else replace(self, copies=copies)
         if isinstance(record, Node | Group | Network):
-            return replace(self, names=_named(self.names, record))
+            return replace(self, names=_add_name(self.names, record))
         return self
 
-    def _unindexed(self, record: Stored) -> ClusterState:
+    def _remove_from_indexes(self, record: Stored) -> ClusterState:
         if isinstance(record, Instance):
             return replace(
                 self,
                 names=self.names.delete((RecordKind.INSTANCE, record.name)),
-                primaries=_without(self.primaries, record.primary_node, record.uuid),
-                owners=_released(self.owners, record.disks, record.uuid),
-                macs=_released(self.macs, (nic.mac.lower() for nic in record.nics), record.uuid),
+                primaries=_remove_key(self.primaries, record.primary_node, record.uuid),
+                owners=_remove_owned(self.owners, record.disks, record.uuid),
+                macs=_remove_owned(
+                    self.macs, (nic.mac.lower() for nic in record.nics), record.uuid
+                ),
             )
         if isinstance(record, Disk):
             copies = self.copies
-            for node in _copied_to(record):
-                copies = _without(copies, node, record.uuid)
+            for node in _mirror_nodes(record):
+                copies = _remove_key(copies, node, record.uuid)
             return self if copies is self.copies else replace(self, copies=copies)
         if isinstance(record, Node | Group | Network):
             return replace(self, names=self.names.delete((KINDS[type(record)], record.name)))
@@ -362,7 +368,7 @@ def empty() -> ClusterState:
     )
 
 
-def collected(
+def make_state(
     records: Iterable[Stored], *, serial_no: int, ctime: float, mtime: float
 ) -> ClusterState:
     """Build a state from these objects in one step, with an empty list of edits.
@@ -380,9 +386,9 @@ def collected(
         objects.setdefault(kind, {})[record.uuid] = record
         if isinstance(record, Instance | Node | Group | Network):
             if names.setdefault((kind, record.name), record.uuid) != record.uuid:
-                raise _doubled(kind, record.name)
+                raise _duplicate_name(kind, record.name)
         elif isinstance(record, Disk):
-            for node in _copied_to(record):
+            for node in _mirror_nodes(record):
                 copies.setdefault(node, {})[record.uuid] = None
         if isinstance(record, Instance):
             primaries.setdefault(record.primary_node, {})[record.uuid] = None
@@ -401,15 +407,17 @@ def collected(
     )
 
 
-def _alike(old: Stored, new: Stored) -> bool:
+def _same_index_fields(old: Stored, new: Stored) -> bool:
     """Return whether both have the same index entries, as after most changes."""
-    return all(getattr(old, name) == getattr(new, name) for name in _INDEXED.get(type(old), ()))
+    return all(
+        getattr(old, name) == getattr(new, name) for name in _INDEXED_FIELDS.get(type(old), ())
+    )
 
 
-_HOSTS = frozenset({RecordKind.INSTANCE, RecordKind.NODE})
+_HOST_NAME_KINDS = frozenset({RecordKind.INSTANCE, RecordKind.NODE})
 """Kinds whose names are host names, which have several spellings."""
 
-_INDEXED: Mapping[type[Stored], tuple[str, ...]] = {
+_INDEXED_FIELDS: Mapping[type[Stored], tuple[str, ...]] = {
     Instance: ("name", "primary_node", "disks", "nics"),
     Disk: ("dev_type", "nodes"),
     Node: ("name",),
@@ -419,34 +427,34 @@ _INDEXED: Mapping[type[Stored], tuple[str, ...]] = {
 """The fields that the indexes are built from."""
 
 
-def _named(names: Names, record: Instance | Node | Group | Network) -> Names:
+def _add_name(names: Names, record: Instance | Node | Group | Network) -> Names:
     kind = KINDS[type(record)]
     if names.get((kind, record.name), record.uuid) != record.uuid:
-        raise _doubled(kind, record.name)
+        raise _duplicate_name(kind, record.name)
     return names.set((kind, record.name), record.uuid)
 
 
-def _doubled(kind: RecordKind, name: str) -> Refused:
+def _duplicate_name(kind: RecordKind, name: str) -> Refused:
     return Refused(f"{kind} {name} already exists; choose another name", Code.EXISTS)
 
 
-def _copied_to(disk: Disk) -> tuple[str, ...]:
+def _mirror_nodes(disk: Disk) -> tuple[str, ...]:
     """Return the nodes that have a copy of a mirrored disk."""
-    return disk.nodes if disk.dev_type in MIRRORED_BETWEEN_NODES else ()
+    return disk.nodes if disk.dev_type in MIRRORED_TEMPLATES else ()
 
 
-def _released(index: Map[str, str], keys: Iterable[str], owner: str) -> Map[str, str]:
+def _remove_owned(index: Map[str, str], keys: Iterable[str], owner: str) -> Map[str, str]:
     for key in keys:
         if index.get(key) == owner:
             index = index.delete(key)
     return index
 
 
-def _with(index: Map[str, Keys], key: str, value: str) -> Map[str, Keys]:
+def _add_key(index: Map[str, Keys], key: str, value: str) -> Map[str, Keys]:
     return index.set(key, index.get(key, _NONE).set(value, None))
 
 
-def _without(index: Map[str, Keys], key: str, value: str) -> Map[str, Keys]:
+def _remove_key(index: Map[str, Keys], key: str, value: str) -> Map[str, Keys]:
     left = index.get(key, _NONE)
     if value not in left:
         return index

@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 from ganeti.config.initial_state import (
     COLLECTORS,
     SETTINGS,
-    first_parameters,
-    hypervisor_settings,
+    default_hvparams,
+    default_parameters,
 )
-from ganeti.config.names_to_uuids import from_2_2
+from ganeti.config.names_to_uuids import upgrade_from_2_2
 from ganeti.config.upgrade_steps import CHAIN
 from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import CONFIG_VERSION
@@ -41,9 +41,10 @@ def upgraded(document: Any, ids: Ids) -> Document:
     while (version := document["version"]) != CONFIG_VERSION:
         if version not in STEPS:
             raise Invalid(
-                f"config.data has version {_spelt(version)}; this software reads "
-                f"{', '.join(map(_spelt, sorted({*STEPS, CONFIG_VERSION})))}; upgrade it to "
-                f"{_spelt(CONFIG_VERSION)} with the software that wrote it"
+                f"config.data has version {_format_version(version)}; this software reads "
+                f"{', '.join(map(_format_version, sorted({*STEPS, CONFIG_VERSION})))}; "
+                "upgrade it to "
+                f"{_format_version(CONFIG_VERSION)} with the software that wrote it"
             )
         following, step = STEPS[version]
         try:
@@ -51,44 +52,44 @@ def upgraded(document: Any, ids: Ids) -> Document:
         except (AttributeError, KeyError, TypeError, ValueError) as e:
             # Steps assume the old form; a document of another form fails with one of these.
             raise Invalid(
-                f"config.data does not have the form of version {_spelt(version)}: {e!r}; "
+                f"config.data does not have the form of version {_format_version(version)}: {e!r}; "
                 "restore it from a backup"
             ) from e
-    complete: Document = _with_whole_numbers(_completed(document))
+    complete: Document = _convert_integers(_fill_in(document))
     return complete
 
 
-_FRACTIONS = frozenset({"cpu_speed", "spindle-ratio", "vcpu-ratio", "ctime", "mtime"})
+_FLOAT_FIELDS = frozenset({"cpu_speed", "spindle-ratio", "vcpu-ratio", "ctime", "mtime"})
 """Fields of floats, which are written as such even if the value is an integer."""
 
 
-def _with_whole_numbers(value: Any) -> Any:
+def _convert_integers(value: Any) -> Any:
     """Return the document with integers for values that some versions write like 5000000.0."""
     match value:
         case float() if value.is_integer():
             return int(value)
         case dict():
             return {
-                name: held if name in _FRACTIONS else _with_whole_numbers(held)
+                name: held if name in _FLOAT_FIELDS else _convert_integers(held)
                 for name, held in value.items()
             }
         case list():
-            return [_with_whole_numbers(held) for held in value]
+            return [_convert_integers(held) for held in value]
     return value
 
 
-def _spelt(version: int) -> str:
+def _format_version(version: int) -> str:
     return f"{version // 1_000_000}.{version // 10_000 % 100}"
 
 
-_COMPLETE: Mapping[str, type[ParameterSet]] = MappingProxyType(
+_FLAT_PARAMETERS: Mapping[str, type[ParameterSet]] = MappingProxyType(
     {"ndparams": NodeParameters, "ipolicy": Policy}
 )
-_BY_DEFAULT: Mapping[str, type[ParameterSet]] = MappingProxyType(
+_DEFAULT_PROFILES: Mapping[str, type[ParameterSet]] = MappingProxyType(
     {"beparams": Backend, "nicparams": NicParameters}
 )
 _STAMP: Mapping[str, Any] = MappingProxyType({"serial_no": 1, "ctime": 0.0, "mtime": 0.0})
-_MISSING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+_SECTION_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "nodes": {
             **_STAMP,
@@ -132,7 +133,7 @@ _MISSING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def _require_real(document: Document) -> None:
+def _reject_forthcoming(document: Document) -> None:
     """Reject reserved instances and disks (*forthcoming*), which this version does not support.
 
     :raises Invalid: with a problem for each of them.
@@ -143,7 +144,7 @@ def _require_real(document: Document) -> None:
             f"{held.get('name') or key} is only reserved (forthcoming), which this version does not"
             " support; with Ganeti, create it (gnt-instance add --commit) or remove it first",
         )
-        for section in _MISSING
+        for section in _SECTION_DEFAULTS
         for key, held in (document.get(section) or {}).items()
         if isinstance(held, dict) and held.get("forthcoming")
     ]
@@ -151,40 +152,40 @@ def _require_real(document: Document) -> None:
         raise Invalid(found)
 
 
-def _completed(document: Document) -> Document:
-    _require_real(document)
-    cluster = _with(document.get("cluster"), {**_cluster_defaults(), "tags": []})
-    for name, kind in _COMPLETE.items():
+def _fill_in(document: Document) -> Document:
+    _reject_forthcoming(document)
+    cluster = _add_missing(document.get("cluster"), {**_cluster_defaults(), "tags": []})
+    for name, kind in _FLAT_PARAMETERS.items():
         cluster[name] = {**defaults(kind), **(cluster.get(name) or {})}
-    for name, kind in _BY_DEFAULT.items():
+    for name, kind in _DEFAULT_PROFILES.items():
         given = cluster.get(name) or {}
         cluster[name] = {**given, "default": {**defaults(kind), **given.get("default", {})}}
     sections = {
         section: {
-            key: _object(section, held, missing)
+            key: _fill_in_object(section, held, missing)
             for key, held in (document.get(section) or {}).items()
         }
-        for section, missing in _MISSING.items()
+        for section, missing in _SECTION_DEFAULTS.items()
     }
     return {**document, "cluster": cluster, **sections}
 
 
-def _object(section: str, held: Any, missing: Mapping[str, Any]) -> Any:
+def _fill_in_object(section: str, held: Any, missing: Mapping[str, Any]) -> Any:
     if not isinstance(held, dict):
         return held
-    complete = _with(held, missing)
+    complete = _add_missing(held, missing)
     complete.pop("forthcoming", None)
     if section == "instances":
         complete.setdefault("disks_active", complete.get("admin_state") == "up")
     if section == "disks":
         complete["children"] = [
-            _object("disks", {**child, "uuid": child.get("uuid", "")}, missing)
+            _fill_in_object("disks", {**child, "uuid": child.get("uuid", "")}, missing)
             for child in complete["children"]
         ]
     return complete
 
 
-def _with(held: Any, missing: Mapping[str, Any]) -> Document:
+def _add_missing(held: Any, missing: Mapping[str, Any]) -> Document:
     """Return the fields of ``held`` with defaults for missing ones; null counts as missing."""
     given = held if isinstance(held, dict) else {}
     return {**missing, **{n: v for n, v in given.items() if v is not None or n not in missing}}
@@ -200,12 +201,12 @@ def _cluster_defaults() -> Document:
         "gluster_storage_dir": "",
         "candidate_certs": {},
         "data_collectors": {name: {"active": True, "interval": 5_000_000} for name in COLLECTORS},
-        "hvparams": hypervisor_settings(),
-        "diskparams": first_parameters()["diskparams"],
+        "hvparams": default_hvparams(),
+        "diskparams": default_parameters()["diskparams"],
     }
 
 
 STEPS: Mapping[int, tuple[int, Callable[[Document, Ids], Document]]] = MappingProxyType(
-    {2_020_000: (CONFIG_VERSION, from_2_2), **CHAIN}
+    {2_020_000: (CONFIG_VERSION, upgrade_from_2_2), **CHAIN}
 )
 """The upgrade steps: by version, the version that the step leads to, and the step."""

@@ -23,13 +23,16 @@ _DEVICES: Mapping[str, str] = {"lvm": Template.PLAIN.value, "drbd8": Template.DR
 """Names of disk templates before 2.9."""
 
 
-def to_2_8(old: Document, ids: Ids) -> Document:
+def upgrade_to_2_8(old: Document, ids: Ids) -> Document:
     """Add policy ranges, UUIDs of disks and network cards, and the enabled disk templates."""
-    cluster = {**old["cluster"], "ipolicy": _with_ranges(old["cluster"].get("ipolicy") or {}, {})}
+    cluster = {
+        **old["cluster"],
+        "ipolicy": _convert_ranges(old["cluster"].get("ipolicy") or {}, {}),
+    }
     cluster.setdefault("enabled_disk_templates", _templates_in_use(old))
     usual = cluster["ipolicy"]
     groups = {
-        key: {**group, "ipolicy": _of_group(group.get("ipolicy") or {}, usual)}
+        key: {**group, "ipolicy": _convert_group_policy(group.get("ipolicy") or {}, usual)}
         for key, group in old.get("nodegroups", {}).items()
     }
     instances = {
@@ -43,7 +46,7 @@ def to_2_8(old: Document, ids: Ids) -> Document:
     return {**old, "cluster": cluster, "nodegroups": groups, "instances": instances}
 
 
-def to_2_9(old: Document, ids: Ids) -> Document:
+def upgrade_to_2_9(old: Document, ids: Ids) -> Document:
     """Key nodes and instances by UUID, and rename disk templates."""
     uuids = {node["name"]: node["uuid"] for node in old["nodes"].values()}
 
@@ -52,7 +55,7 @@ def to_2_9(old: Document, ids: Ids) -> Document:
         if found["dev_type"] == Template.DRBD:
             first, second, *rest = each["logical_id"]
             found["logical_id"] = [uuids.get(first, first), uuids.get(second, second), *rest]
-        return _with_children(found, disk)
+        return _map_children(found, disk)
 
     def instance(each: Document) -> Document:
         node = each["primary_node"]
@@ -63,31 +66,31 @@ def to_2_9(old: Document, ids: Ids) -> Document:
     return {
         **old,
         "cluster": {**old["cluster"], "master_node": uuids.get(master, master)},
-        "nodes": _by_uuid(old["nodes"].values()),
-        "instances": _by_uuid(map(instance, old["instances"].values())),
+        "nodes": _index_by_uuid(old["nodes"].values()),
+        "instances": _index_by_uuid(map(instance, old["instances"].values())),
     }
 
 
-def to_2_10(old: Document, ids: Ids) -> Document:
+def upgrade_to_2_10(old: Document, ids: Ids) -> Document:
     """Remove the physical ids of disks."""
 
     def disk(each: Document) -> Document:
         kept = {name: value for name, value in each.items() if name != "physical_id"}
-        return _with_children(kept, disk)
+        return _map_children(kept, disk)
 
-    return _with_disks(old, disk)
+    return _map_disks(old, disk)
 
 
-def to_2_11(old: Document, ids: Ids) -> Document:
+def upgrade_to_2_11(old: Document, ids: Ids) -> Document:
     """Add UUIDs to the volumes of mirrored disks."""
 
     def disk(each: Document) -> Document:
-        return _with_children({"uuid": ids(), **each}, disk)
+        return _map_children({"uuid": ids(), **each}, disk)
 
-    return _with_disks(old, disk)
+    return _map_disks(old, disk)
 
 
-def to_2_12(old: Document, ids: Ids) -> Document:
+def upgrade_to_2_12(old: Document, ids: Ids) -> Document:
     """Move disks into their own section, with the times of their instance."""
     disks: dict[str, Document] = dict(old.get("disks") or {})
     instances = {}
@@ -100,16 +103,16 @@ def to_2_12(old: Document, ids: Ids) -> Document:
     return {**old, "instances": instances, "disks": disks}
 
 
-def to_2_14(old: Document, ids: Ids) -> Document:
+def upgrade_to_2_14(old: Document, ids: Ids) -> Document:
     """Add the nodes of disks, and remove the template of instances, which follows from disks."""
     owners = {uuid: each for each in old["instances"].values() for uuid in each["disks"]}
 
     def disk(each: Document, nodes: list[str]) -> Document:
         found = {"uuid": ids(), "nodes": nodes, **each}
-        return _with_children(found, lambda child: disk(child, nodes))
+        return _map_children(found, lambda child: disk(child, nodes))
 
     disks = {
-        uuid: disk(each, _nodes_of(each, owners.get(uuid))) for uuid, each in old["disks"].items()
+        uuid: disk(each, _disk_nodes(each, owners.get(uuid))) for uuid, each in old["disks"].items()
     }
     instances = {
         key: {name: value for name, value in each.items() if name != "disk_template"}
@@ -125,13 +128,13 @@ def unchanged(old: Document, ids: Ids) -> Document:
 
 CHAIN: Mapping[int, tuple[int, Step]] = MappingProxyType(
     {
-        2_070_000: (2_080_000, to_2_8),
-        2_080_000: (2_090_000, to_2_9),
-        2_090_000: (2_100_000, to_2_10),
-        2_100_000: (2_110_000, to_2_11),
-        2_110_000: (2_120_000, to_2_12),
+        2_070_000: (2_080_000, upgrade_to_2_8),
+        2_080_000: (2_090_000, upgrade_to_2_9),
+        2_090_000: (2_100_000, upgrade_to_2_10),
+        2_100_000: (2_110_000, upgrade_to_2_11),
+        2_110_000: (2_120_000, upgrade_to_2_12),
         2_120_000: (2_130_000, unchanged),
-        2_130_000: (2_140_000, to_2_14),
+        2_130_000: (2_140_000, upgrade_to_2_14),
         2_140_000: (2_150_000, unchanged),
         2_150_000: (2_160_000, unchanged),
         2_160_000: (3_000_000, unchanged),
@@ -142,7 +145,7 @@ CHAIN: Mapping[int, tuple[int, Step]] = MappingProxyType(
 """The upgrade steps: by version, the next version and the step to it."""
 
 
-def _with_ranges(policy: Document, usual: Mapping[str, Any]) -> Document:
+def _convert_ranges(policy: Document, usual: Mapping[str, Any]) -> Document:
     """Return a policy with ``min`` and ``max`` as a range, completed from ``usual``."""
     kept = {name: value for name, value in policy.items() if name not in ("min", "max")}
     bounds = {name: policy.get(name) or {} for name in ("min", "max")}
@@ -152,9 +155,9 @@ def _with_ranges(policy: Document, usual: Mapping[str, Any]) -> Document:
     return kept
 
 
-def _of_group(policy: Document, usual: Mapping[str, Any]) -> Document:
+def _convert_group_policy(policy: Document, usual: Mapping[str, Any]) -> Document:
     """Return the policy of a group, which has no standard instance."""
-    return {n: value for n, value in _with_ranges(policy, usual).items() if n != "std"}
+    return {n: value for n, value in _convert_ranges(policy, usual).items() if n != "std"}
 
 
 def _templates_in_use(old: Document) -> list[str]:
@@ -170,13 +173,13 @@ def _templates_in_use(old: Document) -> list[str]:
     return sorted(({name for name, has in possible.items() if has} | used) - {None})
 
 
-def _nodes_of(disk: Document, owner: Document | None) -> list[str]:
+def _disk_nodes(disk: Document, owner: Document | None) -> list[str]:
     if disk["dev_type"] == Template.DRBD:
         return list(disk["logical_id"][:2])
     return [owner["primary_node"]] if owner else []
 
 
-def _with_disks(old: Document, change: Callable[[Document], Document]) -> Document:
+def _map_disks(old: Document, change: Callable[[Document], Document]) -> Document:
     """Return the document with ``change`` applied to every disk inside an instance."""
     instances = {
         key: {
@@ -188,10 +191,10 @@ def _with_disks(old: Document, change: Callable[[Document], Document]) -> Docume
     return {**old, "instances": instances}
 
 
-def _with_children(disk: Document, change: Callable[[Document], Document]) -> Document:
+def _map_children(disk: Document, change: Callable[[Document], Document]) -> Document:
     children: Iterator[Document] = map(change, disk.get("children") or ())
     return {**disk, "children": list(children)}
 
 
-def _by_uuid(objects: Iterable[Document]) -> dict[str, Document]:
+def _index_by_uuid(objects: Iterable[Document]) -> dict[str, Document]:
     return {each["uuid"]: each for each in objects}

@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from immutables import Map
 
-from ganeti.config.changes.instances import port_of
-from ganeti.config.state import ClusterState, RecordKind, Stored, collected
+from ganeti.config.changes.instances import get_drbd_port
+from ganeti.config.state import ClusterState, RecordKind, Stored, make_state
 from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Instance
@@ -37,7 +37,7 @@ def dangling_instances(state: ClusterState) -> Iterator[tuple[str, str]]:
             yield instance.name, problem
 
 
-def _master(state: ClusterState) -> Iterator[str]:
+def _check_master(state: ClusterState) -> Iterator[str]:
     master = state.nodes.get(state.cluster.master_node)
     if master is None:
         yield f"master node {state.cluster.master_node} is not in the configuration"
@@ -45,7 +45,7 @@ def _master(state: ClusterState) -> Iterator[str]:
         yield f"master node {master.name} must be a candidate and neither offline nor drained"
 
 
-def _nodes(state: ClusterState) -> Iterator[str]:
+def _check_nodes(state: ClusterState) -> Iterator[str]:
     yield from (problem for _, problem in dangling_nodes(state))
     for node in state.nodes.values():
         if node.master_candidate + node.offline + node.drained > 1:
@@ -62,21 +62,21 @@ def _nodes(state: ClusterState) -> Iterator[str]:
             yield f"unknown node {uuid} has certificates"
         elif not certificates.fingerprints:
             yield f"node {state.nodes[uuid].name} has no certificate"
-    yield from _twice(
+    yield from _find_duplicates(
         "certificate",
         (each for found in state.certificates.values() for each in found.fingerprints),
     )
-    yield from _twice("address", (node.primary_ip for node in state.nodes.values()))
+    yield from _find_duplicates("address", (node.primary_ip for node in state.nodes.values()))
 
 
-def _groups(state: ClusterState) -> Iterator[str]:
+def _check_groups(state: ClusterState) -> Iterator[str]:
     for group in state.groups.values():
         for network in group.networks:
             if network not in state.networks:
                 yield f"group {group.name} is connected to unknown network {network}"
 
 
-def _instances(state: ClusterState) -> Iterator[str]:
+def _check_instances(state: ClusterState) -> Iterator[str]:
     yield from (problem for _, problem in dangling_instances(state))
     for instance in state.instances.values():
         called = f"instance {instance.name}"
@@ -88,10 +88,10 @@ def _instances(state: ClusterState) -> Iterator[str]:
         missing = [uuid for uuid in instance.disks if uuid not in state.disks]
         yield from (f"{called} has unknown disk {uuid}" for uuid in missing)
         if not missing:
-            yield from _disks_of(called, instance, state.disks_of(instance))
+            yield from _check_disks_of(called, instance, state.get_disks(instance))
 
 
-def _disks_of(called: str, instance: Instance, disks: tuple[Disk, ...]) -> Iterator[str]:
+def _check_disks_of(called: str, instance: Instance, disks: tuple[Disk, ...]) -> Iterator[str]:
     templates = sorted({disk.dev_type.value for disk in disks})
     if len(templates) > 1:
         yield f"{called} has disks of several templates: {', '.join(templates)}"
@@ -104,7 +104,7 @@ def _disks_of(called: str, instance: Instance, disks: tuple[Disk, ...]) -> Itera
             yield f"{called}: disk {number} is not on the primary node and one other node"
 
 
-def _disks(state: ClusterState) -> Iterator[str]:
+def _check_disks(state: ClusterState) -> Iterator[str]:
     owned = Counter(uuid for instance in state.instances.values() for uuid in instance.disks)
     yield from (
         f"disk {uuid} belongs to {count} instances" for uuid, count in owned.items() if count > 1
@@ -115,11 +115,13 @@ def _disks(state: ClusterState) -> Iterator[str]:
                 yield f"disk {disk.uuid} is on unknown node {node}"
         if disk.dev_type is Template.DRBD and set(disk.logical_id[:2]) != set(disk.nodes):
             yield f"disk {disk.uuid} has different nodes in logical_id and in nodes"
-    yield from _twice("minor", _minors(state))
-    yield from _twice("volume or file", map(_place, _leaves(state.disks.values())))
+    yield from _find_duplicates("minor", _list_minors(state))
+    yield from _find_duplicates(
+        "volume or file", map(_storage_key, _list_leaves(state.disks.values()))
+    )
 
 
-def _minors(state: ClusterState) -> Iterator[tuple[str, int]]:
+def _list_minors(state: ClusterState) -> Iterator[tuple[str, int]]:
     """Yield the node and minor of each end of each drbd disk."""
     for disk in state.disks.values():
         if disk.dev_type is Template.DRBD:
@@ -127,37 +129,39 @@ def _minors(state: ClusterState) -> Iterator[tuple[str, int]]:
             yield from ((one, here), (other, there))
 
 
-def _place(disk: Disk) -> tuple[Hashable, ...]:
+def _storage_key(disk: Disk) -> tuple[Hashable, ...]:
     """Return the identity of a volume or file; those of different nodes are different."""
     return (disk.dev_type.value, disk.nodes, *disk.logical_id)
 
 
-def _leaves(disks: Iterable[Disk]) -> Iterator[Disk]:
+def _list_leaves(disks: Iterable[Disk]) -> Iterator[Disk]:
     for disk in disks:
         if disk.children:
-            yield from _leaves(disk.children)
+            yield from _list_leaves(disk.children)
         elif disk.dev_type is not Template.DRBD:
             yield disk
 
 
-def _addresses(state: ClusterState) -> Iterator[str]:
+def _check_addresses(state: ClusterState) -> Iterator[str]:
     cards = [nic for instance in state.instances.values() for nic in instance.nics]
-    yield from _twice("MAC address", (nic.mac.lower() for nic in cards))
-    yield from _twice(
+    yield from _find_duplicates("MAC address", (nic.mac.lower() for nic in cards))
+    yield from _find_duplicates(
         "IP address", ((nic.network, nic.ip) for nic in cards if nic.network and nic.ip)
     )
 
 
-def _ports(state: ClusterState) -> Iterator[str]:
+def _check_ports(state: ClusterState) -> Iterator[str]:
     consoles = [i.network_port for i in state.instances.values() if i.network_port is not None]
-    mirrors = [port_of(disk) for disk in state.disks.values() if disk.dev_type is Template.DRBD]
-    yield from _twice("port", (*consoles, *mirrors, *state.cluster.tcpudp_port_pool))
+    mirrors = [
+        get_drbd_port(disk) for disk in state.disks.values() if disk.dev_type is Template.DRBD
+    ]
+    yield from _find_duplicates("port", (*consoles, *mirrors, *state.cluster.tcpudp_port_pool))
     for port in (*consoles, *mirrors):
         if port > state.cluster.highest_used_port:
             yield f"port {port} is in use but above highest_used_port"
 
 
-def _serials(state: ClusterState) -> Iterator[str]:
+def _check_serials(state: ClusterState) -> Iterator[str]:
     for kind, same in state.objects.items():
         for record in same.values():
             serial = getattr(record, "serial_no", 1)  # some kinds have none
@@ -165,10 +169,10 @@ def _serials(state: ClusterState) -> Iterator[str]:
                 yield f"{kind} {record.uuid} has invalid serial number {serial}"
 
 
-def _indexes(state: ClusterState) -> Iterator[str]:
+def _check_indexes(state: ClusterState) -> Iterator[str]:
     try:
-        right = collected(
-            _records(state), serial_no=state.serial_no, ctime=state.ctime, mtime=state.mtime
+        right = make_state(
+            _list_records(state), serial_no=state.serial_no, ctime=state.ctime, mtime=state.mtime
         )
     except Refused as e:
         yield str(e)
@@ -178,12 +182,12 @@ def _indexes(state: ClusterState) -> Iterator[str]:
             yield f"index {name} does not match the objects"
 
 
-def _records(state: ClusterState) -> Iterator[Stored]:
+def _list_records(state: ClusterState) -> Iterator[Stored]:
     for same in state.objects.values():
         yield from same.values()
 
 
-def _twice(what: str, values: Iterable[Hashable]) -> Iterator[str]:
+def _find_duplicates(what: str, values: Iterable[Hashable]) -> Iterator[str]:
     for value, count in Counter(values).items():
         if count > 1:
             text = " ".join(map(str, value)) if isinstance(value, tuple) else value
@@ -191,13 +195,13 @@ def _twice(what: str, values: Iterable[Hashable]) -> Iterator[str]:
 
 
 _CHECKS: tuple[Callable[[ClusterState], Iterator[str]], ...] = (
-    _master,
-    _nodes,
-    _groups,
-    _instances,
-    _disks,
-    _addresses,
-    _ports,
-    _serials,
-    _indexes,
+    _check_master,
+    _check_nodes,
+    _check_groups,
+    _check_instances,
+    _check_disks,
+    _check_addresses,
+    _check_ports,
+    _check_serials,
+    _check_indexes,
 )

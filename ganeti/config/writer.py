@@ -12,7 +12,7 @@ from immutables import Map
 from twisted.internet.defer import CancelledError, Deferred
 
 from ganeti.config.records import META_KEY, META_KIND, Meta, decoded, encoder
-from ganeti.config.state import ClusterState, EditedState, Stored
+from ganeti.config.state import ClusterState, RecordEdit, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.filters import FilterRule
@@ -22,7 +22,7 @@ from ganeti.schema.records import replace
 Change: TypeAlias = Callable[[ClusterState], ClusterState]
 """A pure function from state to state; raises ``Refused`` if it cannot apply."""
 
-Observer: TypeAlias = Callable[[ClusterState, tuple[EditedState, ...]], None]
+Observer: TypeAlias = Callable[[ClusterState, tuple[RecordEdit, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class ChangeCause:
     job: int | None = None
 
 
-class ChangeMade(CancelledError):
+class CancelledAfterCommit(CancelledError):
     """The caller was cancelled while it waited for a change, and the change was made."""
 
 
-class _Outcome(Deferred[ClusterState]):
+class _CommitResult(Deferred[ClusterState]):
     """The result of a change. A cancel is only noted: the wait ends when the result is certain."""
 
     cancelled = False
@@ -47,7 +47,7 @@ class _Outcome(Deferred[ClusterState]):
         self.cancelled = True
 
 
-class Config:
+class ConfigWriter:
     """The current state of the cluster, and the only way to change it.
 
     Readers see the durable state. Changes apply to the newest state, durable or not, so that many
@@ -90,16 +90,16 @@ class Config:
             return before
         commit = commit_of(before, after, edits, because, now, also)
         self._newest = after
-        made = _Outcome()
-        keeping = self._keep(commit, after, tuple(edited for edited, _ in edits))
+        made = _CommitResult()
+        keeping = self._commit(commit, after, tuple(edited for edited, _ in edits))
         Deferred.fromCoroutine(keeping).addBoth(made.callback)
         durable = await made
         if made.cancelled:
-            raise ChangeMade
+            raise CancelledAfterCommit
         return durable
 
-    async def _keep(
-        self, commit: Commit, after: ClusterState, edits: tuple[EditedState, ...]
+    async def _commit(
+        self, commit: Commit, after: ClusterState, edits: tuple[RecordEdit, ...]
     ) -> ClusterState:
         failures, kept = self._failures, False
         try:
@@ -121,7 +121,7 @@ class Config:
 def commit_of(
     before: ClusterState,
     after: ClusterState,
-    edits: Sequence[tuple[EditedState, Edit]],
+    edits: Sequence[tuple[RecordEdit, Edit]],
     because: ChangeCause,
     now: float,
     also: Sequence[Edit] = (),
@@ -133,13 +133,13 @@ def commit_of(
         who=because.who,
         why=because.why,
         job=because.job,
-        edits=(*texts, *_meta(before, after), *also),
+        edits=(*texts, *_meta_edits(before, after), *also),
     )
 
 
 def stamped(
     before: ClusterState, after: ClusterState, now: float
-) -> tuple[ClusterState, list[tuple[EditedState, Edit]]]:
+) -> tuple[ClusterState, list[tuple[RecordEdit, Edit]]]:
     """Return ``after`` with new serial numbers and times, and its differences from ``before``.
 
     Differences are pairs of records and journal edits, in an order in which they can be replayed.
@@ -147,21 +147,21 @@ def stamped(
 
     :raises Invalid: a record cannot be decoded.
     """
-    final: list[tuple[EditedState, Edit]] = []
+    final: list[tuple[RecordEdit, Edit]] = []
     state = before
-    for edited in _net(after):
+    for edited in _net_edits(after):
         kind, key = edited.kind, edited.key
         old = before.objects.get(kind, Map()).get(key)
         if edited.record is None:
             if old is not None:
                 state = state.remove(old)
-                final.append((EditedState(kind, key, None, old), Delete(kind=kind.value, key=key)))
+                final.append((RecordEdit(kind, key, None, old), Delete(kind=kind.value, key=key)))
         elif edited.record != old:
-            text = encoder.encode(_moved_on(old, edited.record, now))
+            text = encoder.encode(_stamp(old, edited.record, now))
             record = decoded(kind, key, text)
             state = state.put(record)
             put = Put(kind=kind.value, key=key, value=msgspec.Raw(text))
-            final.append((EditedState(kind, key, record, old), put))
+            final.append((RecordEdit(kind, key, record, old), put))
     if not final:
         return before, final
     moved = replace(
@@ -170,7 +170,7 @@ def stamped(
     return moved, final
 
 
-def _net(after: ClusterState) -> list[EditedState]:
+def _net_edits(after: ClusterState) -> list[RecordEdit]:
     """Return the last edit of each object; removals are first, as they may free a name."""
     last = {(edited.kind, edited.key): edited for edited in after.edits}
     return sorted(last.values(), key=lambda edited: edited.record is not None)
@@ -183,7 +183,7 @@ _UNSTAMPED = (
 """Records without a serial number and times."""
 
 
-def _moved_on(old: Stored | None, record: Stored, now: float) -> Stored:
+def _stamp(old: Stored | None, record: Stored, now: float) -> Stored:
     if isinstance(record, _UNSTAMPED):
         return record
     if old is None or isinstance(old, _UNSTAMPED):
@@ -191,7 +191,7 @@ def _moved_on(old: Stored | None, record: Stored, now: float) -> Stored:
     return replace(record, serial_no=old.serial_no + 1, mtime=now)
 
 
-def _meta(before: ClusterState, after: ClusterState) -> tuple[Edit, ...]:
+def _meta_edits(before: ClusterState, after: ClusterState) -> tuple[Edit, ...]:
     if after is before:
         return ()
     meta = Meta(serial_no=after.serial_no, ctime=after.ctime, mtime=after.mtime)

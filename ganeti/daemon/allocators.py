@@ -39,7 +39,7 @@ class Allocators:
         :raises Failed: if there is no such allocator (``Code.UNKNOWN``), or it fails; with its
             output.
         """
-        program = self._found(name)
+        program = self._find(name)
         text = await request()
         await self._files.make_folder(self._folder, mode=0o700)
         path = f"{self._folder}/{name}.{next(self._numbers)}"
@@ -56,12 +56,12 @@ class Allocators:
     def installed(self, name: str) -> bool:
         """Return whether an allocator of this name is installed."""
         try:
-            self._found(name)
+            self._find(name)
         except (Failed, Invalid):
             return False
         return True
 
-    def _found(self, name: str) -> str:
+    def _find(self, name: str) -> str:
         if not _NAME.match(name):
             raise Invalid(f"{name} is not a valid name of an allocator")
         for folder in self._search_path:

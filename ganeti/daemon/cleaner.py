@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ganeti import __version__
 from ganeti.daemon.cron_log import log_of
-from ganeti.paths import of_this_node
+from ganeti.paths import local_paths
 from ganeti.upkeep.cleaner import clean
 
 PROGRAM = "ganeti-cleaner"
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="clean only files of the node, or of the master; default: both",
     )
     chosen = options.parse_args(argv)
-    paths = of_this_node()
+    paths = local_paths()
     log = log_of(paths, "cleaner", debug=chosen.debug)
     node, master = chosen.what != "master", chosen.what != "node"
     clean(paths, time.time(), log, node=node, master=master)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from ganeti.errors import Code, Failed
 from ganeti.operations.operation import NewAuthority
 from ganeti.paths import Paths
-from ganeti.pki.enrolment import certificates, first_certificate
+from ganeti.pki.enrolment import certificates, extract_first_certificate
 from ganeti.system.interfaces import IFiles, IProcesses
-from ganeti.system.subprocess_modules import finding_modules
+from ganeti.system.subprocess_modules import module_environment
 
 TIMEOUT = 60.0
 """In seconds."""
@@ -39,7 +39,7 @@ class LocalClusterKeys:
 
     async def generate_authority(self, cluster: str) -> NewAuthority:
         made = await self._run("authority", cluster)
-        certificate = first_certificate(made)
+        certificate = extract_first_certificate(made)
         return NewAuthority(certificate, made[: made.index(certificate.encode("ascii"))])
 
     async def use_authority(self, key: bytes) -> None:
@@ -54,7 +54,7 @@ class LocalClusterKeys:
     async def _run(self, *arguments: str) -> bytes:
         ended = await self.processes.run(
             [sys.executable, "-m", "ganeti.bootstrap.secret_renewal", *arguments],
-            env={**finding_modules(), "GANETI_ROOTDIR": self.paths.root},
+            env={**module_environment(), "GANETI_ROOTDIR": self.paths.root},
             timeout=TIMEOUT,
         )
         if ended.code:

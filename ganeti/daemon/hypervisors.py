@@ -13,7 +13,7 @@ from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.paths import Paths
 from ganeti.system.interfaces import IFiles, IProcesses
-from ganeti.system.state_files import LocalNotes
+from ganeti.system.state_files import LocalStateFiles
 
 
 def hypervisors(
@@ -21,15 +21,15 @@ def hypervisors(
 ) -> Mapping[str, IHypervisor]:
     """Return all hypervisors by name; the cluster decides which of them are enabled."""
 
-    return OnDemand(
+    return LazyHypervisors(
         {
-            "fake": lambda: FakeHypervisor(LocalNotes(f"{paths.run}/fake-hypervisor")),
-            "kvm": lambda: _kvm(reactor, f"{paths.run}/kvm", files, processes),
+            "fake": lambda: FakeHypervisor(LocalStateFiles(f"{paths.run}/fake-hypervisor")),
+            "kvm": lambda: _create_kvm(reactor, f"{paths.run}/kvm", files, processes),
         }
     )
 
 
-class OnDemand(Mapping[str, IHypervisor]):
+class LazyHypervisors(Mapping[str, IHypervisor]):
     """Hypervisors that are created when they are first looked up.
 
     A node uses one or two of them, and each is several megabytes of code.
@@ -54,10 +54,10 @@ class OnDemand(Mapping[str, IHypervisor]):
         return len(self._makers)
 
 
-def _kvm(reactor: Any, run: str, files: IFiles, processes: IProcesses) -> IHypervisor:
-    from ganeti.hypervisor.kvm.accelerator import Accelerators
+def _create_kvm(reactor: Any, run: str, files: IFiles, processes: IProcesses) -> IHypervisor:
+    from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
     from ganeti.hypervisor.kvm.driver import KvmHypervisor
-    from ganeti.hypervisor.kvm.monitor import Monitors
+    from ganeti.hypervisor.kvm.monitor import MonitorConnector
 
     def endpoint(path: str) -> IStreamClientEndpoint:
         # Import it only when there is a guest: the import takes several megabytes.
@@ -67,11 +67,11 @@ def _kvm(reactor: Any, run: str, files: IFiles, processes: IProcesses) -> IHyper
 
     return KvmHypervisor(
         folder=f"{run}/control",
-        notes=LocalNotes(f"{run}/guests"),
+        notes=LocalStateFiles(f"{run}/guests"),
         files=files,
         processes=processes,
-        monitors=Monitors(endpoint, reactor),
-        accelerators=Accelerators(files, processes, LocalNotes(f"{run}/verdicts")),
+        monitors=MonitorConnector(endpoint, reactor),
+        accelerators=AcceleratorSelector(files, processes, LocalStateFiles(f"{run}/verdicts")),
         clock=reactor,
         attach=(sys.executable, _console_program()),
     )

@@ -27,7 +27,7 @@ BACKLOG = 128
 
 REACH_TIMEOUT = 5.0
 
-_WORDS = {
+_ADVICE = {
     errno.EADDRINUSE: "another program uses this port; stop it, or choose another port with -p"
     " or another address with -b",
     errno.EADDRNOTAVAIL: "this host has no such address; check that it belongs to this node",
@@ -45,16 +45,16 @@ async def listen_at(
     try:
         return await endpoint.listen(factory)
     except CannotListenError as e:
-        raise _refused(e, address, port) from None
+        raise _listen_error(e, address, port) from None
 
 
-def _refused(error: CannotListenError, address: str, port: int) -> Refused:
+def _listen_error(error: CannotListenError, address: str, port: int) -> Refused:
     number = getattr(error.socketError, "errno", None)
-    why = _WORDS.get(number) or os.strerror(number) if number else str(error.socketError)
+    why = _ADVICE.get(number) or os.strerror(number) if number else str(error.socketError)
     return Refused(f"cannot listen on {address} port {port}: {why}", Code.ENVIRONMENT)
 
 
-def keep_unsent(port: Any, size: int) -> None:
+def limit_unsent(port: Any, size: int) -> None:
     """Limit the unsent bytes that the kernel buffers for each client (``TCP_NOTSENT_LOWAT``).
 
     Otherwise it buffers megabytes for each client, which no quota counts. Applies to all
@@ -63,7 +63,7 @@ def keep_unsent(port: Any, size: int) -> None:
     port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
 
-def send_at_once(port: Any) -> None:
+def disable_nagle(port: Any) -> None:
     """Disable Nagle's algorithm (``TCP_NODELAY``).
 
     Otherwise an answer is delayed until the client acknowledges the TLS session ticket sent before
@@ -77,12 +77,12 @@ def reach(reactor: Any, host: str, port: int) -> Deferred[None]:
 
     :raises Unreachable: if the connection fails.
     """
-    attempt = _Attempt(host)
+    attempt = _ConnectionAttempt(host)
     attempt.connector = reactor.connectTCP(host, port, attempt, timeout=REACH_TIMEOUT)
     return attempt.done
 
 
-class _Attempt(ClientFactory):
+class _ConnectionAttempt(ClientFactory):
     noisy = False
     connector: IConnector
 

@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from ganeti.schema.types import CONTROL
 
-MINUTE = 60.0
+THROTTLE_INTERVAL = 60.0
 
 _CONTROL = re.compile(rf"(?!\n)[{CONTROL}]")
 """Characters that end a line or control a terminal; further lines of an event are indented."""
@@ -44,7 +44,7 @@ class LogFile:
         self._second = (0, "")
         self._lost = 0
         self._midway = False
-        self._descriptor = self._opened()
+        self._descriptor = self._open()
 
     def __call__(self, event: LogEvent) -> None:
         line = self.line(event)
@@ -80,7 +80,8 @@ class LogFile:
         level = event.get("log_level", LogLevel.info).name.upper()
         milliseconds = int(moment % 1 * 1000)
         return (
-            f"{self._date(int(moment))},{milliseconds:03d}: {self._program} pid={os.getpid()}"
+            f"{self._format_date(int(moment))},{milliseconds:03d}: {self._program} "
+            f"pid={os.getpid()}"
             f" {level} {text.strip()}\n".replace("\n", "\n\t").removesuffix("\t")
         )
 
@@ -93,14 +94,14 @@ class LogFile:
 
         :raises OSError: if that fails; the old file remains in use.
         """
-        new = self._opened()
+        new = self._open()
         os.close(self._descriptor)
         self._descriptor = new
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def _date(self, second: int) -> str:
+    def _format_date(self, second: int) -> str:
         if self._second[0] != second:
             date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
             self._second = (second, date)
@@ -133,7 +134,10 @@ class Throttle:
         if kind is None or "log_failure" in event or not told_by.startswith("twisted."):
             return PredicateResult.maybe
         now = event["log_time"]
-        if kind in self._passed and self._passed[kind] <= now < self._passed[kind] + MINUTE:
+        if (
+            kind in self._passed
+            and self._passed[kind] <= now < self._passed[kind] + THROTTLE_INTERVAL
+        ):
             self._held[kind] = self._held.get(kind, 0) + 1
             return PredicateResult.no
         self._passed[kind] = now

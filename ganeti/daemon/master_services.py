@@ -18,13 +18,13 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from ganeti import __version__
-from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.daemon import rlimit
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.cluster_keys import LocalClusterKeys
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.node_certificate import NoCertificate, NodePolicy
-from ganeti.daemon.periodic import PASSING, Periodic
+from ganeti.daemon.periodic import TRANSIENT_ERRORS, PeriodicTask
 from ganeti.daemon.services import Daemon, ServicePart
 from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
@@ -34,16 +34,16 @@ from ganeti.luxi.server import Answerer, LuxiMethods
 from ganeti.master.accepted_certificates import AcceptedCertificates
 from ganeti.master.ancillary_files import AncillaryFiles
 from ganeti.master.master import Dependencies, Master
-from ganeti.master.mastership import Quorum
+from ganeti.master.mastership import MasterTerm
 from ganeti.master.offline_nodes import end_calls_to_absent_nodes
 from ganeti.master.ssconf_distribution import SsconfDistribution
 from ganeti.master.startup import TAKE_OVER_TIMEOUT, Startup, StartupMandate
 from ganeti.master.state_paths import StatePaths
-from ganeti.node.voter import read_state
-from ganeti.operations.operation import SharedFile
-from ganeti.paths import Paths, name_of_this_node
+from ganeti.node.voter import read_voter_state
+from ganeti.operations.operation import AncillaryFile
+from ganeti.paths import Paths, local_node_name
 from ganeti.pki.issuing import IssuingProgram
-from ganeti.rpc.agent import AgentWay, TlsEndpoints
+from ganeti.rpc.agent import HttpTransport, TlsEndpoints
 from ganeti.rpc.liveness import ProbedTransport
 from ganeti.rpc.node_client import NodeClient
 from ganeti.system.connection_errors import explain
@@ -60,7 +60,7 @@ many clients wait for jobs."""
 LOOK = 1.0
 """How often the files of this host's node daemon are checked, in seconds."""
 
-FIRST_VOTES = 1.0
+FIRST_VOTES_TIMEOUT = 1.0
 """How long the start may wait for the first votes of the nodes, in seconds."""
 
 
@@ -86,9 +86,9 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         lambda name, fingerprint: not startup.quorum.begun or accepted.accepts(name, fingerprint),
     )
     accepted = AcceptedCertificates(lambda: startup.master.config.state())
-    http = AgentWay(TlsEndpoints(reactor, policy, options.node_port), reactor, explain=explain)
+    http = HttpTransport(TlsEndpoints(reactor, policy, options.node_port), reactor, explain=explain)
     way = ProbedTransport(http, reactor)
-    name = name_of_this_node()
+    name = local_node_name()
     over = daemon.over
     nodes = NodeClient(
         way,
@@ -105,13 +105,13 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         clock=reactor,
         now=time.time,
         ids=SystemIdentifiers(),
-        allocate=Allocators(
+        run_allocator=Allocators(
             files,
             LocalProcesses(reactor, reactor),
             paths.allocator_search_path,
             f"{paths.run}/iallocators",
         ),
-        shared=_Shared(files, paths),
+        shared=_LocalAncillaryFiles(files, paths),
         machine=os.uname().machine,
         issue=IssuingProgram(
             LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
@@ -127,16 +127,16 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     startup = Startup(
         around,
         journal,
-        lambda: read_state(files, paths.term_file),
+        lambda: read_voter_state(files, paths.term_file),
         SystemRandom(),
         process=os.getpid(),
         lost=over.errback,
         replaced=lambda master: answer_by(master),
     )
-    startup.require_mandate(mandate)
+    startup.check_mandate(mandate)
     quorum = startup.quorum
 
-    def certificates_changed(_: ClusterState, edits: tuple[EditedState, ...]) -> None:
+    def certificates_changed(_: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         if any(edit.kind is RecordKind.CERTIFICATE for edit in edits):
             http.close()  # so that each node shows its certificate again
 
@@ -146,7 +146,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     def answer_by(master: Master) -> None:
         # Also for requests that wait: they are answered when the term has begun.
         current[0] = master.answers()
-        methods.use(when_ready(current, quorum), master.gate)
+        methods.use(defer_until_ready(current, quorum), master.gate)
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
         master.config.observe(accepted.changed)
         master.config.observe(certificates_changed)
@@ -185,7 +185,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         http.close()  # nodes will reject the certificate that these were opened with
 
     def look() -> None:
-        granted = read_state(files, paths.term_file)
+        granted = read_voter_state(files, paths.term_file)
         quorum.observed(granted.term, granted.master)
         daemon.status(status_of(quorum))
         # The node daemon replaces these files when a job renews certificates.
@@ -196,12 +196,14 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
             reload()
             certificate[0] = found
 
-    passing = (*PASSING, NoCertificate)
+    passing = (*TRANSIENT_ERRORS, NoCertificate)
     for part in (
         ServicePart("connections to nodes", stop=http.close),
         sockets,
         ServicePart("master", stop=end),
-        Periodic("check of the node daemon's files", LOOK, look, reactor, failed, passing=passing),
+        PeriodicTask(
+            "check of the node daemon's files", LOOK, look, reactor, failed, passing=passing
+        ),
     ):
         daemon.add(part)
     daemon.on_reload(reload)
@@ -209,7 +211,9 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     daemon.add(ServicePart("start of the term", stop=beginning.cancel))
 
     # Report an error if the other nodes have another master by now.
-    await _within(TAKE_OVER_TIMEOUT if mandate.take_over else FIRST_VOTES, beginning, reactor)
+    await _wait_up_to(
+        TAKE_OVER_TIMEOUT if mandate.take_over else FIRST_VOTES_TIMEOUT, beginning, reactor
+    )
     if mandate.take_over and not quorum.begun and not over.called:
         over.errback(
             Refused(f"{name} was not elected by a majority of the nodes: {quorum.explained()}")
@@ -218,12 +222,12 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         await over
 
 
-def status_of(quorum: Quorum) -> str:
+def status_of(quorum: MasterTerm) -> str:
     """Return in one line whether this master is in charge, and if not, what it waits for."""
     return f"master in term {quorum.term()}" if quorum.holds() else quorum.explained()
 
 
-async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
+async def _wait_up_to(seconds: float, work: Deferred[None], reactor: Any) -> None:
     """Wait for ``work``, but for at most this many seconds."""
     waiting: Deferred[None] = Deferred()
     timer = reactor.callLater(seconds, waiting.callback, None)
@@ -237,7 +241,9 @@ async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
     await waiting
 
 
-def when_ready(current: Sequence[Mapping[str, Answerer]], quorum: Quorum) -> dict[str, Answerer]:
+def defer_until_ready(
+    current: Sequence[Mapping[str, Answerer]], quorum: MasterTerm
+) -> dict[str, Answerer]:
     """Return the ``current`` answerers; those that change something wait until the master is ready.
 
     A waiting request is answered by the answerers that are current then: the master may have been
@@ -259,18 +265,18 @@ def when_ready(current: Sequence[Mapping[str, Answerer]], quorum: Quorum) -> dic
 
 
 @dataclass(frozen=True)
-class _Shared:
+class _LocalAncillaryFiles:
     """The files that are distributed to master candidates."""
 
     files: LocalFiles
     paths: Paths
 
-    async def read(self) -> Sequence[SharedFile]:
+    async def read(self) -> Sequence[AncillaryFile]:
         found = []
         for path, mode in self.paths.shared_files.items():
             if self.files.stat(path) is not None:
                 content = self.files.read(path)
-                found.append(SharedFile(path.removeprefix(self.paths.root), content, mode))
+                found.append(AncillaryFile(path.removeprefix(self.paths.root), content, mode))
         return found
 
 

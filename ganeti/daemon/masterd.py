@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from ganeti.daemon.options import parser
 from ganeti.daemon.service import DaemonProgram, run
 from ganeti.daemon.services import Daemon
-from ganeti.paths import NODED_PORT, Paths, of_this_node
+from ganeti.paths import NODED_PORT, Paths, local_paths
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"the port of the node daemons; default: {NODED_PORT}",
     )
     chosen = options.parse_args(argv)
-    return run(DaemonProgram("ganeti-masterd", "master-daemon", _start), chosen, of_this_node())
+    return run(DaemonProgram("ganeti-masterd", "master-daemon", _start), chosen, local_paths())
 
 
 def _start(daemon: Daemon, options: Namespace, paths: Paths) -> Awaitable[None]:

@@ -34,7 +34,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed
 from ganeti.paths import Paths
 from ganeti.rpc.callers import Peer
-from ganeti.system.connection_errors import HOSTNAME_MISMATCH, CertificateRefused
+from ganeti.system.connection_errors import HOSTNAME_MISMATCH, CertificateRejected
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def _read(path: str, parse: Callable[[bytes], T]) -> T:
         ) from None
 
 
-def prove(paths: Paths, name: str) -> None:
+def verify_own_certificate(paths: Paths, name: str) -> None:
     """Verify that the node's certificate is issued by the authority, valid now, and for ``name``.
 
     :raises NoCertificate: if it is not; the message says what to do.
@@ -118,28 +118,28 @@ def prove(paths: Paths, name: str) -> None:
         X509StoreContext(store, X509.from_cryptography(own.certificate)).verify_certificate()
         verify_certificate_hostname(own.certificate, name)
     except X509StoreContextError as e:
-        what = _OWN.get(e.errors[0], str(e))
+        what = _CERTIFICATE_PROBLEMS.get(e.errors[0], str(e))
     except (VerificationError, CertificateError):
-        what = _OWN[HOSTNAME_MISMATCH]
+        what = _CERTIFICATE_PROBLEMS[HOSTNAME_MISMATCH]
     else:
         return
     raise NoCertificate(f"{paths.node_certificate} {what}")
 
 
-_AGAIN = "; add the node again (gnt-node add --readd on the master)"
-_OWN = {
-    7: "was not issued by the authority in ca.pem" + _AGAIN,
+_REJOIN_ADVICE = "; add the node again (gnt-node add --readd on the master)"
+_CERTIFICATE_PROBLEMS = {
+    7: "was not issued by the authority in ca.pem" + _REJOIN_ADVICE,
     9: "is not valid yet; correct the clock of this host",
-    10: "(or the authority's certificate) has expired" + _AGAIN,
-    18: "was not issued by the authority in ca.pem" + _AGAIN,
-    19: "was not issued by the authority in ca.pem" + _AGAIN,
-    20: "was not issued by the authority in ca.pem" + _AGAIN,
+    10: "(or the authority's certificate) has expired" + _REJOIN_ADVICE,
+    18: "was not issued by the authority in ca.pem" + _REJOIN_ADVICE,
+    19: "was not issued by the authority in ca.pem" + _REJOIN_ADVICE,
+    20: "was not issued by the authority in ca.pem" + _REJOIN_ADVICE,
     HOSTNAME_MISMATCH: "belongs to another node; start the daemon with the name of this node in"
-    " GANETI_HOSTNAME" + _AGAIN,
+    " GANETI_HOSTNAME" + _REJOIN_ADVICE,
 }
 
 
-def peer_of(transport: object) -> Peer | None:
+def get_peer(transport: object) -> Peer | None:
     """Return the name and fingerprint of the certificate that the peer has shown, if any."""
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return None
@@ -173,7 +173,7 @@ class NodeServerTLS:
         return self._options.serverConnectionForTLS(protocol)
 
 
-Accepts: TypeAlias = Callable[[str, str], bool]
+CertificatePolicy: TypeAlias = Callable[[str, str], bool]
 """Returns whether a node of this name may show the certificate with this fingerprint."""
 
 
@@ -184,7 +184,9 @@ class NodePolicy:
     The peer's certificate must be for its name, and ``accepts`` must recognize it.
     """
 
-    def __init__(self, paths: Paths, accepts: Accepts = lambda name, fingerprint: True) -> None:
+    def __init__(
+        self, paths: Paths, accepts: CertificatePolicy = lambda name, fingerprint: True
+    ) -> None:
         """Load the certificate, key and authorities of this node.
 
         :raises NoCertificate: if they are missing or invalid; the message says what to do.
@@ -208,7 +210,7 @@ class NodePolicy:
 class _NodeConnection:
     """Creates the TLS connection to a node."""
 
-    def __init__(self, context: Context, name: str, accepts: Accepts) -> None:
+    def __init__(self, context: Context, name: str, accepts: CertificatePolicy) -> None:
         self._context = context
         self._name = name
         self._accepts = accepts
@@ -220,9 +222,9 @@ class _NodeConnection:
         weak = ref(protocol)
 
         def verify(_: Connection, certificate: X509, code: int, depth: int, good: int) -> bool:
-            refusal = None if good else CertificateRefused.by_code(code)
+            refusal = None if good else CertificateRejected.by_code(code)
             if good and depth == 0:
-                refusal = self._refusal(certificate.to_cryptography())
+                refusal = self._check_certificate(certificate.to_cryptography())
             if refusal is not None and (refused := weak()) is not None:
                 refused.failVerification(Failure(refusal))
             return refusal is None
@@ -230,15 +232,15 @@ class _NodeConnection:
         connection.set_verify(VERIFY_PEER | VERIFY_FAIL_IF_NO_PEER_CERT, verify)
         return connection
 
-    def _refusal(self, certificate: x509.Certificate) -> CertificateRefused | None:
+    def _check_certificate(self, certificate: x509.Certificate) -> CertificateRejected | None:
         """Return why a certificate of the authority is rejected, or None."""
         try:
             verify_certificate_hostname(certificate, self._name)
         except (VerificationError, CertificateError):
-            return CertificateRefused.by_code(HOSTNAME_MISMATCH)
+            return CertificateRejected.by_code(HOSTNAME_MISMATCH)
         if self._accepts(self._name, certificate.fingerprint(SHA256()).hex()):
             return None
-        return CertificateRefused(
+        return CertificateRejected(
             "its certificate was not issued by this cluster or is no longer accepted; add the"
             f" node again: gnt-node add --readd {self._name}"
         )

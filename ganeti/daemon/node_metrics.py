@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from ganeti.metrics.exposition import CONTENT_TYPE, text_of
+from ganeti.metrics.exposition import CONTENT_TYPE, format_text
 from ganeti.metrics.family import MetricFamily
 
 LOOPBACK = "127.0.0.1"
@@ -44,7 +44,7 @@ class MetricsResource(Resource):
         return NOT_DONE_YET
 
     async def _answer(self, request: Request) -> None:
-        text = text_of(await self._collect())
+        text = format_text(await self._collect())
         request.setHeader(b"Content-Type", CONTENT_TYPE.encode("ascii"))
         request.write(text)
         request.finish()

@@ -7,11 +7,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Sequence
 
-from ganeti.daemon.options import add_address, parser, port_number
+from ganeti.daemon.options import add_address_options, parse_port, parser
 from ganeti.daemon.service import NODE_SETUP, DaemonProgram, run
 from ganeti.daemon.services import Daemon
 from ganeti.errors import GanetiError
-from ganeti.paths import METRICS_PORT, NODED_PORT, Paths, name_of_this_node, of_this_node
+from ganeti.paths import METRICS_PORT, NODED_PORT, Paths, local_node_name, local_paths
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser(
         "ganeti-noded", "The node daemon: carries out the master's calls on this host."
     )
-    add_address(options, NODED_PORT)
+    add_address_options(options, NODED_PORT)
     options.add_argument(
         "--metrics-bind",
         metavar="ADDRESS",
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options.add_argument(
         "--metrics-port",
-        type=port_number,
+        type=parse_port,
         metavar="PORT",
         default=METRICS_PORT,
         help=f"the port of /metrics; 0 disables it; default: {METRICS_PORT}",
@@ -46,19 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         " expired one",
     )
     chosen = options.parse_args(argv)
-    paths = of_this_node()
+    paths = local_paths()
     if chosen.join is not None:
         from ganeti.bootstrap.join_cluster import join
 
         try:
-            join(_token(chosen.join), paths, name_of_this_node(), again=chosen.rejoin)
+            join(_read_token(chosen.join), paths, local_node_name(), again=chosen.rejoin)
         except (GanetiError, OSError) as e:
             print(f"ganeti-noded: {e}", file=sys.stderr)
             return NODE_SETUP
     return run(DaemonProgram("ganeti-noded", "node-daemon", _start), chosen, paths)
 
 
-def _token(place: str) -> str:
+def _read_token(place: str) -> str:
     """Return the token in a file; on a command line, all users of this host could read it."""
     if place == "-":
         return sys.stdin.read().strip()

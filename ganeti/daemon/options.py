@@ -12,7 +12,7 @@ from ganeti import __version__
 from ganeti.errors import Code, Refused
 from ganeti.paths import Paths
 
-EVERYWHERE = "0.0.0.0"
+ALL_ADDRESSES = "0.0.0.0"
 
 
 def parser(program: str, what: str) -> ArgumentParser:
@@ -29,9 +29,9 @@ def parser(program: str, what: str) -> ArgumentParser:
     return options
 
 
-def add_address(options: ArgumentParser, port: int) -> None:
+def add_address_options(options: ArgumentParser, port: int) -> None:
     """Add the options of daemons that listen on the network."""
-    options.add_argument("-p", "--port", type=port_number, default=port, help=f"default: {port}")
+    options.add_argument("-p", "--port", type=parse_port, default=port, help=f"default: {port}")
     options.add_argument(
         "-b", "--bind", metavar="ADDRESS", help="default: the address of this node"
     )
@@ -48,10 +48,10 @@ def address_of(name: str, paths: Paths, environment: Mapping[str, str] = os.envi
     written = _read(f"{paths.data}/bind").strip()
     if written:
         return written
-    if known := known_address(name, paths):
+    if known := find_node_address(name, paths):
         return known
     if "GANETI_HOSTNAME" not in environment:
-        return EVERYWHERE
+        return ALL_ADDRESSES
     try:
         return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError:
@@ -62,7 +62,7 @@ def address_of(name: str, paths: Paths, environment: Mapping[str, str] = os.envi
         ) from None
 
 
-def known_address(name: str, paths: Paths) -> str | None:
+def find_node_address(name: str, paths: Paths) -> str | None:
     """Return the address of a node in the cluster's list; None if it is not there."""
     for line in _read(f"{paths.data}/ssconf_node_primary_ips").splitlines():
         node, _, address = line.partition(" ")
@@ -71,7 +71,7 @@ def known_address(name: str, paths: Paths) -> str | None:
     return None
 
 
-def port_number(text: str) -> int:
+def parse_port(text: str) -> int:
     """Parse a port number."""
     port = int(text)
     if not 0 <= port <= 65535:

@@ -13,11 +13,11 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-PASSING: tuple[type[Exception], ...] = (OSError, MemoryError)
+TRANSIENT_ERRORS: tuple[type[Exception], ...] = (OSError, MemoryError)
 """Errors that may be gone at the next attempt."""
 
 
-class Periodic(Service):
+class PeriodicTask(Service):
     """Calls ``work``, which may return a Deferred, every ``seconds`` while the service runs.
 
     Errors of the types ``passing`` are logged, equal ones only once, and the work is tried again at
@@ -34,14 +34,14 @@ class Periodic(Service):
         clock: IReactorTime,
         broken: Callable[[Failure], None],
         *,
-        passing: tuple[type[Exception], ...] = PASSING,
+        passing: tuple[type[Exception], ...] = TRANSIENT_ERRORS,
     ) -> None:
         self.setName(name)
         self._seconds = seconds
         self._work = work
         self._passing = passing
         self._trouble: str | None = None
-        self._loop = LoopingCall(self._attempt)
+        self._loop = LoopingCall(self._run_once)
         self._loop.clock = clock
         self._broken = broken
 
@@ -55,10 +55,10 @@ class Periodic(Service):
         if self._loop.running:
             self._loop.stop()
 
-    def _attempt(self) -> Deferred[Any]:
-        return maybeDeferred(self._work).addCallbacks(self._worked, self._failed)
+    def _run_once(self) -> Deferred[Any]:
+        return maybeDeferred(self._work).addCallbacks(self._succeeded, self._failed)
 
-    def _worked(self, _: object) -> None:
+    def _succeeded(self, _: object) -> None:
         if self._trouble is not None:
             self._trouble = None
             self._log.info("{name} works again", name=self.name)

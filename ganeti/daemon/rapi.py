@@ -21,21 +21,21 @@ from ganeti.access.passwords import SALT_BYTES, hashed
 from ganeti.daemon import rlimit
 from ganeti.daemon.expiry import certificate_expiry
 from ganeti.daemon.fetching import fetcher
-from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
-from ganeti.daemon.options import add_address, address_of, parser
+from ganeti.daemon.listening import BACKLOG, disable_nagle, limit_unsent, listen_at
+from ganeti.daemon.options import add_address_options, address_of, parser
 from ganeti.daemon.server_certificate import ServerCertificate
 from ganeti.daemon.service import DaemonProgram, run
 from ganeti.daemon.services import Daemon, ServicePart
-from ganeti.daemon.workers import Workers, accept_as_worker
+from ganeti.daemon.workers import WorkerProcesses, accept_as_worker
 from ganeti.errors import NotMaster
 from ganeti.luxi.async_client import MAX_WAITING, MasterClient
 from ganeti.luxi.interfaces import IMaster
-from ganeti.metrics.family import MetricFamily, gauge
-from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
+from ganeti.metrics.family import MetricFamily, make_gauge
+from ganeti.paths import RAPI_PORT, Paths, local_node_name, local_paths
 from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.events.hub import EventHub
-from ganeti.rapi.login_limits import source_of
+from ganeti.rapi.login_limits import source_network
 from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.openid import OpenIdClient, SignIn
 from ganeti.rapi.resource import Api, resource_tree
@@ -49,17 +49,17 @@ MODULE = "ganeti.daemon.rapi"
 
 MAX_WORKERS = 64
 
-UNSENT = 128 * 1024
+MAX_KERNEL_UNSENT = 128 * 1024
 """How many unsent bytes of an answer the kernel buffers for a client."""
 
-OTHER_FILES = 100
+RESERVED_FILES = 100
 """How many files and connections the daemon needs besides those of its clients."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
     options = parser("ganeti-rapi", "The remote API: serves HTTP requests on the master node.")
-    add_address(options, RAPI_PORT)
+    add_address_options(options, RAPI_PORT)
     options.add_argument("--no-ssl", action="store_true", help="serve without TLS")
     options.add_argument(
         "-K",
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options.add_argument(
         "--workers",
-        type=_count,
+        type=_parse_worker_count,
         metavar="N",
         default=1,
         help="the number of processes; each takes about 55 MiB; default: 1",
@@ -98,16 +98,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="a proxy whose header X-Forwarded-For is believed; may be repeated; default: none",
     )
     options.add_argument("--worker", type=int, help=SUPPRESS)
-    options.add_argument("-i", "--interface", help=_IGNORED)
+    options.add_argument("-i", "--interface", help=_IGNORED_HELP)
     chosen = options.parse_args(argv)
     chosen.arguments = list(sys.argv[1:] if argv is None else argv)
     name = "ganeti-rapi"
     if chosen.worker is not None:
         name, chosen.foreground = f"ganeti-rapi-worker-{chosen.worker}", True
-    return run(DaemonProgram(name, "rapi-daemon", start), chosen, of_this_node())
+    return run(DaemonProgram(name, "rapi-daemon", start), chosen, local_paths())
 
 
-def _count(text: str) -> int:
+def _parse_worker_count(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= MAX_WORKERS:
         raise ArgumentTypeError(f"must be a number from 1 to {MAX_WORKERS}")
     return int(text)
@@ -120,20 +120,20 @@ def _address(text: str) -> str:
         raise ArgumentTypeError("must be an address of IPv4 or IPv6") from None
 
 
-_IGNORED = "taken as other servers take it, and without effect; -b says where to listen"
+_IGNORED_HELP = "taken as other servers take it, and without effect; -b says where to listen"
 
 
 async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     """Build and start the services of the remote API."""
     reactor = daemon.reactor
-    name = name_of_this_node()
+    name = local_node_name()
     _require_master(paths, name)
-    certificate = None if options.no_ssl else _certificate(options, paths)
-    shares = _shares(options.max_clients)
+    certificate = None if options.no_ssl else _load_certificate(options, paths)
+    shares = _allocate_files(options.max_clients)
     master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=shares.waiting)
     users = UsersFile(paths.rapi_users, reactor.seconds)
     users.look()
-    checker = UsersFileChecker(users, _in_thread(reactor), MasterAccounts(master))
+    checker = UsersFileChecker(users, _thread_runner(reactor), MasterAccounts(master))
     authenticator = Authenticator(
         users,
         checker,
@@ -144,7 +144,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
 
     def around() -> Iterator[MetricFamily]:
         connections = len(site.connections)
-        yield gauge("ganeti_api_connections", "Open connections of clients.", connections)
+        yield make_gauge("ganeti_api_connections", "Open connections of clients.", connections)
         if certificate is not None:
             yield certificate_expiry({"rapi": certificate.path})
 
@@ -170,24 +170,24 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     daemon.add(ServicePart("events", stop=events.stop))
     daemon.add(ServicePart("events of limited roles", stop=api.streams.stop))
     if options.worker is not None:
-        port = accept_as_worker(reactor, _over_tls(site, certificate))
+        port = accept_as_worker(reactor, _wrap_tls(site, certificate))
         daemon.add(ServicePart("port", stop=port.stopListening))
     else:
         address = options.bind or address_of(name, paths)
-        endpoint = _endpoint(reactor, address, options.port, certificate)
+        endpoint = _create_endpoint(reactor, address, options.port, certificate)
         port = await listen_at(endpoint, site, address, options.port)
-        keep_unsent(port, UNSENT)
-        send_at_once(port)
+        limit_unsent(port, MAX_KERNEL_UNSENT)
+        disable_nagle(port)
         daemon.add(ServicePart("port", stop=port.stopListening))
         # Added last to stop first: the workers must end before the shared socket is closed.
         further = options.workers - 1
-        daemon.add(Workers(reactor, MODULE, options.arguments, port.fileno(), further))
+        daemon.add(WorkerProcesses(reactor, MODULE, options.arguments, port.fileno(), further))
         daemon.status(f"serving clients on {address} port {options.port}")
     if certificate is not None:
         daemon.on_reload(certificate.reload)
 
 
-def _endpoint(
+def _create_endpoint(
     reactor: Any, address: str, port: int, certificate: ServerCertificate | None
 ) -> IStreamServerEndpoint:
     # TCP4 in their names notwithstanding, both accept IPv6 addresses.
@@ -196,7 +196,7 @@ def _endpoint(
     return SSL4ServerEndpoint(reactor, port, certificate, BACKLOG, address)
 
 
-def _over_tls(factory: IProtocolFactory, certificate: ServerCertificate | None) -> IProtocolFactory:
+def _wrap_tls(factory: IProtocolFactory, certificate: ServerCertificate | None) -> IProtocolFactory:
     """Wrap a factory as an SSL endpoint does, for a socket that was inherited."""
     return factory if certificate is None else TLSMemoryBIOFactory(certificate, False, factory)
 
@@ -212,13 +212,13 @@ def _require_master(paths: Paths, name: str) -> None:
         raise NotMaster(f"{known} is the master; run the remote API there instead of on {name}")
 
 
-def _certificate(options: Namespace, paths: Paths) -> ServerCertificate:
+def _load_certificate(options: Namespace, paths: Paths) -> ServerCertificate:
     certificate = options.ssl_cert or options.ssl_key or paths.rapi_certificate
     return ServerCertificate(certificate, options.ssl_key or certificate)
 
 
 @dataclass(frozen=True)
-class _Shares:
+class _FileBudget:
     """How the open files are allotted."""
 
     clients: int
@@ -228,16 +228,16 @@ class _Shares:
     """Connections in the TLS handshake."""
 
 
-def _shares(wanted: int) -> _Shares:
+def _allocate_files(wanted: int) -> _FileBudget:
     """Return the allotment for ``wanted`` clients, reduced to what the host's limit permits."""
-    files = rlimit.allow(wanted + MAX_WAITING + MAX_HANDSHAKES + OTHER_FILES)
-    room = files - OTHER_FILES
+    files = rlimit.allow(wanted + MAX_WAITING + MAX_HANDSHAKES + RESERVED_FILES)
+    room = files - RESERVED_FILES
     waiting = max(1, min(MAX_WAITING, room // 4))
     handshakes = max(1, min(MAX_HANDSHAKES, room // 4))
-    return _Shares(max(1, min(wanted, room - waiting - handshakes)), waiting, handshakes)
+    return _FileBudget(max(1, min(wanted, room - waiting - handshakes)), waiting, handshakes)
 
 
-def _in_thread(reactor: Any) -> Callable[[Callable[[], bool]], Awaitable[bool]]:
+def _thread_runner(reactor: Any) -> Callable[[Callable[[], bool]], Awaitable[bool]]:
     def in_thread(check: Callable[[], bool]) -> Awaitable[bool]:
         return deferToThreadPool(reactor, reactor.getThreadPool(), check)
 
@@ -253,7 +253,7 @@ def _services(reactor: Any, checker: UsersFileChecker, master: IMaster) -> Servi
             hashes.append(hashed(password, os.urandom(SALT_BYTES)))
             return True
 
-        await checker.checks.run(source_of(source), work)
+        await checker.checks.run(source_network(source), work)
         return hashes[0]
 
     client = OpenIdClient(fetcher(reactor), reactor.seconds, time.time, os.urandom)

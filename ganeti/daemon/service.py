@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 
 from ganeti.daemon.logs import LogFile, begin
 from ganeti.daemon.monotonic_clock import install
-from ganeti.daemon.periodic import Periodic
+from ganeti.daemon.periodic import PeriodicTask
 from ganeti.daemon.service_manager import ServiceManager
 from ganeti.daemon.services import Daemon
 from ganeti.errors import GanetiError, NotMaster, Refused
@@ -40,7 +40,7 @@ STOP_TIMEOUT = 15.0
 """How long the services may take to stop, in seconds."""
 
 
-_GARBAGE = (10_000, 20, 20)
+_GC_THRESHOLDS = (10_000, 20, 20)
 """Thresholds of the garbage collector; few objects have cycles. With Python's defaults it took 10%
 of the CPU time."""
 
@@ -62,24 +62,24 @@ def run(program: DaemonProgram, options: Namespace, paths: Paths) -> int:
     """Run a daemon; return the exit code of the command that started it."""
     manager = ServiceManager.from_environment(os.environ)
     if options.foreground:
-        return _Life(program, options, paths, manager, sys.stderr, sys.stderr).live()
+        return _DaemonRun(program, options, paths, manager, sys.stderr, sys.stderr).live()
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     if os.fork():
         os.close(writer)
-        return _report(program, reader)
+        return _wait_for_report(program, reader)
     os.close(reader)
     os.setsid()
     if os.fork():
         os._exit(0)
-    _leave_the_terminal()
+    _detach_terminal()
     with open(writer, "w", encoding="utf-8") as teller:
-        code = _Life(program, options, paths, manager, teller, None).live()
+        code = _DaemonRun(program, options, paths, manager, teller, None).live()
     os._exit(code)
 
 
-def _report(program: DaemonProgram, reader: int) -> int:
+def _wait_for_report(program: DaemonProgram, reader: int) -> int:
     """Read the daemon's report from the pipe: exit code and message, or ``0`` when it listens."""
     with open(reader, encoding="utf-8") as told:
         code, _, message = told.read().partition(" ")
@@ -88,7 +88,7 @@ def _report(program: DaemonProgram, reader: int) -> int:
     return int(code or FAILURE)
 
 
-def _leave_the_terminal() -> None:
+def _detach_terminal() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nothing, descriptor)
@@ -96,7 +96,7 @@ def _leave_the_terminal() -> None:
     os.chdir("/")
 
 
-class _Life:
+class _DaemonRun:
     """One run of a daemon in its own process; ``teller`` receives the result of the start."""
 
     _logger = Logger(namespace="ganeti.daemon")
@@ -131,15 +131,15 @@ class _Life:
                 os.makedirs(folder, mode=0o755, exist_ok=True)
             pid_file.take()
         except (GanetiError, OSError) as e:
-            self._failed(Failure(e))
+            self._report_failure(Failure(e))
             return self._code
         try:
-            self._react()
+            self._run_reactor()
         finally:
             pid_file.give_back()
         return self._code
 
-    def _react(self) -> None:
+    def _run_reactor(self) -> None:
         self._reactor: Any = install()
         self._daemon = Daemon(self._reactor, self._manager.status)
         self._log = LogFile(
@@ -157,9 +157,11 @@ class _Life:
             # Twice per interval, as recommended by sd_watchdog_enabled(3).
             pause = self._manager.watchdog / 2
             self._daemon.add(
-                Periodic("watchdog", pause, self._manager.alive, self._reactor, self._over)
+                PeriodicTask(
+                    "watchdog", pause, self._manager.alive, self._reactor, self._daemon_failed
+                )
             )
-        self._starting = Deferred.fromCoroutine(self._start()).addErrback(self._broke)
+        self._starting = Deferred.fromCoroutine(self._start()).addErrback(self._start_failed)
 
     async def _start(self) -> None:
         try:
@@ -168,11 +170,11 @@ class _Life:
             self._logger.error("cannot start: {why}", why=str(e))
             # The caller may start another daemon at once, so release all resources first.
             await self._stop()
-            self._failed(Failure(e))
-            self._leave()
+            self._report_failure(Failure(e))
+            self._stop_reactor()
             return
         except CancelledError:
-            self._failed(Failure(Refused("stopped before the start was complete")))
+            self._report_failure(Failure(Refused("stopped before the start was complete")))
             return
         self._logger.info("started")
         self._serves = True
@@ -180,25 +182,25 @@ class _Life:
         self._manager.ready()
         self._tell(0)
         gc.freeze()
-        gc.set_threshold(*_GARBAGE)
+        gc.set_threshold(*_GC_THRESHOLDS)
         gc.enable()
-        self._daemon.over.addErrback(self._over)
+        self._daemon.over.addErrback(self._daemon_failed)
 
-    def _over(self, failure: Failure) -> None:
+    def _daemon_failed(self, failure: Failure) -> None:
         if isinstance(failure.value, GanetiError):
             self._logger.critical("cannot continue: {why}", why=failure.getErrorMessage())
         else:
             self._logger.failure("broke", failure)
         self._manager.status(f"cannot continue: {failure.getErrorMessage()}")
-        self._code = _code_of(failure)
-        self._leave()
+        self._code = _exit_code(failure)
+        self._stop_reactor()
 
-    def _broke(self, failure: Failure) -> None:
+    def _start_failed(self, failure: Failure) -> None:
         self._logger.failure("the start failed unexpectedly", failure)
-        self._failed(failure)
-        self._leave()
+        self._report_failure(failure)
+        self._stop_reactor()
 
-    def _leave(self) -> None:
+    def _stop_reactor(self) -> None:
         with suppress(ReactorNotRunning):  # already stopped by a signal
             self._reactor.stop()
 
@@ -232,9 +234,9 @@ class _Life:
         if tells:
             self._manager.ready()
 
-    def _failed(self, error: Failure) -> None:
+    def _report_failure(self, error: Failure) -> None:
         self._manager.status(f"cannot start: {error.getErrorMessage()}")
-        self._tell(_code_of(error), f"{self._program.name}: {error.getErrorMessage()}")
+        self._tell(_exit_code(error), f"{self._program.name}: {error.getErrorMessage()}")
 
     def _tell(self, code: int, message: str = "") -> None:
         self._code = code
@@ -246,6 +248,6 @@ class _Life:
             print(message, file=self._teller)
 
 
-def _code_of(error: Failure) -> int:
+def _exit_code(error: Failure) -> int:
     default = NOT_MASTER if error.check(NotMaster) else FAILURE
     return int(getattr(error.value, "exit_code", default))

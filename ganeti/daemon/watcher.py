@@ -12,7 +12,7 @@ from ganeti import __version__
 from ganeti.daemon.cron_log import log_of
 from ganeti.errors import Refused
 from ganeti.luxi.client import LuxiClient
-from ganeti.paths import name_of_this_node, of_this_node
+from ganeti.paths import local_node_name, local_paths
 from ganeti.system.pidfile import PidFile
 from ganeti.upkeep.watcher import SUCCESS, WatcherDependencies, watch
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--no-strict", action="store_true", help="accepted for compatibility, without effect"
     )
     chosen = options.parse_args(argv)
-    paths = of_this_node()
+    paths = local_paths()
     log = log_of(paths, "watcher", debug=chosen.debug)
     alone = PidFile(f"{paths.run}/{PROGRAM}.pid", PROGRAM)
     try:
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return watch(
             WatcherDependencies(
                 paths=paths,
-                name=name_of_this_node(),
+                name=local_node_name(),
                 connect=lambda: LuxiClient(paths.query_socket),
                 log=log,
                 job_age=chosen.job_age,

@@ -20,18 +20,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ganeti.system.subprocess_modules import finding_modules
+from ganeti.system.subprocess_modules import module_environment
 
-LISTENING = 3
+LISTENING_DESCRIPTOR = 3
 """The file descriptor of the listening socket in a worker."""
 
-LEASH = 0
+PARENT_DESCRIPTOR = 0
 
-RESTART_SECONDS = 1.0
+RESTART_DELAY = 1.0
 """Delay before a worker that ended is restarted, in seconds."""
 
 
-class Workers(Service):
+class WorkerProcesses(Service):
     """Keeps ``count`` processes of ``module`` running while the service runs.
 
     Each gets ``arguments`` and ``--worker`` with its number.
@@ -62,12 +62,17 @@ class Workers(Service):
                 worker,
                 self._command[0],
                 [*self._command, "--worker", str(number)],
-                env={**os.environ, **finding_modules()},
-                childFDs={LEASH: "w", 1: 1, 2: 2, LISTENING: self._listening},
+                env={**os.environ, **module_environment()},
+                childFDs={
+                    PARENT_DESCRIPTOR: "w",
+                    1: 1,
+                    2: 2,
+                    LISTENING_DESCRIPTOR: self._listening,
+                },
             )
         except OSError as e:  # for example no file descriptors or no memory
             self._log.error("worker {n} cannot be started; retrying: {why}", n=number, why=str(e))
-            self._reactor.callLater(RESTART_SECONDS, self._start, number)
+            self._reactor.callLater(RESTART_DELAY, self._start, number)
             return
         self._workers[number] = worker
 
@@ -75,7 +80,7 @@ class Workers(Service):
         del self._workers[number]
         if self.running:
             self._log.error("worker {n} ended: {why}", n=number, why=reason.getErrorMessage())
-            self._reactor.callLater(RESTART_SECONDS, self._start, number)
+            self._reactor.callLater(RESTART_DELAY, self._start, number)
 
     def stopService(self) -> Deferred[None]:
         """Stop all workers; the Deferred fires when they have ended."""
@@ -105,18 +110,18 @@ class _Worker(ProcessProtocol):
 
 
 @implementer(IReadDescriptor)
-class _Leash:
+class _ParentMonitor:
     """Stops the reactor when the parent's end of the pipe is closed."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
 
     def fileno(self) -> int:
-        return LEASH
+        return PARENT_DESCRIPTOR
 
     def doRead(self) -> None:
         """Handle the end of the pipe; nothing is ever written to it."""
-        if not os.read(LEASH, 1):
+        if not os.read(PARENT_DESCRIPTOR, 1):
             self._reactor.removeReader(self)
             self._reactor.stop()
 
@@ -129,7 +134,7 @@ class _Leash:
 
 def accept_as_worker(reactor: Any, factory: IProtocolFactory) -> Any:
     """Accept connections from the inherited socket until the parent process ends."""
-    reactor.addReader(_Leash(reactor))
-    with socket.socket(fileno=os.dup(LISTENING)) as listening:
+    reactor.addReader(_ParentMonitor(reactor))
+    with socket.socket(fileno=os.dup(LISTENING_DESCRIPTOR)) as listening:
         family = listening.family
-    return reactor.adoptStreamPort(LISTENING, family, factory)
+    return reactor.adoptStreamPort(LISTENING_DESCRIPTOR, family, factory)

@@ -20,10 +20,10 @@ MAX_BYTES = 32 << 20
 As large as the segments of the journal that remain after a checkpoint.
 """
 
-PAGE_EVENTS = 200
+MAX_PAGE_EVENTS = 200
 """Maximum number of events on a page; encoding them takes some milliseconds."""
 
-PAGE_BYTES = 256 << 10
+MAX_PAGE_BYTES = 256 << 10
 """Size in bytes from which on no further entries are added to a page."""
 
 _cursor = attrgetter("cursor")
@@ -45,7 +45,7 @@ class Entry(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedEntry:
     """An entry whose events are already encoded."""
 
     cursor: StreamPosition
@@ -53,7 +53,7 @@ class Encoded:
     encoded: tuple[Event, ...]
 
     @classmethod
-    def of(cls, events: Sequence[Event], cursor: StreamPosition) -> Encoded:
+    def of(cls, events: Sequence[Event], cursor: StreamPosition) -> EncodedEntry:
         """Return the entry of ``events``, which ends at ``cursor``."""
         return cls(cursor, sum(len(each.data) + 300 for each in events), tuple(events))
 
@@ -116,7 +116,10 @@ class EventLog:
         return self.floor <= cursor <= self.end
 
     def page(
-        self, cursor: StreamPosition, max_events: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
+        self,
+        cursor: StreamPosition,
+        max_events: int = MAX_PAGE_EVENTS,
+        max_bytes: int = MAX_PAGE_BYTES,
     ) -> EventPage:
         """Return the next events after ``cursor``, which the log must contain.
 

@@ -45,5 +45,5 @@ class StreamPosition(NamedTuple):
         return cls(int(found[1]), LAST_EDIT if found[2] is None else int(found[2]))
 
 
-BEFORE_ALL = StreamPosition(0, 0)
+STREAM_START = StreamPosition(0, 0)
 """The position before every event."""

@@ -14,11 +14,11 @@ from zope.interface import implementer
 
 from ganeti.hypervisor.guest_records import noted
 from ganeti.hypervisor.interfaces import (
-    NO_EQUIPMENT,
+    NO_DEVICES,
     AttachedDisk,
     ConsoleAccess,
     ConsoleKind,
-    Equipment,
+    GuestDevices,
     IHypervisor,
     MigrationPhase,
     MigrationProgress,
@@ -29,7 +29,7 @@ from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import Record, replace
 from ganeti.schema.types import Parameters
-from ganeti.system.interfaces import INotes
+from ganeti.system.interfaces import IStateFiles
 
 _MIB = 1 << 20
 
@@ -38,7 +38,7 @@ class FakeGuestPhase(enum.StrEnum):
     """The phase of a guest: present, awaited by a migration, or migrated away."""
 
     HERE = "here"
-    AWAITED = "awaited"
+    INCOMING = "awaited"
     LEFT = "left"
 
 
@@ -55,7 +55,7 @@ class FakeGuest(Record):
 class FakeHypervisor:
     """Guests as records, which survive a restart of the daemon."""
 
-    def __init__(self, notes: INotes) -> None:
+    def __init__(self, notes: IStateFiles) -> None:
         self._notes = notes
         self._guests = {
             name: guest for name, guest in noted(notes, FakeGuest).items() if guest is not None
@@ -64,17 +64,17 @@ class FakeHypervisor:
     async def start(
         self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
     ) -> None:
-        self._new(guest)
+        self._require_new(guest)
         config = running_config(guest, {}, "")
-        self._keep(FakeGuest(state=_state(guest, paused), config=config))
+        self._store(FakeGuest(state=_state(guest, paused), config=config))
 
     async def stop(self, name: str, *, hard: bool) -> None:
-        self._guest(name, *(() if hard else (FakeGuestPhase.HERE,)))
-        self._forget(name)
+        self._require_guest(name, *(() if hard else (FakeGuestPhase.HERE,)))
+        self._remove(name)
 
     async def reboot(self, guest: Guest) -> None:
-        found = self._guest(guest.name, FakeGuestPhase.HERE)
-        self._keep(replace(found, reboots=found.reboots + 1))
+        found = self._require_guest(guest.name, FakeGuestPhase.HERE)
+        self._store(replace(found, reboots=found.reboots + 1))
 
     def running(self) -> Mapping[str, GuestState]:
         return {
@@ -84,20 +84,20 @@ class FakeHypervisor:
         }
 
     async def console(self, guest: Guest) -> ConsoleAccess:
-        self._guest(guest.name, FakeGuestPhase.HERE)
+        self._require_guest(guest.name, FakeGuestPhase.HERE)
         message = (
             f"instance {guest.name} has no console: the fake hypervisor only records its state"
         )
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
 
-    async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
+    async def validate(self, hvparams: Parameters, equipment: GuestDevices = NO_DEVICES) -> None:
         """Accept all parameters."""
 
     async def version(self, hvparams: Parameters) -> str:
         return ""
 
     async def running_config(self, guest: Guest) -> RunningConfig:
-        found = self._guest(guest.name, FakeGuestPhase.HERE)
+        found = self._require_guest(guest.name, FakeGuestPhase.HERE)
         if found.config is not None:
             return found.config
         unknown = running_config(guest, {}, "")
@@ -106,16 +106,16 @@ class FakeHypervisor:
     async def accept(
         self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
     ) -> str:
-        self._new(guest)
-        self._keep(FakeGuest(state=_state(guest), place=FakeGuestPhase.AWAITED, config=running))
+        self._require_new(guest)
+        self._store(FakeGuest(state=_state(guest), place=FakeGuestPhase.INCOMING, config=running))
         return f"{address}:0"
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
-        found = self._guest(guest.name, FakeGuestPhase.HERE)
-        self._keep(replace(found, place=FakeGuestPhase.LEFT))
+        found = self._require_guest(guest.name, FakeGuestPhase.HERE)
+        self._store(replace(found, place=FakeGuestPhase.LEFT))
 
     async def sending(self, guest: Guest) -> MigrationProgress:
-        found = self._guest(guest.name)
+        found = self._require_guest(guest.name)
         if found.place is not FakeGuestPhase.LEFT:
             return MigrationProgress(
                 phase=MigrationPhase.FAILED, message=f"{guest.name} is not being migrated"
@@ -127,33 +127,33 @@ class FakeHypervisor:
 
     async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:
         if arrived:
-            found = self._guest(guest.name, FakeGuestPhase.AWAITED, FakeGuestPhase.HERE)
-            self._keep(replace(found, place=FakeGuestPhase.HERE))
+            found = self._require_guest(guest.name, FakeGuestPhase.INCOMING, FakeGuestPhase.HERE)
+            self._store(replace(found, place=FakeGuestPhase.HERE))
         elif guest.name in self._guests:
-            self._forget(guest.name)
+            self._remove(guest.name)
         return ""
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         if not left:
-            self._keep(replace(self._guest(guest.name), place=FakeGuestPhase.HERE))
+            self._store(replace(self._require_guest(guest.name), place=FakeGuestPhase.HERE))
         elif guest.name in self._guests:
-            self._forget(guest.name)
+            self._remove(guest.name)
 
-    def _new(self, guest: Guest) -> None:
+    def _require_new(self, guest: Guest) -> None:
         if guest.name in self._guests:
             raise Running(guest.name)
 
-    def _guest(self, name: str, *places: FakeGuestPhase) -> FakeGuest:
+    def _require_guest(self, name: str, *places: FakeGuestPhase) -> FakeGuest:
         found = self._guests.get(name)
         if found is None or (places and found.place not in places):
             raise NotRunning(name)
         return found
 
-    def _keep(self, guest: FakeGuest) -> None:
+    def _store(self, guest: FakeGuest) -> None:
         self._notes.put(guest.state.name, msgspec.json.encode(guest))
         self._guests[guest.state.name] = guest
 
-    def _forget(self, name: str) -> None:
+    def _remove(self, name: str) -> None:
         self._notes.remove(name)
         del self._guests[name]
 

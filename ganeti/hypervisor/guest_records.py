@@ -10,13 +10,13 @@ from twisted.logger import Logger
 
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
-from ganeti.system.interfaces import INotes
+from ganeti.system.interfaces import IStateFiles
 
 R = TypeVar("R", bound=Record)
 _log = Logger(namespace=__name__)
 
 
-def noted(notes: INotes, kind: type[R]) -> dict[str, R | None]:
+def noted(notes: IStateFiles, kind: type[R]) -> dict[str, R | None]:
     """Return all records by the name of the guest; None for an unreadable one.
 
     Records are not synced, so files may be empty after a power failure. The daemon must start

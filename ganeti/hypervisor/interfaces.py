@@ -39,7 +39,7 @@ class AttachedDisk:
 
 
 @dataclass(frozen=True)
-class Equipment:
+class GuestDevices:
     """The devices of a guest: its network cards, and the number of its disks.
 
     ``scope`` selects which checks are made. The hypervisor's program must not be older than
@@ -52,7 +52,7 @@ class Equipment:
     minimum_version: str = ""
 
 
-NO_EQUIPMENT = Equipment()
+NO_DEVICES = GuestDevices()
 
 
 class ConsoleKind(enum.StrEnum):
@@ -139,7 +139,7 @@ class IHypervisor(Interface):
         :raises NotRunning: if there is no such guest.
         """
 
-    async def validate(hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
+    async def validate(hvparams: Parameters, equipment: GuestDevices = NO_DEVICES) -> None:
         """Check complete parameters on this node: files exist, values are consistent.
 
         ``equipment`` are the devices that the guest would have.

@@ -65,20 +65,20 @@ class ChangeNotifier:
                 self._waiting.setdefault(job_id, set()).add(waiting)
                 await waiting
         finally:
-            self._leave(job_id, waiting)
+            self._remove_waiter(job_id, waiting)
             if expires is not None and expires.active():
                 expires.cancel()
 
     def changed(self, job_id: int) -> None:
         """Wake the waiters of a job that has changed or was deleted, in a later reactor turn."""
         if job_id in self._waiting:
-            self._clock.callLater(0, self._notify, job_id)
+            self._clock.callLater(0, self._wake_waiters, job_id)
 
-    def _notify(self, job_id: int) -> None:
+    def _wake_waiters(self, job_id: int) -> None:
         for waiting in self._waiting.pop(job_id, ()):
             _wake(waiting)
 
-    def _leave(self, job_id: int, waiting: Deferred[None]) -> None:
+    def _remove_waiter(self, job_id: int, waiting: Deferred[None]) -> None:
         others = self._waiting.get(job_id)
         if others is not None:
             others.discard(waiting)

@@ -18,10 +18,10 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record, replace
 
-Stamp: TypeAlias = tuple[int, int]
+Timestamp: TypeAlias = tuple[int, int]
 """Whole seconds since the epoch, and microseconds."""
 
-LogEntry: TypeAlias = tuple[int, Stamp, str, Any]
+LogEntry: TypeAlias = tuple[int, Timestamp, str, Any]
 """Serial number within the job, time, kind, and text (or data) of a message."""
 
 
@@ -50,7 +50,7 @@ class JobEvent(enum.Enum):
     RESTARTED = "the master daemon restarted"
 
 
-MOVES: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
+TRANSITIONS: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
     (JobStatus.QUEUED, JobEvent.PICKED): JobStatus.WAITING,
     (JobStatus.QUEUED, JobEvent.CANCEL): JobStatus.CANCELED,
     (JobStatus.QUEUED, JobEvent.FAILED): JobStatus.ERROR,
@@ -69,17 +69,17 @@ MOVES: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
     (JobStatus.RUNNING, JobEvent.STOPPED): JobStatus.CANCELED,
     (JobStatus.RUNNING, JobEvent.RESTARTED): JobStatus.ERROR,
 }
-FINAL = frozenset(JobStatus) - {before for before, _ in MOVES}
-_NOT_BEGUN = frozenset({JobStatus.QUEUED, JobStatus.WAITING})
+FINAL = frozenset(JobStatus) - {before for before, _ in TRANSITIONS}
+_PENDING = frozenset({JobStatus.QUEUED, JobStatus.WAITING})
 
-_FOLLOWERS: Mapping[JobStatus, JobEvent] = {
+_LATER_OPCODE_EVENTS: Mapping[JobStatus, JobEvent] = {
     JobStatus.CANCELED: JobEvent.CANCEL,
     JobStatus.ERROR: JobEvent.SKIPPED,
 }
 """The event for the later opcodes of a job when one of them has ended with this status."""
 
 
-class ImpossibleMove(Exception):
+class InvalidTransition(Exception):
     """An event that the status of the job does not allow."""
 
 
@@ -91,9 +91,9 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
     result: Any = None
     log: tuple[LogEntry, ...] = ()
     priority: int = 0
-    start_timestamp: Stamp | None = None
-    exec_timestamp: Stamp | None = None
-    end_timestamp: Stamp | None = None
+    start_timestamp: Timestamp | None = None
+    exec_timestamp: Timestamp | None = None
+    end_timestamp: Timestamp | None = None
 
     @property
     def opcode(self) -> Opcode:
@@ -112,14 +112,14 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
             named = msgspec.json.decode(self.input.raw).get("OP_ID", "unknown")
             return str(named).removeprefix("OP_")
 
-    def after(self, event: JobEvent, at: Stamp, result: Any = None) -> QueuedOpcode:
+    def after(self, event: JobEvent, at: Timestamp, result: Any = None) -> QueuedOpcode:
         """Return this opcode after ``event``.
 
         :raises ImpossibleMove: the status does not allow the event.
         """
-        status = MOVES.get((self.status, event))
+        status = TRANSITIONS.get((self.status, event))
         if status is None:
-            raise ImpossibleMove(
+            raise InvalidTransition(
                 f"event not allowed in opcode status {self.status.value}: {event.value}"
             )
         if status is JobStatus.WAITING:
@@ -127,7 +127,7 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
         if status is JobStatus.RUNNING:
             return replace(self, status=status, exec_timestamp=at)
         if status in FINAL:
-            ended = self.input.as_stored()
+            ended = self.input.without_secrets()
             return replace(self, status=status, result=result, end_timestamp=at, input=ended)
         if status is JobStatus.QUEUED:
             return replace(self, status=status, start_timestamp=None)
@@ -139,9 +139,9 @@ class Job(Record, forbid_unknown_fields=False):
 
     id: int
     ops: tuple[QueuedOpcode, ...]
-    received_timestamp: Stamp | None = None
-    start_timestamp: Stamp | None = None
-    end_timestamp: Stamp | None = None
+    received_timestamp: Timestamp | None = None
+    start_timestamp: Timestamp | None = None
+    end_timestamp: Timestamp | None = None
 
     @property
     def status(self) -> JobStatus:
@@ -198,14 +198,14 @@ class Job(Record, forbid_unknown_fields=False):
         """
         index = self.current
         if index is None:
-            raise ImpossibleMove(
+            raise InvalidTransition(
                 f"event not allowed because job {self.id} has ended: {event.value}"
             )
         at = stamp(now)
         moved = self.ops[index].after(event, at, result)
         rest = self.ops[index + 1 :]
-        if rest and (follows := _FOLLOWERS.get(moved.status)):
-            why = _skipped(index, moved) if follows is JobEvent.SKIPPED else None
+        if rest and (follows := _LATER_OPCODE_EVENTS.get(moved.status)):
+            why = _skipped_result(index, moved) if follows is JobEvent.SKIPPED else None
             rest = tuple(op.after(follows, at, why) for op in rest)
         ops = (*self.ops[:index], moved, *rest)
         started, ended = self.start_timestamp, None
@@ -218,25 +218,25 @@ class Job(Record, forbid_unknown_fields=False):
         return replace(self, ops=ops, start_timestamp=started, end_timestamp=ended)
 
     @property
-    def has_not_begun(self) -> bool:
+    def has_pending_opcodes(self) -> bool:
         """Whether an opcode of the job still waits to start or waits for locks."""
-        return any(op.status in _NOT_BEGUN for op in self.ops)
+        return any(op.status in _PENDING for op in self.ops)
 
     def with_priority(self, priority: int) -> Job:
         """Return this job with another priority for the opcodes that do not run yet."""
         return replace(
             self,
             ops=tuple(
-                replace(op, priority=priority) if op.status in _NOT_BEGUN else op for op in self.ops
+                replace(op, priority=priority) if op.status in _PENDING else op for op in self.ops
             ),
         )
 
-    def saying(self, index: int, now: float, kind: str, message: Any) -> Job:
+    def with_message(self, index: int, now: float, kind: str, message: Any) -> Job:
         """Return this job with one message added to the log of an opcode."""
         entry = (self.log_serial + 1, stamp(now), kind, message)
         return self._with_log(index, (*self.ops[index].log, entry))
 
-    def with_entry(self, index: int, entry: LogEntry) -> Job:
+    def with_log_entry(self, index: int, entry: LogEntry) -> Job:
         """Return this job with a message that was stored separately; ignore one that it has."""
         log = self.ops[index].log
         if log and log[-1][0] >= entry[0]:
@@ -264,7 +264,7 @@ class Job(Record, forbid_unknown_fields=False):
         return replace(self, ops=(*self.ops[:index], op, *self.ops[index + 1 :]))
 
 
-def stamp(now: float) -> Stamp:
+def stamp(now: float) -> Timestamp:
     """Return seconds since the epoch as whole seconds and microseconds."""
     return divmod(round(now * 1_000_000), 1_000_000)
 
@@ -304,21 +304,21 @@ def job_not_found(job_id: int) -> JobLost:
     return JobLost(f"Job {job_id} not found")
 
 
-def _skipped(index: int, failed: QueuedOpcode) -> list[Any]:
+def _skipped_result(index: int, failed: QueuedOpcode) -> list[Any]:
     return to_wire(Failed(f"not started because opcode {index + 1}, {failed.summary}, failed"))
 
 
-def _written(value: Any) -> msgspec.Raw:
+def _encode_input(value: Any) -> msgspec.Raw:
     if isinstance(value, OpcodeInput):
         return msgspec.Raw(value.raw)
     raise NotImplementedError(f"results and messages must be JSON, not {type(value).__name__}")
 
 
-def _read(kind: type, value: Any) -> Any:
+def _decode_input(kind: type, value: Any) -> Any:
     if kind is not OpcodeInput or not isinstance(value, dict):
         raise ValueError("an opcode must be an object")
     return OpcodeInput(_encoder.encode(value))
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_written)
-_decoder = msgspec.json.Decoder(Job, dec_hook=_read)
+_encoder = msgspec.json.Encoder(enc_hook=_encode_input)
+_decoder = msgspec.json.Decoder(Job, dec_hook=_decode_input)

@@ -11,10 +11,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ganeti.errors import NotKept, NotMaster
+from ganeti.errors import CommitFailed, NotMaster
 from ganeti.journal.interfaces import IJournal
 
-_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
+_RETRY_DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between attempts; the last delay repeats."""
 
 
@@ -39,15 +39,15 @@ class JournalRecovery:
         """Whether no commit has failed since the last successful reopen."""
         return not self._broken
 
-    def broke(self) -> None:
+    def report_failure(self) -> None:
         """Start recovery because a commit has failed; do nothing if recovery already runs."""
         if not self._broken:
             self._broken = True
             if not self._stopped:
-                self._work = Deferred.fromCoroutine(self._mend())
-                self._work.addErrback(self._gave_up)
+                self._work = Deferred.fromCoroutine(self._recover())
+                self._work.addErrback(self._log_failure)
 
-    async def mended(self) -> None:
+    async def wait_until_working(self) -> None:
         """Return when the journal works; at once if it does.
 
         :raises CancelledError: recovery was stopped.
@@ -71,18 +71,18 @@ class JournalRecovery:
         for waiting in tuple(self._waiting):
             waiting.cancel()
 
-    def _gave_up(self, failure: Failure) -> None:
+    def _log_failure(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):
             self._log.failure("journal recovery failed; restart the master daemon", failure)
 
-    async def _mend(self) -> None:
+    async def _recover(self) -> None:
         attempt = 0
         while True:
-            await deferLater(self._clock, _PAUSES[min(attempt, len(_PAUSES) - 1)])
+            await deferLater(self._clock, _RETRY_DELAYS[min(attempt, len(_RETRY_DELAYS) - 1)])
             attempt += 1
             try:
                 await self._journal.reopen()
-            except NotKept as e:
+            except CommitFailed as e:
                 self._log.warn("job queue halted: {why}; retrying", why=str(e))
             except NotMaster as e:
                 self._log.error("job queue halted: {why}", why=str(e))

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ganeti.errors import Failed, Invalid, NotKept, QueueDrained, QueueFull, to_wire
+from ganeti.errors import CommitFailed, Failed, Invalid, QueueDrained, QueueFull, to_wire
 from ganeti.jobs.change_notification import ChangeNotifier
 from ganeti.jobs.filter_actions import JobFilter, JobRateLimit, Reject
 from ganeti.jobs.job import Job, JobEvent, JobStatus, LogEntry, job_not_found
@@ -19,7 +19,7 @@ from ganeti.jobs.journal_recovery import JournalRecovery
 from ganeti.jobs.restart_recovery import recovered
 from ganeti.jobs.runner import Runner
 from ganeti.jobs.scheduler import Scheduler, Unschedulable, dependencies
-from ganeti.jobs.shield import shielded
+from ganeti.jobs.shield import shield_from_cancellation
 from ganeti.jobs.store import JobStore
 from ganeti.jobs.submission import QUEUE_FULL, new_job, new_jobs
 from ganeti.jobs.worker import Worker
@@ -31,7 +31,7 @@ T = TypeVar("T")
 MAX_LIVE = 5000
 """Maximum number of jobs that have not ended."""
 
-_ARCHIVED_AT_ONCE = 200
+_ARCHIVE_BATCH_SIZE = 200
 
 
 class IJobArchive(Protocol):
@@ -80,17 +80,17 @@ class Queue:
         self._max_running = max_running
         self._archive = archive
         self._locks = locks
-        self._mending = JournalRecovery(journal, clock, self._pick_soon)
+        self._recovery = JournalRecovery(journal, clock, self._schedule_pick)
         self._watchers = ChangeNotifier(store.jobs, clock)
         self._scheduler = Scheduler()
         self._workers: dict[int, Worker] = {}
         self._work: dict[int, Deferred[None]] = {}
         self._live: set[int] = set()
-        self._hopeless: list[Unschedulable] = []
-        self._rules: JobFilter | None = None
+        self._unschedulable: list[Unschedulable] = []
+        self._filter: JobFilter | None = None
         self._picking: IDelayedCall | None = None
         self._stopped = True
-        store.observe(self._published)
+        store.observe(self._on_job_stored)
 
     # Starting and stopping
 
@@ -101,7 +101,7 @@ class Queue:
         """
         settled = recovered(self._store.jobs.values(), self._store.now())
         if settled:
-            await self._store.keep_all(settled, why=JobEvent.RESTARTED.value)
+            await self._store.persist_all(settled, why=JobEvent.RESTARTED.value)
         self._stopped = False
         for job in self.jobs():
             if not job.is_final:
@@ -114,7 +114,7 @@ class Queue:
         if self._picking is not None:
             self._picking.cancel()
             self._picking = None
-        self._mending.stop()
+        self._recovery.stop()
         for worker in tuple(self._workers.values()):
             worker.stop()
         for work in tuple(self._work.values()):
@@ -176,12 +176,12 @@ class Queue:
         :raises Invalid: the job has no opcodes, or invalid dependencies.
         :raises NotKept: the job could not be made durable.
         """
-        self._refuse_if_closed(even_if_drained)
-        if self._room() < 1:
+        self._check_not_drained(even_if_drained)
+        if self._count_free_slots() < 1:
             raise QueueFull(QUEUE_FULL)
         job_id = self._store.new_ids(1)[0]
         job = new_job(job_id, opcodes, self._store.now())
-        await shielded(self._take([job], who))
+        await shield_from_cancellation(self._accept([job], who))
         return job_id
 
     async def submit_many(
@@ -194,11 +194,11 @@ class Queue:
         :raises QueueDrained: an administrator has drained the queue.
         :raises NotKept: none of the jobs could be made durable.
         """
-        self._refuse_if_closed(False)
+        self._check_not_drained(False)
         ids = self._store.new_ids(len(requests))
-        jobs, answers = new_jobs(requests, ids, self._store.now(), self._room())
+        jobs, answers = new_jobs(requests, ids, self._store.now(), self._count_free_slots())
         if jobs:
-            await shielded(self._take(jobs, who))
+            await shield_from_cancellation(self._accept(jobs, who))
         return answers
 
     async def set_drained(self, drained: bool) -> None:
@@ -222,7 +222,7 @@ class Queue:
         if job_id not in self._live:
             ended = f"has ended in {job.status.value}" if job.is_final else "is about to end"
             return False, f"Job {job_id} {ended}"
-        await shielded(self._cancel_unstarted(job))
+        await shield_from_cancellation(self._cancel_unstarted(job))
         return True, f"Job {job_id} has been canceled"
 
     async def change_priority(self, job_id: int, priority: int) -> tuple[bool, str]:
@@ -257,23 +257,25 @@ class Queue:
         A job that has started continues whatever the filters say, and counts towards the rate limit
         that would apply to it.
         """
-        self._rules = rules
-        undecided = [each.job_id for each in self._hopeless if each.event is JobEvent.CANCEL]
-        self._hopeless = [each for each in self._hopeless if each.event is not JobEvent.CANCEL]
+        self._filter = rules
+        undecided = [each.job_id for each in self._unschedulable if each.event is JobEvent.CANCEL]
+        self._unschedulable = [
+            each for each in self._unschedulable if each.event is not JobEvent.CANCEL
+        ]
         for job_id in undecided:
             if job_id in self._live:
                 self._enqueue(self._store.jobs[job_id])
         gates: dict[int, JobRateLimit] = {}
         for job_id in (*self._scheduler, *self._workers):
             job = self._store.jobs.get(job_id)  # a running job may have ended and been archived
-            verdict = None if job is None else self._verdict(job)
+            verdict = None if job is None else self._evaluate_filters(job)
             if isinstance(verdict, JobRateLimit):
                 gates[job_id] = verdict
             elif verdict is not None and job_id not in self._workers:
                 self._scheduler.remove(job_id)
-                self._give_up([verdict])
-        self._scheduler.regate(gates, self._workers)
-        self._pick_soon()
+                self._schedule_end([verdict])
+        self._scheduler.set_rate_limits(gates, self._workers)
+        self._schedule_pick()
 
     async def archive(self, job_id: int) -> bool:
         """Move an ended job to the archive; return False if it does not exist or has not ended.
@@ -283,7 +285,7 @@ class Queue:
         job = self._store.jobs.get(job_id)
         if job is None or not job.is_final:
             return False
-        await shielded(self._put_away([job]))
+        await shield_from_cancellation(self._archive_batch([job]))
         return True
 
     async def auto_archive(self, age: int, timeout: float) -> tuple[int, int]:
@@ -295,21 +297,25 @@ class Queue:
         :raises NotKept: some of the jobs stay in the queue.
         """
         now, began = self._store.now(), self._clock.seconds()
-        old = [job for job in self.jobs() if job.is_final and (age < 0 or _age(job, now) > age)]
+        old = [
+            job
+            for job in self.jobs()
+            if job.is_final and (age < 0 or _seconds_since_end(job, now) > age)
+        ]
         archived = 0
         while archived < len(old) and self._clock.seconds() - began <= timeout:
-            batch = old[archived : archived + _ARCHIVED_AT_ONCE]
-            await shielded(self._put_away(batch))
+            batch = old[archived : archived + _ARCHIVE_BATCH_SIZE]
+            await shield_from_cancellation(self._archive_batch(batch))
             archived += len(batch)
         return archived, len(old) - archived
 
     # Internal
 
-    async def _take(self, jobs: Sequence[Job], who: str) -> None:
+    async def _accept(self, jobs: Sequence[Job], who: str) -> None:
         self._live.update(job.id for job in jobs)
         try:
-            await self.kept(self._store.keep_new(jobs, who=who))
-        except NotKept:
+            await self.kept(self._store.persist_new(jobs, who=who))
+        except CommitFailed:
             self._live.difference_update(job.id for job in jobs)
             raise
         for job in jobs:
@@ -322,12 +328,12 @@ class Queue:
         canceled = job.after(JobEvent.CANCEL, self._store.now())
         try:
             await self.kept(self._store.keep(canceled, why=JobEvent.CANCEL.value))
-        except NotKept:
+        except CommitFailed:
             self._live.add(job.id)
             self._enqueue(job)
             raise
 
-    async def _put_away(self, jobs: Sequence[Job]) -> None:
+    async def _archive_batch(self, jobs: Sequence[Job]) -> None:
         await self._archive.keep(jobs)
         await self.kept(self._store.drop(job.id for job in jobs))
         for job in jobs:
@@ -340,14 +346,14 @@ class Queue:
         """
         try:
             return await keeping
-        except NotKept:
-            self._mending.broke()
+        except CommitFailed:
+            self._recovery.report_failure()
             raise
 
     def _enqueue(self, job: Job) -> None:
-        gate = None if self._rules is None else self._verdict(job)
+        gate = None if self._filter is None else self._evaluate_filters(job)
         if isinstance(gate, Unschedulable):
-            self._give_up([gate])
+            self._schedule_end([gate])
             return
         try:
             hopeless = self._scheduler.add(
@@ -356,98 +362,98 @@ class Queue:
         except Invalid as e:
             hopeless = Unschedulable(job.id, f"unknown to this version: {e}")
         if hopeless is not None:
-            self._give_up([hopeless])
+            self._schedule_end([hopeless])
         else:
-            self._pick_soon()
+            self._schedule_pick()
 
-    def _verdict(self, job: Job) -> JobRateLimit | Unschedulable | None:
+    def _evaluate_filters(self, job: Job) -> JobRateLimit | Unschedulable | None:
         """Return the filter action for a job; a started job is neither blocked nor canceled."""
-        verdict = None if self._rules is None else self._rules(job)
+        verdict = None if self._filter is None else self._filter(job)
         has_begun = job.start_timestamp is not None
         if isinstance(verdict, Reject):
             return None if has_begun else Unschedulable(job.id, verdict.why, JobEvent.CANCEL)
         return None if verdict is not None and has_begun and not verdict.room else verdict
 
-    def _give_up(self, jobs: Iterable[Unschedulable]) -> None:
+    def _schedule_end(self, jobs: Iterable[Unschedulable]) -> None:
         # In a later turn, as one commit: other jobs may depend on these, and more jobs on those.
-        self._hopeless.extend(jobs)
-        self._pick_soon()
+        self._unschedulable.extend(jobs)
+        self._schedule_pick()
 
-    async def _end_hopeless(self) -> None:
+    async def _end_unschedulable(self) -> None:
         """End the jobs that can never start, in one commit."""
-        hopeless = [each for each in self._hopeless if each.job_id in self._live]
-        self._hopeless.clear()
+        hopeless = [each for each in self._unschedulable if each.job_id in self._live]
+        self._unschedulable.clear()
         if not hopeless:
             return
         self._live.difference_update(each.job_id for each in hopeless)
         now = self._store.now()
-        ended = [_ended(self._store.jobs[each.job_id], each, now) for each in hopeless]
+        ended = [_end_without_run(self._store.jobs[each.job_id], each, now) for each in hopeless]
         try:
-            await self.kept(self._store.keep_all(ended, why="cannot be scheduled"))
-        except NotKept:
+            await self.kept(self._store.persist_all(ended, why="cannot be scheduled"))
+        except CommitFailed:
             self._live.update(each.job_id for each in hopeless)
-            self._give_up(hopeless)
+            self._schedule_end(hopeless)
 
     def _status_of(self, job_id: int) -> JobStatus | None:
         job = self._store.jobs.get(job_id)
         return None if job is None else job.status
 
-    def _published(self, job: Job) -> None:
+    def _on_job_stored(self, job: Job) -> None:
         self._watchers.changed(job.id)
         if job.is_final:
             self._live.discard(job.id)
             if not self._stopped:
-                self._give_up(self._scheduler.ended(job.id, job.status))
-                self._pick_soon()
+                self._schedule_end(self._scheduler.ended(job.id, job.status))
+                self._schedule_pick()
 
-    def _pick_soon(self) -> None:
+    def _schedule_pick(self) -> None:
         if self._picking is None and not self._stopped:
             self._picking = self._clock.callLater(0, self._pick)
 
     def _pick(self) -> None:
         self._picking = None
-        if self._mending.works:
-            if self._hopeless:
-                Deferred.fromCoroutine(self._end_hopeless()).addErrback(self._interrupted)
+        if self._recovery.works:
+            if self._unschedulable:
+                Deferred.fromCoroutine(self._end_unschedulable()).addErrback(self._log_failure)
             for job_id in self._scheduler.pick(self._max_running() - len(self._workers)):
                 self._start(self._store.jobs[job_id])
 
     def _start(self, job: Job) -> None:
         worker = self._workers[job.id] = Worker(
-            job, store=self._store, mending=self._mending, run=self._run, clock=self._clock
+            job, store=self._store, mending=self._recovery, run=self._run, clock=self._clock
         )
         work = self._work[job.id] = Deferred.fromCoroutine(worker.work())
-        work.addErrback(self._interrupted)
-        work.addBoth(self._worker_ended, job.id)
+        work.addErrback(self._log_failure)
+        work.addBoth(self._on_worker_ended, job.id)
 
-    def _interrupted(self, failure: Failure) -> None:
+    def _log_failure(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):
             self._log.failure("internal error in the job queue", failure)
 
-    def _worker_ended(self, _: object, job_id: int) -> None:
+    def _on_worker_ended(self, _: object, job_id: int) -> None:
         self._workers.pop(job_id, None)
         self._work.pop(job_id, None)
         self._scheduler.left(job_id)
-        self._pick_soon()
+        self._schedule_pick()
 
-    def _refuse_if_closed(self, even_if_drained: bool) -> None:
+    def _check_not_drained(self, even_if_drained: bool) -> None:
         if self._store.drained and not even_if_drained:
             raise QueueDrained(
                 "the job queue is drained; 'gnt-cluster queue undrain' opens it again"
             )
 
-    def _room(self) -> int:
+    def _count_free_slots(self) -> int:
         return MAX_LIVE - len(self._live)
 
 
-def _ended(job: Job, hopeless: Unschedulable, now: float) -> Job:
+def _end_without_run(job: Job, hopeless: Unschedulable, now: float) -> Job:
     if hopeless.event is not JobEvent.CANCEL:
         return job.after(hopeless.event, now, to_wire(Failed(hopeless.why)))
     # Tools show the messages of a job, but results only of opcodes that have failed.
-    explained = job.saying(job.current or 0, now, "message", hopeless.why)
+    explained = job.with_message(job.current or 0, now, "message", hopeless.why)
     return explained.after(JobEvent.CANCEL, now, hopeless.why)
 
 
-def _age(job: Job, now: float) -> float:
+def _seconds_since_end(job: Job, now: float) -> float:
     ended = job.end_timestamp or job.received_timestamp or (0, 0)
     return now - ended[0] - ended[1] / 1_000_000

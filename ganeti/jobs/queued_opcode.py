@@ -9,7 +9,7 @@ import msgspec
 
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import decode_opcode
-from ganeti.opcodes.writing import REDACTED, Secrecy, redacted, secrecy, storable
+from ganeti.opcodes.writing import REDACTED, Secrecy, get_secrecy, redact, to_storage
 
 _encoder = msgspec.json.Encoder()
 
@@ -30,9 +30,9 @@ class OpcodeInput:
     @classmethod
     def of(cls, opcode: Opcode) -> OpcodeInput:
         """Return the input of a newly submitted opcode."""
-        document = storable(opcode)
-        if secret := _secrets(opcode):
-            shown = redacted(opcode)
+        document = to_storage(opcode)
+        if secret := _list_secrets(opcode):
+            shown = redact(opcode)
             document.update({name: shown[name] for name in secret})
         return cls(_encoder.encode(document), opcode)
 
@@ -50,12 +50,14 @@ class OpcodeInput:
     def lacks_secrets(self) -> bool:
         """Whether the opcode was submitted with secrets that are no longer known."""
         opcode = self.opcode
-        return any(_is_blacked_out(getattr(opcode, name)) for name in _secrets(opcode))
+        return any(_is_redacted(getattr(opcode, name)) for name in _list_secrets(opcode))
 
-    def as_stored(self) -> OpcodeInput:
+    def without_secrets(self) -> OpcodeInput:
         """Return this input without secrets."""
         return (
-            OpcodeInput(self.raw) if self._opcode is not None and _secrets(self._opcode) else self
+            OpcodeInput(self.raw)
+            if self._opcode is not None and _list_secrets(self._opcode)
+            else self
         )
 
     def __eq__(self, other: object) -> bool:
@@ -68,16 +70,16 @@ class OpcodeInput:
         return f"Input({self.raw!r})"
 
 
-def _secrets(opcode: Opcode) -> list[str]:
+def _list_secrets(opcode: Opcode) -> list[str]:
     """Return the names of the secret parameters that are set in ``opcode``."""
     return [
         name
-        for name, how in secrecy(type(opcode)).items()
+        for name, how in get_secrecy(type(opcode)).items()
         if how is Secrecy.SECRET and getattr(opcode, name) is not None
     ]
 
 
-def _is_blacked_out(value: Any) -> bool:
+def _is_redacted(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(map(_is_blacked_out, value.values()))
+        return any(map(_is_redacted, value.values()))
     return bool(value == REDACTED)

@@ -23,23 +23,23 @@ def recovered(jobs: Iterable[Job], now: float) -> list[Job]:
         after = job
         match job.ops[index].status:
             case JobStatus.RUNNING:
-                after = job.after(JobEvent.RESTARTED, now, _was_under_way(job, index))
+                after = job.after(JobEvent.RESTARTED, now, _interrupted_result(job, index))
             case JobStatus.WAITING | JobStatus.CANCELING:
                 after = job.after(JobEvent.RESTARTED, now)
         if not after.is_final and _lacks_secrets(after):
-            after = after.after(JobEvent.FAILED, now, to_wire(Failed(_NO_SECRETS)))
+            after = after.after(JobEvent.FAILED, now, to_wire(Failed(_SECRETS_LOST)))
         if after is not job:
             found.append(after)
     return found
 
 
-_NO_SECRETS = (
+_SECRETS_LOST = (
     "the master daemon restarted, and the secret parameters of this job were in its memory"
     " only; submit the job again"
 )
 
 
-def _was_under_way(job: Job, index: int) -> list[Any]:
+def _interrupted_result(job: Job, index: int) -> list[Any]:
     op = job.ops[index]
     lines = [text for _, _, kind, text in op.log if kind == "message"]
     last_message = f"; its last message was: {lines[-1]}" if lines else ""

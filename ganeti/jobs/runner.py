@@ -12,8 +12,8 @@ from ganeti.opcodes.opcode import Opcode
 
 R = TypeVar("R")
 
-Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[object]]
-"""Commit the last change of an opcode together with the given edits; raises ``NotKept``."""
+FinalCommit: TypeAlias = Callable[[Sequence[Edit]], Awaitable[object]]
+"""Commit the last change of an opcode together with the given edits; raises ``CommitFailed``."""
 
 
 class OpcodeTask(Protocol):
@@ -47,7 +47,7 @@ class OpcodeTask(Protocol):
         :raises NotKept: the commit failed; release all locks, the opcode will be run again.
         """
 
-    def cancel_requested(self) -> bool:
+    def is_cancel_requested(self) -> bool:
         """Return whether to raise ``JobCanceled`` at the next step that can be undone."""
         ...
 
@@ -71,7 +71,7 @@ class OpcodeResult:
     """The result of an opcode, as JSON; ``finish``, if set, commits the end of the opcode."""
 
     result: Any
-    finish: Finish | None = None
+    finish: FinalCommit | None = None
 
 
 class Runner(Protocol):

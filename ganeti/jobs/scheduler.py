@@ -46,7 +46,7 @@ def dependencies(job: Job) -> Dependencies:
     return found
 
 
-Turns: TypeAlias = list[tuple[int, int]]
+ReadyHeap: TypeAlias = list[tuple[int, int]]
 """A heap of (priority, job id)."""
 
 
@@ -54,11 +54,13 @@ class Scheduler:
     """The jobs that have not started, in the order in which they start."""
 
     def __init__(self) -> None:
-        self._turns: Turns = []  # entries that do not match _ready are out of date
+        self._heap: ReadyHeap = []  # entries that do not match _ready are out of date
         self._ready: dict[int, int] = {}
-        self._gates: dict[int, JobRateLimit] = {}  # also of running jobs
-        self._before: dict[str, Turns] = {}  # heaps of rate-limited jobs, by key of the limit
-        self._behind: dict[str, set[int]] = {}
+        self._rate_limits: dict[int, JobRateLimit] = {}  # also of running jobs
+        self._limited_heaps: dict[
+            str, ReadyHeap
+        ] = {}  # heaps of rate-limited jobs, by key of the limit
+        self._running_by_limit: dict[str, set[int]] = {}
         self._blocked: dict[int, dict[int, frozenset[JobStatus]]] = {}
         self._priorities: dict[int, int] = {}
         self._dependents: dict[int, set[int]] = {}
@@ -89,9 +91,9 @@ class Scheduler:
             if status not in FINAL:
                 open_ones[other] = will_do
             elif status not in will_do:
-                return Unschedulable(job_id, _ended_otherwise(other, status, will_do))
+                return Unschedulable(job_id, _describe_failed_dependency(other, status, will_do))
         if gate is not None:
-            self._gates[job_id] = gate
+            self._rate_limits[job_id] = gate
         if open_ones:
             self._blocked[job_id] = open_ones
             self._priorities[job_id] = priority
@@ -109,7 +111,7 @@ class Scheduler:
             if status not in accepted:
                 self.remove(waiter)
                 unschedulable.append(
-                    Unschedulable(waiter, _ended_otherwise(job_id, status, accepted))
+                    Unschedulable(waiter, _describe_failed_dependency(job_id, status, accepted))
                 )
             elif not self._blocked[waiter]:
                 del self._blocked[waiter]
@@ -120,7 +122,7 @@ class Scheduler:
         """Remove a job that must not start any more."""
         self._ready.pop(job_id, None)
         self._priorities.pop(job_id, None)
-        self._gates.pop(job_id, None)
+        self._rate_limits.pop(job_id, None)
         for other in self._blocked.pop(job_id, ()):
             waiters = self._dependents[other]
             waiters.discard(job_id)
@@ -134,14 +136,14 @@ class Scheduler:
         elif job_id in self._blocked:
             self._priorities[job_id] = priority
 
-    def regate(self, gates: Mapping[int, JobRateLimit], running: Iterable[int]) -> None:
+    def set_rate_limits(self, gates: Mapping[int, JobRateLimit], running: Iterable[int]) -> None:
         """Replace all rate limits; ``gates`` has those of all jobs, scheduled or ``running``."""
-        self._gates = dict(gates)
-        self._behind.clear()
+        self._rate_limits = dict(gates)
+        self._running_by_limit.clear()
         for job_id in running:
-            self._enter(job_id)
-        self._turns.clear()
-        self._before.clear()
+            self._occupy_slot(job_id)
+        self._heap.clear()
+        self._limited_heaps.clear()
         for job_id, priority in self._ready.items():
             self._make_ready(job_id, priority)
 
@@ -150,11 +152,11 @@ class Scheduler:
 
         A rate-limited job occupies a slot of its limit until ``left`` is called.
         """
-        if self._before:
-            return self._pick_at_gates(free)
+        if self._limited_heaps:
+            return self._pick_rate_limited(free)
         picked: list[int] = []
-        while self._turns and len(picked) < free:
-            priority, job_id = heappop(self._turns)
+        while self._heap and len(picked) < free:
+            priority, job_id = heappop(self._heap)
             if self._ready.get(job_id) == priority:
                 del self._ready[job_id]
                 picked.append(job_id)
@@ -162,47 +164,53 @@ class Scheduler:
 
     def left(self, job_id: int) -> None:
         """Release the rate-limit slot of a picked job that no longer runs."""
-        if (gate := self._gates.pop(job_id, None)) is not None:
-            self._behind[gate.key].discard(job_id)
+        if (gate := self._rate_limits.pop(job_id, None)) is not None:
+            self._running_by_limit[gate.key].discard(job_id)
 
-    def _pick_at_gates(self, free: int) -> list[int]:
+    def _pick_rate_limited(self, free: int) -> list[int]:
         picked: list[int] = []
-        while len(picked) < free and (turns := self._next()) is not None:
+        while len(picked) < free and (turns := self._find_next_heap()) is not None:
             _, job_id = heappop(turns)
             del self._ready[job_id]
-            self._enter(job_id)
+            self._occupy_slot(job_id)
             picked.append(job_id)
         return picked
 
-    def _next(self) -> Turns | None:
+    def _find_next_heap(self) -> ReadyHeap | None:
         """Return the heap whose top job starts next; None if no job may start."""
-        found: Turns | None = None
-        for turns in (self._turns, *self._before.values()):
+        found: ReadyHeap | None = None
+        for turns in (self._heap, *self._limited_heaps.values()):
             while turns and self._ready.get(turns[0][1]) != turns[0][0]:
                 heappop(turns)
-            if turns and (found is None or turns[0] < found[0]) and self._may_pass(turns[0][1]):
+            if (
+                turns
+                and (found is None or turns[0] < found[0])
+                and self._has_free_slot(turns[0][1])
+            ):
                 found = turns
         return found
 
-    def _may_pass(self, job_id: int) -> bool:
-        gate = self._gates.get(job_id)
-        return gate is None or len(self._behind.get(gate.key, ())) < gate.room
+    def _has_free_slot(self, job_id: int) -> bool:
+        gate = self._rate_limits.get(job_id)
+        return gate is None or len(self._running_by_limit.get(gate.key, ())) < gate.room
 
-    def _enter(self, job_id: int) -> None:
-        if (gate := self._gates.get(job_id)) is not None:
-            self._behind.setdefault(gate.key, set()).add(job_id)
+    def _occupy_slot(self, job_id: int) -> None:
+        if (gate := self._rate_limits.get(job_id)) is not None:
+            self._running_by_limit.setdefault(gate.key, set()).add(job_id)
 
     def _make_ready(self, job_id: int, priority: int) -> None:
         self._ready[job_id] = priority
-        gate = self._gates.get(job_id)
-        turns = self._turns if gate is None else self._before.setdefault(gate.key, [])
+        gate = self._rate_limits.get(job_id)
+        turns = self._heap if gate is None else self._limited_heaps.setdefault(gate.key, [])
         heappush(turns, (priority, job_id))
 
 
-def _ended_otherwise(job_id: int, status: JobStatus, will_do: frozenset[JobStatus]) -> str:
-    wanted = _either(sorted(status.value for status in will_do))
+def _describe_failed_dependency(
+    job_id: int, status: JobStatus, will_do: frozenset[JobStatus]
+) -> str:
+    wanted = _format_alternatives(sorted(status.value for status in will_do))
     return f"depends on job {job_id}, which ended in {status.value} and not in {wanted}"
 
 
-def _either(words: Sequence[str]) -> str:
+def _format_alternatives(words: Sequence[str]) -> str:
     return " or ".join(words) if words else "any status (its opcodes accept none in common)"

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 T = TypeVar("T")
 
 
-def shielded(work: Coroutine[Any, Any, T]) -> Deferred[T]:
+def shield_from_cancellation(work: Coroutine[Any, Any, T]) -> Deferred[T]:
     """Start ``work``; cancelling the returned Deferred stops the wait, not the work.
 
     A commit in progress cannot be revoked: it may become durable whether or not its author still

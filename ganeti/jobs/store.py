@@ -15,9 +15,9 @@ from typing import TypeAlias
 import msgspec
 from twisted.logger import Logger
 
-from ganeti.errors import NotKept
+from ganeti.errors import CommitFailed
 from ganeti.jobs.job import Job, JobStatus, LogEntry, decode, encode
-from ganeti.jobs.shield import shielded
+from ganeti.jobs.shield import shield_from_cancellation
 from ganeti.journal.interfaces import Append, Commit, Delete, Edit, IJournal, Put
 from ganeti.schema.records import Record
 
@@ -39,7 +39,7 @@ class JobMessage(Record):
 
 
 @dataclass
-class JobChange:
+class UnwrittenJobs:
     """The changes that are not yet written to the queue's files."""
 
     jobs: dict[int, Job] = field(default_factory=dict)
@@ -55,10 +55,10 @@ class JobStore:
         self._journal = journal
         self.now = now
         self._jobs: dict[int, Job] = {}
-        self._said: dict[int, int] = {}
+        self._appended_serials: dict[int, int] = {}
         self._serial = 0
         self._drained = False
-        self._changed = JobChange()
+        self._changed = UnwrittenJobs()
         self._observers: list[Callable[[Job], None]] = []
         self.statuses: Counter[JobStatus] = Counter()
         """The number of jobs per status."""
@@ -78,9 +78,9 @@ class JobStore:
         """The last job id that was assigned."""
         return self._serial
 
-    def serial_kept(self) -> Edit:
+    def serial_edit(self) -> Edit:
         """Return the edit that records the assigned job ids, including those of refused jobs."""
-        return Put(kind=QUEUE, key=SERIAL, value=_json(self._serial))
+        return Put(kind=QUEUE, key=SERIAL, value=_encode(self._serial))
 
     def observe(self, observer: Callable[[Job], None]) -> None:
         """Call ``observer`` with each job after a new state of it has become durable."""
@@ -100,54 +100,54 @@ class JobStore:
 
         :raises NotKept: readers still see the old state.
         """
-        await shielded(self._keep([job], why, self._edits(job), through))
+        await shield_from_cancellation(self._persist([job], why, self._edits(job), through))
 
-    async def keep_new(self, jobs: Sequence[Job], *, who: str) -> None:
+    async def persist_new(self, jobs: Sequence[Job], *, who: str) -> None:
         """Make new jobs durable in one commit, together with the last assigned id.
 
         :raises NotKept: none of the jobs exist.
         """
         edits = [edit for job in jobs for edit in self._edits(job)]
-        edits.append(self.serial_kept())
-        await shielded(self._keep(jobs, "submitted", edits, None, who))
+        edits.append(self.serial_edit())
+        await shield_from_cancellation(self._persist(jobs, "submitted", edits, None, who))
 
-    async def keep_all(self, jobs: Sequence[Job], *, why: str) -> None:
+    async def persist_all(self, jobs: Sequence[Job], *, why: str) -> None:
         """Make the new states of several jobs durable in one commit.
 
         :raises NotKept: readers still see the old states.
         """
         edits = [edit for job in jobs for edit in self._edits(job)]
-        await shielded(self._keep(jobs, why, edits, None))
+        await shield_from_cancellation(self._persist(jobs, why, edits, None))
 
-    async def keep_messages(self, job: Job) -> None:
+    async def persist_messages(self, job: Job) -> None:
         """Make new messages of ``job`` durable, and no other change of it.
 
         :raises NotKept: readers do not see the messages; the next commit includes them.
         """
         if job.id in self._jobs and (edits := self._messages(job)):
-            await shielded(self._keep_messages(job, edits))
+            await shield_from_cancellation(self._persist_messages(job, edits))
 
     async def drop(self, job_ids: Iterable[int]) -> None:
         """Delete jobs, durably; the caller has archived them.
 
         :raises NotKept: all of them still exist.
         """
-        await shielded(self._drop(tuple(job_ids)))
+        await shield_from_cancellation(self._delete(tuple(job_ids)))
 
     async def set_drained(self, drained: bool) -> None:
         """Drain or undrain the queue, durably."""
         if drained != self._drained:
-            await shielded(self._set_drained(drained))
+            await shield_from_cancellation(self._set_drained(drained))
 
-    def take_changed(self) -> JobChange:
+    def pop_changes(self) -> UnwrittenJobs:
         """Return and reset the changes that are not yet written to the queue's files."""
-        changed, self._changed = self._changed, JobChange()
+        changed, self._changed = self._changed, UnwrittenJobs()
         return changed
 
-    def give_back(self, changed: JobChange) -> None:
+    def give_back(self, changed: UnwrittenJobs) -> None:
         """Merge back changes that could not be written."""
         newer = self._changed
-        self._changed = JobChange(
+        self._changed = UnwrittenJobs(
             {**{n: job for n, job in changed.jobs.items() if n not in newer.gone}, **newer.jobs},
             changed.gone | newer.gone,
         )
@@ -165,12 +165,12 @@ class JobStore:
             case Put(kind="job"):
                 job = decode(edit.value)
                 old = self._jobs.get(job.id)
-                self._settle(job if old is None else job.with_logs_of(old))
+                self._set_job(job if old is None else job.with_logs_of(old))
                 self._serial = max(self._serial, job.id)
             case Append(kind="job-log"):
                 if (old := self._jobs.get(int(edit.key))) is not None:
                     message = _message.decode(edit.value)
-                    self._settle(old.with_entry(message.index, message.entry))
+                    self._set_job(old.with_log_entry(message.index, message.entry))
             case Delete(kind="job"):
                 self._forget(int(edit.key))
             case Put(kind="queue", key="serial"):
@@ -178,7 +178,7 @@ class JobStore:
             case Put(kind="queue", key="drained"):
                 self._drained = msgspec.json.decode(edit.value, type=bool)
 
-    async def _keep(
+    async def _persist(
         self,
         jobs: Sequence[Job],
         why: str,
@@ -187,7 +187,7 @@ class JobStore:
         who: str = "queue",
     ) -> None:
         for job in jobs:
-            self._said[job.id] = job.log_serial
+            self._appended_serials[job.id] = job.log_serial
         try:
             if through is not None:
                 await through(edits)
@@ -196,29 +196,29 @@ class JobStore:
                 await self._commit(who, why, job_id, edits)
         except BaseException:
             for job in jobs:
-                self._unsay(job.id)
+                self._reset_appended(job.id)
             raise
         for job in jobs:
             self._publish(job)
 
-    async def _keep_messages(self, job: Job, edits: Sequence[Edit]) -> None:
-        self._said[job.id] = job.log_serial
+    async def _persist_messages(self, job: Job, edits: Sequence[Edit]) -> None:
+        self._appended_serials[job.id] = job.log_serial
         try:
             await self._commit("queue", "messages", job.id, edits)
-        except NotKept:
-            self._unsay(job.id)
+        except CommitFailed:
+            self._reset_appended(job.id)
             raise
         if (stored := self._jobs.get(job.id)) is not None:
             self._publish(stored.with_logs_of(job))
 
-    async def _drop(self, job_ids: Sequence[int]) -> None:
+    async def _delete(self, job_ids: Sequence[int]) -> None:
         edits = [Delete(kind=JOB, key=str(job_id)) for job_id in job_ids]
         await self._commit("queue", "archived", None, edits)
         for job_id in job_ids:
             self._forget(job_id)
 
     async def _set_drained(self, drained: bool) -> None:
-        edit = Put(kind=QUEUE, key=DRAINED, value=_json(drained))
+        edit = Put(kind=QUEUE, key=DRAINED, value=_encode(drained))
         await self._commit("queue", "drained" if drained else "undrained", None, [edit])
         self._drained = drained
 
@@ -231,12 +231,12 @@ class JobStore:
         return [Put(kind=JOB, key=str(job.id), value=record), *self._messages(job)]
 
     def _messages(self, job: Job) -> list[Edit]:
-        appended = self._said.get(job.id)
+        appended = self._appended_serials.get(job.id)
         if appended is None:
             stored = self._jobs.get(job.id)
             appended = stored.log_serial if stored is not None else 0
         return [
-            Append(kind=LOG, key=str(job.id), value=_json(JobMessage(index=index, entry=entry)))
+            Append(kind=LOG, key=str(job.id), value=_encode(JobMessage(index=index, entry=entry)))
             for index, op in enumerate(job.ops)
             if op.log and op.log[-1][0] > appended
             for entry in op.log
@@ -244,9 +244,9 @@ class JobStore:
         ]
 
     def _publish(self, job: Job) -> None:
-        self._settle(job)
+        self._set_job(job)
         if job.is_final:
-            self._said.pop(job.id, None)
+            self._appended_serials.pop(job.id, None)
         for observer in self._observers:
             try:
                 observer(job)
@@ -254,7 +254,7 @@ class JobStore:
                 # The job is durable whatever an observer does.
                 self._log.failure("an observer failed for job {job}", job=job.id)
 
-    def _settle(self, job: Job) -> None:
+    def _set_job(self, job: Job) -> None:
         if (old := self._jobs.get(job.id)) is not None:
             self.statuses[old.status] -= 1
         self.statuses[job.status] += 1
@@ -268,14 +268,14 @@ class JobStore:
             self._changed.jobs.pop(job_id, None)
             self._changed.gone.add(job_id)
 
-    def _unsay(self, job_id: int) -> None:
+    def _reset_appended(self, job_id: int) -> None:
         # Messages that were appended after a failed commit are not durable either.
-        self._said.pop(job_id, None)
+        self._appended_serials.pop(job_id, None)
 
 
 _encoder = msgspec.json.Encoder()
 _message = msgspec.json.Decoder(JobMessage)
 
 
-def _json(value: object) -> msgspec.Raw:
+def _encode(value: object) -> msgspec.Raw:
     return msgspec.Raw(_encoder.encode(value))

@@ -12,13 +12,13 @@ from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import replace
 
-Earlier: TypeAlias = Sequence[int | None]
+EarlierJobs: TypeAlias = Sequence[int | None]
 """The ids of earlier jobs of the same request, oldest first; None for refused ones."""
 
 QUEUE_FULL = "too many jobs have not ended; submit again when some of them have"
 
 
-def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: Earlier = ()) -> Job:
+def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: EarlierJobs = ()) -> Job:
     """Return the job for ``opcodes``.
 
     :raises Invalid: there are no opcodes, or a dependency is invalid.
@@ -32,7 +32,7 @@ def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: Earlier
         entry = (f"gnt:opcode:{name}", f"job={job_id};index={index}", int(now * 1_000_000_000))
         changes: dict[str, Any] = {"reason": (*(opcode.reason or ()), entry)}
         if opcode.depends:
-            changes["depends"] = _absolute(job_id, opcode, index, earlier)
+            changes["depends"] = _resolve_dependencies(job_id, opcode, index, earlier)
         filled = replace(opcode, **changes)
         ops.append(QueuedOpcode(input=OpcodeInput.of(filled), priority=opcode.priority))
     return Job(id=job_id, ops=tuple(ops), received_timestamp=stamp(now))
@@ -59,8 +59,8 @@ def new_jobs(
     return jobs, answers
 
 
-def _absolute(
-    job_id: int, opcode: Opcode, index: int, earlier: Earlier
+def _resolve_dependencies(
+    job_id: int, opcode: Opcode, index: int, earlier: EarlierJobs
 ) -> tuple[tuple[int, tuple[str, ...]], ...]:
     """Return the dependencies of an opcode with relative (negative) job ids resolved."""
     found, problems = [], []
@@ -76,7 +76,7 @@ def _absolute(
             problems.append(Problem(where, f"{other!r} is not a job id"))
             continue
         try:
-            found.append((_resolve(named, job_id, earlier), statuses))
+            found.append((_resolve_job_id(named, job_id, earlier), statuses))
         except Invalid as e:
             problems.append(Problem(where, str(e)))
     if problems:
@@ -84,7 +84,7 @@ def _absolute(
     return tuple(found)
 
 
-def _resolve(named: int, job_id: int, earlier: Earlier) -> int:
+def _resolve_job_id(named: int, job_id: int, earlier: EarlierJobs) -> int:
     """Return the job id for a dependency; negative ids count back within the request.
 
     :raises Invalid: the job does not exist. An id that counts back beyond the request is refused

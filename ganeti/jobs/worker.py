@@ -16,10 +16,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ganeti.errors import Failed, GanetiError, Invalid, JobCanceled, NotKept, to_wire
+from ganeti.errors import CommitFailed, Failed, GanetiError, Invalid, JobCanceled, to_wire
 from ganeti.jobs.job import Job, JobEvent, JobStatus, as_json
 from ganeti.jobs.journal_recovery import JournalRecovery
-from ganeti.jobs.runner import Finish, OpcodeResult, Runner
+from ganeti.jobs.runner import FinalCommit, OpcodeResult, Runner
 from ganeti.jobs.store import JobStore
 
 R = TypeVar("R")
@@ -33,18 +33,18 @@ class _Outcome:
 
     event: JobEvent | None
     result: Any = None
-    finish: Finish | None = None
+    finish: FinalCommit | None = None
 
 
-_AGAIN = _Outcome(None)
+_RETRY = _Outcome(None)
 _STOPPED = _Outcome(JobEvent.STOPPED, CANCELED)
 
 
-def _failed(error: GanetiError) -> _Outcome:
+def _make_failure(error: GanetiError) -> _Outcome:
     return _Outcome(JobEvent.FAILED, to_wire(error))
 
 
-_INTERRUPTED = _failed(Failed("interrupted by the shutdown of the master daemon"))
+_INTERRUPTED = _make_failure(Failed("interrupted by the shutdown of the master daemon"))
 
 
 class Worker:
@@ -64,11 +64,11 @@ class Worker:
         self.job = job
         self.owner = f"job {job.id}"
         self._store = store
-        self._mending = mending
+        self._recovery = mending
         self._run = run
         self._clock = clock
         self._running: Deferred[OpcodeResult] | None = None
-        self._saying: IDelayedCall | None = None
+        self._delayed_messages: IDelayedCall | None = None
         self._interruptible: set[Deferred[Any]] = set()
         self._canceled = False
         self._stopping = False
@@ -82,14 +82,14 @@ class Worker:
         try:
             while (index := self.job.current) is not None and not self._stopping:
                 if self._canceled:
-                    await self._end(_Outcome(JobEvent.CANCEL))
+                    await self._end_opcode(_Outcome(JobEvent.CANCEL))
                     continue
-                outcome = await self._opcode(index)
+                outcome = await self._run_opcode(index)
                 if outcome.event is not None:
-                    await self._end(outcome)
+                    await self._end_opcode(outcome)
         finally:
-            if self._saying is not None:
-                self._saying.cancel()
+            if self._delayed_messages is not None:
+                self._delayed_messages.cancel()
 
     async def cancel(self, *, kill: bool = False) -> tuple[bool, str]:
         """Request that the job stops; with ``kill`` also in the middle of a step.
@@ -127,7 +127,7 @@ class Worker:
 
         :raises NotKept: the change is not durable.
         """
-        if not self.job.has_not_begun:
+        if not self.job.has_pending_opcodes:
             return False
         self.job = self.job.with_priority(priority)
         if not self._ending:  # while an opcode ends, another commit may include its job
@@ -145,9 +145,9 @@ class Worker:
 
         :raises TypeError: the message cannot be represented in JSON.
         """
-        self.job = self.job.saying(index, self._store.now(), kind, as_json(message))
-        if self._saying is None:
-            self._saying = self._clock.callLater(0, self._keep_messages)
+        self.job = self.job.with_message(index, self._store.now(), kind, as_json(message))
+        if self._delayed_messages is None:
+            self._delayed_messages = self._clock.callLater(0, self._persist_messages)
 
     async def locked(self, index: int, task: _Task) -> None:
         """Mark the opcode as running because it holds its locks; durable when this returns."""
@@ -159,8 +159,8 @@ class Worker:
         self.job = before.after(JobEvent.LOCKED, self._store.now())
         try:
             await self._store.keep(self.job, why=JobEvent.LOCKED.value)
-        except NotKept:
-            self._mending.broke()
+        except CommitFailed:
+            self._recovery.report_failure()
             self.job = before
             task.unkept = True
             raise
@@ -186,34 +186,34 @@ class Worker:
         finally:
             self._interruptible.discard(waiting)
 
-    async def _opcode(self, index: int) -> _Outcome:
+    async def _run_opcode(self, index: int) -> _Outcome:
         """Run one opcode from its start to its outcome."""
-        await self._mending.mended()
+        await self._recovery.wait_until_working()
         if self._canceled:
-            return _AGAIN
+            return _RETRY
         try:
             opcode = self.job.ops[index].opcode
         except Invalid as e:
-            return _failed(e)
+            return _make_failure(e)
         self.job = self.job.after(JobEvent.PICKED, self._store.now())
         task = _Task(self, index)
         running = self._running = Deferred.fromCoroutine(self._run(opcode, task))
         if not running.called and self.job.ops[index].status is JobStatus.WAITING:
-            self._meanwhile(self._store.keep(self.job, why=JobEvent.PICKED.value))
-        outcome = await self._outcome(running, task)
+            self._persist_in_background(self._store.keep(self.job, why=JobEvent.PICKED.value))
+        outcome = await self._await_outcome(running, task)
         self._running = None
         status = self.job.ops[index].status
-        if status is JobStatus.CANCELING and outcome is _AGAIN:
+        if status is JobStatus.CANCELING and outcome is _RETRY:
             return _STOPPED
-        if status is JobStatus.WAITING and (outcome is _AGAIN or outcome is _INTERRUPTED):
+        if status is JobStatus.WAITING and (outcome is _RETRY or outcome is _INTERRUPTED):
             self.job = self.job.after(JobEvent.RESTARTED, self._store.now())
-            return _AGAIN
+            return _RETRY
         if status is JobStatus.WAITING and outcome.event in (JobEvent.FINISHED, JobEvent.STOPPED):
             # The opcode needed no locks, or canceled itself before it had any.
             self.job = self.job.after(JobEvent.LOCKED, self._store.now())
         return outcome
 
-    async def _outcome(self, running: Deferred[OpcodeResult], task: _Task) -> _Outcome:
+    async def _await_outcome(self, running: Deferred[OpcodeResult], task: _Task) -> _Outcome:
         """Return the outcome of a run; any exception of an opcode becomes its result."""
         try:
             ran = await running
@@ -223,21 +223,21 @@ class Worker:
         except CancelledError:
             if self._canceled:
                 return _STOPPED
-            return _INTERRUPTED if self._stopping else self._broken(task.index)
-        except NotKept as e:
-            return _AGAIN if task.unkept else _failed(e)
+            return _INTERRUPTED if self._stopping else self._log_internal_error(task.index)
+        except CommitFailed as e:
+            return _RETRY if task.unkept else _make_failure(e)
         except GanetiError as e:
-            return _failed(e)
+            return _make_failure(e)
         except Exception:
-            return self._broken(task.index)
+            return self._log_internal_error(task.index)
 
-    async def _end(self, outcome: _Outcome) -> None:
+    async def _end_opcode(self, outcome: _Outcome) -> None:
         """Make the end of the current opcode durable; retry until the journal works."""
         index = self.job.current
         assert index is not None and outcome.event is not None
         broken: _Outcome | None = None
         while True:
-            await self._mending.mended()
+            await self._recovery.wait_until_working()
             before = self.job
             ended = before.after(outcome.event, self._store.now(), outcome.result)
             self.job = ended
@@ -248,41 +248,41 @@ class Worker:
                 self.job = before
                 if outcome.finish is not None:
                     # The last change was not committed, so the opcode has failed.
-                    outcome = _failed(e)
-                if isinstance(e, NotKept):
-                    self._mending.broke()
+                    outcome = _make_failure(e)
+                if isinstance(e, CommitFailed):
+                    self._recovery.report_failure()
             except Exception:
                 if outcome is broken:
                     raise
                 self.job = before
-                outcome = broken = self._broken(index)
+                outcome = broken = self._log_internal_error(index)
             else:
                 return
             finally:
                 self._ending = False
 
-    def _broken(self, index: int) -> _Outcome:
+    def _log_internal_error(self, index: int) -> _Outcome:
         self._log.failure(
             "internal error in job {job}, opcode {opcode}", job=self.job.id, opcode=index + 1
         )
-        return _failed(
+        return _make_failure(
             Failed(
                 "internal error; details are in the log of the master daemon under"
                 f" 'internal error in job {self.job.id}, opcode {index + 1}'"
             )
         )
 
-    def _keep_messages(self) -> None:
-        self._saying = None
-        self._meanwhile(self._store.keep_messages(self.job))
+    def _persist_messages(self) -> None:
+        self._delayed_messages = None
+        self._persist_in_background(self._store.persist_messages(self.job))
 
-    def _meanwhile(self, keeping: Coroutine[Any, Any, None]) -> None:
+    def _persist_in_background(self, keeping: Coroutine[Any, Any, None]) -> None:
         """Make a change durable without waiting; if that fails, a later commit includes it."""
-        Deferred.fromCoroutine(keeping).addErrback(self._not_kept)
+        Deferred.fromCoroutine(keeping).addErrback(self._on_persist_failed)
 
-    def _not_kept(self, failure: Failure) -> None:
-        if isinstance(failure.value, NotKept):
-            self._mending.broke()
+    def _on_persist_failed(self, failure: Failure) -> None:
+        if isinstance(failure.value, CommitFailed):
+            self._recovery.report_failure()
         else:
             self._log.failure("job {job} could not be stored", failure, job=self.job.id)
 
@@ -307,12 +307,12 @@ class _Task:
     async def locked(self) -> None:
         await self._worker.locked(self.index, self)
 
-    def cancel_requested(self) -> bool:
+    def is_cancel_requested(self) -> bool:
         return self._worker._canceled
 
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
         return await self._worker.interruptible(work)
 
     async def journal_recovered(self) -> None:
-        self._worker._mending.broke()
-        await self._worker._mending.mended()
+        self._worker._recovery.report_failure()
+        await self._worker._recovery.wait_until_working()

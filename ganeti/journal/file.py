@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ganeti.errors import NotKept, NotMaster
+from ganeti.errors import CommitFailed, NotMaster
 from ganeti.journal.frames import commit_of, digest_of, encode
 from ganeti.journal.interfaces import (
     Commit,
@@ -34,10 +34,10 @@ from ganeti.system.interfaces import IFiles
 GROUP_SIZE = 4 << 20
 """Maximum bytes of frames before a new group begins; bounds the size of messages to replicas."""
 
-Errand: TypeAlias = Callable[[], Coroutine[Deferred[Any], Any, None]]
+ExclusiveTask: TypeAlias = Callable[[], Coroutine[Deferred[Any], Any, None]]
 
 
-class _Kept(Deferred[None]):
+class _CommitDeferred(Deferred[None]):
     """Fires when a commit is durable, and fails if it cannot be."""
 
     def cancel(self) -> None:
@@ -52,7 +52,7 @@ class _Group:
     end: LogPosition
     frames: list[bytes] = field(default_factory=list)
     size: int = 0
-    waiting: list[tuple[LogPosition, Commit, _Kept]] = field(default_factory=list)
+    waiting: list[tuple[LogPosition, Commit, _CommitDeferred]] = field(default_factory=list)
 
 
 @implementer(IJournal)
@@ -75,7 +75,7 @@ class FileJournal:
         self._tip = self._acknowledged = self._segments.end
         self._writing: _Group | None = None
         self._pending: deque[_Group] = deque()
-        self._errands: deque[tuple[Errand, Deferred[None]]] = deque()
+        self._exclusive_tasks: deque[tuple[ExclusiveTask, Deferred[None]]] = deque()
         self._observers: list[Observer] = []
         self.sync_seconds = Histogram(
             "ganeti_journal_sync_seconds",
@@ -84,7 +84,7 @@ class FileJournal:
         )
         self._working = False
         self._refusal: str | None = "the journal is not open"
-        self._replaced: NotMaster | None = None
+        self._superseded: NotMaster | None = None
 
     @classmethod
     async def open(
@@ -111,21 +111,21 @@ class FileJournal:
         :raises NotKept: the journal accepts no commits now. The Deferred fails with it if the
             commit fails.
         """
-        self._check()
-        group = self._open_group()
+        self._check_accepting()
+        group = self._get_open_group()
         frame = encode(commit, self._tip.digest, group.size)
         self._tip = group.end = mark = LogPosition(self._tip.position + 1, digest_of(frame))
-        done = _Kept()
+        done = _CommitDeferred()
         group.frames.append(frame)
         group.size += len(frame)
         group.waiting.append((mark, commit, done))
-        self._wake()
+        self._schedule_writer()
         return mark.position, done
 
     async def close(self) -> None:
         """Write all submitted commits, accept no more, and close the files."""
         while self._pending or self._writing is not None:
-            await self._between(_nothing)
+            await self._run_exclusive(_do_nothing)
         self._refusal = self._refusal or "the journal is closed"
         await self._segments.close()
 
@@ -137,26 +137,26 @@ class FileJournal:
         return position
 
     async def reopen(self) -> None:
-        if self._replaced is not None:
-            raise self._replaced
+        if self._superseded is not None:
+            raise self._superseded
         if self._refusal is None:
             return
         try:
-            await self._between(self._repair)
+            await self._run_exclusive(self._repair)
         except OSError as error:
             self._refusal = explained(error, self._folder)
-            self._check()
+            self._check_accepting()
         self._refusal = None
         self._log.info("the journal accepts commits again, after commit {end}", end=self.end())
 
     def replay(self, after: Position) -> Iterator[tuple[Position, Commit]]:
-        if not self._segments.begins_after() <= after <= self.end():
+        if not self._segments.base_position() <= after <= self.end():
             raise JournalDamaged(
-                f"{self._folder} has commits {self._segments.begins_after() + 1} to {self.end()}, "
+                f"{self._folder} has commits {self._segments.base_position() + 1} to {self.end()}, "
                 f"but commits after {after} are needed: the checkpoint and the journal do not "
                 "match. Restore both from one master candidate, or from one backup"
             )
-        return self._commits(after)
+        return self._decode_commits(after)
 
     def end(self) -> Position:
         return self._acknowledged.position
@@ -185,24 +185,24 @@ class FileJournal:
         await self._segments.write(frames, end)
         self._tip = self._acknowledged = end
 
-    def end_mark(self) -> LogPosition:
+    def end_position(self) -> LogPosition:
         """Return the end of the files; replicas may not have the last group yet."""
         return self._segments.end
 
-    def begins_after(self) -> Position:
+    def base_position(self) -> Position:
         """Return the position before the first commit that is still stored."""
-        return self._segments.begins_after()
+        return self._segments.base_position()
 
-    def segment_before(self, position: Position) -> Position:
+    def previous_segment(self, position: Position) -> Position:
         """Return the first position of the segment before the one that contains ``position``."""
-        return self._segments.segment_before(position)
+        return self._segments.previous_segment(position)
 
-    def mark_at(self, position: Position) -> LogPosition:
+    def find_log_position(self, position: Position) -> LogPosition:
         """Return the log position of a durable commit, or of the start of this log.
 
         :raises NotInSegments: the position is not in this log.
         """
-        return self._segments.mark_at(position)
+        return self._segments.find_log_position(position)
 
     def frames_after(self, mark: LogPosition, *, until: Position | None = None) -> Iterator[Frames]:
         """Return all frames after ``mark`` (up to ``until``), in pieces of about 1 MiB.
@@ -216,12 +216,12 @@ class FileJournal:
 
         :raises NotKept: the segment could not be created.
         """
-        self._check()
+        self._check_accepting()
         try:
-            await self._between(self._segments.rotate)
+            await self._run_exclusive(self._segments.rotate)
         except OSError as error:
-            self._refuse(explained(error, self._folder))
-            self._check()
+            self._fail_pending(explained(error, self._folder))
+            self._check_accepting()
 
     @property
     def refusal(self) -> str | None:
@@ -230,53 +230,53 @@ class FileJournal:
 
     # --- the writer
 
-    def _check(self) -> None:
+    def _check_accepting(self) -> None:
         if self._refusal is not None:
-            raise NotKept(f"the journal accepts no commits: {self._refusal}")
+            raise CommitFailed(f"the journal accepts no commits: {self._refusal}")
 
-    def _open_group(self) -> _Group:
+    def _get_open_group(self) -> _Group:
         if not self._pending or self._pending[-1].size > GROUP_SIZE:
             self._pending.append(_Group(self._tip, self._tip))
         return self._pending[-1]
 
-    async def _between(self, errand: Errand) -> None:
+    async def _run_exclusive(self, errand: ExclusiveTask) -> None:
         """Run a task on the files while no group is being written."""
         done: Deferred[None] = Deferred()
-        self._errands.append((errand, done))
-        self._wake()
+        self._exclusive_tasks.append((errand, done))
+        self._schedule_writer()
         await done
 
-    def _wake(self) -> None:
+    def _schedule_writer(self) -> None:
         if not self._working:
             self._working = True
             # In a later turn, so that all commits of this turn share a sync.
-            self._clock.callLater(0, self._start)
+            self._clock.callLater(0, self._start_writer)
 
-    def _start(self) -> None:
-        work = Deferred.fromCoroutine(self._work())
-        work.addErrback(self._broken)
+    def _start_writer(self) -> None:
+        work = Deferred.fromCoroutine(self._run_writer())
+        work.addErrback(self._on_writer_failed)
 
-    async def _work(self) -> None:
-        while self._pending or self._errands:
+    async def _run_writer(self) -> None:
+        while self._pending or self._exclusive_tasks:
             if self._pending:
                 self._writing = self._pending.popleft()
                 try:
-                    await self._write(self._writing)
+                    await self._write_group(self._writing)
                 except (OSError, NotMaster) as error:
                     if isinstance(error, NotMaster):
-                        self._replaced = error
+                        self._superseded = error
                     # At once, so that a refused commit is not found after a crash.
                     with suppress(OSError):
                         await self._segments.cut(self._acknowledged)
-                    self._refuse(explained(error, self._folder))
-            if self._errands:
-                errand, done = self._errands.popleft()
+                    self._fail_pending(explained(error, self._folder))
+            if self._exclusive_tasks:
+                errand, done = self._exclusive_tasks.popleft()
                 doing = Deferred.fromCoroutine(errand())
                 doing.chainDeferred(done)  # the task's author receives its failure
                 await doing
         self._working = False
 
-    async def _write(self, group: _Group) -> None:
+    async def _write_group(self, group: _Group) -> None:
         frames = b"".join(group.frames)
         if self._replicas is None:
             await self._sync(frames, group.end)
@@ -315,25 +315,27 @@ class FileJournal:
         await self._segments.cut(self._acknowledged)
         await self._segments.probe()
 
-    def _refuse(self, why: str) -> None:
+    def _fail_pending(self, why: str) -> None:
         self._log.error("the journal accepts no commits: {why}", why=why)
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
             self._replicas.cut(self._acknowledged)
-        failed: list[tuple[LogPosition, Commit, _Kept]] = []
+        failed: list[tuple[LogPosition, Commit, _CommitDeferred]] = []
         for group in (self._writing, *self._pending):
             failed += group.waiting if group is not None else ()
         self._writing = None
         self._pending.clear()
         for _, _, done in failed:
-            done.errback(NotKept(f"the journal could not store the change: {why}"))
+            done.errback(CommitFailed(f"the journal could not store the change: {why}"))
 
-    def _broken(self, failure: Failure) -> None:
+    def _on_writer_failed(self, failure: Failure) -> None:
         self._log.failure("internal error in the journal", failure)
         self._working = False
-        self._refuse(f"internal error: {failure.getErrorMessage()}; restart the master daemon")
+        self._fail_pending(
+            f"internal error: {failure.getErrorMessage()}; restart the master daemon"
+        )
 
-    def _commits(self, after: Position) -> Iterator[tuple[Position, Commit]]:
+    def _decode_commits(self, after: Position) -> Iterator[tuple[Position, Commit]]:
         for data, frame in self._segments.frames(after):
             yield frame.mark.position, commit_of(data, frame)
 
@@ -347,5 +349,5 @@ def explained(error: OSError | NotMaster, folder: str) -> str:
     return f"{folder} cannot be written ({error.strerror or error}); check the disk"
 
 
-async def _nothing() -> None:
+async def _do_nothing() -> None:
     """Do nothing; used to wait until the writer is idle."""

@@ -78,19 +78,19 @@ def scan(data: bytes, after: LogPosition, *, source: str, start: int = 0) -> Ite
     """
     view = memoryview(data)
     while start < len(data):
-        stop = _whole(view, start)
+        stop = _find_frame_end(view, start)
         if stop is None:
             if _is_damage(data, view, start):
-                raise _damaged(source, start, after, "does not verify, but later ones do")
+                raise _damage_error(source, start, after, "does not verify, but later ones do")
             return
         if view[start + _HEAD.size - 32 : start + _HEAD.size] != after.digest:
-            raise _damaged(source, start, after, "does not follow the one before it")
+            raise _damage_error(source, start, after, "does not follow the one before it")
         after = LogPosition(after.position + 1, sha256(view[start:stop]).digest())
         yield Frame(after, start, stop)
         start = stop
 
 
-def _whole(view: memoryview, start: int) -> int | None:
+def _find_frame_end(view: memoryview, start: int) -> int | None:
     """Return the end offset of the frame at ``start``; None if there is no complete frame."""
     if start + _HEAD.size > len(view):
         return None
@@ -109,15 +109,15 @@ def _is_damage(data: bytes, view: memoryview, bad: int) -> bool:
     """
     found = data.find(MARKER, bad + 1)
     while found >= 0:
-        if _whole(view, found) is not None:
+        if _find_frame_end(view, found) is not None:
             began = found - int.from_bytes(view[found + 12 : found + 16], "big")
-            if began > bad or not _misses_a_sector(data, max(began, 0), bad, found):
+            if began > bad or not _has_lost_sector(data, max(began, 0), bad, found):
                 return True
         found = data.find(MARKER, found + 1)
     return False
 
 
-def _misses_a_sector(data: bytes, began: int, bad: int, found: int) -> bool:
+def _has_lost_sector(data: bytes, began: int, bad: int, found: int) -> bool:
     """Return whether a sector of the bad frame has only zeros in its part of that write."""
     for sector in range(bad - bad % _SECTOR, found - _SECTOR + 1, _SECTOR):
         part = data[max(sector, began) : sector + _SECTOR]
@@ -126,7 +126,7 @@ def _misses_a_sector(data: bytes, began: int, bad: int, found: int) -> bool:
     return False
 
 
-def _damaged(source: str, offset: int, after: LogPosition, what: str) -> JournalDamaged:
+def _damage_error(source: str, offset: int, after: LogPosition, what: str) -> JournalDamaged:
     return JournalDamaged(
         f"{source} is damaged: the frame at byte {offset} (commit {after.position + 1}) {what}. "
         f"{RESTORE}; without such a candidate, truncate the file there (truncate -s {offset}) "

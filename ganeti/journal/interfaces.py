@@ -21,7 +21,7 @@ from ganeti.schema.records import Record
 Position: TypeAlias = int
 """The number of a commit; the first is 1, each following one is larger by 1."""
 
-NO_DIGEST = bytes(32)
+ZERO_DIGEST = bytes(32)
 """The digest that stands in the first frame for the missing previous frame."""
 
 
@@ -41,7 +41,7 @@ class LogPosition:
     digest: bytes
 
 
-BEGINNING = LogPosition(0, NO_DIGEST)
+BEGINNING = LogPosition(0, ZERO_DIGEST)
 """The position of an empty log."""
 
 

@@ -13,13 +13,13 @@ import msgspec
 
 from ganeti.errors import Code, Failed
 from ganeti.journal.interfaces import BEGINNING, JournalDamaged, LogPosition, Position
-from ganeti.journal.segments import NotInSegments
+from ganeti.journal.segments import PositionNotFound
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 from ganeti.system.interfaces import IFiles
 
 
-class FileMark(Record):
+class StoredLogPosition(Record):
     """A log position as a file stores it, with the digest in hexadecimal."""
 
     position: Position
@@ -33,12 +33,12 @@ class FileMark(Record):
         return LogPosition(self.position, bytes.fromhex(self.digest))
 
 
-def written(mark: LogPosition) -> FileMark:
+def written(mark: LogPosition) -> StoredLogPosition:
     """Return a log position in the form that a file stores."""
-    return FileMark(position=mark.position, digest=mark.digest.hex())
+    return StoredLogPosition(position=mark.position, digest=mark.digest.hex())
 
 
-class Marker(Record):
+class CheckpointMarker(Record):
     """The last commit that the files contain for certain (``holds``), and possibly (``newest``).
 
     The two differ only while files are being replaced, or after a crash during that.
@@ -46,8 +46,8 @@ class Marker(Record):
     to write; empty means that this is unknown.
     """
 
-    holds: FileMark = written(BEGINNING)
-    newest: FileMark = written(BEGINNING)
+    holds: StoredLogPosition = written(BEGINNING)
+    newest: StoredLogPosition = written(BEGINNING)
     config_digests: tuple[str, ...] = ()
 
     @property
@@ -58,28 +58,32 @@ class Marker(Record):
 
 def complete(mark: LogPosition, config_digests: tuple[str, ...] = ()) -> bytes:
     """Return the encoded marker of files that contain everything up to ``mark``."""
-    marker = Marker(holds=written(mark), newest=written(mark), config_digests=config_digests)
+    marker = CheckpointMarker(
+        holds=written(mark), newest=written(mark), config_digests=config_digests
+    )
     return msgspec.json.encode(marker)
 
 
-def replacing(before: Marker, mark: LogPosition, config_digests: tuple[str, ...] = ()) -> bytes:
+def encode_transition_marker(
+    before: CheckpointMarker, mark: LogPosition, config_digests: tuple[str, ...] = ()
+) -> bytes:
     """Return the encoded marker for the period in which files are replaced by those of ``mark``."""
     # A file that is older than the first marker, or came from a master, has no known digest.
     digests = (*before.config_digests, *config_digests) if before.config_digests else ()
     return msgspec.json.encode(
-        Marker(holds=before.holds, newest=written(mark), config_digests=digests)
+        CheckpointMarker(holds=before.holds, newest=written(mark), config_digests=digests)
     )
 
 
-def marker_at(files: IFiles, path: str) -> Marker:
+def read_marker(files: IFiles, path: str) -> CheckpointMarker:
     """Return the marker in a file; without a file, that of an empty checkpoint.
 
     :raises Failed: the file is damaged.
     """
     if files.stat(path) is None:
-        return Marker()
+        return CheckpointMarker()
     try:
-        marker = msgspec.json.decode(files.read(path), type=Marker)
+        marker = msgspec.json.decode(files.read(path), type=CheckpointMarker)
         marker.holds.mark(), marker.newest.mark()
     except (*UNREADABLE, ValueError) as e:
         raise Failed(
@@ -93,25 +97,25 @@ def marker_at(files: IFiles, path: str) -> Marker:
 class Log(Protocol):
     """The log positions of a log, as far as a checkpoint is compared with them."""
 
-    def begins_after(self) -> Position: ...
+    def base_position(self) -> Position: ...
 
-    def mark_at(self, position: Position) -> LogPosition: ...
+    def find_log_position(self, position: Position) -> LogPosition: ...
 
 
-def require_one_history(marker: Marker, log: Log, folder: str) -> None:
+def check_same_history(marker: CheckpointMarker, log: Log, folder: str) -> None:
     """Check that the log positions of a checkpoint are in the log beside it.
 
     :raises JournalDamaged: they are not, so that files and log are of different histories or times.
     """
     for mark in (marker.holds.mark(), marker.newest.mark()):
         try:
-            same = log.mark_at(mark.position) == mark
-        except NotInSegments:
+            same = log.find_log_position(mark.position) == mark
+        except PositionNotFound:
             same = False
         if not same:
             raise JournalDamaged(
                 f"the checkpoint in {folder} contains commit {mark.position}, which is not in the"
-                f" journal beside it (first commit: {log.begins_after() + 1}): their histories"
+                f" journal beside it (first commit: {log.base_position() + 1}): their histories"
                 " differ. Fail over to a master candidate that is in sync, or restore both from one"
                 " candidate or one backup"
             )

@@ -18,13 +18,13 @@ from ganeti.system.interfaces import IFiles, ILog
 SEGMENT_SIZE = 16 << 20
 """Size in bytes from which on a segment is closed and a new one begins."""
 
-PROBE = 64 << 10
+PROBE_SIZE = 64 << 10
 """Number of bytes that a disk must accept after a failure before it is used again."""
 
 _NAME = re.compile(r"segment-(\d{16})")
 
 
-class NotInSegments(GanetiError):
+class PositionNotFound(GanetiError):
     """A log position that is not in this log: removed, not yet written, or of another history."""
 
 
@@ -64,7 +64,7 @@ class Segments:
         self._firsts: list[Position] = []
         self._log: ILog | None = None
         self._size = 0
-        self._doubtful = False
+        self._needs_truncation = False
 
     # --- opening and closing
 
@@ -74,11 +74,11 @@ class Segments:
         :raises JournalDamaged: the last segment does not verify.
         """
         await self._files.make_folder(self._folder)
-        self._firsts, self._size = self._found(), 0
+        self._firsts, self._size = self._list_segments(), 0
         if not self._firsts:
-            await self._begin(BEGINNING)
+            await self._create_segment(BEGINNING)
             return
-        last = self._read(self._firsts[-1])
+        last = self._read_segment(self._firsts[-1])
         self.end, self._size = last.after, last.start
         for frame in last.frames():
             self.end, self._size = frame.mark, frame.stop
@@ -86,16 +86,16 @@ class Segments:
         if self._size < len(last.data):
             await self._log.truncate(self._size)
 
-    def read_only(self) -> None:
+    def open_read_only(self) -> None:
         """Find the end of the log without changes; another process may write it meanwhile.
 
         :raises JournalDamaged: the last segment does not verify.
         :raises NotInSegments: the folder contains no log.
         """
-        self._firsts = self._found()
+        self._firsts = self._list_segments()
         if not self._firsts:
-            raise NotInSegments(f"there is no journal in {self._folder}")
-        last = self._read(self._firsts[-1])
+            raise PositionNotFound(f"there is no journal in {self._folder}")
+        last = self._read_segment(self._firsts[-1])
         self.end, self._size = last.after, last.start
         for frame in last.frames():
             self.end, self._size = frame.mark, frame.stop
@@ -113,13 +113,13 @@ class Segments:
 
         :raises OSError: the frames were not stored.
         """
-        if self._doubtful:
+        if self._needs_truncation:
             await self.cut(self.end)
         if self._size >= self._limit:
             await self.rotate()
-        self._doubtful = True
-        await self._open_log().write(frames)
-        self._doubtful = False
+        self._needs_truncation = True
+        await self._require_open().write(frames)
+        self._needs_truncation = False
         self._size += len(frames)
         self.end = end
 
@@ -129,17 +129,17 @@ class Segments:
         :raises OSError: the segment could not be created.
         """
         if self._firsts[-1] <= self.end.position:
-            self._doubtful = True
-            await self._begin(self.end)
-            self._doubtful = False
+            self._needs_truncation = True
+            await self._create_segment(self.end)
+            self._needs_truncation = False
 
     async def probe(self) -> None:
         """Check that the disk accepts more than a few bytes.
 
         :raises OSError: it does not.
         """
-        self._doubtful = True
-        await self._open_log().write(bytes(PROBE))
+        self._needs_truncation = True
+        await self._require_open().write(bytes(PROBE_SIZE))
         await self.cut(self.end)
 
     async def cut(self, mark: LogPosition) -> None:
@@ -151,33 +151,33 @@ class Segments:
         if mark == self.end:
             first, size = self._firsts[-1], self._size
         else:
-            first = self._segment_of(mark)
-            size = self._offset(first, mark)
-        self._doubtful = True
+            first = self._find_segment(mark)
+            size = self._find_offset(first, mark)
+        self._needs_truncation = True
         self.end, self._size = mark, size
         self._firsts = [each for each in self._firsts if each <= first]
         with suppress(OSError):  # the failure of the write was reported already
             await self.close()
-        for later in reversed(self._found()):
+        for later in reversed(self._list_segments()):
             if later > first:
                 await self._files.remove(self._path(later))
         self._log = await self._files.open_log(self._path(first))
         await self._log.truncate(size)
-        self._doubtful = False
+        self._needs_truncation = False
 
     async def clear(self) -> None:
         """Remove every segment, even damaged ones; ``begin`` then starts a new log."""
         with suppress(OSError):
             await self.close()
-        for first in reversed(self._found()):
+        for first in reversed(self._list_segments()):
             await self._files.remove(self._path(first))
         self._firsts = []
 
     async def begin(self, after: LogPosition) -> None:
         """Start a log in an empty folder; its first frame will follow ``after``."""
         await self._files.make_folder(self._folder)
-        await self._begin(after)
-        self.end, self._doubtful = after, False
+        await self._create_segment(after)
+        self.end, self._needs_truncation = after, False
 
     async def forget(self, before: Position) -> None:
         """Remove the segments without commits from ``before`` on; the last segment stays."""
@@ -189,7 +189,7 @@ class Segments:
                 self._firsts.insert(0, oldest)
                 raise
 
-    def segment_before(self, position: Position) -> Position:
+    def previous_segment(self, position: Position) -> Position:
         """Return the first position of the segment before the one that contains ``position``.
 
         Commits of a checkpoint may be removed before that: one whole segment stays for readers of
@@ -197,7 +197,7 @@ class Segments:
         """
         return self._firsts[max(0, bisect_right(self._firsts, position) - 2)]
 
-    async def _begin(self, after: LogPosition) -> None:
+    async def _create_segment(self, after: LogPosition) -> None:
         first = after.position + 1
         line = header(after)
         await self._files.replace(self._path(first), line)
@@ -206,12 +206,12 @@ class Segments:
         self._firsts.append(first)
         self._log, self._size = log, len(line)
 
-    def is_as_left(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Return whether the size of the last file shows no other writer since the last write."""
         found = self._files.stat(self._path(self._firsts[-1]))
         return (
             found is not None
-            and (found.size == self._size or self._doubtful)
+            and (found.size == self._size or self._needs_truncation)
             and (
                 self._firsts[-1] > self.end.position
                 or self._files.stat(self._path(self.end.position + 1)) is None
@@ -220,7 +220,7 @@ class Segments:
 
     # --- reading
 
-    def begins_after(self) -> Position:
+    def base_position(self) -> Position:
         """Return the position before the first commit that is still stored."""
         return self._firsts[0] - 1
 
@@ -235,8 +235,8 @@ class Segments:
         first = self._firsts[max(0, bisect_right(self._firsts, after + 1) - 1)]
         while before is None or before.position < last:
             if first not in self._firsts:
-                raise NotInSegments(f"commit {first} was removed during the read")
-            segment = self._read(first)
+                raise PositionNotFound(f"commit {first} was removed during the read")
+            segment = self._read_segment(first)
             if before is not None and segment.after != before:
                 raise JournalDamaged(f"{segment.source} does not follow the segment before it")
             before, stop = segment.after, segment.start
@@ -260,8 +260,8 @@ class Segments:
 
         :raises NotInSegments: the mark is not in this log.
         """
-        first = self._segment_of(mark)
-        self._offset(first, mark)
+        first = self._find_segment(mark)
+        self._find_offset(first, mark)
         after, piece, size = mark, list[bytes](), 0
         end = mark
         for data, frame in self.frames(mark.position):
@@ -275,16 +275,16 @@ class Segments:
         if piece:
             yield Frames(after, b"".join(piece), end)
 
-    def mark_at(self, position: Position) -> LogPosition:
+    def find_log_position(self, position: Position) -> LogPosition:
         """Return the log position of a commit, or of the start of this log.
 
         :raises NotInSegments: the position is not in this log.
         """
         if position == self.end.position:
             return self.end
-        if not self.begins_after() <= position < self.end.position:
-            raise NotInSegments(f"commit {position} is not in the journal")
-        segment = self._read(self._firsts[bisect_right(self._firsts, position + 1) - 1])
+        if not self.base_position() <= position < self.end.position:
+            raise PositionNotFound(f"commit {position} is not in the journal")
+        segment = self._read_segment(self._firsts[bisect_right(self._firsts, position + 1) - 1])
         if segment.after.position == position:
             return segment.after
         for frame in segment.frames():
@@ -292,14 +292,14 @@ class Segments:
                 return frame.mark
         raise JournalDamaged(f"{segment.source} ends before commit {position}")
 
-    def _segment_of(self, mark: LogPosition) -> Position:
-        if not self.begins_after() <= mark.position <= self.end.position:
-            raise NotInSegments(f"commit {mark.position} is not in the journal")
+    def _find_segment(self, mark: LogPosition) -> Position:
+        if not self.base_position() <= mark.position <= self.end.position:
+            raise PositionNotFound(f"commit {mark.position} is not in the journal")
         return self._firsts[bisect_right(self._firsts, mark.position + 1) - 1]
 
-    def _offset(self, first: Position, mark: LogPosition) -> int:
+    def _find_offset(self, first: Position, mark: LogPosition) -> int:
         """Return the offset in its segment at which the frame of ``mark`` ends."""
-        segment = self._read(first)
+        segment = self._read_segment(first)
         if segment.after == mark:
             return segment.start
         for frame in segment.frames():
@@ -307,9 +307,9 @@ class Segments:
                 return frame.stop
             if frame.mark.position == mark.position:
                 break
-        raise NotInSegments(f"commit {mark.position} of the journal has another digest")
+        raise PositionNotFound(f"commit {mark.position} of the journal has another digest")
 
-    def _read(self, first: Position) -> _Segment:
+    def _read_segment(self, first: Position) -> _Segment:
         source = self._path(first)
         data = self._files.read(source)
         if self._size and first == self._firsts[-1]:
@@ -321,14 +321,14 @@ class Segments:
             )
         return _Segment(source, data, after, start)
 
-    def _found(self) -> list[Position]:
+    def _list_segments(self) -> list[Position]:
         names = map(_NAME.fullmatch, self._files.names(self._folder))
         return sorted(int(name[1]) for name in names if name)
 
     def _path(self, first: Position) -> str:
         return f"{self._folder}/segment-{first:016}"
 
-    def _open_log(self) -> ILog:
+    def _require_open(self) -> ILog:
         if self._log is None:
             raise OSError(errno.EBADF, "the journal is closed")
         return self._log

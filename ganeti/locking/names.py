@@ -46,7 +46,7 @@ class LockLevel(enum.StrEnum):
 CLUSTER: LockName = "cluster/BGL"
 """The cluster lock; while it is held exclusively, no other lock is held."""
 
-CLASHES: Mapping[LockMode, tuple[LockMode, ...]] = {
+CONFLICTS: Mapping[LockMode, tuple[LockMode, ...]] = {
     LockMode.EXCLUSIVE: tuple(LockMode),
     LockMode.SHARED: (LockMode.EXCLUSIVE, LockMode.SOME_EXCLUSIVE),
     LockMode.SOME_EXCLUSIVE: (LockMode.EXCLUSIVE, LockMode.SHARED),
@@ -61,7 +61,7 @@ _INCLUDES: Mapping[LockMode, tuple[LockMode, ...]] = {
     LockMode.SOME_SHARED: (LockMode.SOME_SHARED,),
 }
 
-_ABOVE: Mapping[LockMode, LockMode] = {
+_PARENT_MODES: Mapping[LockMode, LockMode] = {
     LockMode.EXCLUSIVE: LockMode.SOME_EXCLUSIVE,
     LockMode.SOME_EXCLUSIVE: LockMode.SOME_EXCLUSIVE,
     LockMode.SHARED: LockMode.SOME_SHARED,
@@ -107,9 +107,9 @@ def widened(wants: LockRequest) -> dict[LockName, LockMode]:
     """Return ``wants`` with the parent locks that it needs; idempotent."""
     wide = dict(wants)
     for name, mode in wants.items():
-        above = _ABOVE[mode]
+        above = _PARENT_MODES[mode]
         for parent in parents(name):
-            wide[parent] = _both(wide[parent], above) if parent in wide else above
+            wide[parent] = _combine_modes(wide[parent], above) if parent in wide else above
     return wide
 
 
@@ -133,7 +133,7 @@ def parents(name: LockName) -> tuple[LockName, ...]:
     return (CLUSTER,) if name == everything else (everything, CLUSTER)
 
 
-def _both(one: LockMode, other: LockMode) -> LockMode:
+def _combine_modes(one: LockMode, other: LockMode) -> LockMode:
     """Return the weakest mode that includes both; for shared and some exclusive, exclusive."""
     if other in _INCLUDES[one]:
         return one

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TypeAlias
 
-from ganeti.locking.names import CLASHES, LockMode, LockName, LockRequest, Owner
+from ganeti.locking.names import CONFLICTS, LockMode, LockName, LockRequest, Owner
 
-_Place: TypeAlias = tuple[int, int, Owner]
+_QueuePosition: TypeAlias = tuple[int, int, Owner]
 """The position of a request in the queue: priority, ticket number, owner."""
 
 
-class AlreadyAsked(Exception):
+class AlreadyRequested(Exception):
     """A request of an owner that already holds or waits; it must release first."""
 
 
@@ -39,7 +39,7 @@ class LockRow:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    place: _Place
+    place: _QueuePosition
     wants: LockRequest
 
 
@@ -54,11 +54,11 @@ class _Lock:
 
     def __init__(self) -> None:
         self.held: dict[LockMode, dict[Owner, None]] = {}
-        self.waiting: dict[LockMode, list[_Place]] = {}
+        self.waiting: dict[LockMode, list[_QueuePosition]] = {}
 
-    def is_free_for(self, mode: LockMode, place: _Place) -> bool:
+    def is_free_for(self, mode: LockMode, place: _QueuePosition) -> bool:
         """Return whether ``mode`` conflicts with no holder and no waiter ahead of ``place``."""
-        for other in CLASHES[mode]:
+        for other in CONFLICTS[mode]:
             if other in self.held:
                 return False
             queue = self.waiting.get(other)
@@ -66,11 +66,13 @@ class _Lock:
                 return False
         return True
 
-    def freed_by(self, mode: LockMode, place: _Place | None) -> Iterator[_Place]:
+    def list_unblocked(
+        self, mode: LockMode, place: _QueuePosition | None
+    ) -> Iterator[_QueuePosition]:
         """Yield the waiters behind ``place`` (None: behind a holder) that its removal unblocks."""
         if mode in self.held:
             return
-        for other in CLASHES[mode]:
+        for other in CONFLICTS[mode]:
             queue = self.waiting.get(other, [])
             start = 0 if place is None else bisect_right(queue, place)
             for waiter in queue[start:] if start else queue:
@@ -78,10 +80,10 @@ class _Lock:
                     break  # the same conflict is ahead of the later waiters of this mode
                 yield waiter
 
-    def add(self, mode: LockMode, place: _Place) -> None:
+    def add(self, mode: LockMode, place: _QueuePosition) -> None:
         insort(self.waiting.setdefault(mode, []), place)
 
-    def remove(self, mode: LockMode, place: _Place) -> None:
+    def remove(self, mode: LockMode, place: _QueuePosition) -> None:
         queue = self.waiting[mode]
         del queue[bisect_left(queue, place)]
         if not queue:
@@ -100,13 +102,13 @@ class _Lock:
         owners = tuple(owner for holders in self.held.values() for owner in holders)
         mode = LockMode.EXCLUSIVE if LockMode.EXCLUSIVE in self.held else LockMode.SHARED
         queue = sorted(
-            (place, _shown(mode)) for mode in self.waiting for place in self.waiting[mode]
+            (place, _format_mode(mode)) for mode in self.waiting for place in self.waiting[mode]
         )
         pending = tuple(
             (shown, tuple(owner for (_, _, owner), _ in group))
             for shown, group in groupby(queue, key=lambda waiter: waiter[1])
         )
-        return LockRow(name, _shown(mode) if owners else None, owners, pending)
+        return LockRow(name, _format_mode(mode) if owners else None, owners, pending)
 
 
 class LockTable:
@@ -128,11 +130,11 @@ class LockTable:
         :raises AlreadyAsked: the owner holds or waits.
         """
         if owner in self._held or owner in self._waiting:
-            raise AlreadyAsked(
+            raise AlreadyRequested(
                 f"{owner} requests locks before it has released those of its last request"
             )
         request = _Request((priority, next(self._tickets), owner), wants)
-        self._enter(request)
+        self._enqueue(request)
         return self._grant([request.place])
 
     def release(self, owner: Owner) -> list[Owner]:
@@ -140,10 +142,10 @@ class LockTable:
         if (held := self._held.pop(owner, None)) is not None:
             for name, mode in held.wants.items():
                 self._locks[name].release(mode, owner)
-            return self._grant(self._freed(held.wants, None))
+            return self._grant(self._list_unblocked(held.wants, None))
         if (waiting := self._waiting.get(owner)) is not None:
-            self._leave(waiting)
-            return self._grant(self._freed(waiting.wants, waiting.place))
+            self._dequeue(waiting)
+            return self._grant(self._list_unblocked(waiting.wants, waiting.place))
         return []
 
     def reprioritize(self, owner: Owner, priority: int) -> list[Owner]:
@@ -151,10 +153,10 @@ class LockTable:
         old = self._waiting.get(owner)
         if old is None or old.place[0] == priority:
             return []
-        self._leave(old)
+        self._dequeue(old)
         new = _Request((priority, old.place[1], owner), old.wants)
-        self._enter(new)
-        return self._grant([*self._freed(old.wants, old.place), new.place])
+        self._enqueue(new)
+        return self._grant([*self._list_unblocked(old.wants, old.place), new.place])
 
     def holds(self, owner: Owner) -> bool:
         """Return whether the request of ``owner`` was granted."""
@@ -171,7 +173,7 @@ class LockTable:
         """Return every lock with holders or waiters, sorted by name."""
         return [lock.row(name) for name, lock in sorted(self._locks.items())]
 
-    def _enter(self, request: _Request) -> None:
+    def _enqueue(self, request: _Request) -> None:
         self._waiting[request.place[2]] = request
         for name, mode in request.wants.items():
             lock = self._locks.get(name)
@@ -179,23 +181,25 @@ class LockTable:
                 lock = self._locks[name] = _Lock()
             lock.add(mode, request.place)
 
-    def _leave(self, request: _Request) -> None:
+    def _dequeue(self, request: _Request) -> None:
         del self._waiting[request.place[2]]
         for name, mode in request.wants.items():
             self._locks[name].remove(mode, request.place)
 
-    def _freed(self, wants: LockRequest, place: _Place | None) -> list[_Place]:
+    def _list_unblocked(
+        self, wants: LockRequest, place: _QueuePosition | None
+    ) -> list[_QueuePosition]:
         """Return the waiters unblocked by the removal of a holder or of the waiter at ``place``."""
-        freed: dict[_Place, None] = {}
+        freed: dict[_QueuePosition, None] = {}
         for name, mode in wants.items():
             lock = self._locks[name]
             if not lock.held and not lock.waiting:
                 del self._locks[name]
             else:
-                freed.update(dict.fromkeys(lock.freed_by(mode, place)))
+                freed.update(dict.fromkeys(lock.list_unblocked(mode, place)))
         return sorted(freed)
 
-    def _grant(self, candidates: list[_Place]) -> list[Owner]:
+    def _grant(self, candidates: list[_QueuePosition]) -> list[Owner]:
         """Grant the requests of those ``candidates`` that no lock blocks.
 
         A grant neither unblocks nor blocks other waiters: those behind were already behind this
@@ -209,7 +213,7 @@ class LockTable:
                 self._locks[name].is_free_for(mode, place) for name, mode in request.wants.items()
             ):
                 continue
-            self._leave(request)
+            self._dequeue(request)
             self._held[owner] = request
             for name, mode in request.wants.items():
                 self._locks[name].hold(mode, owner)
@@ -217,6 +221,6 @@ class LockTable:
         return granted
 
 
-def _shown(mode: LockMode) -> str:
+def _format_mode(mode: LockMode) -> str:
     """Return the mode that operators see; modes for a part of a lockset appear as shared."""
     return "exclusive" if mode is LockMode.EXCLUSIVE else "shared"

@@ -19,7 +19,7 @@ class LockWaiter:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._table = LockTable()
-        self._sleeping: dict[Owner, Deferred[None]] = {}
+        self._waiters: dict[Owner, Deferred[None]] = {}
 
     @asynccontextmanager
     async def hold(
@@ -35,11 +35,11 @@ class LockWaiter:
         granted = self._table.request(owner, widened(wants), priority)
         try:
             if not granted:
-                self._sleeping[owner] = Deferred()
-                await self._sleeping[owner]
+                self._waiters[owner] = Deferred()
+                await self._waiters[owner]
             yield
         finally:
-            self._sleeping.pop(owner, None)
+            self._waiters.pop(owner, None)
             self._wake(self._table.release(owner))
 
     def reprioritize(self, owner: Owner, priority: int) -> None:
@@ -57,11 +57,11 @@ class LockWaiter:
     def _wake(self, owners: Iterable[Owner]) -> None:
         for owner in owners:
             # In a later turn: waking a long queue recursively would overflow the stack.
-            self._clock.callLater(0, self._rouse, owner, self._sleeping[owner])
+            self._clock.callLater(0, self._resume, owner, self._waiters[owner])
 
-    def _rouse(self, owner: Owner, sleeper: Deferred[None]) -> None:
+    def _resume(self, owner: Owner, sleeper: Deferred[None]) -> None:
         # The waiter may have been cancelled after the grant, and its owner may wait for a new
         # request.
-        if self._sleeping.get(owner) is sleeper:
-            del self._sleeping[owner]
+        if self._waiters.get(owner) is sleeper:
+            del self._waiters[owner]
             sleeper.callback(None)

@@ -18,7 +18,7 @@ from ganeti.luxi import framing
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request
-from ganeti.luxi.unreachable import ConnectionLost, lost, not_connected, timed_out
+from ganeti.luxi.unreachable import ConnectionLost, lost, make_connect_error, make_timeout_error
 
 R = TypeVar("R")
 
@@ -35,10 +35,10 @@ The limit keeps both ends from running out of connections; further requests are 
 """
 
 
-class _Line(Protocol):
+class _ClientConnection(Protocol):
     """A connection with at most one request in progress."""
 
-    def __init__(self, made: Deferred[_Line]) -> None:
+    def __init__(self, made: Deferred[_ClientConnection]) -> None:
         self._made = made
         self._buffer = framing.MessageBuffer(limit=None)
         self._answer: Deferred[bytes] | None = None
@@ -54,12 +54,12 @@ class _Line(Protocol):
         ``to_the_end`` the connection is closed after the master has answered.
         """
         assert self.transport is not None
-        give_up = self._abandon if to_the_end else self.hang_up
+        give_up = self._ignore_answer if to_the_end else self.hang_up
         self._answer = answer = Deferred[bytes](lambda _: give_up())
         self.transport.write(message)
         return answer
 
-    def _abandon(self) -> None:
+    def _ignore_answer(self) -> None:
         self.open = False
         self._answer = None
 
@@ -84,16 +84,16 @@ class _Line(Protocol):
             answer.errback(ConnectionLost())
 
 
-class _Lines(ClientFactory):
+class _ClientConnectionFactory(ClientFactory):
     """Creates a single connection."""
 
     noisy = False
 
-    def __init__(self, made: Deferred[_Line]) -> None:
+    def __init__(self, made: Deferred[_ClientConnection]) -> None:
         self._made = made
 
-    def buildProtocol(self, addr: IAddress | None) -> _Line:
-        return _Line(self._made)
+    def buildProtocol(self, addr: IAddress | None) -> _ClientConnection:
+        return _ClientConnection(self._made)
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         self._made.errback(reason)
@@ -120,7 +120,7 @@ class MasterClient:
         self._clock = clock
         self._path = path
         self._answer_seconds = answer_seconds
-        self._idle: list[_Line] = []
+        self._idle: list[_ClientConnection] = []
         self._turns = DeferredSemaphore(MAX_CONNECTIONS)
         self._waits = DeferredSemaphore(most_waiting)
 
@@ -145,19 +145,19 @@ class MasterClient:
 
     async def _exchange(self, request: Request[Any], message: bytes) -> bytes:
         try:
-            return await self._try(request, message)
+            return await self._try_once(request, message)
         except ConnectionLost:
             if request.changes:
                 raise
-        return await self._try(request, message)
+        return await self._try_once(request, message)
 
-    async def _try(self, request: Request[Any], message: bytes) -> bytes:
-        line = await self._line()
+    async def _try_once(self, request: Request[Any], message: bytes) -> bytes:
+        line = await self._get_connection()
         try:
             answer = line.ask(message, to_the_end=request.changes)
             received = await answer.addTimeout(self._answer_seconds, self._clock)
         except GivenUp:
-            raise timed_out(request.named(), self._answer_seconds) from None
+            raise make_timeout_error(request.named(), self._answer_seconds) from None
         except ConnectionLost:
             raise lost(request.named(), request.changes) from None
         if len(self._idle) < MAX_CONNECTIONS:
@@ -166,17 +166,19 @@ class MasterClient:
             line.hang_up()
         return received
 
-    async def _line(self) -> _Line:
+    async def _get_connection(self) -> _ClientConnection:
         while self._idle:
             line = self._idle.pop()
             if line.open:
                 return line
-        made: Deferred[_Line] = Deferred(lambda _: connector.disconnect())
+        made: Deferred[_ClientConnection] = Deferred(lambda _: connector.disconnect())
         try:
-            connector = self._unix.connectUNIX(self._path, _Lines(made), timeout=CONNECT_SECONDS)
+            connector = self._unix.connectUNIX(
+                self._path, _ClientConnectionFactory(made), timeout=CONNECT_SECONDS
+            )
             return await made
         except OSError as e:  # for example, no file descriptor is left
-            raise not_connected(self._path, e.errno, str(e)) from None
+            raise make_connect_error(self._path, e.errno, str(e)) from None
         except ConnectError as e:
             number = e.osError if isinstance(e.osError, int) else getattr(e.osError, "errno", None)
-            raise not_connected(self._path, number, str(e)) from None
+            raise make_connect_error(self._path, number, str(e)) from None

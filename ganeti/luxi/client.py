@@ -15,11 +15,11 @@ from ganeti.luxi import framing
 from ganeti.luxi.methods import Request
 from ganeti.luxi.unreachable import (
     ConnectionLost,
-    MasterAway,
-    Unanswered,
+    MasterNotRunning,
+    NoAnswer,
     lost,
-    not_connected,
-    timed_out,
+    make_connect_error,
+    make_timeout_error,
 )
 
 R = TypeVar("R")
@@ -86,12 +86,12 @@ class LuxiClient:
         self.close()
 
     def _exchange(self, request: Request[Any], message: bytes) -> bytes:
-        problem: Unanswered | None = None
+        problem: NoAnswer | None = None
         for pause in (*PAUSES, None):
             try:
-                return self._try(request, message)
-            except (ConnectionLost, MasterAway) as e:
-                if (problem is None and isinstance(e, MasterAway)) or request.changes:
+                return self._try_once(request, message)
+            except (ConnectionLost, MasterNotRunning) as e:
+                if (problem is None and isinstance(e, MasterNotRunning)) or request.changes:
                     raise
                 problem = e
             if pause is not None:
@@ -99,7 +99,7 @@ class LuxiClient:
         assert problem is not None
         raise problem
 
-    def _try(self, request: Request[Any], message: bytes) -> bytes:
+    def _try_once(self, request: Request[Any], message: bytes) -> bytes:
         if self._socket is None:
             self._socket = self._connect()
         try:
@@ -107,7 +107,7 @@ class LuxiClient:
             return self._receive(self._socket)
         except TimeoutError:
             self.close()
-            raise timed_out(request.named(), self._answer_seconds) from None
+            raise make_timeout_error(request.named(), self._answer_seconds) from None
         except OSError:
             self.close()
             raise lost(request.named(), request.changes) from None
@@ -136,8 +136,10 @@ class LuxiClient:
                 # busy.
                 connection.close()
                 if time.monotonic() > until:
-                    raise not_connected(self._path, e.errno, "it accepts no connections") from None
+                    raise make_connect_error(
+                        self._path, e.errno, "it accepts no connections"
+                    ) from None
                 self._sleep(0.01)
             except OSError as e:
                 connection.close()
-                raise not_connected(self._path, e.errno, e.strerror or str(e)) from None
+                raise make_connect_error(self._path, e.errno, e.strerror or str(e)) from None

@@ -30,7 +30,7 @@ from ganeti.luxi.server import LuxiMethods
 MAX_WAITING = 1000
 """Maximum number of pipelined requests of a client before reading from it is paused."""
 
-MAX_PATH = 107
+MAX_SOCKET_PATH = 107
 """Maximum length of a socket path in bytes (``sun_path``, unix(7))."""
 
 
@@ -51,39 +51,39 @@ class LuxiConnection(Protocol):
         self._busy = False
         self._may_write: Deferred[None] | None = None
         self._reading = True
-        self._overlong = False
+        self._too_long = False
         self._lost = False
 
     def connectionMade(self) -> None:
-        self._transport().registerProducer(self, True)
+        self._require_transport().registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._overlong:
+        if self._too_long:
             return  # after a request without an end, no later one can be found
         try:
             self._waiting.extend(self._buffer.receive(data))
         except ProtocolError as e:
             # Queued as the last answer, because clients expect answers in the order of requests.
             self._waiting.append(e)
-            self._overlong = True
+            self._too_long = True
         if self._waiting and not self._busy:
             self._busy = True
-            self._work = Deferred.fromCoroutine(self._answer()).addErrback(self._broke)
+            self._work = Deferred.fromCoroutine(self._answer_waiting()).addErrback(self._on_failure)
         if self._busy and len(self._waiting) > MAX_WAITING and self._reading:
             self._reading = False
-            self._transport().pauseProducing()
+            self._require_transport().pauseProducing()
 
-    async def _answer(self) -> None:
+    async def _answer_waiting(self) -> None:
         try:
             while self._waiting:
                 match self._waiting.popleft():
                     case ProtocolError() as error:
                         self._send(framing.failure(str(error)))
-                        self._transport().unregisterProducer()
-                        self._transport().loseConnection()
+                        self._require_transport().unregisterProducer()
+                        self._require_transport().loseConnection()
                         return
                     case message:
-                        self._send(await self._answer_to(message))
+                        self._send(await self._answer_message(message))
                 if self._may_write is not None:
                     await self._may_write
         except CancelledError:
@@ -92,9 +92,9 @@ class LuxiConnection(Protocol):
             self._busy = False
         if not self._reading:
             self._reading = True
-            self._transport().resumeProducing()
+            self._require_transport().resumeProducing()
 
-    async def _answer_to(self, message: bytes) -> bytes:
+    async def _answer_message(self, message: bytes) -> bytes:
         try:
             return await self._methods.answer(message)
         except CancelledError:
@@ -102,14 +102,14 @@ class LuxiConnection(Protocol):
                 raise
             return self._methods.cancelled(message)
 
-    def _broke(self, failure: Failure) -> None:
+    def _on_failure(self, failure: Failure) -> None:
         # An answer cannot be sent any more; the closed connection tells the client.
         self._log.failure("internal error while answering a client", failure)
         self._waiting.clear()
-        self._transport().abortConnection()
+        self._require_transport().abortConnection()
 
     def _send(self, answer: bytes) -> None:
-        transport = self._transport()
+        transport = self._require_transport()
         transport.write(answer)
         if IWriteDescriptor.providedBy(transport):
             # Write at once, for which the socket buffer nearly always has room: a write by the
@@ -136,12 +136,12 @@ class LuxiConnection(Protocol):
     def stopProducing(self) -> None:
         """Do nothing: ``connectionLost`` follows and cleans up."""
 
-    def _transport(self) -> Any:
+    def _require_transport(self) -> Any:
         assert self.transport is not None
         return self.transport
 
 
-class LuxiConnections(Factory):
+class LuxiConnectionFactory(Factory):
     """Creates the master's side of connections."""
 
     noisy = False
@@ -179,12 +179,12 @@ class LuxiService(Service):
         """
         super().startService()
         for path in self._paths:
-            make_room(path)
+            remove_stale_socket(path)
         for path in self._paths:
             self._ports.append(self._listen(path))
 
     def _listen(self, path: str) -> IListeningPort:
-        connections = LuxiConnections(self._methods)
+        connections = LuxiConnectionFactory(self._methods)
         port = self._reactor.listenUNIX(path, connections, backlog=512, mode=0o660)
         if self._group is not None:
             os.chown(path, -1, self._group)
@@ -202,13 +202,13 @@ class LuxiService(Service):
                 await stopped
 
 
-def make_room(path: str) -> None:
+def remove_stale_socket(path: str) -> None:
     """Remove a socket that a crashed daemon has left.
 
     :raises Refused: another daemon answers on it.
     :raises Failed: the path is not a socket, or is too long for one.
     """
-    if len(os.fsencode(path)) > MAX_PATH:
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
         raise Failed(f"the path {path} is too long for a socket; use a shorter GANETI_ROOTDIR")
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):

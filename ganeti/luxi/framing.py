@@ -122,10 +122,10 @@ def result_of(message: bytes) -> msgspec.Raw:
     try:
         answer = _answers.decode(message)
     except UNREADABLE as e:
-        raise _no_answer(e) from None
+        raise _make_protocol_error(e) from None
     if answer.success:
         return answer.result
-    raise _error(decoded(answer.result))
+    raise _decode_error(decoded(answer.result))
 
 
 def decoded(result: msgspec.Raw) -> Any:
@@ -136,12 +136,12 @@ def decoded(result: msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(result)
     except UNREADABLE as e:
-        raise _no_answer(e) from None
+        raise _make_protocol_error(e) from None
 
 
-def _no_answer(why: Exception) -> ProtocolError:
+def _make_protocol_error(why: Exception) -> ProtocolError:
     return ProtocolError(f"the master's answer cannot be decoded: {why}")
 
 
-def _error(value: Any) -> GanetiError:
+def _decode_error(value: Any) -> GanetiError:
     return Invalid(value) if isinstance(value, str) else from_wire(value)

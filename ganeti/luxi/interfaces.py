@@ -18,7 +18,7 @@ class IMaster(Interface):
     """Answers requests, several at a time; cancelling a call cancels its request.
 
     Both methods raise the error that the master answers with (see ``ganeti.errors``), or without an
-    answer ``MasterAway``, ``NotPermitted``, ``ConnectionLost`` or ``TimedOut`` of
+    answer ``MasterNotRunning``, ``NotPermitted``, ``ConnectionLost`` or ``TimedOut`` of
     ``ganeti.luxi.unreachable``.
     """
 

@@ -57,7 +57,7 @@ class Request(Record, Generic[R], array_like=True):
         if cls.bare:
             with suppress(*UNREADABLE):
                 return decode(b"[%b]" % bytes(encoded))
-        raise _unreadable(cls, problem)
+        raise _make_invalid(cls, problem)
 
     def arguments(self) -> tuple[Any, ...]:
         """Return the arguments for the answering function."""
@@ -74,7 +74,7 @@ def _decoder(kind: type[Request[Any]]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, strict=False)
 
 
-def _unreadable(method: type[Request[Any]], error: Exception) -> Invalid:
+def _make_invalid(method: type[Request[Any]], error: Exception) -> Invalid:
     text = str(error).replace("`", "")
     for number, name in enumerate(method.__struct_encode_fields__):
         text = text.replace(f"$[{number}]", name)
@@ -93,7 +93,7 @@ class SubmitJob(Request[int]):
 
     @classmethod
     def read(cls, encoded: bytes | msgspec.Raw) -> Self:
-        return cls(ops=decode_opcodes(_argument(cls, encoded, new=rb"\s*\[")))
+        return cls(ops=decode_opcodes(_extract_argument(cls, encoded, new=rb"\s*\[")))
 
 
 class SubmitJobToDrainedQueue(SubmitJob):
@@ -113,23 +113,23 @@ class SubmitManyJobs(Request[list[Row]]):
 
     @classmethod
     def read(cls, encoded: bytes | msgspec.Raw) -> Self:
-        jobs = _pieces(cls, _argument(cls, encoded, new=rb"\s*\[\s*[\[\]]"))
+        jobs = _split_arguments(cls, _extract_argument(cls, encoded, new=rb"\s*\[\s*[\[\]]"))
         return cls(jobs=tuple(map(decode_opcodes, jobs)))
 
 
-def _argument(
+def _extract_argument(
     kind: type[Request[Any]], encoded: bytes | msgspec.Raw, new: bytes
 ) -> bytes | msgspec.Raw:
     """Return the only argument; old clients send it without the enclosing list."""
-    pieces = _pieces(kind, encoded)
+    pieces = _split_arguments(kind, encoded)
     return pieces[0] if len(pieces) == 1 and re.match(new, bytes(pieces[0])) else encoded
 
 
-def _pieces(kind: type[Request[Any]], encoded: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+def _split_arguments(kind: type[Request[Any]], encoded: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     try:
         return _raws.decode(encoded)
     except UNREADABLE as e:
-        raise _unreadable(kind, e) from None
+        raise _make_invalid(kind, e) from None
 
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
@@ -247,7 +247,7 @@ class QueryJobs(Request[list[Row | None]]):
     fields: tuple[str, ...]
 
 
-class _Unlocked(Request[list[Row]]):
+class _PlainQuery(Request[list[Row]]):
     """A query for rows of plain values; locking is refused, as queries never wait for jobs."""
 
     names: tuple[str, ...]
@@ -256,23 +256,23 @@ class _Unlocked(Request[list[Row]]):
 
     def arguments(self) -> tuple[Any, ...]:
         """Return names and fields."""
-        _refuse_locking(self.use_locking)
+        _check_no_locking(self.use_locking)
         return self.names, self.fields
 
 
-class QueryInstances(_Unlocked):
+class QueryInstances(_PlainQuery):
     """Query instances as rows of plain values; without names, all of them."""
 
 
-class QueryNodes(_Unlocked):
+class QueryNodes(_PlainQuery):
     """Query nodes as rows of plain values; without names, all of them."""
 
 
-class QueryGroups(_Unlocked):
+class QueryGroups(_PlainQuery):
     """Query node groups as rows of plain values; without names, all of them."""
 
 
-class QueryNetworks(_Unlocked):
+class QueryNetworks(_PlainQuery):
     """Query networks as rows of plain values; without names, all of them."""
 
 
@@ -284,7 +284,7 @@ class QueryExports(Request[list[Row]]):
 
     def arguments(self) -> tuple[Any, ...]:
         """Return the nodes."""
-        _refuse_locking(self.use_locking)
+        _check_no_locking(self.use_locking)
         return (self.nodes,)
 
 
@@ -459,20 +459,20 @@ class EnrolNode(Request[dict[str, Any]]):
     request: str
 
 
-def _refuse_locking(use_locking: bool) -> None:
+def _check_no_locking(use_locking: bool) -> None:
     if use_locking:
         raise Invalid("queries never take locks; send the request without use_locking")
 
 
-def _declared(parent: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
+def _list_methods(parent: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
     for kind in parent.__subclasses__():
         if not kind.__name__.startswith("_") and "[" not in kind.__name__:
             yield kind
-        yield from _declared(kind)
+        yield from _list_methods(kind)
 
 
 METHODS: Mapping[str, type[Request[Any]]] = {
-    kind.named(): kind for kind in sorted(_declared(Request), key=lambda kind: kind.named())
+    kind.named(): kind for kind in sorted(_list_methods(Request), key=lambda kind: kind.named())
 }
 
 

@@ -79,16 +79,16 @@ class LuxiMethods:
         :raises CancelledError: this call, or work it waits for, was cancelled.
         """
         try:
-            return await self._answer(message)
+            return await self._call_method(message)
         except CancelledError:
             raise
         except Exception:
             # Every error is answered: a client without an answer would wait until its time-out.
-            return framing.failure(["GenericError", [self._unexpected(message)]])
+            return framing.failure(["GenericError", [self._log_internal_error(message)]])
 
     def cancelled(self, message: bytes) -> bytes:
         """Return the answer to a cancelled message whose client still waits."""
-        name = _method_of(message)
+        name = _read_method_name(message)
         self._log.warn("{method} was cancelled before it was answered", method=name)
         error = Refused(
             "the request was cancelled, for example because the master daemon is stopping; it is"
@@ -97,7 +97,7 @@ class LuxiMethods:
         )
         return framing.failure(to_wire(error))
 
-    async def _answer(self, message: bytes) -> bytes:
+    async def _call_method(self, message: bytes) -> bytes:
         try:
             envelope = framing.read_envelope(message)
             request = method(envelope.method).read(envelope.args)
@@ -105,7 +105,7 @@ class LuxiMethods:
             # As plain text, by which clients recognize a request that could not be decoded.
             return framing.failure(str(e))
         try:
-            answerer: Answerer = self._answers.get(envelope.method, _unanswered)
+            answerer: Answerer = self._answers.get(envelope.method, _refuse_unsupported)
             if envelope.caller is None:
                 return framing.success(await answerer(*request.arguments()))
             return framing.success(await self._on_behalf(envelope.caller, request, answerer))
@@ -117,17 +117,17 @@ class LuxiMethods:
         work = (permitted.answerer or answerer)(*permitted.request.arguments())
         return await self._gate.guard(caller, request, work)
 
-    def _unexpected(self, message: bytes) -> str:
+    def _log_internal_error(self, message: bytes) -> str:
         reference = uuid4().hex[:12]
         self._log.failure(
             "internal error in {method}; reference {reference}",
-            method=_method_of(message),
+            method=_read_method_name(message),
             reference=reference,
         )
         return f"internal error; details are in the log of the master daemon under {reference}"
 
 
-def _method_of(message: bytes) -> str:
+def _read_method_name(message: bytes) -> str:
     """Return the method name of a message for the log; arguments may be secret."""
     try:
         return framing.read_envelope(message).method
@@ -135,5 +135,5 @@ def _method_of(message: bytes) -> str:
         return "an unreadable request"
 
 
-async def _unanswered(*_: Any) -> None:
+async def _refuse_unsupported(*_: Any) -> None:
     raise GanetiError("this master daemon does not support this method")

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.model.access import NodeCertificates
 from ganeti.model.node import Node
-from ganeti.operations.member_list import issued_to
+from ganeti.operations.member_list import list_issued_certificates
 
 
 class AcceptedCertificates:
@@ -21,7 +21,7 @@ class AcceptedCertificates:
         self._state = state
         self._removed: dict[str, tuple[str, ...]] = {}
 
-    def changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
+    def changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         """Update the certificates of removed and added nodes after a configuration change."""
         certificates = {
             edit.key: edit.old.fingerprints
@@ -38,6 +38,6 @@ class AcceptedCertificates:
 
     def accepts(self, name: str, fingerprint: str) -> bool:
         """Return whether the node ``name`` may present the certificate with this fingerprint."""
-        return fingerprint in issued_to(self._state(), name) or fingerprint in self._removed.get(
-            name, ()
-        )
+        return fingerprint in list_issued_certificates(
+            self._state(), name
+        ) or fingerprint in self._removed.get(name, ())

@@ -17,9 +17,9 @@ from twisted.logger import Logger
 from ganeti.errors import Code, Failed, Refused
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import LogPosition
-from ganeti.journal.segments import NotInSegments
+from ganeti.journal.segments import PositionNotFound
 from ganeti.master.follower import to_wire
-from ganeti.master.mastership import require_in_sync
+from ganeti.master.mastership import check_in_sync
 from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.quorum import ReplicaSet
@@ -27,7 +27,7 @@ from ganeti.rpc.replicas import DescribeReplica, ReadFrames, ReplicaEnd
 
 _log = Logger()
 
-RELEASE_PAUSE, RELEASE_TIMEOUT = 0.5, 4.0
+RELEASE_RETRY_DELAY, RELEASE_TIMEOUT = 0.5, 4.0
 """Seconds between two queries for a copy that a master daemon has in use, and in total.
 
 The total must be shorter than the time for which a node keeps its vote.
@@ -55,25 +55,25 @@ async def adopt(
         message names the node to use.
     """
     if not accept_loss:
-        require_in_sync(replica_set, name)
+        check_in_sync(replica_set, name)
     adopted = False
-    ends = await _ends(nodes, candidates, clock)
+    ends = await _query_ends(nodes, candidates, clock)
     ahead: list[str] = []
     for node in sorted(candidates, key=lambda each: _position(ends[each.uuid]), reverse=True):
         end = ends[node.uuid]
-        if isinstance(end, Failed) or end.position <= journal.end_mark().position:
+        if isinstance(end, Failed) or end.position <= journal.end_position().position:
             continue
-        if await _has(nodes, node, journal.end_mark()):
-            await _fetch(journal, nodes, node)
+        if await _contains_position(nodes, node, journal.end_position()):
+            await _fetch_commits(journal, nodes, node)
             adopted = True
         elif node.name in replica_set.in_sync:
             ahead.append(node.name)
     if not accept_loss:
-        _require_all(journal, ahead, acknowledged, replica_set, name)
+        _check_complete(journal, ahead, acknowledged, replica_set, name)
     return adopted
 
 
-async def _ends(
+async def _query_ends(
     nodes: Nodes, candidates: Collection[Node], clock: IReactorTime
 ) -> Mapping[str, ReplicaEnd | Failed]:
     """Query the ends of the copies; return them by UUID of the node.
@@ -89,25 +89,25 @@ async def _ends(
         )
         if not busy or waited >= RELEASE_TIMEOUT:
             return ends
-        await deferLater(clock, RELEASE_PAUSE)
-        waited += RELEASE_PAUSE
+        await deferLater(clock, RELEASE_RETRY_DELAY)
+        waited += RELEASE_RETRY_DELAY
 
 
 def _position(end: ReplicaEnd | Failed) -> int:
     return -1 if isinstance(end, Failed) else end.position
 
 
-async def _has(nodes: Nodes, node: Node, mark: LogPosition) -> bool:
+async def _contains_position(nodes: Nodes, node: Node, mark: LogPosition) -> bool:
     try:
         return await nodes.ask(node, DescribeReplica(at=mark.position)) == to_wire(mark)
     except Failed:
         return False
 
 
-async def _fetch(journal: FileJournal, nodes: Nodes, node: Node) -> None:
-    before = journal.end_mark().position
+async def _fetch_commits(journal: FileJournal, nodes: Nodes, node: Node) -> None:
+    before = journal.end_position().position
     while True:
-        after = journal.end_mark()
+        after = journal.end_position()
         batch = await nodes.ask(node, ReadFrames(after=to_wire(after)))
         if not batch.frames:
             break
@@ -116,12 +116,12 @@ async def _fetch(journal: FileJournal, nodes: Nodes, node: Node) -> None:
     _log.warn(
         "commits {first} to {last} were missing from the journal and were fetched from {node}",
         first=before + 1,
-        last=journal.end_mark().position,
+        last=journal.end_position().position,
         node=node.name,
     )
 
 
-def _require_all(
+def _check_complete(
     journal: FileJournal,
     ahead: Iterable[str],
     acknowledged: Mapping[str, ReplicaEnd],
@@ -134,24 +134,24 @@ def _require_all(
     """
     problems = [f"the copy on {node} has more commits" for node in ahead]
     for voter, mark in sorted(acknowledged.items()):
-        if not _contains(journal, mark):
+        if not _has_acknowledged(journal, mark):
             problems.append(f"{voter} knows commit {mark.position} to be acknowledged")
     if problems:
         others = [each for each in replica_set.in_sync if each != name]
         better = ", ".join(ahead) or ", ".join(others) or "a node with a backup"
         raise Refused(
             f"acknowledged commits are missing from the journal on {name}, which ends with"
-            f" commit {journal.end_mark().position}: {'; '.join(problems)}. Make {better} the"
+            f" commit {journal.end_position().position}: {'; '.join(problems)}. Make {better} the"
             " master (gnt-cluster master-failover there), or accept the loss of those commits:"
             " gnt-cluster master-failover --accept-loss",
             Code.STATE,
         )
 
 
-def _contains(journal: FileJournal, mark: ReplicaEnd) -> bool:
-    if mark.position < journal.begins_after():
+def _has_acknowledged(journal: FileJournal, mark: ReplicaEnd) -> bool:
+    if mark.position < journal.base_position():
         return True  # removed here, after a checkpoint that contains it
     try:
-        return mark.position == 0 or to_wire(journal.mark_at(mark.position)) == mark
-    except NotInSegments:
+        return mark.position == 0 or to_wire(journal.find_log_position(mark.position)) == mark
+    except PositionNotFound:
         return False

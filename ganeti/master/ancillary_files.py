@@ -11,10 +11,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.errors import Failed, NotMaster
 from ganeti.model.node import Node, Role
-from ganeti.operations.operation import SharedFile, SharedFiles
+from ganeti.operations.operation import AncillaryFile, SharedFiles
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.node import UploadFile
 
@@ -38,19 +38,19 @@ class AncillaryFiles:
         self._state = state
         self._shared = shared
         self._clock = clock
-        self._given: dict[str, set[SharedFile]] = {}
+        self._uploaded: dict[str, set[AncillaryFile]] = {}
         self._timer: IDelayedCall | None = None
-        self._giving: Deferred[None] | None = None
+        self._upload: Deferred[None] | None = None
 
-    def changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
+    def changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         """Upload the files to new candidates after a configuration change."""
         if any(edit.kind is RecordKind.NODE for edit in edits):
             # At once: an upload in progress to a node that has just lost the role must not count
             # when the node becomes a candidate again.
-            self._forget(state)
+            self._drop_former_candidates(state)
             self.soon()
 
-    def _forget(self, state: ClusterState) -> list[Node]:
+    def _drop_former_candidates(self, state: ClusterState) -> list[Node]:
         """Drop the records of nodes that are no candidates; return the candidates."""
         candidates = [
             node
@@ -58,7 +58,7 @@ class AncillaryFiles:
             if node.role(state.cluster.master_node) is Role.CANDIDATE
         ]
         uuids = {node.uuid for node in candidates}
-        self._given = {uuid: had for uuid, had in self._given.items() if uuid in uuids}
+        self._uploaded = {uuid: had for uuid, had in self._uploaded.items() if uuid in uuids}
         return candidates
 
     def soon(self, pause: float = 0.0) -> None:
@@ -67,27 +67,27 @@ class AncillaryFiles:
             if self._timer.getTime() <= self._clock.seconds() + pause:
                 return
             self._timer.cancel()
-        self._timer = self._clock.callLater(pause, self._begin)
+        self._timer = self._clock.callLater(pause, self._start_upload)
 
-    def _begin(self) -> None:
-        if self._giving is not None:
+    def _start_upload(self) -> None:
+        if self._upload is not None:
             self.soon(1.0)
         else:
-            self._giving = Deferred.fromCoroutine(self._give())
-            self._giving.addErrback(self._broke)
-            self._giving.addBoth(self._given_all)
+            self._upload = Deferred.fromCoroutine(self._upload_missing())
+            self._upload.addErrback(self._log_failure)
+            self._upload.addBoth(self._on_upload_ended)
 
-    def _broke(self, failure: Failure) -> None:
+    def _log_failure(self, failure: Failure) -> None:
         if not failure.check(CancelledError, NotMaster):
             self._log.failure("internal error in the distribution of ancillary files", failure)
 
-    def _given_all(self, _: object) -> None:
-        self._giving = None
+    def _on_upload_ended(self, _: object) -> None:
+        self._upload = None
         self.soon(LOOK)
 
-    async def _give(self) -> None:
-        candidates = self._forget(self._state())
-        given = {node.uuid: self._given.setdefault(node.uuid, set()) for node in candidates}
+    async def _upload_missing(self) -> None:
+        candidates = self._drop_former_candidates(self._state())
+        given = {node.uuid: self._uploaded.setdefault(node.uuid, set()) for node in candidates}
         files = await self._shared.read()
         for file in files:
             lacking = [node for node in candidates if file not in given[node.uuid]]
@@ -109,7 +109,7 @@ class AncillaryFiles:
 
     def stop(self) -> None:
         """Cancel running and scheduled uploads."""
-        giving, self._giving = self._giving, None
+        giving, self._upload = self._upload, None
         if giving is not None:
             giving.cancel()
         if self._timer is not None and self._timer.active():

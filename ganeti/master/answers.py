@@ -70,7 +70,7 @@ def answers(
         "QueryTags": questions.tags,
         "QueryClusterInfo": questions.cluster_info,
         "QueryConfigValues": questions.config_values,
-        "PickupJob": _internal,
+        "PickupJob": _refuse_internal,
         "ReplaceFilter": filters.replace,
         "DeleteFilter": filters.delete,
         "ConfirmNodesDown": confirm_down,
@@ -128,5 +128,5 @@ class JobAnswers:
         return True
 
 
-async def _internal(*_: Any) -> None:
+async def _refuse_internal(*_: Any) -> None:
     raise GanetiError("this method is internal to the master; submit jobs with SubmitJob")

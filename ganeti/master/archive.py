@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os.path import dirname
 
-from ganeti.errors import Invalid, NotKept
+from ganeti.errors import CommitFailed, Invalid
 from ganeti.jobs.job import Job, decode, encode
 from ganeti.master.state_paths import StatePaths
 from ganeti.system.interfaces import IFiles
@@ -17,24 +17,24 @@ class JobArchive:
 
     def __init__(self, files: IFiles, places: StatePaths) -> None:
         self._files = files
-        self._places = places
+        self._paths = places
 
     async def keep(self, jobs: Sequence[Job]) -> None:
         """Store ``jobs`` durably; see ``IJobArchive``.
 
         :raises NotKept: some of the jobs may be missing.
         """
-        contents = {self._places.archived(job.id): encode(job) for job in jobs}
+        contents = {self._paths.archived(job.id): encode(job) for job in jobs}
         try:
             for folder in {dirname(path) for path in contents}:
                 await self._files.make_folder(folder)
             await self._files.replace_all(contents)
         except OSError as e:
-            raise NotKept(f"the jobs could not be archived: {e}") from e
+            raise CommitFailed(f"the jobs could not be archived: {e}") from e
 
     def find(self, job_id: int) -> Job | None:
         """Return an archived job; None if it does not exist or its file is damaged."""
-        path = self._places.archived(job_id)
+        path = self._paths.archived(job_id)
         if self._files.stat(path) is None:
             return None
         try:

@@ -20,7 +20,7 @@ from ganeti.errors import NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import IReplicas, LogPosition
 from ganeti.master.follower import CheckpointSource, Follower, FollowerTimeouts, FrameGroup
-from ganeti.master.mastership import STOPPING, Quorum
+from ganeti.master.mastership import STOPPING, MasterTerm
 from ganeti.model.node import Node, Role
 from ganeti.rpc.call import Nodes
 
@@ -39,7 +39,7 @@ class Candidates:
         journal: FileJournal,
         nodes: Nodes,
         clock: IReactorTime,
-        quorum: Quorum,
+        quorum: MasterTerm,
         *,
         master: Node,
         checkpoint: CheckpointSource,
@@ -55,7 +55,7 @@ class Candidates:
         self._quorum = quorum
         self._master = master
         self._checkpoint = checkpoint
-        self._patience = patience or FollowerTimeouts()
+        self._timeouts = patience or FollowerTimeouts()
         self._followers: dict[str, Follower] = {}
         self._first = True
         self._group: FrameGroup | None = None
@@ -96,9 +96,9 @@ class Candidates:
             if uuid in self._followers:
                 self._followers[uuid].node = node
             else:
-                self._followers[uuid] = self._follower(node, live=node.name in trusted)
+                self._followers[uuid] = self._make_follower(node, live=node.name in trusted)
                 self._followers[uuid].start()
-        self._changed()
+        self._on_progress()
 
     def stop(self) -> None:
         """Stop replication; after that, the journal cannot store commits."""
@@ -113,36 +113,36 @@ class Candidates:
         self._group = group = FrameGroup(after, frames, end)
         for follower in self._followers.values():
             if follower.live:
-                follower.offer(group)
-        late = self._clock.callLater(self._patience.bound, self._put_out_late, group)
+                follower.enqueue(group)
+        late = self._clock.callLater(self._timeouts.bound, self._drop_late_followers, group)
         try:
-            while self._lacking(end):
-                self._require_master()
+            while self._has_missing_replicas(end):
+                self._check_not_superseded()
                 self._progress = Deferred()
                 await self._progress
-            self._require_master()
+            self._check_not_superseded()
         finally:
             if late.active():
                 late.cancel()
 
     async def confirm(self) -> None:
         await self._quorum.confirm()
-        self._require_master()
+        self._check_not_superseded()
 
     def cut(self, end: LogPosition) -> None:
         self._group = None
         for follower in self._followers.values():
             if follower.live:
                 follower.drop("the master could not store frames it had sent; comparing copies")
-        self._changed()
+        self._on_progress()
 
-    def _require_master(self) -> None:
+    def _check_not_superseded(self) -> None:
         if self._newer_master is not None:
             raise self._newer_master
         if self._stopped:
             raise NotMaster(STOPPING)
 
-    def _lacking(self, end: LogPosition) -> bool:
+    def _has_missing_replicas(self, end: LogPosition) -> bool:
         """Return whether a copy that the set in effect or a proposed set needs lacks commits."""
         have = {
             each.node.name
@@ -151,41 +151,41 @@ class Candidates:
         }
         return not self._quorum.required() <= have | {self._master.name}
 
-    def _put_out_late(self, group: FrameGroup) -> None:
+    def _drop_late_followers(self, group: FrameGroup) -> None:
         for follower in self._followers.values():
             if follower.lacks(group.end):
                 follower.drop(
                     f"it did not store commit {group.end.position} within "
-                    f"{self._patience.bound:g} seconds"
+                    f"{self._timeouts.bound:g} seconds"
                 )
-        self._changed()
+        self._on_progress()
 
     # --- followers and the in-sync set
 
-    def _follower(self, node: Node, *, live: bool) -> Follower:
+    def _make_follower(self, node: Node, *, live: bool) -> Follower:
         return Follower(
             node,
             self._journal,
             self._nodes,
             self._clock,
-            patience=self._patience,
+            patience=self._timeouts,
             checkpoint=self._checkpoint,
             under_way=lambda: self._group,
-            changed=self._changed,
-            deposed=self._deposed,
+            changed=self._on_progress,
+            deposed=self._on_superseded,
             live=live,
         )
 
-    def _deposed(self, error: NotMaster) -> None:
+    def _on_superseded(self, error: NotMaster) -> None:
         self._log.critical("this node is no longer the master: {why}", why=str(error))
         self._newer_master = error
         self._wake()
 
-    def _changed(self) -> None:
+    def _on_progress(self) -> None:
         if not self._stopped and self._newer_master is None:
             # A live follower that has not caught up was a member before, and is being compared.
             in_sync = {each.node.name for each in self._followers.values() if each.settled}
-            self._quorum.propose(in_sync | {self._master.name})
+            self._quorum.propose_in_sync(in_sync | {self._master.name})
         self._wake()
 
     def _wake(self) -> None:

@@ -72,7 +72,7 @@ class CommitEntry:
     ) -> None:
         """``known`` has the objects before the commit, by the index of the edit from 1."""
         self.cursor = StreamPosition(position)
-        self.size = sum(map(_size, commit.edits)) + _EDIT_OVERHEAD
+        self.size = sum(map(_estimate_size, commit.edits)) + _EDIT_OVERHEAD
         self._commit = commit
         self._known = known
         self._owner = owner
@@ -86,32 +86,32 @@ class CommitEntry:
         edits = self._commit.edits
         while self._next < len(edits) and len(self._made) - before < limit:
             self._next += 1
-            event = self._event(edits[self._next - 1], self._next)
+            event = self._make_event(edits[self._next - 1], self._next)
             if event is not None:
                 self._made.append(event)
                 before += self._next <= start
         return self._made[before : before + limit]
 
-    def _event(self, edit: Edit, number: int) -> Event | None:
+    def _make_event(self, edit: Edit, number: int) -> Event | None:
         cursor = StreamPosition(self.cursor.position, number)
         if edit.kind in SHOWN:
             known = self._known.get(number)
             if isinstance(edit, Put):
-                return self._put(edit, cursor, known)
-            return self._removed(edit, cursor, known)
+                return self._make_put_event(edit, cursor, known)
+            return self._make_removal_event(edit, cursor, known)
         if edit.kind in (JOB, LOG):
-            return self._job(edit, cursor)
+            return self._make_job_event(edit, cursor)
         if edit.kind in ACCESS:
             action = EventAction.CHANGED if isinstance(edit, Put) else EventAction.REMOVED
-            return self._make(cursor, EventKind.ACCESS, action, edit.key, what=edit.kind)
+            return self._build(cursor, EventKind.ACCESS, action, edit.key, what=edit.kind)
         if edit.kind == QUEUE and edit.key == DRAINED and isinstance(edit, Put):
             value = {"drained": msgspec.json.decode(edit.value)}
-            return self._make(cursor, EventKind.QUEUE, EventAction.CHANGED, None, value=value)
+            return self._build(cursor, EventKind.QUEUE, EventAction.CHANGED, None, value=value)
         return None
 
-    def _put(self, edit: Put, cursor: StreamPosition, known: Known | None) -> Event:
+    def _make_put_event(self, edit: Put, cursor: StreamPosition, known: Known | None) -> Event:
         value = shown(edit.kind, msgspec.json.decode(edit.value))
-        name, others = _names(edit.kind, edit.key, value, self._owner)
+        name, others = _find_names(edit.kind, edit.key, value, self._owner)
         if known is not None:
             # Subscribers to the old name must learn that the object has a new one.
             others = (*others, *(each for each in known.names if each not in (name, *others)))
@@ -119,7 +119,7 @@ class CommitEntry:
         if known is not None:
             tags += tuple(each for each in known.tags if each not in tags)
         created = value.get("serial_no") == 1
-        return self._make(
+        return self._build(
             cursor,
             edit.kind,
             EventAction.CREATED if created else EventAction.CHANGED,
@@ -130,31 +130,31 @@ class CommitEntry:
             value=value,
         )
 
-    def _removed(self, edit: Edit, cursor: StreamPosition, known: Known | None) -> Event:
+    def _make_removal_event(self, edit: Edit, cursor: StreamPosition, known: Known | None) -> Event:
         name, others = (known.names[0], known.names[1:]) if known is not None else (None, ())
         tags = None if known is None else known.tags
-        return self._make(
+        return self._build(
             cursor, edit.kind, EventAction.REMOVED, name, names=others, tags=tags, uuid=edit.key
         )
 
-    def _job(self, edit: Edit, cursor: StreamPosition) -> Event | None:
+    def _make_job_event(self, edit: Edit, cursor: StreamPosition) -> Event | None:
         job_id = int(edit.key)
         if isinstance(edit, Delete):
-            return self._make(cursor, EventKind.JOB, EventAction.REMOVED, edit.key, job=job_id)
+            return self._build(cursor, EventKind.JOB, EventAction.REMOVED, edit.key, job=job_id)
         if isinstance(edit, Append):
             message = msgspec.json.decode(edit.value, type=JobMessage)
             serial, time, kind, text = message.entry
             header = {"op": message.index, "serial": serial, "time": time, "type": kind}
             value = {**header, "message": text}
-            return self._make(
+            return self._build(
                 cursor, EventKind.JOB, EventAction.MESSAGE, edit.key, job=job_id, value=value
             )
         try:
             job = decode(edit.value)
         except Invalid:  # stored by another version
             return None
-        value = shown_job(job)
-        return self._make(
+        value = describe_job(job)
+        return self._build(
             cursor,
             EventKind.JOB,
             EventAction.CREATED if _is_new(job) else EventAction.CHANGED,
@@ -164,7 +164,7 @@ class CommitEntry:
             value=value,
         )
 
-    def _make(
+    def _build(
         self,
         cursor: StreamPosition,
         kind: str,
@@ -192,7 +192,7 @@ class CommitEntry:
         )
 
 
-def known_before(commit: Commit, state: ClusterState) -> dict[int, Known]:
+def find_previous_objects(commit: Commit, state: ClusterState) -> dict[int, Known]:
     """Return what ``state``, the state before ``commit``, has of the objects it changes."""
     found = {}
     for number, edit in enumerate(commit.edits, 1):
@@ -202,7 +202,9 @@ def known_before(commit: Commit, state: ClusterState) -> dict[int, Known]:
         record = state.objects.get(kind, Map()).get(edit.key)
         if record is None:
             continue
-        name, others = _names(edit.kind, edit.key, _Attributes(record), owner_in(state))
+        name, others = _find_names(
+            edit.kind, edit.key, _Attributes(record), make_owner_lookup(state)
+        )
         names = others if name is None else (name, *others)
         found[number] = Known(names, tuple(getattr(record, "tags", ())))
     return found
@@ -218,7 +220,7 @@ class _Attributes:
         return getattr(self._record, name, None)
 
 
-def owner_in(state: ClusterState) -> Owner:
+def make_owner_lookup(state: ClusterState) -> Owner:
     """Return a function that finds the instance of a disk in ``state``."""
 
     def owner(disk: str) -> str | None:
@@ -237,7 +239,7 @@ def shown(kind: str, document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def shown_job(job: Job) -> dict[str, Any]:
+def describe_job(job: Job) -> dict[str, Any]:
     """Return the value of a job in events, under the field names of job queries."""
     return {
         "id": job.id,
@@ -270,7 +272,7 @@ def _is_new(job: Job) -> bool:
     return job.start_timestamp is None and all(op.status.value == "queued" for op in job.ops)
 
 
-def _names(
+def _find_names(
     kind: str, key: str, record: dict[str, Any] | _Attributes, owner: Owner
 ) -> tuple[str | None, tuple[str, ...]]:
     """Return the name of an object, and other names that subscribers may use for it."""
@@ -285,5 +287,5 @@ def _names(
     return record.get("name"), ()
 
 
-def _size(edit: Edit) -> int:
+def _estimate_size(edit: Edit) -> int:
     return _EDIT_OVERHEAD + (0 if isinstance(edit, Delete) else len(memoryview(edit.value)))

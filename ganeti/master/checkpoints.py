@@ -16,13 +16,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.config import access
-from ganeti.config.formats import Checkpoint
+from ganeti.config.formats import ConfigDataEncoder
 from ganeti.config.state import ClusterState
 from ganeti.jobs.job import encode
-from ganeti.jobs.shield import shielded
+from ganeti.jobs.shield import shield_from_cancellation
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
-from ganeti.journal.marker import complete, marker_at, replacing
+from ganeti.journal.marker import complete, encode_transition_marker, read_marker
 from ganeti.master.follower import CheckpointFiles
 from ganeti.master.hand_edits import digest_of
 from ganeti.master.state_paths import StatePaths
@@ -54,23 +54,23 @@ class Checkpoints:
         self._state = state
         self._jobs = jobs
         self._clock = clock
-        self._config = Checkpoint()
+        self._config = ConfigDataEncoder()
         self._written: ClusterState | None = None
         self._timer: IDelayedCall | None = None
         self._under_way: Deferred[None] | None = None
-        self._turn = DeferredLock()
+        self._lock = DeferredLock()
 
     def changed(self) -> None:
         """Schedule a checkpoint because a commit is durable that the files do not contain."""
         if self._timer is None:
-            self._timer = self._clock.callLater(PAUSE, self._begin)
+            self._timer = self._clock.callLater(PAUSE, self._start_write)
 
-    def _begin(self) -> None:
+    def _start_write(self) -> None:
         self._timer = None
         self._under_way = Deferred.fromCoroutine(self.write())
-        self._under_way.addErrback(self._failed)
+        self._under_way.addErrback(self._on_write_failed)
 
-    def _failed(self, failure: Failure) -> None:
+    def _on_write_failed(self, failure: Failure) -> None:
         # The journal has everything; only the next start takes longer.
         if failure.check(OSError):
             why = failure.getErrorMessage()
@@ -84,15 +84,15 @@ class Checkpoints:
 
         :raises OSError: the checkpoint could not be written; the previous one is still valid.
         """
-        async with self._turn:
+        async with self._lock:
             mark, state = self._journal.acknowledged(), self._state()
-            changed = self._jobs.take_changed()
+            changed = self._jobs.pop_changes()
             contents = {
                 self._places.job(number): encode(job) for number, job in changed.jobs.items()
             }
             contents[self._places.serial] = b"%d\n" % self._jobs.serial
             contents[self._places.queue_version] = QUEUE_VERSION
-            before = marker_at(self._files, self._places.marker)
+            before = read_marker(self._files, self._places.marker)
             digests = before.config_digests[-1:]
             if state is not self._written:
                 text = self._config.text(state)
@@ -100,20 +100,22 @@ class Checkpoints:
                 digests = (digest_of(text),)
             try:
                 # From here on, the files may contain more than the marker guarantees.
-                await self._files.replace(self._places.marker, replacing(before, mark, digests))
+                await self._files.replace(
+                    self._places.marker, encode_transition_marker(before, mark, digests)
+                )
                 if access.differs(state, self._written):
                     # Before config.data; ``ganeti.config.access`` has the reason.
                     await self._files.replace(self._places.access, access.text(state))
                 await self._files.replace_all(contents)
                 for number in changed.gone:
                     await self._files.remove(self._places.job(number))
-                await self._mark_drained()
+                await self._update_drain_file()
                 await self._files.replace(self._places.marker, complete(mark, digests))
             except OSError:
                 self._jobs.give_back(changed)
                 raise
             self._written = state
-            await self._journal.forget(self._journal.segment_before(mark.position))
+            await self._journal.forget(self._journal.previous_segment(mark.position))
 
     async def whole(self) -> CheckpointFiles:
         """Return a current checkpoint, for a candidate that cannot catch up with frames alone.
@@ -122,9 +124,9 @@ class Checkpoints:
         """
         # A cancelled caller must not leave the checkpoint half written: later ones would not
         # contain the jobs that this one has taken.
-        await shielded(self.write())
-        async with self._turn:
-            marker = marker_at(self._files, self._places.marker)
+        await shield_from_cancellation(self.write())
+        async with self._lock:
+            marker = read_marker(self._files, self._places.marker)
             paths = [self._places.access, self._places.config]
             paths += [self._places.serial, self._places.queue_version]
             paths += [
@@ -137,7 +139,7 @@ class Checkpoints:
             files = {path[start:]: content for path, content in contents.items()}
             return CheckpointFiles(files, marker.position)
 
-    async def _mark_drained(self) -> None:
+    async def _update_drain_file(self) -> None:
         there = self._files.stat(self._places.drained) is not None
         if self._jobs.drained and not there:
             await self._files.replace(self._places.drained, b"", mode=0o644)
@@ -151,7 +153,7 @@ class Checkpoints:
             self._timer = None
         if self._under_way is not None:
             await self._under_way
-        async with self._turn:
+        async with self._lock:
             pass  # a checkpoint for a candidate may still be in progress
         try:
             if write:

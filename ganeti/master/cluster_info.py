@@ -16,7 +16,7 @@ from ganeti.schema.types import Parameters
 OS_API_VERSION = 20
 EXPORT_VERSION = 0
 
-_AS_THEY_ARE = (
+_SAME_NAME_FIELDS = (
     "os_hvp",
     "osparams",
     "ipolicy",
@@ -75,18 +75,18 @@ class ClusterInfo:
         """Return the answer as JSON."""
         cluster, master = state.cluster, state.master
         if self._basis[0] is not cluster or self._basis[1] is not master:
-            self._encoded = msgspec.Raw(msgspec.json.encode(self._facts(state)))
+            self._encoded = msgspec.Raw(msgspec.json.encode(self._collect(state)))
             self._basis = cluster, master
         return self._encoded
 
-    def _facts(self, state: ClusterState) -> dict[str, Any]:
+    def _collect(self, state: ClusterState) -> dict[str, Any]:
         cluster = state.cluster
-        facts = {name: getattr(cluster, name) for name in _AS_THEY_ARE}
+        facts = {name: getattr(cluster, name) for name in _SAME_NAME_FIELDS}
         collectors = cluster.data_collectors
         return {
             **facts,
-            "hvparams": {**cluster.hvparams, **_hypervisors(cluster)},
-            "beparams": {**cluster.beparams, "default": _backend(cluster)},
+            "hvparams": {**cluster.hvparams, **_fill_hypervisor_parameters(cluster)},
+            "beparams": {**cluster.beparams, "default": _fill_backend_parameters(cluster)},
             "name": cluster.cluster_name,
             "master": state.master.name,
             "software_version": self._release,
@@ -103,12 +103,12 @@ class ClusterInfo:
         }
 
 
-def _backend(cluster: Cluster) -> Parameters:
+def _fill_backend_parameters(cluster: Cluster) -> Parameters:
     """Return the default backend parameters; clients of 2.2 read ``memory``."""
     defaults = be_defaults(cluster)
     return {**defaults, "memory": defaults["maxmem"]}
 
 
-def _hypervisors(cluster: Cluster) -> dict[str, Any]:
+def _fill_hypervisor_parameters(cluster: Cluster) -> dict[str, Any]:
     """Return the complete default parameters of every hypervisor."""
     return {name: hv_defaults(cluster, name) for name in HYPERVISORS}

@@ -12,13 +12,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Change, ChangeCause, Config
+from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import Code, Refused
 from ganeti.master.state_paths import StatePaths
 from ganeti.model.access import SpentToken
-from ganeti.operations.member_list import members_of
-from ganeti.pki.enrolment import Membership, check_token, digest, fingerprint, secret_of
-from ganeti.pki.issuing import Issue
+from ganeti.operations.member_list import make_member_list
+from ganeti.pki.enrolment import Membership, check_token, derive_secret, digest, fingerprint
+from ganeti.pki.issuing import CertificateIssuer
 from ganeti.system.interfaces import IFiles
 
 RETENTION = 24 * 3600
@@ -32,10 +32,10 @@ class Enrolment:
 
     def __init__(
         self,
-        config: Config,
+        config: ConfigWriter,
         files: IFiles,
         places: StatePaths,
-        issue: Issue,
+        issue: CertificateIssuer,
         now: Callable[[], float],
         clock: IReactorTime,
     ) -> None:
@@ -45,7 +45,7 @@ class Enrolment:
         self._issue = issue
         self._now = now
         self._clock = clock
-        self._turn = DeferredLock()
+        self._lock = DeferredLock()
         self._timer: IDelayedCall | None = None
 
     async def enrol(self, token: str, request: str) -> dict[str, Any]:
@@ -57,8 +57,8 @@ class Enrolment:
         :raises Invalid: the token or the request is malformed.
         :raises Refused: the token is of another cluster, has expired, or was already used.
         """
-        async with self._turn:
-            secret = secret_of(
+        async with self._lock:
+            secret = derive_secret(
                 self._files.read(self._places.authority_key),
                 self._files.read(self._places.domain_secret),
             )
@@ -76,7 +76,7 @@ class Enrolment:
                     fingerprint=fingerprint(issued),
                 )
                 because = ChangeCause("ganeti-noded", f"{invitation.node} joined with a token")
-                await self._config.change(spend(spent, self._now()), because=because)
+                await self._config.change(spend_token(spent, self._now()), because=because)
                 self._log.info("certificate issued to node {node}", node=invitation.node)
             elif spent.application != application:
                 text = (
@@ -84,7 +84,7 @@ class Enrolment:
                 )
                 raise Refused(text, Code.STATE)
         self.schedule_expiry()
-        members = members_of(self._config.state())
+        members = make_member_list(self._config.state())
         membership = Membership(
             certificate=spent.certificate,
             authority=self._files.read(self._places.authority).decode("ascii"),
@@ -105,18 +105,18 @@ class Enrolment:
             self._timer.cancel()
 
     def _expire(self) -> None:
-        forgetting = Deferred.fromCoroutine(self._forget_expired())
+        forgetting = Deferred.fromCoroutine(self._remove_expired())
         forgetting.addErrback(
             lambda failure: self._log.failure("expired tokens were not removed", failure)
         )
 
-    async def _forget_expired(self) -> None:
+    async def _remove_expired(self) -> None:
         because = ChangeCause("ganeti-masterd", "tokens have expired")
         await self._config.change(forget_expired(self._now()), because=because)
         self.schedule_expiry()
 
 
-def spend(token: SpentToken, now: float) -> Change:
+def spend_token(token: SpentToken, now: float) -> Change:
     """Return the change that records a token as spent and removes expired ones."""
 
     def change(state: ClusterState) -> ClusterState:

@@ -18,12 +18,12 @@ from twisted.internet.task import deferLater
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.events.event import Event, EventAction, EventFilter, EventKind, make_event
-from ganeti.events.log import MAX_BYTES, Encoded, Entry, EventLog
+from ganeti.events.log import MAX_BYTES, EncodedEntry, Entry, EventLog
 from ganeti.events.stream_position import LAST_EDIT, StreamPosition
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import Commit, JournalDamaged, Position
-from ganeti.journal.segments import NotInSegments
-from ganeti.master.change_events import CommitEntry, known_before, owner_in
+from ganeti.journal.segments import PositionNotFound
+from ganeti.master.change_events import CommitEntry, find_previous_objects, make_owner_lookup
 
 MAX_WAIT = 89.0
 """Maximum wait of one request in seconds; clients then send another one."""
@@ -85,9 +85,9 @@ class EventFeed:
         self.last_read = -1e9
         """The time of the last request for events, in seconds of the clock."""
         self._on_read: Callable[[], None] = lambda: None
-        journal.observe(self._committed)
+        journal.observe(self._on_commit)
 
-    def on_read(self, begun: Callable[[], None]) -> None:
+    def set_read_callback(self, begun: Callable[[], None]) -> None:
         """Call ``begun`` at every request for events."""
         self._on_read = begun
 
@@ -109,7 +109,7 @@ class EventFeed:
 
     def stop(self) -> None:
         """Stop making events, and answer all waiting requests."""
-        self._journal.unobserve(self._committed)
+        self._journal.unobserve(self._on_commit)
         self._open = False
         self._log.wake()
 
@@ -135,7 +135,7 @@ class EventFeed:
             tags=tags,
             **details,
         )
-        self._log.append(Encoded.of([event], event.cursor))
+        self._log.append(EncodedEntry.of([event], event.cursor))
 
     async def wait(
         self,
@@ -171,11 +171,11 @@ class EventFeed:
             self._on_read()
             if cursor is None:
                 return EventBatch((), self._log.end).encoded()
-            answer = await self._next(cursor, selection, visible)
+            answer = await self._read_next(cursor, selection, visible)
             while not answer.events and not answer.reset and timer.active() and self._open:
                 if answer.position >= self._log.end:
                     await self._log.wait()
-                answer = await self._next(answer.position, selection, visible)
+                answer = await self._read_next(answer.position, selection, visible)
             return answer.encoded()
         finally:
             self.readers -= 1
@@ -183,14 +183,14 @@ class EventFeed:
             if timer.active():
                 timer.cancel()
 
-    async def _next(
+    async def _read_next(
         self, cursor: StreamPosition, selection: EventFilter, visible: Visible | None
     ) -> EventBatch:
         if visible is not None:
             # An event is here before the state is the one after its commit, by which it is judged.
-            await self._pause()
+            await self._yield_to_reactor()
         if not self._log.holds(cursor):
-            await self._fill(cursor)
+            await self._fill_log(cursor)
         while self._log.holds(cursor):
             page = self._log.page(cursor)
             chosen = selection.choose(page.events)
@@ -199,38 +199,38 @@ class EventFeed:
             if chosen or page.next >= self._log.end:
                 return EventBatch(chosen, page.next)
             cursor = page.next
-            await self._pause()
+            await self._yield_to_reactor()
         return EventBatch((), self._log.end, reset=True)
 
     def _wake(self) -> None:
         self._log.wake()
 
-    async def _pause(self) -> None:
+    async def _yield_to_reactor(self) -> None:
         """Let other work run in the reactor."""
         await deferLater(self._clock, 0)
 
     # --- new events
 
-    def _committed(self, position: Position, commit: Commit) -> None:
+    def _on_commit(self, position: Position, commit: Commit) -> None:
         state = self._state()
         self._log.append(
             CommitEntry(
                 position,
                 commit,
-                known_before(commit, state),
-                self._owner,
+                find_previous_objects(commit, state),
+                self._find_owner,
             )
         )
 
-    def _owner(self, disk: str) -> str | None:
-        return owner_in(self._state())(disk)
+    def _find_owner(self, disk: str) -> str | None:
+        return make_owner_lookup(self._state())(disk)
 
     # --- older events
 
-    async def _fill(self, cursor: StreamPosition) -> None:
+    async def _fill_log(self, cursor: StreamPosition) -> None:
         """Prepend the commits after ``cursor`` that the journal still has, as far as they fit."""
         while self._filling:
-            await self._pause()
+            await self._yield_to_reactor()
         if self._log.holds(cursor) or cursor > self._log.end:
             return
         self._filling = True
@@ -240,7 +240,7 @@ class EventFeed:
             self._filling = False
 
     async def _read_back(self, cursor: StreamPosition) -> None:
-        floor, begins = self._log.floor, self._journal.begins_after()
+        floor, begins = self._log.floor, self._journal.base_position()
         # If the cursor is inside a commit, its remaining events are needed.
         after = max(0, cursor.position - (cursor.number < LAST_EDIT))
         if begins > after or self._log.size > self._max_bytes * 3 // 4:
@@ -250,10 +250,10 @@ class EventFeed:
             for position, commit in self._journal.replay(after):
                 if position > floor.position:
                     break
-                entries.append(CommitEntry(position, commit, {}, self._owner))
+                entries.append(CommitEntry(position, commit, {}, self._find_owner))
                 if len(entries) % SLICE == 0:
-                    await self._pause()
-        except (JournalDamaged, NotInSegments):
+                    await self._yield_to_reactor()
+        except (JournalDamaged, PositionNotFound):
             return  # a checkpoint has removed the segment meanwhile
         if self._log.floor == floor:  # otherwise newer events have displaced older ones meanwhile
             self._log.prepend(entries, StreamPosition(after))

@@ -23,7 +23,7 @@ Uuid: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[
 Entry: TypeAlias = tuple[Line, Line, Long]
 
 
-class _Given(Record):
+class _RuleFields(Record):
     """The fields of a rule, except predicates and action, in the form in which they are checked."""
 
     uuid: Uuid
@@ -31,7 +31,7 @@ class _Given(Record):
     reason: tuple[Entry, ...]
 
 
-def rule_of(
+def make_rule(
     uuid: str, watermark: int, *, priority: Any, predicates: Any, action: Any, reason: Any
 ) -> FilterRule:
     """Return a rule with checked fields.
@@ -41,14 +41,14 @@ def rule_of(
     problems: list[Problem] = []
     given = None
     try:
-        given = read(_Given, {"uuid": uuid, "priority": priority, "reason": reason}, lax=True)
+        given = read(_RuleFields, {"uuid": uuid, "priority": priority, "reason": reason}, lax=True)
     except Invalid as e:
-        problems += [_phrased(each) for each in e.problems]
+        problems += [_rephrase(each) for each in e.problems]
     try:
         all_of(predicates, watermark)
     except Invalid as e:
         problems += e.problems
-    problems += _wrong_action(action)
+    problems += _check_action(action)
     if given is None or problems:
         raise Invalid(problems)
     return FilterRule(
@@ -61,13 +61,13 @@ def rule_of(
     )
 
 
-def _phrased(problem: Problem) -> Problem:
+def _rephrase(problem: Problem) -> Problem:
     if problem.path != "uuid":
         return problem
     return Problem("uuid", "must be like 6bb0d4f5-0b0f-4a5e-8c5e-2b8b7ab3e8aa, in lower case")
 
 
-def _wrong_action(action: Any) -> list[Problem]:
+def _check_action(action: Any) -> list[Problem]:
     match action:
         case str() if action in ACTIONS:
             return []
@@ -89,35 +89,35 @@ class FilterChain:
 
     def __init__(self, rules: Iterable[FilterRule]) -> None:
         ordered = sorted(rules, key=lambda rule: rule.place)
-        self._rules = [_Standing(rule) for rule in ordered if rule.action != CONTINUE]
+        self._rules = [_CompiledRule(rule) for rule in ordered if rule.action != CONTINUE]
 
     def __call__(self, job: Job) -> Verdict:
         subject = FilteredJob(job)
         verdict = None
         for each in self._rules:
             if each.applies(subject):
-                verdict = _verdict(each.rule)
+                verdict = _to_filter_action(each.rule)
                 break
         # A job that a rule blocks does not count towards the limit of its reason.
         return _limit_by_reason(subject) if verdict is None else verdict
 
 
-class _Standing:
+class _CompiledRule:
     """One rule with its compiled predicates."""
 
     _log = Logger()
 
     def __init__(self, rule: FilterRule) -> None:
         self.rule = rule
-        self._matches = self._predicate()
+        self._matches = self._compile()
 
     def applies(self, subject: FilteredJob) -> bool:
         """Return whether the rule matches this job."""
         return self._matches is not None and self._matches(subject)
 
-    def _predicate(self) -> Predicate | None:
+    def _compile(self) -> Predicate | None:
         try:
-            if wrong := _wrong_action(self.rule.action):
+            if wrong := _check_action(self.rule.action):
                 raise Invalid(wrong)
             return all_of(self.rule.predicates, self.rule.watermark)
         except Invalid as e:
@@ -126,8 +126,8 @@ class _Standing:
             return None
 
 
-_LIMIT = re.compile(r"rate-limit:([1-9][0-9]{0,8}):.*")
-_MARK = b"rate-limit:"
+_RATE_LIMIT_REASON = re.compile(r"rate-limit:([1-9][0-9]{0,8}):.*")
+_RATE_LIMIT_PREFIX = b"rate-limit:"
 
 
 def _limit_by_reason(subject: FilteredJob) -> JobRateLimit | None:
@@ -136,22 +136,24 @@ def _limit_by_reason(subject: FilteredJob) -> JobRateLimit | None:
     At most N jobs with the same such reason run at once; see ganeti(7). If the reason trail has
     several, the smallest N applies.
     """
-    if not any(_MARK in op.input.raw for op in subject.job.ops):
+    if not any(_RATE_LIMIT_PREFIX in op.input.raw for op in subject.job.ops):
         return None  # the usual case, without decoding any opcode
     texts = [str(entry[1]) for entry in subject.reasons if len(entry) > 1]
-    limits = [(int(match[1]), text) for text in texts if (match := _LIMIT.fullmatch(text))]
+    limits = [
+        (int(match[1]), text) for text in texts if (match := _RATE_LIMIT_REASON.fullmatch(text))
+    ]
     return JobRateLimit(min(limits)[1], min(limits)[0]) if limits else None
 
 
-def _verdict(rule: FilterRule) -> Verdict:
+def _to_filter_action(rule: FilterRule) -> Verdict:
     if rule.action == REJECT:
-        return Reject(_why(rule))
+        return Reject(_format_reject_reason(rule))
     if rule.action == PAUSE:
         return JobRateLimit(rule.uuid, 0)
     return None if rule.action == ACCEPT else JobRateLimit(rule.uuid, rule.action[1])
 
 
-def _why(rule: FilterRule) -> str:
+def _format_reject_reason(rule: FilterRule) -> str:
     reasons = [str(entry[1]) for entry in rule.reason_trail if entry[:1] == ("gnt:user",)]
     because = f", because: {reasons[-1]}" if reasons else ""
     return f"rejected by job filter {rule.uuid}{because}"

@@ -61,7 +61,7 @@ def all_of(written: Any, watermark: int) -> Predicate:
     problems: list[Problem] = []
     for number, each in enumerate(written):
         try:
-            made.append(_predicate(each, watermark))
+            made.append(_compile_predicate(each, watermark))
         except Invalid as e:
             problems += [Problem(f"predicates[{number}]", found.message) for found in e.problems]
     if problems:
@@ -69,14 +69,16 @@ def all_of(written: Any, watermark: int) -> Predicate:
     return lambda subject: all(matches(subject) for matches in made)
 
 
-def _predicate(written: Any, watermark: int) -> Predicate:
+def _compile_predicate(written: Any, watermark: int) -> Predicate:
     match written:
         case ["jobid", condition]:
-            return _any_of(JOB_ID, lambda subject: (subject,), _filled(condition, watermark))
+            return _match_any_row(
+                JOB_ID, lambda subject: (subject,), _substitute_watermark(condition, watermark)
+            )
         case ["opcode", condition]:
-            return _any_of(_opcode(), lambda subject: subject.opcodes, condition)
+            return _match_any_row(_opcode_table(), lambda subject: subject.opcodes, condition)
         case ["reason", condition]:
-            return _any_of(REASON, lambda subject: subject.reasons, condition)
+            return _match_any_row(REASON, lambda subject: subject.reasons, condition)
         case [str(name), *_] if name not in _NAMES:
             raise BadFilter(f"unknown predicate {name}; known predicates: {', '.join(_NAMES)}")
     raise BadFilter(f"must be [name, filter], where name is one of {', '.join(_NAMES)}")
@@ -85,39 +87,42 @@ def _predicate(written: Any, watermark: int) -> Predicate:
 _NAMES = ("jobid", "opcode", "reason")
 
 
-def _any_of(
+def _match_any_row(
     table: Table[Any], rows: Callable[[FilteredJob], Iterable[Any]], written: Any
 ) -> Predicate:
     compile_filter(table, written)  # raises with every problem at once
-    matches = _surely(table, written, True)
+    matches = _compile_three_valued(table, written, True)
     return lambda subject: any(map(matches, rows(subject)))
 
 
-def _surely(table: Table[Any], written: Any, wanted: bool) -> Test:
+def _compile_three_valued(table: Table[Any], written: Any, wanted: bool) -> Test:
     """Return a test whether a valid filter is certainly ``wanted``, in three-valued logic."""
     match written:
         case ["&" | "|" as word, *parts]:
-            inner = [_surely(table, part, wanted) for part in parts]
+            inner = [_compile_three_valued(table, part, wanted) for part in parts]
             if (word == "&") is wanted:
                 return lambda row: all(matches(row) for matches in inner)
             return lambda row: any(matches(row) for matches in inner)
         case ["!", part]:
-            return _surely(table, part, not wanted)
+            return _compile_three_valued(table, part, not wanted)
         case ["!=", name, value]:
-            return _surely(table, ["==", name, value], not wanted)
+            return _compile_three_valued(table, ["==", name, value], not wanted)
         case [_, name, *_]:
             found, matches = table.fields[name].value, compile_filter(table, written).matches
             return lambda row: found(row) is not None and matches(row) is wanted
     return lambda _: wanted
 
 
-def _filled(written: Any, watermark: int, depth: int = 0) -> Any:
+def _substitute_watermark(written: Any, watermark: int, depth: int = 0) -> Any:
     """Replace the word ``watermark`` by its number; leave a filter alone that is too deep."""
     match written:
         case [str(operator), "id", "watermark"]:
             return [operator, "id", watermark]
         case ["&" | "|" | "!" as operator, *parts] if depth < MAX_DEPTH:
-            return [operator, *(_filled(part, watermark, depth + 1) for part in parts)]
+            return [
+                operator,
+                *(_substitute_watermark(part, watermark, depth + 1) for part in parts),
+            ]
     return written
 
 
@@ -138,22 +143,22 @@ JOB_ID: Table[FilteredJob] = Table(
 )
 
 
-def _part(index: int) -> Callable[[Sequence[Any]], Any]:
+def _get_entry(index: int) -> Callable[[Sequence[Any]], Any]:
     return lambda entry: entry[index] if len(entry) > index else None
 
 
 REASON: Table[Sequence[Any]] = Table(
     (
-        Field("source", "Source", FieldType.TEXT, "Origin of the entry.", _part(0)),
-        Field("reason", "Reason", FieldType.TEXT, "Text of the entry.", _part(1)),
-        Field("timestamp", "Time", FieldType.NUMBER, "Time in nanoseconds.", _part(2)),
+        Field("source", "Source", FieldType.TEXT, "Origin of the entry.", _get_entry(0)),
+        Field("reason", "Reason", FieldType.TEXT, "Text of the entry.", _get_entry(1)),
+        Field("timestamp", "Time", FieldType.NUMBER, "Time in nanoseconds.", _get_entry(2)),
     ),
     key="source",
 )
 
 
 @cache
-def _opcode() -> Table[Document]:
+def _opcode_table() -> Table[Document]:
     """Return the table of all opcode parameters; built on first use, as it loads all opcodes."""
     found: dict[str, list[Parameter]] = {}
     for kind in OPCODES.values():
@@ -161,9 +166,11 @@ def _opcode() -> Table[Document]:
             found.setdefault(each.name, []).append(each)
     return Table(
         (
-            Field("OP_ID", "Opcode", FieldType.TEXT, "Opcode id.", _named("OP_ID")),
+            Field("OP_ID", "Opcode", FieldType.TEXT, "Opcode id.", _get_parameter("OP_ID")),
             *(
-                Field(name, name, _kind(same), same[0].doc or name, _named(name))
+                Field(
+                    name, name, _choose_field_type(same), same[0].doc or name, _get_parameter(name)
+                )
                 for name, same in found.items()
             ),
         ),
@@ -171,11 +178,11 @@ def _opcode() -> Table[Document]:
     )
 
 
-def _named(name: str) -> Callable[[Document], Any]:
+def _get_parameter(name: str) -> Callable[[Document], Any]:
     return lambda opcode: opcode.get(name)
 
 
-def _kind(same: Iterable[Parameter]) -> FieldType:
+def _choose_field_type(same: Iterable[Parameter]) -> FieldType:
     """Return the field type for parameters of one name, whose types may differ by opcode."""
     return FieldType.BOOL if all(_is_flag(each) for each in same) else FieldType.OTHER
 

@@ -19,15 +19,15 @@ from twisted.python.failure import Failure
 from ganeti.errors import Code, Failed, GanetiError, NotMaster, Unreachable
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import BEGINNING, LogPosition, Position
-from ganeti.journal.segments import Frames, NotInSegments
+from ganeti.journal.segments import Frames, PositionNotFound
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
-    KeepCheckpoint,
     ReplicaEnd,
     ResetReplica,
+    StoreCheckpoint,
 )
 
 R = TypeVar("R")
@@ -120,16 +120,16 @@ class Follower:
         self._journal = journal
         self._nodes = nodes
         self._clock = clock
-        self._patience = patience
+        self._timeouts = patience
         self._checkpoint = checkpoint
-        self._under_way = under_way
+        self._get_current_group = under_way
         self._changed = changed
         self._deposed = deposed
         self._queue: deque[FrameGroup] = deque()
         self._cancel: Callable[[], None] | None = None
         self._idle: Deferred[None] | None = None
         self._joined = clock.seconds() if live else None
-        self._unkept = 0
+        self._bytes_since_checkpoint = 0
         self._refreshing: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
         self._stopped = False
@@ -139,7 +139,7 @@ class Follower:
     def start(self) -> None:
         """Start replication; runs until ``stop``."""
         self._running = Deferred.fromCoroutine(self._run())
-        self._running.addErrback(self._broke)
+        self._running.addErrback(self._on_failure)
 
     def stop(self) -> None:
         """Stop replication."""
@@ -150,7 +150,7 @@ class Follower:
             if work is not None:
                 work.cancel()
 
-    def offer(self, group: FrameGroup) -> None:
+    def enqueue(self, group: FrameGroup) -> None:
         """Queue a group that follows the previous one."""
         self._queue.append(group)
         self._wake()
@@ -175,7 +175,7 @@ class Follower:
     # --- replication
 
     async def _run(self) -> None:
-        pause = self._patience.first
+        pause = self._timeouts.first
         while not self._stopped:
             try:
                 await self._follow()
@@ -191,12 +191,12 @@ class Follower:
             self._changed()
             # Longer each time: a candidate that repeatedly joins and fails would delay all commits.
             joined, self._joined = self._joined, None
-            if joined is not None and self._clock.seconds() - joined > self._patience.longest:
-                pause = self._patience.first
+            if joined is not None and self._clock.seconds() - joined > self._timeouts.longest:
+                pause = self._timeouts.first
             await deferLater(self._clock, pause)
-            pause = min(2 * pause, self._patience.longest)
+            pause = min(2 * pause, self._timeouts.longest)
 
-    def _broke(self, failure: Failure) -> None:
+    def _on_failure(self, failure: Failure) -> None:
         if not (self._stopped and failure.check(CancelledError)):
             self._log.failure(
                 "internal error in replication to {node}", failure, node=self.node.name
@@ -209,17 +209,17 @@ class Follower:
         await self._catch_up()
         while self.live:
             if self._queue:
-                await self._keep(self._queue[0])
+                await self._append(self._queue[0])
                 self._queue.popleft()
-                self._refresh()
+                self._refresh_checkpoint()
                 self._changed()
             elif not self.settled:
                 self.settled = True
                 self._changed()
             else:
-                await self._rest()
+                await self._wait_for_work()
 
-    async def _rest(self) -> None:
+    async def _wait_for_work(self) -> None:
         """Wait for work; periodically verify that the copy is unchanged.
 
         :raises Failed: it is not, for example because the node has returned with an old disk.
@@ -234,52 +234,52 @@ class Follower:
                 timer.cancel()
         if self.live and not self._queue and self._clock.seconds() >= due:
             call = DescribeReplica(at=self.end.position)
-            if await self._ask(call, within=self._patience.bound) != to_wire(self.end):
+            if await self._ask(call, within=self._timeouts.bound) != to_wire(self.end):
                 raise Failed(f"commit {self.end.position} of its copy has changed")
 
     async def _compare(self) -> None:
         """Make the copy end with a position of the journal."""
         try:
-            common = await self._common()
+            common = await self._find_common_position()
         except Failed as e:
-            if not _about_the_copy(e):
+            if not _is_replica_error(e):
                 raise
             self._log.warn("{node} has no usable copy: {why}", node=self.node.name, why=str(e))
             common = None
         # The start of the log is not enough: the initial configuration is in no commit.
-        if common is not None and common != BEGINNING and await self._cut_to(common):
+        if common is not None and common != BEGINNING and await self._truncate_to(common):
             return
         self.drop("it has no copy of this journal yet; one is being sent")
         self._changed()
         await self._reset()
 
-    async def _cut_to(self, common: LogPosition) -> bool:
+    async def _truncate_to(self, common: LogPosition) -> bool:
         """Truncate the copy to ``common``; return False if that is not possible.
 
         Frames after it were never acknowledged. The call is made even if there is nothing to cut
         off, so that a hung disk is noticed before commits wait for this candidate.
         """
         try:
-            await self._keep(FrameGroup(common, b"", common), cut=True)
+            await self._append(FrameGroup(common, b"", common), cut=True)
         except Failed as e:
-            if not _about_the_copy(e):
+            if not _is_replica_error(e):
                 raise
             self._log.warn("{node}: {why}", node=self.node.name, why=str(e))
             return False
         return True
 
-    async def _common(self) -> LogPosition | None:
+    async def _find_common_position(self) -> LogPosition | None:
         """Return the last log position that the copy and the journal share; None if there is none.
 
         The search cuts off nothing: the copy may be all that is left of the journal if the master
         is lost meanwhile.
         """
         end = await self._ask(DescribeReplica())
-        low, high = self._journal.begins_after(), min(end.position, self._target().position)
+        low, high = self._journal.base_position(), min(end.position, self._find_target().position)
         common, position = None, high
         while low <= position <= high:
-            mark = self._journal.mark_at(position)
-            theirs = end if position == end.position else await self._their_mark(position)
+            mark = self._journal.find_log_position(position)
+            theirs = end if position == end.position else await self._query_position(position)
             if theirs is None:
                 low = position + 1
             elif theirs == to_wire(mark):
@@ -289,66 +289,68 @@ class Follower:
             position = (low + high + 1) // 2
         return common
 
-    async def _their_mark(self, position: Position) -> ReplicaEnd | None:
+    async def _query_position(self, position: Position) -> ReplicaEnd | None:
         """Return a log position of the copy before its end; None if it is no longer in the copy."""
         try:
             return await self._ask(DescribeReplica(at=position))
         except Failed as e:
-            if not _about_the_copy(e):
+            if not _is_replica_error(e):
                 raise
             return None
 
     async def _reset(self) -> None:
         checkpoint = await self._checkpoint()
-        mark = self._journal.mark_at(checkpoint.position)
+        mark = self._journal.find_log_position(checkpoint.position)
         await self._ask(ResetReplica(files=encoded(checkpoint), end=to_wire(mark)))
-        self.end, self._unkept = mark, 0
+        self.end, self._bytes_since_checkpoint = mark, 0
 
-    def _refresh(self) -> None:
+    def _refresh_checkpoint(self) -> None:
         """Send a newer checkpoint from time to time, which bounds the size of the copy."""
         idle = self._refreshing is None or self._refreshing.called
-        if self._unkept > self._patience.frames and idle:
-            self._unkept = 0
-            self._refreshing = Deferred.fromCoroutine(self._keep_checkpoint())
-            self._refreshing.addErrback(self._broke)
+        if self._bytes_since_checkpoint > self._timeouts.frames and idle:
+            self._bytes_since_checkpoint = 0
+            self._refreshing = Deferred.fromCoroutine(self._send_checkpoint())
+            self._refreshing.addErrback(self._on_failure)
 
-    async def _keep_checkpoint(self) -> None:
+    async def _send_checkpoint(self) -> None:
         try:
             checkpoint = await self._checkpoint()
-            files, mark = encoded(checkpoint), self._journal.mark_at(checkpoint.position)
-            await self._nodes.ask(self.node, KeepCheckpoint(files=files, end=to_wire(mark)))
+            files, mark = encoded(checkpoint), self._journal.find_log_position(checkpoint.position)
+            await self._nodes.ask(self.node, StoreCheckpoint(files=files, end=to_wire(mark)))
         except (GanetiError, OSError) as e:
             self._log.warn("{node} keeps its old checkpoint: {why}", node=self.node.name, why=e)
 
     async def _catch_up(self) -> None:
         """Send missing commits; on return it is live and lacks only queued groups."""
         while True:
-            if not self.live and self._target().position - self.end.position <= NEAR:
-                self._join()
-            target = self._target()
+            if not self.live and self._find_target().position - self.end.position <= NEAR:
+                self._go_live()
+            target = self._find_target()
             if self.live and self.end == target:
                 return
             if self.end.position > target.position:
-                raise NotInSegments(
+                raise PositionNotFound(
                     f"its copy has commits after the end {target.position} of the journal"
                 )
             for piece in self._journal.frames_after(self.end, until=target.position):
-                await self._keep(FrameGroup(piece.after, piece.data, piece.end))
+                await self._append(FrameGroup(piece.after, piece.data, piece.end))
 
-    def _join(self) -> None:
+    def _go_live(self) -> None:
         self.live = True
         self._joined = self._clock.seconds()
-        if (group := self._under_way()) is not None and group.after == self._journal.end_mark():
+        if (
+            group := self._get_current_group()
+        ) is not None and group.after == self._journal.end_position():
             self._queue.append(group)
 
-    def _target(self) -> LogPosition:
+    def _find_target(self) -> LogPosition:
         """Return the end of the frames to read from files; later ones are queued."""
-        return self._queue[0].after if self._queue else self._journal.end_mark()
+        return self._queue[0].after if self._queue else self._journal.end_position()
 
-    async def _keep(self, group: FrameGroup, *, cut: bool = False) -> None:
+    async def _append(self, group: FrameGroup, *, cut: bool = False) -> None:
         call = AppendFrames(after=group.call.after, frames="", cut=True) if cut else group.call
-        answer = await self._ask(call, within=self._patience.bound)
-        self._unkept += len(group.data)
+        answer = await self._ask(call, within=self._timeouts.bound)
+        self._bytes_since_checkpoint += len(group.data)
         if answer != to_wire(group.end):
             raise Failed(f"its copy ends with commit {answer.position}, not {group.end.position}")
         self.end = group.end
@@ -356,7 +358,7 @@ class Follower:
     async def _ask(self, call: Call[R], *, within: float | None = None) -> R:
         asking = Deferred.fromCoroutine(self._nodes.ask(self.node, call))
         self._cancel = asking.cancel
-        timer = self._clock.callLater(within, self._late) if within is not None else None
+        timer = self._clock.callLater(within, self._on_timeout) if within is not None else None
         try:
             return await asking
         finally:
@@ -364,11 +366,11 @@ class Follower:
             if timer is not None and timer.active():
                 timer.cancel()
 
-    def _late(self) -> None:
-        self.drop(f"it did not store frames within {self._patience.bound:g} seconds")
+    def _on_timeout(self) -> None:
+        self.drop(f"it did not store frames within {self._timeouts.bound:g} seconds")
 
 
-def _about_the_copy(error: Failed) -> bool:
+def _is_replica_error(error: Failed) -> bool:
     """Return whether an error concerns the copy itself rather than the network or the disk."""
     return not isinstance(error, Unreachable) and error.code is not Code.ENVIRONMENT
 

@@ -29,13 +29,13 @@ from ganeti.schema.records import replace
 WHO = "hand edit"
 """The author of the commit in the history."""
 
-MAX_NAMED = 20
+MAX_LISTED = 20
 """Maximum number of changed objects that the history names; further ones are counted."""
 
-_OURS = frozenset({"serial_no", "ctime", "mtime"})
+_AUTOMATIC_FIELDS = frozenset({"serial_no", "ctime", "mtime"})
 """Fields that the master maintains; edits of them are ignored."""
 
-_REFUSED: Mapping[tuple[RecordKind, str], str] = MappingProxyType(
+_PROTECTED_FIELDS: Mapping[tuple[RecordKind, str], str] = MappingProxyType(
     {
         (RecordKind.CLUSTER, "master_node"): "gnt-cluster master-failover, on the new master",
         (RecordKind.CLUSTER, "candidate_certs"): "gnt-cluster renew-crypto",
@@ -45,7 +45,7 @@ _REFUSED: Mapping[tuple[RecordKind, str], str] = MappingProxyType(
 )
 """Fields that decide mastership and replication, with the commands that change them."""
 
-_WHOLE: Mapping[RecordKind, tuple[str, str]] = MappingProxyType(
+_PROTECTED_OBJECTS: Mapping[RecordKind, tuple[str, str]] = MappingProxyType(
     {
         RecordKind.CLUSTER: ("gnt-cluster init", "gnt-cluster destroy"),
         RecordKind.NODE: ("gnt-node add", "gnt-node remove"),
@@ -105,7 +105,9 @@ def _differences(base: ClusterState, edited: ClusterState) -> Iterator[Differenc
         for key in sorted({*before, *after}):
             old, new = before.get(key), after.get(key)
             if old is not None and new is not None:
-                unchanged = {name: getattr(old, name) for name in _OURS if hasattr(old, name)}
+                unchanged = {
+                    name: getattr(old, name) for name in _AUTOMATIC_FIELDS if hasattr(old, name)
+                }
                 new = replace(new, **unchanged)
             if old != new:
                 yield Difference(kind, key, old, new)
@@ -113,15 +115,18 @@ def _differences(base: ClusterState, edited: ClusterState) -> Iterator[Differenc
 
 @dataclass(frozen=True)
 class HandEdits:
-    """An edit that can become a commit: ``Config.change(edits.apply, because=edits.cause)``."""
+    """Edits that can become a commit.
+
+    Commit them by ``ConfigWriter.change(edits.apply, because=edits.cause)``.
+    """
 
     differences: tuple[Difference, ...]
 
     @property
     def cause(self) -> ChangeCause:
         """The author and reason of the commit."""
-        named = [str(each) for each in self.differences[:MAX_NAMED]]
-        if (more := len(self.differences) - MAX_NAMED) > 0:
+        named = [str(each) for each in self.differences[:MAX_LISTED]]
+        if (more := len(self.differences) - MAX_LISTED) > 0:
             named.append(f"and {more} more objects")
         return ChangeCause(WHO, f"config.data was edited: {'; '.join(named)}")
 
@@ -134,7 +139,7 @@ class HandEdits:
         state = current
         for each in sorted(self.differences, key=lambda each: each.new is not None):
             if state.objects.get(each.kind, Map()).get(each.key) != each.old:
-                raise _refused(f"{each}, but a commit has changed it since")
+                raise _make_refusal(f"{each}, but a commit has changed it since")
             if each.new is not None:
                 state = state.put(each.new)
             elif each.old is not None:
@@ -150,26 +155,26 @@ def adoption(base: ClusterState, edited: ClusterState, current: ClusterState) ->
     found = differences(base, edited)
     if not found:
         return None
-    if wrong := [reason for each in found for reason in _forbidden(each)]:
-        raise _refused(*wrong)
+    if wrong := [reason for each in found for reason in _list_forbidden(each)]:
+        raise _make_refusal(*wrong)
     adopted = HandEdits(found)
     after = adopted.apply(current)
     known = set(verify(current))
     if wrong := [problem for problem in verify(after) if problem not in known]:
-        raise _refused(*wrong)
+        raise _make_refusal(*wrong)
     return adopted
 
 
-def _forbidden(each: Difference) -> Iterator[str]:
-    if each.kind in _WHOLE and (each.old is None or each.new is None):
-        yield f"{each}; use {_WHOLE[each.kind][each.new is None]}"
+def _list_forbidden(each: Difference) -> Iterator[str]:
+    if each.kind in _PROTECTED_OBJECTS and (each.old is None or each.new is None):
+        yield f"{each}; use {_PROTECTED_OBJECTS[each.kind][each.new is None]}"
     for name in each.fields:
-        if command := _REFUSED.get((each.kind, name)):
+        if command := _PROTECTED_FIELDS.get((each.kind, name)):
             yield f"{each.kind} {getattr(each.old, 'name', each.key)}: {name}; use {command}"
 
 
-def _refused(*reasons: str) -> Refused:
-    listed: Sequence[str] = reasons[:MAX_NAMED]
+def _make_refusal(*reasons: str) -> Refused:
+    listed: Sequence[str] = reasons[:MAX_LISTED]
     return Refused(
         "config.data was edited, and the edit cannot be applied: "
         + "; ".join(listed)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ganeti.config.changes.objects import remove
-from ganeti.config.state import ClusterState, EditedState, RecordKind
-from ganeti.config.writer import Change, ChangeCause, Config
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
+from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import GanetiError
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
-from ganeti.master.filter_chain import FilterChain, rule_of
+from ganeti.master.filter_chain import FilterChain, make_rule
 from ganeti.model.filters import FilterRule
 from ganeti.schema.records import replace
 
@@ -21,14 +21,14 @@ class JobFilters:
     """The job filter rules in the configuration, and their effect on the queue."""
 
     def __init__(
-        self, config: Config, jobs: JobStore, queue: Queue, uuid: Callable[[], str]
+        self, config: ConfigWriter, jobs: JobStore, queue: Queue, uuid: Callable[[], str]
     ) -> None:
         self._config = config
         self._jobs = jobs
         self._queue = queue
         self._uuid = uuid
-        self._obey(config.state())
-        config.observe(self._changed)
+        self._apply(config.state())
+        config.observe(self._on_config_change)
 
     async def replace(
         self, uuid: str | None, priority: Any, predicates: Any, action: Any, reason: Any
@@ -41,7 +41,7 @@ class JobFilters:
         :raises Invalid: lists every problem of the rule.
         :raises NotKept: the rules are unchanged.
         """
-        rule = rule_of(
+        rule = make_rule(
             self._uuid() if uuid is None else uuid,
             self._jobs.serial,
             priority=priority,
@@ -54,7 +54,7 @@ class JobFilters:
         rule = replace(rule, reason_trail=(*rule.reason_trail, taken))
         # Together with the last job id, which may belong to a refused job and be recorded nowhere
         # else: otherwise the first job after a restart could have a smaller id than the watermark.
-        also = [self._jobs.serial_kept()]
+        also = [self._jobs.serial_edit()]
         cause = ChangeCause("client", "job filter set")
         await self._queue.kept(self._config.change(_put(rule), because=cause, also=also))
         return rule.uuid
@@ -72,11 +72,11 @@ class JobFilters:
         cause = ChangeCause("client", "job filter removed")
         await self._queue.kept(self._config.change(remove(rule), because=cause))
 
-    def _changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
+    def _on_config_change(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         if any(edit.kind is RecordKind.FILTER for edit in edits):
-            self._obey(state)
+            self._apply(state)
 
-    def _obey(self, state: ClusterState) -> None:
+    def _apply(self, state: ClusterState) -> None:
         self._queue.obey(FilterChain(state.filters.values()))
 
 

@@ -13,13 +13,13 @@ from twisted.logger import Logger
 
 from ganeti import __version__
 from ganeti.config.changes.cluster import update_cluster
-from ganeti.config.state import ClusterState, EditedState, RecordKind
-from ganeti.config.writer import ChangeCause, Config
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
+from ganeti.config.writer import ChangeCause, ConfigWriter
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import Commit
-from ganeti.journal.marker import marker_at, require_one_history
+from ganeti.journal.marker import check_same_history, read_marker
 from ganeti.locking.table import LockRow
 from ganeti.locking.waiting import LockWaiter
 from ganeti.luxi.server import Answerer
@@ -36,9 +36,9 @@ from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.follower import FollowerTimeouts
 from ganeti.master.job_filters import JobFilters
-from ganeti.master.mastership import READY_TIMEOUT, Quorum
+from ganeti.master.mastership import LEASE_WAIT_TIMEOUT, MasterTerm
 from ganeti.master.member_distribution import MemberDistribution
-from ganeti.master.metrics import MasterMetrics, MeasuredNodes, Sources
+from ganeti.master.metrics import MasterMetrics, MeasuredNodes, MetricSources
 from ganeti.master.node_events import NodeEvents
 from ganeti.master.node_status_cache import NodeStatusCache, WatchedNodes
 from ganeti.master.queries import Jobs as AskedJobs
@@ -51,7 +51,7 @@ from ganeti.master.time_slices import TimeSlices
 from ganeti.master.watcher_pause import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
-    NO_KEYS,
+    UNAVAILABLE_KEYS,
     AllocatorRunner,
     ClusterKeys,
     ConfigAccess,
@@ -62,7 +62,7 @@ from ganeti.operations.operation import (
     Tools,
 )
 from ganeti.operations.perform import Performer
-from ganeti.pki.issuing import Issue
+from ganeti.pki.issuing import CertificateIssuer
 from ganeti.rpc.call import Nodes
 from ganeti.system.interfaces import IFiles
 
@@ -82,12 +82,12 @@ class Dependencies:
     clock: IReactorTime
     now: Callable[[], float]
     ids: Identifiers
-    allocate: AllocatorRunner
+    run_allocator: AllocatorRunner
     shared: SharedFiles
     machine: str
-    issue: Issue
+    issue: CertificateIssuer
     name: str
-    keys: ClusterKeys = NO_KEYS
+    keys: ClusterKeys = UNAVAILABLE_KEYS
     patience: FollowerTimeouts | None = None
 
 
@@ -96,23 +96,23 @@ class Master:
 
     _log = Logger()
 
-    def __init__(self, around: Dependencies, journal: FileJournal, quorum: Quorum) -> None:
+    def __init__(self, around: Dependencies, journal: FileJournal, quorum: MasterTerm) -> None:
         """Build the master from durable state; nothing runs before ``start``.
 
         :raises Failed: a file of the checkpoint is missing or damaged.
         :raises JournalDamaged: the journal does not verify, or does not match the checkpoint.
         :raises Refused: the cluster has no node with this name.
         """
-        self._around = around
+        self._dependencies = around
         clock = around.clock
         self.journal = journal
         self.jobs = JobStore(journal, around.now)
-        require_one_history(
-            marker_at(around.files, around.places.marker), journal, around.places.data
+        check_same_history(
+            read_marker(around.files, around.places.marker), journal, around.places.data
         )
         found = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
         self._edit = found.edit
-        self.config = Config(found.state, journal, around.now)
+        self.config = ConfigWriter(found.state, journal, around.now)
         self.events = EventFeed(journal, self.config.state, clock, around.now)
         self.quorum = quorum
         nodes = MeasuredNodes(around.nodes, clock)
@@ -168,7 +168,7 @@ class Master:
             lambda number: self.queue.find(number) or self.queue.archived(number),
         )
         self.metrics = MasterMetrics(
-            Sources(
+            MetricSources(
                 state=self.config.state,
                 journal=journal,
                 jobs=self.jobs,
@@ -193,7 +193,7 @@ class Master:
             clock,
         )
         self.jobs.observe(lambda job: self.checkpoints.changed())
-        self.config.observe(self._changed)
+        self.config.observe(self._on_config_change)
 
     def _questions_about(self, view: View) -> Queries:
         return self._asking(view.state, view, lambda: ())
@@ -213,7 +213,7 @@ class Master:
             watcher_pause=self.pause.until,
             slices=self._slices,
             release=__version__,
-            machine=self._around.machine,
+            machine=self._dependencies.machine,
         )
 
     def _performer(self) -> Performer:
@@ -224,22 +224,22 @@ class Master:
             config=config,
             nodes=self.nodes,
             progress=progress,
-            ids=self._around.ids,
-            time=_Time(self._around.clock, self._around.now),
+            ids=self._dependencies.ids,
+            time=_Time(self._dependencies.clock, self._dependencies.now),
             submit=self._submit,
-            allocate=self._around.allocate,
+            run_allocator=self._dependencies.run_allocator,
             copies=self.candidates,
-            shared=self._around.shared,
+            shared=self._dependencies.shared,
             answers=self.questions,
-            issue=self._around.issue,
+            issue=self._dependencies.issue,
             members=self.members,
-            keys=self._around.keys,
+            keys=self._dependencies.keys,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
         return await self.queue.submit_many(jobs, who="job")
 
-    def _changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
+    def _on_config_change(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         self.checkpoints.changed()
         self.shared.changed()
         # First, so that calls made because of this change find nodes with the current member list.
@@ -247,7 +247,7 @@ class Master:
         self.gate.changed(state, edits)
         if any(edit.kind is RecordKind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
-            self.quorum.members_changed()
+            self.quorum.on_members_changed()
 
     def answers(self) -> Mapping[str, Answerer]:
         """Return the answering function for each LUXI method."""
@@ -285,12 +285,12 @@ class Master:
         await self._begin_term()
         if self._edit is not None:
             await self.config.change(self._edit.apply, because=self._edit.cause)
-        self.events.start(self._around.name)
+        self.events.start(self._dependencies.name)
         await self.queue.start()
 
     async def _begin_term(self) -> None:
         state, term = self.config.state(), self.quorum.term()
-        node = state.node(self._around.name)
+        node = state.node(self._dependencies.name)
         if node.uuid != state.cluster.master_node:
             why = f"{node.name} is the master, after {state.master.name}, in term {term}"
             await self.config.change(
@@ -299,7 +299,7 @@ class Master:
         else:
             why = f"{node.name} is the master in term {term}"
             await self.journal.append(
-                Commit(at=self._around.now(), who="master", why=why, edits=())
+                Commit(at=self._dependencies.now(), who="master", why=why, edits=())
             )
 
     def discard(self) -> None:
@@ -319,8 +319,8 @@ class Master:
         majority does not wait for one: its successor decides about unacknowledged commits.
         """
         if replaced or not self.quorum.holds():
-            self._acknowledge_nothing()
-        timer = self._around.clock.callLater(READY_TIMEOUT, self._acknowledge_nothing)
+            self._stop_acknowledging()
+        timer = self._dependencies.clock.callLater(LEASE_WAIT_TIMEOUT, self._stop_acknowledging)
         try:
             await self.queue.stop()
             self.metrics.stop()
@@ -337,9 +337,9 @@ class Master:
             if timer.active():
                 timer.cancel()
         # Last, because commits until here are still replicated to the candidates.
-        self._acknowledge_nothing()
+        self._stop_acknowledging()
 
-    def _acknowledge_nothing(self) -> None:
+    def _stop_acknowledging(self) -> None:
         self.candidates.stop()
         self.quorum.stop()
 

@@ -23,8 +23,8 @@ from ganeti.errors import Code, GanetiError, NotMaster, Refused
 from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.quorum import (
-    LEASE,
-    RENEW,
+    LEASE_TIME,
+    RENEWAL_INTERVAL,
     Ballot,
     DescribeVote,
     ReleaseLease,
@@ -38,7 +38,7 @@ from ganeti.rpc.replicas import ReplicaEnd
 PAUSE = 1.0
 """Seconds between two election attempts; a random addition of up to 100 % avoids split votes."""
 
-STRAGGLERS = 0.5
+STRAGGLER_TIMEOUT = 0.5
 """Seconds to wait for more ballots when a majority has granted its vote."""
 
 SLOW = 2.0
@@ -47,7 +47,7 @@ SLOW = 2.0
 Covers a connection and a write to a slow disk.
 """
 
-READY_TIMEOUT = 6.0
+LEASE_WAIT_TIMEOUT = 6.0
 """Seconds for which a request waits for the lease before it is refused.
 
 Longer than a lease, so that clients do not notice a short loss of contact.
@@ -72,7 +72,7 @@ class Election:
     refused: frozenset[str]
 
 
-class Quorum:
+class MasterTerm:
     """The term, the lease and the replica set of the master on the node ``name``."""
 
     _log = Logger()
@@ -111,10 +111,10 @@ class Quorum:
         self._lost: NotMaster | None = None
         self._in_effect = ReplicaSet()
         self._proposed: list[ReplicaSet] = []
-        self._down: set[str] = set()
-        self._heard: dict[str, float] = {}
-        self._kept: dict[str, int] = {}
-        self._silent: dict[str, str] = {}
+        self._confirmed_down: set[str] = set()
+        self._last_answers: dict[str, float] = {}
+        self._stored_generations: dict[str, int] = {}
+        self._unanswered: dict[str, str] = {}
         self._online: dict[str, Node] = {}
         self._renewing: dict[str, Deferred[None]] = {}
         self._waiting: list[Deferred[None]] = []
@@ -169,9 +169,9 @@ class Quorum:
 
         :raises NotMaster: a newer master was observed, or this one is stopping.
         """
-        await self._until(self.holds)
+        await self._wait_until(self.holds)
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             if self._lost is not None:
                 raise self._lost
@@ -191,13 +191,13 @@ class Quorum:
             self._waiting.remove(waiting)
 
     async def ready(self) -> None:
-        """Return when changes can be made, after a wait of at most ``READY_TIMEOUT`` seconds.
+        """Return when changes can be made, after a wait of at most ``LEASE_WAIT_TIMEOUT`` seconds.
 
         :raises Refused: no majority answers; the message names the missing nodes and the remedy.
         :raises NotMaster: there is a newer master.
         """
-        confirming = Deferred.fromCoroutine(self._until(lambda: self._serves and self.holds()))
-        timer = self._clock.callLater(READY_TIMEOUT, confirming.cancel)
+        confirming = Deferred.fromCoroutine(self._wait_until(lambda: self._serves and self.holds()))
+        timer = self._clock.callLater(LEASE_WAIT_TIMEOUT, confirming.cancel)
         try:
             await confirming
         except CancelledError:
@@ -211,8 +211,8 @@ class Quorum:
     async def bounded(self, answer: Awaitable[T]) -> T:
         """Return the result of ``answer``, or raise if the lease is lost for too long meanwhile.
 
-        :raises Refused: the lease was lost for ``READY_TIMEOUT`` seconds, so that the outcome is
-            unknown.
+        :raises Refused: the lease was lost for ``LEASE_WAIT_TIMEOUT`` seconds, so that the outcome
+            is unknown.
         """
 
         async def result() -> T:
@@ -224,7 +224,7 @@ class Quorum:
 
         def look() -> None:
             without[0] = 0 if self.holds() else without[0] + 1
-            if without[0] < READY_TIMEOUT:
+            if without[0] < LEASE_WAIT_TIMEOUT:
                 timers[:] = [self._clock.callLater(1.0, look)]
                 return
             why = f"{self.explained()}. It is unknown whether this request will be carried out"
@@ -242,8 +242,8 @@ class Quorum:
 
     def explained(self) -> str:
         """Return why changes are refused now, and how to make them possible."""
-        missing = {name: self._silent.get(name, "no answer yet") for name in self.missing()}
-        voters = frozenset().union(*self._current().groups()) - self._down
+        missing = {name: self._unanswered.get(name, "no answer yet") for name in self.missing()}
+        voters = frozenset().union(*self._latest_set().groups()) - self._confirmed_down
         listed = "; ".join(f"{name}: {why}" for name, why in missing.items()) or "none"
         return (
             f"changes are refused: {len(voters) - len(missing)} of {len(voters)} voting nodes"
@@ -254,22 +254,24 @@ class Quorum:
 
     def missing(self) -> list[str]:
         """Return the voting nodes that have not answered for the duration of a lease."""
-        since = self._clock.seconds() - LEASE
-        voters = frozenset().union(*self._current().groups()) - self._down
-        return sorted(name for name in voters if self._heard.get(name, since) <= since)
+        since = self._clock.seconds() - LEASE_TIME
+        voters = frozenset().union(*self._latest_set().groups()) - self._confirmed_down
+        return sorted(name for name in voters if self._last_answers.get(name, since) <= since)
 
-    def _current(self) -> ReplicaSet:
+    def _latest_set(self) -> ReplicaSet:
         return self._proposed[-1] if self._proposed else self._in_effect
 
     def _lease_end(self) -> float:
         """Return the time until which a majority of each group of voters keeps its promise."""
         ends = [
-            sorted((self._heard.get(name, 0.0) for name in group), reverse=True)[len(group) // 2]
+            sorted((self._last_answers.get(name, 0.0) for name in group), reverse=True)[
+                len(group) // 2
+            ]
             for each in (self._in_effect, *self._proposed)
-            for group in (voters - self._down for voters in each.groups())
+            for group in (voters - self._confirmed_down for voters in each.groups())
             if group
         ]
-        return min(ends, default=0.0) + LEASE if ends else self._clock.seconds() + LEASE
+        return min(ends, default=0.0) + LEASE_TIME if ends else self._clock.seconds() + LEASE_TIME
 
     # --- election
 
@@ -297,7 +299,7 @@ class Quorum:
         while True:
             # First a query without effect, like Raft's pre-vote: a candidate that cannot win,
             # because it is cut off, must not raise the term that the current master works with.
-            asked = await self._ask(
+            asked = await self._collect_ballots(
                 DescribeVote(),
                 lambda ballot: (
                     take_over
@@ -305,23 +307,23 @@ class Quorum:
                     or ballot.state.term < known
                 ),
             )
-            self._require_only(asked.get(self._name))
-            current = self._known_set(asked.values())
+            self._check_single_process(asked.get(self._name))
+            current = self._find_newest_set(asked.values())
             self._in_effect = current
             if not voting:
-                self._down |= frozenset().union(*current.groups()) - asked.keys()
-            rivals = self._rivals(asked, known)
+                self._confirmed_down |= frozenset().union(*current.groups()) - asked.keys()
+            rivals = self._find_rivals(asked, known)
             if before is None and take_over:
                 before = frozenset(ballot.state.master for ballot in rivals.values())
             allowed = before or frozenset()
             unexpected = {n: b for n, b in rivals.items() if b.state.master not in allowed}
-            if self._followed_by_majority(unexpected, current):
-                raise _replaced(*_newest_rival(unexpected))
+            if self._has_majority_rival(unexpected, current):
+                raise _make_superseded_error(*_find_newest_rival(unexpected))
             # Votes may be split among several that take over at once; each asks all nodes.
             willing = asked.keys() if take_over else asked.keys() - unexpected.keys()
-            if current.has_majority(willing, without=self._down):
+            if current.has_majority(willing, without=self._confirmed_down):
                 if current.in_sync and not accept_loss:
-                    require_in_sync(current, self._name)
+                    check_in_sync(current, self._name)
                 term = max(known, *(ballot.state.term for ballot in asked.values())) + 1
                 # Nodes that missed a change may follow a master that was replaced before this one.
                 instead = {
@@ -332,22 +334,22 @@ class Quorum:
                 vote = RequestVote(
                     term=term,
                     master=self._name,
-                    instead=_ordered(instead - {"", self._name}),
+                    instead=_sort_unique(instead - {"", self._name}),
                     accept_loss=accept_loss,
                     replica_set=current,
                 )
-                ballots = await self._ask(vote, lambda ballot: ballot.granted)
+                ballots = await self._collect_ballots(vote, lambda ballot: ballot.granted)
                 granted = {name for name, ballot in ballots.items() if ballot.granted}
-                current = self._known_set(ballots[name] for name in granted)
-                if current.has_majority(granted, without=self._down):
+                current = self._find_newest_set(ballots[name] for name in granted)
+                if current.has_majority(granted, without=self._confirmed_down):
                     self._term, self._elected, self._in_effect = term, True, current
                     self._log.info("a majority has granted term {term}", term=term)
                     won = {name: ballots[name] for name in granted}
                     return Election(term, current, won, frozenset(ballots.keys() - granted))
-                await self._give_back(term, known, granted)
+                await self._release_votes(term, known, granted)
             elif unexpected and not take_over:
-                raise _replaced(*_newest_rival(unexpected))
-            silent = frozenset(self._silent)
+                raise _make_superseded_error(*_find_newest_rival(unexpected))
+            silent = frozenset(self._unanswered)
             if silent != last_unanswered:
                 last_unanswered = silent
                 self._log.warn(
@@ -357,7 +359,7 @@ class Quorum:
                 )
             await deferLater(self._clock, PAUSE * (1 + self._random.random()))
 
-    async def _give_back(self, term: int, known: int, granted: Collection[str]) -> None:
+    async def _release_votes(self, term: int, known: int, granted: Collection[str]) -> None:
         """Release the nodes that granted a term which was not won.
 
         Otherwise two masters that have split the votes would block each other forever.
@@ -371,19 +373,20 @@ class Quorum:
         finally:
             self._term = known
 
-    async def _ask(
+    async def _collect_ballots(
         self, call: DescribeVote | RequestVote, with_us: Callable[[Ballot], bool]
     ) -> dict[str, Ballot]:
         """Return the ballots of the nodes that answer, by name; record why others do not.
 
-        Once a majority is ``with_us``, wait ``STRAGGLERS`` seconds for the others; once a majority
-        has answered at all, ``SLOW`` seconds. Refusals are often the fastest answers, and must not
-        prevent a wait for the votes of slow nodes.
+        Once a majority is ``with_us``, wait ``STRAGGLER_TIMEOUT`` seconds for the others; once a
+        majority has answered at all, ``SLOW`` seconds. Refusals are often the fastest answers, and
+        must not prevent a wait for the votes of slow nodes.
         """
         members = [node for node in self._members() if not node.offline]
         found: dict[str, Ballot] = {}
         asking = {
-            node.name: Deferred.fromCoroutine(self._ballot(node, call, found)) for node in members
+            node.name: Deferred.fromCoroutine(self._request_ballot(node, call, found))
+            for node in members
         }
         pending: Deferred[None] = Deferred()
         timer: IDelayedCall | None = None
@@ -400,7 +403,7 @@ class Quorum:
             if not asking:
                 _fire(pending)
             elif 2 * sum(map(with_us, found.values())) > len(members):
-                wait_at_most(STRAGGLERS)
+                wait_at_most(STRAGGLER_TIMEOUT)
             elif 2 * len(found) > len(members):
                 wait_at_most(SLOW)
 
@@ -413,28 +416,28 @@ class Quorum:
             if timer is not None and timer.active():
                 timer.cancel()
             for name, work in list(asking.items()):
-                self._silent.setdefault(name, "no answer yet")
+                self._unanswered.setdefault(name, "no answer yet")
                 work.addErrback(lambda _: None)  # the result no longer matters
                 work.cancel()
         return found
 
-    async def _ballot(
+    async def _request_ballot(
         self, node: Node, call: DescribeVote | RequestVote, found: dict[str, Ballot]
     ) -> None:
         asked_at = self._clock.seconds()
         try:
             ballot = await self._nodes.ask(node, call)
         except GanetiError as e:
-            self._silent[node.name] = str(e)
+            self._unanswered[node.name] = str(e)
         else:
             found[node.name] = ballot
-            self._silent.pop(node.name, None)
+            self._unanswered.pop(node.name, None)
             if ballot.granted:
-                self._heard[node.name] = asked_at
+                self._last_answers[node.name] = asked_at
             elif isinstance(call, RequestVote):
-                self._silent[node.name] = "it has refused to vote for this master"
+                self._unanswered[node.name] = "it has refused to vote for this master"
 
-    def _known_set(self, ballots: Iterable[Ballot]) -> ReplicaSet:
+    def _find_newest_set(self, ballots: Iterable[Ballot]) -> ReplicaSet:
         """Return the newest replica set; in a cluster without one, all nodes are voters."""
         found = newest(ballot.state.replica_set for ballot in ballots)
         if found.voters:
@@ -442,7 +445,7 @@ class Quorum:
         voters = tuple(sorted(node.name for node in self._members() if not node.offline))
         return ReplicaSet(voters=voters)
 
-    def _rivals(self, asked: Mapping[str, Ballot], known: int) -> dict[str, Ballot]:
+    def _find_rivals(self, asked: Mapping[str, Ballot], known: int) -> dict[str, Ballot]:
         """Return the nodes that follow another master whose term is not older than ``known``."""
         return {
             name: ballot
@@ -450,7 +453,7 @@ class Quorum:
             if ballot.state.master not in ("", self._name) and ballot.state.term >= known
         }
 
-    def _require_only(self, own: Ballot | None) -> None:
+    def _check_single_process(self, own: Ballot | None) -> None:
         """Refuse to start beside another master daemon with the name of this node.
 
         For example, one that was started from a copy of the node's data folder: nodes could not
@@ -462,7 +465,7 @@ class Quorum:
                 " start a second one, for example from a copy of the node's data folder"
             )
 
-    def _followed_by_majority(self, rivals: Mapping[str, Ballot], current: ReplicaSet) -> bool:
+    def _has_majority_rival(self, rivals: Mapping[str, Ballot], current: ReplicaSet) -> bool:
         by_master: dict[str, set[str]] = {}
         for name, ballot in rivals.items():
             by_master.setdefault(ballot.state.master, set()).add(name)
@@ -478,12 +481,14 @@ class Quorum:
         :raises NotMaster: a newer master was observed.
         """
         self._begun = True
-        if self._down:
-            self._propose(in_sync, frozenset(self._in_effect.voters) - self._down, forced=True)
+        if self._confirmed_down:
+            self._propose_set(
+                in_sync, frozenset(self._in_effect.voters) - self._confirmed_down, forced=True
+            )
         else:
-            self._propose(in_sync)
-        self._ticking = Deferred.fromCoroutine(self._tick())
-        self._ticking.addErrback(self._stopped_ticking)
+            self._propose_set(in_sync)
+        self._ticking = Deferred.fromCoroutine(self._renew_periodically())
+        self._ticking.addErrback(self._on_renewal_stopped)
         while self._proposed:
             if self._lost is not None:
                 raise self._lost
@@ -492,12 +497,12 @@ class Quorum:
             await waiting
         self._log.info("term {term} has begun", term=self._term)
 
-    def propose(self, in_sync: Iterable[str]) -> None:
+    def propose_in_sync(self, in_sync: Iterable[str]) -> None:
         """Propose these nodes, by name, as the in-sync set; a majority must store it first."""
-        if self._begun and _ordered(in_sync) != self._current().in_sync:
-            self._propose(in_sync)
+        if self._begun and _sort_unique(in_sync) != self._latest_set().in_sync:
+            self._propose_set(in_sync)
 
-    def members_changed(self) -> None:
+    def on_members_changed(self) -> None:
         """Propose the voters that match the current nodes.
 
         Removed and offline nodes no longer vote; new nodes vote once they have answered this
@@ -509,13 +514,13 @@ class Quorum:
 
     def _adjust_voters(self) -> None:
         there = {node.name for node in self._members() if not node.offline}
-        since = self._clock.seconds() - LEASE
-        answering = {name for name, at in self._heard.items() if at > since}
-        current = self._current()
+        since = self._clock.seconds() - LEASE_TIME
+        answering = {name for name, at in self._last_answers.items() if at > since}
+        current = self._latest_set()
         before = frozenset(current.voters)
         voters = frozenset((before | answering) & there)
         if voters and voters != before and not current.old_voters:
-            self._propose(current.in_sync, voters)
+            self._propose_set(current.in_sync, voters)
 
     async def agreed(self) -> None:
         """Return when the voters match the members: all online nodes that answer, and no others.
@@ -527,7 +532,7 @@ class Quorum:
         while not self._stopped and self._lost is None:
             there = {node.name for node in self._members() if not node.offline}
             voters = set(self._in_effect.voters)
-            joining = there - voters - self._silent.keys()
+            joining = there - voters - self._unanswered.keys()
             if not self._proposed and voters <= there and not joining:
                 return
             waiting: Deferred[None] = Deferred(self._forget_waiting)
@@ -541,17 +546,17 @@ class Quorum:
         :raises Refused: a node answers, or is not a voter.
         """
         for name in names:
-            if name not in frozenset().union(*self._current().groups()) or name == self._name:
+            if name not in frozenset().union(*self._latest_set().groups()) or name == self._name:
                 raise Refused(f"node {name} is not one of the other voting nodes", Code.UNKNOWN)
             if self._begun and name not in self.missing():
                 raise Refused(f"node {name} answers this master; it is not down", Code.STATE)
-        self._down |= set(names)
+        self._confirmed_down |= set(names)
         if self._begun:
-            current = self._current()
-            voters = frozenset(current.voters) - self._down
-            self._propose(current.in_sync, voters, forced=True)
+            current = self._latest_set()
+            voters = frozenset(current.voters) - self._confirmed_down
+            self._propose_set(current.in_sync, voters, forced=True)
 
-    def _propose(
+    def _propose_set(
         self,
         in_sync: Iterable[str],
         voters: frozenset[str] = frozenset(),
@@ -561,12 +566,12 @@ class Quorum:
         """Propose a replica set, with other ``voters`` if given.
 
         A change of voters also needs a majority of the old voters (joint consensus), and only one
-        can be in progress: ``members_changed`` is repeated after it. ``forced`` by an
+        can be in progress: ``on_members_changed`` is repeated after it. ``forced`` by an
         administrator's confirmation, a change needs no majority of the old voters.
         """
         if self._stopped or self._lost is not None:
             return
-        last = self._current()
+        last = self._latest_set()
         before, old = frozenset(last.voters), frozenset(last.old_voters)
         if forced:
             old = frozenset()
@@ -577,9 +582,9 @@ class Quorum:
         made = ReplicaSet(
             term=self._term,
             generation=last.generation + 1 if last.term == self._term else 1,
-            in_sync=_ordered(in_sync),
-            voters=_ordered(voters),
-            old_voters=_ordered(old),
+            in_sync=_sort_unique(in_sync),
+            voters=_sort_unique(voters),
+            old_voters=_sort_unique(old),
         )
         self._proposed.append(made)
         self._log.info(
@@ -593,7 +598,7 @@ class Quorum:
             # In a later turn: the caller has not finished the change that it reports.
             self._clock.callLater(0, self._renew_all)
 
-    def _leave_joint(self) -> None:
+    def _drop_old_voters(self) -> None:
         """Drop the old voters once a change of voters is in effect."""
         done = self._in_effect
         made = ReplicaSet(
@@ -607,12 +612,12 @@ class Quorum:
 
     # --- lease renewal
 
-    async def _tick(self) -> None:
+    async def _renew_periodically(self) -> None:
         while not self._stopped and self._lost is None:
             self._renew_all()
-            await deferLater(self._clock, RENEW)
+            await deferLater(self._clock, RENEWAL_INTERVAL)
 
-    def _stopped_ticking(self, failure: Failure) -> None:
+    def _on_renewal_stopped(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             self._log.failure("internal error in lease renewal", failure)
 
@@ -622,17 +627,17 @@ class Quorum:
         if self._own_term() == self._term:
             # The node daemon of this host has granted the term, and grants no other while this
             # daemon runs. It therefore need not answer for a cluster of one node to work.
-            self._heard[self._name] = self._clock.seconds()
-            self._advance()
-        for node in self._targets():
+            self._last_answers[self._name] = self._clock.seconds()
+            self._apply_accepted_sets()
+        for node in self._list_renewal_targets():
             if node.name not in self._renewing:
                 renewing = Deferred.fromCoroutine(self._renew(node))
                 if not renewing.called:
                     self._renewing[node.name] = renewing
-                renewing.addErrback(self._renewal_broke)
-                renewing.addBoth(partial(self._renewed, node.name))
+                renewing.addErrback(self._log_renewal_failure)
+                renewing.addBoth(partial(self._on_renewed, node.name))
 
-    def _targets(self) -> list[Node]:
+    def _list_renewal_targets(self) -> list[Node]:
         """Return the nodes to renew the lease with: the members, and other nodes that still vote.
 
         A removed or offline node keeps its vote until a majority, which may include it, has agreed
@@ -641,22 +646,24 @@ class Quorum:
         members = {node.name: node for node in self._members() if not node.offline}
         self._online.update(members)
         sets = (self._in_effect, *self._proposed)
-        voting = {name for each in sets for group in each.groups() for name in group} - self._down
+        voting = {
+            name for each in sets for group in each.groups() for name in group
+        } - self._confirmed_down
         former = [self._online[name] for name in voting - members.keys() if name in self._online]
         return [*members.values(), *former]
 
-    def _renewed(self, name: str, _: None) -> None:
+    def _on_renewed(self, name: str, _: None) -> None:
         self._renewing.pop(name, None)
 
-    def _renewal_broke(self, failure: Failure) -> None:
+    def _log_renewal_failure(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             self._log.failure("internal error in lease renewal with a node", failure)
 
     async def _renew(self, node: Node) -> None:
         """Renew the lease with a node; send it the newest replica set if it has an older one."""
         while not self._stopped:
-            current = self._current()
-            lacks = self._kept.get(node.name) != current.generation
+            current = self._latest_set()
+            lacks = self._stored_generations.get(node.name) != current.generation
             call = RenewLease(
                 acknowledged=self._acknowledged(), replica_set=current if lacks else None
             )
@@ -666,31 +673,33 @@ class Quorum:
             except NotMaster:
                 return  # the RPC client reports a newer master through ``heard``
             except GanetiError as e:
-                self._silent[node.name] = str(e)
-                self._kept.pop(node.name, None)
+                self._unanswered[node.name] = str(e)
+                self._stored_generations.pop(node.name, None)
                 return
-            self._silent.pop(node.name, None)
-            self._down.discard(node.name)
-            self._heard[node.name] = max(asked_at, self._heard.get(node.name, 0.0))
-            self._kept[node.name] = generation
-            self._advance()
-            if node.name not in self._current().voters:
+            self._unanswered.pop(node.name, None)
+            self._confirmed_down.discard(node.name)
+            self._last_answers[node.name] = max(asked_at, self._last_answers.get(node.name, 0.0))
+            self._stored_generations[node.name] = generation
+            self._apply_accepted_sets()
+            if node.name not in self._latest_set().voters:
                 self._adjust_voters()
-            if current.generation == self._current().generation:
+            if current.generation == self._latest_set().generation:
                 return
 
-    def _advance(self) -> None:
+    def _apply_accepted_sets(self) -> None:
         """Put proposed sets into effect that majorities have stored; wake the waiters."""
         for made in reversed(self._proposed):
             accepting = {
-                name for name, generation in self._kept.items() if generation >= made.generation
+                name
+                for name, generation in self._stored_generations.items()
+                if generation >= made.generation
             }
-            if made.has_majority(accepting, without=self._down):
+            if made.has_majority(accepting, without=self._confirmed_down):
                 self._in_effect = made
                 at = self._proposed.index(made)
                 del self._proposed[: at + 1]
                 if made.old_voters and not self._proposed:
-                    self._leave_joint()
+                    self._drop_old_voters()
                 elif not self._proposed:
                     self._adjust_voters()
                 break
@@ -718,7 +727,7 @@ class Quorum:
     def observed(self, term: int, master: str) -> None:
         """Handle the report that the local node daemon follows ``master`` since ``term``."""
         if term > self._term:
-            self.heard(_replaced(self._name, master, term))
+            self.heard(_make_superseded_error(self._name, master, term))
 
     def stop(self) -> None:
         """Stop renewing the lease; waiters get ``NotMaster``."""
@@ -738,7 +747,7 @@ class Quorum:
                 self._log.info("the lease was not released on all nodes: {why}", why=str(e))
 
 
-def require_in_sync(replica_set: ReplicaSet, name: str) -> None:
+def check_in_sync(replica_set: ReplicaSet, name: str) -> None:
     """Refuse a node whose copy is not in the in-sync set.
 
     :raises Refused: the message names the nodes in the set.
@@ -757,16 +766,16 @@ def _fire(waiting: Deferred[None]) -> None:
         waiting.callback(None)
 
 
-def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+def _sort_unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def _newest_rival(rivals: Mapping[str, Ballot]) -> tuple[str, str, int]:
+def _find_newest_rival(rivals: Mapping[str, Ballot]) -> tuple[str, str, int]:
     name, ballot = max(rivals.items(), key=lambda item: (item[1].state.term, item[0]))
     return name, ballot.state.master, ballot.state.term
 
 
-def _replaced(node: str, master: str, term: int) -> NotMaster:
+def _make_superseded_error(node: str, master: str, term: int) -> NotMaster:
     return NotMaster(
         f"{master} is the master now: node {node} follows it since term {term}. Run the tools"
         f" there; to make another node the master: gnt-cluster master-failover on that node"

@@ -11,10 +11,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.errors import Failed, NotMaster
 from ganeti.model.node import Node
-from ganeti.operations.member_list import members_of
+from ganeti.operations.member_list import make_member_list
 from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.members import MemberRecords, UpdateMembers
 
@@ -50,7 +50,7 @@ class MemberDistribution:
         self._state = state
         self._clock = clock
         self._agreed = agreed
-        self._newest = members_of(state())
+        self._newest = make_member_list(state())
         self._confirmed: dict[str, MemberRecords] = {}
         self._timer: IDelayedCall | None = None
         self._working: Deferred[None] | None = None
@@ -62,23 +62,23 @@ class MemberDistribution:
 
         :raises Failed: also if the member list could not be updated on the node.
         """
-        if self._lacks(node):
-            await self._inform(node)
+        if self._needs_update(node):
+            await self._update_node(node)
         return await self._nodes.ask(node, call)
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
         """See ``Nodes``."""
-        trouble = await self._inform_all([node for node in nodes if self._lacks(node)])
+        trouble = await self._update_nodes([node for node in nodes if self._needs_update(node)])
         answers = await self._nodes.ask_all([n for n in nodes if n.uuid not in trouble], call)
         return {**answers, **trouble}
 
     # --- the member list
 
-    def changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
+    def changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         """Update the member list after a configuration change."""
         if any(edit.kind in _AFFECTED_BY for edit in edits):
-            members = members_of(state)
-            if members is None or not self._newest or not members.says_the_same(self._newest):
+            members = make_member_list(state)
+            if members is None or not self._newest or not members.same_content(self._newest):
                 self._newest = members
                 self.soon()
 
@@ -87,8 +87,8 @@ class MemberDistribution:
 
         Return the errors by node name; the other nodes have the new list.
         """
-        nodes = [node for node in self._state().nodes.values() if self._lacks(node)]
-        trouble = await self._inform_all(nodes)
+        nodes = [node for node in self._state().nodes.values() if self._needs_update(node)]
+        trouble = await self._update_nodes(nodes)
         if trouble:
             self.soon(RETRY)
         await self._agreed()
@@ -100,7 +100,7 @@ class MemberDistribution:
             if self._timer.getTime() <= self._clock.seconds() + pause:
                 return
             self._timer.cancel()
-        self._timer = self._clock.callLater(pause, self._begin)
+        self._timer = self._clock.callLater(pause, self._start_distribution)
 
     def stop(self) -> None:
         """Cancel running and scheduled updates."""
@@ -109,15 +109,15 @@ class MemberDistribution:
         if self._working is not None:
             self._working.cancel()
 
-    def _begin(self) -> None:
+    def _start_distribution(self) -> None:
         if self._working is not None:
             self.soon(1.0)
             return
-        self._working = Deferred.fromCoroutine(self._work())
-        self._working.addErrback(self._broke)
-        self._working.addBoth(self._done)
+        self._working = Deferred.fromCoroutine(self._distribute_in_background())
+        self._working.addErrback(self._log_failure)
+        self._working.addBoth(self._on_ended)
 
-    async def _work(self) -> None:
+    async def _distribute_in_background(self) -> None:
         for name, trouble in (await self.distribute()).items():
             self._log.warn(
                 "the member list on node {node} could not be updated: {why}",
@@ -125,14 +125,14 @@ class MemberDistribution:
                 why=str(trouble),
             )
 
-    def _broke(self, failure: Failure) -> None:
+    def _log_failure(self, failure: Failure) -> None:
         if not failure.check(CancelledError, NotMaster):
             self._log.failure("internal error in the distribution of the member list", failure)
 
-    def _done(self, _: None) -> None:
+    def _on_ended(self, _: None) -> None:
         self._working = None
 
-    def _lacks(self, node: Node) -> bool:
+    def _needs_update(self, node: Node) -> bool:
         """Return whether a node needs the list: members only, as new nodes get it on joining."""
         return (
             self._newest is not None
@@ -141,12 +141,12 @@ class MemberDistribution:
             and node.uuid in self._state().nodes
         )
 
-    async def _inform(self, node: Node) -> None:
+    async def _update_node(self, node: Node) -> None:
         if (members := self._newest) is not None:
             await self._nodes.ask(node, UpdateMembers(members=members))
             self._confirmed[node.uuid] = members
 
-    async def _inform_all(self, nodes: Sequence[Node]) -> Mapping[str, Failed]:
+    async def _update_nodes(self, nodes: Sequence[Node]) -> Mapping[str, Failed]:
         """Return the errors by UUID of the node."""
         members = self._newest
         if not nodes or members is None:

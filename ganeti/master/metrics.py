@@ -14,20 +14,20 @@ from twisted.logger import Logger
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, GanetiError, Invalid, Unreachable
-from ganeti.jobs.job import Job, JobStatus, Stamp
+from ganeti.jobs.job import Job, JobStatus, Timestamp
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
 from ganeti.locking.waiting import LockWaiter
 from ganeti.master.candidates import Candidates
 from ganeti.master.event_feed import EventFeed
-from ganeti.master.mastership import Quorum
+from ganeti.master.mastership import MasterTerm
 from ganeti.master.node_events import NodeEvents
 from ganeti.master.node_status_cache import NodeStatusCache
 from ganeti.master.time_slices import TimeSlices
-from ganeti.metrics.family import Counter, Histogram, MetricFamily, gauge, gauges
-from ganeti.model.instance import Instance, Wanted
+from ganeti.metrics.family import Counter, Histogram, MetricFamily, make_gauge, make_gauges
+from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled
+from ganeti.model.parameters.filling import fill_backend
 from ganeti.rpc.call import Call, Nodes
 from ganeti.views.instances.status import GuestStatus, condition
 
@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 MIB = 1 << 20
 
-SPARE_INTERVAL = 60.0
+N_PLUS_ONE_INTERVAL = 60.0
 """Seconds between two computations of N+1 redundancy."""
 
 
@@ -108,7 +108,7 @@ class JobTimes:
             "ganeti_opcode_run_seconds", "Time that an opcode has run.", ("opcode",)
         )
 
-    def published(self, job: Job) -> None:
+    def record_job(self, job: Job) -> None:
         """Record the times of a job when it has ended; an observer of ``JobStore``."""
         if not job.is_final:
             return
@@ -124,7 +124,7 @@ class JobTimes:
                 (self._ran, op.exec_timestamp, op.end_timestamp),
             ):
                 if since is not None and until is not None:
-                    times.observe(_between(since, until), name)
+                    times.observe(_seconds_between(since, until), name)
 
     def families(self) -> Iterator[MetricFamily]:
         """Yield the metrics of ended jobs."""
@@ -132,12 +132,12 @@ class JobTimes:
             yield each.family()
 
 
-def _between(since: Stamp, until: Stamp) -> float:
+def _seconds_between(since: Timestamp, until: Timestamp) -> float:
     return max(0.0, until[0] - since[0] + (until[1] - since[1]) / 1e6)
 
 
 @dataclass(frozen=True)
-class Sources:
+class MetricSources:
     """The objects that the metrics are read from."""
 
     state: Callable[[], ClusterState]
@@ -147,7 +147,7 @@ class Sources:
     live: NodeStatusCache
     nodes: MeasuredNodes
     candidates: Candidates
-    quorum: Quorum
+    quorum: MasterTerm
     events: EventFeed
     node_events: NodeEvents
     slices: TimeSlices
@@ -160,25 +160,25 @@ class MasterMetrics:
 
     _log = Logger()
 
-    def __init__(self, sources: Sources) -> None:
-        self._of = sources
+    def __init__(self, sources: MetricSources) -> None:
+        self._sources = sources
         self._times = JobTimes()
         self._spare: Tally[bool] | None = None
         self._spare_from = -1e9
         self._working: Deferred[None] | None = None
-        sources.jobs.observe(self._times.published)
+        sources.jobs.observe(self._times.record_job)
 
     async def query(self) -> list[MetricFamily]:
         """Return all metric families; values from nodes are as old as their age metric says."""
         # Monitoring needs fresh values: poll nodes as for a reader of events.
-        self._of.events.touch()
-        self._work_out_spare()
+        self._sources.events.touch()
+        self._schedule_n_plus_one()
         return [
-            *self._jobs(),
-            *self._journal(),
-            *self._of.nodes.families(),
-            *self._of_nodes(),
-            *self._guests(),
+            *self._job_families(),
+            *self._journal_families(),
+            *self._sources.nodes.families(),
+            *self._node_families(),
+            *self._guest_families(),
         ]
 
     def stop(self) -> None:
@@ -188,17 +188,19 @@ class MasterMetrics:
 
     # --- jobs and journal
 
-    def _jobs(self) -> Iterator[MetricFamily]:
-        counts = self._of.jobs.statuses
-        yield gauges(
+    def _job_families(self) -> Iterator[MetricFamily]:
+        counts = self._sources.jobs.statuses
+        yield make_gauges(
             "ganeti_jobs",
             "Jobs that are not archived.",
             ("status",),
             [((status.value,), counts[status]) for status in JobStatus],
         )
-        yield gauge("ganeti_queue_drained", "1 if the queue is drained.", self._of.jobs.drained)
-        rows = self._of.locks.rows()
-        yield gauges(
+        yield make_gauge(
+            "ganeti_queue_drained", "1 if the queue is drained.", self._sources.jobs.drained
+        )
+        rows = self._sources.locks.rows()
+        yield make_gauges(
             "ganeti_locks",
             "Held locks, and requests that wait for one.",
             ("what",),
@@ -209,48 +211,50 @@ class MasterMetrics:
         )
         yield from self._times.families()
 
-    def _journal(self) -> Iterator[MetricFamily]:
-        journal, quorum = self._of.journal, self._of.quorum
-        yield gauge(
+    def _journal_families(self) -> Iterator[MetricFamily]:
+        journal, quorum = self._sources.journal, self._sources.quorum
+        yield make_gauge(
             "ganeti_journal_position", "Position of the last durable commit.", journal.end()
         )
-        yield gauge(
+        yield make_gauge(
             "ganeti_journal_refuses", "1 if the journal accepts no commits.", bool(journal.refusal)
         )
         yield journal.sync_seconds.family()
-        lags = self._of.candidates.lags()
-        yield gauges(
+        lags = self._sources.candidates.lags()
+        yield make_gauges(
             "ganeti_replica_lag_commits",
             "Commits that a master candidate's copy lacks.",
             ("node",),
             [((name,), lag) for name, (_, lag) in lags.items()],
         )
-        yield gauges(
+        yield make_gauges(
             "ganeti_replica_in_sync",
             "1 if commits wait for this copy.",
             ("node",),
             [((name,), in_sync) for name, (in_sync, _) in lags.items()],
         )
-        yield gauges(
+        yield make_gauges(
             "ganeti_master_term",
             "Term of the master.",
             ("node",),
-            [((self._of.name,), quorum.term())],
+            [((self._sources.name,), quorum.term())],
         )
-        yield gauge("ganeti_master_lease", "1 if this master holds the lease.", quorum.holds())
-        yield gauge(
-            "ganeti_event_position", "Position of the last event.", self._of.events.end.position
+        yield make_gauge("ganeti_master_lease", "1 if this master holds the lease.", quorum.holds())
+        yield make_gauge(
+            "ganeti_event_position",
+            "Position of the last event.",
+            self._sources.events.end.position,
         )
-        yield gauge(
-            "ganeti_event_requests", "Requests that wait for events.", self._of.events.readers
+        yield make_gauge(
+            "ganeti_event_requests", "Requests that wait for events.", self._sources.events.readers
         )
 
     # --- nodes and instances
 
-    def _of_nodes(self) -> Iterator[MetricFamily]:
-        state, live = self._of.state(), self._of.live
+    def _node_families(self) -> Iterator[MetricFamily]:
+        state, live = self._sources.state(), self._sources.live
         roles = Tally(node.role(state.cluster.master_node).value for node in state.nodes.values())
-        yield gauges(
+        yield make_gauges(
             "ganeti_nodes", "Nodes by role.", ("role",), [((r,), n) for r, n in roles.items()]
         )
         known = {
@@ -259,9 +263,9 @@ class MasterMetrics:
             if (facts := live.facts(node.uuid)) is not None
         }
         up = [((n.name,), n.name in known) for n in state.nodes.values() if not n.offline]
-        yield gauges("ganeti_node_up", "1 if the node has answered.", ("node",), up)
+        yield make_gauges("ganeti_node_up", "1 if the node has answered.", ("node",), up)
         ages = [(node.name, live.age(node.uuid)) for node in state.nodes.values()]
-        yield gauges(
+        yield make_gauges(
             "ganeti_node_age_seconds",
             "Age of the last answer of the node.",
             ("node",),
@@ -281,7 +285,7 @@ class MasterMetrics:
             ("cpus", "Logical processors.", {n: f.cpus for n, f in known.items()}),
             ("guests", "Running guests.", {n: len(f.guests) for n, f in known.items()}),
         ):
-            yield gauges(
+            yield make_gauges(
                 f"ganeti_node_{name}", doc, ("node",), [((n,), v) for n, v in values.items()]
             )
         spaces = [
@@ -290,64 +294,66 @@ class MasterMetrics:
             for space in facts.storage
         ]
         labels = ("node", "kind", "unit")
-        yield gauges(
+        yield make_gauges(
             "ganeti_node_storage_size_bytes",
             "Total space of a storage unit.",
             labels,
             [(given, space.size * MIB) for given, space in spaces],
         )
-        yield gauges(
+        yield make_gauges(
             "ganeti_node_storage_free_bytes",
             "Free space of a storage unit.",
             labels,
             [(given, space.free * MIB) for given, space in spaces],
         )
 
-    def _guests(self) -> Iterator[MetricFamily]:
-        state = self._of.state()
-        counts = count_guests(state, self._of.live)
-        yield gauges(
+    def _guest_families(self) -> Iterator[MetricFamily]:
+        state = self._sources.state()
+        counts = count_guests(state, self._sources.live)
+        yield make_gauges(
             "ganeti_instances",
             "Instances by status, as in gnt-instance list.",
             ("status",),
             [((status,), count) for status, count in sorted(counts.items())],
         )
-        degraded = self._of.node_events.watch.degraded
-        yield gauge("ganeti_disks_degraded", "Mirrored disks with only one good copy.", degraded)
+        degraded = self._sources.node_events.watch.degraded
+        yield make_gauge(
+            "ganeti_disks_degraded", "Mirrored disks with only one good copy.", degraded
+        )
         spare = None if self._spare is None else self._spare[False]
-        yield gauge(
+        yield make_gauge(
             "ganeti_nodes_without_spare_memory",
             "Nodes that cannot take over the instances of some other node (N+1).",
             spare,
         )
 
-    def _work_out_spare(self) -> None:
-        now = self._of.clock.seconds()
-        if self._working is None and now >= self._spare_from + SPARE_INTERVAL:
+    def _schedule_n_plus_one(self) -> None:
+        now = self._sources.clock.seconds()
+        if self._working is None and now >= self._spare_from + N_PLUS_ONE_INTERVAL:
             self._spare_from = now
-            self._working = Deferred.fromCoroutine(self._find_spare())
+            self._working = Deferred.fromCoroutine(self._compute_n_plus_one())
             self._working.addErrback(
                 lambda failure: self._log.failure("internal error in the N+1 computation", failure)
             )
-            self._working.addCallback(self._worked_out)
+            self._working.addCallback(self._on_n_plus_one_done)
 
-    def _worked_out(self, _: None) -> None:
+    def _on_n_plus_one_done(self, _: None) -> None:
         self._working = None
 
-    async def _find_spare(self) -> None:
-        state, live = self._of.state(), self._of.live
+    async def _compute_n_plus_one(self) -> None:
+        state, live = self._sources.state(), self._sources.live
         if all(live.facts(uuid) is None for uuid in state.nodes):
             self._spare_from = -1e9  # retried once a node has answered
             return
         needed: Tally[tuple[str, str]] = Tally()
 
         def add(instance: Instance) -> None:
-            filled = be_filled(state.cluster, instance)
+            filled = fill_backend(state.cluster, instance)
             if filled["auto_balance"]:
-                for other in state.secondaries_of(instance):
+                for other in state.get_secondaries(instance):
                     needed[other, instance.primary_node] += int(filled["minmem"])
 
-        task = self._of.slices.task("the N+1 computation")
+        task = self._sources.slices.task("the N+1 computation")
         await task.map(add, list(state.instances.values()), steps=10)
         short = {
             node
@@ -368,11 +374,11 @@ def count_guests(state: ClusterState, live: NodeStatusCache) -> Tally[str]:
     others: list[Instance] = []
     for instance in state.instances.values():
         # The common case first: counting enum members would take ten times as long.
-        if instance.name in guests[instance.primary_node] and instance.admin_state is Wanted.UP:
+        if instance.name in guests[instance.primary_node] and instance.admin_state is AdminState.UP:
             as_wanted += 1
         else:
             others.append(instance)
-    counts: Tally[str] = Tally({condition(GuestStatus.RUNNING, Wanted.UP).value: as_wanted})
+    counts: Tally[str] = Tally({condition(GuestStatus.RUNNING, AdminState.UP).value: as_wanted})
     somewhere = frozenset(name for names in guests.values() for name in names) if others else ()
     for instance in others:
         node = state.nodes[instance.primary_node]

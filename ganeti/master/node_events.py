@@ -16,10 +16,10 @@ from ganeti.locking.waiting import LockWaiter
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.node_status_cache import NodeStatusCache
 from ganeti.master.node_watch import NodeWatch, Observation
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.operations.guests import with_parameters
+from ganeti.operations.guests import fill_disk_parameters
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.disks import DescribeDisks, DiskStatus
 from ganeti.rpc.node import NodeInfo
@@ -30,7 +30,7 @@ INTERVAL = 5.0
 SOON = 0.3
 """Seconds before a poll after a job has changed a node, or a guest has vanished."""
 
-DISK_ROUNDS = 6
+ROUNDS_PER_DISK_POLL = 6
 """Number of polls of nodes per poll of mirrored disks."""
 
 LINGER = 120.0
@@ -57,13 +57,13 @@ class NodeEvents:
         self._state = state
         self._locks = locks
         self._clock = clock
-        self.watch = NodeWatch(state, self._locked)
+        self.watch = NodeWatch(state, self._is_locked)
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
         self._rounds = 0
         self._stopped = False
-        live.observe(self._answered)
-        feed.on_read(self._read)
+        live.observe(self._on_answer)
+        feed.set_read_callback(self._on_read)
 
     def changed(self, uuid: str) -> None:
         """Poll a node soon after a change, if there are readers of events."""
@@ -80,34 +80,34 @@ class NodeEvents:
         if self._asking is not None:
             self._asking.cancel()
 
-    def _read(self) -> None:
+    def _on_read(self) -> None:
         if self._timer is None and self._asking is None and not self._stopped:
-            self._timer = self._clock.callLater(0, self._begin)
+            self._timer = self._clock.callLater(0, self._start_round)
 
     def _schedule(self, delay: float) -> None:
         at = self._clock.seconds() + delay
         if self._timer is None:
-            self._timer = self._clock.callLater(delay, self._begin)
+            self._timer = self._clock.callLater(delay, self._start_round)
         elif self._timer.getTime() > at:
             self._timer.reset(delay)
 
-    def _begin(self) -> None:
+    def _start_round(self) -> None:
         self._timer = None
-        self._asking = Deferred.fromCoroutine(self._round())
-        self._asking.addErrback(self._failed)
-        self._asking.addCallback(self._go_on)
+        self._asking = Deferred.fromCoroutine(self._poll_nodes())
+        self._asking.addErrback(self._log_failure)
+        self._asking.addCallback(self._schedule_next)
 
-    def _failed(self, failure: Failure) -> None:
+    def _log_failure(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             self._log.failure("internal error while polling nodes for events", failure)
 
-    def _go_on(self, _: None) -> None:
+    def _schedule_next(self, _: None) -> None:
         self._asking = None
         read = self._feed.readers or self._clock.seconds() < self._feed.last_read + LINGER
         if read and not self._stopped:
             self._schedule(SOON if self.watch.undecided else INTERVAL)
 
-    async def _round(self) -> None:
+    async def _poll_nodes(self) -> None:
         state = self._state()
         # A decision about a vanished guest needs answers from after its disappearance.
         if self.watch.undecided:
@@ -117,16 +117,16 @@ class NodeEvents:
         for node in state.nodes.values():
             if node.offline:
                 self.watch.forget(node.uuid)
-        self._add(self.watch.decide())
+        self._add_events(self.watch.classify_vanished())
         self._rounds += 1
-        if self._rounds % DISK_ROUNDS == 1:
-            await self._ask_disks()
+        if self._rounds % ROUNDS_PER_DISK_POLL == 1:
+            await self._poll_disks()
 
-    async def _ask_disks(self) -> None:
+    async def _poll_disks(self) -> None:
         state = self._state()
         found: dict[str, DiskStatus | None] = {}
         for node in state.nodes.values():
-            disks = mirrored_on(node, state)
+            disks = list_mirrored_disks(node, state)
             if node.offline or not disks:
                 continue
             try:
@@ -134,28 +134,28 @@ class NodeEvents:
             except GanetiError:
                 continue  # an unreachable node is an event of its own kind
             found.update(zip(disks, statuses, strict=True))
-        self._add(self.watch.disks(found))
+        self._add_events(self.watch.disks(found))
 
-    def _answered(self, uuid: str, answer: NodeInfo | Failed) -> None:
-        self._add(self.watch.answered(uuid, answer))
+    def _on_answer(self, uuid: str, answer: NodeInfo | Failed) -> None:
+        self._add_events(self.watch.answered(uuid, answer))
 
-    def _add(self, observations: Iterable[Observation]) -> None:
+    def _add_events(self, observations: Iterable[Observation]) -> None:
         for seen in observations:
             self._feed.observed(
                 seen.kind, seen.action, seen.name, names=seen.names, tags=seen.tags, **seen.details
             )
 
-    def _locked(self, instance: Instance) -> bool:
+    def _is_locked(self, instance: Instance) -> bool:
         name = f"instance/{instance.uuid}"
         return any(row.name == name for row in self._locks.rows())
 
 
-def mirrored_on(node: Node, state: ClusterState) -> dict[str, Disk]:
+def list_mirrored_disks(node: Node, state: ClusterState) -> dict[str, Disk]:
     """Return the mirrored disks of instances whose primary is ``node``, as RPC calls carry them."""
     return {
-        disk.uuid: with_parameters(state, instance, disk)
-        for instance in state.primaries_on(node)
+        disk.uuid: fill_disk_parameters(state, instance, disk)
+        for instance in state.list_primary_instances(node)
         if instance.disks_active
-        for disk in state.disks_of(instance)
-        if disk.dev_type in MIRRORED_BETWEEN_NODES
+        for disk in state.get_disks(instance)
+        if disk.dev_type in MIRRORED_TEMPLATES
     }

@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 Observer: TypeAlias = Callable[[str, NodeInfo | Failed], None]
 
-CHANGES_FACTS: frozenset[type[Call[Any]]] = frozenset(
+STATUS_CHANGING_CALLS: frozenset[type[Call[Any]]] = frozenset(
     {
         StartInstanceCall,
         StopInstance,
@@ -50,7 +50,7 @@ CHANGES_FACTS: frozenset[type[Call[Any]]] = frozenset(
 
 
 @dataclass
-class _Known:
+class _NodeEntry:
     """The last answer of a node, the time of its query, and the running query."""
 
     facts: NodeInfo | None = None
@@ -83,8 +83,8 @@ class NodeStatusCache:
         self._state = state
         self._clock = clock
         self._max_age = max_age
-        self._patience = patience
-        self._known: dict[str, _Known] = {}
+        self._wait_timeout = patience
+        self._known: dict[str, _NodeEntry] = {}
         self._observers: list[Observer] = []
 
     def observe(self, observer: Observer) -> None:
@@ -116,38 +116,38 @@ class NodeStatusCache:
             if node.offline:
                 self._known.pop(node.uuid, None)
                 continue
-            known = self._known.setdefault(node.uuid, _Known())
+            known = self._known.setdefault(node.uuid, _NodeEntry())
             if known.old or now - known.asked > self._max_age:
-                waits.append(self._asked(node, known))
+                waits.append(self._wait_for_answer(node, known))
         if not waits:
             return
         together: Deferred[Any] = DeferredList(waits, consumeErrors=True)
-        timer = self._clock.callLater(self._patience, together.cancel)
+        timer = self._clock.callLater(self._wait_timeout, together.cancel)
         together.addBoth(self._stop_timer, timer)
         await together
 
-    def _asked(self, node: Node, known: _Known) -> Deferred[None]:
+    def _wait_for_answer(self, node: Node, known: _NodeEntry) -> Deferred[None]:
         """Return a Deferred that fires when the running query, or else a new one, is answered."""
         waiter: Deferred[None] = Deferred(known.waiting.remove)
         known.waiting.append(waiter)
         if known.asking is None:
-            known.asking = Deferred.fromCoroutine(self._ask(node, known))
-            known.asking.addErrback(self._broke, node)
-            known.asking.addCallback(lambda _: self._ended(known))
+            known.asking = Deferred.fromCoroutine(self._query_node(node, known))
+            known.asking.addErrback(self._log_failure, node)
+            known.asking.addCallback(lambda _: self._on_query_ended(known))
         return waiter
 
-    def _broke(self, failure: Failure, node: Node) -> None:
+    def _log_failure(self, failure: Failure, node: Node) -> None:
         if not failure.check(CancelledError):
             self._log.failure("internal error while querying {node}", failure, node=node.name)
 
-    def _ended(self, known: _Known) -> None:
+    def _on_query_ended(self, known: _NodeEntry) -> None:
         # Not inside the coroutine: one that is discarded with its master must wake no waiters.
         known.asking = None
         waiting, known.waiting = known.waiting, []
         for waiter in waiting:
             waiter.callback(None)
 
-    async def _ask(self, node: Node, known: _Known) -> None:
+    async def _query_node(self, node: Node, known: _NodeEntry) -> None:
         cluster = self._state().cluster
         question = DescribeNode(
             hypervisors=cluster.enabled_hypervisors, storage=storage_units(self._state())
@@ -161,14 +161,14 @@ class NodeStatusCache:
                     break
         except Failed as e:
             known.facts, known.trouble = None, e
-            self._tell(node.uuid, e)
+            self._notify_observers(node.uuid, e)
         except NotMaster as e:
             known.facts, known.trouble = None, Failed(str(e))
         else:
             if known.facts is not None:
-                self._tell(node.uuid, known.facts)
+                self._notify_observers(node.uuid, known.facts)
 
-    def _tell(self, uuid: str, answer: NodeInfo | Failed) -> None:
+    def _notify_observers(self, uuid: str, answer: NodeInfo | Failed) -> None:
         for observer in self._observers:
             try:
                 observer(uuid, answer)
@@ -219,7 +219,7 @@ class WatchedNodes:
         try:
             return await self._nodes.ask(node, call)
         finally:
-            if type(call) in CHANGES_FACTS:
+            if type(call) in STATUS_CHANGING_CALLS:
                 self._changed(node.uuid)
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
@@ -227,6 +227,6 @@ class WatchedNodes:
         try:
             return await self._nodes.ask_all(nodes, call)
         finally:
-            if type(call) in CHANGES_FACTS:
+            if type(call) in STATUS_CHANGING_CALLS:
                 for node in nodes:
                     self._changed(node.uuid)

@@ -16,7 +16,7 @@ from ganeti.config.state import ClusterState
 from ganeti.config.state import RecordKind as Stored
 from ganeti.errors import Failed
 from ganeti.events.event import EventAction, EventKind
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.instance import AdminState, Instance
 from ganeti.rpc.disks import DiskStatus
 from ganeti.rpc.node import NodeInfo
 
@@ -65,7 +65,7 @@ class NodeWatch:
     def answered(self, uuid: str, answer: NodeInfo | Failed) -> Iterator[Observation]:
         """Yield the changes between the last and a new answer of a node."""
         known = self._nodes.get(uuid)
-        name = self._name(uuid)
+        name = self._node_name(uuid)
         if name is None:
             self._nodes.pop(uuid, None)
             return
@@ -73,36 +73,36 @@ class NodeWatch:
             if known is None or known.reachable:
                 before = known or _Node(frozenset(), "", True)
                 self._nodes[uuid] = _Node(before.guests, before.boot_id, False)
-                yield self._of_node(uuid, EventAction.UNREACHABLE, reason=str(answer))
+                yield self._observe_node(uuid, EventAction.UNREACHABLE, reason=str(answer))
             return
         guests = frozenset(answer.guests)
         self._nodes[uuid] = _Node(guests, answer.boot_id, True)
         if known is None:
             return
         if not known.reachable:
-            yield self._of_node(uuid, EventAction.REACHABLE)
+            yield self._observe_node(uuid, EventAction.REACHABLE)
         if not known.boot_id:
             return  # the first answer: there is nothing to compare its guests with
         if answer.boot_id != known.boot_id:
-            yield self._of_node(uuid, EventAction.REBOOTED)
+            yield self._observe_node(uuid, EventAction.REBOOTED)
         for guest in sorted(known.guests - guests):
-            if not self._elsewhere(guest, uuid):
+            if not self._find_other_node(guest, uuid):
                 self._vanished[guest] = uuid
         for guest in sorted(guests - known.guests):
-            yield from self._appeared(guest, uuid)
+            yield from self._compare_new_guest(guest, uuid)
 
-    def decide(self) -> Iterator[Observation]:
+    def classify_vanished(self) -> Iterator[Observation]:
         """Yield what happened to vanished guests; call after all nodes were queried again."""
         for guest, uuid in sorted(self._vanished.items()):
             instance = self._instance(guest)
             if instance is None:
                 del self._vanished[guest]  # its removal is an event already
-            elif instance.admin_state is not Wanted.UP:
+            elif instance.admin_state is not AdminState.UP:
                 del self._vanished[guest]
-                yield self._of_guest(guest, EventAction.STOPPED, node=self._name(uuid))
+                yield self._observe_guest(guest, EventAction.STOPPED, node=self._node_name(uuid))
             elif not self._locked(instance):
                 del self._vanished[guest]
-                yield self._of_guest(guest, EventAction.CRASHED, node=self._name(uuid))
+                yield self._observe_guest(guest, EventAction.CRASHED, node=self._node_name(uuid))
 
     def forget(self, uuid: str) -> None:
         """Forget the last answer of a node that is not polled."""
@@ -116,9 +116,9 @@ class NodeWatch:
         before, self._degraded = self._degraded, degraded
         known = before if before is not None else frozenset[str]()
         for uuid in sorted(degraded - known):
-            yield from self._of_disk(uuid, EventAction.DEGRADED)
+            yield from self._observe_disk(uuid, EventAction.DEGRADED)
         for uuid in sorted((known - degraded) & answers.keys()):
-            yield from self._of_disk(uuid, EventAction.RECOVERED)
+            yield from self._observe_disk(uuid, EventAction.RECOVERED)
         self._degraded |= known - answers.keys()
 
     @property
@@ -129,18 +129,18 @@ class NodeWatch:
 
     # --- guests
 
-    def _appeared(self, guest: str, uuid: str) -> Iterator[Observation]:
-        node = self._name(uuid)
-        before = self._vanished.pop(guest, None) or self._elsewhere(guest, uuid)
+    def _compare_new_guest(self, guest: str, uuid: str) -> Iterator[Observation]:
+        node = self._node_name(uuid)
+        before = self._vanished.pop(guest, None) or self._find_other_node(guest, uuid)
         if before is None:
-            yield self._of_guest(guest, EventAction.STARTED, node=node)
+            yield self._observe_guest(guest, EventAction.STARTED, node=node)
         elif before == uuid:
-            yield self._of_guest(guest, EventAction.REBOOTED, node=node)
+            yield self._observe_guest(guest, EventAction.REBOOTED, node=node)
         else:
-            source = self._name(before)
-            yield self._of_guest(guest, EventAction.MIGRATED, node=node, source=source)
+            source = self._node_name(before)
+            yield self._observe_guest(guest, EventAction.MIGRATED, node=node, source=source)
 
-    def _elsewhere(self, guest: str, uuid: str) -> str | None:
+    def _find_other_node(self, guest: str, uuid: str) -> str | None:
         """Return another node on which the guest was last observed."""
         for other, known in self._nodes.items():
             if other != uuid and guest in known.guests:
@@ -149,7 +149,7 @@ class NodeWatch:
 
     # --- names
 
-    def _name(self, uuid: str) -> str | None:
+    def _node_name(self, uuid: str) -> str | None:
         node = self._state().nodes.get(uuid)
         return None if node is None else node.name
 
@@ -158,16 +158,16 @@ class NodeWatch:
         uuid = state.names.get((Stored.INSTANCE, name))
         return None if uuid is None else state.instances[uuid]
 
-    def _of_node(self, uuid: str, action: EventAction, **details: Any) -> Observation:
+    def _observe_node(self, uuid: str, action: EventAction, **details: Any) -> Observation:
         node = self._state().nodes[uuid]
         return Observation(EventKind.NODE, action, node.name, tags=node.tags, details=details)
 
-    def _of_guest(self, name: str, action: EventAction, **details: Any) -> Observation:
+    def _observe_guest(self, name: str, action: EventAction, **details: Any) -> Observation:
         instance = self._instance(name)
         tags = instance.tags if instance is not None else ()
         return Observation(EventKind.INSTANCE, action, name, tags=tags, details=details)
 
-    def _of_disk(self, uuid: str, action: EventAction) -> Iterator[Observation]:
+    def _observe_disk(self, uuid: str, action: EventAction) -> Iterator[Observation]:
         state = self._state()
         instance = state.instances.get(state.owners.get(uuid, ""))
         if instance is None:

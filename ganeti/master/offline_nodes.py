@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.model.node import Node
 
 
 def end_calls_to_absent_nodes(
     give_up: Callable[[str, str], None],
-) -> Callable[[ClusterState, tuple[EditedState, ...]], None]:
+) -> Callable[[ClusterState, tuple[RecordEdit, ...]], None]:
     """Return an observer of the configuration; it calls ``give_up`` with UUID and reason."""
 
-    def observe(state: ClusterState, edits: tuple[EditedState, ...]) -> None:
+    def observe(state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         for edit in edits:
             if edit.kind is not RecordKind.NODE or not isinstance(edit.old, Node):
                 continue

@@ -19,8 +19,8 @@ from ganeti.master.node_status_cache import NodeStatusCache
 from ganeti.master.time_slices import SlicedTask, TimeSlices
 from ganeti.model.node import Node
 from ganeti.opcodes.tags import TagKind
-from ganeti.operations.guests import guest_of
-from ganeti.operations.tags import carrier
+from ganeti.operations.guests import make_guest
+from ganeti.operations.tags import find_tagged_object
 from ganeti.query.fields import Source, Table
 from ganeti.query.filters import Filter, compile_filter
 from ganeti.rpc.call import Nodes
@@ -31,8 +31,8 @@ from ganeti.views import cluster, exports, extstorage, oses
 from ganeti.views.instances.objects import InstanceObjects
 from ganeti.views.job_objects import JobObjects
 from ganeti.views.jobs import JOBS, JobRow
-from ganeti.views.node_status import StatusObserver
-from ganeti.views.objects import Listed, objects
+from ganeti.views.node_status import StatusCache
+from ganeti.views.objects import CachedList, objects
 from ganeti.views.registry import ROWS, TABLES
 from ganeti.views.snapshot import ClusterSnapshot
 
@@ -47,10 +47,10 @@ MAX_COLUMNS = 1000
 MAX_CELLS = 2_500_000
 """Maximum number of values in an answer; each takes about 50 bytes until it is sent."""
 
-FILE_STEPS = 50
+STEPS_PER_FILE = 50
 """Cost of reading a file, in steps; a step is about one comparison."""
 
-MAX_KEPT = 8
+MAX_CACHED_FIELD_LISTS = 8
 """Maximum number of field lists for which encoded objects are cached."""
 
 
@@ -83,7 +83,7 @@ class Queries:
         """``machine`` is the processor type as printed by ``uname -m``."""
         self._state = state
         self._live = live
-        self._watch = StatusObserver(live)
+        self._watch = StatusCache(live)
         self._nodes = nodes
         self._queue = queue
         self._locks = locks
@@ -91,21 +91,22 @@ class Queries:
         self._slices = slices
         self._release = release
         self._machine = machine
-        self._definitions = SharedQuery(self._ask_definitions)
-        self._exported = SharedQuery(self._ask_exports)
+        self._definitions = SharedQuery(self._query_os_definitions)
+        self._exported = SharedQuery(self._query_node_exports)
         self._info = ClusterInfo(release, machine)
-        self._instances_kept = _Kept(InstanceObjects)
-        self._jobs_kept = _Kept(JobObjects)
+        self._instances_kept = _EncoderCache(InstanceObjects)
+        self._jobs_kept = _EncoderCache(JobObjects)
         self._lists_kept = {
-            what: _Kept(partial(Listed[Any], TABLES[what], rows)) for what, rows in ROWS.items()
+            what: _EncoderCache(partial(CachedList[Any], TABLES[what], rows))
+            for what, rows in ROWS.items()
         }
         self._makers: Mapping[str, Callable[..., Awaitable[Sequence[Any]]]] = {
-            "job": self._jobs,
-            "lock": self._lock_rows,
-            "os": self._oses,
-            "export": self._exports,
-            "extstorage": self._providers,
-            "cluster": self._cluster,
+            "job": self._make_job_rows,
+            "lock": self._make_lock_rows,
+            "os": self._make_os_rows,
+            "export": self._make_export_rows,
+            "extstorage": self._make_provider_rows,
+            "cluster": self._make_cluster_rows,
         }
 
     # --- LUXI methods
@@ -117,11 +118,11 @@ class Queries:
 
         :raises Refused: the query takes too long or has too many values.
         """
-        table = _table(what)
+        table = _get_table(what)
         if len(fields) > MAX_COLUMNS:
             raise Refused(f"a query may have at most {MAX_COLUMNS} fields", Code.INPUT)
         task = self._slices.task(f"the query for {what} objects")
-        rows = await self._matching(what, table, fields, compile_filter(table, qfilter), task)
+        rows = await self._select_rows(what, table, fields, compile_filter(table, qfilter), task)
         if len(rows) * len(fields) > MAX_CELLS:
             raise Refused(
                 f"{len(rows)} objects with {len(fields)} fields exceed the limit of {MAX_CELLS}"
@@ -138,23 +139,23 @@ class Queries:
 
     async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
         """Return the definitions of fields."""
-        return {"fields": _table(what).definitions(names)}
+        return {"fields": _get_table(what).definitions(names)}
 
     async def objects(
         self, what: str, fields: Sequence[str], names: Sequence[str] | None = None
     ) -> msgspec.Raw:
         """Return encoded objects ``{field: value}``; unchanged objects are not encoded again."""
-        table = _table(what)
+        table = _get_table(what)
         if what == "job" and names is None:
             return msgspec.Raw(self._jobs_kept.of(tuple(fields)).everything(self._queue.jobs()))
-        moment = await self._moment(what, table, fields)
+        moment = await self._take_snapshot(what, table, fields)
         if what == "instance":
             encoder = self._instances_kept.of(tuple(fields))
             encoded = encoder.everything(moment) if names is None else encoder.some(moment, names)
             return msgspec.Raw(encoded)
         if what in self._lists_kept and names is None:
             return msgspec.Raw(self._lists_kept[what].of(tuple(fields)).everything(moment))
-        rows = await self._rows(what, moment, fields, names)
+        rows = await self._make_rows(what, moment, fields, names)
         return msgspec.Raw(objects(table, fields, rows))
 
     def plain(self, what: str) -> Callable[..., Awaitable[list[list[Any]]]]:
@@ -170,10 +171,10 @@ class Queries:
 
         :raises Invalid: a field is unknown.
         """
-        table = _table(what)
+        table = _get_table(what)
         table.known(fields)
-        moment = await self._moment(what, table, fields)
-        return table.plain(fields, await self._rows(what, moment, fields, names or None))
+        moment = await self._take_snapshot(what, table, fields)
+        return table.plain(fields, await self._make_rows(what, moment, fields, names or None))
 
     async def jobs(self, ids: Sequence[int] | None, fields: Sequence[str]) -> list[list[Any]]:
         """Return jobs as rows of bare values; the row of a missing job has only its id."""
@@ -194,7 +195,7 @@ class Queries:
             known = TagKind(kind)
         except ValueError:
             raise Invalid(f"a {kind} has no tags; use one of {', '.join(TagKind)}") from None
-        return list(carrier(known, name, self._state())[0].tags)
+        return list(find_tagged_object(known, name, self._state())[0].tags)
 
     async def cluster_info(self) -> msgspec.Raw:
         """Return the cluster information, encoded."""
@@ -221,7 +222,7 @@ class Queries:
 
     # --- rows
 
-    async def _matching(
+    async def _select_rows(
         self,
         what: str,
         table: Table[Any],
@@ -230,33 +231,37 @@ class Queries:
         task: SlicedTask,
     ) -> Sequence[Any]:
         needed = [*fields, *chosen.fields]
-        moment = await self._moment(what, table, needed)
+        moment = await self._take_snapshot(what, table, needed)
         names = chosen.names if what in ROWS or what == "job" else None
         rows: Sequence[Any]
         if what == "job" and names is not None:
             # Each archived job is a file to read.
             ids = list(map(int, names))
-            rows = await task.map(lambda number: self._job_row(number, True), ids, steps=FILE_STEPS)
+            rows = await task.map(
+                lambda number: self._job_row(number, True), ids, steps=STEPS_PER_FILE
+            )
         else:
-            rows = await self._rows(what, moment, needed, names)
+            rows = await self._make_rows(what, moment, needed, names)
         return await task.filter(chosen.matches, rows, steps=1 + chosen.conditions)
 
-    async def _moment(self, what: str, table: Table[Any], fields: Iterable[str]) -> ClusterSnapshot:
+    async def _take_snapshot(
+        self, what: str, table: Table[Any], fields: Iterable[str]
+    ) -> ClusterSnapshot:
         sources = table.sources(fields)
         if Source.NODES in sources or Source.CONSOLES in sources:
             await self._live.refresh(list(self._state().nodes.values()))
         state = self._state()
-        consoles = await self._consoles(state) if Source.CONSOLES in sources else {}
+        consoles = await self._query_consoles(state) if Source.CONSOLES in sources else {}
         return ClusterSnapshot(state, self._watch.now(state.nodes), consoles)
 
-    async def _rows(
+    async def _make_rows(
         self, what: str, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[Any]:
         if what in ROWS:
             return ROWS[what](moment, names)
         return await self._makers[what](moment, fields, names)
 
-    async def _jobs(
+    async def _make_job_rows(
         self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
     ) -> list[JobRow]:
         return self._job_rows(names, archived="archived" in fields or names is not None)
@@ -273,40 +278,40 @@ class Queries:
         old = self._queue.archived(number) if archived else None
         return JobRow(number, None) if old is None else JobRow.of(old, archived=True)
 
-    async def _lock_rows(
+    async def _make_lock_rows(
         self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[LockRow]:
         return self._locks()
 
-    async def _oses(
+    async def _make_os_rows(
         self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[oses.OSRow]:
         found = oses.rows(moment, await self._definitions.answer())
         return [row for row in found if names is None or row.name in names]
 
-    async def _ask_definitions(self) -> Mapping[str, Sequence[OSDefinitionReport] | None]:
+    async def _query_os_definitions(self) -> Mapping[str, Sequence[OSDefinitionReport] | None]:
         nodes = self._state().nodes
         hosts = [node for node in nodes.values() if node.vm_capable and not node.offline]
         found = await self._nodes.ask_all(hosts, DescribeOSes())
-        return {nodes[uuid].name: answer for uuid, answer in _without_failures(found).items()}
+        return {nodes[uuid].name: answer for uuid, answer in _drop_failures(found).items()}
 
-    async def _exports(
+    async def _make_export_rows(
         self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[Any]:
         answers = await self._exported.answer()
         by_node = {node.uuid: answers.get(node.uuid) for node in moment.nodes.values()}
         return [row for row in exports.rows(moment, by_node) if names is None or row.node in names]
 
-    async def _ask_exports(self) -> Mapping[str, Sequence[str] | None]:
+    async def _query_node_exports(self) -> Mapping[str, Sequence[str] | None]:
         hosts = [node for node in self._state().nodes.values() if not node.offline]
-        return _without_failures(await self._nodes.ask_all(hosts, ListExports()))
+        return _drop_failures(await self._nodes.ask_all(hosts, ListExports()))
 
-    async def _providers(
+    async def _make_provider_rows(
         self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[Any]:
         return extstorage.rows(moment, {})
 
-    async def _cluster(
+    async def _make_cluster_rows(
         self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[cluster.ClusterRow]:
         return [
@@ -319,7 +324,7 @@ class Queries:
             )
         ]
 
-    async def _consoles(self, state: ClusterState) -> dict[str, Mapping[str, Any]]:
+    async def _query_consoles(self, state: ClusterState) -> dict[str, Mapping[str, Any]]:
         """Return the console parameters of running instances, by UUID, as far as nodes answer."""
         found: dict[str, Mapping[str, Any]] = {}
         for instance in state.instances.values():
@@ -328,27 +333,27 @@ class Queries:
             if facts is None or instance.name not in facts.guests:
                 continue
             try:
-                asked = DescribeConsole(guest=guest_of(state, instance))
+                asked = DescribeConsole(guest=make_guest(state, instance))
                 found[instance.uuid] = msgspec.to_builtins(await self._nodes.ask(node, asked))
             except Failed:
                 continue
         return found
 
 
-def _without_failures(answers: Mapping[str, R | Failed]) -> dict[str, R | None]:
+def _drop_failures(answers: Mapping[str, R | Failed]) -> dict[str, R | None]:
     return {
         uuid: None if isinstance(answer, Failed) else answer for uuid, answer in answers.items()
     }
 
 
-def _table(what: str) -> Table[Any]:
+def _get_table(what: str) -> Table[Any]:
     if what not in TABLES:
         known = ", ".join(sorted(TABLES))
         raise Refused(f"unknown kind {what}; known kinds: {known}", Code.INPUT)
     return TABLES[what]
 
 
-class _Kept(Generic[K]):
+class _EncoderCache(Generic[K]):
     """A cache of encoders of objects, one for each recently used list of fields."""
 
     def __init__(self, make: Callable[[Sequence[str]], K]) -> None:
@@ -363,7 +368,7 @@ class _Kept(Generic[K]):
         encoder = self._kept.get(fields)
         if encoder is None:
             encoder = self._make(fields)
-            if len(self._kept) >= MAX_KEPT:
+            if len(self._kept) >= MAX_CACHED_FIELD_LISTS:
                 del self._kept[next(iter(self._kept))]
             self._kept[fields] = encoder
         return encoder

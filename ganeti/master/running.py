@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class _Owner:
+class _TaskOwner:
     """Adapts a task of the queue to the interface of operations."""
 
     task: OpcodeTask
@@ -40,7 +40,7 @@ class _Owner:
         self.task.say(payload, kind)
 
     def may_stop(self) -> None:
-        if self.task.cancel_requested():
+        if self.task.is_cancel_requested():
             raise JobCanceled("the job was canceled while running; its changes were undone")
 
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
@@ -61,5 +61,5 @@ class OperationRunner:
 
     async def __call__(self, opcode: Opcode, task: OpcodeTask) -> OpcodeResult:
         """Run ``opcode`` for a job; see ``ganeti.jobs.runner.Runner``."""
-        performed = await self.perform(opcode, _Owner(task))
+        performed = await self.perform(opcode, _TaskOwner(task))
         return OpcodeResult(performed.result, performed.finish)

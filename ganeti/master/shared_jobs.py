@@ -22,18 +22,18 @@ from ganeti.jobs.store import JobStore
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
 from ganeti.opcodes.node import ListStorage
 from ganeti.opcodes.opcode import Opcode, op_id
-from ganeti.opcodes.writing import storable
+from ganeti.opcodes.writing import to_storage
 
 SHARED: tuple[type[Opcode], ...] = (DescribeInstances, ListStorage)
 """Opcodes that change nothing, so that jobs with them can be shared."""
 
-FRESH_SECONDS = 2.0
+MAX_RESULT_AGE = 2.0
 """Maximum age in seconds of a result that is reused; node status may have changed since."""
 
 MAX_LIVE = 1000
 """Maximum number of shared jobs in the queue that have not ended."""
 
-MAX_ENDED = 1000
+MAX_ENDED_SHARED_JOBS = 1000
 """Maximum number of ended shared jobs in the queue; older ones are archived, still readable."""
 
 MAX_KEYS = 2000
@@ -41,7 +41,7 @@ MAX_KEYS = 2000
 
 
 @dataclass
-class _Shared:
+class _SharedJob:
     """A distinct request, and its last job."""
 
     turn: DeferredLock = field(default_factory=DeferredLock)
@@ -59,17 +59,17 @@ class SharedJobs:
         jobs: JobStore,
         *,
         max_live: int = MAX_LIVE,
-        max_ended: int = MAX_ENDED,
+        max_ended: int = MAX_ENDED_SHARED_JOBS,
     ) -> None:
         self._queue = queue
         self._max_live = max_live
         self._max_ended = max_ended
         self._now: Callable[[], float] = jobs.now
-        self._known: OrderedDict[bytes, _Shared] = OrderedDict()
+        self._known: OrderedDict[bytes, _SharedJob] = OrderedDict()
         self._changes = 0
         self._live: set[int] = set()
         self._ended: deque[int] = deque()
-        jobs.observe(self._published)
+        jobs.observe(self._on_job_stored)
 
     def changed(self) -> None:
         """Note a configuration change, which jobs that have started do not reflect."""
@@ -87,10 +87,10 @@ class SharedJobs:
         :raises QueueDrained: an administrator has drained the queue.
         :raises NotKept: the job could not be made durable.
         """
-        shared = self._shared(_key(ops))
+        shared = self._get_entry(_make_key(ops))
         await shared.turn.acquire()
         try:
-            if shared.job_id is None or not self._answers(shared, shared.job_id):
+            if shared.job_id is None or not self._is_current(shared, shared.job_id):
                 changes = self._changes
                 shared.job_id = await self._submit(ops)
                 shared.changes = changes
@@ -98,8 +98,8 @@ class SharedJobs:
         finally:
             shared.turn.release()
 
-    def _shared(self, key: bytes) -> _Shared:
-        shared = self._known.setdefault(key, _Shared())
+    def _get_entry(self, key: bytes) -> _SharedJob:
+        shared = self._known.setdefault(key, _SharedJob())
         self._known.move_to_end(key)
         if len(self._known) > MAX_KEYS:
             self._known.popitem(last=False)
@@ -118,7 +118,7 @@ class SharedJobs:
             self._ended.append(job_id)
         return job_id
 
-    def _answers(self, shared: _Shared, job_id: int) -> bool:
+    def _is_current(self, shared: _SharedJob, job_id: int) -> bool:
         """Return whether the result of the job is the one that a new job would have."""
         job = self._queue.find(job_id)
         if job is None:
@@ -131,26 +131,26 @@ class SharedJobs:
             return job.status is not JobStatus.CANCELING
         seconds, micros = job.end_timestamp or (0, 0)
         age = self._now() - seconds - micros / 1_000_000
-        return job.status is JobStatus.SUCCESS and 0 <= age <= FRESH_SECONDS
+        return job.status is JobStatus.SUCCESS and 0 <= age <= MAX_RESULT_AGE
 
-    def _published(self, job: Job) -> None:
+    def _on_job_stored(self, job: Job) -> None:
         if not job.is_final:
             return
         if job.id in self._live:
             self._live.discard(job.id)
             self._ended.append(job.id)
-        elif not _only_reads(job):
+        elif not _is_read_only(job):
             self._changes += 1
 
 
-def _only_reads(job: Job) -> bool:
+def _is_read_only(job: Job) -> bool:
     try:
         return all(isinstance(op.opcode, SHARED) for op in job.ops)
     except Invalid:  # stored by another version
         return False
 
 
-def _key(ops: Sequence[Opcode]) -> bytes:
+def _make_key(ops: Sequence[Opcode]) -> bytes:
     """Return a key that is the same for identical requests, whatever their reasons.
 
     :raises Invalid: an opcode is not read-only.
@@ -159,5 +159,5 @@ def _key(ops: Sequence[Opcode]) -> bytes:
     for op in ops:
         if not isinstance(op, SHARED):
             raise Invalid(f"{op_id(type(op))} is not read-only; use SubmitJob")
-        documents.append({**storable(op), "reason": None})
+        documents.append({**to_storage(op), "reason": None})
     return msgspec.json.encode(documents, order="sorted")

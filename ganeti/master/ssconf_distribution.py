@@ -10,13 +10,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ganeti.config.ssconf import affects_ssconf, ssconf
-from ganeti.config.state import ClusterState, EditedState
+from ganeti.config.state import ClusterState, RecordEdit
 from ganeti.errors import Failed
 from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.node import WriteSsconf
 
-TOGETHER = 0.2
+COLLECT_DELAY = 0.2
 """Seconds for which changes are collected before nodes are updated."""
 
 AGAIN = 5.0
@@ -35,42 +35,44 @@ class SsconfDistribution:
         self._state = state
         self._clock = clock
         self._release = release
-        self._told: dict[str, dict[str, str]] = {}
+        self._distributed: dict[str, dict[str, str]] = {}
         self._timer: IDelayedCall | None = None
-        self._telling: Deferred[None] | None = None
+        self._distribution: Deferred[None] | None = None
 
-    def changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
+    def changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         """Schedule an update after a configuration change that affects ssconf."""
         if affects_ssconf(edits):
-            self.soon(TOGETHER)
+            self.soon(COLLECT_DELAY)
 
     def soon(self, pause: float = 0.0) -> None:
         """Update outdated nodes after ``pause`` seconds."""
         if self._timer is None or not self._timer.active():
-            self._timer = self._clock.callLater(pause, self._begin)
+            self._timer = self._clock.callLater(pause, self._start_distribution)
 
-    def _begin(self) -> None:
-        if self._telling is not None:
-            self.soon(TOGETHER)
+    def _start_distribution(self) -> None:
+        if self._distribution is not None:
+            self.soon(COLLECT_DELAY)
             return
-        self._telling = Deferred.fromCoroutine(self._tell())
-        self._telling.addErrback(
+        self._distribution = Deferred.fromCoroutine(self._distribute())
+        self._distribution.addErrback(
             lambda failure: self._log.failure("internal error in ssconf distribution", failure)
         )
-        self._telling.addBoth(self._told_all)
+        self._distribution.addBoth(self._on_ended)
 
-    def _told_all(self, _: object) -> None:
-        self._telling = None
+    def _on_ended(self, _: object) -> None:
+        self._distribution = None
 
-    async def _tell(self) -> None:
+    async def _distribute(self) -> None:
         state = self._state()
         values = ssconf(state, release=self._release)
         behind = [
             node
             for node in state.nodes.values()
-            if not node.offline and self._told.get(node.uuid) != values
+            if not node.offline and self._distributed.get(node.uuid) != values
         ]
-        answers = await self._nodes.ask_all(behind, WriteSsconf(values=self._news(values, behind)))
+        answers = await self._nodes.ask_all(
+            behind, WriteSsconf(values=self._find_new_values(values, behind))
+        )
         for node in behind:
             if isinstance(trouble := answers[node.uuid], Failed):
                 self._log.warn(
@@ -80,11 +82,11 @@ class SsconfDistribution:
                 )
                 self.soon(AGAIN)
             else:
-                self._told[node.uuid] = values
+                self._distributed[node.uuid] = values
 
-    def _news(self, values: dict[str, str], nodes: Sequence[Node]) -> dict[str, str]:
+    def _find_new_values(self, values: dict[str, str], nodes: Sequence[Node]) -> dict[str, str]:
         """Return the values that some of the nodes lack; lists of all instances are long."""
-        known = [self._told.get(node.uuid, {}).items() for node in nodes]
+        known = [self._distributed.get(node.uuid, {}).items() for node in nodes]
         return dict(
             item for item in values.items() if not all(item in distributed for distributed in known)
         )
@@ -93,5 +95,5 @@ class SsconfDistribution:
         """Cancel running and scheduled updates."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        if self._telling is not None:
-            self._telling.cancel()
+        if self._distribution is not None:
+            self._distribution.cancel()

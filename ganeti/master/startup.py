@@ -17,7 +17,7 @@ from ganeti.journal.file import FileJournal
 from ganeti.master.adoption import adopt
 from ganeti.master.follower import to_wire
 from ganeti.master.master import Dependencies, Master
-from ganeti.master.mastership import Election, Quorum
+from ganeti.master.mastership import Election, MasterTerm
 from ganeti.rpc.quorum import ReplicaSet, VoterState
 from ganeti.rpc.replicas import ReplicaEnd
 
@@ -65,26 +65,26 @@ class Startup:
         :raises Failed: a file of the checkpoint is missing or damaged.
         :raises JournalDamaged: the journal does not verify.
         """
-        self._around = around
+        self._dependencies = around
         self._journal = journal
         self._voter = voter
         self._replaced = replaced
         self._reported = NOTHING
-        self.quorum = Quorum(
+        self.quorum = MasterTerm(
             around.nodes,
             around.name,
             lambda: list(self.master.config.state().nodes.values()),
             around.clock,
             lost=lost,
-            acknowledged=self._acknowledged,
-            own_term=self._own_term,
+            acknowledged=self._reported_end,
+            own_term=self._read_own_term,
             process=process,
             random=random,
         )
         self.master = Master(around, journal, self.quorum)
         self._first: int | None = None
 
-    def _acknowledged(self) -> ReplicaEnd:
+    def _reported_end(self) -> ReplicaEnd:
         """Return the commit to report as acknowledged; before the first commit, the last known
         one."""
         mark = self._journal.acknowledged()
@@ -92,21 +92,21 @@ class Startup:
             self._reported = to_wire(mark)
         return self._reported
 
-    def _own_term(self) -> int:
+    def _read_own_term(self) -> int:
         try:
             state = self._voter()
         except (OSError, Failed):
             return 0  # the local vote does not count while its file cannot be read
-        return state.term if state.master == self._around.name else 0
+        return state.term if state.master == self._dependencies.name else 0
 
-    def require_mandate(self, mandate: StartupMandate) -> None:
+    def check_mandate(self, mandate: StartupMandate) -> None:
         """Refuse to run on a node that is not the master, except to take over.
 
         The vote of the node daemon takes precedence over the configuration, which may be older.
 
         :raises NotMaster: the message names the master.
         """
-        state, name = self.master.config.state(), self._around.name
+        state, name = self.master.config.state(), self._dependencies.name
         master = self._voter().master or state.master.name
         if master != name and not mandate.take_over:
             raise NotMaster(
@@ -130,7 +130,7 @@ class Startup:
             accept_loss=mandate.accept_loss,
         )
         try:
-            in_sync = await self._adopt(election, mandate)
+            in_sync = await self._adopt_commits(election, mandate)
         except GanetiError:
             self.quorum.stop()
             await self.quorum.release()
@@ -146,13 +146,13 @@ class Startup:
         await self.master.start()
         self.quorum.serve()
 
-    async def _adopt(self, election: Election, mandate: StartupMandate) -> frozenset[str]:
+    async def _adopt_commits(self, election: Election, mandate: StartupMandate) -> frozenset[str]:
         """Complete the journal from other copies; return the nodes whose copies are trusted.
 
         These are the nodes that voted, and in-sync nodes that compete for the role: the election by
         a majority makes them follow this master.
         """
-        name, state = self._around.name, self.master.config.state()
+        name, state = self._dependencies.name, self.master.config.state()
         found = election.replica_set
         if not found.in_sync and state.master.name == name:
             # A cluster that never had a replica set: only the master's copy counts.
@@ -168,17 +168,17 @@ class Startup:
         }
         grown = await adopt(
             self._journal,
-            self._around.nodes,
+            self._dependencies.nodes,
             others,
             found,
             acknowledged,
             name,
-            self._around.clock,
+            self._dependencies.clock,
             accept_loss=mandate.accept_loss,
         )
         if grown:
             self.master.discard()
-            self.master = Master(self._around, self._journal, self.quorum)
+            self.master = Master(self._dependencies, self._journal, self.quorum)
             self._replaced(self.master)
         # A node that has not voted would delay every commit until it is removed from the set.
         whole = frozenset(found.in_sync) if name in found.in_sync else frozenset[str]()

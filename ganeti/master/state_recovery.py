@@ -15,7 +15,7 @@ from ganeti.errors import Code, Failed, Invalid
 from ganeti.jobs.job import Job, decode
 from ganeti.jobs.store import JobStore
 from ganeti.journal.interfaces import IJournal
-from ganeti.journal.marker import Marker, marker_at
+from ganeti.journal.marker import CheckpointMarker, read_marker
 from ganeti.master.hand_edits import HandEdits, adoption, is_edited
 from ganeti.master.state_paths import StatePaths
 from ganeti.system.interfaces import IFiles
@@ -46,12 +46,16 @@ def recover(
     :raises JournalDamaged: the journal does not verify.
     :raises Refused: ``config.data`` was edited, and the edit cannot become a commit.
     """
-    marker = marker_at(files, places.marker)
-    text = _config_text(files, places)
-    base = _base_of(files, places, marker) if is_edited(text, marker.config_digests) else text
+    marker = read_marker(files, places.marker)
+    text = _read_config(files, places)
+    base = _read_base(files, places, marker) if is_edited(text, marker.config_digests) else text
     beside = files.read(places.access) if files.stat(places.access) is not None else None
-    first = state = _loaded(base, beside, places.config, ids)
-    jobs.load(_jobs(files, places), _serial(files, places), files.stat(places.drained) is not None)
+    first = state = _load_state(base, beside, places.config, ids)
+    jobs.load(
+        _read_jobs(files, places),
+        _read_serial(files, places),
+        files.stat(places.drained) is not None,
+    )
     for _, commit in journal.replay(marker.position):
         state = apply(state, commit.edits)
         for edit in commit.edits:
@@ -59,11 +63,11 @@ def recover(
     state = state.settled()
     if base is text:
         return RecoveredState(state, None)
-    edited = _loaded(text, beside, places.config, ids)
+    edited = _load_state(text, beside, places.config, ids)
     return RecoveredState(state, adoption(first, edited, state))
 
 
-def _config_text(files: IFiles, places: StatePaths) -> bytes:
+def _read_config(files: IFiles, places: StatePaths) -> bytes:
     if files.stat(places.config) is None:
         raise Failed(
             f"{places.config} does not exist: this node is not the master of a cluster. "
@@ -73,7 +77,7 @@ def _config_text(files: IFiles, places: StatePaths) -> bytes:
     return files.read(places.config)
 
 
-def _base_of(files: IFiles, places: StatePaths, marker: Marker) -> bytes:
+def _read_base(files: IFiles, places: StatePaths, marker: CheckpointMarker) -> bytes:
     """Return ``config.data`` as the master daemon wrote it, before the edit."""
     if files.stat(places.base) is not None:
         base = files.read(places.base)
@@ -87,7 +91,9 @@ def _base_of(files: IFiles, places: StatePaths, marker: Marker) -> bytes:
     )
 
 
-def _loaded(text: bytes, beside: bytes | None, path: str, ids: Callable[[], str]) -> ClusterState:
+def _load_state(
+    text: bytes, beside: bytes | None, path: str, ids: Callable[[], str]
+) -> ClusterState:
     """Return the state in ``config.data`` and in the file ``beside`` it."""
     try:
         return access.restore(loaded(text, ids=ids), beside)
@@ -95,7 +101,7 @@ def _loaded(text: bytes, beside: bytes | None, path: str, ids: Callable[[], str]
         raise Failed(f"{path}: {e}", Code.ENVIRONMENT) from e
 
 
-def _jobs(files: IFiles, places: StatePaths) -> list[Job]:
+def _read_jobs(files: IFiles, places: StatePaths) -> list[Job]:
     found = []
     for name in files.names(places.queue):
         if (number := _JOB_FILE.match(name)) is None:
@@ -112,7 +118,7 @@ def _jobs(files: IFiles, places: StatePaths) -> list[Job]:
     return found
 
 
-def _serial(files: IFiles, places: StatePaths) -> int:
+def _read_serial(files: IFiles, places: StatePaths) -> int:
     if files.stat(places.serial) is None:
         return 0
     text = files.read(places.serial).strip()

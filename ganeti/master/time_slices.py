@@ -25,7 +25,7 @@ SLICE_SECONDS = 0.004
 MAX_SECONDS = 20.0
 """Maximum total time of a task in seconds."""
 
-SMALL = 500
+MAX_UNSLICED_STEPS = 500
 """Number of steps (about half a millisecond) up to which work is not sliced."""
 
 
@@ -60,8 +60,8 @@ class SlicedTask:
         :raises Refused: the task takes too long.
         """
         done: list[R] = []
-        work = self._slices(do, items, done)
-        if len(items) * steps <= SMALL:
+        work = self._run_slices(do, items, done)
+        if len(items) * steps <= MAX_UNSLICED_STEPS:
             for _ in work:
                 pass
             return done
@@ -83,17 +83,17 @@ class SlicedTask:
         matched = await self.map(matches, items, steps=steps)
         return [item for item, is_match in zip(items, matched, strict=True) if is_match]
 
-    def _slices(self, do: Callable[[T], R], items: Sequence[T], done: list[R]) -> Iterator[Any]:
+    def _run_slices(self, do: Callable[[T], R], items: Sequence[T], done: list[R]) -> Iterator[Any]:
         begun = self._seconds()
         for item in items:
             done.append(do(item))
             if (taken := self._seconds() - begun) >= SLICE_SECONDS:
-                self._spend(taken)
+                self._add_spent(taken)
                 yield None
                 begun = self._seconds()
-        self._spend(self._seconds() - begun)
+        self._add_spent(self._seconds() - begun)
 
-    def _spend(self, seconds: float) -> None:
+    def _add_spent(self, seconds: float) -> None:
         self._spent += seconds
         if self._spent > MAX_SECONDS:
             raise Refused(

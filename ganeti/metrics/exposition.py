@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def text_of(families: Iterable[MetricFamily]) -> bytes:
+def format_text(families: Iterable[MetricFamily]) -> bytes:
     """Return ``families`` in the text format."""
     # Imported here: the library takes a quarter of a second and some MiB to load, and few daemons
     # are scraped.
     from prometheus_client import generate_latest
 
-    return generate_latest(_Collected(families))
+    return generate_latest(_FamilyCollector(families))
 
 
-class _Collected:
+class _FamilyCollector:
     """The part of a registry that ``generate_latest`` uses."""
 
     def __init__(self, families: Iterable[MetricFamily]) -> None:

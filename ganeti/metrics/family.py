@@ -62,13 +62,13 @@ class MetricFamily(Record):
     distributions: tuple[Distribution, ...] = ()
 
 
-def gauge(name: str, doc: str, value: float | None) -> MetricFamily:
+def make_gauge(name: str, doc: str, value: float | None) -> MetricFamily:
     """Return a gauge without labels; None means that the value is unknown."""
     samples = () if value is None else (Sample(labels=(), value=float(value)),)
     return MetricFamily(name=name, kind=MetricType.GAUGE, doc=doc, samples=samples)
 
 
-def gauges(
+def make_gauges(
     name: str, doc: str, labels: Sequence[str], values: Iterable[tuple[Labels, float]]
 ) -> MetricFamily:
     """Return gauges by label values."""
@@ -89,7 +89,7 @@ class Counter:
 
     def count(self, *labels: str, by: float = 1) -> None:
         """Count one occurrence, or ``by``."""
-        labels = _bounded(self._values, labels)
+        labels = _limit_series(self._values, labels)
         self._values[labels] = self._values.get(labels, 0) + by
 
     def family(self) -> MetricFamily:
@@ -125,7 +125,7 @@ class Histogram:
         """Add an observation."""
         buckets = self._buckets.get(labels)
         if buckets is None:
-            labels = _bounded(self._buckets, labels)
+            labels = _limit_series(self._buckets, labels)
             buckets = self._buckets.setdefault(labels, [0] * (len(self._bounds) + 1))
         buckets[bisect_left(self._bounds, value)] += 1
         self._sums[labels] = self._sums.get(labels, 0.0) + value
@@ -146,7 +146,7 @@ class Histogram:
         )
 
 
-def _bounded(known: Mapping[Labels, object], labels: Labels) -> Labels:
+def _limit_series(known: Mapping[Labels, object], labels: Labels) -> Labels:
     """Return ``labels``, or the labels of all others if there are too many label sets."""
     if labels in known or len(known) < MAX_SERIES:
         return labels

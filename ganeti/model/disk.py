@@ -23,10 +23,10 @@ class Template(enum.StrEnum):
     GLUSTER = "gluster"
 
 
-MIRRORED_BETWEEN_NODES = frozenset({Template.DRBD})
+MIRRORED_TEMPLATES = frozenset({Template.DRBD})
 """Templates that store a second copy on a secondary node."""
 
-REACHED_FROM_ANYWHERE = frozenset(
+SHARED_TEMPLATES = frozenset(
     {
         Template.DISKLESS,
         Template.SHAREDFILE,
@@ -39,7 +39,7 @@ REACHED_FROM_ANYWHERE = frozenset(
 """Templates whose disks are accessible from every node of the group."""
 
 
-SUPPORTED = frozenset(
+SUPPORTED_TEMPLATES = frozenset(
     {Template.DISKLESS, Template.FILE, Template.SHAREDFILE, Template.PLAIN, Template.DRBD}
 )
 """Templates that this version can create; an imported configuration may contain others."""

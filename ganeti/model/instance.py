@@ -10,7 +10,7 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Parameters
 
 
-class Wanted(enum.StrEnum):
+class AdminState(enum.StrEnum):
     """The configured state of an instance."""
 
     UP = "up"
@@ -18,7 +18,7 @@ class Wanted(enum.StrEnum):
     OFFLINE = "offline"
 
 
-class WantedBy(enum.StrEnum):
+class AdminStateSource(enum.StrEnum):
     """The source of that state: an administrator, or a shutdown from inside the guest."""
 
     ADMIN = "admin"
@@ -47,8 +47,8 @@ class Instance(TaggedObject, omit_defaults=True):
     beparams: Parameters
     osparams: Parameters
     osparams_private: Parameters
-    admin_state: Wanted
-    admin_state_source: WantedBy
+    admin_state: AdminState
+    admin_state_source: AdminStateSource
     nics: tuple[Nic, ...]
     disks: tuple[Line, ...]
     disks_active: bool

@@ -27,7 +27,7 @@ class MirrorEnds:
     secret: str
 
 
-def with_ends(disk: Disk, nodes: Mapping[str, Node]) -> Disk:
+def add_ends(disk: Disk, nodes: Mapping[str, Node]) -> Disk:
     """Return the disk as it is sent to nodes: with names and addresses of its ends if mirrored.
 
     Both nodes get the same value, as each knows its own name. Disks of other templates are returned
@@ -40,8 +40,8 @@ def with_ends(disk: Disk, nodes: Mapping[str, Node]) -> Disk:
     return replace(disk, params={**(disk.params or {}), ENDS: ends})
 
 
-def ends_of(disk: Disk, here: str) -> MirrorEnds:
-    """Return the ends of a disk from ``with_ends``, from the view of the node named ``here``.
+def resolve_ends(disk: Disk, here: str) -> MirrorEnds:
+    """Return the ends of a disk from ``add_ends``, from the view of the node named ``here``.
 
     :raises Failed: the disk has no ends, or node ``here`` is not one of them.
     """

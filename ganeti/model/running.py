@@ -60,7 +60,7 @@ def running_config(guest: Guest, chosen: Parameters, version: str) -> RunningCon
     )
 
 
-def as_running(configured: Guest, running: RunningConfig) -> Guest:
+def apply_running_config(configured: Guest, running: RunningConfig) -> Guest:
     """Return the guest with its running settings, for a node that will receive it.
 
     The location of its disks and parameters that take effect at once come from the configuration.
@@ -73,7 +73,7 @@ def as_running(configured: Guest, running: RunningConfig) -> Guest:
             f"instance {configured.name} is running with a disk that is no longer configured "
             f"({', '.join(lost)}); reboot it: gnt-instance reboot {configured.name}"
         )
-    immediate = _immediate(configured)
+    immediate = _immediate_parameters(configured)
     now = {name: value for name, value in configured.hvparams.items() if name in immediate}
     memory = {"maxmem": running.memory, "minmem": min(configured.minmem, running.memory)}
     return replace(
@@ -110,33 +110,34 @@ class PendingChange:
     configured: Any
 
     def __str__(self) -> str:
-        return f"{self.name}: {_text(self.running)} now, {_text(self.configured)} after restart"
+        now, later = _format_value(self.running), _format_value(self.configured)
+        return f"{self.name}: {now} now, {later} after restart"
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "none" if value in (None, "") else str(value)
 
 
 def pending_changes(running: RunningConfig, configured: Guest) -> tuple[PendingChange, ...]:
     """Return the changes that wait for the guest's next start, named as in gnt-instance modify."""
     return tuple(
-        change for change in _changes(running, configured) if change.running != change.configured
+        change for change in _compare(running, configured) if change.running != change.configured
     )
 
 
-def _changes(running: RunningConfig, configured: Guest) -> Iterator[PendingChange]:
+def _compare(running: RunningConfig, configured: Guest) -> Iterator[PendingChange]:
     yield PendingChange("be/maxmem", running.memory, configured.memory)
     yield PendingChange("be/vcpus", running.vcpus, configured.vcpus)
     for name in sorted(running.hvparams.keys() & configured.hvparams.keys()):
         now, then = running.hvparams[name], configured.hvparams[name]
-        if now != then and name not in _immediate(configured):
+        if now != then and name not in _immediate_parameters(configured):
             yield PendingChange(f"hv/{name}", running.chosen.get(name) or now, then)
     yield PendingChange("network_port", running.network_port, configured.network_port)
-    yield from _nics({nic.uuid: nic for nic in running.nics}, configured)
-    yield from _disks({disk.uuid: disk for disk in running.disks}, configured.disks)
+    yield from _compare_nics({nic.uuid: nic for nic in running.nics}, configured)
+    yield from _compare_disks({disk.uuid: disk for disk in running.disks}, configured.disks)
 
 
-def _nics(running: Mapping[str, GuestNic], configured: Guest) -> Iterator[PendingChange]:
+def _compare_nics(running: Mapping[str, GuestNic], configured: Guest) -> Iterator[PendingChange]:
     for index, nic in enumerate(configured.nics):
         if (before := running.get(nic.uuid)) is None:
             yield PendingChange(f"nic/{index}", None, nic.mac)
@@ -147,7 +148,7 @@ def _nics(running: Mapping[str, GuestNic], configured: Guest) -> Iterator[Pendin
         yield PendingChange("nic", running[uuid].mac, None)
 
 
-def _disks(
+def _compare_disks(
     running: Mapping[str, RunningDisk], configured: tuple[Disk, ...]
 ) -> Iterator[PendingChange]:
     for index, disk in enumerate(configured):
@@ -159,6 +160,6 @@ def _disks(
         yield PendingChange("disk", uuid, None)
 
 
-def _immediate(guest: Guest) -> frozenset[str]:
+def _immediate_parameters(guest: Guest) -> frozenset[str]:
     kind = HYPERVISORS.get(guest.hypervisor)
     return kind.immediate if kind else frozenset()

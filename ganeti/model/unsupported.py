@@ -13,7 +13,7 @@ from typing import Any
 
 from ganeti.errors import Problem
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import SUPPORTED, Template
+from ganeti.model.disk import SUPPORTED_TEMPLATES, Template
 
 _NO_ADDRESS = "configure the cluster's address in the network settings of the master's host"
 _NO_HELPER = "helper guests are not available; the OS definition's create script runs on the node"
@@ -43,7 +43,7 @@ UNSUPPORTED: Mapping[str, tuple[Any, str]] = MappingProxyType(
 )
 """The fields of ``Cluster``, each with the value that turns it off, and the alternative."""
 
-_GIVEN_AS = {"hv_state_static": "hv_state", "disk_state_static": "disk_state"}
+_PARAMETER_NAMES = {"hv_state_static": "hv_state", "disk_state_static": "disk_state"}
 
 
 def unsupported(given: Mapping[str, Any], before: Cluster | None = None) -> Iterator[Problem]:
@@ -53,10 +53,12 @@ def unsupported(given: Mapping[str, Any], before: Cluster | None = None) -> Iter
             continue
         off, instead = UNSUPPORTED[name]
         if value not in (off, None) and (before is None or value != getattr(before, name)):
-            yield Problem(_GIVEN_AS.get(name, name), f"is not supported by this version: {instead}")
+            yield Problem(
+                _PARAMETER_NAMES.get(name, name), f"is not supported by this version: {instead}"
+            )
 
 
-def unsupported_template(template: Template) -> str:
+def format_unsupported_template(template: Template) -> str:
     """Return the message that a template is not supported, with those that are."""
-    known = ", ".join(sorted(SUPPORTED))
+    known = ", ".join(sorted(SUPPORTED_TEMPLATES))
     return f"{template.value} disks are not supported by this version; supported are {known}"

@@ -12,7 +12,7 @@ from ganeti.rpc import transfers as transfer
 from ganeti.rpc.server import CallHandlers
 
 
-def answers_of(parts: NodeParts) -> CallHandlers:
+def register_handlers(parts: NodeParts) -> CallHandlers:
     """Return the call handlers of a node with these parts."""
     answers = CallHandlers(parts.voter.term)
 
@@ -60,14 +60,14 @@ def answers_of(parts: NodeParts) -> CallHandlers:
     answers.to(disk.DescribeDisks, parts.disks.describe)
     answers.to(disk.DetachDisk, parts.disks.detach)
     answers.to(disk.DisconnectDisk, parts.disks.disconnect)
-    answers.to(disk.DropCopy, parts.disks.drop)
+    answers.to(disk.DetachMirrorChildren, parts.disks.drop)
     answers.to(disk.GrowDiskCall, parts.disks.grow)
     answers.to(disk.PauseResync, parts.disks.pause)
     answers.to(disk.PromoteDisk, parts.disks.promote)
     answers.to(disk.RemoveDisk, parts.disks.remove)
     answers.to(disk.RenameDisk, parts.disks.rename)
     answers.to(disk.SnapshotDisk, parts.disks.snapshot)
-    answers.to(disk.TakeCopy, parts.disks.take)
+    answers.to(disk.AttachMirrorChildren, parts.disks.take)
     answers.to(disk.WipeDisk, parts.disks.wipe)
 
     answers.to(storage.ListStorageCall, parts.units.show)
@@ -82,16 +82,16 @@ def answers_of(parts: NodeParts) -> CallHandlers:
 
     required = parts.candidacy.required
     answers.to(replica.DescribeReplica, required(parts.replica.describe))
-    answers.to(replica.KeepCheckpoint, required(parts.replica.keep_checkpoint))
+    answers.to(replica.StoreCheckpoint, required(parts.replica.replace_checkpoint))
     answers.to(replica.AppendFrames, required(parts.replica.append_frames))
     answers.to(replica.ReadFrames, required(parts.replica.read_frames))
     answers.to(replica.ResetReplica, required(parts.replica.reset))
 
-    answers.to(transfer.AskTransfers, parts.transfers.status)
+    answers.to(transfer.DescribeTransfers, parts.transfers.status)
     answers.to(transfer.CreateCertificate, parts.keys.create)
     answers.to(transfer.DescribeExport, parts.exports.describe)
     answers.to(transfer.FinalizeExport, parts.exports.finalize)
-    answers.to(transfer.ForgetTransfer, parts.transfers.forget)
+    answers.to(transfer.RemoveTransfer, parts.transfers.forget)
     answers.to(transfer.ListExports, parts.exports.list)
     answers.to(transfer.RemoveCertificate, parts.keys.remove)
     answers.to(transfer.RemoveExportCall, parts.exports.remove)

@@ -14,8 +14,8 @@ from ganeti.journal.segments import SEGMENT_SIZE
 from ganeti.model.disk import Template
 from ganeti.node.candidacy import Candidacy
 from ganeti.node.cluster_commands import ClusterCommands
-from ganeti.node.credentials import NodeCredentials, Requests, no_requests
-from ganeti.node.disks import Disks, storage_doors
+from ganeti.node.credentials import KeyFactory, NodeCredentials, refuse_key_creation
+from ganeti.node.disks import Disks, make_storage_drivers
 from ganeti.node.exports import Exports
 from ganeti.node.files import Files
 from ganeti.node.hooks import Hooks
@@ -26,8 +26,8 @@ from ganeti.node.membership import (
     ClusterMembership,
     StartDaemons,
     StopDaemons,
-    no_daemons,
-    no_start,
+    report_no_daemons,
+    start_nothing,
 )
 from ganeti.node.names import Names
 from ganeti.node.node_info import NodeInfoAnswers
@@ -36,17 +36,17 @@ from ganeti.node.out_of_band import PowerHelpers
 from ganeti.node.replicas import Replica
 from ganeti.node.restricted_commands import RestrictedCommands
 from ganeti.node.scripts import OSScripts
-from ganeti.node.storage_units import Units
+from ganeti.node.storage_units import StorageUnits
 from ganeti.node.transfers import Transfers
 from ganeti.node.trust import TrustedAuthorities
-from ganeti.node.verification import Checks, Reach
+from ganeti.node.verification import NodeChecks, ProbeFunction
 from ganeti.node.voter import Voter
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.storage.drivers import drivers, units
 from ganeti.storage.interfaces import IVolumes
-from ganeti.system.interfaces import IFiles, IImages, INames, IProcesses, IStreams
+from ganeti.system.interfaces import IFiles, IHostNames, IImages, IProcesses, IStreams
 
-NO_VOLUMES: Mapping[Template, IVolumes] = MappingProxyType({})
+NO_VOLUME_DRIVERS: Mapping[Template, IVolumes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +67,18 @@ class Host:
     files: IFiles
     images: IImages
     processes: IProcesses
-    names: INames
+    names: IHostNames
     streams: IStreams
     hypervisors: Mapping[str, IHypervisor]
     clock: IReactorTime
     now: Callable[[], float]
-    reach: Reach
+    reach: ProbeFunction
     stop: Callable[[], object]
     port: int = NODED_PORT
     master_pid: Callable[[], int] = lambda: 0
-    stop_master: StopDaemons = no_daemons
-    start_master: StartDaemons = no_start
-    request: Requests = no_requests
+    stop_master: StopDaemons = report_no_daemons
+    start_master: StartDaemons = start_nothing
+    request: KeyFactory = refuse_key_creation
     reload: Callable[[], None] = lambda: None
     segment_size: int = SEGMENT_SIZE
 
@@ -88,7 +88,7 @@ class NodeParts:
     """The parts that handle the calls; see ``answers``."""
 
     candidacy: Candidacy
-    checks: Checks
+    checks: NodeChecks
     cluster_commands: ClusterCommands
     commands: RestrictedCommands
     credentials: NodeCredentials
@@ -107,13 +107,17 @@ class NodeParts:
     replica: Replica
     scripts: OSScripts
     transfers: Transfers
-    units: Units
+    units: StorageUnits
     voter: Voter
 
 
-def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> NodeParts:
+def assemble_node(
+    host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUME_DRIVERS
+) -> NodeParts:
     """Return the parts of a node on ``host``; ``volumes`` replace its drivers for templates."""
-    host_drivers = storage_doors(host.name, host.paths, host.files, host.images, host.processes)
+    host_drivers = make_storage_drivers(
+        host.name, host.paths, host.files, host.images, host.processes
+    )
     storage, storage_units = {**drivers(host_drivers), **volumes}, units(host_drivers)
     disks = Disks(storage, host.images)
     oses = OSDefinitions(host.files, host.paths.os_search_path)
@@ -143,7 +147,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> N
         candidacy=Candidacy(
             host.files, host.paths, members, lambda: bool(host.master_pid()), replica.close
         ),
-        checks=Checks(
+        checks=NodeChecks(
             files=host.files,
             paths=host.paths,
             now=host.now,
@@ -195,6 +199,6 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> N
             clock=host.clock,
             now=host.now,
         ),
-        units=Units(storage_units, storage),
+        units=StorageUnits(storage_units, storage),
         voter=voter,
     )

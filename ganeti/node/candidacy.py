@@ -37,7 +37,7 @@ def secrets(paths: Paths) -> tuple[str, ...]:
     )
 
 
-def state_folders(paths: Paths) -> tuple[str, ...]:
+def list_state_folders(paths: Paths) -> tuple[str, ...]:
     """Return the folders with the copy of the cluster's state."""
     return paths.journal, paths.queue
 
@@ -97,12 +97,12 @@ class Candidacy:
         """
         revision = await self._members.update(call)
         if not self._members.is_candidate():
-            await self._end()
+            await self._remove_candidate_files()
         return revision
 
-    async def _end(self) -> None:
+    async def _remove_candidate_files(self) -> None:
         paths = self._paths
-        folders = [path for path in state_folders(paths) if self._files.names(path)]
+        folders = [path for path in list_state_folders(paths) if self._files.names(path)]
         there = [path for path in secrets(paths) if self._files.stat(path) is not None]
         if not folders and not there:
             return

@@ -40,7 +40,7 @@ class ClusterCommands:
 
         :raises Refused: the administrator of this node forbids it.
         """
-        self._require_allowed()
+        self._check_allowed()
         self._log.info("running command {command!r} for the master", command=call.command)
         ended = await self._processes.run([*SHELL, call.command])
         output = ended.out[-OUTPUT_LIMIT:].decode("utf-8", "replace").replace("\0", "\\0")
@@ -53,7 +53,7 @@ class ClusterCommands:
         :raises Refused: the administrator of this node forbids it, the file is maintained by jobs,
             or its folder does not exist.
         """
-        self._require_allowed()
+        self._check_allowed()
         try:
             content = base64.b64decode(call.content, validate=True)
         except binascii.Error as e:
@@ -72,7 +72,7 @@ class ClusterCommands:
         self._log.info("writing {path} for the master", path=path)
         await self._files.replace(path, content, mode=call.mode & 0o777)
 
-    def _require_allowed(self) -> None:
+    def _check_allowed(self) -> None:
         forbidden = self._paths.no_cluster_commands
         if self._files.stat(forbidden) is not None:
             raise Refused(

@@ -14,11 +14,11 @@ from ganeti.paths import Paths
 from ganeti.rpc.node import RequestCertificate, UseCertificate
 from ganeti.system.interfaces import IFiles
 
-Requests: TypeAlias = Callable[[str], Awaitable[tuple[bytes, bytes]]]
+KeyFactory: TypeAlias = Callable[[str], Awaitable[tuple[bytes, bytes]]]
 """Makes a private key and a signing request for a name, both in PEM format."""
 
 
-async def no_requests(name: str) -> tuple[bytes, bytes]:
+async def refuse_key_creation(name: str) -> tuple[bytes, bytes]:
     """Refuse to make a key, on a host without a key factory."""
     raise Failed("this node cannot make keys")
 
@@ -36,21 +36,21 @@ class NodeCredentials:
         files: IFiles,
         paths: Paths,
         name: str,
-        request: Requests,
+        request: KeyFactory,
         reload: Callable[[], None],
     ) -> None:
         self._files = files
         self._path = paths.node_certificate
         self._name = name
-        self._make = request
+        self._make_key_and_request = request
         self._reload = reload
         self._key: bytes | None = None
-        self._turn = DeferredLock()
+        self._lock = DeferredLock()
 
     async def request(self, _: RequestCertificate) -> str:
         """Make a new key, and return its signing request in PEM format."""
-        async with self._turn:
-            self._key, request = await self._make(self._name)
+        async with self._lock:
+            self._key, request = await self._make_key_and_request(self._name)
             return request.decode("ascii")
 
     async def use(self, call: UseCertificate) -> None:
@@ -59,7 +59,7 @@ class NodeCredentials:
         :raises Refused: there is no new key.
         :raises Failed: key and certificate do not match or are unusable; the old ones stay in use.
         """
-        async with self._turn:
+        async with self._lock:
             if self._key is None:
                 raise Refused("this node has no new key; request a signing request first")
             before = self._files.read(self._path)

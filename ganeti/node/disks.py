@@ -11,7 +11,7 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
-from ganeti.storage.drivers import StorageDrivers
+from ganeti.storage.drivers import StorageDependencies
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, VolumeStatus
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
@@ -19,9 +19,9 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 MIB = 1 << 20
 
 
-def storage_doors(
+def make_storage_drivers(
     node: str, paths: Paths, files: IFiles, images: IImages, processes: IProcesses
-) -> StorageDrivers:
+) -> StorageDependencies:
     """Return what the storage drivers of a node with this name and these paths need."""
     plain = Paths()
     folders = AllowedFolders(
@@ -31,17 +31,17 @@ def storage_doors(
         defaults=(plain.file_storage, plain.shared_file_storage),
         root=paths.root,
     )
-    return StorageDrivers(
+    return StorageDependencies(
         files=files,
         images=images,
         processes=processes,
         folders=folders,
         node=node,
-        pretend=_pretend(files, paths.pretend_storage),
+        pretend=_read_simulation_folder(files, paths.pretend_storage),
     )
 
 
-def _pretend(files: IFiles, setting: str) -> str:
+def _read_simulation_folder(files: IFiles, setting: str) -> str:
     """Return the folder of simulated storage from the file ``setting``; empty without the file."""
     if files.stat(setting) is None:
         return ""
@@ -56,25 +56,25 @@ class Disks:
         self._images = images
 
     async def create(self, call: calls.CreateDisk) -> None:
-        driver = self._driver(call.disk)
+        driver = self._find_driver(call.disk)
         await driver.create(call.disk, owner=call.owner, primary=call.primary)
 
     async def remove(self, call: calls.RemoveDisk) -> None:
-        await self._driver(call.disk).remove(call.disk)
+        await self._find_driver(call.disk).remove(call.disk)
 
     async def attach(self, call: calls.AttachDisk) -> str:
-        driver = self._driver(call.disk)
+        driver = self._find_driver(call.disk)
         return await driver.attach(call.disk, primary=call.primary, ignore_size=call.ignore_size)
 
     async def detach(self, call: calls.DetachDisk) -> None:
-        await self._driver(call.disk).detach(call.disk)
+        await self._find_driver(call.disk).detach(call.disk)
 
     async def grow(self, call: calls.GrowDiskCall) -> None:
-        await self._driver(call.disk).grow(call.disk, call.amount)
+        await self._find_driver(call.disk).grow(call.disk, call.amount)
 
     async def rename(self, call: calls.RenameDisk) -> None:
         """Rename a disk; do nothing if an interrupted job has renamed it already."""
-        driver = self._driver(call.disk)
+        driver = self._find_driver(call.disk)
         before, after = await driver.describe([call.disk, call.to])
         if before is not None or after is None:
             await driver.rename(call.disk, call.to)
@@ -84,12 +84,12 @@ class Disks:
         answers: dict[str, VolumeStatus | None] = {}
         for template in {disk.dev_type for disk in call.disks}:
             disks = [disk for disk in call.disks if disk.dev_type is template]
-            found = await self._driver(disks[0]).describe(disks)
+            found = await self._find_driver(disks[0]).describe(disks)
             answers.update(zip((disk.uuid for disk in disks), found, strict=True))
-        return [_on_the_wire(answers[disk.uuid]) for disk in call.disks]
+        return [_to_wire(answers[disk.uuid]) for disk in call.disks]
 
     async def snapshot(self, call: calls.SnapshotDisk) -> Disk:
-        driver = self._driver(call.disk)
+        driver = self._find_driver(call.disk)
         if not ISnapshots.providedBy(driver):
             raise Refused(
                 f"{call.disk.dev_type} disks do not support snapshots; stop the instance to copy"
@@ -99,35 +99,35 @@ class Disks:
         return await ISnapshots(driver).snapshot(call.disk, call.name)
 
     async def wipe(self, call: calls.WipeDisk) -> None:
-        path = await self._driver(call.disk).attach(call.disk, primary=True)
+        path = await self._find_driver(call.disk).attach(call.disk, primary=True)
         await self._images.zero(path, call.offset * MIB, call.size * MIB)
 
     async def promote(self, call: calls.PromoteDisk) -> None:
-        await self._mirror(call.disk).promote(call.disk, both=call.both)
+        await self._find_mirror(call.disk).promote(call.disk, both=call.both)
 
     async def demote(self, call: calls.DemoteDisk) -> None:
-        await self._mirror(call.disk).demote(call.disk)
+        await self._find_mirror(call.disk).demote(call.disk)
 
     async def connect(self, call: calls.ConnectDisk) -> None:
-        await self._mirror(call.disk).connect(call.disk, both=call.both)
+        await self._find_mirror(call.disk).connect(call.disk, both=call.both)
 
     async def disconnect(self, call: calls.DisconnectDisk) -> None:
-        await self._mirror(call.disk).disconnect(call.disk)
+        await self._find_mirror(call.disk).disconnect(call.disk)
 
-    async def drop(self, call: calls.DropCopy) -> None:
-        await self._mirror(call.disk).drop(call.disk)
+    async def drop(self, call: calls.DetachMirrorChildren) -> None:
+        await self._find_mirror(call.disk).drop(call.disk)
 
-    async def take(self, call: calls.TakeCopy) -> None:
-        await self._mirror(call.disk).take(call.disk)
+    async def take(self, call: calls.AttachMirrorChildren) -> None:
+        await self._find_mirror(call.disk).take(call.disk)
 
     async def pause(self, call: calls.PauseResync) -> None:
-        await self._mirror(call.disk).pause(call.disk, paused=call.paused)
+        await self._find_mirror(call.disk).pause(call.disk, paused=call.paused)
 
     async def paths(self, guest: Guest) -> list[str]:
         """Attach the disks of a guest for writing; return their paths in order."""
-        return [await self._driver(disk).attach(disk, primary=True) for disk in guest.disks]
+        return [await self._find_driver(disk).attach(disk, primary=True) for disk in guest.disks]
 
-    def _driver(self, disk: Disk) -> IVolumes:
+    def _find_driver(self, disk: Disk) -> IVolumes:
         if disk.dev_type not in self._drivers:
             raise Refused(
                 f"this node has no driver for {disk.dev_type} disks; available drivers:"
@@ -136,12 +136,12 @@ class Disks:
             )
         return self._drivers[disk.dev_type]
 
-    def _mirror(self, disk: Disk) -> IMirror:
-        driver = self._driver(disk)
+    def _find_mirror(self, disk: Disk) -> IMirror:
+        driver = self._find_driver(disk)
         if not IMirror.providedBy(driver):
             raise Refused(f"{disk.dev_type} disks are not mirrored between nodes", Code.INPUT)
         return IMirror(driver)
 
 
-def _on_the_wire(status: VolumeStatus | None) -> calls.DiskStatus | None:
+def _to_wire(status: VolumeStatus | None) -> calls.DiskStatus | None:
     return None if status is None else calls.DiskStatus(**asdict(status))

@@ -55,12 +55,12 @@ class EnrolmentForwarder:
         if membership is None:
             raise Refused(
                 f"no master daemon runs on this node, and nodes join through the master; the master"
-                f" is {self._master()}; create a new token there with gnt-node add",
+                f" is {self._read_master_name()}; create a new token there with gnt-node add",
                 Code.STATE,
             )
         return success(membership)
 
-    def _master(self) -> str:
+    def _read_master_name(self) -> str:
         path = f"{self._paths.data}/ssconf_master_node"
         if self._files.stat(path) is None:
             return "unknown to this node"

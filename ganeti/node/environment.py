@@ -16,7 +16,7 @@ PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 _IN_FILES = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
 
 
-def of_definition(
+def build_os_environment(
     definition: OSDefinitionReport, os: str, osparams: Parameters, debug: int = 0
 ) -> dict[str, str]:
     """Return the variables for the OS; ``os`` is ``name`` or ``name+variant``."""
@@ -25,7 +25,8 @@ def of_definition(
     if api >= WITH_VARIANTS:
         variant = os.partition("+")[2] or next(iter(definition.variants), "")
     parameters = {
-        f"OSP_{name.upper().replace('-', '_')}": _text(value) for name, value in osparams.items()
+        f"OSP_{name.upper().replace('-', '_')}": _format_value(value)
+        for name, value in osparams.items()
     }
     return {
         "PATH": PATH,
@@ -37,11 +38,11 @@ def of_definition(
     }
 
 
-def of_guest(
+def build_guest_environment(
     definition: OSDefinitionReport, guest: Guest, paths: Sequence[str], debug: int = 0
 ) -> dict[str, str]:
     """Return all variables for a guest whose disks are at ``paths``."""
-    found = of_definition(definition, guest.os, guest.osparams, debug) | {
+    found = build_os_environment(definition, guest.os, guest.osparams, debug) | {
         "INSTANCE_OS": guest.os,
         "INSTANCE_NAME": guest.name,
         "INSTANCE_UUID": guest.uuid,
@@ -54,20 +55,20 @@ def of_guest(
         "NIC_COUNT": str(len(guest.nics)),
     }
     for index, (disk, path) in enumerate(zip(guest.disks, paths, strict=True)):
-        found |= _set(f"DISK_{index}_", _disk(disk, path, guest.hvparams))
+        found |= _prefix_values(f"DISK_{index}_", _disk_values(disk, path, guest.hvparams))
     for index, nic in enumerate(guest.nics):
-        found |= _set(f"NIC_{index}_", _nic(nic, guest.hvparams))
-    found |= {f"INSTANCE_BE_{name}": _text(value) for name, value in guest.beparams.items()}
-    found |= {f"INSTANCE_HV_{name}": _text(value) for name, value in guest.hvparams.items()}
+        found |= _prefix_values(f"NIC_{index}_", _nic_values(nic, guest.hvparams))
+    found |= {f"INSTANCE_BE_{name}": _format_value(value) for name, value in guest.beparams.items()}
+    found |= {f"INSTANCE_HV_{name}": _format_value(value) for name, value in guest.hvparams.items()}
     return found
 
 
-def of_disk(kind: str, index: int, path: str) -> dict[str, str]:
+def build_disk_environment(kind: str, index: int, path: str) -> dict[str, str]:
     """Return the variables for an exported or imported disk; ``kind`` is EXPORT or IMPORT."""
     return {f"{kind}_INDEX": str(index), f"{kind}_DISK_PATH": path, f"{kind}_DEVICE": path}
 
 
-def _disk(disk: Disk, path: str, hvparams: Parameters) -> Mapping[str, str | None]:
+def _disk_values(disk: Disk, path: str, hvparams: Parameters) -> Mapping[str, str | None]:
     in_files = disk.dev_type in _IN_FILES
     return {
         "ACCESS": disk.mode.value,
@@ -80,7 +81,7 @@ def _disk(disk: Disk, path: str, hvparams: Parameters) -> Mapping[str, str | Non
     }
 
 
-def _nic(nic: GuestNic, hvparams: Parameters) -> dict[str, str | None]:
+def _nic_values(nic: GuestNic, hvparams: Parameters) -> dict[str, str | None]:
     return {
         "MAC": nic.mac,
         "UUID": nic.uuid,
@@ -90,11 +91,11 @@ def _nic(nic: GuestNic, hvparams: Parameters) -> dict[str, str | None]:
         "LINK": nic.link or None,
         "BRIDGE": nic.link if nic.mode == "bridged" else None,
         "FRONTEND_TYPE": hvparams.get("nic_type"),
-        **(_network(nic.network) if nic.network else {}),
+        **(_network_values(nic.network) if nic.network else {}),
     }
 
 
-def _network(network: GuestNetwork) -> dict[str, str | None]:
+def _network_values(network: GuestNetwork) -> dict[str, str | None]:
     return {
         "NETWORK_NAME": network.name,
         "NETWORK_UUID": network.uuid,
@@ -107,10 +108,10 @@ def _network(network: GuestNetwork) -> dict[str, str | None]:
     }
 
 
-def _set(prefix: str, values: Mapping[str, str | None]) -> dict[str, str]:
+def _prefix_values(prefix: str, values: Mapping[str, str | None]) -> dict[str, str]:
     """Return the variables that have a value, with ``prefix`` before their names."""
     return {f"{prefix}{name}": value for name, value in values.items() if value is not None}
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "" if value is None else str(value)

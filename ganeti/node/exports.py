@@ -49,7 +49,7 @@ class Exports:
     async def remove(self, call: calls.RemoveExportCall) -> None:
         await self._files.remove_folder(f"{self._folder}/{call.name}")
 
-    async def sink(self, dump: calls.OfExport) -> str:
+    async def sink(self, dump: calls.ExportData) -> str:
         """Create the folder of a new dump; return the path to write the dump to.
 
         :raises Refused: the name is not that of an incomplete export.
@@ -60,12 +60,12 @@ class Exports:
         await self._files.make_folder(folder, mode=0o750)
         return f"{folder}/{dump.dump}"
 
-    async def give_up(self, dump: calls.OfExport) -> None:
+    async def give_up(self, dump: calls.ExportData) -> None:
         """Remove the incomplete export that a dump belongs to."""
         if dump.path.endswith(NEW):
             await self._files.remove_folder(f"{self._folder}/{posixpath.basename(dump.path)}")
 
-    def source(self, dump: calls.OfExport) -> str:
+    def source(self, dump: calls.ExportData) -> str:
         """Return the path of a dump.
 
         :raises Refused: the dump does not exist.

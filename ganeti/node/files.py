@@ -80,17 +80,17 @@ class Files:
         except binascii.Error as e:
             raise Invalid([Problem("content", f"must be base64: {e}")]) from None
         path = self._replaceable[call.path]
-        self._require_candidate(path, call)
+        self._check_candidate(path, call)
         await self._files.make_folder(path.rpartition("/")[0])
         await self._files.replace(path, content, mode=call.mode & 0o777)
         try:
-            self._require_candidate(path, call)
+            self._check_candidate(path, call)
         except Refused:
             # The role was lost meanwhile, and its files were removed before this write.
             await self._files.remove(path)
             raise
 
-    def _require_candidate(self, path: str, call: UploadFile) -> None:
+    def _check_candidate(self, path: str, call: UploadFile) -> None:
         if path in self._secrets and not self._is_candidate():
             raise Refused(
                 f"this node is not a master candidate and must not have {call.path}; make it one"
@@ -108,11 +108,11 @@ class Files:
             f"{self._data}/ssconf_{key}": content(value) for key, value in call.values.items()
         }
         # A change of the cluster affects one or two of thirty files: do not sync the others.
-        changed = {path: new for path, new in contents.items() if self._now(path) != new}
+        changed = {path: new for path, new in contents.items() if self._read_current(path) != new}
         if changed:
             await self._files.replace_all(changed, mode=0o444)
 
-    def _now(self, path: str) -> bytes | None:
+    def _read_current(self, path: str) -> bytes | None:
         return None if self._files.stat(path) is None else self._files.read(path)
 
 

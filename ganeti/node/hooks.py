@@ -40,7 +40,7 @@ class Hooks:
         self, folder: str, place: str, name: str, environment: dict[str, str]
     ) -> HookResult:
         script = f"{place}/{name}"
-        if not self._runnable(f"{folder}/{name}", name):
+        if not self._is_runnable(f"{folder}/{name}", name):
             return HookResult(script=script, status=SKIPPED, output="")
         try:
             ended = await self._processes.run(
@@ -52,6 +52,6 @@ class Hooks:
         status = FAILED if ended.code else SUCCEEDED
         return HookResult(script=script, status=status, output=output)
 
-    def _runnable(self, path: str, name: str) -> bool:
+    def _is_runnable(self, path: str, name: str) -> bool:
         found = self._files.stat(path) if _NAME.fullmatch(name) else None
         return found is not None and not found.folder and bool(found.mode & stat.S_IXUSR)

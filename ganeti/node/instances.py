@@ -15,20 +15,20 @@ from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.hypervisor.interfaces import (
     AttachedDisk,
     ConsoleKind,
-    Equipment,
+    GuestDevices,
     IHypervisor,
     NotRunning,
     Running,
 )
 from ganeti.model.guest import Guest, GuestState
-from ganeti.model.running import RunningConfig, as_running
+from ganeti.model.running import RunningConfig, apply_running_config
 from ganeti.node.scripts import OSScripts
 from ganeti.rpc import instances as calls
 from ganeti.rpc.node import ValidateHypervisor
 
-_ASK_AGAIN = 5.0
+_STOP_RETRY_INTERVAL = 5.0
 """Seconds between shutdown requests: a guest that is booting may miss one."""
-_FIRST_LOOK, _LATER_LOOKS = 0.02, 0.5
+_FIRST_POLL_DELAY, _MAX_POLL_DELAY = 0.02, 0.5
 
 
 class Instances:
@@ -53,13 +53,13 @@ class Instances:
         self._scripts = scripts
         self._clock = clock
         self._node = node
-        self._turns: dict[str, DeferredLock] = {}
+        self._locks: dict[str, DeferredLock] = {}
 
     async def start(self, call: calls.StartInstanceCall) -> None:
-        async with self._turn(call.guest.name):
-            hypervisor = self._hypervisor(call.guest.hypervisor)
+        async with self._lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
-                disks = await self._disks(call.guest)
+                disks = await self._attach_disks(call.guest)
                 try:
                     await hypervisor.start(call.guest, disks, paused=call.paused)
                 except Running:
@@ -70,21 +70,21 @@ class Instances:
                         raise
 
     async def stop(self, call: calls.StopInstance) -> None:
-        async with self._turn(call.instance_name):
-            hypervisor = self._hypervisor(call.hypervisor)
-            await self._stop(hypervisor, call.instance_name, call.timeout)
+        async with self._lock_instance(call.instance_name):
+            hypervisor = self._find_hypervisor(call.hypervisor)
+            await self._stop_within(hypervisor, call.instance_name, call.timeout)
 
     async def reboot(self, call: calls.RebootInstanceCall) -> None:
-        async with self._turn(call.guest.name):
-            hypervisor = self._hypervisor(call.guest.hypervisor)
+        async with self._lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 raise NotRunning(call.guest.name)
             match call.kind:
                 case calls.RebootType.SOFT:
                     await hypervisor.reboot(call.guest)
                 case calls.RebootType.HARD:
-                    disks = await self._disks(call.guest)
-                    await self._stop(hypervisor, call.guest.name, call.timeout)
+                    disks = await self._attach_disks(call.guest)
+                    await self._stop_within(hypervisor, call.guest.name, call.timeout)
                     await hypervisor.start(call.guest, disks)
                 case calls.RebootType.FULL:
                     raise Refused(
@@ -92,27 +92,27 @@ class Instances:
                     )
 
     async def install(self, call: calls.InstallOS) -> None:
-        async with self._turn(call.guest.name):
-            self._refuse_running(call.guest, "installed")
+        async with self._lock_instance(call.guest.name):
+            self._check_stopped(call.guest, "installed")
             paths = await self._paths(call.guest)
             await self._scripts.create(
                 call.guest, paths, reinstall=call.reinstall, debug=call.debug
             )
 
     async def rename(self, call: calls.RenameOS) -> None:
-        async with self._turn(call.guest.name):
-            self._refuse_running(call.guest, "renamed")
+        async with self._lock_instance(call.guest.name):
+            self._check_stopped(call.guest, "renamed")
             paths = await self._paths(call.guest)
             await self._scripts.rename(call.guest, paths, call.old_name)
 
     async def running(self, call: calls.ListGuests) -> dict[str, GuestState]:
         found: dict[str, GuestState] = {}
         for name in call.hypervisors:
-            found.update(self._hypervisor(name).running())
+            found.update(self._find_hypervisor(name).running())
         return found
 
     async def console(self, call: calls.DescribeConsole) -> calls.ConsoleInfo:
-        access = await self._hypervisor(call.guest.hypervisor).console(call.guest)
+        access = await self._find_hypervisor(call.guest.hypervisor).console(call.guest)
         remote = access.kind is ConsoleKind.SSH
         return calls.ConsoleInfo(
             instance=call.guest.name,
@@ -126,9 +126,9 @@ class Instances:
         )
 
     async def validate(self, call: ValidateHypervisor) -> None:
-        equipment = Equipment(call.nics, call.disks, call.scope, call.minimum_version)
+        equipment = GuestDevices(call.nics, call.disks, call.scope, call.minimum_version)
         try:
-            await self._hypervisor(call.hypervisor).validate(call.hvparams, equipment)
+            await self._find_hypervisor(call.hypervisor).validate(call.hvparams, equipment)
         except Invalid as error:
             if not call.about:
                 raise
@@ -136,22 +136,22 @@ class Instances:
                 raise Invalid(found) from error
 
     async def running_config(self, call: calls.DescribeRunning) -> RunningConfig:
-        return await self._hypervisor(call.guest.hypervisor).running_config(call.guest)
+        return await self._find_hypervisor(call.guest.hypervisor).running_config(call.guest)
 
     async def accept(self, call: calls.AcceptInstance) -> str:
-        async with self._turn(call.guest.name):
-            hypervisor = self._hypervisor(call.guest.hypervisor)
-            guest = as_running(call.guest, call.running)
-            disks = await self._disks(guest)
+        async with self._lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
+            guest = apply_running_config(call.guest, call.running)
+            disks = await self._attach_disks(guest)
             return await hypervisor.accept(guest, disks, call.address, call.running)
 
     async def migrate(self, call: calls.MigrateInstanceCall) -> None:
-        async with self._turn(call.guest.name):
-            hypervisor = self._hypervisor(call.guest.hypervisor)
+        async with self._lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
             await hypervisor.migrate(call.guest, call.destination, live=call.live)
 
     async def sending(self, call: calls.MigrationStatus) -> calls.Migration:
-        sending = await self._hypervisor(call.guest.hypervisor).sending(call.guest)
+        sending = await self._find_hypervisor(call.guest.hypervisor).sending(call.guest)
         return calls.Migration(
             status=sending.phase.value,
             transferred=sending.transferred,
@@ -161,22 +161,22 @@ class Instances:
         )
 
     async def finish_incoming(self, call: calls.FinalizeMigrationDst) -> str:
-        async with self._turn(call.guest.name):
-            hypervisor = self._hypervisor(call.guest.hypervisor)
+        async with self._lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
             return await hypervisor.finish_incoming(call.guest, arrived=call.arrived)
 
     async def finish_outgoing(self, call: calls.FinalizeMigrationSrc) -> None:
-        async with self._turn(call.guest.name):
-            hypervisor = self._hypervisor(call.guest.hypervisor)
+        async with self._lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
             await hypervisor.finish_outgoing(call.guest, left=call.left)
 
-    async def _stop(self, hypervisor: IHypervisor, name: str, timeout: float) -> None:
+    async def _stop_within(self, hypervisor: IHypervisor, name: str, timeout: float) -> None:
         """Request a shutdown until the guest ends; kill it after ``timeout`` seconds."""
         now = self._clock.seconds()
-        deadline, ask, pause = now + timeout, now, _FIRST_LOOK
+        deadline, ask, pause = now + timeout, now, _FIRST_POLL_DELAY
         while name in hypervisor.running() and (now := self._clock.seconds()) < deadline:
             if now >= ask:
-                ask = now + _ASK_AGAIN
+                ask = now + _STOP_RETRY_INTERVAL
                 try:
                     await hypervisor.stop(name, hard=False)
                 except NotRunning:
@@ -191,34 +191,34 @@ class Instances:
                 if name not in hypervisor.running():
                     return
             await deferLater(self._clock, min(pause, deadline - now))
-            pause = min(2 * pause, _LATER_LOOKS)
+            pause = min(2 * pause, _MAX_POLL_DELAY)
         with suppress(NotRunning):
             await hypervisor.stop(name, hard=True)
 
-    def _hypervisor(self, name: str) -> IHypervisor:
+    def _find_hypervisor(self, name: str) -> IHypervisor:
         if name not in self._hypervisors:
             has = ", ".join(sorted(self._hypervisors))
             raise Refused(f"this node has no hypervisor {name}; available: {has}", Code.INPUT)
         return self._hypervisors[name]
 
-    def _refuse_running(self, guest: Guest, what: str) -> None:
-        if guest.name in self._hypervisor(guest.hypervisor).running():
+    def _check_stopped(self, guest: Guest, what: str) -> None:
+        if guest.name in self._find_hypervisor(guest.hypervisor).running():
             raise Refused(
                 f"instance {guest.name} is running and cannot be {what}; shut it down first"
             )
 
-    async def _disks(self, guest: Guest) -> list[AttachedDisk]:
+    async def _attach_disks(self, guest: Guest) -> list[AttachedDisk]:
         paths = await self._paths(guest)
         return list(map(AttachedDisk, guest.disks, paths))
 
     @asynccontextmanager
-    async def _turn(self, name: str) -> AsyncIterator[None]:
-        lock = self._turns.setdefault(name, DeferredLock())
+    async def _lock_instance(self, name: str) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(name, DeferredLock())
         await lock.acquire()
         try:
             yield
         finally:
             # The next waiter runs, and may even finish, before release() returns.
             lock.release()
-            if not lock.locked and self._turns.get(name) is lock:
-                del self._turns[name]
+            if not lock.locked and self._locks.get(name) is lock:
+                del self._locks[name]

@@ -13,7 +13,7 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc import transfers as calls
 from ganeti.system.interfaces import IFiles
 
-_MAX = 24 * 3600
+_MAX_VALIDITY = 24 * 3600
 _NAME = re.compile(r"\Ax509-[A-Za-z0-9_.-]+\Z")
 
 
@@ -27,11 +27,11 @@ class Keys:
 
     async def create(self, call: calls.CreateCertificate) -> calls.NewCertificate:
         # Imported here: the cryptography library takes long to load.
-        from ganeti.pki.authority import self_signed
+        from ganeti.pki.authority import create_self_signed
 
         await self.tidy()
-        life = min(call.validity, _MAX)
-        made = self_signed(calls.PEER, self._now(), timedelta(seconds=life))
+        life = min(call.validity, _MAX_VALIDITY)
+        made = create_self_signed(calls.PEER, self._now(), timedelta(seconds=life))
         name = f"x509-{int(self._now())}-{fingerprint(made.certificate)[:16]}"
         folder = f"{self._folder}/{name}"
         await self._files.make_folder(self._folder, mode=0o700)
@@ -62,5 +62,5 @@ class Keys:
         """Remove expired keys that were never collected."""
         for name in self._files.names(self._folder):
             found = self._files.stat(f"{self._folder}/{name}/cert")
-            if found is None or found.mtime < self._now() - _MAX:
+            if found is None or found.mtime < self._now() - _MAX_VALIDITY:
                 await self._files.remove_folder(f"{self._folder}/{name}")

@@ -24,7 +24,7 @@ Trust: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
 """
 
 
-async def trust_nothing_else(_: Sequence[str]) -> None:
+async def keep_trust(_: Sequence[str]) -> None:
     """Leave the trusted authorities unchanged."""
 
 
@@ -43,7 +43,7 @@ class MemberList:
         path: str,
         name: str,
         accepted: Callable[[], VoterState],
-        trust: Trust = trust_nothing_else,
+        trust: Trust = keep_trust,
     ) -> None:
         """``trust`` is called with the authorities of a list before its members are accepted."""
         self._files = files
@@ -51,31 +51,31 @@ class MemberList:
         self._name = name
         self._accepted = accepted
         self._trust = trust
-        self._turn = DeferredLock()
-        self._use(read(files, path))
+        self._lock = DeferredLock()
+        self._set_list(read(files, path))
 
     @property
     def members(self) -> MemberRecords | None:
         """The newest list; None if this node has none."""
-        return self._kept.members if self._kept else None
+        return self._file.members if self._file else None
 
     def identify(self, peer: Peer | None) -> Caller:
         """Return the peer with its current role; see ``Callers``."""
         if peer is None:
-            return Caller(CallerRole.STRANGER, "a peer without a certificate")
+            return Caller(CallerRole.UNAUTHENTICATED, "a peer without a certificate")
         name = self._owners.get(peer.fingerprint)
-        if self._kept is None or name is None:
-            return Caller(CallerRole.STRANGER, peer.name)
-        role = self._kept.members.role(name, self._accepted().master)
+        if self._file is None or name is None:
+            return Caller(CallerRole.UNAUTHENTICATED, peer.name)
+        role = self._file.members.role(name, self._accepted().master)
         return Caller(role, name, local=name == self._name)
 
     def is_candidate(self) -> bool:
         """Return whether this node may have the files of master candidates."""
-        return self._kept is not None and self._name in self._kept.members.candidates
+        return self._file is not None and self._name in self._file.members.candidates
 
     def fingerprints(self, name: str | None = None) -> frozenset[str]:
         """Return the certificates that the named member, or any member, may present."""
-        if self._kept is None:
+        if self._file is None:
             return frozenset()
         return frozenset(shown for shown, owner in self._owners.items() if name in (None, owner))
 
@@ -89,16 +89,16 @@ class MemberList:
         """
         # The master that sent the list: another one may be accepted during the wait for the lock.
         accepted = self._accepted()
-        async with self._turn:
+        async with self._lock:
             if not call.members.certificates.get(accepted.master):
                 raise Refused(
                     f"the member list has no certificate of {accepted.master}, the master of term"
                     f" {accepted.term}, and would lock it out",
                     Code.INPUT,
                 )
-            kept, new = self._kept, MemberFile(term=accepted.term, members=call.members)
-            if kept is None or _age(kept) < _age(new):
-                if kept is None or not kept.members.says_the_same(new.members):
+            kept, new = self._file, MemberFile(term=accepted.term, members=call.members)
+            if kept is None or _order_key(kept) < _order_key(new):
+                if kept is None or not kept.members.same_content(new.members):
                     self._log.info(
                         "using member list revision {n}: {names}",
                         n=new.members.revision,
@@ -106,20 +106,20 @@ class MemberList:
                     )
                 await self._trust(new.members.authorities)
                 await write(self._files, self._path, new)
-                self._use(new)
-            assert self._kept is not None
-            return self._kept.members.revision
+                self._set_list(new)
+            assert self._file is not None
+            return self._file.members.revision
 
     def forget(self) -> None:
         """Forget all members, because this node leaves the cluster."""
-        self._use(None)
+        self._set_list(None)
 
-    def _use(self, kept: MemberFile | None) -> None:
-        self._kept = kept
+    def _set_list(self, kept: MemberFile | None) -> None:
+        self._file = kept
         self._owners: Mapping[str, str] = dict(kept.members.names()) if kept else {}
 
 
-def _age(kept: MemberFile) -> tuple[int, int]:
+def _order_key(kept: MemberFile) -> tuple[int, int]:
     return kept.term, kept.members.revision
 
 

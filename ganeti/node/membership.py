@@ -27,11 +27,11 @@ from ganeti.system.interfaces import IFiles
 PROTOCOL = 3_000_000
 """The protocol version of Ganeti 3.0 nodes."""
 
-LAST_WORDS = 0.5
+STOP_DELAY = 0.5
 """Seconds between the answer that the node has left and the end of the daemon."""
 
 
-STAYS = frozenset({"export"})
+KEPT_NAMES = frozenset({"export"})
 """Names in the data folder that leaving keeps: exports may be the only copy of a guest."""
 
 
@@ -45,19 +45,19 @@ StartDaemons: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 :raises Failed: they do not start.
 """
 
-HAND_OVER = 45.0
+HANDOVER_TIMEOUT = 45.0
 """Seconds after which a master that was stopped for a failover restarts without a successor.
 
 Longer than ``gnt-cluster master-failover`` tries.
 """
 
 
-async def no_daemons() -> bool:
+async def report_no_daemons() -> bool:
     """Return that no daemons were running."""
     return False
 
 
-async def no_start() -> None:
+async def start_nothing() -> None:
     """Start nothing."""
 
 
@@ -78,7 +78,7 @@ class ClusterMembership:
         stop: Callable[[], object],
         stop_master: StopDaemons,
         *,
-        start_master: StartDaemons = no_start,
+        start_master: StartDaemons = start_nothing,
         is_mine: Callable[[], bool] = lambda: False,
         forget_members: Callable[[], None] = lambda: None,
     ) -> None:
@@ -88,34 +88,37 @@ class ClusterMembership:
         self._stop = stop
         self._stop_master = stop_master
         self._start_master = start_master
-        self._is_mine = is_mine
+        self._is_local_master = is_mine
         self._forget_members = forget_members
-        self._handing_over: IDelayedCall | None = None
+        self._handover_timer: IDelayedCall | None = None
 
     async def version(self, _: AskVersion) -> Version:
         return Version(protocol=PROTOCOL, release=__version__)
 
     async def stop_master(self, _: StopMaster) -> bool:
-        """Stop the local master daemon; restart it after ``HAND_OVER`` seconds without a successor.
+        """Stop the local master daemon; restart it if it has no successor in time.
 
+        That is after ``HANDOVER_TIMEOUT`` seconds.
         An interrupted or refused failover thus leaves the cluster with its master.
         """
         ran = await self._stop_master()
         if ran:
-            if self._handing_over is not None and self._handing_over.active():
-                self._handing_over.cancel()
-            self._handing_over = self._clock.callLater(HAND_OVER, self._take_back)
+            if self._handover_timer is not None and self._handover_timer.active():
+                self._handover_timer.cancel()
+            self._handover_timer = self._clock.callLater(
+                HANDOVER_TIMEOUT, self._resume_after_timeout
+            )
         return ran
 
     async def resume_master(self, _: ResumeMaster) -> bool:
         """Restart the local master daemon, unless another node has become the master."""
         self.close()
-        if mine := self._is_mine():
+        if mine := self._is_local_master():
             self._log.warn("no other node has become the master; restarting the master daemon")
             await self._start_master()
         return mine
 
-    def _take_back(self) -> None:
+    def _resume_after_timeout(self) -> None:
         resuming = Deferred.fromCoroutine(self.resume_master(ResumeMaster()))
         resuming.addErrback(
             lambda failure: self._log.failure("the master daemon could not be restarted", failure)
@@ -123,8 +126,8 @@ class ClusterMembership:
 
     def close(self) -> None:
         """Cancel a scheduled restart of the master, because this daemon stops."""
-        if self._handing_over is not None and self._handing_over.active():
-            self._handing_over.cancel()
+        if self._handover_timer is not None and self._handover_timer.active():
+            self._handover_timer.cancel()
 
     async def delay(self, call: DelayCall) -> None:
         await deferLater(self._clock, call.duration)
@@ -135,7 +138,7 @@ class ClusterMembership:
         self._forget_members()
         data, paths = self._paths.data, self._paths
         last = (paths.node_certificate, paths.authority)
-        others = [f"{data}/{name}" for name in self._files.names(data) if name not in STAYS]
+        others = [f"{data}/{name}" for name in self._files.names(data) if name not in KEPT_NAMES]
         for path in (
             *secrets(paths),
             *(path for path in others if path not in last),
@@ -149,4 +152,4 @@ class ClusterMembership:
             else:
                 await self._files.remove(path)
         self._log.info("this node has left its cluster")
-        self._clock.callLater(LAST_WORDS, self._stop)
+        self._clock.callLater(STOP_DELAY, self._stop)

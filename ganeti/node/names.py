@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-from ganeti.rpc.node import Resolved, ResolveName
-from ganeti.system.interfaces import INames
+from ganeti.rpc.node import ResolvedName, ResolveName
+from ganeti.system.interfaces import IHostNames
 
 
 class Names:
     """Host names as this node resolves them."""
 
-    def __init__(self, names: INames) -> None:
+    def __init__(self, names: IHostNames) -> None:
         self._names = names
 
-    async def resolve(self, call: ResolveName) -> Resolved:
+    async def resolve(self, call: ResolveName) -> ResolvedName:
         addresses = await self._names.addresses(call.name)
         answers = False
         for address in addresses if call.probe else ():
             answers = answers or await self._names.in_use(address)
-        return Resolved(addresses=tuple(addresses), answers=answers)
+        return ResolvedName(addresses=tuple(addresses), answers=answers)

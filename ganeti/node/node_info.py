@@ -12,7 +12,7 @@ from typing import Protocol
 from ganeti.errors import GanetiError
 from ganeti.model.guest import GuestState
 from ganeti.rpc.node import DescribeNode, NodeInfo, StorageSpace
-from ganeti.storage.interfaces import IUnits
+from ganeti.storage.interfaces import IStorageUnits
 from ganeti.system.interfaces import IFiles
 
 ON_PAPER = frozenset({"fake"})
@@ -72,7 +72,7 @@ class NodeInfoAnswers:
         self,
         files: IFiles,
         hypervisors: Mapping[str, RunningGuests],
-        units: Mapping[str, IUnits],
+        units: Mapping[str, IStorageUnits],
     ) -> None:
         self._files = files
         self._hypervisors = hypervisors
@@ -84,11 +84,11 @@ class NodeInfoAnswers:
         guests: dict[str, GuestState] = {}
         on_paper = 0
         for name in call.hypervisors:
-            found = self._guests(name, problems)
+            found = self._list_guests(name, problems)
             guests.update(found)
             on_paper += sum(each.memory for each in found.values() if name in ON_PAPER)
-        storage = [await self._space(kind, name, problems) for kind, name in call.storage]
-        room = memory(self._text("/proc/meminfo"))
+        storage = [await self._read_space(kind, name, problems) for kind, name in call.storage]
+        room = memory(self._read_text("/proc/meminfo"))
         real = sum(guest.memory for guest in guests.values()) - on_paper
         processors = self._processors
         return NodeInfo(
@@ -105,7 +105,7 @@ class NodeInfoAnswers:
             problems=problems,
         )
 
-    def _guests(self, name: str, problems: dict[str, str]) -> Mapping[str, GuestState]:
+    def _list_guests(self, name: str, problems: dict[str, str]) -> Mapping[str, GuestState]:
         if name not in self._hypervisors:
             problems[name] = f"this node has no hypervisor {name}"
             return {}
@@ -115,7 +115,9 @@ class NodeInfoAnswers:
             problems[name] = str(e)
             return {}
 
-    async def _space(self, kind: str, name: str, problems: dict[str, str]) -> StorageSpace | None:
+    async def _read_space(
+        self, kind: str, name: str, problems: dict[str, str]
+    ) -> StorageSpace | None:
         if kind not in self._units:
             problems[f"{kind}:{name}"] = f"this node has no storage of type {kind}"
             return None
@@ -131,13 +133,13 @@ class NodeInfoAnswers:
         # Read once: on large hosts the kernel measures every processor's speed for each read.
         nodes = self._files.names("/sys/devices/system/node")
         found = sum(bool(_MEMORY_NODE.fullmatch(name)) for name in nodes)
-        return processors(self._text("/proc/cpuinfo"), found)
+        return processors(self._read_text("/proc/cpuinfo"), found)
 
     @cached_property
     def _boot_id(self) -> str:
-        return self._text("/proc/sys/kernel/random/boot_id").strip()
+        return self._read_text("/proc/sys/kernel/random/boot_id").strip()
 
-    def _text(self, path: str) -> str:
+    def _read_text(self, path: str) -> str:
         try:
             return self._files.read(path).decode("utf-8", "replace")
         except OSError:  # the kernel of this host does not provide the file

@@ -34,7 +34,7 @@ class OSDefinitions:
         for folder in self._search_path:
             for name in self._files.names(folder):
                 if name not in found and _NAME.fullmatch(name) and self._is_folder(folder, name):
-                    found[name] = self._read(f"{folder}/{name}", name)
+                    found[name] = self._read_definition(f"{folder}/{name}", name)
         return [found[name] for name in sorted(found)]
 
     def find(self, os: str) -> OSDefinitionReport:
@@ -47,7 +47,7 @@ class OSDefinitions:
             raise Refused(f"{os!r} is not a valid name of an OS definition", Code.INPUT)
         for folder in self._search_path:
             if self._is_folder(folder, name):
-                definition = self._read(f"{folder}/{name}", name)
+                definition = self._read_definition(f"{folder}/{name}", name)
                 if not definition.valid:
                     raise Refused(f"OS definition {name}: {definition.diagnosis}", Code.STATE)
                 return definition
@@ -58,25 +58,25 @@ class OSDefinitions:
         found = self._files.stat(f"{folder}/{name}")
         return found is not None and found.folder
 
-    def _read(self, path: str, name: str) -> OSDefinitionReport:
-        versions, problems = self._api_versions(path)
+    def _read_definition(self, path: str, name: str) -> OSDefinitionReport:
+        versions, problems = self._read_api_versions(path)
         api = max(versions & API_VERSIONS, default=0)
-        problems += self._missing(path, api)
-        variants = self._lines(path, "variants.list") if api >= WITH_VARIANTS else []
-        parameters = self._lines(path, "parameters.list") if api >= WITH_PARAMETERS else []
+        problems += self._find_problems(path, api)
+        variants = self._read_lines(path, "variants.list") if api >= WITH_VARIANTS else []
+        parameters = self._read_lines(path, "parameters.list") if api >= WITH_PARAMETERS else []
         return OSDefinitionReport(
             name=name,
             path=path,
             valid=not problems,
             diagnosis="; ".join(problems),
             variants=tuple(variants),
-            parameters=tuple(_parameter(line) for line in parameters),
+            parameters=tuple(_parse_parameter(line) for line in parameters),
             api_versions=tuple(sorted(versions)),
             trusted=self._files.stat(f"{path}/create") is not None,
         )
 
-    def _api_versions(self, path: str) -> tuple[set[int], list[str]]:
-        lines = self._lines(path, "ganeti_api_version")
+    def _read_api_versions(self, path: str) -> tuple[set[int], list[str]]:
+        lines = self._read_lines(path, "ganeti_api_version")
         try:
             versions = {int(line) for line in lines}
         except ValueError:
@@ -86,19 +86,21 @@ class OSDefinitions:
         wanted = ", ".join(str(version) for version in sorted(API_VERSIONS))
         return versions, [f"ganeti_api_version has none of the supported versions {wanted}"]
 
-    def _missing(self, path: str, api: int) -> list[str]:
+    def _find_problems(self, path: str, api: int) -> list[str]:
         """Return the problems that make a definition of this API version unusable."""
         needed = ["export", "import", "rename"]
         needed += ["verify"] if api >= WITH_PARAMETERS else []
         create = "create_untrusted"
         if self._files.stat(f"{path}/create") or not self._files.stat(f"{path}/{create}"):
             create = "create"
-        problems = [problem for name in (create, *needed) if (problem := self._script(path, name))]
+        problems = [
+            problem for name in (create, *needed) if (problem := self._check_script(path, name))
+        ]
         if api >= WITH_PARAMETERS and self._files.stat(f"{path}/parameters.list") is None:
             problems.append("parameters.list is missing")
         return problems
 
-    def _script(self, path: str, name: str) -> str | None:
+    def _check_script(self, path: str, name: str) -> str | None:
         found = self._files.stat(f"{path}/{name}")
         if found is None:
             return f"{name} is missing"
@@ -106,7 +108,7 @@ class OSDefinitions:
             return f"{name} is not an executable file"
         return None
 
-    def _lines(self, path: str, name: str) -> list[str]:
+    def _read_lines(self, path: str, name: str) -> list[str]:
         if self._files.stat(f"{path}/{name}") is None:
             return []
         text = self._files.read(f"{path}/{name}").decode("utf-8", "replace")
@@ -119,6 +121,6 @@ def api_version(definition: OSDefinitionReport) -> int:
     return max(API_VERSIONS.intersection(definition.api_versions))
 
 
-def _parameter(line: str) -> tuple[str, str]:
+def _parse_parameter(line: str) -> tuple[str, str]:
     name, *rest = line.split(None, 1)
     return name, rest[0] if rest else ""

@@ -12,7 +12,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.rpc.node import RunPowerHelper
 from ganeti.system.interfaces import IFiles, IProcesses
 
-_WHOLE_PATH = re.compile("/[^/].*")
+_ABSOLUTE_PATH = re.compile("/[^/].*")
 _ROOT = 0
 _REFUSED = 1
 """The exit code of a helper that could not do it and has written the reason to stderr."""
@@ -33,7 +33,7 @@ class PowerHelpers:
         """
         program = call.oob_program
         found = self._files.stat(program)
-        if not _WHOLE_PATH.fullmatch(program) or posixpath.normpath(program) != program:
+        if not _ABSOLUTE_PATH.fullmatch(program) or posixpath.normpath(program) != program:
             raise Refused(
                 f"{program} is not a normalized absolute path; set oob_program to a path that"
                 " starts with / and has no . or .. components",
@@ -41,8 +41,8 @@ class PowerHelpers:
             )
         if found is None or found.folder or not found.mode & stat.S_IXUSR:
             raise Refused(f"{program} is not an executable file on this node", Code.ENVIRONMENT)
-        for path in _with_folders(program):
-            self._require_trusted(path)
+        for path in _list_parents(program):
+            self._check_trusted(path)
         argv = [program, call.command, call.remote_node]
         ended = await self._processes.run(argv, timeout=call.timeout)
         if ended.code == _REFUSED:
@@ -53,7 +53,7 @@ class PowerHelpers:
             raise Failed(f"{program} exited with code {ended.code}: {output}", Code.ENVIRONMENT)
         return ended.out.decode("utf-8", "replace")
 
-    def _require_trusted(self, path: str) -> None:
+    def _check_trusted(self, path: str) -> None:
         """Check that only root can change or replace ``path``.
 
         :raises Refused: other users can.
@@ -71,7 +71,7 @@ class PowerHelpers:
             )
 
 
-def _with_folders(path: str) -> Iterator[str]:
+def _list_parents(path: str) -> Iterator[str]:
     """Yield ``path`` and all folders above it."""
     while True:
         yield path

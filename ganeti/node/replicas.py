@@ -20,21 +20,21 @@ from ganeti.journal.file import explained
 from ganeti.journal.frames import scan
 from ganeti.journal.interfaces import JournalDamaged, LogPosition
 from ganeti.journal.marker import (
-    Marker,
+    CheckpointMarker,
+    check_same_history,
     complete,
-    marker_at,
-    replacing,
-    require_one_history,
+    encode_transition_marker,
+    read_marker,
 )
-from ganeti.journal.segments import SEGMENT_SIZE, NotInSegments, Segments
+from ganeti.journal.segments import SEGMENT_SIZE, PositionNotFound, Segments
 from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
     FrameBatch,
-    KeepCheckpoint,
     ReadFrames,
     ReplicaEnd,
     ResetReplica,
+    StoreCheckpoint,
 )
 from ganeti.system.interfaces import IFiles
 
@@ -67,7 +67,7 @@ class Replica:
         self._folder = f"{data}/journal"
         self._segment_size = segment_size
         self._in_use = in_use
-        self._known: Segments | None = None
+        self._cached: Segments | None = None
         self._lock = DeferredLock()
         self._checkpoint_lock = DeferredLock()
 
@@ -77,10 +77,10 @@ class Replica:
         :raises Failed: the copy is damaged, unreadable or lacks the commit, or its checkpoint has a
             different history.
         """
-        async with self._read_only() as segments:
+        async with self._open_for_reading() as segments:
             if call.at is not None:
-                return to_wire(segments.mark_at(call.at))
-            require_one_history(self._marker(), segments, self._data)
+                return to_wire(segments.find_log_position(call.at))
+            check_same_history(self._read_marker(), segments, self._data)
             return to_wire(segments.end)
 
     async def ends(self, at: int | None) -> tuple[ReplicaEnd | None, ReplicaEnd | None]:
@@ -89,17 +89,17 @@ class Replica:
         While a master daemon runs here, the result may be outdated at any moment.
         """
         async with self._lock:
-            segments = self._new()
+            segments = self._make_segments()
             try:
-                segments.read_only()
-                require_one_history(self._marker(), segments, self._data)
+                segments.open_read_only()
+                check_same_history(self._read_marker(), segments, self._data)
                 if self._files.stat(f"{self._data}/{CONFIG}") is None:
                     return None, None
-            except (Failed, JournalDamaged, NotInSegments, OSError):
+            except (Failed, JournalDamaged, PositionNotFound, OSError):
                 return None, None
             try:
-                common = None if at is None else to_wire(segments.mark_at(at))
-            except (JournalDamaged, NotInSegments, OSError):
+                common = None if at is None else to_wire(segments.find_log_position(at))
+            except (JournalDamaged, PositionNotFound, OSError):
                 common = None
             return to_wire(segments.end), common
 
@@ -109,8 +109,8 @@ class Replica:
         :raises Failed: the position is not in the copy, or the copy is unreadable.
         """
         after = from_wire(call.after)
-        async with self._read_only() as segments:
-            require_one_history(self._marker(), segments, self._data)
+        async with self._open_for_reading() as segments:
+            check_same_history(self._read_marker(), segments, self._data)
             for piece in segments.frames_after(after):
                 frames = b64encode(piece.data).decode("ascii")
                 return FrameBatch(frames=frames, end=to_wire(piece.end))
@@ -125,10 +125,10 @@ class Replica:
         after = from_wire(call.after)
         frames = decoded(call.frames)
         end = end_of(frames, after)
-        async with self._turn():
-            segments = await self._segments()
+        async with self._lock_for_writing():
+            segments = await self._open_segments()
             if call.cut:
-                self._require_older_checkpoint(after)
+                self._check_truncation(after)
                 await segments.cut(after)
             elif segments.end != after:
                 raise Failed(
@@ -148,50 +148,50 @@ class Replica:
             unusable.
         """
         end = from_wire(call.end)
-        contents = self._paths(call.files)
-        async with self._checkpoint_lock, self._turn():
-            segments, self._known = self._known or self._new(), None
+        contents = self._decode_files(call.files)
+        async with self._checkpoint_lock, self._lock_for_writing():
+            segments, self._cached = self._cached or self._make_segments(), None
             # First, so that frames of one history never follow a checkpoint of another: a
             # checkpoint without a log does not count as a copy.
             await segments.clear()
             await self._replace_files(contents, end)
             await segments.begin(end)
-            self._known = segments
+            self._cached = segments
             self._log.info("the copy of the journal was reset to commit {end}", end=end.position)
             return to_wire(segments.end)
 
-    async def keep_checkpoint(self, call: KeepCheckpoint) -> ReplicaEnd:
+    async def replace_checkpoint(self, call: StoreCheckpoint) -> ReplicaEnd:
         """Replace the checkpoint by a newer one, and remove the segments that it covers.
 
         :raises Failed: the copy ends before the checkpoint, or the files could not be stored.
         """
         end = from_wire(call.end)
-        contents = self._paths(call.files)
+        contents = self._decode_files(call.files)
         async with self._checkpoint_lock:
-            async with self._turn():
-                segments = await self._segments()
-                if segments.mark_at(end.position) != end:
+            async with self._lock_for_writing():
+                segments = await self._open_segments()
+                if segments.find_log_position(end.position) != end:
                     raise Failed("the checkpoint and the copy have different histories")
                 # From here on, the copy must not be truncated to an earlier commit.
-                marker = replacing(self._marker(), end)
+                marker = encode_transition_marker(self._read_marker(), end)
                 await self._files.replace(f"{self._data}/{MARKER}", marker)
             # Without the lock: commits of the whole cluster wait for frames to be stored here.
-            with _told(self._data):
+            with _convert_errors(self._data):
                 await self._replace_files(contents, end)
-            async with self._turn():
-                segments = await self._segments()
-                await segments.forget(segments.segment_before(end.position))
+            async with self._lock_for_writing():
+                segments = await self._open_segments()
+                await segments.forget(segments.previous_segment(end.position))
                 return to_wire(segments.end)
 
     async def close(self) -> None:
         """Close the files."""
-        async with self._turn():
-            segments, self._known = self._known, None
+        async with self._lock_for_writing():
+            segments, self._cached = self._cached, None
             if segments is not None:
                 await segments.close()
 
     @asynccontextmanager
-    async def _read_only(self) -> AsyncIterator[Segments]:
+    async def _open_for_reading(self) -> AsyncIterator[Segments]:
         """Open the copy for reading, even while a master daemon runs here.
 
         A frozen or competing master daemon keeps the folder in use although another master was
@@ -201,16 +201,16 @@ class Replica:
         """
         if self._in_use():
             async with self._lock:
-                with _told(self._data):
-                    segments = self._new()
-                    segments.read_only()
+                with _convert_errors(self._data):
+                    segments = self._make_segments()
+                    segments.open_read_only()
                     yield segments
         else:
-            async with self._turn():
-                yield await self._segments()
+            async with self._lock_for_writing():
+                yield await self._open_segments()
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _lock_for_writing(self) -> AsyncIterator[None]:
         """Lock the copy for one call, and convert errors."""
         async with self._lock:
             if self._in_use():
@@ -219,24 +219,24 @@ class Replica:
                     " the master, it ends by itself, or stop it",
                     Code.ENVIRONMENT,
                 )
-            with _told(self._data):
+            with _convert_errors(self._data):
                 yield
 
-    async def _segments(self) -> Segments:
+    async def _open_segments(self) -> Segments:
         """Return the copy as it is on disk; a local master may have written it meanwhile."""
-        if self._known is not None and not self._known.is_as_left():
-            stale, self._known = self._known, None
+        if self._cached is not None and not self._cached.is_unchanged():
+            stale, self._cached = self._cached, None
             await stale.close()
-        if self._known is None:
-            segments = self._new()
+        if self._cached is None:
+            segments = self._make_segments()
             await segments.open()
-            self._known = segments
-        return self._known
+            self._cached = segments
+        return self._cached
 
-    def _new(self) -> Segments:
+    def _make_segments(self) -> Segments:
         return Segments(self._files, self._folder, size=self._segment_size)
 
-    def _paths(self, files: Mapping[str, str]) -> dict[str, bytes]:
+    def _decode_files(self, files: Mapping[str, str]) -> dict[str, bytes]:
         """Return the contents of a checkpoint by path, in the order of the call."""
         for name in files:
             if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
@@ -252,25 +252,25 @@ class Replica:
             await self._files.make_folder(folder)
         await self._files.make_folder(self._folder)
         await self._files.replace_all(contents)
-        await self._forget_jobs(contents)
+        await self._remove_stale_jobs(contents)
         await self._files.replace(f"{self._data}/{MARKER}", complete(end))
 
-    def _marker(self) -> Marker:
-        return marker_at(self._files, f"{self._data}/{MARKER}")
+    def _read_marker(self) -> CheckpointMarker:
+        return read_marker(self._files, f"{self._data}/{MARKER}")
 
-    def _require_older_checkpoint(self, after: LogPosition) -> None:
+    def _check_truncation(self, after: LogPosition) -> None:
         """Refuse to cut off commits that the checkpoint contains: its files cannot be reverted.
 
         :raises Failed: the copy must be replaced as a whole.
         """
-        newest = self._marker().newest
+        newest = self._read_marker().newest
         if newest.position > after.position:
             raise Failed(
                 f"commits after {after.position} cannot be cut off: the checkpoint of the copy"
                 f" contains commits up to {newest.position}"
             )
 
-    async def _forget_jobs(self, contents: Mapping[str, bytes]) -> None:
+    async def _remove_stale_jobs(self, contents: Mapping[str, bytes]) -> None:
         folder = f"{self._data}/{QUEUE}"
         for name in self._files.names(folder):
             path = f"{folder}/{name}"
@@ -280,11 +280,11 @@ class Replica:
 
 
 @contextmanager
-def _told(folder: str) -> Iterator[None]:
+def _convert_errors(folder: str) -> Iterator[None]:
     """Convert errors of files in ``folder`` to ``Failed``, with the action to take."""
     try:
         yield
-    except (JournalDamaged, NotInSegments) as e:
+    except (JournalDamaged, PositionNotFound) as e:
         raise Failed(str(e)) from e
     except OSError as e:
         raise Failed(explained(e, folder), Code.ENVIRONMENT) from e

@@ -22,7 +22,7 @@ from ganeti.system.interfaces import IFiles, IProcesses, Stat
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _ROOT = 0
 
-PENALTY = 10.0
+REFUSAL_DELAY = 10.0
 """Seconds before a refusal is answered; slows down guessing."""
 TIMEOUT = 8.0
 """Seconds for which a command waits until the previous one has ended."""
@@ -40,7 +40,7 @@ class RestrictedCommands:
         self._processes = processes
         self._clock = clock
         self._folder = folder
-        self._turn = defer.DeferredLock()
+        self._lock = defer.DeferredLock()
 
     async def run(self, call: RunRestrictedCommandCall) -> str:
         """Run a command and return its output.
@@ -48,16 +48,16 @@ class RestrictedCommands:
         :raises Refused: the command is not allowed, or another one is running.
         :raises Failed: the command failed; the message has its output.
         """
-        if (reason := self._against(call.cmd)) is not None:
+        if (reason := self._find_objection(call.cmd)) is not None:
             self._log.warn(
                 "refused restricted command {command!r}: {reason}", command=call.cmd, reason=reason
             )
-            await deferLater(self._clock, PENALTY)
+            await deferLater(self._clock, REFUSAL_DELAY)
             raise Refused(
                 f"{call.cmd} is not a restricted command of this node; its log has the reason"
             )
         try:
-            await self._turn.acquire().addTimeout(TIMEOUT, self._clock)
+            await self._lock.acquire().addTimeout(TIMEOUT, self._clock)
         except defer.TimeoutError:
             raise Refused(
                 "another restricted command is running; try again later", Code.TEMPORARY
@@ -65,7 +65,7 @@ class RestrictedCommands:
         try:
             ended = await self._processes.run([f"{self._folder}/{call.cmd}"], env={})
         finally:
-            self._turn.release()
+            self._lock.release()
         output = (ended.out + ended.err).decode("utf-8", "replace")
         if ended.code:
             raise Failed(
@@ -73,26 +73,26 @@ class RestrictedCommands:
             )
         return output
 
-    def _against(self, name: str) -> str | None:
+    def _find_objection(self, name: str) -> str | None:
         """Return why the command is not run; None if it is allowed."""
         if not _NAME.fullmatch(name):
             return "the name is not valid"
         folder = self._files.stat(self._folder)
         if folder is None or not folder.folder:
             return f"folder {self._folder} does not exist"
-        if _foreign(folder):
+        if _is_untrusted(folder):
             return f"{self._folder} is writable by other users than root"
         program = self._files.stat(f"{self._folder}/{name}")
         if program is None or program.folder:
             return "the program does not exist"
-        if _foreign(program):
+        if _is_untrusted(program):
             return "the program is writable by other users than root"
         if not program.mode & stat.S_IXUSR:
             return "the program is not executable"
         return None
 
 
-def _foreign(found: Stat) -> bool:
+def _is_untrusted(found: Stat) -> bool:
     """Return whether other users than root can change a file."""
     others = found.mode & (stat.S_IWGRP | stat.S_IWOTH)
     return (found.owner, found.group) != (_ROOT, _ROOT) or bool(others)

@@ -14,10 +14,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from ganeti.errors import Failed
-from ganeti.system.interfaces import IFlow, IStreams
+from ganeti.system.interfaces import IStreams, ITransfer
 
 
-class _Script:
+class _RunningScript:
     """A running script; ``ended`` is called with its failure, or None, when it has ended."""
 
     def __init__(
@@ -27,9 +27,9 @@ class _Script:
         self.failure: Failure | None = None
         self._ended = ended
         self._running = Deferred.fromCoroutine(work)
-        self._running.addBoth(self._note)
+        self._running.addBoth(self._on_ended)
 
-    def _note(self, result: Failure | None) -> None:
+    def _on_ended(self, result: Failure | None) -> None:
         self.over = True
         self.failure = result if isinstance(result, Failure) else None
         self._ended(self.failure)
@@ -45,8 +45,8 @@ class _Script:
             await self._running
 
 
-async def into_script(
-    streams: IStreams, flow: IFlow, script: Coroutine[Any, Any, None], read: int, write: int
+async def stream_into_script(
+    streams: IStreams, flow: ITransfer, script: Coroutine[Any, Any, None], read: int, write: int
 ) -> None:
     """Connect a flow into ``write`` with a script that reads from ``read``; close both.
 
@@ -58,7 +58,7 @@ async def into_script(
         if failure is not None:
             flow.stop()
 
-    running = _Script(script, ended)
+    running = _RunningScript(script, ended)
     arrived = False
     try:
         await flow.ended()
@@ -78,8 +78,8 @@ async def into_script(
         running.failure.raiseException()
 
 
-async def from_script(
-    streams: IStreams, flow: IFlow, script: Coroutine[Any, Any, None], write: int, says: int
+async def stream_from_script(
+    streams: IStreams, flow: ITransfer, script: Coroutine[Any, Any, None], write: int, says: int
 ) -> None:
     """Connect a script that writes into ``write`` with a flow; close ``write`` and ``says``.
 
@@ -94,7 +94,7 @@ async def from_script(
         streams.close(says)
         streams.close(write)
 
-    running = _Script(script, ended)
+    running = _RunningScript(script, ended)
 
     async def watch() -> None:
         try:

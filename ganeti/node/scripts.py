@@ -9,19 +9,23 @@ from dataclasses import dataclass
 
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.model.guest import Guest
-from ganeti.node.environment import of_definition, of_disk, of_guest
+from ganeti.node.environment import (
+    build_disk_environment,
+    build_guest_environment,
+    build_os_environment,
+)
 from ganeti.node.oses import WITH_PARAMETERS, OSDefinitions, api_version
 from ganeti.rpc.node import OSDefinitionReport, ValidateOS
 from ganeti.system.interfaces import IFiles, IProcesses, ProcessResult
 
-ANNOUNCED_SIZE = 3
+SIZE_DESCRIPTOR = 3
 """The file descriptor on which an export script announces its output size in bytes."""
 
-_LAST_LINES = 20
+_MAX_LOG_LINES = 20
 
 
 @dataclass(frozen=True)
-class _Run:
+class _ScriptRun:
     """A script to run: the name of its log, and its purpose for messages."""
 
     definition: OSDefinitionReport
@@ -63,17 +67,23 @@ class OSScripts:
                 Code.STATE,
             )
         extra = {"INSTANCE_REINSTALL": "1"} if reinstall else {}
-        run = _Run(definition, "create", f"add-{_slug(guest)}", f"install {guest.name}")
-        await self._run(run, of_guest(definition, guest, paths, debug) | extra)
+        run = _ScriptRun(
+            definition, "create", f"add-{_make_log_name(guest)}", f"install {guest.name}"
+        )
+        await self._run_script(
+            run, build_guest_environment(definition, guest, paths, debug) | extra
+        )
 
     async def rename(
         self, guest: Guest, paths: Sequence[str], old_name: str, *, debug: int = 0
     ) -> None:
         """Adapt the guest on the disks to its new name, the name of ``guest``."""
         definition = self._definitions.find(guest.os)
-        environment = of_guest(definition, guest, paths, debug)
-        run = _Run(definition, "rename", f"rename-{_slug(guest)}", f"rename {old_name}")
-        await self._run(run, environment | {"OLD_INSTANCE_NAME": old_name})
+        environment = build_guest_environment(definition, guest, paths, debug)
+        run = _ScriptRun(
+            definition, "rename", f"rename-{_make_log_name(guest)}", f"rename {old_name}"
+        )
+        await self._run_script(run, environment | {"OLD_INSTANCE_NAME": old_name})
 
     async def export(
         self,
@@ -90,16 +100,16 @@ class OSScripts:
         Both are paths or open file descriptors.
         """
         definition = self._definitions.find(guest.os)
-        environment = of_guest(definition, guest, paths, debug)
-        environment |= of_disk("EXPORT", index, paths[index])
-        environment["EXP_SIZE_FD"] = str(ANNOUNCED_SIZE)
-        run = _Run(
+        environment = build_guest_environment(definition, guest, paths, debug)
+        environment |= build_disk_environment("EXPORT", index, paths[index])
+        environment["EXP_SIZE_FD"] = str(SIZE_DESCRIPTOR)
+        run = _ScriptRun(
             definition,
             "export",
-            f"export-{_slug(guest)}-disk{index}",
+            f"export-{_make_log_name(guest)}-disk{index}",
             f"export disk {index} of {guest.name}",
         )
-        await self._run(run, environment, files={1: sink, ANNOUNCED_SIZE: announced})
+        await self._run_script(run, environment, files={1: sink, SIZE_DESCRIPTOR: announced})
 
     async def restore(
         self,
@@ -112,15 +122,15 @@ class OSScripts:
     ) -> None:
         """Fill a disk from ``source``, a path or an open file descriptor (script ``import``)."""
         definition = self._definitions.find(guest.os)
-        environment = of_guest(definition, guest, paths, debug)
-        environment |= of_disk("IMPORT", index, paths[index])
-        run = _Run(
+        environment = build_guest_environment(definition, guest, paths, debug)
+        environment |= build_disk_environment("IMPORT", index, paths[index])
+        run = _ScriptRun(
             definition,
             "import",
-            f"import-{_slug(guest)}-disk{index}",
+            f"import-{_make_log_name(guest)}-disk{index}",
             f"import disk {index} of {guest.name}",
         )
-        await self._run(run, environment, files={0: source})
+        await self._run_script(run, environment, files={0: source})
 
     async def verify(self, call: ValidateOS) -> None:
         """Check name and variant, then run the definition's check of an instance's parameters.
@@ -139,12 +149,14 @@ class OSScripts:
         if unknown:
             does = f"is not a parameter of OS definition {definition.name}"
             raise Invalid([Problem(f"osparams/{name}", does) for name in unknown])
-        run = _Run(definition, "verify", f"verify-{definition.name}", "check its parameters")
-        await self._run(run, of_definition(definition, call.os, call.osparams), "parameters")
+        run = _ScriptRun(definition, "verify", f"verify-{definition.name}", "check its parameters")
+        await self._run_script(
+            run, build_os_environment(definition, call.os, call.osparams), "parameters"
+        )
 
-    async def _run(
+    async def _run_script(
         self,
-        run: _Run,
+        run: _ScriptRun,
         environment: Mapping[str, str],
         *arguments: str,
         files: Mapping[int, str | int] | None = None,
@@ -159,10 +171,10 @@ class OSScripts:
             argv, env=environment, output=log, files=files, cwd=run.definition.path
         )
         if finished.code:
-            raise Failed(_why(run, finished, log), Code.ENVIRONMENT)
+            raise Failed(_describe_failure(run, finished, log), Code.ENVIRONMENT)
 
 
-def _why(run: _Run, finished: ProcessResult, log: str) -> str:
+def _describe_failure(run: _ScriptRun, finished: ProcessResult, log: str) -> str:
     name = run.definition.name
     how = (
         f"exited with code {finished.code}"
@@ -170,7 +182,7 @@ def _why(run: _Run, finished: ProcessResult, log: str) -> str:
         else f"was killed by signal {-finished.code}"
     )
     failed = f"OS definition {name} could not {run.doing}: its script {run.script} {how}"
-    lines = finished.out.decode("utf-8", "replace").splitlines()[-_LAST_LINES:]
+    lines = finished.out.decode("utf-8", "replace").splitlines()[-_MAX_LOG_LINES:]
     if not lines:
         return f"{failed} without any output"
     return "\n".join([f"{failed}; the end of its log {log}:", *lines])
@@ -186,5 +198,5 @@ def _check_variant(definition: OSDefinitionReport, os: str) -> None:
         raise Refused(f"OS definition {name} has no variants; use {name}", Code.INPUT)
 
 
-def _slug(guest: Guest) -> str:
+def _make_log_name(guest: Guest) -> str:
     return f"{guest.os.partition('+')[0]}-{guest.name.replace('/', '_')}"

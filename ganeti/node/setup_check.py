@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from ganeti.paths import Paths
 from ganeti.system.interfaces import IFiles
 
-KERNEL: Mapping[str, str] = {"/proc/meminfo": "/proc", "/sys/class/net": "/sys"}
+KERNEL_FILE_SYSTEMS: Mapping[str, str] = {"/proc/meminfo": "/proc", "/sys/class/net": "/sys"}
 """A file or folder of each kernel file system that node daemons read, and its mount point."""
 
 
-def setup_problems(files: IFiles, paths: Paths) -> Iterator[str]:
+def find_setup_problems(files: IFiles, paths: Paths) -> Iterator[str]:
     """Yield the problems of the host, each with the action to take."""
-    for path, mount in KERNEL.items():
+    for path, mount in KERNEL_FILE_SYSTEMS.items():
         if files.stat(path) is None:
             yield f"{path} does not exist; mount the kernel's file system on {mount}"
     for path in (paths.node_certificate, *paths.shared_files):

@@ -22,22 +22,22 @@ from ganeti.model.guest import Guest
 from ganeti.node.exports import Exports
 from ganeti.node.keys import Keys
 from ganeti.node.members import MemberList
-from ganeti.node.script_streams import from_script, into_script
+from ganeti.node.script_streams import stream_from_script, stream_into_script
 from ganeti.paths import Paths
 from ganeti.rpc import transfers as calls
 from ganeti.system.interfaces import (
-    Awaited,
-    FileEnd,
+    ConnectingEndpoint,
+    FileEndpoint,
     IFiles,
-    IFlow,
     IListening,
     IStreams,
-    PipeEnd,
-    StreamCaller,
+    ITransfer,
+    ListeningEndpoint,
+    PipeEndpoint,
     StreamPeer,
 )
 
-ABANDONED = 60.0
+ABANDON_TIMEOUT = 60.0
 """Seconds without a status query after which a transfer is abandoned.
 
 The master polls constantly, and its jobs do not survive a restart.
@@ -64,7 +64,7 @@ class _Transfer:
 
     name: str
     began: float
-    flow: IFlow
+    flow: ITransfer
     sink: object
     key: str | None = None
     expected: int | None = None
@@ -109,114 +109,124 @@ class Transfers:
 
     # --- calls
 
-    async def start_import(self, call: calls.StartImport) -> calls.Started:
+    async def start_import(self, call: calls.StartImport) -> calls.StartedTransfer:
         """Start to receive data, or to restore a dump."""
-        if isinstance(call.source, calls.OfExport):
-            source: FileEnd | Awaited = FileEnd(self._exports.source(call.source))
-            return await self._into(call.sink, source, None)
-        party = self._party(call.source.trust, calls.PEER if call.source.trust.key else None)
-        if isinstance(call.sink, calls.OfExport):
+        if isinstance(call.source, calls.ExportData):
+            source: FileEndpoint | ListeningEndpoint = FileEndpoint(
+                self._exports.source(call.source)
+            )
+            return await self._start_receiving(call.sink, source, None)
+        party = self._make_peer(call.source.trust, calls.PEER if call.source.trust.key else None)
+        if isinstance(call.sink, calls.ExportData):
             await self._exports.sink(call.sink)
         listening = self._listen(call.source.address)
         try:
             greeting = b"M=" + call.source.magic.encode()
-            source = Awaited(listening, party, greeting, call.source.patience)
-            started = await self._into(call.sink, source, listening.port)
+            source = ListeningEndpoint(listening, party, greeting, call.source.patience)
+            started = await self._start_receiving(call.sink, source, listening.port)
         except BaseException:
             listening.close()
             raise
         self._transfers[started.name].key = call.source.trust.key
         return started
 
-    async def start_export(self, call: calls.StartExport) -> calls.Started:
+    async def start_export(self, call: calls.StartExport) -> calls.StartedTransfer:
         """Start to send data, or to write a dump."""
-        if isinstance(call.sink, calls.OfExport):
-            sink: FileEnd | StreamCaller = FileEnd(await self._exports.sink(call.sink), create=True)
+        if isinstance(call.sink, calls.ExportData):
+            sink: FileEndpoint | ConnectingEndpoint = FileEndpoint(
+                await self._exports.sink(call.sink), create=True
+            )
         else:
             to = call.sink
-            party = self._party(to.trust, to.name)
+            party = self._make_peer(to.trust, to.name)
             greeting = b"M=" + to.magic.encode()
-            sink = StreamCaller(to.host, to.port, party, greeting, to.patience, to.tries)
-        started = await self._from(call.source, sink, call.sink)
-        if isinstance(call.sink, calls.ToPeer):
+            sink = ConnectingEndpoint(to.host, to.port, party, greeting, to.patience, to.tries)
+        started = await self._start_sending(call.source, sink, call.sink)
+        if isinstance(call.sink, calls.PeerSink):
             self._transfers[started.name].key = call.sink.trust.key
         return started
 
-    async def status(self, call: calls.AskTransfers) -> list[calls.TransferStatus | None]:
-        return [self._status(self._transfers.get(name)) for name in call.names]
+    async def status(self, call: calls.DescribeTransfers) -> list[calls.TransferStatus | None]:
+        return [self._describe(self._transfers.get(name)) for name in call.names]
 
-    async def forget(self, call: calls.ForgetTransfer) -> None:
+    async def forget(self, call: calls.RemoveTransfer) -> None:
         if transfer := self._transfers.pop(call.name, None):
-            await self._end(transfer)
+            await self._stop_transfer(transfer)
             if transfer.lonely is not None and transfer.lonely.active():
                 transfer.lonely.cancel()
 
     async def close(self) -> None:
         """Stop all transfers, because the daemon stops."""
         for name in list(self._transfers):
-            await self.forget(calls.ForgetTransfer(name=name))
+            await self.forget(calls.RemoveTransfer(name=name))
 
     # --- start
 
-    async def _into(
-        self, sink: calls.OfDisk | calls.OfExport, source: FileEnd | Awaited, port: int | None
-    ) -> calls.Started:
-        if isinstance(sink, calls.OfExport):
+    async def _start_receiving(
+        self,
+        sink: calls.DiskData | calls.ExportData,
+        source: FileEndpoint | ListeningEndpoint,
+        port: int | None,
+    ) -> calls.StartedTransfer:
+        if isinstance(sink, calls.ExportData):
             path = await self._exports.sink(sink)
-            flow = self._streams.begin(source, FileEnd(path, create=True))
-            return self._started(self._new(flow, sink), self._ending(flow), port)
+            flow = self._streams.begin(source, FileEndpoint(path, create=True))
+            return self._start_work(self._register(flow, sink), self._finish_flow(flow), port)
         paths = await self._disks(sink.guest)
         size = sink.guest.disks[sink.index].size * MIB
         if sink.raw:
-            flow = self._streams.begin(source, FileEnd(paths[sink.index], room=size))
-            return self._started(self._new(flow, sink, size), self._ending(flow), port)
+            flow = self._streams.begin(source, FileEndpoint(paths[sink.index], room=size))
+            return self._start_work(self._register(flow, sink, size), self._finish_flow(flow), port)
         read, write = self._streams.pipe()
-        flow = self._streams.begin(source, PipeEnd(write))
+        flow = self._streams.begin(source, PipeEndpoint(write))
         script = self._scripts.restore(sink.guest, paths, sink.index, source=read)
-        work = into_script(self._streams, flow, script, read, write)
-        return self._started(self._new(flow, sink), self._ending(flow, work), port)
+        work = stream_into_script(self._streams, flow, script, read, write)
+        return self._start_work(self._register(flow, sink), self._finish_flow(flow, work), port)
 
-    async def _from(
-        self, source: calls.OfDisk | calls.OfExport, sink: FileEnd | StreamCaller, place: object
-    ) -> calls.Started:
-        if isinstance(source, calls.OfExport):
+    async def _start_sending(
+        self,
+        source: calls.DiskData | calls.ExportData,
+        sink: FileEndpoint | ConnectingEndpoint,
+        place: object,
+    ) -> calls.StartedTransfer:
+        if isinstance(source, calls.ExportData):
             path = self._exports.source(source)
             found = self._files.stat(path)
-            flow = self._streams.begin(FileEnd(path), sink)
-            transfer = self._new(flow, place, found.size if found else None)
-            return self._started(transfer, self._ending(flow))
+            flow = self._streams.begin(FileEndpoint(path), sink)
+            transfer = self._register(flow, place, found.size if found else None)
+            return self._start_work(transfer, self._finish_flow(flow))
         paths = await self._disks(source.guest)
         if source.raw:
             size = source.guest.disks[source.index].size * MIB
-            flow = self._streams.begin(FileEnd(paths[source.index]), sink)
-            return self._started(self._new(flow, place, size), self._ending(flow))
+            flow = self._streams.begin(FileEndpoint(paths[source.index]), sink)
+            return self._start_work(self._register(flow, place, size), self._finish_flow(flow))
         read, write = self._streams.pipe()
         hears, says = self._streams.pipe()
-        flow = self._streams.begin(PipeEnd(read), sink)
+        flow = self._streams.begin(PipeEndpoint(read), sink)
         self._streams.close(read)
-        transfer = self._new(flow, place)
+        transfer = self._register(flow, place)
         transfer.announced = hears
         script = self._scripts.export(source.guest, paths, source.index, sink=write, announced=says)
-        work = from_script(self._streams, flow, script, write, says)
-        return self._started(transfer, self._ending(flow, work))
+        work = stream_from_script(self._streams, flow, script, write, says)
+        return self._start_work(transfer, self._finish_flow(flow, work))
 
-    def _new(self, flow: IFlow, sink: object, expected: int | None = None) -> _Transfer:
+    def _register(self, flow: ITransfer, sink: object, expected: int | None = None) -> _Transfer:
         # The time keeps names distinct from those of an earlier daemon.
         name = f"transfer-{int(self._now() * 1000)}-{next(self._numbers)}"
         transfer = _Transfer(name, self._now(), flow, sink, expected=expected)
-        transfer.lonely = self._clock.callLater(ABANDONED, self._abandoned, transfer)
+        transfer.lonely = self._clock.callLater(ABANDON_TIMEOUT, self._on_abandoned, transfer)
         self._transfers[name] = transfer
         return transfer
 
-    def _started(
+    def _start_work(
         self, transfer: _Transfer, work: Awaitable[None], port: int | None = None
-    ) -> calls.Started:
-        transfer.work = Deferred.fromCoroutine(self._carry(transfer, work))
-        return calls.Started(name=transfer.name, port=port)
+    ) -> calls.StartedTransfer:
+        transfer.work = Deferred.fromCoroutine(self._run_transfer(transfer, work))
+        return calls.StartedTransfer(name=transfer.name, port=port)
 
     # --- running transfers
 
-    async def _ending(self, flow: IFlow, work: Awaitable[None] | None = None) -> None:
+    async def _finish_flow(self, flow: ITransfer, work: Awaitable[None] | None = None) -> None:
         well = False
         try:
             await (flow.ended() if work is None else work)
@@ -224,7 +234,7 @@ class Transfers:
         finally:
             flow.finish(well=well)
 
-    async def _carry(self, transfer: _Transfer, work: Awaitable[None]) -> None:
+    async def _run_transfer(self, transfer: _Transfer, work: Awaitable[None]) -> None:
         try:
             await work
         except CancelledError:
@@ -236,11 +246,11 @@ class Transfers:
             transfer.problem = "internal error; the log of the node daemon has the details"
         transfer.ended = self._now()
         if transfer.announced is not None:
-            self._hear(transfer)
+            self._read_announced_size(transfer)
             self._streams.close(transfer.announced)
             transfer.announced = None
 
-    async def _end(self, transfer: _Transfer) -> None:
+    async def _stop_transfer(self, transfer: _Transfer) -> None:
         """Stop a transfer; both its ends are closed when this returns."""
         if transfer.ended is None:
             transfer.flow.stop()
@@ -249,28 +259,28 @@ class Transfers:
                 await transfer.flow.ended()
             await transfer.work
 
-    def _abandoned(self, transfer: _Transfer) -> None:
+    def _on_abandoned(self, transfer: _Transfer) -> None:
         self._log.warn("abandoned transfer {name}: no status query", name=transfer.name)
-        work = Deferred.fromCoroutine(self._give_up(transfer))
+        work = Deferred.fromCoroutine(self._discard(transfer))
         work.addErrback(
             lambda failure: self._log.failure("an abandoned transfer could not be removed", failure)
         )
 
-    async def _give_up(self, transfer: _Transfer) -> None:
-        await self.forget(calls.ForgetTransfer(name=transfer.name))
-        if isinstance(transfer.sink, calls.OfExport):
+    async def _discard(self, transfer: _Transfer) -> None:
+        await self.forget(calls.RemoveTransfer(name=transfer.name))
+        if isinstance(transfer.sink, calls.ExportData):
             await self._exports.give_up(transfer.sink)
         if transfer.key is not None:
             await self._keys.remove(calls.RemoveCertificate(name=transfer.key))
 
     # --- status
 
-    def _status(self, transfer: _Transfer | None) -> calls.TransferStatus | None:
+    def _describe(self, transfer: _Transfer | None) -> calls.TransferStatus | None:
         if transfer is None:
             return None
         if transfer.lonely is not None and transfer.lonely.active():
-            transfer.lonely.reset(ABANDONED)
-        self._hear(transfer)
+            transfer.lonely.reset(ABANDON_TIMEOUT)
+        self._read_announced_size(transfer)
         flowing = transfer.flow.progress()
         seconds = (transfer.ended or self._now()) - transfer.began
         rate = flowing.moved / seconds if seconds > 0 else 0.0
@@ -285,7 +295,7 @@ class Transfers:
             problem=transfer.problem,
         )
 
-    def _hear(self, transfer: _Transfer) -> None:
+    def _read_announced_size(self, transfer: _Transfer) -> None:
         """Read the output size in bytes that a script has announced, if it has."""
         if transfer.announced is not None and transfer.expected is None:
             announced = self._streams.waiting(transfer.announced).split()
@@ -302,7 +312,7 @@ class Transfers:
                 f"cannot listen at {address}: {e.strerror or e}", Code.ENVIRONMENT
             ) from None
 
-    def _party(self, trust: calls.Trust, name: str | None) -> StreamPeer:
+    def _make_peer(self, trust: calls.Trust, name: str | None) -> StreamPeer:
         """Return the credentials to present, and the peer to expect."""
         if trust.key is None:
             own = self._paths.node_certificate

@@ -23,28 +23,28 @@ from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.disk import Template
 from ganeti.node.files import replaceable
-from ganeti.node.setup_check import setup_problems
+from ganeti.node.setup_check import find_setup_problems
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import fingerprint
-from ganeti.pki.validity import valid_until
+from ganeti.pki.validity import read_end_of_validity
 from ganeti.rpc.node import (
     CERTIFICATES,
     HYPERVISOR_VERSIONS,
-    OBSTACLES,
+    STORAGE_OBSTACLES,
     OSDefinitionReport,
     VerifyNode,
 )
 from ganeti.storage.drbd import reading as drbd
 from ganeti.storage.folders import AllowedFolders
-from ganeti.storage.interfaces import IDemanding, IUnits, IVolumes
+from ganeti.storage.interfaces import IHasRequirements, IStorageUnits, IVolumes
 from ganeti.system.interfaces import IFiles
 
-Reach = Callable[[str, int], Awaitable[object]]
+ProbeFunction = Callable[[str, int], Awaitable[object]]
 """Opens and closes a TCP connection to a host and port, within a time limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checks:
+class NodeChecks:
     """The objects that checks inspect.
 
     ``now`` is in seconds since the epoch; ``reach`` and ``port`` connect to other nodes.
@@ -55,10 +55,10 @@ class Checks:
     now: Callable[[], float]
     hypervisors: Mapping[str, IHypervisor]
     drivers: Mapping[Template, IVolumes]
-    units: Mapping[str, IUnits]
+    units: Mapping[str, IStorageUnits]
     folders: AllowedFolders
     oses: Callable[[], Iterable[OSDefinitionReport]]
-    reach: Reach
+    reach: ProbeFunction
     port: int = NODED_PORT
 
     async def verify(self, call: VerifyNode) -> dict[str, Any]:
@@ -96,19 +96,19 @@ class Check:
     """A check and the type of its argument."""
 
     needs: Any
-    make: Callable[[Checks, Any], Awaitable[Any]]
+    make: Callable[[NodeChecks, Any], Awaitable[Any]]
 
 
-async def _version(node: Checks, _: object) -> list[Any]:
+async def _check_version(node: NodeChecks, _: object) -> list[Any]:
     return [CONFIG_VERSION, ganeti.__version__]
 
 
-async def _time(node: Checks, _: object) -> list[int]:
+async def _check_time(node: NodeChecks, _: object) -> list[int]:
     seconds, part = divmod(node.now(), 1)
     return [int(seconds), int(part * 1_000_000)]
 
 
-async def _unreachable(node: Checks, peers: dict[str, list[str]]) -> dict[str, str]:
+async def _find_unreachable(node: NodeChecks, peers: dict[str, list[str]]) -> dict[str, str]:
     """Return the connection problems by node name, of nodes that do not answer on all addresses."""
 
     async def attempt(address: str) -> str:
@@ -131,11 +131,11 @@ async def _unreachable(node: Checks, peers: dict[str, list[str]]) -> dict[str, s
     return found
 
 
-async def _hypervisors(node: Checks, names: list[str]) -> dict[str, str | None]:
-    return {name: _hypervisor(node, name) for name in names}
+async def _check_hypervisors(node: NodeChecks, names: list[str]) -> dict[str, str | None]:
+    return {name: _check_hypervisor(node, name) for name in names}
 
 
-def _hypervisor(node: Checks, name: str) -> str | None:
+def _check_hypervisor(node: NodeChecks, name: str) -> str | None:
     if name not in node.hypervisors:
         return "is not available on this node"
     try:
@@ -145,8 +145,8 @@ def _hypervisor(node: Checks, name: str) -> str | None:
     return None
 
 
-async def _hypervisor_versions(
-    node: Checks, hypervisors: dict[str, dict[str, Any]]
+async def _list_hypervisor_versions(
+    node: NodeChecks, hypervisors: dict[str, dict[str, Any]]
 ) -> dict[str, str]:
     found = {}
     for name, parameters in hypervisors.items():
@@ -157,8 +157,8 @@ async def _hypervisor_versions(
     return found
 
 
-async def _parameters(
-    node: Checks, sets: list[tuple[str, str, dict[str, Any]]]
+async def _check_parameters(
+    node: NodeChecks, sets: list[tuple[str, str, dict[str, Any]]]
 ) -> list[tuple[str, str, str]]:
     found = []
     for source, hypervisor, parameters in sets:
@@ -171,7 +171,7 @@ async def _parameters(
     return found
 
 
-async def _fingerprints(node: Checks, names: list[str]) -> dict[str, str]:
+async def _digest_files(node: NodeChecks, names: list[str]) -> dict[str, str]:
     """Return the digests of existing files that a master may replace."""
     places = replaceable(node.paths)
     there = {name: places[name] for name in names if name in places}
@@ -182,7 +182,7 @@ async def _fingerprints(node: Checks, names: list[str]) -> dict[str, str]:
     }
 
 
-async def _storage_folder(node: Checks, folder: str) -> object:
+async def _check_storage_folder(node: NodeChecks, folder: str) -> object:
     try:
         place = node.folders.folder(folder)
     except Refused as e:
@@ -191,21 +191,23 @@ async def _storage_folder(node: Checks, folder: str) -> object:
     return FINE if found is None or found.folder else f"{place} is not a folder"
 
 
-async def _forbidden_folders(node: Checks, _: object) -> list[str]:
+async def _list_forbidden_folders(node: NodeChecks, _: object) -> list[str]:
     return list(node.folders.forbidden())
 
 
-async def _scripts(node: Checks, paths: list[str]) -> list[str]:
-    return [path for path in paths if not _runs(node, path)]
+async def _check_scripts(node: NodeChecks, paths: list[str]) -> list[str]:
+    return [path for path in paths if not _is_executable(node, path)]
 
 
-def _runs(node: Checks, path: str) -> bool:
+def _is_executable(node: NodeChecks, path: str) -> bool:
     found = node.files.stat(path)
     return found is not None and not found.folder and bool(found.mode & stat.S_IXUSR)
 
 
-async def _obstacles(node: Checks, templates: list[Template]) -> Any:
-    demanding = {template: IDemanding(node.drivers.get(template), None) for template in templates}
+async def _find_obstacles(node: NodeChecks, templates: list[Template]) -> Any:
+    demanding = {
+        template: IHasRequirements(node.drivers.get(template), None) for template in templates
+    }
     found = {
         template.value: obstacle
         for template, driver in demanding.items()
@@ -214,15 +216,15 @@ async def _obstacles(node: Checks, templates: list[Template]) -> Any:
     return found or FINE
 
 
-async def _oses(node: Checks, _: object) -> Any:
+async def _list_oses(node: NodeChecks, _: object) -> Any:
     return msgspec.to_builtins(list(node.oses()))
 
 
-async def _groups(node: Checks, _: object) -> dict[str, int]:
+async def _list_volume_groups(node: NodeChecks, _: object) -> dict[str, int]:
     return {unit.name: unit.size for unit in await node.units["lvm-vg"].units()}
 
 
-async def _devices(node: Checks, groups: list[str]) -> list[dict[str, Any]]:
+async def _list_physical_volumes(node: NodeChecks, groups: list[str]) -> list[dict[str, Any]]:
     return [
         {
             "name": unit.name,
@@ -236,7 +238,7 @@ async def _devices(node: Checks, groups: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-async def _volumes(node: Checks, group: str) -> dict[str, tuple[str, bool, bool]]:
+async def _list_volumes(node: NodeChecks, group: str) -> dict[str, tuple[str, bool, bool]]:
     return {
         volume.name: (f"{volume.size}.00", not volume.attached, volume.opened)
         for volume in await node.drivers[Template.PLAIN].volumes()
@@ -244,7 +246,7 @@ async def _volumes(node: Checks, group: str) -> dict[str, tuple[str, bool, bool]
     }
 
 
-async def _certificate(node: Checks, _: object) -> list[str | None]:
+async def _check_certificate(node: NodeChecks, _: object) -> list[str | None]:
     """Return the fingerprint of this node's certificate, or an error class and the problem."""
     try:
         return [None, fingerprint(node.files.read(node.paths.node_certificate))]
@@ -254,77 +256,77 @@ async def _certificate(node: Checks, _: object) -> list[str | None]:
         return ["ERROR", f"{node.paths.node_certificate}: {e}"]
 
 
-async def _certificates(node: Checks, _: object) -> dict[str, float]:
+async def _list_certificate_ends(node: NodeChecks, _: object) -> dict[str, float]:
     """Return the ends of validity of this node's certificates, in seconds since the epoch."""
     ends = {}
     for path in (node.paths.authority, node.paths.node_certificate, node.paths.rapi_certificate):
         if node.files.stat(path) is not None:
             # The users of an unreadable certificate report it.
             with suppress(Invalid):
-                ends[path] = valid_until(node.files.read(path))
+                ends[path] = read_end_of_validity(node.files.read(path))
     return ends
 
 
-async def _bridges(node: Checks, names: list[str]) -> list[str]:
+async def _find_missing_bridges(node: NodeChecks, names: list[str]) -> list[str]:
     return [name for name in names if node.files.stat(f"/sys/class/net/{name}/bridge") is None]
 
 
-async def _drbd_version(node: Checks, _: object) -> str | None:
-    return drbd.version(_text(node, drbd.PROC))
+async def _read_drbd_version(node: NodeChecks, _: object) -> str | None:
+    return drbd.version(_read_text(node, drbd.PROC))
 
 
-async def _drbd_minors(node: Checks, _: object) -> list[int]:
-    return sorted(drbd.minors(_text(node, drbd.PROC))) if _uses_kernel(node) else []
+async def _list_drbd_minors(node: NodeChecks, _: object) -> list[int]:
+    return sorted(drbd.minors(_read_text(node, drbd.PROC))) if _uses_kernel(node) else []
 
 
-async def _drbd_helper(node: Checks, _: object) -> Any:
+async def _read_drbd_helper(node: NodeChecks, _: object) -> Any:
     """Return the user-mode helper that the kernel calls on events of a mirror."""
     if not _uses_kernel(node):
         return FINE
-    helper = _text(node, drbd.HELPER).strip()
+    helper = _read_text(node, drbd.HELPER).strip()
     return bool(helper), helper or (
         "DRBD is not loaded; load it with: modprobe drbd usermode_helper=/bin/true"
     )
 
 
-def _uses_kernel(node: Checks) -> bool:
+def _uses_kernel(node: NodeChecks) -> bool:
     """Return whether mirrored disks use DRBD in the kernel; simulated ones do not."""
-    return IDemanding(node.drivers.get(Template.DRBD), None) is not None
+    return IHasRequirements(node.drivers.get(Template.DRBD), None) is not None
 
 
-async def _setup(node: Checks, _: object) -> list[str]:
-    return list(setup_problems(node.files, node.paths))
+async def _check_setup(node: NodeChecks, _: object) -> list[str]:
+    return list(find_setup_problems(node.files, node.paths))
 
 
-def _text(node: Checks, path: str) -> str:
+def _read_text(node: NodeChecks, path: str) -> str:
     if node.files.stat(path) is None:
         return ""
     return node.files.read(path).decode("utf-8", "replace")
 
 
 CHECKS: Mapping[str, Check] = {
-    "version": Check(Any, _version),
-    "time": Check(Any, _time),
-    "node-net-test": Check(dict[str, list[str]], _unreachable),
-    "hypervisor": Check(list[str], _hypervisors),
-    HYPERVISOR_VERSIONS: Check(dict[str, dict[str, Any]], _hypervisor_versions),
-    "hvparms": Check(list[tuple[str, str, dict[str, Any]]], _parameters),
-    "filelist": Check(list[str], _fingerprints),
-    "file-storage-path": Check(str, _storage_folder),
-    "shared-file-storage-path": Check(str, _storage_folder),
-    "allowed-file-storage-paths": Check(Any, _forbidden_folders),
-    "user-scripts": Check(list[str], _scripts),
-    OBSTACLES: Check(list[Template], _obstacles),
-    "oslist": Check(Any, _oses),
-    "vglist": Check(Any, _groups),
-    "pvlist": Check(list[str], _devices),
-    "lvlist": Check(str, _volumes),
-    "client-cert": Check(Any, _certificate),
-    CERTIFICATES: Check(Any, _certificates),
-    "drbd-version": Check(Any, _drbd_version),
-    "drbd-list": Check(Any, _drbd_minors),
-    "drbd-helper": Check(Any, _drbd_helper),
-    "bridges": Check(list[str], _bridges),
-    "nodesetup": Check(Any, _setup),
+    "version": Check(Any, _check_version),
+    "time": Check(Any, _check_time),
+    "node-net-test": Check(dict[str, list[str]], _find_unreachable),
+    "hypervisor": Check(list[str], _check_hypervisors),
+    HYPERVISOR_VERSIONS: Check(dict[str, dict[str, Any]], _list_hypervisor_versions),
+    "hvparms": Check(list[tuple[str, str, dict[str, Any]]], _check_parameters),
+    "filelist": Check(list[str], _digest_files),
+    "file-storage-path": Check(str, _check_storage_folder),
+    "shared-file-storage-path": Check(str, _check_storage_folder),
+    "allowed-file-storage-paths": Check(Any, _list_forbidden_folders),
+    "user-scripts": Check(list[str], _check_scripts),
+    STORAGE_OBSTACLES: Check(list[Template], _find_obstacles),
+    "oslist": Check(Any, _list_oses),
+    "vglist": Check(Any, _list_volume_groups),
+    "pvlist": Check(list[str], _list_physical_volumes),
+    "lvlist": Check(str, _list_volumes),
+    "client-cert": Check(Any, _check_certificate),
+    CERTIFICATES: Check(Any, _list_certificate_ends),
+    "drbd-version": Check(Any, _read_drbd_version),
+    "drbd-list": Check(Any, _list_drbd_minors),
+    "drbd-helper": Check(Any, _read_drbd_helper),
+    "bridges": Check(list[str], _find_missing_bridges),
+    "nodesetup": Check(Any, _check_setup),
 }
 """Checks by key: ``node-net-test`` takes addresses by node name, others names or paths."""

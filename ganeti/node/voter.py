@@ -14,7 +14,7 @@ from ganeti.errors import Code, Failed
 from ganeti.node.replicas import Replica
 from ganeti.rpc.quorum import (
     MAX_TERM_STEP,
-    PROMISE,
+    VOTER_LEASE_TIME,
     Ballot,
     DescribeVote,
     ReleaseLease,
@@ -28,14 +28,14 @@ from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import replace
 from ganeti.system.interfaces import IFiles
 
-YIELD = 2 * PROMISE
+YIELD_SECONDS = 2 * VOTER_LEASE_TIME
 """Seconds for which a node refuses to renew the lease after a take-over request for its vote."""
 
 PERSIST_INTERVAL = 5.0
 """Minimum seconds between two writes of the acknowledged position alone."""
 
 
-def read_state(files: IFiles, path: str) -> VoterState:
+def read_voter_state(files: IFiles, path: str) -> VoterState:
     """Return the vote in the file at ``path``; the initial vote if it does not exist.
 
     :raises Failed: the file is damaged.
@@ -55,10 +55,10 @@ def read_state(files: IFiles, path: str) -> VoterState:
 class Voter:
     """Grants terms: each is newer than the previous one, and has one master only.
 
-    After a renewal by its master, it grants no term to others for ``PROMISE`` seconds. Since it
-    does not know the last renewal when the daemon starts, it also waits that long then. After a
-    take-over request for its vote it no longer renews the lease, so that the take-over succeeds
-    even while the old master runs and cannot be stopped.
+    After a renewal by its master, it grants no term to others for ``VOTER_LEASE_TIME`` seconds.
+    Since it does not know the last renewal when the daemon starts, it also waits that long then.
+    After a take-over request for its vote it no longer renews the lease, so that the take-over
+    succeeds even while the old master runs and cannot be stopped.
     """
 
     _log = Logger()
@@ -78,15 +78,17 @@ class Voter:
         self._path = path
         self._clock = clock
         self._replica = replica
-        self._serves = serves
+        self._master_pid = serves
         self._name = name
-        self._state = read_state(files, path)
-        self._promised = clock.seconds() + PROMISE if self._state.master else clock.seconds()
-        self._yields = clock.seconds()
+        self._state = read_voter_state(files, path)
+        self._promised_until = (
+            clock.seconds() + VOTER_LEASE_TIME if self._state.master else clock.seconds()
+        )
+        self._yields_until = clock.seconds()
         self._successor = ""
         self._released = False
         self._persisted = clock.seconds()
-        self._turn = DeferredLock()
+        self._lock = DeferredLock()
 
     @property
     def state(self) -> VoterState:
@@ -100,32 +102,32 @@ class Voter:
     @property
     def bound(self) -> bool:
         """Whether a promise to the master prevents a grant to another one."""
-        return self._lease() > 0
+        return self._remaining_promise() > 0
 
     async def describe(self, call: DescribeVote) -> Ballot:
         """Return the current vote, and the end of this node's copy of the journal."""
         copy = common = None
         if self._replica is not None:
             copy, common = await self._replica.ends(call.at)
-        return self._ballot(granted=False, copy=copy, common=common)
+        return self._make_ballot(granted=False, copy=copy, common=common)
 
     async def request(self, call: RequestVote) -> Ballot:
         """Grant a newer term, unless a promise to another master prevents it.
 
         The vote is on disk when this returns.
         """
-        async with self._turn:
+        async with self._lock:
             granted = self._may_grant(call)
             if granted:
                 state = replace(self._state, term=call.term, master=call.master)
                 await self._persist(state)
-                self._promised = self._clock.seconds() + PROMISE
-                self._yields = self._clock.seconds()
+                self._promised_until = self._clock.seconds() + VOTER_LEASE_TIME
+                self._yields_until = self._clock.seconds()
                 self._released = False
                 self._log.info(
                     "granted term {term} to {master}", term=call.term, master=call.master
                 )
-            return self._ballot(granted=granted)
+            return self._make_ballot(granted=granted)
 
     async def renew(self, call: RenewLease) -> int:
         """Promise to grant no other master a term for a while; store a newer replica set.
@@ -134,8 +136,8 @@ class Voter:
 
         :raises Failed: another node is taking over, so that the lease ends.
         """
-        async with self._turn:
-            if self._clock.seconds() < self._yields:
+        async with self._lock:
+            if self._clock.seconds() < self._yields_until:
                 raise Failed(f"a failover to {self._successor} is in progress")
             state, sent, newer = self._state, call.replica_set, False
             if sent is not None and sent.order > state.replica_set.order:
@@ -150,13 +152,13 @@ class Voter:
                 await self._persist(state)
             # A position that is not on disk yet is only kept in memory.
             self._state = state
-            self._promised = self._clock.seconds() + PROMISE
+            self._promised_until = self._clock.seconds() + VOTER_LEASE_TIME
             stored = state.replica_set
             return stored.generation if stored.term == state.term else 0
 
     async def release(self, _: ReleaseLease) -> None:
         """Release the promise, because the master has ended or its term was not won."""
-        self._promised = self._clock.seconds()
+        self._promised_until = self._clock.seconds()
         self._released = True
 
     def _may_grant(self, call: RequestVote) -> bool:
@@ -183,27 +185,27 @@ class Voter:
         # A master counts the vote of its own node daemon without a call. The exception is one that
         # has released the newest term: if several take over at once, each on its own host, none
         # could win otherwise.
-        if self._serves() and call.master != self._name and not self._released:
+        if self._master_pid() and call.master != self._name and not self._released:
             return False
-        if self._lease() > 0:
+        if self._remaining_promise() > 0:
             # A failover requested by an administrator: keep the promise, but do not renew it.
-            self._yields, self._successor = self._clock.seconds() + YIELD, call.master
+            self._yields_until, self._successor = self._clock.seconds() + YIELD_SECONDS, call.master
             return False
         return True
 
-    def _lease(self) -> float:
-        return max(0.0, self._promised - self._clock.seconds())
+    def _remaining_promise(self) -> float:
+        return max(0.0, self._promised_until - self._clock.seconds())
 
-    def _ballot(
+    def _make_ballot(
         self, *, granted: bool, copy: ReplicaEnd | None = None, common: ReplicaEnd | None = None
     ) -> Ballot:
         return Ballot(
             granted=granted,
             state=self._state,
-            lease=self._lease(),
+            lease=self._remaining_promise(),
             copy=copy,
             common=common,
-            serves=self._serves(),
+            serves=self._master_pid(),
         )
 
     async def _persist(self, state: VoterState) -> None:

@@ -148,14 +148,14 @@ Tags: TypeAlias = Annotated[tuple[Text, ...], doc("Initial tags.")]
 NdParams: TypeAlias = Annotated[
     Parameters | None, doc("Node parameters that differ from the defaults.")
 ]
-_NO_RESERVE = "limit instances by the instance policy, or drain nodes"
+_USE_POLICY = "limit instances by the instance policy, or drain nodes"
 HvState: TypeAlias = Annotated[
     Parameters | None,
-    unsupported("Memory and processors that each hypervisor uses on a node.", _NO_RESERVE),
+    unsupported("Memory and processors that each hypervisor uses on a node.", _USE_POLICY),
 ]
 DiskState: TypeAlias = Annotated[
     Parameters | None,
-    unsupported("Reserved storage by type and name.", _NO_RESERVE),
+    unsupported("Reserved storage by type and name.", _USE_POLICY),
 ]
 Communication: TypeAlias = Annotated[
     bool | None,

@@ -35,8 +35,10 @@ class AddNetwork(Opcode, tag="OP_NETWORK_ADD"):
     tags: fields.Tags = ()
 
     def __post_init__(self) -> None:
-        _check(self, network="IPv4Network", gateway="IPv4Address", add_reserved_ips="IPv4Address")
-        _check(self, network6="IPv6Network", gateway6="IPv6Address")
+        _check_addresses(
+            self, network="IPv4Network", gateway="IPv4Address", add_reserved_ips="IPv4Address"
+        )
+        _check_addresses(self, network6="IPv6Network", gateway6="IPv6Address")
 
 
 class ModifyNetwork(Opcode, tag="OP_NETWORK_SET_PARAMS"):
@@ -55,8 +57,10 @@ class ModifyNetwork(Opcode, tag="OP_NETWORK_SET_PARAMS"):
     )
 
     def __post_init__(self) -> None:
-        _check(self, gateway="IPv4Address", network6="IPv6Network", gateway6="IPv6Address")
-        _check(self, add_reserved_ips="IPv4Address", remove_reserved_ips="IPv4Address")
+        _check_addresses(
+            self, gateway="IPv4Address", network6="IPv6Network", gateway6="IPv6Address"
+        )
+        _check_addresses(self, add_reserved_ips="IPv4Address", remove_reserved_ips="IPv4Address")
 
 
 class RemoveNetwork(Opcode, tag="OP_NETWORK_REMOVE"):
@@ -107,7 +111,7 @@ _EXAMPLES = {
 }
 
 
-def _check(opcode: Opcode, **kinds: str) -> None:
+def _check_addresses(opcode: Opcode, **kinds: str) -> None:
     """Reject parameters that are not addresses or networks of the given kinds."""
     import ipaddress  # takes milliseconds to load, and only opcodes for networks need it
 

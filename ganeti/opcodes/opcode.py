@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from ganeti.schema.host_names import normalized
+from ganeti.schema.host_names import normalize
 from ganeti.schema.records import Record, doc
 from ganeti.schema.types import Count, Integer, Line, Lines, Priority, Value
 
@@ -41,7 +41,7 @@ class Opcode(Record, tag_field="OP_ID"):
     def __post_init__(self) -> None:
         for field in self.host_names:
             # The record is frozen; this runs only during its construction.
-            msgspec.structs.force_setattr(self, field, normalized(getattr(self, field)))
+            msgspec.structs.force_setattr(self, field, normalize(getattr(self, field)))
 
     def __repr__(self) -> str:
         return f"<{self.op_id} {self.summary_value}>"

@@ -42,7 +42,7 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
 """The modules with the opcodes of each name prefix."""
 
 
-class _Opcodes(Mapping[str, type[Opcode]]):
+class _OpcodeRegistry(Mapping[str, type[Opcode]]):
     """The opcode classes by name; iteration imports all modules."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class _Opcodes(Mapping[str, type[Opcode]]):
         self._known.update({op_id(kind): kind for kind in Opcode.__subclasses__()})
 
 
-OPCODES: Mapping[str, type[Opcode]] = _Opcodes()
+OPCODES: Mapping[str, type[Opcode]] = _OpcodeRegistry()
 
 
 def read_opcode(document: Any, *, lax: bool = False) -> Opcode:
@@ -79,24 +79,24 @@ def read_opcode(document: Any, *, lax: bool = False) -> Opcode:
     """
     if not isinstance(document, Mapping):
         raise Invalid("an opcode must be a JSON object")
-    return read(_kind(document.get("OP_ID")), document, lax=lax)
+    return read(_get_class(document.get("OP_ID")), document, lax=lax)
 
 
-def unsupported_parameters(opcode: Opcode) -> list[Problem]:
+def find_unsupported_parameters(opcode: Opcode) -> list[Problem]:
     """Return a problem for each unsupported parameter of ``opcode``, with the alternative.
 
     This is not part of decoding, because stored jobs must stay readable.
     """
     return [
         Problem(name, f"is not supported by this version: {instead}")
-        for name, default, instead in _unsupported(type(opcode))
+        for name, default, instead in _list_unsupported(type(opcode))
         # False and empty values request nothing.
         if (value := getattr(opcode, name)) and value != default
     ]
 
 
 @cache
-def _unsupported(kind: type[Opcode]) -> tuple[tuple[str, Any, str], ...]:
+def _list_unsupported(kind: type[Opcode]) -> tuple[tuple[str, Any, str], ...]:
     return tuple(
         (each.name, each.default, each.extra["instead"])
         for each in parameters(kind)
@@ -110,7 +110,7 @@ def decode_opcode(raw: bytes | msgspec.Raw) -> Opcode:
     :raises Invalid: with every problem of the document.
     """
     try:
-        kind = OPCODES.get(_head.decode(raw).OP_ID)
+        kind = OPCODES.get(_head_decoder.decode(raw).OP_ID)
         if kind is not None:
             return _decoder(kind).decode(raw)
     except UNREADABLE:
@@ -128,7 +128,7 @@ def decode_opcodes(raw: bytes | msgspec.Raw) -> tuple[Opcode, ...]:
     :raises Invalid: with every problem of every opcode; paths start with its index in the list.
     """
     try:
-        written = _raws.decode(raw)
+        written = _raw_decoder.decode(raw)
     except UNREADABLE as e:
         raise Invalid(f"must be a list of opcodes: {e}") from None
     found: list[Opcode] = []
@@ -137,17 +137,17 @@ def decode_opcodes(raw: bytes | msgspec.Raw) -> tuple[Opcode, ...]:
         try:
             found.append(decode_opcode(each))
         except Invalid as e:
-            wrong += _placed(e.problems, f"{number}." if len(written) > 1 else "")
+            wrong += _add_path(e.problems, f"{number}." if len(written) > 1 else "")
     if wrong:
         raise Invalid(wrong)
     return tuple(found)
 
 
-def _placed(problems: Sequence[Problem], where: str) -> list[Problem]:
+def _add_path(problems: Sequence[Problem], where: str) -> list[Problem]:
     return [Problem((where + each.path).rstrip("."), each.message) for each in problems]
 
 
-def _kind(name: object) -> type[Opcode]:
+def _get_class(name: object) -> type[Opcode]:
     if name is None:
         raise Invalid([Problem("OP_ID", "is required")])
     kind = OPCODES.get(name) if isinstance(name, str) else None
@@ -162,8 +162,8 @@ class _Head(msgspec.Struct):
     OP_ID: str = ""
 
 
-_head = msgspec.json.Decoder(_Head)
-_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_head_decoder = msgspec.json.Decoder(_Head)
+_raw_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @cache

@@ -14,7 +14,7 @@ from ganeti.opcodes.opcode import Opcode, op_id
 
 REDACTED = "<redacted>"
 
-_KEPT_NULLS = frozenset({"depends", "comment"})
+_NULLABLE_ON_WIRE = frozenset({"depends", "comment"})
 
 
 class Secrecy(enum.Enum):
@@ -32,25 +32,25 @@ def to_wire(opcode: Opcode) -> dict[str, Any]:
 
     Null parameters are omitted, except ``depends`` and ``comment``, as Ganeti's encoder does.
     """
-    return _written(opcode, {}, lambda _, value: value)
+    return _encode(opcode, {}, lambda _, value: value)
 
 
-def redacted(opcode: Opcode) -> dict[str, Any]:
+def redact(opcode: Opcode) -> dict[str, Any]:
     """Encode an opcode for display; private and secret values are redacted, their keys stay."""
-    return _written(opcode, secrecy(type(opcode)), lambda _, value: _blacked_out(value))
+    return _encode(opcode, get_secrecy(type(opcode)), lambda _, value: _redact_value(value))
 
 
-def storable(opcode: Opcode) -> dict[str, Any]:
+def to_storage(opcode: Opcode) -> dict[str, Any]:
     """Encode an opcode for storage on disk, without secret parameters."""
-    return _written(
+    return _encode(
         opcode,
-        secrecy(type(opcode)),
+        get_secrecy(type(opcode)),
         lambda how, value: None if how is Secrecy.SECRET else value,
     )
 
 
 @cache
-def secrecy(kind: type[Opcode]) -> Mapping[str, Secrecy]:
+def get_secrecy(kind: type[Opcode]) -> Mapping[str, Secrecy]:
     """Return the private and secret parameters of ``kind``."""
     # Imported here, because tools that only send opcodes do not need it.
     from ganeti.schema.parameters import parameters
@@ -60,23 +60,23 @@ def secrecy(kind: type[Opcode]) -> Mapping[str, Secrecy]:
     }
 
 
-def _written(opcode: Opcode, hidden: Mapping[str, Secrecy], treatment: Treatment) -> dict[str, Any]:
+def _encode(opcode: Opcode, hidden: Mapping[str, Secrecy], treatment: Treatment) -> dict[str, Any]:
     found: dict[str, Any] = {"OP_ID": op_id(type(opcode))}
     for name in opcode.__struct_fields__:
         value = getattr(opcode, name)
         if name in hidden and value is not None:
             value = treatment(hidden[name], value)
-        if value is None and name not in _KEPT_NULLS:
+        if value is None and name not in _NULLABLE_ON_WIRE:
             continue
         if isinstance(value, tuple) and value and isinstance(value[0], Opcode):
-            inner = secrecy(type(value[0]))
-            found[name] = [_written(each, inner, treatment) for each in value]
+            inner = get_secrecy(type(value[0]))
+            found[name] = [_encode(each, inner, treatment) for each in value]
         else:
             found[name] = msgspec.to_builtins(value)
     return found
 
 
-def _blacked_out(value: Any) -> Any:
+def _redact_value(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _blacked_out(each) for key, each in value.items()}
+        return {key: _redact_value(each) for key, each in value.items()}
     return REDACTED

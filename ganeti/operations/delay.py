@@ -43,10 +43,10 @@ async def run(plan: DelayPlan, tools: Tools) -> None:
     for number in range(times):
         if plan.op.repeat:
             tools.progress.say(f"delay {number + 1} of {times}")
-        await _once(plan, tools)
+        await _delay_once(plan, tools)
 
 
-async def _once(plan: DelayPlan, tools: Tools) -> None:
+async def _delay_once(plan: DelayPlan, tools: Tools) -> None:
     if plan.op.on_master:
         left = plan.op.duration
         while left > 0:

@@ -16,13 +16,13 @@ from ganeti.operations.allocation.group_change import (
     GroupChange,
     Options,
     change_request,
-    group_questions,
-    groups_for,
+    group_queries,
+    plan_group_change,
     preview,
-    regrouping,
     run,
+    select_groups,
 )
-from ganeti.operations.allocation.iallocator import consultation
+from ganeti.operations.allocation.iallocator import make_request
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -32,7 +32,7 @@ from ganeti.operations.operation import (
 )
 from ganeti.schema.records import replace
 
-_ENDED = ("canceled", "error", "success")
+_FINAL_STATUSES = ("canceled", "error", "success")
 """Accepted final statuses of the previous job: a failed move does not stop the others."""
 
 
@@ -43,50 +43,55 @@ class GroupEvacuation(GroupChange):
     group: Group
 
 
-def _groups(op: EvacuateGroup, state: ClusterState) -> tuple[Group, ...]:
-    return groups_for(op.target_groups, [state.group(op.group_name)], state)
+def _target_groups(op: EvacuateGroup, state: ClusterState) -> tuple[Group, ...]:
+    return select_groups(op.target_groups, [state.group(op.group_name)], state)
 
 
 def _instances(group: Group, state: ClusterState) -> list[Instance]:
     """Return the instances with their primary or secondary node in the group."""
     found: dict[str, Instance] = {}
-    for node in state.nodes_in(group):
-        here = (*state.primaries_on(node), *state.secondaries_on(node))
+    for node in state.list_nodes(group):
+        here = (*state.list_primary_instances(node), *state.list_secondary_instances(node))
         found.update({instance.uuid: instance for instance in here})
     return by_name(found.values())
 
 
 def questions(op: EvacuateGroup, state: ClusterState) -> Sequence[NodeQuery]:
-    return group_questions(_groups(op, state), state)
+    return group_queries(_target_groups(op, state), state)
 
 
 def plan(op: EvacuateGroup, state: ClusterState, facts: NodeAnswers) -> GroupEvacuation:
     """Choose the target of every instance; refuse with a reason for each that cannot move."""
-    group, groups = state.group(op.group_name), _groups(op, state)
+    group, groups = state.group(op.group_name), _target_groups(op, state)
     manner = Options(op.early_release, op.force_failover)
-    found = regrouping(_instances(group, state), groups, manner, state, facts)
-    jobs = _one_after_the_other(found.jobs) if op.sequential else found.jobs
+    found = plan_group_change(_instances(group, state), groups, manner, state, facts)
+    jobs = _chain_jobs(found.jobs) if op.sequential else found.jobs
     return GroupEvacuation(jobs, groups, group)
 
 
-def _one_after_the_other(jobs: Sequence[tuple[Opcode, ...]]) -> tuple[tuple[Opcode, ...], ...]:
+def _chain_jobs(jobs: Sequence[tuple[Opcode, ...]]) -> tuple[tuple[Opcode, ...], ...]:
     """Return the jobs with a dependency of each on the previous one."""
     first, rest = jobs[:1], jobs[1:]
-    return (*first, *((replace(job[0], depends=((-1, _ENDED),)), *job[1:]) for job in rest))
+    return (
+        *first,
+        *((replace(job[0], depends=((-1, _FINAL_STATUSES),)), *job[1:]) for job in rest),
+    )
 
 
-def consult(op: EvacuateGroup, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
+def request_allocation(
+    op: EvacuateGroup, state: ClusterState, facts: NodeAnswers
+) -> IAllocatorRequest | None:
     """Return the request to the iallocator, if one is used."""
     instances = _instances(state.group(op.group_name), state)
     if not instances:
         return None
-    return consultation(op.iallocator, change_request(instances, _groups(op, state)), state)
+    return make_request(op.iallocator, change_request(instances, _target_groups(op, state)), state)
 
 
 def hooks(plan: GroupEvacuation, state: ClusterState) -> HookCall:
     more = {"GROUP_NAME": plan.group.name, "TARGET_GROUPS": plan.target_groups}
-    here = [state.cluster.master_node, *(node.uuid for node in state.nodes_in(plan.group))]
+    here = [state.cluster.master_node, *(node.uuid for node in state.list_nodes(plan.group))]
     return HookCall("group-evacuate", "GROUP", more, here, here)
 
 
-OPERATION = Operation(EvacuateGroup, plan, run, questions, hooks, preview, consult)
+OPERATION = Operation(EvacuateGroup, plan, run, questions, hooks, preview, request_allocation)

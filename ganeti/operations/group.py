@@ -14,20 +14,20 @@ from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, group_lock, node_lock, request
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import policy_filled
+from ganeti.model.parameters.filling import fill_policy
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.parsing import checked, consistent
+from ganeti.model.parameters.parsing import check_consistency, checked
 from ganeti.model.parameters.policy import Policy
 from ganeti.opcodes.group import AddGroup, AssignNodes, ModifyGroup, RemoveGroup, RenameGroup
-from ganeti.operations.cluster.settings import disk_parameters
-from ganeti.operations.name_rules import require_label
+from ganeti.operations.cluster.settings import validate_diskparams
+from ganeti.operations.name_rules import check_label
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, ResultWithCommit, Tools
 from ganeti.operations.refusals import already_exists, nothing_to_change
 from ganeti.rpc.node import HookDirectory
 from ganeti.schema.records import replace
 
 _SETTINGS = ("alloc_policy", "ndparams", "diskparams", "ipolicy")
-_EMPTY: dict[str, Any] = {"ndparams": {}, "ipolicy": {}, "diskparams": {}}
+_NO_SETTINGS: dict[str, Any] = {"ndparams": {}, "ipolicy": {}, "diskparams": {}}
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,20 @@ def _hooks(
     return HookCall(directory, "GROUP", more, here, here)
 
 
-def _require_free(name: str, path: str, state: ClusterState) -> None:
-    require_label(name, path)
+def _check_name_unused(name: str, path: str, state: ClusterState) -> None:
+    check_label(name, path)
     if state.knows(RecordKind.GROUP, name):
         raise already_exists(RecordKind.GROUP, name)
 
 
-def _settings(op: AddGroup | ModifyGroup, before: Group | None, state: ClusterState) -> Any:
+def _read_settings(op: AddGroup | ModifyGroup, before: Group | None, state: ClusterState) -> Any:
     """Return the fields of the group's record that ``op`` sets.
 
     :raises Invalid: with every problem of the request.
     """
-    was: dict[str, Any] = _EMPTY if before is None else {n: getattr(before, n) for n in _EMPTY}
+    was: dict[str, Any] = (
+        _NO_SETTINGS if before is None else {n: getattr(before, n) for n in _NO_SETTINGS}
+    )
     fields: dict[str, Any] = {}
     problems: list[Problem] = []
 
@@ -82,32 +84,32 @@ def _settings(op: AddGroup | ModifyGroup, before: Group | None, state: ClusterSt
         onto = was["ndparams"]
         tried("ndparams", lambda: checked(NodeParameters, ndparams, path="ndparams", onto=onto))
     if (diskparams := op.diskparams) is not None:
-        tried("diskparams", lambda: disk_parameters(diskparams, was["diskparams"]))
+        tried("diskparams", lambda: validate_diskparams(diskparams, was["diskparams"]))
     if op.ipolicy is not None:
-        tried("ipolicy", lambda: _policy(op, was["ipolicy"], state))
+        tried("ipolicy", lambda: _read_policy(op, was["ipolicy"], state))
     if problems:
         raise Invalid(problems)
     return fields
 
 
-def _policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any:
+def _read_policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any:
     found = checked(Policy, op.ipolicy or {}, path="ipolicy", onto=before, for_one=True)
-    filled = {**policy_filled(state.cluster), **found}
+    filled = {**fill_policy(state.cluster), **found}
     if filled["minmax"]:
         # The standard instance belongs to the cluster, and need not fit the group's ranges.
         filled["std"] = filled["minmax"][0]["min"]
-    consistent(Policy, filled, path="ipolicy")
+    check_consistency(Policy, filled, path="ipolicy")
     return found
 
 
 def plan_add(op: AddGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Plan the new group."""
-    _require_free(op.group_name, "group_name", state)
+    _check_name_unused(op.group_name, "group_name", state)
     fields = {
-        **_EMPTY,
+        **_NO_SETTINGS,
         "alloc_policy": AllocPolicy.PREFERRED,
         "networks": {},
-        **_settings(op, None, state),
+        **_read_settings(op, None, state),
     }
     group = Group(
         uuid=facts.identity,
@@ -126,7 +128,7 @@ def plan_add(op: AddGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit
 def plan_modify(op: ModifyGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Plan the changes of the group."""
     group = state.group(op.group_name)
-    fields = _settings(op, group, state)
+    fields = _read_settings(op, group, state)
     if not fields:
         raise nothing_to_change()
     policy = op.alloc_policy.value if op.alloc_policy else ""
@@ -140,9 +142,9 @@ def plan_rename(op: RenameGroup, state: ClusterState, facts: NodeAnswers) -> Gro
     """Plan the new name of the group, which must be unused."""
     group = state.group(op.group_name)
     if op.new_name != group.name:
-        _require_free(op.new_name, "new_name", state)
+        _check_name_unused(op.new_name, "new_name", state)
     more = {"OLD_NAME": group.name, "NEW_NAME": op.new_name}
-    members = [node.uuid for node in state.nodes_in(group)]
+    members = [node.uuid for node in state.list_nodes(group)]
     return GroupEdit(
         update(group, name=op.new_name),
         request(exclusive=[group_lock(group.uuid)]),
@@ -154,7 +156,7 @@ def plan_rename(op: RenameGroup, state: ClusterState, facts: NodeAnswers) -> Gro
 def plan_remove(op: RemoveGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Plan the removal of the group, which must not have nodes."""
     group = state.group(op.group_name)
-    if members := sorted(node.name for node in state.nodes_in(group)):
+    if members := sorted(node.name for node in state.list_nodes(group)):
         raise Refused(
             f"node group {group.name} has nodes: {', '.join(members)}; assign them to another "
             f"group first: gnt-group assign-nodes GROUP {' '.join(members)}"
@@ -173,7 +175,7 @@ def plan_assign(op: AssignNodes, state: ClusterState, facts: NodeAnswers) -> Gro
     if not nodes:
         raise Refused(f"give the nodes to assign to group {group.name}", Code.INPUT)
     moved = [node for node in nodes if node.group != group.uuid]
-    if not op.force and (split := _split(moved, group, state)):
+    if not op.force and (split := _find_split_instances(moved, group, state)):
         raise Refused(
             f"mirrored disks of {', '.join(split)} would be split over two groups; assign "
             "the other nodes of these instances, too, or use --force"
@@ -186,13 +188,16 @@ def plan_assign(op: AssignNodes, state: ClusterState, facts: NodeAnswers) -> Gro
     return GroupEdit(together(*changes), locks)
 
 
-def _split(moved: Sequence[Node], group: Group, state: ClusterState) -> list[str]:
+def _find_split_instances(moved: Sequence[Node], group: Group, state: ClusterState) -> list[str]:
     """Return the names of instances whose disks would newly be in two groups."""
     after = {node.uuid: replace(node, group=group.uuid) for node in moved}
     found = set()
     for node in moved:
-        for instance in (*state.primaries_on(node), *state.secondaries_on(node)):
-            uuids = (instance.primary_node, *state.secondaries_of(instance))
+        for instance in (
+            *state.list_primary_instances(node),
+            *state.list_secondary_instances(node),
+        ):
+            uuids = (instance.primary_node, *state.get_secondaries(instance))
             were = {state.nodes[uuid].group for uuid in uuids}
             will = {after.get(uuid, state.nodes[uuid]).group for uuid in uuids}
             if len(will) > 1 and len(were) == 1:

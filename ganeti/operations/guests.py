@@ -10,13 +10,13 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNetwork, GuestNic
 from ganeti.model.instance import Instance, Nic
-from ganeti.model.mirror import with_ends
+from ganeti.model.mirror import add_ends
 from ganeti.model.parameters.filling import (
-    be_filled,
-    disk_filled,
-    hv_filled,
-    nic_filled,
-    os_filled,
+    fill_backend,
+    fill_disk,
+    fill_hypervisor,
+    fill_nic,
+    fill_os,
 )
 from ganeti.schema.records import replace
 
@@ -26,7 +26,7 @@ _STRIPES = ("data-stripes", "meta-stripes")
 NOTHING: Mapping[str, Any] = {}
 
 
-def guest_of(
+def make_guest(
     state: ClusterState,
     instance: Instance,
     disks: tuple[Disk, ...] | None = None,
@@ -41,19 +41,19 @@ def guest_of(
     here override those of the instance.
     """
     cluster = state.cluster
-    its_disks = state.disks_of(instance) if disks is None else disks
+    its_disks = state.get_disks(instance) if disks is None else disks
     return Guest(
         name=instance.name,
         uuid=instance.uuid,
         hypervisor=instance.hypervisor,
-        hvparams={**hv_filled(cluster, instance), **hvparams},
-        beparams={**be_filled(cluster, instance), **beparams},
+        hvparams={**fill_hypervisor(cluster, instance), **hvparams},
+        beparams={**fill_backend(cluster, instance), **beparams},
         os=instance.os,
-        osparams={**os_filled(cluster, instance), **osparams},
+        osparams={**fill_os(cluster, instance), **osparams},
         primary=instance.primary_node,
         secondaries=secondaries(instance, its_disks),
-        nics=tuple(_nic(state, nic) for nic in instance.nics),
-        disks=tuple(with_parameters(state, instance, disk) for disk in its_disks),
+        nics=tuple(_make_nic(state, nic) for nic in instance.nics),
+        disks=tuple(fill_disk_parameters(state, instance, disk) for disk in its_disks),
         ctime=instance.ctime,
         mtime=instance.mtime,
         tags=instance.tags,
@@ -61,17 +61,17 @@ def guest_of(
     )
 
 
-def with_parameters(state: ClusterState, instance: Instance, disk: Disk) -> Disk:
+def fill_disk_parameters(state: ClusterState, instance: Instance, disk: Disk) -> Disk:
     """Return the disk as it is sent to nodes, with template parameters and mirror ends."""
     group = state.groups[state.nodes[instance.primary_node].group]
-    params = {**disk_filled(state.cluster, group, disk.dev_type), **(disk.params or {})}
-    children = tuple(with_parameters(state, instance, child) for child in disk.children)
+    params = {**fill_disk(state.cluster, group, disk.dev_type), **(disk.params or {})}
+    children = tuple(fill_disk_parameters(state, instance, child) for child in disk.children)
     if disk.dev_type is Template.DRBD:
         children = tuple(
             replace(child, params={**(child.params or {}), "stripes": params[name]})
             for child, name in zip(children, _STRIPES, strict=False)
         )
-    return with_ends(replace(disk, params=params, children=children), state.nodes)
+    return add_ends(replace(disk, params=params, children=children), state.nodes)
 
 
 def secondaries(instance: Instance, disks: tuple[Disk, ...]) -> tuple[str, ...]:
@@ -81,8 +81,8 @@ def secondaries(instance: Instance, disks: tuple[Disk, ...]) -> tuple[str, ...]:
     return tuple(nodes)
 
 
-def _nic(state: ClusterState, nic: Nic) -> GuestNic:
-    parameters = nic_filled(state.cluster, nic)
+def _make_nic(state: ClusterState, nic: Nic) -> GuestNic:
+    parameters = fill_nic(state.cluster, nic)
     network = None
     if nic.network is not None:
         found = state.networks[nic.network]

@@ -21,26 +21,26 @@ DATA_DIR = "/var/lib/ganeti"
 _FAILED = 1
 
 
-async def run_before(call: HookCall, op_id: str, state: ClusterState, tools: Tools) -> None:
+async def run_pre_hooks(call: HookCall, op_id: str, state: ClusterState, tools: Tools) -> None:
     """Run the pre hooks.
 
     :raises HooksRefused: a script failed.
     :raises HooksUnreachable: no node answered.
     """
-    asking = _ask(call, "pre", call.before, op_id, state, tools, {})
+    asking = _run_on_nodes(call, "pre", call.before, op_id, state, tools, {})
     answers = await tools.progress.interruptible(asking)
     trouble = [answer for answer in answers.values() if isinstance(answer, Failed)]
     if answers and len(trouble) == len(answers):
         raise HooksUnreachable(f"no node could run the hooks of {call.directory}: {trouble[0]}")
-    if refusals := _failures(answers, state):
+    if refusals := _find_failures(answers, state):
         raise HooksRefused(refusals)
 
 
-async def run_after(
+async def run_post_hooks(
     call: HookCall, before: HookCall, op_id: str, state: ClusterState, tools: Tools
 ) -> Sequence[tuple[str, str, str]]:
     """Run the post hooks; return failures (node, script, output), which are also logged."""
-    answers = await _ask(before, "post", call.after, op_id, state, tools, _fresh(call))
+    answers = await _run_on_nodes(before, "post", call.after, op_id, state, tools, _fresh(call))
     return _report(answers, state, tools)
 
 
@@ -48,7 +48,7 @@ async def run_on_leaving(
     call: HookCall, node: Node, op_id: str, state: ClusterState, tools: Tools
 ) -> None:
     """Run the post hooks on a node before it leaves, as it does not answer afterwards."""
-    answers = await _ask(call, "post", [node.uuid], op_id, state, tools, _fresh(call))
+    answers = await _run_on_nodes(call, "post", [node.uuid], op_id, state, tools, _fresh(call))
     _report(answers, state, tools)
 
 
@@ -65,7 +65,7 @@ async def run_config_update(
         if call is None
         else replace(call, directory="config-update")
     )
-    answers = await _ask(update, "post", master, op_id, state, tools, {})
+    answers = await _run_on_nodes(update, "post", master, op_id, state, tools, {})
     _report(answers, state, tools)
 
 
@@ -77,13 +77,13 @@ def _fresh(call: HookCall) -> Mapping[str, str]:
 def _report(
     answers: Mapping[str, list[HookResult] | Failed], state: ClusterState, tools: Tools
 ) -> Sequence[tuple[str, str, str]]:
-    failures = _failures(answers, state)
+    failures = _find_failures(answers, state)
     for node, script, output in failures:
         tools.progress.say(f"post hook {script} on {node} failed: {output}")
     return failures
 
 
-async def _ask(
+async def _run_on_nodes(
     call: HookCall,
     phase: Phase,
     nodes: Sequence[str],
@@ -118,7 +118,7 @@ async def _ask(
     return await tools.nodes.ask_all(online, asked)
 
 
-def _failures(
+def _find_failures(
     answers: Mapping[str, list[HookResult] | Failed], state: ClusterState
 ) -> list[tuple[str, str, str]]:
     return [

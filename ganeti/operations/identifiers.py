@@ -9,19 +9,19 @@ from random import Random
 from uuid import NAMESPACE_OID, uuid5
 
 
-def no_secret() -> str:
+def empty_secret() -> str:
     """Return a placeholder where no secret is needed yet."""
     return ""
 
 
-class PlannedIdentifiers:
+class DeterministicIdentifiers:
     """Identifiers of the objects that an operation creates, equal for each run of its plan.
 
     They are derived from the unique ``identity`` in the order of the calls. Secrets are not
     derived; they come from ``secret``.
     """
 
-    def __init__(self, identity: str, secret: Callable[[], str] = no_secret) -> None:
+    def __init__(self, identity: str, secret: Callable[[], str] = empty_secret) -> None:
         self._identity = identity
         self._secret = secret
         self._numbers = count(1)

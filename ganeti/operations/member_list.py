@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
-from ganeti.config.changes.nodes import certificates_of
+from ganeti.config.changes.nodes import get_certificates
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.operations.operation import Tools
 from ganeti.rpc.members import MemberRecords
 
 
-def members_of(state: ClusterState) -> MemberRecords | None:
+def make_member_list(state: ClusterState) -> MemberRecords | None:
     """Return the member list for ``state``.
 
     It is None if no certificate of the master is recorded, because nodes with such a list would
     reject the master.
     """
-    recorded = {node.name: certificates_of(state, node) for node in state.nodes.values()}
+    recorded = {node.name: get_certificates(state, node) for node in state.nodes.values()}
     if not recorded.get(state.master.name):
         return None
     trusted = state.authorities
@@ -30,14 +30,14 @@ def members_of(state: ClusterState) -> MemberRecords | None:
     )
 
 
-def issued_to(state: ClusterState, name: str) -> frozenset[str]:
+def list_issued_certificates(state: ClusterState, name: str) -> frozenset[str]:
     """Return the fingerprints of certificates issued to the node with this name.
 
     These are the recorded ones of a member, and those that it got by a join token, which are
     recorded when it is added.
     """
     uuid = state.names.get((RecordKind.NODE, name))
-    member = certificates_of(state, state.nodes[uuid]) if uuid else ()
+    member = get_certificates(state, state.nodes[uuid]) if uuid else ()
     joined = (each for each in state.spent_tokens.values() if each.node == name)
     return frozenset((*member, *(each.fingerprint for each in joined)))
 
@@ -57,7 +57,7 @@ async def replace_secrets(name: str, tools: Tools) -> None:
     )
 
 
-async def enforce_members(tools: Tools) -> None:
+async def distribute_member_list(tools: Tools) -> None:
     """Distribute the member list, so that a change is in effect when this returns.
 
     A node that does not answer gets the list before any other call later; the job's log names such

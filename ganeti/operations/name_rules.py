@@ -10,7 +10,7 @@ from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.node import Node
 
 
-def require_label(text: str, path: str) -> None:
+def check_label(text: str, path: str) -> None:
     """Check the new name of a group or network, which appears in lists, text files and URLs.
 
     :raises Invalid: the name has characters that cannot be used there.
@@ -52,7 +52,7 @@ def require_node_addresses(node: Node, state: ClusterState) -> None:
                 raise Refused(f"address {address} is in use by node {other.name}", Code.NOT_UNIQUE)
 
 
-def require_address(text: str | None, path: str) -> None:
+def check_address(text: str | None, path: str) -> None:
     """Check an IP address; None is accepted.
 
     :raises Invalid: it is not an IP address.

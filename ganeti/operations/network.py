@@ -10,14 +10,14 @@ from typing import Any
 
 from ganeti.config.changes.networks import (
     LARGEST,
-    SMALLEST,
+    MAX_PREFIX_LENGTH,
+    address_index,
     is_reserved,
-    kept_from_instances,
-    place_of,
+    set_external_reservations,
     taken,
 )
 from ganeti.config.changes.objects import add, current, remove, update
-from ganeti.config.changes.tags import tags_checked
+from ganeti.config.changes.tags import validate_tags
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
@@ -36,7 +36,7 @@ from ganeti.opcodes.network import (
     RenameNetwork,
 )
 from ganeti.operations.group import GroupEdit, hooks, run
-from ganeti.operations.name_rules import require_label
+from ganeti.operations.name_rules import check_label
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation
 from ganeti.operations.refusals import already_exists, nothing_to_change
 from ganeti.rpc.node import HookDirectory
@@ -45,7 +45,7 @@ from ganeti.schema.records import replace
 _MAC_PREFIX = re.compile(r"\A[0-9a-f][02468ace](:[0-9a-f]{2}){2}\Z")
 
 
-def _described(network: Network) -> dict[str, str]:
+def _describe(network: Network) -> dict[str, str]:
     known = {
         "NAME": network.name,
         "UUID": network.uuid,
@@ -64,10 +64,10 @@ def _described(network: Network) -> dict[str, str]:
 
 def _hooks(directory: HookDirectory, network: Network, state: ClusterState) -> HookCall:
     here = [state.cluster.master_node]
-    return HookCall(directory, "NETWORK", _described(network), here, here)
+    return HookCall(directory, "NETWORK", _describe(network), here, here)
 
 
-def _mac_prefix(given: str | None) -> str | None:
+def _validate_mac_prefix(given: str | None) -> str | None:
     if given is not None and not _MAC_PREFIX.match(given.lower()):
         raise Refused(
             "mac_prefix must be three bytes such as aa:00:00, with an even first byte", Code.INPUT
@@ -77,14 +77,14 @@ def _mac_prefix(given: str | None) -> str | None:
 
 def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Plan the new network."""
-    require_label(op.network_name, "network_name")
+    check_label(op.network_name, "network_name")
     if state.knows(RecordKind.NETWORK, op.network_name):
         raise already_exists(RecordKind.NETWORK, op.network_name)
     inside = ipaddress.IPv4Network(op.network, strict=False)
-    if not LARGEST <= inside.prefixlen <= SMALLEST:
+    if not LARGEST <= inside.prefixlen <= MAX_PREFIX_LENGTH:
         raise Refused(
             f"network {op.network} has a prefix length of {inside.prefixlen}; it must be from"
-            f" {LARGEST} to {SMALLEST}",
+            f" {LARGEST} to {MAX_PREFIX_LENGTH}",
             Code.INPUT,
         )
     _require_gateway6(op.network6, op.gateway6)
@@ -93,9 +93,9 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEd
         serial_no=1,
         ctime=0.0,
         mtime=0.0,
-        tags=tags_checked(op.tags),
+        tags=validate_tags(op.tags),
         name=op.network_name,
-        mac_prefix=_mac_prefix(op.mac_prefix),
+        mac_prefix=_validate_mac_prefix(op.mac_prefix),
         network=str(inside),
         network6=op.network6,
         gateway=op.gateway,
@@ -105,8 +105,10 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEd
     kept = [str(inside[0]), str(inside[-1]), *(op.add_reserved_ips or ())]
     kept += [op.gateway] if op.gateway else []
     if op.conflicts_check:
-        kept += [each for each in _addresses(state) if place_of(network, each) is not None]
-    network = kept_from_instances(network, kept, kept=True)
+        kept += [
+            each for each in _cluster_addresses(state) if address_index(network, each) is not None
+        ]
+    network = set_external_reservations(network, kept, kept=True)
     locks = request(exclusive=[network_lock(op.network_name), network_lock(network.uuid)])
     return GroupEdit(add(network), locks, hooks=_hooks("network-add", network, state))
 
@@ -125,7 +127,7 @@ def _require_gateway6(network: str | None, gateway: str | None) -> None:
         )
 
 
-def _addresses(state: ClusterState) -> Iterator[str]:
+def _cluster_addresses(state: ClusterState) -> Iterator[str]:
     """Yield the addresses of the cluster and its nodes."""
     yield state.cluster.master_ip
     for node in state.nodes.values():
@@ -138,7 +140,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
     names = ("gateway", "network6", "gateway6")
     fields: dict[str, Any] = {n: v for n in names if (v := getattr(op, n)) is not None}
     if op.mac_prefix is not None:
-        fields["mac_prefix"] = _mac_prefix(op.mac_prefix)
+        fields["mac_prefix"] = _validate_mac_prefix(op.mac_prefix)
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
     if not fields and not kept and not freed:
         raise nothing_to_change()
@@ -149,10 +151,12 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         freed += [network.gateway] if network.gateway else []
         kept.append(op.gateway)
     for address in kept:
-        if place_of(network, address) is not None and _of_instance(network, address, state):
+        if address_index(network, address) is not None and _is_used_by_instance(
+            network, address, state
+        ):
             raise Refused(f"address {address} is in use by an instance", Code.NOT_UNIQUE)
     # Refuses addresses outside the network.
-    kept_from_instances(network, [*kept, *freed], kept=True)
+    set_external_reservations(network, [*kept, *freed], kept=True)
     if free := [each for each in op.remove_reserved_ips or () if not is_reserved(network, each)]:
         raise Refused(
             f"address {', '.join(free)} is not reserved in network {network.name}; see gnt-network"
@@ -161,15 +165,15 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         )
 
     def change(state: ClusterState) -> ClusterState:
-        now = kept_from_instances(current(state, network), freed, kept=False)
-        return state.put(replace(kept_from_instances(now, kept, kept=True), **fields))
+        now = set_external_reservations(current(state, network), freed, kept=False)
+        return state.put(replace(set_external_reservations(now, kept, kept=True), **fields))
 
     locks = request(exclusive=[network_lock(network.uuid)])
     changed = replace(network, **fields)
     return GroupEdit(change, locks, hooks=_hooks("network-modify", changed, state))
 
 
-def _of_instance(network: Network, address: str, state: ClusterState) -> bool:
+def _is_used_by_instance(network: Network, address: str, state: ClusterState) -> bool:
     if not taken(network, address):
         return False
     return any(
@@ -195,7 +199,7 @@ def plan_remove(op: RemoveNetwork, state: ClusterState, facts: NodeAnswers) -> G
 def plan_rename(op: RenameNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Plan the new name of the network, which must be unused."""
     network = state.network(op.network_name)
-    require_label(op.new_name, "new_name")
+    check_label(op.new_name, "new_name")
     if op.new_name != network.name and state.knows(RecordKind.NETWORK, op.new_name):
         raise already_exists(RecordKind.NETWORK, op.new_name)
     here = [state.cluster.master_node]
@@ -205,7 +209,7 @@ def plan_rename(op: RenameNetwork, state: ClusterState, facts: NodeAnswers) -> G
         update(network, name=op.new_name),
         locks,
         op.new_name,
-        HookCall("network-rename", "NETWORK", {**_described(network), **names}, here, here),
+        HookCall("network-rename", "NETWORK", {**_describe(network), **names}, here, here),
     )
 
 
@@ -216,13 +220,13 @@ def _connection_hooks(
     state: ClusterState,
     how: dict[str, Any],
 ) -> HookCall:
-    nodes = [node.uuid for node in state.nodes_in(group)]
+    nodes = [node.uuid for node in state.list_nodes(group)]
     more = {
         "GROUP_NAME": group.name,
         "GROUP_NETWORK_MODE": str(how.get("mode", "")),
         "GROUP_NETWORK_LINK": str(how.get("link", "")),
         "GROUP_NETWORK_VLAN": str(how.get("vlan", "")),
-        **_described(network),
+        **_describe(network),
     }
     return HookCall(directory, "NETWORK", more, nodes, nodes)
 
@@ -234,7 +238,7 @@ def plan_connect(op: ConnectNetwork, state: ClusterState, facts: NodeAnswers) ->
         raise Refused(
             f"network {network.name} is already connected to group {group.name}", Code.EXISTS
         )
-    if op.conflicts_check and (strangers := sorted(_strangers(network, group, state))):
+    if op.conflicts_check and (strangers := sorted(_find_conflicts(network, group, state))):
         raise Refused(
             f"instances of group {group.name} have addresses of {network.network} but do not use "
             f"the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
@@ -242,23 +246,23 @@ def plan_connect(op: ConnectNetwork, state: ClusterState, facts: NodeAnswers) ->
     how = {"mode": op.network_mode.value, "link": op.network_link, "vlan": op.network_vlan}
     checked(NicParameters, how, path="network")
     return GroupEdit(
-        _networks(group, {**group.networks, network.uuid: how}),
+        _set_networks(group, {**group.networks, network.uuid: how}),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),
         hooks=_connection_hooks("network-connect", network, group, state, how),
     )
 
 
 def _instances(group: Group, state: ClusterState) -> Iterator[Instance]:
-    for node in state.nodes_in(group):
-        yield from state.primaries_on(node)
+    for node in state.list_nodes(group):
+        yield from state.list_primary_instances(node)
 
 
-def _strangers(network: Network, group: Group, state: ClusterState) -> set[str]:
+def _find_conflicts(network: Network, group: Group, state: ClusterState) -> set[str]:
     return {
         instance.name
         for instance in _instances(group, state)
         for nic in instance.nics
-        if nic.network is None and nic.ip and place_of(network, nic.ip) is not None
+        if nic.network is None and nic.ip and address_index(network, nic.ip) is not None
     }
 
 
@@ -280,13 +284,13 @@ def plan_disconnect(op: DisconnectNetwork, state: ClusterState, facts: NodeAnswe
         )
     left = {uuid: each for uuid, each in group.networks.items() if uuid != network.uuid}
     return GroupEdit(
-        _networks(group, left),
+        _set_networks(group, left),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),
         hooks=_connection_hooks("network-disconnect", network, group, state, how),
     )
 
 
-def _networks(group: Group, networks: dict[str, Any]) -> Change:
+def _set_networks(group: Group, networks: dict[str, Any]) -> Change:
     def change(state: ClusterState) -> ClusterState:
         return state.put(replace(current(state, group), networks=networks))
 

@@ -14,7 +14,7 @@ from ganeti.errors import Code, Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
-from ganeti.pki.issuing import Issue
+from ganeti.pki.issuing import CertificateIssuer
 from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.node import HookDirectory
 
@@ -175,7 +175,7 @@ class Time(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
-class Submit(Protocol):
+class JobSubmitter(Protocol):
     """The submission of jobs on behalf of a running job."""
 
     async def __call__(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]: ...
@@ -285,34 +285,34 @@ class ClusterKeys(Protocol):
         ...
 
 
-class NoKeys:
+class UnavailableKeys:
     """An implementation of ``ClusterKeys`` for masters without key management."""
 
     async def renew_secrets(self) -> None:
-        raise _no_keys()
+        raise _keys_unavailable()
 
     async def renew_rapi(self) -> None:
-        raise _no_keys()
+        raise _keys_unavailable()
 
     async def generate_authority(self, cluster: str) -> NewAuthority:
-        raise _no_keys()
+        raise _keys_unavailable()
 
     async def use_authority(self, key: bytes) -> None:
-        raise _no_keys()
+        raise _keys_unavailable()
 
     async def issuing_authority(self) -> str | None:
-        raise _no_keys()
+        raise _keys_unavailable()
 
     async def trusted_authorities(self) -> Sequence[str]:
-        raise _no_keys()
+        raise _keys_unavailable()
 
 
-def _no_keys() -> Failed:
+def _keys_unavailable() -> Failed:
     return Failed("this master does not manage keys")
 
 
 @dataclass(frozen=True)
-class SharedFile:
+class AncillaryFile:
     """A file of the master that is distributed to other nodes; ``mode`` has permission bits."""
 
     path: str
@@ -323,12 +323,12 @@ class SharedFile:
 class SharedFiles(Protocol):
     """The files that all nodes share: certificates, secrets and users."""
 
-    async def read(self) -> Sequence[SharedFile]:
+    async def read(self) -> Sequence[AncillaryFile]:
         """Return the existing files with their current content."""
         ...
 
 
-NO_KEYS = NoKeys()
+UNAVAILABLE_KEYS = UnavailableKeys()
 
 
 @dataclass(frozen=True)
@@ -340,14 +340,14 @@ class Tools:
     progress: Progress
     ids: Identifiers
     time: Time
-    submit: Submit
-    allocate: AllocatorRunner
+    submit: JobSubmitter
+    run_allocator: AllocatorRunner
     copies: ReplicaStatus
     shared: SharedFiles
     answers: MasterQueries
-    issue: Issue
+    issue: CertificateIssuer
     members: MemberUpdates
-    keys: ClusterKeys = NO_KEYS
+    keys: ClusterKeys = UNAVAILABLE_KEYS
 
 
 @dataclass(frozen=True)
@@ -372,13 +372,13 @@ class HookCall:
     after: Sequence[str]
 
 
-def no_questions(op: Any, state: ClusterState) -> Sequence[NodeQuery]:
+def no_queries(op: Any, state: ClusterState) -> Sequence[NodeQuery]:
     """Return no queries; the default of ``Operation.questions``."""
     return ()
 
 
-def no_consultation(op: Any, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
-    """Return no request; the default of ``Operation.consult``."""
+def no_allocation(op: Any, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
+    """Return no request; the default of ``Operation.request_allocation``."""
     return None
 
 
@@ -397,7 +397,7 @@ HookFailures: TypeAlias = Sequence[tuple[str, str, str]]
 
 
 def keep_result(plan: Any, result: Any, failures: HookFailures, tools: Tools) -> Any:
-    """Return ``result`` unchanged; the default of ``Operation.conclude``."""
+    """Return ``result`` unchanged; the default of ``Operation.finish_result``."""
     return result
 
 
@@ -405,18 +405,20 @@ def keep_result(plan: Any, result: Any, failures: HookFailures, tools: Tools) ->
 class Operation(Generic[O, P]):
     """The implementation of an opcode.
 
-    ``questions`` returns the queries to nodes, ``consult`` the request to an iallocator, made after
-    the nodes have answered. ``plan`` is called before and after the locks are acquired, and must be
-    pure. ``run`` returns the opcode's result, or a ``ResultWithCommit``. ``hooks`` is called with
-    the state before and after. ``preview`` returns the result of a dry run, ``conclude`` the final
-    result after the post hooks.
+    ``questions`` returns the queries to nodes, ``request_allocation`` the request to an iallocator,
+    made after the nodes have answered. ``plan`` is called before and after the locks are acquired,
+    and must be pure. ``run`` returns the opcode's result, or a ``ResultWithCommit``. ``hooks`` is
+    called with the state before and after. ``preview`` returns the result of a dry run,
+    ``finish_result`` the final result after the post hooks.
     """
 
     opcode: type[O]
     plan: Callable[[O, ClusterState, NodeAnswers], P]
     run: Callable[[P, Tools], Awaitable[Any]]
-    questions: Callable[[O, ClusterState], Sequence[NodeQuery]] = no_questions
+    questions: Callable[[O, ClusterState], Sequence[NodeQuery]] = no_queries
     hooks: Callable[[P, ClusterState], HookCall | None] = no_hooks
     preview: Callable[[P], Any] = no_preview
-    consult: Callable[[O, ClusterState, NodeAnswers], IAllocatorRequest | None] = no_consultation
-    conclude: Callable[[P, Any, HookFailures, Tools], Any] = keep_result
+    request_allocation: Callable[[O, ClusterState, NodeAnswers], IAllocatorRequest | None] = (
+        no_allocation
+    )
+    finish_result: Callable[[P, Any, HookFailures, Tools], Any] = keep_result

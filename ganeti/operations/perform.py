@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Change, ChangeCause, Config
+from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.journal.interfaces import Edit
 from ganeti.locking.names import LockName, LockRequest, covers, node_lock
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
 from ganeti.opcodes.opcode import Opcode
-from ganeti.opcodes.registry import unsupported_parameters
-from ganeti.operations.allocation.iallocator import request_for, room
-from ganeti.operations.hooks import run_after, run_before, run_config_update
+from ganeti.opcodes.registry import find_unsupported_parameters
+from ganeti.operations.allocation.iallocator import format_request, room
+from ganeti.operations.hooks import run_config_update, run_post_hooks, run_pre_hooks
 from ganeti.operations.operation import (
     ConfigAccess,
     IAllocatorReply,
@@ -35,11 +35,11 @@ from ganeti.operations.operation import (
 )
 from ganeti.rpc.call import Nodes
 
-FRESH = 2.0
+MAX_ANSWER_AGE = 2.0
 """Maximum age in seconds of node answers that a plan is carried out with."""
 
 
-AT_ONCE = 0.1
+MAX_UNCONTENDED_WAIT = 0.1
 """Maximum seconds to acquire free locks, in a busy daemon; a longer wait means contention."""
 
 
@@ -65,7 +65,7 @@ class Owner(Progress, Protocol):
         ...
 
 
-class LockWaiting(Protocol):
+class LockManager(Protocol):
     """The lock manager."""
 
     def hold(
@@ -78,7 +78,7 @@ class LockWaiting(Protocol):
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _QueryResult:
     """Answers with their queries, and the monotonic time of the answers in seconds."""
 
     facts: NodeAnswers
@@ -86,7 +86,7 @@ class _Asked:
     at: float
 
 
-Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[None]]
+FinalCommit: TypeAlias = Callable[[Sequence[Edit]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,17 @@ class OperationResult:
     """The result of an opcode; ``finish`` commits its last change with the given edits."""
 
     result: Any
-    finish: Finish | None = None
+    finish: FinalCommit | None = None
 
 
 @dataclass
-class _JobsConfiguration:
+class _JobConfigAccess:
     """The configuration, with changes attributed to a job.
 
     ``changed`` is whether the job has changed it.
     """
 
-    config: Config
+    config: ConfigWriter
     cause: ChangeCause
     changed: bool = False
 
@@ -121,8 +121,8 @@ class Performer:
     """The executor of opcodes for jobs; ``tools`` creates the tools for one job."""
 
     operations: Callable[[], Mapping[type[Opcode], Operation[Any, Any]]]
-    config: Config
-    locks: LockWaiting
+    config: ConfigWriter
+    locks: LockManager
     tools: Callable[[ConfigAccess, Progress], Tools]
 
     async def __call__(self, opcode: Opcode, owner: Owner) -> OperationResult:
@@ -134,7 +134,7 @@ class Performer:
         if operation is None:
             raise Refused(f"{opcode.op_id} is not supported by this version")
         cause = ChangeCause("job", opcode.summary, owner.job_id)
-        configuration = _JobsConfiguration(self.config, cause)
+        configuration = _JobConfigAccess(self.config, cause)
         tools = self.tools(configuration, owner)
         identity = tools.ids.uuid()
         asked = await self._ask(operation, opcode, tools, identity)
@@ -149,8 +149,8 @@ class Performer:
                 # After a wait for another job, which may have changed the queried objects, the
                 # answers are outdated even if they are recent.
                 if (
-                    now - asked.at > FRESH
-                    or now - since > AT_ONCE
+                    now - asked.at > MAX_ANSWER_AGE
+                    or now - since > MAX_UNCONTENDED_WAIT
                     or operation.questions(opcode, self.config.state()) != asked.questions
                 ):
                     asked = await self._ask(operation, opcode, tools, identity)
@@ -161,19 +161,19 @@ class Performer:
 
     async def _ask(
         self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools, identity: str
-    ) -> _Asked:
+    ) -> _QueryResult:
         """Query nodes until the answers belong to the current state."""
         state = self.config.state()
         questions = operation.questions(opcode, state)
         while True:
-            busy = self._busy(opcode, state)
-            facts = await informed(operation, opcode, state, tools, identity, busy)
+            busy = self._busy_nodes(opcode, state)
+            facts = await collect_inputs(operation, opcode, state, tools, identity, busy)
             state = self.config.state()
             before, questions = questions, operation.questions(opcode, state)
             if questions == before:
-                return _Asked(facts, questions, tools.time.seconds())
+                return _QueryResult(facts, questions, tools.time.seconds())
 
-    def _busy(self, opcode: Opcode, state: ClusterState) -> frozenset[str]:
+    def _busy_nodes(self, opcode: Opcode, state: ClusterState) -> frozenset[str]:
         """Return the nodes that other jobs have locked, for opportunistic locking."""
         if not isinstance(opcode, CreateInstance | AllocateInstances):
             return frozenset()
@@ -187,11 +187,11 @@ class Performer:
         plan: Any,
         op_id: str,
         tools: Tools,
-        configuration: _JobsConfiguration,
+        configuration: _JobConfigAccess,
     ) -> OperationResult:
         before = operation.hooks(plan, self.config.state())
         if before is not None:
-            await run_before(before, op_id, self.config.state(), tools)
+            await run_pre_hooks(before, op_id, self.config.state(), tools)
         result = await operation.run(plan, tools)
         if isinstance(result, ResultWithCommit) and before is None:
             change = result.change
@@ -208,12 +208,12 @@ class Performer:
         if before is not None:
             state = self.config.state()
             after = operation.hooks(plan, state)
-            failures = await run_after(after or before, before, op_id, state, tools)
-            result = operation.conclude(plan, result, failures, tools)
+            failures = await run_post_hooks(after or before, before, op_id, state, tools)
+            result = operation.finish_result(plan, result, failures, tools)
         return OperationResult(result)
 
 
-async def informed(
+async def collect_inputs(
     operation: Operation[Any, Any],
     opcode: Opcode,
     state: ClusterState,
@@ -225,25 +225,25 @@ async def informed(
 
     :raises Invalid: the opcode has unsupported parameters.
     """
-    if problems := unsupported_parameters(opcode):
+    if problems := find_unsupported_parameters(opcode):
         raise Invalid(problems)
     since = tools.time.date()
     facts = await gather(operation.questions(opcode, state), tools.nodes, identity)
     facts = replace(facts, busy=busy, state=state, since=since)
-    wanted = operation.consult(opcode, state, facts)
+    wanted = operation.request_allocation(opcode, state, facts)
     if wanted is None:
         return facts
-    return replace(facts, advice=await _advice(wanted, state, tools))
+    return replace(facts, advice=await _run_allocator(wanted, state, tools))
 
 
-async def _advice(
+async def _run_allocator(
     wanted: IAllocatorRequest, state: ClusterState, tools: Tools
 ) -> IAllocatorReply | None:
     async def text() -> str:
-        return request_for(wanted.request, state, await gather([room(state)], tools.nodes))
+        return format_request(wanted.request, state, await gather([room(state)], tools.nodes))
 
     try:
-        answer = await tools.allocate(wanted.name, text, wanted.options)
+        answer = await tools.run_allocator(wanted.name, text, wanted.options)
     except Failed as e:
         return (
             None if wanted.optional and e.code is Code.UNKNOWN else IAllocatorReply(wanted.name, e)

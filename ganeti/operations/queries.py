@@ -32,40 +32,42 @@ def plan(op: Any, state: ClusterState, facts: NodeAnswers) -> QueryPlan:
     return QueryPlan(op)
 
 
-async def _query(plan: QueryPlan, tools: Tools) -> Any:
-    return _decoded(await tools.answers.query(plan.op.what.value, plan.op.fields, plan.op.qfilter))
+async def _run_query(plan: QueryPlan, tools: Tools) -> Any:
+    return _to_json_types(
+        await tools.answers.query(plan.op.what.value, plan.op.fields, plan.op.qfilter)
+    )
 
 
-async def _fields(plan: QueryPlan, tools: Tools) -> Any:
+async def _run_query_fields(plan: QueryPlan, tools: Tools) -> Any:
     return await tools.answers.fields(plan.op.what.value, plan.op.fields)
 
 
-async def _oses(plan: QueryPlan, tools: Tools) -> Any:
+async def _list_oses(plan: QueryPlan, tools: Tools) -> Any:
     return await tools.answers.rows("os", plan.op.names, plan.op.output_fields)
 
 
-async def _providers(plan: QueryPlan, tools: Tools) -> Any:
+async def _list_providers(plan: QueryPlan, tools: Tools) -> Any:
     return await tools.answers.rows("extstorage", plan.op.names, plan.op.output_fields)
 
 
-async def _cluster(plan: QueryPlan, tools: Tools) -> Any:
-    return _decoded(await tools.answers.cluster_info())
+async def _describe_cluster(plan: QueryPlan, tools: Tools) -> Any:
+    return _to_json_types(await tools.answers.cluster_info())
 
 
-def _decoded(answer: Any) -> Any:
+def _to_json_types(answer: Any) -> Any:
     """Return an answer, parts of which are encoded, as plain JSON types, as in job results."""
     return msgspec.json.decode(msgspec.json.encode(answer))
 
 
-async def _values(plan: QueryPlan, tools: Tools) -> Any:
+async def _query_config_values(plan: QueryPlan, tools: Tools) -> Any:
     return await tools.answers.config_values(plan.op.output_fields)
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(QueryOpcode, plan, _query),
-    Operation(QueryFieldsOpcode, plan, _fields),
-    Operation(DiagnoseOSes, plan, _oses),
-    Operation(DiagnoseExtStorage, plan, _providers),
-    Operation(DescribeCluster, plan, _cluster),
-    Operation(QueryConfigValuesOpcode, plan, _values),
+    Operation(QueryOpcode, plan, _run_query),
+    Operation(QueryFieldsOpcode, plan, _run_query_fields),
+    Operation(DiagnoseOSes, plan, _list_oses),
+    Operation(DiagnoseExtStorage, plan, _list_providers),
+    Operation(DescribeCluster, plan, _describe_cluster),
+    Operation(QueryConfigValuesOpcode, plan, _query_config_values),
 )

@@ -57,7 +57,9 @@ class QueryResult:
         return {}
 
 
-def carrier(kind: TagKind, name: str | None, state: ClusterState) -> tuple[Tagged, LockName]:
+def find_tagged_object(
+    kind: TagKind, name: str | None, state: ClusterState
+) -> tuple[Tagged, LockName]:
     """Return the tagged object and its lock.
 
     :raises Refused: the object does not exist, or its name is missing.
@@ -85,7 +87,7 @@ def carrier(kind: TagKind, name: str | None, state: ClusterState) -> tuple[Tagge
 
 def plan_add(op: AddTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
     """Plan to add the tags, which must be valid."""
-    target, lock = carrier(op.kind, op.name, state)
+    target, lock = find_tagged_object(op.kind, op.name, state)
     change = add_tags(target, op.tags)
     change(state)
     return TagChange(lock, change)
@@ -93,7 +95,7 @@ def plan_add(op: AddTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
 
 def plan_remove(op: RemoveTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
     """Plan to remove the tags, which must exist."""
-    target, lock = carrier(op.kind, op.name, state)
+    target, lock = find_tagged_object(op.kind, op.name, state)
     change = remove_tags(target, op.tags)
     change(state)
     return TagChange(lock, change)
@@ -105,16 +107,16 @@ async def run_change(plan: TagChange, tools: Tools) -> ResultWithCommit:
 
 def plan_get(op: GetTags, state: ClusterState, facts: NodeAnswers) -> QueryResult:
     """Plan to return the tags of the object."""
-    return QueryResult(list(carrier(op.kind, op.name, state)[0].tags))
+    return QueryResult(list(find_tagged_object(op.kind, op.name, state)[0].tags))
 
 
 def plan_search(op: SearchTags, state: ClusterState, facts: NodeAnswers) -> QueryResult:
     """Plan to return the matching tags, each with the path of its object."""
     pattern = Pattern(op.pattern)
-    return QueryResult([[path, tag] for path, tag in _all_tags(state) if pattern.found(tag)])
+    return QueryResult([[path, tag] for path, tag in _iterate_tags(state) if pattern.found(tag)])
 
 
-def _all_tags(state: ClusterState) -> Iterator[tuple[str, str]]:
+def _iterate_tags(state: ClusterState) -> Iterator[tuple[str, str]]:
     for tag in state.cluster.tags:
         yield "/cluster", tag
     for path, objects in (

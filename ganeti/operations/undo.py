@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from twisted.logger import Logger
 
-from ganeti.config.writer import ChangeMade
-from ganeti.errors import NotKept
+from ganeti.config.writer import CancelledAfterCommit
+from ganeti.errors import CommitFailed
 from ganeti.operations.operation import Progress
 
 Step: TypeAlias = Callable[[], Awaitable[object]]
@@ -44,19 +44,19 @@ class Undo:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is GeneratorExit:
             return  # the coroutine is being garbage collected, and can no longer await
-        if kind is ChangeMade:
+        if kind is CancelledAfterCommit:
             return
         for what, step in reversed(self._steps if kind else []):
             try:
-                await self._take_back(step)
+                await self._run_step(step)
             except Exception:  # not GeneratorExit, see above
                 self._log.failure("could not {what}", what=what)
                 self._progress.say(f"could not {what}; see the master's log")
 
-    async def _take_back(self, step: Step) -> None:
+    async def _run_step(self, step: Step) -> None:
         while True:
             try:
                 await step()
                 return
-            except NotKept:
+            except CommitFailed:
                 await self._progress.journal_recovered()

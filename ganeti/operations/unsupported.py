@@ -18,7 +18,7 @@ _ADDRESS = (
     "use the network settings of the master's host"
 )
 
-INSTEAD: Mapping[type[Opcode], str] = {
+ALTERNATIVES: Mapping[type[Opcode], str] = {
     ActivateMasterIP: _ADDRESS,
     DeactivateMasterIP: _ADDRESS,
     PowercycleNode: (
@@ -34,11 +34,13 @@ def plan(op: Opcode, state: ClusterState, facts: NodeAnswers) -> NoReturn:
 
     :raises Refused: always, with the alternative.
     """
-    raise Refused(f"{op.op_id} is not supported: {INSTEAD[type(op)]}")
+    raise Refused(f"{op.op_id} is not supported: {ALTERNATIVES[type(op)]}")
 
 
 async def run(plan: Any, tools: Tools) -> None:
     """Do nothing; this is never called, as planning always refuses."""
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(Operation(kind, plan, run) for kind in INSTEAD)
+OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(
+    Operation(kind, plan, run) for kind in ALTERNATIVES
+)

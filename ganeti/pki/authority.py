@@ -28,8 +28,8 @@ from cryptography.x509.oid import NameOID
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.pki.enrolment import fingerprint
 
-AUTHORITY_LIFE = timedelta(days=20 * 365)
-CERTIFICATE_LIFE = timedelta(days=1825)
+AUTHORITY_VALIDITY = timedelta(days=20 * 365)
+CERTIFICATE_VALIDITY = timedelta(days=1825)
 """The validity of certificates in existing clusters."""
 
 SKEW = timedelta(days=1)
@@ -76,10 +76,10 @@ class Authority:
         # With a number: some software looks up the issuer of a certificate by name only, and a
         # cluster has two authorities while one is replaced.
         number = x509.NameAttribute(NameOID.SERIAL_NUMBER, secrets.token_hex(8))
-        name = x509.Name([*_named(f"authority of cluster {cluster}"), number])
+        name = x509.Name([*_make_name(f"authority of cluster {cluster}"), number])
         usage = dict.fromkeys(_KEY_USAGES, False) | {"key_cert_sign": True}
         builder = (
-            _builder(name, name, key.public_key(), now, AUTHORITY_LIFE)
+            _make_builder(name, name, key.public_key(), now, AUTHORITY_VALIDITY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.KeyUsage(**usage), critical=True)
         )
@@ -114,7 +114,7 @@ class Authority:
     @property
     def key(self) -> bytes:
         """The private key in PEM format; secret."""
-        return _key_pem(self._key)
+        return _encode_key(self._key)
 
     @property
     def fingerprint(self) -> str:
@@ -127,7 +127,7 @@ class Authority:
             found = x509.load_pem_x509_certificates(pem[pem.find(b"-----BEGIN CERT") :])[0]
         except ValueError:
             return False
-        return any(_issued(found, each) for each in self._trusted)
+        return any(_is_issued_by(found, each) for each in self._trusted)
 
     def issue(
         self,
@@ -136,17 +136,19 @@ class Authority:
         now: float,
         *,
         usage: Iterable[x509.ObjectIdentifier] = NODE_USAGE,
-        life: timedelta = CERTIFICATE_LIFE,
+        life: timedelta = CERTIFICATE_VALIDITY,
     ) -> bytes:
         """Issue a PEM certificate for host names and IP addresses; the first is its common name."""
         first, *_ = names = list(names)
         issuer = self._certificate.public_key()
         assert isinstance(issuer, ec.EllipticCurvePublicKey)
         builder = (
-            _builder(_named(first), self._certificate.subject, public_key, now, life)
+            _make_builder(_make_name(first), self._certificate.subject, public_key, now, life)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
-            .add_extension(x509.SubjectAlternativeName(map(_alternative, names)), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName(map(_make_alternative_name, names)), critical=False
+            )
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False
             )
@@ -159,12 +161,12 @@ class Authority:
         now: float,
         *,
         usage: Iterable[x509.ObjectIdentifier] = NODE_USAGE,
-        life: timedelta = CERTIFICATE_LIFE,
+        life: timedelta = CERTIFICATE_VALIDITY,
     ) -> Credentials:
         """Create a key for this host, with a certificate for ``names``."""
         key = ec.generate_private_key(ec.SECP256R1())
         issued = self.issue(key.public_key(), names, now, usage=usage, life=life)
-        return Credentials(_key_pem(key), issued)
+        return Credentials(_encode_key(key), issued)
 
     def grant(self, request: bytes, names: Iterable[str], now: float) -> bytes:
         """Issue a certificate for the key in a signing request, with ``names`` only.
@@ -182,23 +184,23 @@ class Authority:
         return self.issue(key, names, now)
 
 
-def new_request(name: str) -> tuple[bytes, bytes]:
+def create_request(name: str) -> tuple[bytes, bytes]:
     """Create a private key and a signing request for it, both in PEM format."""
     key = ec.generate_private_key(ec.SECP256R1())
-    request = x509.CertificateSigningRequestBuilder().subject_name(_named(name))
-    return _key_pem(key), request.sign(key, SHA256()).public_bytes(Encoding.PEM)
+    request = x509.CertificateSigningRequestBuilder().subject_name(_make_name(name))
+    return _encode_key(key), request.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
-def self_signed(name: str, now: float, life: timedelta) -> Credentials:
+def create_self_signed(name: str, now: float, life: timedelta) -> Credentials:
     """Create a key with a self-signed certificate, which the peer must receive beforehand."""
     key = ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName([_alternative(name)])
-    builder = _builder(_named(name), _named(name), key.public_key(), now, life)
+    names = x509.SubjectAlternativeName([_make_alternative_name(name)])
+    builder = _make_builder(_make_name(name), _make_name(name), key.public_key(), now, life)
     certificate = builder.add_extension(names, critical=False).sign(key, SHA256())
-    return Credentials(_key_pem(key), certificate.public_bytes(Encoding.PEM))
+    return Credentials(_encode_key(key), certificate.public_bytes(Encoding.PEM))
 
 
-def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+def _is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(by)
     except (ValueError, TypeError, InvalidSignature):
@@ -219,7 +221,7 @@ _KEY_USAGES = (
 )
 
 
-def _builder(
+def _make_builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
@@ -239,17 +241,17 @@ def _builder(
     )
 
 
-def _named(name: str) -> x509.Name:
+def _make_name(name: str) -> x509.Name:
     # RFC 5280 limits a common name to 64 characters; the alternative names have the full name.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
 
 
-def _alternative(name: str) -> x509.GeneralName:
+def _make_alternative_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
         return x509.DNSName(name)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _encode_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

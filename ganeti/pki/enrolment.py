@@ -20,7 +20,7 @@ import msgspec
 
 from ganeti.errors import Invalid, Refused
 
-TOKEN_LIFE = 3600
+TOKEN_VALIDITY = 3600
 """Validity of a token in seconds."""
 
 AUTHORITY_CALL = "enrolment_authority"
@@ -71,7 +71,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     members: dict[str, Any] | None = None
 
 
-def secret_of(authority_key: bytes, domain_secret: bytes) -> bytes:
+def derive_secret(authority_key: bytes, domain_secret: bytes) -> bytes:
     """Return the secret for signing tokens, derived from the authority's key and another secret.
 
     The other secret is replaced when a node that knew both is no longer a master candidate.
@@ -79,10 +79,10 @@ def secret_of(authority_key: bytes, domain_secret: bytes) -> bytes:
     return hmac.digest(authority_key, b"ganeti enrolment tokens\0" + domain_secret, "sha256")
 
 
-def token_of(invitation: Invitation, secret: bytes) -> str:
+def encode_token(invitation: Invitation, secret: bytes) -> str:
     """Return the token as one word, which can be pasted into a terminal or a mail."""
     content = msgspec.json.encode(invitation)
-    return f"{_text(content)}.{_text(_signature(content, secret))}"
+    return f"{_encode_base64(content)}.{_encode_base64(_sign(content, secret))}"
 
 
 def read_token(token: str) -> Invitation:
@@ -90,7 +90,7 @@ def read_token(token: str) -> Invitation:
 
     :raises Invalid: the text is not a token.
     """
-    return _split(token)[0]
+    return _split_token(token)[0]
 
 
 def check_token(token: str, secret: bytes, now: float) -> Invitation:
@@ -99,8 +99,8 @@ def check_token(token: str, secret: bytes, now: float) -> Invitation:
     :raises Invalid: the text is not a token.
     :raises Refused: the token is of another cluster, or has expired.
     """
-    invitation, content, signature = _split(token)
-    if not hmac.compare_digest(signature, _signature(content, secret)):
+    invitation, content, signature = _split_token(token)
+    if not hmac.compare_digest(signature, _sign(content, secret)):
         raise Refused(
             "the token was not created by this cluster's master; create one with gnt-node add"
         )
@@ -115,12 +115,12 @@ def fingerprint(pem: bytes) -> str:
     :raises Invalid: there is no certificate.
     """
     try:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first_certificate(pem))).hexdigest()
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(extract_first_certificate(pem))).hexdigest()
     except ValueError:
         raise Invalid(NOT_A_CERTIFICATE) from None
 
 
-def first_certificate(pem: bytes) -> str:
+def extract_first_certificate(pem: bytes) -> str:
     """Return the first certificate in ``pem``; empty if there is none."""
     return next(iter(certificates(pem)), "")
 
@@ -130,7 +130,7 @@ def certificates(pem: bytes) -> tuple[str, ...]:
     return tuple(f"{found}\n" for found in _CERTIFICATE.findall(pem.decode("latin-1")))
 
 
-def pinned(bundle: bytes, invitation: Invitation) -> tuple[str, ...]:
+def select_pinned(bundle: bytes, invitation: Invitation) -> tuple[str, ...]:
     """Return only the certificates in ``bundle`` whose fingerprints are in the token.
 
     A man in the middle between the new node and the master could add others.
@@ -144,9 +144,9 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _split(token: str) -> tuple[Invitation, bytes, bytes]:
+def _split_token(token: str) -> tuple[Invitation, bytes, bytes]:
     try:
-        content, signature = (_bytes(part) for part in token.strip().split("."))
+        content, signature = (_decode_base64(part) for part in token.strip().split("."))
         return msgspec.json.decode(content, type=Invitation), content, signature
     except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError):
         raise Invalid(
@@ -154,13 +154,13 @@ def _split(token: str) -> tuple[Invitation, bytes, bytes]:
         ) from None
 
 
-def _signature(content: bytes, secret: bytes) -> bytes:
+def _sign(content: bytes, secret: bytes) -> bytes:
     return hmac.digest(secret, content, "sha256")
 
 
-def _text(data: bytes) -> str:
+def _encode_base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
 
 
-def _bytes(text: str) -> bytes:
+def _decode_base64(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -14,16 +14,16 @@ from typing import Protocol
 
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.system.interfaces import IProcesses
-from ganeti.system.subprocess_modules import finding_modules
+from ganeti.system.subprocess_modules import module_environment
 
 TIMEOUT = 60.0
 """Seconds."""
 
-_INVALID = 3
+_INVALID_REQUEST = 3
 """The exit code for a malformed request."""
 
 
-class Issue(Protocol):
+class CertificateIssuer(Protocol):
     """Issues certificates with the authority's key."""
 
     async def __call__(self, request: bytes, names: Sequence[str]) -> bytes:
@@ -44,15 +44,15 @@ class IssuingProgram:
     key: str
 
     async def __call__(self, request: bytes, names: Sequence[str]) -> bytes:
-        """See ``Issue``."""
+        """See ``CertificateIssuer``."""
         command = [sys.executable, "-m", __name__, self.certificate, self.key, *names]
         ended = await self.processes.run(
-            command, env=finding_modules(), stdin=request, timeout=TIMEOUT
+            command, env=module_environment(), stdin=request, timeout=TIMEOUT
         )
         if ended.code == 0:
             return ended.out
         why = ended.err.decode("utf-8", "replace").strip()
-        if ended.code == _INVALID:
+        if ended.code == _INVALID_REQUEST:
             raise Invalid(why)
         raise Failed(
             why or f"the certificate was not issued: exit code {ended.code}", Code.ENVIRONMENT
@@ -74,4 +74,4 @@ if __name__ == "__main__":
         sys.stdout.buffer.write(main(sys.argv[1:], sys.stdin.buffer.read()))
     except (Failed, Invalid, OSError) as e:
         print(e, file=sys.stderr)
-        sys.exit(_INVALID if isinstance(e, Invalid) else 1)
+        sys.exit(_INVALID_REQUEST if isinstance(e, Invalid) else 1)

@@ -51,7 +51,7 @@ class DomainSecret:
 
         :raises Invalid: the text is not a certificate.
         """
-        plain = _plain(pem)
+        plain = _normalize_pem(pem)
         return f"{HEADER}: {salt}/{self.sign(plain, salt)}\n\n{plain}"
 
     def check_certificate(self, text: str) -> str:
@@ -63,7 +63,7 @@ class DomainSecret:
         found = _SIGNED.search(text)
         if found is None:
             raise Invalid(f"not a certificate with a {HEADER} header line")
-        plain = _plain(found["pem"])
+        plain = _normalize_pem(found["pem"])
         if not self.check(plain, found["salt"], found["signature"]):
             raise Refused(
                 "the certificate was not signed with this cluster's domain secret; both clusters"
@@ -73,7 +73,7 @@ class DomainSecret:
         return plain
 
 
-def _plain(pem: str) -> str:
+def _normalize_pem(pem: str) -> str:
     """Return the certificate re-encoded, so that the signature does not depend on line wrapping."""
     try:
         return ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(pem.strip()))

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-_OF_FILTERS = frozenset("\t\n\v\f\r !\"'()/<=>\\~")
-_OF_GLOBS = frozenset("*?")
+_FILTER_CHARACTERS = frozenset("\t\n\v\f\r !\"'()/<=>\\~")
+_GLOB_CHARACTERS = frozenset("*?")
 
 
-def filter_from(
+def build_filter(
     arguments: Sequence[str], *, key: str = "name", forced: bool = False, numbers: bool = False
 ) -> list[Any] | None:
     """Return the filter for command-line arguments; None, which selects all, without arguments.
@@ -21,22 +21,22 @@ def filter_from(
     :raises BadFilter: the filter is malformed; or ``forced`` with several arguments.
     """
     if not forced and all(map(is_name, arguments)):
-        names = [_named(each, numbers) for each in arguments]
+        names = [_parse_name(each, numbers) for each in arguments]
         return ["|", *(["==", key, name] for name in names)] if names else None
     # Imported here: most commands are given plain names and need no filter parser.
     from ganeti.query.filters import BadFilter
-    from ganeti.query.text import glob_pattern, parse_filter
+    from ganeti.query.text import parse_filter, translate_glob
 
     if forced and len(arguments) != 1:
         raise BadFilter("give exactly one filter, quoted as a single argument")
-    if forced or (len(arguments) == 1 and _OF_FILTERS & set(arguments[0])):
+    if forced or (len(arguments) == 1 and _FILTER_CHARACTERS & set(arguments[0])):
         return parse_filter(arguments[0])
     return [
         "|",
         *(
-            ["=~", key, glob_pattern(each)]
-            if _OF_GLOBS & set(each)
-            else ["==", key, _named(each, numbers)]
+            ["=~", key, translate_glob(each)]
+            if _GLOB_CHARACTERS & set(each)
+            else ["==", key, _parse_name(each, numbers)]
             for each in arguments
         ),
     ]
@@ -44,10 +44,10 @@ def filter_from(
 
 def is_name(argument: str) -> bool:
     """Return whether an argument is the name of one object, and no pattern or filter."""
-    return not (_OF_FILTERS | _OF_GLOBS) & set(argument)
+    return not (_FILTER_CHARACTERS | _GLOB_CHARACTERS) & set(argument)
 
 
-def _named(name: str, number: bool) -> Any:
+def _parse_name(name: str, number: bool) -> Any:
     if not number:
         return name
     if not name.isdecimal():

@@ -96,7 +96,7 @@ class Table(Generic[R]):
 
     def chosen(self, names: Sequence[str]) -> list[Field[R]]:
         """Return the fields with these names; an unknown name gives a field without values."""
-        return [self.fields.get(name) or _unknown(name) for name in names]
+        return [self.fields.get(name) or _make_unknown_field(name) for name in names]
 
     def definitions(self, names: Sequence[str] | None = None) -> list[Definition]:
         """Return the definitions of these fields; by default of all, sorted by name."""
@@ -148,7 +148,7 @@ def bare(value: Any) -> Any:
     return None if type(value) is FieldStatus else value
 
 
-def _unknown(name: str) -> Field[Any]:
+def _make_unknown_field(name: str) -> Field[Any]:
     return Field(
         name,
         name,

@@ -32,7 +32,7 @@ MAX_CONDITIONS = 1000
 All the values that a field may equal are looked up in a set, and are one condition.
 """
 
-MAX_PROGRAM = 16_384
+MAX_INSTRUCTIONS = 16_384
 """Maximum number of instructions of all regular expressions of a filter.
 
 Compiling that many takes some milliseconds.
@@ -79,7 +79,9 @@ def compile_filter(table: Table[R], written: Any) -> Filter[R]:
     _check_size(written)
     compiler = _Compiler(table)
     matches = compiler.compiled(written, 1)
-    return Filter(matches, frozenset(compiler.used), names_in(table, written), compiler.conditions)
+    return Filter(
+        matches, frozenset(compiler.used), find_names(table, written), compiler.conditions
+    )
 
 
 def too_deep(limit: int) -> BadFilter:
@@ -103,7 +105,7 @@ def _check_size(written: Any) -> None:
         pending += [(each, depth + 1) for each in part if isinstance(each, list | tuple)]
 
 
-def names_in(table: Table[R], written: Any) -> tuple[str | int, ...] | None:
+def find_names(table: Table[R], written: Any) -> tuple[str | int, ...] | None:
     """Return the names that a filter selects, if it only selects by name; otherwise None."""
     match written:
         case ["==" | "=", str(name), str() | int() as value] if name in (table.key, "uuid"):
@@ -111,7 +113,7 @@ def names_in(table: Table[R], written: Any) -> tuple[str | int, ...] | None:
         case ["|", *parts]:
             found: dict[str | int, None] = {}
             for part in parts:
-                names = names_in(table, part)
+                names = find_names(table, part)
                 if names is None:
                     return None
                 found.update(dict.fromkeys(names))
@@ -133,33 +135,37 @@ class _Compiler(Generic[R]):
             raise too_deep(MAX_DEPTH)
         match written:
             case ["&", *parts]:
-                return _all_of(self._each(parts, depth + 1))
+                return _match_all(self._compile_each(parts, depth + 1))
             case ["|", *parts]:
-                return _any_of(self._alternatives(parts, depth + 1))
+                return _match_any(self._compile_alternatives(parts, depth + 1))
             case ["!", part]:
                 negated = self.compiled(part, depth + 1)
                 return lambda row: not negated(row)
             case ["?", str(name)]:
-                return self._condition(name, _truth(self._field(name)))
+                return self._compile_condition(name, _make_truth_test(self._get_field(name)))
             case ["!=", str(name), value]:
-                equal = self._condition(name, _equal_to_any(self._field(name), [value]))
+                equal = self._compile_condition(
+                    name, _make_equality_test(self._get_field(name), [value])
+                )
                 return lambda row: not equal(row)
             case ["=~", str(name), value]:
-                return self._condition(name, self._searched(self._field(name), value))
+                return self._compile_condition(
+                    name, self._compile_search(self._get_field(name), value)
+                )
             case [str(word), str(name), value] if word in _TESTS:
-                return self._condition(name, _TESTS[word](self._field(name), value))
-            case [str(word), *_] if word in _KNOWN:
+                return self._compile_condition(name, _TESTS[word](self._get_field(name), value))
+            case [str(word), *_] if word in _OPERATORS:
                 form = _FORMS.get(word, f'["{word}", field, value]')
                 raise BadFilter(f"{word} must be used as {form}")
             case [str(word), *_]:
-                raise BadFilter(f"unknown operator {word}; known operators: {' '.join(_KNOWN)}")
+                raise BadFilter(f"unknown operator {word}; known operators: {' '.join(_OPERATORS)}")
         raise BadFilter("a filter must be null or a list that begins with an operator")
 
-    def _each(self, parts: Sequence[Any], depth: int) -> list[Predicate[R]]:
+    def _compile_each(self, parts: Sequence[Any], depth: int) -> list[Predicate[R]]:
         """Compile all parts, or report every problem."""
-        return _all_or_problems(partial(self.compiled, part, depth) for part in parts)
+        return _make_all(partial(self.compiled, part, depth) for part in parts)
 
-    def _alternatives(self, parts: Sequence[Any], depth: int) -> list[Predicate[R]]:
+    def _compile_alternatives(self, parts: Sequence[Any], depth: int) -> list[Predicate[R]]:
         """Compile the parts of which one must match.
 
         All the values that a field may equal become one condition: otherwise ten thousand names
@@ -173,17 +179,17 @@ class _Compiler(Generic[R]):
                     equal.setdefault(name, []).append(value)
                 case _:
                     others.append(part)
-        return _all_or_problems(
+        return _make_all(
             (
-                *(partial(self._equal, name, values) for name, values in equal.items()),
+                *(partial(self._compile_equal, name, values) for name, values in equal.items()),
                 *(partial(self.compiled, part, depth) for part in others),
             )
         )
 
-    def _equal(self, name: str, values: Sequence[Any]) -> Predicate[R]:
-        return self._condition(name, _equal_to_any(self._field(name), values))
+    def _compile_equal(self, name: str, values: Sequence[Any]) -> Predicate[R]:
+        return self._compile_condition(name, _make_equality_test(self._get_field(name), values))
 
-    def _searched(self, field: Field[R], value: Any) -> Test:
+    def _compile_search(self, field: Field[R], value: Any) -> Test:
         if field.kind not in (FieldType.TEXT, FieldType.OTHER) or not isinstance(value, str):
             raise BadFilter(f"{field.name} cannot be searched: =~ needs a text field and a text")
         # Imported here: tools parse filters, but never search.
@@ -194,18 +200,18 @@ class _Compiler(Generic[R]):
         except Invalid as e:
             raise BadFilter(str(e)) from None
         self._program += pattern.size
-        if self._program > MAX_PROGRAM:
+        if self._program > MAX_INSTRUCTIONS:
             raise BadFilter("the regular expressions of this filter are too long; use fewer")
         return lambda found: isinstance(found, str) and pattern.found(found)
 
-    def _field(self, name: str) -> Field[R]:
+    def _get_field(self, name: str) -> Field[R]:
         field = self._table.fields.get(name)
         if field is None:
             raise BadFilter(f"unknown field {name} in the filter")
         self.used.add(name)
         return field
 
-    def _condition(self, name: str, test: Test) -> Predicate[R]:
+    def _compile_condition(self, name: str, test: Test) -> Predicate[R]:
         self.conditions += 1
         if self.conditions > MAX_CONDITIONS:
             raise BadFilter(f"a filter may have at most {MAX_CONDITIONS} conditions")
@@ -218,27 +224,27 @@ class _Compiler(Generic[R]):
         return matches
 
 
-def _all_of(inner: list[Predicate[R]]) -> Predicate[R]:
+def _match_all(inner: list[Predicate[R]]) -> Predicate[R]:
     return lambda row: all(matches(row) for matches in inner)
 
 
-def _any_of(inner: list[Predicate[R]]) -> Predicate[R]:
+def _match_any(inner: list[Predicate[R]]) -> Predicate[R]:
     return lambda row: any(matches(row) for matches in inner)
 
 
-def _truth(field: Field[Any]) -> Test:
+def _make_truth_test(field: Field[Any]) -> Test:
     if field.kind is not FieldType.BOOL:
         raise BadFilter(f"{field.name} is not a boolean field; compare it with a value")
     return bool
 
 
-def _equal_to_any(field: Field[Any], values: Sequence[Any]) -> Test:
+def _make_equality_test(field: Field[Any], values: Sequence[Any]) -> Test:
     """Return a test whether a value of ``field`` is one of ``values``, in constant time."""
-    wanted = frozenset(_all_or_problems(partial(_operand, field, each) for each in values))
+    wanted = frozenset(_make_all(partial(_check_operand, field, each) for each in values))
     if field.compare is Compare.HOSTNAME:
         names = frozenset(str(each).lower() for each in wanted)
-        return lambda found: not names.isdisjoint(_names_of(str(found).lower()))
-    read = _reading(field)
+        return lambda found: not names.isdisjoint(_list_shortened_names(str(found).lower()))
+    read = _choose_reader(field)
 
     def test(found: Any) -> bool:
         found = read(found)
@@ -248,7 +254,7 @@ def _equal_to_any(field: Field[Any], values: Sequence[Any]) -> Test:
     return test
 
 
-def _names_of(host: str) -> Iterator[str]:
+def _list_shortened_names(host: str) -> Iterator[str]:
     """Yield the name of a host, and its prefixes without parts of the domain."""
     yield host
     dot = host.find(".")
@@ -257,7 +263,7 @@ def _names_of(host: str) -> Iterator[str]:
         dot = host.find(".", dot + 1)
 
 
-def _all_or_problems(makers: Iterable[Callable[[], T]]) -> list[T]:
+def _make_all(makers: Iterable[Callable[[], T]]) -> list[T]:
     """Return the results of all functions, or raise every problem at once."""
     made: list[T] = []
     problems: list[Problem] = []
@@ -271,10 +277,10 @@ def _all_or_problems(makers: Iterable[Callable[[], T]]) -> list[T]:
     return made
 
 
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Field[Any], Any], Test]:
+def _make_order_test(compare: Callable[[Any, Any], bool]) -> Callable[[Field[Any], Any], Test]:
     def made(field: Field[Any], value: Any) -> Test:
-        wanted = _operand(field, value)
-        read = _reading(field)
+        wanted = _check_operand(field, value)
+        read = _choose_reader(field)
         of_its_kind = (int, float) if isinstance(wanted, int) else str
 
         def test(found: Any) -> bool:
@@ -286,22 +292,22 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Field[Any], Any],
     return made
 
 
-def _contains(field: Field[Any], value: Any) -> Test:
+def _make_membership_test(field: Field[Any], value: Any) -> Test:
     if field.kind is not FieldType.OTHER:
         raise BadFilter(f"{field.name} is not a list; use == to compare it")
-    wanted = _literal(field, value)
+    wanted = _check_literal(field, value)
     return lambda found: isinstance(found, list | tuple | dict) and wanted in found
 
 
-def _literal(field: Field[Any], value: Any) -> str | int:
+def _check_literal(field: Field[Any], value: Any) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadFilter(f"{field.name} can only be compared with text or a whole number")
     return value
 
 
-def _operand(field: Field[Any], value: Any) -> str | int:
+def _check_operand(field: Field[Any], value: Any) -> str | int:
     """Return the value to compare a field with, if their types match."""
-    literal = _literal(field, value)
+    literal = _check_literal(field, value)
     if field.compare is Compare.JOB_ID and isinstance(literal, str) and literal.isdecimal():
         if len(literal) > MAX_DIGITS:
             raise BadFilter(f"a job id has at most {MAX_DIGITS} digits")
@@ -315,11 +321,11 @@ def _operand(field: Field[Any], value: Any) -> str | int:
     return literal
 
 
-def _reading(field: Field[Any]) -> Callable[[Any], Any]:
-    return _seconds if field.compare is Compare.SPLIT_TIMESTAMP else lambda found: found
+def _choose_reader(field: Field[Any]) -> Callable[[Any], Any]:
+    return _join_timestamp if field.compare is Compare.SPLIT_TIMESTAMP else lambda found: found
 
 
-def _seconds(split: Any) -> Any:
+def _join_timestamp(split: Any) -> Any:
     match split:
         case [int(seconds), int(micros)]:
             return seconds + micros / 1e6
@@ -328,13 +334,13 @@ def _seconds(split: Any) -> Any:
 
 _NUMBERS = frozenset({FieldType.NUMBER, FieldType.FLOAT, FieldType.UNIT, FieldType.TIMESTAMP})
 _TESTS: Mapping[str, Callable[[Field[Any], Any], Test]] = {
-    "==": lambda field, value: _equal_to_any(field, [value]),
-    "=": lambda field, value: _equal_to_any(field, [value]),
-    "<": _ordered(operator.lt),
-    "<=": _ordered(operator.le),
-    ">": _ordered(operator.gt),
-    ">=": _ordered(operator.ge),
-    "=[]": _contains,
+    "==": lambda field, value: _make_equality_test(field, [value]),
+    "=": lambda field, value: _make_equality_test(field, [value]),
+    "<": _make_order_test(operator.lt),
+    "<=": _make_order_test(operator.le),
+    ">": _make_order_test(operator.gt),
+    ">=": _make_order_test(operator.ge),
+    "=[]": _make_membership_test,
 }
 _FORMS = {"!": '["!", filter]', "?": '["?", field]', "!=": '["!=", field, value]'}
-_KNOWN = ("&", "|", *_FORMS, *_TESTS, "=~")
+_OPERATORS = ("&", "|", *_FORMS, *_TESTS, "=~")

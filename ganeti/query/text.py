@@ -31,20 +31,20 @@ def parse_filter(text: str) -> list[Any]:
 
     :raises BadFilter: the text is not a filter; the message has the column of the error.
     """
-    reader = _Reader(text)
-    found = _either(reader, 1)
+    reader = _Scanner(text)
+    found = _parse_or(reader, 1)
     if reader.rest:
         raise reader.wrong("and, or, or the end of the filter")
     return found
 
 
-def glob_pattern(glob: str) -> str:
+def translate_glob(glob: str) -> str:
     """Return a regular expression for names that match ``glob``; their domain is optional."""
     parts = {"*": ".*", "?": "."}
     return "^" + "".join(parts.get(each) or re.escape(each) for each in glob) + r"(\..*)?$"
 
 
-class _Reader:
+class _Scanner:
     """A text that is scanned from left to right."""
 
     def __init__(self, text: str) -> None:
@@ -94,20 +94,20 @@ class _Reader:
         self._at = found.end()
 
 
-def _either(reader: _Reader, depth: int) -> list[Any]:
-    return _joined(reader, depth, "or", "|", _both)
+def _parse_or(reader: _Scanner, depth: int) -> list[Any]:
+    return _parse_joined(reader, depth, "or", "|", _parse_and)
 
 
-def _both(reader: _Reader, depth: int) -> list[Any]:
-    return _joined(reader, depth, "and", "&", _negated)
+def _parse_and(reader: _Scanner, depth: int) -> list[Any]:
+    return _parse_joined(reader, depth, "and", "&", _parse_not)
 
 
-def _joined(
-    reader: _Reader,
+def _parse_joined(
+    reader: _Scanner,
     depth: int,
     word: str,
     operator: str,
-    part: Callable[[_Reader, int], list[Any]],
+    part: Callable[[_Scanner, int], list[Any]],
 ) -> list[Any]:
     parts = [part(reader, depth)]
     while reader.word(word):
@@ -115,23 +115,23 @@ def _joined(
     return parts[0] if len(parts) == 1 else [operator, *parts]
 
 
-def _negated(reader: _Reader, depth: int) -> list[Any]:
+def _parse_not(reader: _Scanner, depth: int) -> list[Any]:
     if depth > MAX_DEPTH // 2:
         raise too_deep(MAX_DEPTH // 2)
     if reader.word("not"):
-        return ["!", _negated(reader, depth + 1)]
+        return ["!", _parse_not(reader, depth + 1)]
     if not reader.sign("("):
-        return _condition(reader)
-    inner = _either(reader, depth + 1)
+        return _parse_condition(reader)
+    inner = _parse_or(reader, depth + 1)
     if not reader.sign(")"):
         raise reader.wrong("and, or, or )")
     return inner
 
 
-def _condition(reader: _Reader) -> list[Any]:
-    value = _value(reader)
+def _parse_condition(reader: _Scanner) -> list[Any]:
+    value = _parse_value(reader)
     if value is not None:
-        return _membership(reader, value.value)
+        return _parse_membership(reader, value.value)
     name = reader.name()
     if name is None:
         raise reader.wrong("a field, a value or (")
@@ -139,20 +139,20 @@ def _condition(reader: _Reader) -> list[Any]:
     if found is None:
         return ["?", name]
     negated, plain = found[0] in ("!~", "!*"), found[0].replace("!~", "=~").replace("!*", "=*")
-    condition = [plain if plain != "=*" else "=~", name, _operand(reader, plain)]
+    condition = [plain if plain != "=*" else "=~", name, _parse_operand(reader, plain)]
     return ["!", condition] if negated else condition
 
 
-def _operand(reader: _Reader, operator: str) -> str | int:
+def _parse_operand(reader: _Scanner, operator: str) -> str | int:
     if operator == "=~":
-        return _regex(reader)
-    value = _value(reader)
+        return _parse_regex(reader)
+    value = _parse_value(reader)
     if value is None or (operator == "=*" and not isinstance(value.value, str)):
         raise reader.wrong("text in quotes" + ("" if operator == "=*" else " or a whole number"))
-    return glob_pattern(str(value.value)) if operator == "=*" else value.value
+    return translate_glob(str(value.value)) if operator == "=*" else value.value
 
 
-def _membership(reader: _Reader, value: str | int) -> list[Any]:
+def _parse_membership(reader: _Scanner, value: str | int) -> list[Any]:
     negated = reader.word("not")
     if not reader.word("in"):
         raise reader.wrong("in and a field")
@@ -168,7 +168,7 @@ class _Value:
     value: str | int
 
 
-def _value(reader: _Reader) -> _Value | None:
+def _parse_value(reader: _Scanner) -> _Value | None:
     if found := reader.take(_QUOTED):
         return _Value(re.sub(r"\\(.)", r"\1", found[0][1:-1], flags=re.DOTALL))
     if found := reader.take(_NUMBER):
@@ -176,7 +176,7 @@ def _value(reader: _Reader) -> _Value | None:
     return None
 
 
-def _regex(reader: _Reader) -> str:
+def _parse_regex(reader: _Scanner) -> str:
     found = reader.take(_REGEX)
     if found is None:
         raise reader.wrong("a regular expression such as /text/")

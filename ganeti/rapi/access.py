@@ -24,14 +24,14 @@ from zope.interface import implementer
 
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryPassword
-from ganeti.luxi.unreachable import Unanswered
+from ganeti.luxi.unreachable import NoAnswer
 from ganeti.model.users import USER_NAME
-from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_of
+from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_network
 from ganeti.rapi.problems import CHALLENGES, HttpProblem
 from ganeti.rapi.rate_limits import RateLimit
-from ganeti.rapi.users import REALM, User, account, read_users
+from ganeti.rapi.users import REALM, User, account, parse_users
 
-MAX_REMEMBERED = 1000
+MAX_CACHED_LOGINS = 1000
 """How many checked credentials are cached, as a slow hash should be computed once and not for each
 request: this many that were right, and this many that were wrong."""
 
@@ -40,7 +40,7 @@ WRONG = "wrong user or password"
 WRONG_SECONDS = 10.0
 """For how long the same wrong credentials are refused without a look."""
 
-LOOK_SECONDS = 1.0
+CHECK_INTERVAL = 1.0
 """Minimum time between two checks whether the users file has changed, in seconds."""
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ METERED_PER_SECOND = 10.0
 """How many metered requests a user may make per second in the long run."""
 
 
-class AuthenticationRealm(enum.Enum):
+class AccessLevel(enum.Enum):
     """The login that a method requires; the value is the text in the description of the API."""
 
     PUBLIC = "nothing"
@@ -82,7 +82,7 @@ class UsersFile:
         self.look()
         return self._users.get(name)
 
-    def stand_in(self, name: str, key: bytes, others: Sequence[User] = ()) -> User | None:
+    def choose_decoy(self, name: str, key: bytes, others: Sequence[User] = ()) -> User | None:
         """Return a user, or one of ``others``, whose check takes the place of one for an unknown
         name, always the same for a name; None if there are no users. ``key`` keeps others from
         finding out which.
@@ -96,7 +96,7 @@ class UsersFile:
     def look(self) -> None:
         """Read the file again if it has changed since the last check."""
         now = self._seconds()
-        if self._looked is not None and now - self._looked < LOOK_SECONDS:
+        if self._looked is not None and now - self._looked < CHECK_INTERVAL:
             return
         first = self._looked is None
         self._looked = now
@@ -118,7 +118,7 @@ class UsersFile:
 
     def _read(self) -> None:
         with open(self._path, encoding="utf-8") as file:
-            self._users, wrong = read_users(file.read())
+            self._users, wrong = parse_users(file.read())
         self.edition += 1
         self._log.info("{n} users in {path}", n=len(self._users), path=self._path)
         for each in wrong:
@@ -162,7 +162,7 @@ class MasterAccounts:
         known = name if re.match(USER_NAME, name) else "-"
         try:
             told = await self.master.ask(QueryPassword(user=known))
-        except Unanswered:
+        except NoAnswer:
             return None, None  # those of the users file are known without it
         if told["hash"] is None:
             return None, None
@@ -195,9 +195,9 @@ class UsersFileChecker:
         The Deferred fails with ``UnauthorizedLogin``, or with :class:`HttpProblem` if there are too
         many logins.
         """
-        return Deferred.fromCoroutine(self._checked_name(credentials))
+        return Deferred.fromCoroutine(self._authenticate(credentials))
 
-    async def _checked_name(self, login: Any) -> bytes | tuple[()]:
+    async def _authenticate(self, login: Any) -> bytes | tuple[()]:
         return (await self.user_of(login)).name.encode()
 
     async def user_of(self, login: Any) -> User:
@@ -217,7 +217,7 @@ class UsersFileChecker:
         # An unknown name costs what the check of some user costs, so that the time that a refusal
         # takes does not tell which names there are.
         others = () if other is None else (other,)
-        checked = user or self._users.stand_in(name, self._key, others)
+        checked = user or self._users.choose_decoy(name, self._key, others)
         right = checked is not None and await self._check(checked, password, login)
         if user is None or not right:
             raise UnauthorizedLogin
@@ -235,17 +235,17 @@ class UsersFileChecker:
         waiting.append(waiter)
         if not under_way:
             checking = self.checks.run(getattr(login, "source", ""), lambda: user.check(password))
-            Deferred.fromCoroutine(checking).addBoth(self._end, attempt)
+            Deferred.fromCoroutine(checking).addBoth(self._finish_attempt, attempt)
         return await waiter
 
-    def _end(self, result: bool | Failure, attempt: tuple[bytes, int, str]) -> None:
+    def _finish_attempt(self, result: bool | Failure, attempt: tuple[bytes, int, str]) -> None:
         for waiter in tuple(self._attempts.pop(attempt)):
             if not waiter.called:
                 waiter.callback(result)
 
 
 @dataclass(frozen=True)
-class _Remembered:
+class _CachedLogin:
     edition: int
     user: User
 
@@ -276,13 +276,13 @@ class Authenticator:
         self._failures = FailureLimit(seconds)
         self._basic = BasicCredentialFactory(REALM.encode("ascii"))
         self._key = os.urandom(32)
-        self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._known: OrderedDict[bytes, _CachedLogin] = OrderedDict()
         # The edition of the file in which the credentials were wrong, and when that was.
         self._refused: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
         self.seconds = seconds
 
     async def authenticate(
-        self, header: bytes | None, access: AuthenticationRealm, host: str = ""
+        self, header: bytes | None, access: AccessLevel, host: str = ""
     ) -> User | None:
         """Return the user of an ``Authorization`` header; None if no login is required or given.
 
@@ -296,14 +296,14 @@ class Authenticator:
                 return None
             raise _unauthorized("log in with a user of this cluster")
         user = await self.user_of(header, host)
-        if access is AuthenticationRealm.METERED:
+        if access is AccessLevel.METERED:
             self.meter(user.name)
         return user
 
-    def anonymous(self, access: AuthenticationRealm) -> bool:
+    def anonymous(self, access: AccessLevel) -> bool:
         """Whether nobody needs to log in for it."""
-        return access is AuthenticationRealm.PUBLIC or (
-            access is AuthenticationRealm.OPEN and not self._login_always
+        return access is AccessLevel.PUBLIC or (
+            access is AccessLevel.OPEN and not self._login_always
         )
 
     def meter(self, name: str) -> None:
@@ -319,14 +319,14 @@ class Authenticator:
         :raises Problematic: 401 for wrong credentials, 429 for one who fails too often, 503 if too
             many log in.
         """
-        source = source_of(host)
+        source = source_network(host)
         self._users.look()
         mark = self._mark(header)
         known = self._known.get(mark)
         if known is not None and known.edition == self._users.edition:
             self._known.move_to_end(mark)
             return known.user
-        name, login = self._login(header, source)
+        name, login = self._parse_header(header, source)
         # The same guess again tells nothing new, and costs nothing: a script with an old password
         # is told so each time. Not for long, as passwords of the cluster's users may be changed.
         edition, now = self._users.edition, self.seconds()
@@ -338,9 +338,9 @@ class Authenticator:
             user = await self._checker.user_of(login)
         except LoginFailed:
             self._failures.count(source, name)
-            _remember(self._refused, mark, (edition, self.seconds()))
+            _cache(self._refused, mark, (edition, self.seconds()))
             raise _unauthorized(WRONG) from None
-        _remember(self._known, mark, _Remembered(edition, user))
+        _cache(self._known, mark, _CachedLogin(edition, user))
         return user
 
     def forget(self, header: bytes) -> None:
@@ -352,11 +352,11 @@ class Authenticator:
 
         :raises Problematic: 429, with the time to wait.
         """
-        self._failures.check(source_of(host), name)
+        self._failures.check(source_network(host), name)
 
     def count_failure(self, host: str, name: str) -> None:
         """Note that a client has shown wrong credentials."""
-        self._failures.count(source_of(host), name)
+        self._failures.count(source_network(host), name)
 
     def require_unchanged(self, name: str, proof: str) -> None:
         """Refuse a session of a user whose line in the users file is another one by now.
@@ -370,7 +370,7 @@ class Authenticator:
     def _mark(self, header: bytes) -> bytes:
         return hashlib.blake2b(header, key=self._key, digest_size=16).digest()
 
-    def _login(self, header: bytes, source: str) -> tuple[str, Login]:
+    def _parse_header(self, header: bytes, source: str) -> tuple[str, Login]:
         scheme, _, coded = header.partition(b" ")
         if scheme.lower() != self._basic.scheme:
             raise _unauthorized("log in by HTTP Basic authentication, or by a token as Bearer")
@@ -383,10 +383,10 @@ class Authenticator:
         return name, Login(sent.username, sent.password, source)
 
 
-def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
+def _cache(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
     known[mark] = what
     known.move_to_end(mark)
-    if len(known) > MAX_REMEMBERED:
+    if len(known) > MAX_CACHED_LOGINS:
         known.popitem(last=False)
 
 

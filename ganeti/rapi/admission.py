@@ -25,9 +25,9 @@ from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryCaller, RecordDenial
 from ganeti.model.users import Role
-from ganeti.rapi.access import AuthenticationRealm, Authenticator
+from ganeti.rapi.access import AccessLevel, Authenticator
 from ganeti.rapi.cookies import CSRF_HEADER, Cookie, session_cookie
-from ganeti.rapi.login_limits import source_of
+from ganeti.rapi.login_limits import source_network
 from ganeti.rapi.permissions import Permission, permission
 from ganeti.rapi.problems import HttpProblem, status_of
 from ganeti.rapi.rate_limits import RateLimit
@@ -138,7 +138,7 @@ class Admission:
     def _record(self, method: str, shown: Credentials, why: str) -> None:
         """Have the master note a denial, unless one source is denied very often."""
         try:
-            self._recorded.take(source_of(shown.source))
+            self._recorded.take(source_network(shown.source))
         except HttpProblem:
             return
         entry = RecordDenial(
@@ -159,7 +159,7 @@ class Admission:
 
     async def _admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
         authenticator = self._authenticator
-        if verb.access is AuthenticationRealm.PUBLIC or (
+        if verb.access is AccessLevel.PUBLIC or (
             shown.authorization is None and shown.cookie is None
         ):
             if authenticator.anonymous(verb.access):
@@ -173,17 +173,14 @@ class Admission:
         else:
             admitted = await self._by_password(shown.authorization, verb, shown.source)
         _require(admitted, permission(verb))
-        if verb.access is AuthenticationRealm.METERED:
+        if verb.access is AccessLevel.METERED:
             authenticator.meter(admitted.user)
         return admitted
 
     async def _by_password(self, header: bytes, verb: Verb, source: str) -> Admitted:
         user = await self._authenticator.user_of(header, source)
         if not user.account:
-            if (
-                verb.access in (AuthenticationRealm.WRITE, AuthenticationRealm.ADMIN)
-                and not user.writes
-            ):
+            if verb.access in (AccessLevel.WRITE, AccessLevel.ADMIN) and not user.writes:
                 raise HttpProblem(
                     HTTPStatus.FORBIDDEN,
                     f"user {user.name} may only read; the option write in the users file allows"

@@ -62,7 +62,7 @@ LOCK = QueryParameter(
 )
 
 
-def query_of(query: str) -> Mapping[str, Sequence[str]]:
+def parse_query(query: str) -> Mapping[str, Sequence[str]]:
     """Parse the query of a URL.
 
     :raises Invalid: if it is malformed, or has too many parameters.
@@ -80,7 +80,7 @@ def query_of(query: str) -> Mapping[str, Sequence[str]]:
         raise Invalid(f"malformed query: {e}") from None
 
 
-def values_of(
+def parse_parameters(
     parameters: Iterable[QueryParameter], query: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Return the values of the declared ``parameters`` by field, and the problems of the query.
@@ -100,47 +100,47 @@ def values_of(
                 values[parameter.target] = parameter.default
             continue
         try:
-            values[parameter.target] = _READ[parameter.kind](texts)
+            values[parameter.target] = _PARSERS[parameter.kind](texts)
         except ValueError as e:
             problems.append(Problem(parameter.name, str(e)))
     problems += [Problem(name, "unknown parameter") for name in query if name not in known]
     return values, problems
 
 
-def _one(texts: Sequence[str]) -> str:
+def _parse_text(texts: Sequence[str]) -> str:
     if len(texts) != 1:
         raise ValueError("is given more than once")
     return texts[0]
 
 
-def _flag(texts: Sequence[str]) -> bool:
-    text = _one(texts)
+def _parse_flag(texts: Sequence[str]) -> bool:
+    text = _parse_text(texts)
     if text not in ("0", "1"):
         raise ValueError("must be 0 or 1")
     return text == "1"
 
 
-def _number(texts: Sequence[str]) -> int:
-    text = _one(texts)
+def _parse_number(texts: Sequence[str]) -> int:
+    text = _parse_text(texts)
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         raise ValueError("must be a number")
     return int(text)
 
 
-def _words(texts: Sequence[str]) -> list[str]:
-    return [word.strip() for word in _one(texts).split(",") if word.strip()]
+def _parse_words(texts: Sequence[str]) -> list[str]:
+    return [word.strip() for word in _parse_text(texts).split(",") if word.strip()]
 
 
-_READ: Mapping[ArgumentType, Callable[[Sequence[str]], Any]] = {
-    ArgumentType.FLAG: _flag,
-    ArgumentType.NUMBER: _number,
-    ArgumentType.TEXT: _one,
-    ArgumentType.WORDS: _words,
+_PARSERS: Mapping[ArgumentType, Callable[[Sequence[str]], Any]] = {
+    ArgumentType.FLAG: _parse_flag,
+    ArgumentType.NUMBER: _parse_number,
+    ArgumentType.TEXT: _parse_text,
+    ArgumentType.WORDS: _parse_words,
     ArgumentType.MANY: list,
 }
 
 
-def body_of(content: bytes, content_type: str) -> Any:
+def parse_body(content: bytes, content_type: str) -> Any:
     """Decode a JSON body; return None if there is none.
 
     :raises HttpProblem: if the content type is not JSON in UTF-8.
@@ -163,7 +163,7 @@ def body_of(content: bytes, content_type: str) -> Any:
         raise Invalid(f"the body is not valid JSON: {e}") from None
 
 
-def object_of(body: Any) -> dict[str, Any]:
+def require_object(body: Any) -> dict[str, Any]:
     """Return the body, which must be an object; an empty object if there is none.
 
     :raises Invalid: if it is something else.

@@ -26,12 +26,19 @@ TIMEOUTS = Timeouts(idle=75.0, read=20.0)
 MIN_READ_RATE = 20000
 """The minimum rate at which a client must read its answer, in bytes per second."""
 
-_ONCE = (b"Host", b"Content-Type", b"Authorization", b"Cookie", b"Origin", b"X-CSRF-Token")
+_SINGLE_HEADERS = (
+    b"Host",
+    b"Content-Type",
+    b"Authorization",
+    b"Cookie",
+    b"Origin",
+    b"X-CSRF-Token",
+)
 """Headers that two readers of the same request must not understand differently (RFC 9112, section
 11.2); twisted.web refuses a second length itself."""
 
 
-def body_too_long() -> tuple[HTTPStatus, str]:
+def body_size_error() -> tuple[HTTPStatus, str]:
     """Return the status and message for a body longer than ``MAX_BODY``."""
     return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {MAX_BODY} bytes"
 
@@ -77,10 +84,12 @@ class Channel(LimitedChannel):
     def allHeadersReceived(self) -> None:
         headers = self.requests[-1].requestHeaders
         if self.length is not None and self.length > MAX_BODY:
-            self.refuse(*body_too_long())
+            self.refuse(*body_size_error())
         elif self._version != b"HTTP/1.0" and not headers.hasHeader(b"Host"):
             self.refuse(HTTPStatus.BAD_REQUEST, "an HTTP/1.1 request needs a Host header")
-        elif twice := [name for name in _ONCE if len(headers.getRawHeaders(name, ())) > 1]:
+        elif twice := [
+            name for name in _SINGLE_HEADERS if len(headers.getRawHeaders(name, ())) > 1
+        ]:
             name = twice[0].decode("ascii")
             self.refuse(HTTPStatus.BAD_REQUEST, f"the header {name} is sent twice")
         elif self.length == 0:
@@ -122,7 +131,7 @@ class Channel(LimitedChannel):
             return
         self.paused = False
         if not self._closing:
-            self._within(self.timeouts.read)
+            self._set_deadline(self.timeouts.read)
         self._networkProducer.resumeProducing()
         self.dataReceived(b"")
 
@@ -138,7 +147,7 @@ class Channel(LimitedChannel):
 
     def writing(self, size: int) -> None:
         """Set the deadline for the client to read ``size`` more bytes of an answer."""
-        self._within(self.timeouts.write + size / MIN_READ_RATE)
+        self._set_deadline(self.timeouts.write + size / MIN_READ_RATE)
         if size:
             self.site.unsent.hold(self, size)
 
@@ -146,10 +155,10 @@ class Channel(LimitedChannel):
         """Release the quota of an answer that the transport has taken completely."""
         self.site.unsent.release(self)
 
-    def caught_up(self) -> None:
+    def clear_write_deadline(self) -> None:
         """Clear the deadline of a stream whose client has read all that was written so far."""
         self.site.unsent.release(self)
-        if self._working and not self._closing:
+        if self._answering and not self._closing:
             self._deadline = None
 
     def pauseProducing(self) -> None:

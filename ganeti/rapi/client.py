@@ -87,9 +87,9 @@ class Connection:
             # The server closes idle connections; only requests that change nothing are repeated.
             if fresh or method != "GET" or isinstance(e, TimeoutError):
                 raise GanetiApiError(f"{self._name}: {e or type(e).__name__}") from e
-        return self._again(method, path, headers, body)
+        return self._retry(method, path, headers, body)
 
-    def _again(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _retry(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         try:
             return self._exchange(method, path, headers, body)
         except (http.client.HTTPException, OSError) as e:
@@ -146,13 +146,15 @@ class GanetiRapiClient:
 
     # --- requests
 
-    def _ask(self, method: str, path: str, query: Object | None = None, body: Any = None) -> Any:
+    def _request(
+        self, method: str, path: str, query: Object | None = None, body: Any = None
+    ) -> Any:
         headers = dict(self._headers)
         content = b""
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(body).encode()
-        if said := _query(query or {}):
+        if said := _encode_query(query or {}):
             path = f"{path}?{said}"
         status, answer = self._exchange(method, path, headers, content)
         try:
@@ -164,40 +166,42 @@ class GanetiRapiClient:
             raise GanetiApiError(str(message or f"{method} {path}: status {status}"), status)
         return value
 
-    def _job(self, method: str, path: str, query: Object | None = None, body: Any = None) -> JobId:
-        number: JobId = self._ask(method, path, query, body)
+    def _submit(
+        self, method: str, path: str, query: Object | None = None, body: Any = None
+    ) -> JobId:
+        number: JobId = self._request(method, path, query, body)
         return number
 
     # --- the cluster
 
     def GetVersion(self) -> int:
         """Return the version of the interface."""
-        version: int = self._ask("GET", "/version")
+        version: int = self._request("GET", "/version")
         return version
 
     def GetFeatures(self) -> list[str]:
         """Return the features of the server."""
-        return _texts(self._ask("GET", "/2/features"))
+        return _to_texts(self._request("GET", "/2/features"))
 
     def GetInfo(self, reason: str | None = None) -> Object:
         """Return information about the cluster."""
-        return _object(self._ask("GET", "/2/info"))
+        return _to_object(self._request("GET", "/2/info"))
 
     def GetOperatingSystems(self, reason: str | None = None) -> list[str]:
         """Return the OS definitions that instances can be installed with."""
-        return _texts(self._ask("GET", "/2/os"))
+        return _to_texts(self._request("GET", "/2/os"))
 
     def RedistributeConfig(self, reason: str | None = None) -> JobId:
         """Distribute the configuration to all nodes."""
-        return self._job("PUT", "/2/redistribute-config", {"reason": reason})
+        return self._submit("PUT", "/2/redistribute-config", {"reason": reason})
 
     def ModifyCluster(self, reason: str | None = None, **more: Any) -> JobId:
         """Change parameters of the cluster."""
-        return self._job("PUT", "/2/modify", {"reason": reason}, more)
+        return self._submit("PUT", "/2/modify", {"reason": reason}, more)
 
     def GetClusterTags(self, reason: str | None = None) -> list[str]:
         """Return the tags of the cluster."""
-        return self._tags("/2")
+        return self._get_tags("/2")
 
     def AddClusterTags(
         self, tags: Iterable[str], dry_run: bool = False, reason: str | None = None
@@ -211,14 +215,14 @@ class GanetiRapiClient:
         """Remove tags from the cluster."""
         return self._change_tags("DELETE", "/2", tags, dry_run, reason)
 
-    def _tags(self, owner: str) -> list[str]:
-        return _texts(self._ask("GET", f"{owner}/tags"))
+    def _get_tags(self, owner: str) -> list[str]:
+        return _to_texts(self._request("GET", f"{owner}/tags"))
 
     def _change_tags(
         self, method: str, owner: str, tags: Iterable[str], dry_run: bool, reason: str | None
     ) -> JobId:
         said = {"tag": list(tags), "dry-run": dry_run or None, "reason": reason}
-        return self._job(method, f"{owner}/tags", said)
+        return self._submit(method, f"{owner}/tags", said)
 
     # --- instances
 
@@ -228,14 +232,14 @@ class GanetiRapiClient:
 
     def GetInstance(self, instance: str, reason: str | None = None) -> Object:
         """Return the details of an instance."""
-        return _object(self._ask("GET", _path("instances", instance)))
+        return _to_object(self._request("GET", _path("instances", instance)))
 
     def GetInstanceInfo(
         self, instance: str, static: bool | None = None, reason: str | None = None
     ) -> JobId:
         """Submit a job whose result has all details of an instance."""
         said = {"static": static, "reason": reason}
-        return self._job("GET", _path("instances", instance, "info"), said)
+        return self._submit("GET", _path("instances", instance, "info"), said)
 
     def CreateInstance(
         self,
@@ -251,7 +255,7 @@ class GanetiRapiClient:
         """Create an instance: empty, from an export, or from another cluster, by ``mode``."""
         wanted = self.InstanceAllocation(mode, name, disk_template, disks, nics, **more)
         body = {"__version__": 1, **wanted}
-        return self._job("POST", "/2/instances", _how(dry_run, reason), body)
+        return self._submit("POST", "/2/instances", _job_parameters(dry_run, reason), body)
 
     def InstanceAllocation(
         self,
@@ -281,19 +285,21 @@ class GanetiRapiClient:
     ) -> JobId:
         """Create several instances, placed by an instance allocator."""
         body = {"instances": instances, **more}
-        return self._job("POST", "/2/instances-multi-alloc", _how(dry_run, reason), body)
+        return self._submit(
+            "POST", "/2/instances-multi-alloc", _job_parameters(dry_run, reason), body
+        )
 
     def DeleteInstance(
         self, instance: str, dry_run: bool = False, reason: str | None = None, **more: Any
     ) -> JobId:
         """Remove an instance and its disks."""
-        return self._job(
-            "DELETE", _path("instances", instance), _how(dry_run, reason), more or None
+        return self._submit(
+            "DELETE", _path("instances", instance), _job_parameters(dry_run, reason), more or None
         )
 
     def ModifyInstance(self, instance: str, reason: str | None = None, **more: Any) -> JobId:
         """Change parameters, disks or network cards of an instance."""
-        return self._job("PUT", _path("instances", instance, "modify"), {"reason": reason}, more)
+        return self._submit("PUT", _path("instances", instance, "modify"), {"reason": reason}, more)
 
     def RebootInstance(
         self,
@@ -307,7 +313,9 @@ class GanetiRapiClient:
         """Reboot an instance; the type is soft, hard or full."""
         said = {"type": reboot_type, "ignore_secondaries": ignore_secondaries}
         path = _path("instances", instance, "reboot")
-        return self._job("POST", path, {**said, **_how(dry_run, reason)}, more or None)
+        return self._submit(
+            "POST", path, {**said, **_job_parameters(dry_run, reason)}, more or None
+        )
 
     def ShutdownInstance(
         self,
@@ -318,8 +326,8 @@ class GanetiRapiClient:
         **more: Any,
     ) -> JobId:
         """Shut down an instance."""
-        said = {"no_remember": no_remember or None, **_how(dry_run, reason)}
-        return self._job("PUT", _path("instances", instance, "shutdown"), said, more or None)
+        said = {"no_remember": no_remember or None, **_job_parameters(dry_run, reason)}
+        return self._submit("PUT", _path("instances", instance, "shutdown"), said, more or None)
 
     def StartupInstance(
         self,
@@ -330,8 +338,12 @@ class GanetiRapiClient:
         force: bool | None = None,
     ) -> JobId:
         """Start an instance."""
-        said = {"no_remember": no_remember or None, "force": force, **_how(dry_run, reason)}
-        return self._job("PUT", _path("instances", instance, "startup"), said)
+        said = {
+            "no_remember": no_remember or None,
+            "force": force,
+            **_job_parameters(dry_run, reason),
+        }
+        return self._submit("PUT", _path("instances", instance, "startup"), said)
 
     def ReinstallInstance(
         self,
@@ -342,8 +354,10 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> JobId:
         """Reinstall the operating system of an instance."""
-        body = _given(os=os, start=not no_startup, osparams=osparams)
-        return self._job("POST", _path("instances", instance, "reinstall"), _why(reason), body)
+        body = _without_none(os=os, start=not no_startup, osparams=osparams)
+        return self._submit(
+            "POST", _path("instances", instance, "reinstall"), _reason_parameter(reason), body
+        )
 
     def ReplaceInstanceDisks(
         self,
@@ -356,28 +370,30 @@ class GanetiRapiClient:
         early_release: bool | None = None,
     ) -> JobId:
         """Replace the disks on one side of a DRBD instance."""
-        body = _given(
+        body = _without_none(
             mode=mode,
             disks=disks,
             remote_node=remote_node,
             iallocator=iallocator,
             early_release=early_release,
         )
-        return self._job("POST", _path("instances", instance, "replace-disks"), _why(reason), body)
+        return self._submit(
+            "POST", _path("instances", instance, "replace-disks"), _reason_parameter(reason), body
+        )
 
     def ActivateInstanceDisks(
         self, instance: str, ignore_size: bool | None = None, reason: str | None = None
     ) -> JobId:
         """Activate the disks of an instance on its nodes."""
         said = {"ignore_size": ignore_size, "reason": reason}
-        return self._job("PUT", _path("instances", instance, "activate-disks"), said)
+        return self._submit("PUT", _path("instances", instance, "activate-disks"), said)
 
     def DeactivateInstanceDisks(
         self, instance: str, reason: str | None = None, force: bool | None = None
     ) -> JobId:
         """Deactivate the disks of a stopped instance."""
         said = {"force": force, "reason": reason}
-        return self._job("PUT", _path("instances", instance, "deactivate-disks"), said)
+        return self._submit("PUT", _path("instances", instance, "deactivate-disks"), said)
 
     def RecreateInstanceDisks(
         self,
@@ -388,8 +404,10 @@ class GanetiRapiClient:
         iallocator: str | None = None,
     ) -> JobId:
         """Recreate the disks of an instance, without their data."""
-        body = _given(disks=disks, nodes=nodes, iallocator=iallocator)
-        return self._job("POST", _path("instances", instance, "recreate-disks"), _why(reason), body)
+        body = _without_none(disks=disks, nodes=nodes, iallocator=iallocator)
+        return self._submit(
+            "POST", _path("instances", instance, "recreate-disks"), _reason_parameter(reason), body
+        )
 
     def GrowInstanceDisk(
         self,
@@ -400,14 +418,14 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> JobId:
         """Grow a disk by ``amount`` MiB."""
-        body = _given(amount=amount, wait_for_sync=wait_for_sync)
+        body = _without_none(amount=amount, wait_for_sync=wait_for_sync)
         path = _path("instances", instance, "disk", str(disk), "grow")
-        return self._job("POST", path, _why(reason), body)
+        return self._submit("POST", path, _reason_parameter(reason), body)
 
     def PrepareExport(self, instance: str, mode: str, reason: str | None = None) -> JobId:
         """Prepare the export of an instance."""
         said = {"mode": mode, "reason": reason}
-        return self._job("PUT", _path("instances", instance, "prepare-export"), said)
+        return self._submit("PUT", _path("instances", instance, "prepare-export"), said)
 
     def ExportInstance(
         self,
@@ -422,7 +440,7 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> JobId:
         """Export an instance to a node, or to another cluster."""
-        body = _given(
+        body = _without_none(
             mode=mode,
             destination=destination,
             shutdown=shutdown,
@@ -431,7 +449,9 @@ class GanetiRapiClient:
             destination_x509_ca=destination_x509_ca,
             compress=compress,
         )
-        return self._job("PUT", _path("instances", instance, "export"), _why(reason), body)
+        return self._submit(
+            "PUT", _path("instances", instance, "export"), _reason_parameter(reason), body
+        )
 
     def MigrateInstance(
         self,
@@ -443,8 +463,10 @@ class GanetiRapiClient:
         **more: Any,
     ) -> JobId:
         """Migrate an instance to its secondary node, or to another node."""
-        body = _given(mode=mode, cleanup=cleanup, target_node=target_node, **more)
-        return self._job("PUT", _path("instances", instance, "migrate"), _why(reason), body)
+        body = _without_none(mode=mode, cleanup=cleanup, target_node=target_node, **more)
+        return self._submit(
+            "PUT", _path("instances", instance, "migrate"), _reason_parameter(reason), body
+        )
 
     def FailoverInstance(
         self,
@@ -456,13 +478,15 @@ class GanetiRapiClient:
         **more: Any,
     ) -> JobId:
         """Fail over an instance to its secondary node, or to another node."""
-        body = _given(
+        body = _without_none(
             iallocator=iallocator,
             ignore_consistency=ignore_consistency,
             target_node=target_node,
             **more,
         )
-        return self._job("PUT", _path("instances", instance, "failover"), _why(reason), body)
+        return self._submit(
+            "PUT", _path("instances", instance, "failover"), _reason_parameter(reason), body
+        )
 
     def RenameInstance(
         self,
@@ -473,16 +497,18 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> JobId:
         """Rename an instance."""
-        body = _given(new_name=new_name, ip_check=ip_check, name_check=name_check)
-        return self._job("PUT", _path("instances", instance, "rename"), _why(reason), body)
+        body = _without_none(new_name=new_name, ip_check=ip_check, name_check=name_check)
+        return self._submit(
+            "PUT", _path("instances", instance, "rename"), _reason_parameter(reason), body
+        )
 
     def GetInstanceConsole(self, instance: str, reason: str | None = None) -> Object:
         """Return how to connect to the console of a running instance."""
-        return _object(self._ask("GET", _path("instances", instance, "console")))
+        return _to_object(self._request("GET", _path("instances", instance, "console")))
 
     def GetInstanceTags(self, instance: str, reason: str | None = None) -> list[str]:
         """Return the tags of an instance."""
-        return self._tags(_path("instances", instance))
+        return self._get_tags(_path("instances", instance))
 
     def AddInstanceTags(
         self, instance: str, tags: Iterable[str], dry_run: bool = False, reason: str | None = None
@@ -505,7 +531,7 @@ class GanetiRapiClient:
 
     def GetJobStatus(self, job_id: JobId) -> Object:
         """Return the details of a job."""
-        return _object(self._ask("GET", f"/2/jobs/{int(job_id)}"))
+        return _to_object(self._request("GET", f"/2/jobs/{int(job_id)}"))
 
     def WaitForJobCompletion(
         self,
@@ -542,12 +568,12 @@ class GanetiRapiClient:
             "previous_job_info": prev_job_info,
             "previous_log_serial": prev_log_serial,
         }
-        answer = self._ask("GET", f"/2/jobs/{int(job_id)}/wait", None, body)
-        return None if answer is None else _object(answer)
+        answer = self._request("GET", f"/2/jobs/{int(job_id)}/wait", None, body)
+        return None if answer is None else _to_object(answer)
 
     def CancelJob(self, job_id: JobId, dry_run: bool = False) -> list[Any]:
         """Cancel a job; return whether that succeeded, and a message."""
-        return list(self._ask("DELETE", f"/2/jobs/{int(job_id)}"))
+        return list(self._request("DELETE", f"/2/jobs/{int(job_id)}"))
 
     # --- nodes
 
@@ -557,7 +583,7 @@ class GanetiRapiClient:
 
     def GetNode(self, node: str, reason: str | None = None) -> Object:
         """Return the details of a node."""
-        return _object(self._ask("GET", _path("nodes", node)))
+        return _to_object(self._request("GET", _path("nodes", node)))
 
     def EvacuateNode(
         self,
@@ -571,10 +597,12 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> JobId:
         """Submit a job that submits the jobs that evacuate a node; its result lists them."""
-        body = _given(
+        body = _without_none(
             iallocator=iallocator, remote_node=remote_node, early_release=early_release, mode=mode
         )
-        return self._job("POST", _path("nodes", node, "evacuate"), _how(dry_run, reason), body)
+        return self._submit(
+            "POST", _path("nodes", node, "evacuate"), _job_parameters(dry_run, reason), body
+        )
 
     def MigrateNode(
         self,
@@ -586,12 +614,14 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> JobId:
         """Submit a job that submits the jobs that migrate all primary instances of a node."""
-        body = _given(mode=mode, iallocator=iallocator, target_node=target_node)
-        return self._job("POST", _path("nodes", node, "migrate"), _how(dry_run, reason), body)
+        body = _without_none(mode=mode, iallocator=iallocator, target_node=target_node)
+        return self._submit(
+            "POST", _path("nodes", node, "migrate"), _job_parameters(dry_run, reason), body
+        )
 
     def GetNodeRole(self, node: str, reason: str | None = None) -> str:
         """Return the role of a node."""
-        return str(self._ask("GET", _path("nodes", node, "role")))
+        return str(self._request("GET", _path("nodes", node, "role")))
 
     def SetNodeRole(
         self,
@@ -603,16 +633,16 @@ class GanetiRapiClient:
     ) -> JobId:
         """Set the role of a node."""
         said = {"force": force or None, "auto-promote": auto_promote, "reason": reason}
-        return self._job("PUT", _path("nodes", node, "role"), said, role)
+        return self._submit("PUT", _path("nodes", node, "role"), said, role)
 
     def PowercycleNode(self, node: str, force: bool = False, reason: str | None = None) -> JobId:
         """Power-cycle a node."""
         said = {"force": force or None, "reason": reason}
-        return self._job("POST", _path("nodes", node, "powercycle"), said)
+        return self._submit("POST", _path("nodes", node, "powercycle"), said)
 
     def ModifyNode(self, node: str, reason: str | None = None, **more: Any) -> JobId:
         """Change parameters of a node."""
-        return self._job("POST", _path("nodes", node, "modify"), _why(reason), more)
+        return self._submit("POST", _path("nodes", node, "modify"), _reason_parameter(reason), more)
 
     def GetNodeStorageUnits(
         self,
@@ -624,7 +654,7 @@ class GanetiRapiClient:
         """Submit a job whose result lists the storage units of a node."""
         fields = output_fields if isinstance(output_fields, str) else ",".join(output_fields)
         said = {"storage_type": storage_type, "output_fields": fields, "reason": reason}
-        return self._job("GET", _path("nodes", node, "storage"), said)
+        return self._submit("GET", _path("nodes", node, "storage"), said)
 
     def ModifyNodeStorageUnits(
         self,
@@ -636,18 +666,20 @@ class GanetiRapiClient:
     ) -> JobId:
         """Change a storage unit of a node."""
         said = {"storage_type": storage_type, "name": name, "allocatable": allocatable}
-        return self._job("PUT", _path("nodes", node, "storage", "modify"), said | _why(reason))
+        return self._submit(
+            "PUT", _path("nodes", node, "storage", "modify"), said | _reason_parameter(reason)
+        )
 
     def RepairNodeStorageUnits(
         self, node: str, storage_type: str, name: str, reason: str | None = None
     ) -> JobId:
         """Repair a storage unit of a node."""
         said = {"storage_type": storage_type, "name": name, "reason": reason}
-        return self._job("PUT", _path("nodes", node, "storage", "repair"), said)
+        return self._submit("PUT", _path("nodes", node, "storage", "repair"), said)
 
     def GetNodeTags(self, node: str, reason: str | None = None) -> list[str]:
         """Return the tags of a node."""
-        return self._tags(_path("nodes", node))
+        return self._get_tags(_path("nodes", node))
 
     def AddNodeTags(
         self, node: str, tags: Iterable[str], dry_run: bool = False, reason: str | None = None
@@ -669,7 +701,7 @@ class GanetiRapiClient:
 
     def GetNetwork(self, network: str, reason: str | None = None) -> Object:
         """Return the details of a network."""
-        return _object(self._ask("GET", _path("networks", network)))
+        return _to_object(self._request("GET", _path("networks", network)))
 
     def CreateNetwork(
         self,
@@ -685,7 +717,7 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> JobId:
         """Add a network."""
-        body = _given(
+        body = _without_none(
             network_name=network_name,
             network=network,
             gateway=gateway,
@@ -695,7 +727,7 @@ class GanetiRapiClient:
             add_reserved_ips=add_reserved_ips,
             tags=tags,
         )
-        return self._job("POST", "/2/networks", _how(dry_run, reason), body)
+        return self._submit("POST", "/2/networks", _job_parameters(dry_run, reason), body)
 
     def ConnectNetwork(
         self,
@@ -711,33 +743,37 @@ class GanetiRapiClient:
         body = {"group_name": group_name, "network_mode": mode, "network_link": link}
         body["network_vlan"] = vlan
         path = _path("networks", network_name, "connect")
-        return self._job("PUT", path, _how(dry_run, reason), body)
+        return self._submit("PUT", path, _job_parameters(dry_run, reason), body)
 
     def DisconnectNetwork(
         self, network_name: str, group_name: str, dry_run: bool = False, reason: str | None = None
     ) -> JobId:
         """Disconnect a network from a node group."""
         path = _path("networks", network_name, "disconnect")
-        return self._job("PUT", path, _how(dry_run, reason), {"group_name": group_name})
+        return self._submit(
+            "PUT", path, _job_parameters(dry_run, reason), {"group_name": group_name}
+        )
 
     def ModifyNetwork(self, network: str, reason: str | None = None, **more: Any) -> JobId:
         """Change a network."""
-        return self._job("PUT", _path("networks", network, "modify"), _why(reason), more)
+        return self._submit(
+            "PUT", _path("networks", network, "modify"), _reason_parameter(reason), more
+        )
 
     def RenameNetwork(self, network: str, new_name: str, reason: str | None = None) -> JobId:
         """Rename a network."""
         path = _path("networks", network, "rename")
-        return self._job("PUT", path, _why(reason), {"new_name": new_name})
+        return self._submit("PUT", path, _reason_parameter(reason), {"new_name": new_name})
 
     def DeleteNetwork(
         self, network: str, dry_run: bool = False, reason: str | None = None
     ) -> JobId:
         """Remove a network."""
-        return self._job("DELETE", _path("networks", network), _how(dry_run, reason))
+        return self._submit("DELETE", _path("networks", network), _job_parameters(dry_run, reason))
 
     def GetNetworkTags(self, network: str, reason: str | None = None) -> list[str]:
         """Return the tags of a network."""
-        return self._tags(_path("networks", network))
+        return self._get_tags(_path("networks", network))
 
     def AddNetworkTags(
         self, network: str, tags: Iterable[str], dry_run: bool = False, reason: str | None = None
@@ -759,7 +795,7 @@ class GanetiRapiClient:
 
     def GetGroup(self, group: str, reason: str | None = None) -> Object:
         """Return the details of a node group."""
-        return _object(self._ask("GET", _path("groups", group)))
+        return _to_object(self._request("GET", _path("groups", group)))
 
     def CreateGroup(
         self,
@@ -770,21 +806,23 @@ class GanetiRapiClient:
         **more: Any,
     ) -> JobId:
         """Add a node group."""
-        body = _given(name=name, alloc_policy=alloc_policy, **more)
-        return self._job("POST", "/2/groups", _how(dry_run, reason), body)
+        body = _without_none(name=name, alloc_policy=alloc_policy, **more)
+        return self._submit("POST", "/2/groups", _job_parameters(dry_run, reason), body)
 
     def ModifyGroup(self, group: str, reason: str | None = None, **more: Any) -> JobId:
         """Change a node group."""
-        return self._job("PUT", _path("groups", group, "modify"), _why(reason), more)
+        return self._submit(
+            "PUT", _path("groups", group, "modify"), _reason_parameter(reason), more
+        )
 
     def DeleteGroup(self, group: str, dry_run: bool = False, reason: str | None = None) -> JobId:
         """Remove an empty node group."""
-        return self._job("DELETE", _path("groups", group), _how(dry_run, reason))
+        return self._submit("DELETE", _path("groups", group), _job_parameters(dry_run, reason))
 
     def RenameGroup(self, group: str, new_name: str, reason: str | None = None) -> JobId:
         """Rename a node group."""
         path = _path("groups", group, "rename")
-        return self._job("PUT", path, _why(reason), {"new_name": new_name})
+        return self._submit("PUT", path, _reason_parameter(reason), {"new_name": new_name})
 
     def AssignGroupNodes(
         self,
@@ -795,12 +833,12 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> JobId:
         """Assign nodes to a group."""
-        said = {"force": force or None, **_how(dry_run, reason)}
-        return self._job("PUT", _path("groups", group, "assign-nodes"), said, {"nodes": nodes})
+        said = {"force": force or None, **_job_parameters(dry_run, reason)}
+        return self._submit("PUT", _path("groups", group, "assign-nodes"), said, {"nodes": nodes})
 
     def GetGroupTags(self, group: str, reason: str | None = None) -> list[str]:
         """Return the tags of a node group."""
-        return self._tags(_path("groups", group))
+        return self._get_tags(_path("groups", group))
 
     def AddGroupTags(
         self, group: str, tags: Iterable[str], dry_run: bool = False, reason: str | None = None
@@ -824,15 +862,15 @@ class GanetiRapiClient:
         reason: str | None = None,
     ) -> Object:
         """Return fields of the objects that a filter selects; each value has a status."""
-        body = _given(fields=fields, qfilter=qfilter)
-        return _object(self._ask("PUT", _path("query", what), None, body))
+        body = _without_none(fields=fields, qfilter=qfilter)
+        return _to_object(self._request("PUT", _path("query", what), None, body))
 
     def QueryFields(
         self, what: str, fields: Sequence[str] | None = None, reason: str | None = None
     ) -> Object:
         """Return the fields of a kind of object."""
         said = {"fields": None if fields is None else ",".join(fields)}
-        return _object(self._ask("GET", _path("query", what, "fields"), said))
+        return _to_object(self._request("GET", _path("query", what, "fields"), said))
 
     def GetFilters(self, bulk: bool = False) -> list[Any]:
         """Return the UUIDs of all job filters, or their details with ``bulk``."""
@@ -840,7 +878,7 @@ class GanetiRapiClient:
 
     def GetFilter(self, filter_uuid: str) -> Object:
         """Return a job filter."""
-        return _object(self._ask("GET", _path("filters", filter_uuid)))
+        return _to_object(self._request("GET", _path("filters", filter_uuid)))
 
     def AddFilter(
         self,
@@ -850,8 +888,10 @@ class GanetiRapiClient:
         reason_trail: Sequence[Any] | None = None,
     ) -> str:
         """Add a job filter; return its UUID."""
-        body = _given(priority=priority, predicates=predicates, action=action, reason=reason_trail)
-        return str(self._ask("POST", "/2/filters", None, body))
+        body = _without_none(
+            priority=priority, predicates=predicates, action=action, reason=reason_trail
+        )
+        return str(self._request("POST", "/2/filters", None, body))
 
     def ReplaceFilter(
         self,
@@ -862,15 +902,17 @@ class GanetiRapiClient:
         reason_trail: Sequence[Any] | None = None,
     ) -> str:
         """Replace or add a job filter; return its UUID."""
-        body = _given(priority=priority, predicates=predicates, action=action, reason=reason_trail)
-        return str(self._ask("PUT", _path("filters", uuid), None, body))
+        body = _without_none(
+            priority=priority, predicates=predicates, action=action, reason=reason_trail
+        )
+        return str(self._request("PUT", _path("filters", uuid), None, body))
 
     def DeleteFilter(self, uuid: str) -> None:
         """Remove a job filter."""
-        self._ask("DELETE", _path("filters", uuid))
+        self._request("DELETE", _path("filters", uuid))
 
     def _list(self, path: str, bulk: bool, key: str) -> list[Any]:
-        found = self._ask("GET", path, {"bulk": bulk or None})
+        found = self._request("GET", path, {"bulk": bulk or None})
         return list(found) if bulk else [each[key] for each in found]
 
 
@@ -878,7 +920,7 @@ def _path(*segments: str) -> str:
     return "/2/" + "/".join(quote(str(segment), safe="") for segment in segments)
 
 
-def _query(said: Mapping[str, Any]) -> str:
+def _encode_query(said: Mapping[str, Any]) -> str:
     pairs: list[tuple[str, str]] = []
     for name, value in said.items():
         for each in value if isinstance(value, list) else [value]:
@@ -887,21 +929,21 @@ def _query(said: Mapping[str, Any]) -> str:
     return urlencode(pairs)
 
 
-def _given(**values: Any) -> Object:
+def _without_none(**values: Any) -> Object:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _why(reason: str | None) -> Object:
+def _reason_parameter(reason: str | None) -> Object:
     return {"reason": reason}
 
 
-def _how(dry_run: bool, reason: str | None) -> Object:
+def _job_parameters(dry_run: bool, reason: str | None) -> Object:
     return {"dry-run": dry_run or None, "reason": reason}
 
 
-def _object(value: Any) -> Object:
+def _to_object(value: Any) -> Object:
     return dict(value)
 
 
-def _texts(value: Any) -> list[str]:
+def _to_texts(value: Any) -> list[str]:
     return [str(each) for each in value]

@@ -19,10 +19,10 @@ from ganeti.luxi.methods import Query, Request
 
 R = TypeVar("R")
 
-MAX_QUERIES = 4
+MAX_CONCURRENT_QUERIES = 4
 """How many such queries run at once, and as many again that query nodes; others wait."""
 
-OF_NODES = frozenset(("export", "extstorage", "os"))
+NODE_QUERIES = frozenset(("export", "extstorage", "os"))
 """Kinds of objects that require a query to all nodes, which takes as long as the slowest node."""
 
 
@@ -30,7 +30,7 @@ OF_NODES = frozenset(("export", "extstorage", "os"))
 class QueryLimit:
     """A client of the master that limits the number of concurrent costly queries."""
 
-    def __init__(self, master: IMaster, *, max_queries: int = MAX_QUERIES) -> None:
+    def __init__(self, master: IMaster, *, max_queries: int = MAX_CONCURRENT_QUERIES) -> None:
         self._master = master
         self._rows = DeferredSemaphore(max_queries)
         self._nodes = DeferredSemaphore(max_queries)
@@ -42,7 +42,7 @@ class QueryLimit:
     async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
         if not isinstance(request, Query):
             return await self._master.ask_raw(request, caller)
-        turns = self._nodes if request.what in OF_NODES else self._rows
+        turns = self._nodes if request.what in NODE_QUERIES else self._rows
         await turns.acquire()
         try:
             return await self._master.ask_raw(request, caller)

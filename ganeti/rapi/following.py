@@ -17,7 +17,7 @@ FIELDS = ("status", "opresult")
 TRIES = 60
 """How many times a cluster that does not answer is tried, once per second."""
 
-_AWAY = frozenset({None, 502, 503, 504})
+_RETRIABLE_STATUSES = frozenset({None, 502, 503, 504})
 """Status codes of answers that did not come from the cluster's master."""
 
 Say = Callable[[str], None]
@@ -28,7 +28,7 @@ class JobFailed(Error):
 
 
 @dataclass(frozen=True)
-class FollowedCluster:
+class RemoteCluster:
     """A cluster and the client of its remote API."""
 
     client: GanetiRapiClient
@@ -43,7 +43,7 @@ class FollowedCluster:
             try:
                 return question()
             except GanetiApiError as e:
-                if e.code not in _AWAY or not left:
+                if e.code not in _RETRIABLE_STATUSES or not left:
                     raise
                 if left == TRIES - 1:
                     self.say(f"{self.name} does not answer; retrying: {e}")
@@ -64,7 +64,7 @@ class FollowedCluster:
 class JobFollower:
     """A job whose messages are reported as they arrive."""
 
-    def __init__(self, cluster: FollowedCluster, number: int) -> None:
+    def __init__(self, cluster: RemoteCluster, number: int) -> None:
         self.number = number
         self._cluster = cluster
         self._seen: Sequence[Any] | None = None
@@ -72,34 +72,34 @@ class JobFollower:
         self._result: Any = None
         self._ended: str | None = None
 
-    def wait_for(self, kind: str) -> Any:
+    def wait_for_message(self, kind: str) -> Any:
         """Return the payload of the next message of this type.
 
         :raises JobFailed: if the job ended without one.
         """
-        for ended, entries in self._changes():
+        for ended, entries in self._read_changes():
             payload = None
             for _, _, its_kind, its_payload in entries:
                 if its_kind == kind:
                     payload = its_payload
                 else:
-                    self._show(its_payload)
+                    self._report(its_payload)
             if payload is not None:
                 return payload
             if ended:
                 break
-        raise self._failed()
+        raise self._failure()
 
     def wait(self) -> Any:
         """Return the result of the job's only opcode.
 
         :raises JobFailed: if the job failed.
         """
-        for _, entries in self._changes():
+        for _, entries in self._read_changes():
             for _, _, _, payload in entries:
-                self._show(payload)
+                self._report(payload)
         if self._ended != "success":
-            raise self._failed()
+            raise self._failure()
         return self._result
 
     def end(self) -> None:
@@ -110,9 +110,9 @@ class JobFollower:
             self._cluster.asked(lambda: self._cluster.client.CancelJob(self.number))
             self.wait()
         except Error as e:
-            self._show(e)
+            self._report(e)
 
-    def _changes(self) -> Iterator[tuple[str | None, Sequence[Any]]]:
+    def _read_changes(self) -> Iterator[tuple[str | None, Sequence[Any]]]:
         """Yield the job's final status, or None, and its new messages, until it has ended."""
         while not self._ended:
             changed = self._cluster.asked(
@@ -130,10 +130,10 @@ class JobFollower:
             self._ended = status if status in FINAL else None
             yield self._ended, entries
 
-    def _show(self, payload: object) -> None:
+    def _report(self, payload: object) -> None:
         self._cluster.say(f"{self._cluster.name}: {payload}")
 
-    def _failed(self) -> JobFailed:
+    def _failure(self) -> JobFailed:
         match self._result:
             case [str(), [str(text), *_]]:
                 why = text

@@ -16,15 +16,15 @@ from ipaddress import AddressValueError, IPv6Address
 from twisted.internet.defer import Deferred
 
 from ganeti.rapi.problems import HttpProblem
-from ganeti.rapi.rate_limits import RateLimit, too_many
+from ganeti.rapi.rate_limits import RateLimit, rate_limit_problem
 
 InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
 """Runs a check on another thread."""
 
-MAX_RUNNING = 2
+MAX_CONCURRENT_CHECKS = 2
 """How many slow checks run at once; each uses one processor and 16 MiB."""
 
-MAX_PER_SOURCE = 8
+MAX_WAITING_PER_SOURCE = 8
 """How many slow checks of one source may wait."""
 
 MAX_WAITING = 200
@@ -35,7 +35,7 @@ MAX_NAME = 64
 
 
 @lru_cache(maxsize=1024)
-def source_of(host: str) -> str:
+def source_network(host: str) -> str:
     """Return the network that a client's address is counted for. Of IPv6 this is the /64 network,
     as one client can use any address in it.
     """
@@ -89,25 +89,25 @@ class SlowChecks:
 
         :raises HttpProblem: 429 if too many checks of the source wait, 503 if too many wait in all.
         """
-        await self._turn(source)
+        await self._acquire_slot(source)
         waiter: Deferred[bool] = Deferred()
         # A running thread cannot be canceled, so its slot is released only when it ends.
         Deferred.fromCoroutine(self._run(check)).addBoth(waiter.callback)
         return await waiter
 
-    async def _turn(self, source: str) -> None:
-        if self._running < MAX_RUNNING:
+    async def _acquire_slot(self, source: str) -> None:
+        if self._running < MAX_CONCURRENT_CHECKS:
             self._running += 1
             return
-        if len(self._waiting.get(source, ())) >= MAX_PER_SOURCE:
-            raise too_many("concurrent logins", 1)
+        if len(self._waiting.get(source, ())) >= MAX_WAITING_PER_SOURCE:
+            raise rate_limit_problem("concurrent logins", 1)
         if self._count >= MAX_WAITING:
             raise HttpProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "too many concurrent logins; try again in 2 seconds",
                 (("Retry-After", "2"),),
             )
-        turn: Deferred[None] = Deferred(lambda turn: self._leave(source, turn))
+        turn: Deferred[None] = Deferred(lambda turn: self._remove_waiter(source, turn))
         self._waiting.setdefault(source, deque()).append(turn)
         self._count += 1
         await turn
@@ -116,21 +116,21 @@ class SlowChecks:
         try:
             return await self._in_thread(check)
         finally:
-            self._next()
+            self._release_slot()
 
-    def _next(self) -> None:
+    def _release_slot(self) -> None:
         """Pass the free slot to the next source."""
         if not self._waiting:
             self._running -= 1
             return
         source, line = next(iter(self._waiting.items()))
         turn = line[0]
-        self._leave(source, turn)
+        self._remove_waiter(source, turn)
         if line:
             self._waiting.move_to_end(source)
         turn.callback(None)
 
-    def _leave(self, source: str, turn: Deferred[None]) -> None:
+    def _remove_waiter(self, source: str, turn: Deferred[None]) -> None:
         line = self._waiting[source]
         line.remove(turn)
         self._count -= 1

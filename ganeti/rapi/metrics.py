@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from ganeti.luxi.methods import QueryMetrics
-from ganeti.luxi.unreachable import Unanswered
-from ganeti.metrics.exposition import text_of
-from ganeti.metrics.family import Counter, Histogram, MetricFamily, gauge
-from ganeti.rapi.access import AuthenticationRealm
-from ganeti.rapi.arguments import QueryParameter, refuse, values_of
+from ganeti.luxi.unreachable import NoAnswer
+from ganeti.metrics.exposition import format_text
+from ganeti.metrics.family import Counter, Histogram, MetricFamily, make_gauge
+from ganeti.rapi.access import AccessLevel
+from ganeti.rapi.arguments import QueryParameter, parse_parameters, refuse
 from ganeti.rapi.events.hub import EventHub
-from ganeti.rapi.verbs import ApiCall, bodyless
+from ganeti.rapi.verbs import ApiCall, check_no_body
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))
 
@@ -47,32 +47,36 @@ class ApiMetrics:
         self._requests.count(resource, method if method in METHODS else "other", str(status))
         self._seconds.observe(seconds, resource)
 
-    def text(self, master: Families, events: EventHub) -> bytes:
+    def text(self, master: MasterFamilies, events: EventHub) -> bytes:
         """Return the metrics of the master and of this process in the text format of Prometheus."""
         known = master.families
         own = [
-            gauge("ganeti_master_up", "1 if the master daemon answers, else 0.", known is not None),
+            make_gauge(
+                "ganeti_master_up", "1 if the master daemon answers, else 0.", known is not None
+            ),
             self._requests.family(),
             self._seconds.family(),
-            gauge("ganeti_event_subscribers", "Clients that read the event stream.", len(events)),
+            make_gauge(
+                "ganeti_event_subscribers", "Clients that read the event stream.", len(events)
+            ),
             *events.families(),
             *self._more(),
         ]
-        return text_of([*(known or ()), *own])
+        return format_text([*(known or ()), *own])
 
 
 @dataclass(frozen=True)
-class Families:
+class MasterFamilies:
     """The metrics of the master; None if it did not answer."""
 
     families: list[MetricFamily] | None
 
 
 @dataclass(frozen=True)
-class exposes:  # noqa: N801  # a word in a declaration
+class MetricsVerb:  # a word in a declaration
     """The verb of ``/metrics``: the metrics of master and remote API for Prometheus."""
 
-    access: AuthenticationRealm = AuthenticationRealm.LOGIN
+    access: AccessLevel = AccessLevel.LOGIN
     parameters: tuple[QueryParameter, ...] = ()
 
     @property
@@ -83,9 +87,9 @@ class exposes:  # noqa: N801  # a word in a declaration
         )
 
     async def __call__(self, call: ApiCall) -> Any:
-        _, problems = values_of(self.parameters, call.query)
-        refuse([*problems, *bodyless(call)])
+        _, problems = parse_parameters(self.parameters, call.query)
+        refuse([*problems, *check_no_body(call)])
         try:
-            return Families(_decode(await call.master.ask_raw(QueryMetrics())))
-        except Unanswered:
-            return Families(None)  # this itself is a metric: ganeti_master_up
+            return MasterFamilies(_decode(await call.master.ask_raw(QueryMetrics())))
+        except NoAnswer:
+            return MasterFamilies(None)  # this itself is a metric: ganeti_master_up

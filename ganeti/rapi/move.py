@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganeti.rapi.client import GANETI_RAPI_PORT, Error, GanetiApiError, GanetiRapiClient, Object
-from ganeti.rapi.following import FollowedCluster, JobFollower
+from ganeti.rapi.following import JobFollower, RemoteCluster
 
 REMOTE_IMPORT = "remote-import"
 """The type of the log entry with the endpoints where the destination waits for the disks."""
@@ -47,11 +47,11 @@ class MoveOptions:
 
 
 @dataclass(frozen=True)
-class Mover:
+class InstanceMover:
     """Moves instances from one cluster to another."""
 
-    source: FollowedCluster
-    destination: FollowedCluster
+    source: RemoteCluster
+    destination: RemoteCluster
 
     def move(self, instance: str, wishes: MoveOptions) -> list[str]:
         """Move an instance; return its nodes at the destination.
@@ -63,21 +63,21 @@ class Mover:
         name = wishes.name or about["name"]
         prepared = self.source.do(lambda: self.source.client.PrepareExport(instance, "remote"))
         self.source.say(f"{self.source.name}: {instance} is ready to be exported")
-        order = self._order(about, wishes, prepared)
+        order = self._build_request(about, wishes, prepared)
         arriving = self.destination.job(self.destination.client.CreateInstance(**order))
-        target = arriving.wait_for(REMOTE_IMPORT)
+        target = arriving.wait_for_message(REMOTE_IMPORT)
         starting = False
         try:
             if ran:
                 self.source.do(lambda: self.source.client.ShutdownInstance(instance))
-            self._send(instance, wishes, prepared, target)
+            self._export(instance, wishes, prepared, target)
             nodes: list[str] = arriving.wait()
             if ran and not wishes.keep_source:
                 starting = True
                 self.destination.do(lambda: self.destination.client.StartupInstance(name))
         except (Error, KeyboardInterrupt) as e:
-            if self._taken_back(name, arriving) or not starting:
-                self._go_on(instance, ran=ran)
+            if self._remove_destination(name, arriving) or not starting:
+                self._restart_source(instance, ran=ran)
             else:
                 self.source.say(
                     f"{self.source.name}: {instance} remains stopped: it may be running at"
@@ -86,10 +86,10 @@ class Mover:
             if isinstance(e, KeyboardInterrupt):
                 raise
             raise MoveFailed(f"{e}; the instance is still at {self.source.name}") from e
-        self._leave(instance, keep=wishes.keep_source, ran=ran)
+        self._finish_source(instance, keep=wishes.keep_source, ran=ran)
         return nodes
 
-    def _send(self, instance: str, wishes: MoveOptions, prepared: Object, target: Object) -> None:
+    def _export(self, instance: str, wishes: MoveOptions, prepared: Object, target: Object) -> None:
         sending = self.source.client.ExportInstance(
             instance,
             "remote",
@@ -106,7 +106,7 @@ class Mover:
                 return
         raise MoveFailed(f"{self.source.name} did not send all disks: {result}")
 
-    def _leave(self, instance: str, *, keep: bool, ran: bool) -> None:
+    def _finish_source(self, instance: str, *, keep: bool, ran: bool) -> None:
         """Remove the instance at the source, or restart it if both are kept."""
         source = self.source
         if keep and not ran:
@@ -123,11 +123,11 @@ class Mover:
                 f" present at {self.source.name}: remove it there"
             ) from e
 
-    def _taken_back(self, name: str, arriving: JobFollower) -> bool:
+    def _remove_destination(self, name: str, arriving: JobFollower) -> bool:
         """Remove the instance at the destination; return whether it is certainly gone."""
         arriving.end()
         try:
-            if self._is_there(name):
+            if self._exists_at_destination(name):
                 self.destination.do(lambda: self.destination.client.DeleteInstance(name))
         except Error as e:
             self.destination.say(
@@ -137,7 +137,7 @@ class Mover:
             return False
         return True
 
-    def _go_on(self, instance: str, *, ran: bool) -> None:
+    def _restart_source(self, instance: str, *, ran: bool) -> None:
         """Start the instance at the source again if it ran before."""
         if not ran:
             return
@@ -149,7 +149,7 @@ class Mover:
                 f" reachable, run gnt-instance start {instance}"
             )
 
-    def _is_there(self, name: str) -> bool:
+    def _exists_at_destination(self, name: str) -> bool:
         """Return whether the destination has the instance, which only this move can have
         created."""
         try:
@@ -160,7 +160,7 @@ class Mover:
             raise
         return True
 
-    def _order(self, about: Object, wishes: MoveOptions, prepared: Object) -> Object:
+    def _build_request(self, about: Object, wishes: MoveOptions, prepared: Object) -> Object:
         """Return the creation request for the destination."""
         name = wishes.name or about["name"]
         order = {
@@ -168,7 +168,7 @@ class Mover:
             "name": name,
             "disk_template": wishes.template or about["disk_template"],
             "disks": [{"size": size} for size in about["disk.sizes"]],
-            "nics": _nics(about) if wishes.nics is None else list(wishes.nics),
+            "nics": _copy_nics(about) if wishes.nics is None else list(wishes.nics),
             "os": about["os"],
             "hypervisor": wishes.hypervisor or about.get("hypervisor"),
             "hvparams": {**about["custom_hvparams"], **wishes.hvparams},
@@ -187,7 +187,7 @@ class Mover:
         return {key: value for key, value in order.items() if value is not None}
 
 
-def _nics(about: Object) -> list[Object]:
+def _copy_nics(about: Object) -> list[Object]:
     """Return the network cards of the source with their addresses."""
     columns = zip(
         about["nic.macs"], about["nic.ips"], about["nic.modes"], about["nic.links"], strict=True
@@ -204,13 +204,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Messages of jobs may contain characters that the terminal's locale cannot encode.
         sys.stdout.reconfigure(errors="backslashreplace")
-    chosen = _options().parse_args(argv)
+    chosen = _create_parser().parse_args(argv)
     if chosen.dest_instance_name and len(chosen.instances) > 1:
         print("--dest-instance-name can be used with a single instance only", file=sys.stderr)
         return 1
     try:
-        mover = Mover(
-            _cluster(chosen.source, chosen, "src"), _cluster(chosen.destination, chosen, "dest")
+        mover = InstanceMover(
+            _connect_cluster(chosen.source, chosen, "src"),
+            _connect_cluster(chosen.destination, chosen, "dest"),
         )
     except OSError as e:
         print(f"Failure: {e}", file=sys.stderr)
@@ -218,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return max(_move(mover, instance, chosen) for instance in chosen.instances)
 
 
-def _move(mover: Mover, instance: str, chosen: Namespace) -> int:
+def _move(mover: InstanceMover, instance: str, chosen: Namespace) -> int:
     wishes = MoveOptions(
         name=chosen.dest_instance_name,
         primary=chosen.dest_primary_node,
@@ -236,19 +237,19 @@ def _move(mover: Mover, instance: str, chosen: Namespace) -> int:
     except Error as e:
         print(f"Failure: {instance} was not moved: {e}", file=sys.stderr)
         return 1
-    _say(f"{instance} is now at {mover.destination.name}, on {', '.join(nodes)}")
+    _print_line(f"{instance} is now at {mover.destination.name}, on {', '.join(nodes)}")
     return 0
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     print(time.strftime("%H:%M:%S"), text, flush=True)
 
 
-def _cluster(name: str, chosen: Namespace, side: str) -> FollowedCluster:
-    return FollowedCluster(_client(name, chosen, side), name, _say, time.sleep)
+def _connect_cluster(name: str, chosen: Namespace, side: str) -> RemoteCluster:
+    return RemoteCluster(_create_client(name, chosen, side), name, _print_line, time.sleep)
 
 
-def _client(cluster: str, chosen: Namespace, side: str) -> GanetiRapiClient:
+def _create_client(cluster: str, chosen: Namespace, side: str) -> GanetiRapiClient:
     def of(option: str) -> Any:
         return getattr(chosen, f"{side}_{option}")
 
@@ -267,7 +268,7 @@ def _client(cluster: str, chosen: Namespace, side: str) -> GanetiRapiClient:
     )
 
 
-def _options() -> ArgumentParser:
+def _create_parser() -> ArgumentParser:
     options = ArgumentParser(prog="move-instance", description="Move instances between clusters.")
     options.add_argument("source", help="the cluster that has the instances")
     options.add_argument("destination", help="the cluster to move the instances to")
@@ -307,8 +308,17 @@ def _options() -> ArgumentParser:
         metavar="N",
         help="create this many new network cards instead of those of the source",
     )
-    add("-B", "--backend-parameters", dest="beparams", type=_pair, action="append", default=[])
-    add("-H", "--hypervisor-parameters", dest="hvparams", type=_pair, action="append", default=[])
+    add(
+        "-B", "--backend-parameters", dest="beparams", type=_parse_pair, action="append", default=[]
+    )
+    add(
+        "-H",
+        "--hypervisor-parameters",
+        dest="hvparams",
+        type=_parse_pair,
+        action="append",
+        default=[],
+    )
     add("--compress", default="none", metavar="TOOL")
     add(
         "--keep-source-instance",
@@ -318,7 +328,7 @@ def _options() -> ArgumentParser:
     return options
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _parse_pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"{text} must be NAME=VALUE")

@@ -13,13 +13,13 @@ import msgspec
 from ganeti import __version__
 from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi import responses
-from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.access import AccessLevel
 from ganeti.rapi.arguments import LOCK, REASON, ArgumentType, QueryParameter
 from ganeti.rapi.cookies import NAME as SESSION_COOKIE
 from ganeti.rapi.events.server_sent import EVENT_STREAM
-from ganeti.rapi.metrics import exposes
+from ganeti.rapi.metrics import MetricsVerb
 from ganeti.rapi.routes.nodes import FLAGS
-from ganeti.rapi.routes.route import DIGITS, Route
+from ganeti.rapi.routes.route import MAX_NUMBERS, Route
 from ganeti.rapi.verbs import Verb, asks, streams, submits
 from ganeti.schema.types import ONE_LINE, Value
 
@@ -27,15 +27,15 @@ Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 
-_VALUE = "Value"
-_VALUES: Schema = {
+_VALUE_NAME = "Value"
+_VALUE_SCHEMA: Schema = {
     "description": "The value of a parameter; also lists and objects, up to three levels deep.",
-    "type": ["array", "boolean", "null", "number", "object", "string"],
+    "type": ["array", "parse_boolean", "null", "number", "object", "string"],
     "pattern": ONE_LINE,
 }
 """The schema of a value, defined once under this name; written out it has three nested levels."""
 
-_QUERY: dict[ArgumentType, Schema] = {
+_QUERY_SCHEMAS: dict[ArgumentType, Schema] = {
     ArgumentType.FLAG: {"type": "integer", "enum": [0, 1]},
     ArgumentType.NUMBER: {"type": "integer", "minimum": 0},
     ArgumentType.TEXT: {"type": "string"},
@@ -43,9 +43,9 @@ _QUERY: dict[ArgumentType, Schema] = {
     ArgumentType.MANY: {"type": "array", "items": {"type": "string"}},
 }
 
-_BODIES: dict[str, Schema] = {
-    "_tags": {"type": ["array", "null"], "items": {"type": "string"}},
-    "_flags": {"type": "string", "enum": sorted(FLAGS)},
+_BODY_SCHEMAS: dict[str, Schema] = {
+    "_parse_tags": {"type": ["array", "null"], "items": {"type": "string"}},
+    "_role_to_flags": {"type": "string", "enum": sorted(FLAGS)},
 }
 """Bodies that are not objects, by the name of the function that parses them."""
 
@@ -75,7 +75,7 @@ def description(routes: Iterable[Route]) -> Schema:
         if isinstance(verb, asks)
     }
     schemas, components = msgspec.json.schema_components([*kinds, *results], ref_template=_REF)
-    components = {_VALUE: _VALUES, **_with_values_named(components)}
+    components = {_VALUE_NAME: _VALUE_SCHEMA, **_replace_value_schemas(components)}
     for component in components.values():
         if "OP_ID" in component.get("required", ()):
             component["required"].remove("OP_ID")  # implied by the path
@@ -89,7 +89,7 @@ def description(routes: Iterable[Route]) -> Schema:
             " /2/jobs/{job_id} has its status and result.",
         },
         "security": [{}, *_LOGINS],
-        "paths": {route.path: _path(route, components, answers) for route in routes},
+        "paths": {route.path: _describe_path(route, components, answers) for route in routes},
         "components": {
             "schemas": {**components, "Error": responses.ERROR},
             "securitySchemes": {
@@ -111,24 +111,26 @@ _LAST_EVENT_ID: Schema = {
     "schema": {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]{1,18})?$"},
 }
 
-_SPELT_OUT: Schema = msgspec.json.schema(Value)
+_VALUE_IN_FULL: Schema = msgspec.json.schema(Value)
 
 
-def _with_values_named(schema: Any) -> Any:
+def _replace_value_schemas(schema: Any) -> Any:
     """Replace the schema of a value by a reference; it would be repeated a hundred times."""
-    if schema == _SPELT_OUT:
-        return {"$ref": _REF.format(name=_VALUE)}
+    if schema == _VALUE_IN_FULL:
+        return {"$ref": _REF.format(name=_VALUE_NAME)}
     if isinstance(schema, dict):
-        return {name: _with_values_named(each) for name, each in schema.items()}
+        return {name: _replace_value_schemas(each) for name, each in schema.items()}
     if isinstance(schema, list):
-        return [_with_values_named(each) for each in schema]
+        return [_replace_value_schemas(each) for each in schema]
     return schema
 
 
-def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Schema]) -> Schema:
+def _describe_path(
+    route: Route, components: dict[str, Schema], answers: Mapping[Any, Schema]
+) -> Schema:
     described: Schema = {
         method.lower(): {
-            **_operation(route, method, verb, components),
+            **_describe_operation(route, method, verb, components),
             "responses": {
                 "200": {
                     "description": "The answer.",
@@ -141,7 +143,7 @@ def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Sch
     }
     if route.variables:
         described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": _variable(name)}
+            {"name": name, "in": "path", "required": True, "schema": _variable_schema(name)}
             for name in route.variables
         ]
     return described
@@ -149,33 +151,37 @@ def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Sch
 
 def media_type(verb: Verb) -> str:
     """Return the media type of an answer."""
-    if isinstance(verb, exposes):
+    if isinstance(verb, MetricsVerb):
         return CONTENT_TYPE.partition(";")[0]
     return EVENT_STREAM if isinstance(verb, streams) else "application/json"
 
 
-def _variable(name: str) -> Schema:
-    if name in DIGITS:
-        return {"type": "integer", "minimum": 0, "maximum": DIGITS[name]}
+def _variable_schema(name: str) -> Schema:
+    if name in MAX_NUMBERS:
+        return {"type": "integer", "minimum": 0, "maximum": MAX_NUMBERS[name]}
     return {"type": "string", "minLength": 1}
 
 
-def _operation(route: Route, method: str, verb: Verb, components: dict[str, Schema]) -> Schema:
+def _describe_operation(
+    route: Route, method: str, verb: Verb, components: dict[str, Schema]
+) -> Schema:
     described: Schema = {
         "operationId": _operation_id(route, method),
         "summary": verb.doc,
     }
     if verb.parameters:
-        described["parameters"] = [_parameter(each, verb, components) for each in verb.parameters]
+        described["parameters"] = [
+            _describe_parameter(each, verb, components) for each in verb.parameters
+        ]
     if isinstance(verb, streams):
         described["parameters"].append(_LAST_EVENT_ID)
-    if (body := _body(verb, route, components)) is not None:
+    if (body := _body_schema(verb, route, components)) is not None:
         needed = "null" not in body.get("type", ())
         described["requestBody"] = {
             "content": {"application/json": {"schema": body}},
             "required": needed,
         }
-    if verb.access is not AuthenticationRealm.OPEN:
+    if verb.access is not AccessLevel.OPEN:
         described["security"] = _LOGINS
         described["description"] = f"Needs {verb.access.value}."
     return described
@@ -187,12 +193,14 @@ def _operation_id(route: Route, method: str) -> str:
     return f"{method.lower()}_{start}{'_'.join(words)}"
 
 
-def _parameter(declared: QueryParameter, verb: Verb, components: dict[str, Schema]) -> Schema:
-    schema = dict(_QUERY[declared.kind])
+def _describe_parameter(
+    declared: QueryParameter, verb: Verb, components: dict[str, Schema]
+) -> Schema:
+    schema = dict(_QUERY_SCHEMAS[declared.kind])
     if declared is LOCK:
         schema["enum"] = [0]
     if declared.kind is ArgumentType.TEXT and declared is not REASON and isinstance(verb, submits):
-        schema = _inside(declared, components[verb.opcode.__name__])
+        schema = _field_schema(declared, components[verb.opcode.__name__])
     if declared.required and schema.get("type") == "string":
         schema["minLength"] = 1  # an empty text counts as not given
     if declared.default is not None:
@@ -206,21 +214,21 @@ def _parameter(declared: QueryParameter, verb: Verb, components: dict[str, Schem
     }
 
 
-def _inside(declared: QueryParameter, opcode: Schema) -> Schema:
+def _field_schema(declared: QueryParameter, opcode: Schema) -> Schema:
     """Return the schema of the opcode field that a text parameter sets, without null."""
-    field = opcode["properties"].get(declared.target, _QUERY[ArgumentType.TEXT])
+    field = opcode["properties"].get(declared.target, _QUERY_SCHEMAS[ArgumentType.TEXT])
     kinds = [each for each in field.get("anyOf", [field]) if each != {"type": "null"}]
     [kind] = kinds
     return {name: each for name, each in kind.items() if name not in ("default", "description")}
 
 
-def _body(verb: Verb, route: Route, components: dict[str, Schema]) -> Schema | None:
+def _body_schema(verb: Verb, route: Route, components: dict[str, Schema]) -> Schema | None:
     if isinstance(verb, asks) and verb.body is not None:
-        return _omissible(dict(components[verb.body.__name__]))
+        return _make_optional(dict(components[verb.body.__name__]))
     if not isinstance(verb, submits):
         return None
-    if verb.body.__name__ in _BODIES:
-        return _BODIES[verb.body.__name__]
+    if verb.body.__name__ in _BODY_SCHEMAS:
+        return _BODY_SCHEMAS[verb.body.__name__]
     schema = copy.deepcopy(components[verb.opcode.__name__])
     properties = schema["properties"]
     hidden = {"OP_ID", "reason", *verb.fixed, *verb.withheld, *route.variables}
@@ -237,10 +245,10 @@ def _body(verb: Verb, route: Route, components: dict[str, Schema]) -> Schema | N
         properties["__version__"] = {"const": 1}
         required |= {"__version__"}
     schema["required"] = sorted(required)
-    return _omissible(schema)
+    return _make_optional(schema)
 
 
-def _omissible(schema: Schema) -> Schema:
+def _make_optional(schema: Schema) -> Schema:
     """Return the schema of a body, which may be null or missing if it has no required property."""
     schema.pop("title", None)
     return schema if schema["required"] else {**schema, "type": ["object", "null"]}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ganeti.access.permissions import ON_INSTANCE, OWN_TOKENS, UNLIMITED_KINDS, role_for
 from ganeti.model.users import Role
 from ganeti.opcodes.opcode import op_id
-from ganeti.rapi.access import AuthenticationRealm
-from ganeti.rapi.metrics import exposes
+from ganeti.rapi.access import AccessLevel
+from ganeti.rapi.metrics import MetricsVerb
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Verb, asks, lists, shows, submits
 
@@ -24,12 +24,12 @@ class Permission:
 
 
 _BY_ACCESS = {
-    AuthenticationRealm.PUBLIC: Role.VIEWER,
-    AuthenticationRealm.OPEN: Role.VIEWER,
-    AuthenticationRealm.LOGIN: Role.VIEWER,
-    AuthenticationRealm.METERED: Role.VIEWER,
-    AuthenticationRealm.WRITE: Role.OPERATOR,
-    AuthenticationRealm.ADMIN: Role.ADMIN,
+    AccessLevel.PUBLIC: Role.VIEWER,
+    AccessLevel.OPEN: Role.VIEWER,
+    AccessLevel.LOGIN: Role.VIEWER,
+    AccessLevel.METERED: Role.VIEWER,
+    AccessLevel.WRITE: Role.OPERATOR,
+    AccessLevel.ADMIN: Role.ADMIN,
 }
 
 
@@ -45,7 +45,7 @@ def permission(verb: Verb) -> Permission:
     role = _BY_ACCESS[verb.access]
     if isinstance(verb, lists | shows):
         return Permission(role, verb.what not in UNLIMITED_KINDS)
-    if isinstance(verb, exposes):
+    if isinstance(verb, MetricsVerb):
         return Permission(role, False)
     if isinstance(verb, asks):
         return Permission(role, not verb.unlimited)

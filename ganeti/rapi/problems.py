@@ -21,11 +21,11 @@ from ganeti.errors import (
     Refused,
     Unauthenticated,
 )
-from ganeti.luxi.unreachable import TimedOut, Unanswered
+from ganeti.luxi.unreachable import NoAnswer, TimedOut
 from ganeti.rapi.response import Response
 from ganeti.rapi.users import REALM
 
-STATUS: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
+STATUS_BY_TYPE: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
     (Invalid, HTTPStatus.BAD_REQUEST),
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (AccessDenied, HTTPStatus.FORBIDDEN),
@@ -34,11 +34,11 @@ STATUS: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
     (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE),
     (HooksRefused, HTTPStatus.CONFLICT),
     (TimedOut, HTTPStatus.GATEWAY_TIMEOUT),
-    (Unanswered, HTTPStatus.BAD_GATEWAY),
+    (NoAnswer, HTTPStatus.BAD_GATEWAY),
     (ProtocolError, HTTPStatus.BAD_GATEWAY),
 )
 
-STATUS_OF_CODE = {
+STATUS_BY_CODE = {
     Code.RESOLVER: HTTPStatus.UNPROCESSABLE_ENTITY,
     Code.RESOURCES: HTTPStatus.CONFLICT,
     Code.TEMPORARY: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -53,7 +53,7 @@ STATUS_OF_CODE = {
 """The status of refusals and failures, by their error code."""
 
 
-QUEUE_SECONDS = "5"
+QUEUE_RETRY_AFTER = "5"
 """The value of Retry-After when the job queue is full, in seconds."""
 
 
@@ -76,11 +76,11 @@ def status_of(error: GanetiError) -> HTTPStatus:
     """Return the HTTP status for an error."""
     if isinstance(error, HttpProblem):
         return error.status
-    for kind, status in STATUS:
+    for kind, status in STATUS_BY_TYPE:
         if isinstance(error, kind):
             return status
     if isinstance(error, Refused | Failed) and error.code is not None:
-        return STATUS_OF_CODE[error.code]
+        return STATUS_BY_CODE[error.code]
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
@@ -88,7 +88,7 @@ def answer_to(error: GanetiError) -> Response:
     """Return the answer that reports ``error``."""
     headers = error.headers if isinstance(error, HttpProblem) else ()
     if isinstance(error, QueueFull):
-        headers = (("Retry-After", QUEUE_SECONDS),)
+        headers = (("Retry-After", QUEUE_RETRY_AFTER),)
     elif isinstance(error, Unauthenticated):
         headers = CHALLENGES
     return problem(status_of(error), str(error), headers)

@@ -14,7 +14,7 @@ MAX_CLIENTS = 10_000
 """How many clients are tracked; beyond that, the least recently seen ones are dropped."""
 
 
-def too_many(what: str, seconds: float) -> HttpProblem:
+def rate_limit_problem(what: str, seconds: float) -> HttpProblem:
     """Return the error for a client that must wait this many seconds."""
     wait = max(1, math.ceil(seconds))
     return HttpProblem(
@@ -46,7 +46,7 @@ class RateLimit:
         :raises HttpProblem: 429, with the time to wait.
         """
         if (over := self._level(client) + 1 - self._burst) > 0:
-            raise too_many(self._what, over / self._per_second)
+            raise rate_limit_problem(self._what, over / self._per_second)
 
     def count(self, client: str) -> None:
         """Count a request of the client."""

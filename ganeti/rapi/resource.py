@@ -22,19 +22,19 @@ from ganeti.errors import AccessDenied, GanetiError, Invalid
 from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
 from ganeti.metrics.exposition import CONTENT_TYPE
-from ganeti.rapi.access import AuthenticationRealm, Authenticator
+from ganeti.rapi.access import AccessLevel, Authenticator
 from ganeti.rapi.admission import Admission, client_address, credentials_of
-from ganeti.rapi.arguments import body_of, query_of
+from ganeti.rapi.arguments import parse_body, parse_query
 from ganeti.rapi.events.hub import EventHub
 from ganeti.rapi.events.limited import LimitedHubs
 from ganeti.rapi.events.server_sent import ServerSentEvents
 from ganeti.rapi.events.stream import EventStream, Form
 from ganeti.rapi.events.web_socket import WebSocketMessages, is_upgrade
-from ganeti.rapi.metrics import ApiMetrics, Families
+from ganeti.rapi.metrics import ApiMetrics, MasterFamilies
 from ganeti.rapi.on_behalf import OnBehalf
 from ganeti.rapi.problems import HttpProblem, answer_to, status_of
 from ganeti.rapi.response import Response, send
-from ganeti.rapi.routes.route import DIGITS, Route
+from ganeti.rapi.routes.route import MAX_NUMBERS, Route
 from ganeti.rapi.site import ApiRequest
 from ganeti.rapi.verbs import (
     NO_SERVICES,
@@ -116,7 +116,7 @@ class RouteResource(Resource):
         """Return the child for a segment that is a variable, or a resource that answers an
         error."""
         if self._variable is None or not name:
-            return Refusal(nothing_at(request))
+            return Refusal(not_found(request))
         try:
             request.variables.append(name.decode("utf-8"))
         except UnicodeDecodeError:
@@ -170,7 +170,7 @@ class RouteResource(Resource):
         clock = request.channel.site.clock
         begun = clock.seconds()
         try:
-            response = await self._answer(request)
+            response = await self._dispatch(request)
         except GanetiError as e:
             response = answer_to(e)
         except CancelledError:
@@ -188,27 +188,27 @@ class RouteResource(Resource):
         if response is not None:
             send(request, response)
 
-    async def _answer(self, request: ApiRequest) -> Response | None:
+    async def _dispatch(self, request: ApiRequest) -> Response | None:
         """Return the response, or None if an open-ended answer has been started."""
         route, path = self._match(request)
         method = request.method.decode("ascii")
         if method == "OPTIONS":
             return Response(HTTPStatus.NO_CONTENT, headers=(("Allow", route.allowed),))
-        verb = _verb(method, route)
+        verb = _select_verb(method, route)
         confirm = self._confirm(request, verb, method, request.path)
         admitted = request.admitted or await confirm()
-        result = await verb(self._call(request, route, path, admitted))
+        result = await verb(self._build_call(request, route, path, admitted))
         if isinstance(result, Subscription):
             await self._stream(request, result, confirm, admitted)
             return None
-        if isinstance(result, Families):
+        if isinstance(result, MasterFamilies):
             text = self._api.metrics.text(result, self._api.events)
             return Response(HTTPStatus.OK, text, content_type=CONTENT_TYPE.encode("ascii"))
         headers: tuple[tuple[str, str], ...] = ()
         status = HTTPStatus.OK
         if isinstance(result, WithHeaders):
             result, headers, status = result.value, result.headers, result.status
-        if verb.access in (AuthenticationRealm.WRITE, AuthenticationRealm.ADMIN):
+        if verb.access in (AccessLevel.WRITE, AccessLevel.ADMIN):
             self._log.info(
                 "{user}: {method} {path}: {result}",
                 user=admitted.user,
@@ -216,7 +216,7 @@ class RouteResource(Resource):
                 path=request.path.decode("latin-1"),
                 result=result,
             )
-        return Response(status, _encoded(result), headers)
+        return Response(status, _encode_result(result), headers)
 
     async def _stream(
         self, request: ApiRequest, wanted: Subscription, confirm: Confirm, admitted: Admitted
@@ -244,14 +244,14 @@ class RouteResource(Resource):
 
     def _match(self, request: ApiRequest) -> tuple[Route, Mapping[str, str]]:
         if self.route is None:
-            raise nothing_at(request)
+            raise not_found(request)
         path = dict(zip(self.route.variables, request.variables, strict=True))
-        for name in path.keys() & DIGITS.keys():
-            if _number(path[name]) > DIGITS[name]:
-                raise nothing_at(request)
+        for name in path.keys() & MAX_NUMBERS.keys():
+            if _parse_number(path[name]) > MAX_NUMBERS[name]:
+                raise not_found(request)
         return self.route, path
 
-    def _call(
+    def _build_call(
         self, request: ApiRequest, route: Route, path: Mapping[str, str], admitted: Admitted
     ) -> ApiCall:
         query = request.uri.partition(b"?")[2]
@@ -259,8 +259,8 @@ class RouteResource(Resource):
         return ApiCall(
             OnBehalf(self._api.master, admitted.caller),
             path,
-            query_of(query.decode("latin-1")),
-            body_of(content, (request.getHeader(b"content-type") or b"").decode("latin-1")),
+            parse_query(query.decode("latin-1")),
+            parse_body(content, (request.getHeader(b"content-type") or b"").decode("latin-1")),
             route.source,
             self._api.now(),
             admitted,
@@ -283,18 +283,18 @@ class Refusal(Resource):
         return NOT_DONE_YET
 
 
-def nothing_at(request: ApiRequest) -> HttpProblem:
+def not_found(request: ApiRequest) -> HttpProblem:
     """Return the error for a path without a resource."""
     path = request.path.decode("latin-1")
     return HttpProblem(HTTPStatus.NOT_FOUND, f"unknown resource {path}; GET /2 lists the resources")
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     """Parse digits; return infinity for text that is not a number, or a very long one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else math.inf
 
 
-def _verb(method: str, route: Route) -> Verb:
+def _select_verb(method: str, route: Route) -> Verb:
     try:
         return route.verbs["GET" if method == "HEAD" else method]
     except KeyError:
@@ -305,6 +305,6 @@ def _verb(method: str, route: Route) -> Verb:
         ) from None
 
 
-def _encoded(result: Any) -> bytes | memoryview:
+def _encode_result(result: Any) -> bytes | memoryview:
     # Results that the master has encoded may be large, so they are not copied.
     return memoryview(result) if isinstance(result, msgspec.Raw) else _encode(result)

@@ -21,7 +21,7 @@ JSON = b"application/json"
 END = b"\n"
 """Sent after the body of an answer."""
 
-PIECE = 64 * 1024
+CHUNK_SIZE = 64 * 1024
 """How many bytes of a large answer are encrypted and queued at once."""
 
 
@@ -51,7 +51,7 @@ def send(request: ApiRequest, response: Response) -> None:
     if request.method == b"HEAD" or response.status == HTTPStatus.NO_CONTENT:
         request.write(b"")
         rest = b""
-    elif len(rest) <= PIECE:
+    elif len(rest) <= CHUNK_SIZE:
         request.write(b"".join((rest, END)))
         rest = b""
     if rest or request.channel.congested:
@@ -98,7 +98,7 @@ class AnswerProducer:
     def resume_writing(self) -> None:
         while self._rest and not self._paused:
             # A short last chunk is sent with the one before it, which saves a reactor iteration.
-            size = PIECE if len(self._rest) >= 2 * PIECE else len(self._rest)
+            size = CHUNK_SIZE if len(self._rest) >= 2 * CHUNK_SIZE else len(self._rest)
             piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
             self._request.write(piece if self._rest else piece + END)
         if not self._paused and not self._ended:

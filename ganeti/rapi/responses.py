@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ganeti.rapi.metrics import exposes
+from ganeti.rapi.metrics import MetricsVerb
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Verb, asks, lists, shows, streams, submits
 
@@ -45,12 +45,12 @@ ERRORS: Schema = {
 }
 """These answers as components that operations refer to."""
 
-_SOMETIMES = frozenset(("404",))
+_CONDITIONAL_ERRORS = frozenset(("404",))
 
 
 def errors(route: Route, verb: Verb) -> Schema:
     """Return the error answers of an operation, by status."""
-    found = _ERRORS.keys() - _SOMETIMES
+    found = _ERRORS.keys() - _CONDITIONAL_ERRORS
     if route.variables:
         found |= {"404"}
     described: Schema = {
@@ -69,23 +69,26 @@ def result(verb: Verb, answers: Mapping[Any, Schema]) -> Schema:
     if isinstance(verb, lists):
         name = {"type": "integer" if verb.what == "job" else "string"}
         brief = {**dict.fromkeys(verb.keys, name), "uri": {"type": "string"}}
-        return {"type": "array", "items": {"anyOf": [_object(brief), _fields(verb.fields)]}}
+        return {
+            "type": "array",
+            "items": {"anyOf": [_object_schema(brief), _fields_schema(verb.fields)]},
+        }
     if isinstance(verb, shows):
-        return _fields(verb.fields)
+        return _fields_schema(verb.fields)
     if isinstance(verb, streams):
         return {"type": "string", "description": "Each event has an id, a kind, and JSON data."}
-    if isinstance(verb, exposes):
+    if isinstance(verb, MetricsVerb):
         return {"type": "string", "description": "Lines in the text format of Prometheus."}
     assert isinstance(verb, asks)
     return answers[verb.result]
 
 
-def _fields(names: Iterable[str]) -> Schema:
+def _fields_schema(names: Iterable[str]) -> Schema:
     """Return the schema of an object with fields of queries, whose values have many types."""
-    return _object({name: {} for name in names})
+    return _object_schema({name: {} for name in names})
 
 
-def _object(properties: Mapping[str, Schema]) -> Schema:
+def _object_schema(properties: Mapping[str, Schema]) -> Schema:
     return {
         "type": "object",
         "properties": dict(properties),

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
-from ganeti.rapi.channel import MAX_BODY, Channel, body_too_long
+from ganeti.rapi.channel import MAX_BODY, Channel, body_size_error
 from ganeti.rapi.problems import problem
 from ganeti.rapi.response import send
 from ganeti.rapi.verbs import Admitted
@@ -25,10 +25,10 @@ from ganeti.web.site import MAX_HANDSHAKES, LimitedSite
 
 MAX_CONNECTIONS = 4000
 
-MAX_UNSENT = 128 * 1024 * 1024
+MAX_UNSENT_BYTES = 128 * 1024 * 1024
 """Limit for the bytes of large answers that wait for clients to read them."""
 
-MAX_UNREAD = 64 * 1024 * 1024
+MAX_UNREAD_BYTES = 64 * 1024 * 1024
 """Limit for the bytes of large requests that have not arrived completely."""
 
 LARGE = 8192
@@ -56,7 +56,7 @@ class ApiRequest(MemoryRequest):
             return
         size = self.content.tell() + len(data)
         if size > MAX_BODY:
-            self.channel.refuse(*body_too_long())
+            self.channel.refuse(*body_size_error())
             return
         self.content.write(data)
         if size > LARGE:
@@ -103,8 +103,8 @@ class ApiSite(LimitedSite):
         *,
         max_connections: int = MAX_CONNECTIONS,
         max_handshakes: int = MAX_HANDSHAKES,
-        max_unsent: int = MAX_UNSENT,
-        max_unread: int = MAX_UNREAD,
+        max_unsent: int = MAX_UNSENT_BYTES,
+        max_unread: int = MAX_UNREAD_BYTES,
         explain: Callable[[Failure], str] = Failure.getErrorMessage,
     ) -> None:
         super().__init__(

@@ -41,11 +41,11 @@ class User:
         return "write" in self.options
 
 
-def read_users(text: str) -> tuple[dict[str, User], list[str]]:
+def parse_users(text: str) -> tuple[dict[str, User], list[str]]:
     """Parse a users file; return its users, and problems without any password."""
     users: dict[str, User] = {}
     wrong: list[str] = []
-    for number, line in _lines(text):
+    for number, line in _content_lines(text):
         name, password, *options = line.split(maxsplit=2) if len(line.split()) > 1 else (line, "")
         said = {option.strip() for option in "".join(options).split(",") if option.strip()}
         if not password:
@@ -54,14 +54,14 @@ def read_users(text: str) -> tuple[dict[str, User], list[str]]:
         if unknown := said - OPTIONS:
             wrong.append(f"line {number}: unknown options {', '.join(sorted(unknown))}")
         try:
-            users[name] = _user(name, password, frozenset(said & OPTIONS))
+            users[name] = _parse_user(name, password, frozenset(said & OPTIONS))
         except Invalid as e:
             users.pop(name, None)
             wrong.append(f"line {number}: {e}")
     return users, wrong
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def _content_lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         bare = line.strip()
         if bare and not bare.startswith("#"):
@@ -76,7 +76,7 @@ def account(name: str, stored: str) -> User:
     return User(name, check_of(stored), slow=True, proof=digest_of(stored), account=True)
 
 
-def _user(name: str, stored: str, options: frozenset[str]) -> User:
+def _parse_user(name: str, stored: str, options: frozenset[str]) -> User:
     proof = digest_of(f"{stored} {','.join(sorted(options))}")
     scheme, secret = "cleartext", stored
     if stored.startswith("{"):
@@ -85,18 +85,18 @@ def _user(name: str, stored: str, options: frozenset[str]) -> User:
             raise Invalid("a password that begins with { needs {cleartext} before it")
     match scheme.lower():
         case "cleartext":
-            return User(name, lambda password: _same(password, secret), options, proof=proof)
+            return User(name, lambda password: _equal(password, secret), options, proof=proof)
         case "ha1":
             check = secret.lower()
             return User(
-                name, lambda password: _same(ha1(name, password), check), options, proof=proof
+                name, lambda password: _equal(ha1(name, password), check), options, proof=proof
             )
         case "scrypt":
             return User(name, check_of(secret), options, slow=True, proof=proof)
     raise Invalid(f"unknown scheme {{{scheme}}}; use {{scrypt}}, {{HA1}} or {{cleartext}}")
 
 
-def _same(one: str, other: str) -> bool:
+def _equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 

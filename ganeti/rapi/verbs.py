@@ -23,7 +23,7 @@ from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryObjects, Request, SubmitJob, SubmitSharedJob
 from ganeti.model.users import Role
 from ganeti.opcodes.opcode import Opcode
-from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.access import AccessLevel
 from ganeti.rapi.arguments import (
     BULK,
     DRY_RUN,
@@ -31,9 +31,9 @@ from ganeti.rapi.arguments import (
     REASON,
     ArgumentType,
     QueryParameter,
-    object_of,
+    parse_parameters,
     refuse,
-    values_of,
+    require_object,
 )
 from ganeti.schema.parameters import parameters as fields_of
 from ganeti.schema.reading import read
@@ -133,7 +133,7 @@ class Verb(Protocol):
     """The behavior of a method; the return value is the answer, a ``msgspec.Raw`` unchanged."""
 
     @property
-    def access(self) -> AuthenticationRealm: ...
+    def access(self) -> AccessLevel: ...
     @property
     def parameters(self) -> tuple[QueryParameter, ...]: ...
     @property
@@ -142,7 +142,7 @@ class Verb(Protocol):
     async def __call__(self, call: ApiCall) -> Any: ...
 
 
-def _same(document: Document) -> Document:
+def _unchanged(document: Document) -> Document:
     return document
 
 
@@ -163,10 +163,10 @@ class submits:  # noqa: N801  # a word in a declaration
     fixed: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     alone: bool = False
-    body: Callable[[Any], Document] = object_of
-    shape: Callable[[Document], Document] = _same
+    body: Callable[[Any], Document] = require_object
+    shape: Callable[[Document], Document] = _unchanged
     withheld: frozenset[str] = frozenset()
-    access: AuthenticationRealm = AuthenticationRealm.WRITE
+    access: AccessLevel = AccessLevel.WRITE
 
     @property
     def doc(self) -> str:
@@ -187,7 +187,7 @@ class submits:  # noqa: N801  # a word in a declaration
 
         :raises Invalid: with all problems.
         """
-        document, problems = values_of(self.parameters, call.query)
+        document, problems = parse_parameters(self.parameters, call.query)
         document["reason"] = reason_trail(call, document.pop("reason", None))
         try:
             given = self.body(call.body)
@@ -196,12 +196,14 @@ class submits:  # noqa: N801  # a word in a declaration
         problems += self._merge(document, given, call.path)
         for name, value in self.defaults.items():
             document.setdefault(name, value)
-        document.update({name: _filled(each, call.path) for name, each in self.fixed.items()})
+        document.update(
+            {name: _fill_template(each, call.path) for name, each in self.fixed.items()}
+        )
         document.update({name: each for name, each in call.path.items() if name in self._fields})
         try:
             opcode = read(self.opcode, self.shape(document), lax=True)
         except Invalid as e:
-            problems += [self._outside(each) for each in e.problems]
+            problems += [self._rename_problem(each) for each in e.problems]
         refuse(problems)
         return opcode
 
@@ -217,7 +219,7 @@ class submits:  # noqa: N801  # a word in a declaration
             elif target == "reason":
                 wrong = value is not None and not isinstance(value, list)
                 document["reason"] = value if wrong else [*(value or ()), *document["reason"]]
-            elif value is None and (target in document or target in self._omissible):
+            elif value is None and (target in document or target in self._optional_fields):
                 continue
             elif target in document:
                 # Some clients send the same value in the query and in the body, to work with any
@@ -229,10 +231,10 @@ class submits:  # noqa: N801  # a word in a declaration
         return problems
 
     @cached_property
-    def _omissible(self) -> frozenset[str]:
+    def _optional_fields(self) -> frozenset[str]:
         """The fields whose default is not null; clients send null for what they omit."""
         return frozenset(
-            each.name for each in _described(self.opcode).values() if each.default is not None
+            each.name for each in _fields_by_name(self.opcode).values() if each.default is not None
         )
 
     @cached_property
@@ -245,19 +247,19 @@ class submits:  # noqa: N801  # a word in a declaration
         names = {each.target: each.name for each in self.parameters if each.target != each.name}
         return {**names, **{inside: outside for outside, inside in self.renames.items()}}
 
-    def _outside(self, problem: Problem) -> Problem:
+    def _rename_problem(self, problem: Problem) -> Problem:
         name = problem.path.split(".")[0].split("[")[0]
         return Problem(self.outside.get(name, name) + problem.path[len(name) :], problem.message)
 
 
 @dataclass(frozen=True)
-class submits_shared(submits):  # noqa: N801
+class SharedOpcodeVerb(submits):
     """Submit an opcode that only reads; clients that request the same share a job.
 
     It requires a login and is rate-limited for each user, as every job is stored.
     """
 
-    access: AuthenticationRealm = AuthenticationRealm.METERED
+    access: AccessLevel = AccessLevel.METERED
 
     async def __call__(self, call: ApiCall) -> Any:
         return await call.master.ask(SubmitSharedJob(ops=(self.read(call),)))
@@ -270,11 +272,11 @@ def reason_trail(call: ApiCall, why: str | None) -> list[Any]:
     return [*user, [f"gnt:library:rlib2:{call.source}", "", when]]
 
 
-def _filled(template: Any, path: Mapping[str, str]) -> Any:
+def _fill_template(template: Any, path: Mapping[str, str]) -> Any:
     if isinstance(template, str) and template.startswith("{"):
         return path[template[1:-1]]
     if isinstance(template, list):
-        return [_filled(each, path) for each in template]
+        return [_fill_template(each, path) for each in template]
     return template
 
 
@@ -282,16 +284,16 @@ def parameter(opcode: type[Opcode], declared: str | QueryParameter) -> QueryPara
     """Return the query parameter for a field of an opcode."""
     if isinstance(declared, QueryParameter):
         return declared
-    described = _described(opcode)[declared]
-    return QueryParameter(declared, _kind(described.type), described.doc)
+    described = _fields_by_name(opcode)[declared]
+    return QueryParameter(declared, _argument_type(described.type), described.doc)
 
 
 @cache
-def _described(opcode: type[Opcode]) -> Mapping[str, Any]:
+def _fields_by_name(opcode: type[Opcode]) -> Mapping[str, Any]:
     return {each.name: each for each in fields_of(opcode)}
 
 
-def _kind(declared: Type) -> ArgumentType:
+def _argument_type(declared: Type) -> ArgumentType:
     members = declared.types if isinstance(declared, UnionType) else (declared,)
     for member in members:
         bare = member.type if isinstance(member, msgspec.inspect.Metadata) else member
@@ -321,7 +323,7 @@ class lists:  # noqa: N801
     rows: Rows
     keys: tuple[str, ...]
     key: str = "name"
-    access: AuthenticationRealm = AuthenticationRealm.OPEN
+    access: AccessLevel = AccessLevel.OPEN
     parameters: tuple[QueryParameter, ...] = (BULK, LOCK)
 
     @property
@@ -332,16 +334,16 @@ class lists:  # noqa: N801
 
     async def __call__(self, call: ApiCall) -> Any:
         if call.query or call.body:
-            values, problems = values_of(self.parameters, call.query)
-            refuse([*problems, *unlocked(values), *bodyless(call)])
+            values, problems = parse_parameters(self.parameters, call.query)
+            refuse([*problems, *check_lock(values), *check_no_body(call)])
             if values.get("bulk"):
                 return await call.master.ask_raw(QueryObjects(what=self.what, fields=self.fields))
         rows = await call.master.ask_raw(self.rows((self.key,)))
-        return _listing(bytes(rows), self.keys, f"/2/{self.uri}/")
+        return _encode_listing(bytes(rows), self.keys, f"/2/{self.uri}/")
 
 
 @lru_cache(maxsize=16)
-def _listing(rows: bytes, keys: tuple[str, ...], start: str) -> msgspec.Raw:
+def _encode_listing(rows: bytes, keys: tuple[str, ...], start: str) -> msgspec.Raw:
     """Return the names and URIs as JSON; cached, as lists are polled more often than they
     change."""
     names = [row[0] for row in msgspec.json.decode(rows)]
@@ -360,7 +362,7 @@ class shows:  # noqa: N801
     what: str
     variable: str
     fields: tuple[str, ...]
-    access: AuthenticationRealm = AuthenticationRealm.OPEN
+    access: AccessLevel = AccessLevel.OPEN
     parameters: tuple[QueryParameter, ...] = (LOCK,)
 
     @property
@@ -369,8 +371,8 @@ class shows:  # noqa: N801
 
     async def __call__(self, call: ApiCall) -> Any:
         if call.query or call.body:
-            values, problems = values_of(self.parameters, call.query)
-            refuse([*problems, *unlocked(values), *bodyless(call)])
+            values, problems = parse_parameters(self.parameters, call.query)
+            refuse([*problems, *check_lock(values), *check_no_body(call)])
         name = call.path[self.variable]
         question = QueryObjects(what=self.what, fields=self.fields, names=(name,))
         found = bytes(await call.master.ask_raw(question)).strip()[1:-1]
@@ -394,7 +396,7 @@ class asks:  # noqa: N801
 
     answer: Answer
     parameters: tuple[QueryParameter, ...] = ()
-    access: AuthenticationRealm = AuthenticationRealm.OPEN
+    access: AccessLevel = AccessLevel.OPEN
     body: type[Record] | None = None
     result: Any = Any
     unlimited: bool = False
@@ -405,14 +407,14 @@ class asks:  # noqa: N801
         return (self.answer.__doc__ or "").partition("\n")[0]
 
     async def __call__(self, call: ApiCall) -> Any:
-        values, problems = values_of(self.parameters, call.query)
-        problems += unlocked(values)
+        values, problems = parse_parameters(self.parameters, call.query)
+        problems += check_lock(values)
         body = None
         if self.body is None:
-            problems += bodyless(call)
+            problems += check_no_body(call)
         else:
             try:
-                body = read(self.body, object_of(call.body), lax=True)
+                body = read(self.body, require_object(call.body), lax=True)
             except Invalid as e:
                 problems += e.problems
         refuse(problems)
@@ -445,7 +447,7 @@ TAGS = QueryParameter(
 class streams:  # noqa: N801
     """Answer with the event stream: server-sent events, or messages over a WebSocket."""
 
-    access: AuthenticationRealm = AuthenticationRealm.LOGIN
+    access: AccessLevel = AccessLevel.LOGIN
     parameters: tuple[QueryParameter, ...] = (SINCE, KINDS, NAMES, TAGS)
 
     @property
@@ -453,8 +455,8 @@ class streams:  # noqa: N801
         return "Stream the changes of the cluster, as server-sent events or over a WebSocket."
 
     async def __call__(self, call: ApiCall) -> Subscription:
-        values, problems = values_of(self.parameters, call.query)
-        refuse([*problems, *bodyless(call)])
+        values, problems = parse_parameters(self.parameters, call.query)
+        refuse([*problems, *check_no_body(call)])
         since = values.get("since")
         return Subscription(
             EventFilter.of(values.get("kind", ()), values.get("name", ()), values.get("tag", ())),
@@ -462,14 +464,14 @@ class streams:  # noqa: N801
         )
 
 
-def unlocked(values: Mapping[str, Any]) -> list[Problem]:
+def check_lock(values: Mapping[str, Any]) -> list[Problem]:
     """Return the problem of a query that asks for locks, if it does."""
     if not values.get("lock"):
         return []
     return [Problem("lock", "queries take no locks and never wait for jobs; omit this parameter")]
 
 
-def bodyless(call: ApiCall) -> list[Problem]:
+def check_no_body(call: ApiCall) -> list[Problem]:
     """Return the problems of a body that a method does not accept."""
     if not call.body:
         return []

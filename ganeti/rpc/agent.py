@@ -43,7 +43,7 @@ from ganeti.rpc.node_client import BadAnswer, TransportError
 from ganeti.rpc.wire import CallRequest
 from ganeti.schema.documents import UNREADABLE
 
-ANSWER_LIMIT = 256 * 1024 * 1024
+MAX_ANSWER = 256 * 1024 * 1024
 
 CONNECT_TIMEOUT = 5.0
 
@@ -53,10 +53,10 @@ IDLE_TIMEOUT = 60
 MAX_IDLE = 32
 """Maximum idle connections per node."""
 
-PIECE = 64 * 1024
+CHUNK_SIZE = 64 * 1024
 """Bytes of a large request that are encrypted and queued at once."""
 
-KEEPALIVE = (
+KEEPALIVE_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
@@ -68,7 +68,7 @@ client only notices when it sends something. Without keepalive a call would wait
 daemon on the host answers probes."""
 
 
-class AgentWay:
+class HttpTransport:
     """The ``Transport`` that sends requests by HTTP to the ``endpoint`` of each node.
 
     ``explain`` formats the reason why a connection failed.
@@ -80,7 +80,7 @@ class AgentWay:
         clock: IReactorTime,
         *,
         explain: Callable[[Failure], str] = Failure.getErrorMessage,
-        answer_limit: int = ANSWER_LIMIT,
+        answer_limit: int = MAX_ANSWER,
     ) -> None:
         self._endpoint = endpoint
         self._clock = clock
@@ -114,12 +114,12 @@ class AgentWay:
         except ConnectError as e:
             raise TransportError(self._explain(Failure(e))) from None
         except (RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed) as e:
-            raise self._lost(e.reasons) from None
+            raise self._translate_failure(e.reasons) from None
         if response.code == 200:
             return body
         raise BadAnswer(
             f"the node answered {request.name} with HTTP status {response.code}: "
-            f"{explanation(body)}"
+            f"{parse_explanation(body)}"
         )
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class AgentWay:
         old.cachedConnectionTimeout = 0
         old.closeCachedConnections()
 
-    def _lost(self, reasons: list[Failure]) -> Exception:
+    def _translate_failure(self, reasons: list[Failure]) -> Exception:
         reason = reasons[0]
         if reason.check(CancelledError):
             return CancelledError()
@@ -163,11 +163,11 @@ class TlsEndpoints:
             self._reactor, node.primary_ip, self._port, timeout=CONNECT_TIMEOUT
         )
         creator = self._policy.creatorForNetloc(node.name.encode("ascii"), self._port)
-        return wrapClientTLS(creator, KeptAliveEndpoint(tcp), self._reactor)
+        return wrapClientTLS(creator, KeepAliveEndpoint(tcp), self._reactor)
 
 
 @implementer(IStreamClientEndpoint)
-class KeptAliveEndpoint:
+class KeepAliveEndpoint:
     """A TCP endpoint with keepalive, so that connections to a host that is down are closed."""
 
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
@@ -178,7 +178,7 @@ class KeptAliveEndpoint:
 
 
 def _keep_alive(protocol: Any) -> Any:
-    for option in KEEPALIVE:
+    for option in KEEPALIVE_OPTIONS:
         protocol.transport.getHandle().setsockopt(*option)
     return protocol
 
@@ -210,7 +210,7 @@ class RequestBody:
         self._written: Deferred[None] = Deferred(lambda _: self.stopProducing())
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        if self.length <= PIECE:
+        if self.length <= CHUNK_SIZE:
             consumer.write(bytes(self._rest))
             return succeed(None)
         self._consumer = consumer
@@ -230,7 +230,7 @@ class RequestBody:
 
     def _write(self) -> None:
         while self._consumer is not None and not self._paused:
-            piece, self._rest = bytes(self._rest[:PIECE]), self._rest[PIECE:]
+            piece, self._rest = bytes(self._rest[:CHUNK_SIZE]), self._rest[CHUNK_SIZE:]
             self._consumer.write(piece)
             if not self._rest:
                 self._consumer = None
@@ -276,7 +276,7 @@ class _BodyReader(Protocol):
         self.transport.loseConnection()
 
 
-def explanation(body: bytes) -> str:
+def parse_explanation(body: bytes) -> str:
     """Return the reason that the body of an error response gives."""
     try:
         return str(msgspec.json.decode(body)["explain"])

@@ -20,7 +20,7 @@ DEFAULT_BODY = MIB
 MAX_TOTAL = 512 * MIB
 """Bytes of requests that are being received, queued or answered, over all connections."""
 
-UNCOUNTED = 64 * 1024
+MIN_COUNTED = 64 * 1024
 """Bytes per connection that do not count, as the number of connections is limited, too."""
 
 _LISTS = 16 * MIB
@@ -51,7 +51,7 @@ class BodyBudget:
 
     def __init__(self, total: int = MAX_TOTAL) -> None:
         self._total = total
-        self._kept: dict[Hashable, int] = {}
+        self._sizes: dict[Hashable, int] = {}
         self._sum = 0
 
     @property
@@ -65,17 +65,17 @@ class BodyBudget:
         If not, its earlier reservation stays, and the caller should close the connection: older
         requests have precedence.
         """
-        size = size if size > UNCOUNTED else 0
-        before = self._kept.get(connection, 0)
+        size = size if size > MIN_COUNTED else 0
+        before = self._sizes.get(connection, 0)
         if size > before and self._sum - before + size > self._total:
             return False
         self._sum += size - before
         if size:
-            self._kept[connection] = size
+            self._sizes[connection] = size
         else:
-            self._kept.pop(connection, None)
+            self._sizes.pop(connection, None)
         return True
 
     def release(self, connection: Hashable) -> None:
         """Release the bytes of a connection."""
-        self._sum -= self._kept.pop(connection, 0)
+        self._sum -= self._sizes.pop(connection, 0)

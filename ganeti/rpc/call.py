@@ -17,7 +17,7 @@ R = TypeVar("R", covariant=True)
 URGENT, FAST, NORMAL = 60, 300, 900
 """Classes of time-outs in seconds, as in Ganeti's RPC definitions."""
 
-WHILE_ALIVE = None
+NO_TIMEOUT = None
 """No time-out, for work of unlimited duration: on data of disks and exports, and scripts of
 administrators. ``rpc.liveness`` ends such calls if the node daemon does not answer."""
 
@@ -55,7 +55,7 @@ class Call(Record, Generic[R]):
 
 
 @cache
-def answer_type(call: type[Call[Any]]) -> Any:
+def get_answer_type(call: type[Call[Any]]) -> Any:
     """Return the answer type of ``call``, declared by its base class ``Call[R]``."""
     for base in call.__orig_bases__:  # type: ignore[attr-defined]  # set for subscripted bases
         if arguments := get_args(base):

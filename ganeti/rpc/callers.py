@@ -18,14 +18,14 @@ from ganeti.errors import GanetiError
 class CallerRole(enum.StrEnum):
     """The role of a caller, from the view of the called node."""
 
-    STRANGER = "stranger"
+    UNAUTHENTICATED = "stranger"
     NODE = "node"
     CANDIDATE = "candidate"
     MASTER = "master"
 
 
-MEMBERS = frozenset(CallerRole) - {CallerRole.STRANGER}
-ELECTORATE = frozenset({CallerRole.CANDIDATE, CallerRole.MASTER})
+MEMBERS = frozenset(CallerRole) - {CallerRole.UNAUTHENTICATED}
+CANDIDATES = frozenset({CallerRole.CANDIDATE, CallerRole.MASTER})
 MASTER_ONLY = frozenset({CallerRole.MASTER})
 
 

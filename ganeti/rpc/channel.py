@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from ganeti.rpc.body_limits import MAX_BODY
 from ganeti.rpc.callers import Caller, CallerRole, Peer
-from ganeti.rpc.resource import NotServed, explained
+from ganeti.rpc.resource import RequestRejected, explained
 from ganeti.web.channel import LimitedChannel, Timeouts
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class RpcChannel(LimitedChannel):
     def __init__(self) -> None:
         super().__init__()
         self.identity: Peer | None = None
-        self._stoppable: Deferred[None] | None = None
+        self._cancellable: Deferred[None] | None = None
         self._opened = 0.0
 
     @property
@@ -61,9 +61,9 @@ class RpcChannel(LimitedChannel):
         return self.site.callers.identify(self.identity)
 
     @property
-    def is_stranger(self) -> bool:
+    def is_unauthenticated(self) -> bool:
         """Whether the peer is not, or no longer, a member of the cluster."""
-        return self.caller().role is CallerRole.STRANGER
+        return self.caller().role is CallerRole.UNAUTHENTICATED
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
         self.warn(why)
@@ -82,20 +82,20 @@ class RpcChannel(LimitedChannel):
 
     def admit(self) -> None:
         self.identity = self.site.identity(self.transport)
-        if self.is_stranger and self.site.is_full_of_strangers():
+        if self.is_unauthenticated and self.site.is_unauthenticated_limit_reached():
             self.abort()
         else:
             super().admit()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
-        self._stop_what_may_stop()
+        self._cancel_answer()
 
     def finish(self) -> None:
         """Accept no more requests, and close the connection after the current answer."""
-        if self._working:
+        if self._answering:
             self.persistent = False
-            self._stop_what_may_stop()
+            self._cancel_answer()
         else:
             self.loseConnection()
 
@@ -103,8 +103,8 @@ class RpcChannel(LimitedChannel):
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
-        if self._begun and not self._closing:
-            self._within(self.timeouts.read)
+        if self._reading and not self._closing:
+            self._set_deadline(self.timeouts.read)
 
     def allHeadersReceived(self) -> None:
         """Decide by the headers of a request whether to read its body, and its size limit."""
@@ -112,7 +112,7 @@ class RpcChannel(LimitedChannel):
         request.call = self._command, self._path.removeprefix(b"/").decode("ascii", "replace")
         try:
             request.limit = self.site.calls.body_limit(request, self.caller())
-        except NotServed as e:
+        except RequestRejected as e:
             self.refuse(e.status, str(e))
             return
         limit = MAX_BODY if request.limit is None else request.limit
@@ -133,20 +133,20 @@ class RpcChannel(LimitedChannel):
 
     # --- working
 
-    def works_on(self, work: Deferred[None], size: int, *, finishes: bool) -> None:
+    def track_answer(self, work: Deferred[None], size: int, *, finishes: bool) -> None:
         """Track the current answer, to a request of ``size`` bytes.
 
         Unless ``finishes`` is true, it is cancelled when the connection closes.
         """
-        self._stoppable = None if finishes else work
+        self._cancellable = None if finishes else work
         self.site.working(work, size)
 
     def requestDone(self, request: RpcRequest) -> None:  # type: ignore[override]
-        self._stoppable = None
+        self._cancellable = None
         super().requestDone(request)
 
-    def _stop_what_may_stop(self) -> None:
-        work, self._stoppable = self._stoppable, None
+    def _cancel_answer(self) -> None:
+        work, self._cancellable = self._cancellable, None
         if work is not None:
             work.cancel()
 
@@ -154,14 +154,14 @@ class RpcChannel(LimitedChannel):
 
     @property
     def deadline(self) -> float | None:
-        if self._handshaking or not self.is_stranger:
+        if self._handshaking or not self.is_unauthenticated:
             return self._deadline
         # This also applies to a peer that lost its membership, and while it is being answered.
         limit = self._opened + UNAUTHENTICATED_TIMEOUT
         return limit if self._deadline is None else min(limit, self._deadline)
 
     def deadline_passed(self) -> None:
-        if not self._handshaking and self.is_stranger:
+        if not self._handshaking and self.is_unauthenticated:
             self.abort()
         else:
             super().deadline_passed()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ganeti.model.disk import Disk
-from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
+from ganeti.rpc.call import NO_TIMEOUT, NORMAL, URGENT, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import InstanceName, Integer, Line, MiB, Number
 
@@ -13,7 +13,7 @@ class CreateDisk(Call[None]):
     """Create a disk; ``owner`` is recorded if the storage supports it, such as in an LVM tag."""
 
     wire = "blockdev_create"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
 
     disk: Disk
     owner: InstanceName
@@ -24,7 +24,7 @@ class RemoveDisk(Call[None]):
     """Remove a disk and its data; removing a disk that does not exist succeeds."""
 
     wire = "blockdev_remove"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
 
     disk: Disk
 
@@ -54,7 +54,7 @@ class GrowDiskCall(Call[None]):
     """Increase the size of a disk by ``amount`` MiB."""
 
     wire = "blockdev_grow"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
 
     disk: Disk
     amount: MiB
@@ -120,7 +120,7 @@ class ConnectDisk(Call[None]):
     both: bool = False
 
 
-class DropCopy(Call[None]):
+class DetachMirrorChildren(Call[None]):
     """Detach the local volumes from a mirrored disk, which then uses its peer's copy."""
 
     wire = "blockdev_removechildren"
@@ -129,7 +129,7 @@ class DropCopy(Call[None]):
     disk: Disk
 
 
-class TakeCopy(Call[None]):
+class AttachMirrorChildren(Call[None]):
     """Attach the volumes ``children`` to a mirrored disk, to be synced from its peer's copy."""
 
     wire = "blockdev_addchildren"
@@ -152,7 +152,7 @@ class RenameDisk(Call[None]):
     """Rename a volume or file to another ``logical_id``; its data are unchanged."""
 
     wire = "blockdev_rename"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
 
     disk: Disk
     to: Disk
@@ -162,7 +162,7 @@ class SnapshotDisk(Call[Disk]):
     """Create a snapshot and return a disk that reads it; refused by storage without snapshots."""
 
     wire = "blockdev_snapshot"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
 
     disk: Disk
     name: Line
@@ -172,7 +172,7 @@ class WipeDisk(Call[None]):
     """Overwrite a part of a disk with zeros; ``offset`` and ``size`` in MiB."""
 
     wire = "blockdev_wipe"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
     ends_with_asker = True
 
     disk: Disk

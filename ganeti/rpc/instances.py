@@ -7,7 +7,7 @@ import enum
 
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig
-from ganeti.rpc.call import FAST, NORMAL, URGENT, WHILE_ALIVE, Call
+from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, URGENT, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
 
@@ -64,7 +64,7 @@ class InstallOS(Call[None]):
     """Run the OS definition's create script for a guest; ``reinstall`` is passed to it."""
 
     wire = "instance_os_add"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
     ends_with_asker = True
 
     guest: Guest
@@ -76,7 +76,7 @@ class RenameOS(Call[None]):
     """Run the OS definition's rename script; ``guest`` has the new name."""
 
     wire = "instance_run_rename"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
     ends_with_asker = True
 
     guest: Guest

@@ -24,11 +24,11 @@ from ganeti.rpc.quorum import DescribeVote, ReleaseLease, RenewLease, RequestVot
 from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
-    KeepCheckpoint,
     ReadFrames,
     ResetReplica,
+    StoreCheckpoint,
 )
-from ganeti.rpc.wire import CallRequest, request_of
+from ganeti.rpc.wire import CallRequest, encode_request
 
 PROBE_DELAY = 5.0
 """Seconds without an answer from the node, and of waiting for the oldest call, before a probe."""
@@ -47,18 +47,18 @@ RECHECK_INTERVAL = 1.0
 DETECTION_TIME = PROBE_DELAY + (MAX_FAILED_PROBES - 1) * PROBE_INTERVAL + PROBE_TIMEOUT
 """Seconds after which calls end if the node daemon did not answer from their start."""
 
-_REPLICATION: tuple[type[Call[Any]], ...] = (
+_REPLICATION_CALLS: tuple[type[Call[Any]], ...] = (
     AppendFrames,
     DescribeReplica,
     DescribeVote,
-    KeepCheckpoint,
+    StoreCheckpoint,
     ReadFrames,
     ReleaseLease,
     RenewLease,
     RequestVote,
     ResetReplica,
 )
-NOT_PROBED = frozenset(call.wire for call in _REPLICATION)
+UNPROBED_CALLS = frozenset(call.wire for call in _REPLICATION_CALLS)
 """Calls without probes: those of replication, which has short time-outs and its own retries."""
 
 
@@ -69,7 +69,7 @@ class ProbedTransport:
     """
 
     def __init__(self, way: Transport, clock: IReactorTime) -> None:
-        self._way = way
+        self._transport = way
         self._clock = clock
         self._monitors: dict[str, _Monitor] = {}
 
@@ -79,21 +79,21 @@ class ProbedTransport:
         :raises TransportError: no answer arrived, the node daemon does not answer probes, or
            ``give_up`` was called.
         """
-        if request.name in NOT_PROBED:
-            return await self._way.exchange(node, request)
+        if request.name in UNPROBED_CALLS:
+            return await self._transport.exchange(node, request)
         monitor = self._monitors.get(node.uuid)
         if monitor is None:
-            monitor = self._monitors[node.uuid] = _Monitor(self._way, self._clock)
+            monitor = self._monitors[node.uuid] = _Monitor(self._transport, self._clock)
         monitor.node, monitor.term = node, request.term
         if monitor.silence is not None:
-            await monitor.require_answers()
-        return await monitor.wait(Deferred.fromCoroutine(self._way.exchange(node, request)))
+            await monitor.check_alive()
+        return await monitor.wait(Deferred.fromCoroutine(self._transport.exchange(node, request)))
 
     def give_up(self, uuid: str, why: str) -> None:
         """End the exchanges in flight with a node; ``why`` is their error."""
         if monitor := self._monitors.pop(uuid, None):
             # In a later turn, because the caller is still in a change of the configuration.
-            self._clock.callLater(0, monitor.end_exchanges, why)
+            self._clock.callLater(0, monitor.abort_exchanges, why)
 
 
 @dataclass(eq=False)
@@ -122,12 +122,12 @@ class _Monitor:
 
     def __init__(self, way: Transport, clock: IReactorTime) -> None:
         self.silence: str | None = None
-        self._way = way
+        self._transport = way
         self._clock = clock
         self._exchanges: list[_Exchange] = []  # the oldest first
-        self._heard = self._probed = -PROBE_INTERVAL
-        self._failed = 0
-        self._found_silent = 0.0
+        self._last_answer = self._last_probe = -PROBE_INTERVAL
+        self._failed_probes = 0
+        self._failed_at = 0.0
         self._timer: IDelayedCall | None = None
         self._probing: Deferred[None] | None = None
         self._rechecking: list[Deferred[None]] | None = None
@@ -144,32 +144,32 @@ class _Monitor:
         try:
             body = await answer
         except BadAnswer:
-            self._hear()
+            self._record_answer()
             raise
         except CancelledError:
             if exchange.ended is None:
                 raise
             raise TransportError(exchange.ended) from None
         else:
-            self._hear()
+            self._record_answer()
             return body
         finally:
             self._exchanges.remove(exchange)
             if not self._exchanges:
                 self._stop_probing()
 
-    def end_exchanges(self, why: str) -> None:
+    def abort_exchanges(self, why: str) -> None:
         """End all exchanges in flight; ``why`` is their error."""
         for exchange in list(self._exchanges):
             exchange.end(why)
 
-    async def require_answers(self) -> None:
+    async def check_alive(self) -> None:
         """Return if the node daemon is not considered failed, or answers a probe.
 
         :raises TransportError: it does not answer.
         """
         recheck = self.silence is not None and self._rechecking is None
-        if recheck and self._clock.seconds() - self._found_silent >= RECHECK_INTERVAL:
+        if recheck and self._clock.seconds() - self._failed_at >= RECHECK_INTERVAL:
             self._rechecking = []
             Deferred.fromCoroutine(self._recheck()).addErrback(self._log_unexpected)
         if self._rechecking is not None:
@@ -184,7 +184,7 @@ class _Monitor:
         try:
             await self._probe_once(RECHECK_TIMEOUT)
         except TransportError as e:
-            self._find_silent(e)
+            self._record_failure(e)
         finally:
             waiting, self._rechecking = self._rechecking or [], None
             for waiter in waiting:
@@ -192,7 +192,7 @@ class _Monitor:
                     waiter.callback(None)
 
     def _start_probing(self) -> None:
-        self._timer, self._failed = None, 0
+        self._timer, self._failed_probes = None, 0
         self._probing = Deferred.fromCoroutine(self._probe_while_waiting())
         self._probing.addErrback(self._log_unexpected)
 
@@ -206,33 +206,33 @@ class _Monitor:
 
     async def _probe_while_waiting(self) -> None:
         try:
-            while self._failed < MAX_FAILED_PROBES:
-                while (pause := self._due() - self._clock.seconds()) > 0:
+            while self._failed_probes < MAX_FAILED_PROBES:
+                while (pause := self._next_probe() - self._clock.seconds()) > 0:
                     await deferLater(self._clock, pause)
                 try:
                     await self._probe_once(PROBE_TIMEOUT)
                 except TransportError as e:
-                    self._failed += 1
+                    self._failed_probes += 1
                     why = e
         except CancelledError:
             return
         finally:
             self._probing = None
-        self._find_silent(why)
+        self._record_failure(why)
 
-    def _due(self) -> float:
+    def _next_probe(self) -> float:
         """Return the time of the next probe."""
-        quiet_since = max(self._exchanges[0].began, self._heard)
-        return max(quiet_since + PROBE_DELAY, self._probed + PROBE_INTERVAL)
+        quiet_since = max(self._exchanges[0].began, self._last_answer)
+        return max(quiet_since + PROBE_DELAY, self._last_probe + PROBE_INTERVAL)
 
     async def _probe_once(self, timeout: float) -> None:
         """Wait for any answer to a probe.
 
         :raises TransportError: none arrived.
         """
-        self._probed = self._clock.seconds()
-        probe = request_of(AskVersion(), self.term)
-        answer = Deferred.fromCoroutine(self._way.exchange(self.node, probe))
+        self._last_probe = self._clock.seconds()
+        probe = encode_request(AskVersion(), self.term)
+        answer = Deferred.fromCoroutine(self._transport.exchange(self.node, probe))
         answer.addTimeout(timeout, self._clock)
         try:
             await answer
@@ -240,22 +240,22 @@ class _Monitor:
             pass  # any answer proves that the daemon is alive
         except TimedOut:
             raise TransportError(f"no answer to a probe within {timeout:g} seconds") from None
-        self._hear()
+        self._record_answer()
 
-    def _hear(self) -> None:
+    def _record_answer(self) -> None:
         """Record an answer of the daemon."""
-        self._heard, self._failed = self._clock.seconds(), 0
+        self._last_answer, self._failed_probes = self._clock.seconds(), 0
         if self.silence is not None:
             self.silence = None
             self._log.info("node daemon on {node} answers again", node=self.node.name)
 
-    def _find_silent(self, why: TransportError) -> None:
+    def _record_failure(self, why: TransportError) -> None:
         if self.silence is None:
             name = self.node.name
             self._log.warn("node daemon on {node} does not answer: {why}", node=name, why=why)
-        self._found_silent = self._clock.seconds()
+        self._failed_at = self._clock.seconds()
         self.silence = f"the node daemon does not answer ({why})"
-        self.end_exchanges(self.silence)
+        self.abort_exchanges(self.silence)
 
     def _log_unexpected(self, failure: Any) -> None:
         self._log.failure("probing node {node} failed unexpectedly", failure, node=self.node.name)

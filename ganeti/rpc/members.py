@@ -36,12 +36,12 @@ class MemberRecords(Record):
     def role(self, name: str, master: str) -> CallerRole:
         """Return the role of node ``name`` for a node that has accepted ``master``."""
         if name not in self.certificates:
-            return CallerRole.STRANGER
+            return CallerRole.UNAUTHENTICATED
         if name == master:
             return CallerRole.MASTER
         return CallerRole.CANDIDATE if name in self.candidates else CallerRole.NODE
 
-    def says_the_same(self, other: MemberRecords) -> bool:
+    def same_content(self, other: MemberRecords) -> bool:
         """Return whether both lists are equal except for their revision."""
         return self == msgspec.structs.replace(other, revision=self.revision)
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from ganeti.model.guest import CheckScope, GuestNic, GuestState
-from ganeti.rpc.call import FAST, URGENT, WHILE_ALIVE, Call
-from ganeti.rpc.callers import ELECTORATE
+from ganeti.rpc.call import FAST, NO_TIMEOUT, URGENT, Call
+from ganeti.rpc.callers import CANDIDATES
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
 
@@ -76,7 +76,7 @@ HYPERVISOR_VERSIONS = "hypervisor-versions"
 """A check that Ganeti does not have: versions of hypervisor programs, given with parameters."""
 
 
-OBSTACLES = "storage-obstacles"
+STORAGE_OBSTACLES = "storage-obstacles"
 """A check that Ganeti does not have: reasons why disks of a template cannot work, by template."""
 
 
@@ -94,7 +94,7 @@ class RunRestrictedCommandCall(Call[str]):
     """Run a restricted command without arguments, see gnt-node(8), and return its output."""
 
     wire = "restricted_command"
-    call_timeout = WHILE_ALIVE  # the administrator's command may take any time
+    call_timeout = NO_TIMEOUT  # the administrator's command may take any time
     ends_with_asker = True
 
     cmd: Text
@@ -114,7 +114,7 @@ class RunCommand(Call[CommandResult]):
     """
 
     wire = "run_command"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
     ends_with_asker = True
 
     command: Text
@@ -226,7 +226,7 @@ class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
     wire = "hooks_runner"
-    call_timeout = WHILE_ALIVE  # the administrator's scripts may take any time
+    call_timeout = NO_TIMEOUT  # the administrator's scripts may take any time
     ends_with_asker = True
 
     directory: HookDirectory
@@ -234,7 +234,7 @@ class RunHooks(Call[list[HookResult]]):
     environment: dict[HookVariable, Line]
 
 
-API_WITH_PARAMETERS = 20
+MIN_API_WITH_PARAMETERS = 20
 """The first OS API version with parameters, see ganeti-os-interface(7)."""
 
 
@@ -253,7 +253,7 @@ class OSDefinitionReport(Record):
     @property
     def checks_parameters(self) -> bool:
         """Whether the definition declares its parameters and has a verify script for them."""
-        return API_WITH_PARAMETERS in self.api_versions
+        return MIN_API_WITH_PARAMETERS in self.api_versions
 
 
 class DescribeOSes(Call[list[OSDefinitionReport]]):
@@ -263,14 +263,14 @@ class DescribeOSes(Call[list[OSDefinitionReport]]):
     call_timeout = FAST
 
 
-class Resolved(Record):
+class ResolvedName(Record):
     """The addresses of a host name, and whether a host answers at one of them."""
 
     addresses: tuple[str, ...]
     answers: bool = False
 
 
-class ResolveName(Call[Resolved]):
+class ResolveName(Call[ResolvedName]):
     """Resolve a host name; the answer has no addresses if it is unknown.
 
     ``probe`` tries the addresses, which takes a second if no host answers.
@@ -361,12 +361,12 @@ class StopMaster(Call[bool]):
     """Stop the master daemon and the remote API of a node, for a failover to another node.
 
     Return whether any of them was running. If no other node has become the master within
-    ``ganeti.node.membership.HAND_OVER`` seconds, they are started again.
+    ``ganeti.node.membership.HANDOVER_TIMEOUT`` seconds, they are started again.
     """
 
     wire = "node_stop_master"
     call_timeout = FAST
-    callers = ELECTORATE
+    callers = CANDIDATES
 
 
 class ResumeMaster(Call[bool]):
@@ -378,4 +378,4 @@ class ResumeMaster(Call[bool]):
 
     wire = "node_resume_master"
     call_timeout = FAST
-    callers = ELECTORATE
+    callers = CANDIDATES

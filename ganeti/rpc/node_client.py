@@ -23,7 +23,7 @@ from ganeti.errors import (
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
 from ganeti.rpc.quorum import RequestVote
-from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, request_of, result_of
+from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, encode_request, result_of
 
 R = TypeVar("R")
 
@@ -65,7 +65,7 @@ class NodeClient:
         elected: Callable[[], bool] = lambda: True,
         deposed: Callable[[NotMaster], None] = lambda _: None,
     ) -> None:
-        self._way = way
+        self._transport = way
         self._clock = clock
         self._term = term
         self._master = master
@@ -85,7 +85,7 @@ class NodeClient:
         try:
             return await self._ask_once(node, call)
         except UnclaimedTerm:
-            await self._claim(node)
+            await self._claim_term(node)
         return await self._ask_once(node, call)
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
@@ -93,7 +93,7 @@ class NodeClient:
 
         :raises NotMaster: a node has accepted a newer master.
         """
-        asked = [Deferred.fromCoroutine(self._ask_kindly(node, call)) for node in nodes]
+        asked = [Deferred.fromCoroutine(self._ask_for_result(node, call)) for node in nodes]
         answers: dict[str, R | Failed] = {}
         try:
             for node, one in zip(nodes, asked, strict=True):
@@ -112,7 +112,7 @@ class NodeClient:
                 one.cancel()
         return answers
 
-    async def _ask_kindly(self, node: Node, call: Call[R]) -> R | Failed | NotMaster:
+    async def _ask_for_result(self, node: Node, call: Call[R]) -> R | Failed | NotMaster:
         try:
             return await self.ask(node, call)
         except (Failed, NotMaster) as e:
@@ -120,7 +120,7 @@ class NodeClient:
         except GanetiError as e:
             return Failed(str(e), getattr(e, "code", None))
 
-    async def _claim(self, node: Node) -> None:
+    async def _claim_term(self, node: Node) -> None:
         term = self._term()
         if not self._elected():
             raise Unreachable(node.name, f"the node has not granted term {term} to {self._master}")
@@ -135,16 +135,16 @@ class NodeClient:
             f"node {node.name} has granted term {found.term} to {found.master};"
             f" this master's term is {term}"
         )
-        self._learned(error, term)
+        self._report_newer_master(error, term)
         raise error
 
-    def _learned(self, error: NotMaster, term: int) -> None:
+    def _report_newer_master(self, error: NotMaster, term: int) -> None:
         if term == self._term():  # ignore errors of a term that has already ended
             self._deposed(error)
 
     async def _ask_once(self, node: Node, call: Call[R]) -> R:
-        request = request_of(call, self._term())
-        answer = Deferred.fromCoroutine(self._way.exchange(node, request))
+        request = encode_request(call, self._term())
+        answer = Deferred.fromCoroutine(self._transport.exchange(node, request))
         if (timeout := call.answer_timeout()) is not None:
             answer.addTimeout(timeout, self._clock)
         try:
@@ -156,15 +156,15 @@ class NodeClient:
             raise Unreachable(node.name, str(e)) from None
         except OldTerm as e:
             error = NotMaster(f"{node.name}: {e}")
-            self._learned(error, request.term)
+            self._report_newer_master(error, request.term)
             raise error from None
         except UnclaimedTerm:
             raise
         except GanetiError as e:
-            raise _told_by(node, e) from None
+            raise _add_node_name(node, e) from None
 
 
-def _told_by(node: Node, error: GanetiError) -> GanetiError:
+def _add_node_name(node: Node, error: GanetiError) -> GanetiError:
     """Return the node's error with its name added, as a type that callers expect."""
     text = f"{node.name}: {error}"
     if isinstance(error, Refused):

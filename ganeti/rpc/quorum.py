@@ -18,23 +18,23 @@ from typing import Annotated
 from msgspec import Meta
 
 from ganeti.rpc.call import Call
-from ganeti.rpc.callers import ELECTORATE, MEMBERS, Caller, Forbidden
+from ganeti.rpc.callers import CANDIDATES, MEMBERS, Caller, Forbidden
 from ganeti.rpc.replicas import ReplicaEnd
 from ganeti.schema.records import Record
 from ganeti.schema.types import Count, Line
 
-LEASE = 4.0
+LEASE_TIME = 4.0
 """Seconds for which a master may acknowledge commits after a majority has answered a renewal."""
 
-PROMISE = 5.0
+VOTER_LEASE_TIME = 5.0
 """Seconds for which a node grants no term to another master after a renewal.
 
-This is longer than ``LEASE``, so that no new master can start while the old one still acknowledges
-commits, provided that clock rates differ by less than a fifth. The node counts from the receipt of
-the renewal, the master from its sending.
+This is longer than ``LEASE_TIME``, so that no new master can start while the old one still
+acknowledges commits, provided that clock rates differ by less than a fifth. The node counts from
+the receipt of the renewal, the master from its sending.
 """
 
-RENEW = 1.0
+RENEWAL_INTERVAL = 1.0
 """Seconds between two renewals."""
 
 MAX_TERM = 2**53 - 1
@@ -142,7 +142,7 @@ class RequestVote(Call[Ballot]):
 
     wire = "vote_request"
     call_timeout = 5
-    callers = ELECTORATE
+    callers = CANDIDATES
 
     term: Term
     master: Line

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from ganeti.rpc.call import Call
-from ganeti.rpc.callers import ELECTORATE
+from ganeti.rpc.callers import CANDIDATES
 from ganeti.schema.records import Record
 from ganeti.schema.types import Count
 
@@ -60,7 +60,7 @@ class DescribeReplica(Call[ReplicaEnd]):
 
     wire = "journal_end"
     call_timeout = 10
-    callers = ELECTORATE
+    callers = CANDIDATES
 
     at: Count | None = None
 
@@ -94,7 +94,7 @@ class ResetReplica(Call[ReplicaEnd]):
     end: ReplicaEnd
 
 
-class KeepCheckpoint(Call[ReplicaEnd]):
+class StoreCheckpoint(Call[ReplicaEnd]):
     """Store a newer checkpoint, and delete the log segments that it makes obsolete.
 
     ``files`` and ``end`` are as for ``ResetReplica``; the copy must have the frame of ``end``.

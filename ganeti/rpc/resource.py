@@ -36,7 +36,7 @@ _TERM = re.compile(rb"[0-9]{1,16}")
 
 BODY_LIMITS: Mapping[CallerRole, int] = MappingProxyType(
     {
-        CallerRole.STRANGER: 16 * 1024,
+        CallerRole.UNAUTHENTICATED: 16 * 1024,
         CallerRole.NODE: 64 * 1024,
         CallerRole.CANDIDATE: 64 * 1024,
         CallerRole.MASTER: MAX_BODY,
@@ -48,7 +48,7 @@ Unauthenticated: TypeAlias = Mapping[str, Callable[[bytes], Awaitable[bytes]]]
 """Handlers of calls that need no certificate, by name: from request body to answer body."""
 
 
-class NotServed(Exception):
+class RequestRejected(Exception):
     """The request is not a call, or the caller may make no calls; its connection is closed."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
@@ -77,14 +77,16 @@ class CallResource(Resource):
         """
         method, name = request.call
         is_open = name in self._unauthenticated
-        if caller.role is CallerRole.STRANGER and not is_open:
+        if caller.role is CallerRole.UNAUTHENTICATED and not is_open:
             assert request.channel is not None
-            refuse_unknown(request.channel.identity)
+            reject_unauthenticated(request.channel.identity)
         if method != b"POST":
-            raise NotServed(HTTPStatus.METHOD_NOT_ALLOWED, "calls require the method POST")
+            raise RequestRejected(HTTPStatus.METHOD_NOT_ALLOWED, "calls require the method POST")
         terms = request.requestHeaders.getRawHeaders(TERM_HEADER, [b"0"])
         if len(terms) != 1 or not _TERM.fullmatch(terms[0]):
-            raise NotServed(HTTPStatus.BAD_REQUEST, "the header X-Ganeti-Term is not a number")
+            raise RequestRejected(
+                HTTPStatus.BAD_REQUEST, "the header X-Ganeti-Term is not a number"
+            )
         term = int(terms[0])
         if not is_open:
             self._answers.authorize(name, term, caller)
@@ -116,17 +118,17 @@ class CallResource(Resource):
             name, term = self.authorize(request, caller)
             if request.limit is None:
                 raise Forbidden("the caller's role changed during the request; retry the call")
-        except NotServed as e:
+        except RequestRejected as e:
             channel.warn(str(e))
             channel.persistent = False
             send(request, e.status, explained(e.status, str(e)))
         except GanetiError as e:
-            send(request, *self._negative(request, e))
+            send(request, *self._error_response(request, e))
         else:
             body = request.take_body()
             work = Deferred.fromCoroutine(self._respond(request, name, term, body, caller))
             if not work.called:
-                channel.works_on(work, len(body), finishes=self.finishes(name))
+                channel.track_answer(work, len(body), finishes=self.finishes(name))
         return NOT_DONE_YET
 
     async def _respond(
@@ -139,7 +141,7 @@ class CallResource(Resource):
             else:
                 answer = await self._answers.answer(CallRequest(name, term, body), caller)
         except (UnknownCall, Forbidden) as e:
-            status, answer = self._negative(request, e)
+            status, answer = self._error_response(request, e)
         except GanetiError as e:
             answer = failure(e)
         except CancelledError:
@@ -155,7 +157,7 @@ class CallResource(Resource):
             )
         send(request, status, answer)
 
-    def _negative(self, request: RpcRequest, error: GanetiError) -> tuple[HTTPStatus, bytes]:
+    def _error_response(self, request: RpcRequest, error: GanetiError) -> tuple[HTTPStatus, bytes]:
         """Return the status and body for a call that is not executed."""
         match error:
             case OldTerm() | UnclaimedTerm():
@@ -190,7 +192,7 @@ def explained(status: HTTPStatus, why: str) -> bytes:
     return msgspec.json.encode({"code": status, "message": status.phrase, "explain": why})
 
 
-def refuse_unknown(peer: Peer | None) -> NoReturn:
+def reject_unauthenticated(peer: Peer | None) -> NoReturn:
     """Reject a peer that is not a member of the cluster.
 
     :raises NotServed: always.
@@ -204,4 +206,4 @@ def refuse_unknown(peer: Peer | None) -> NoReturn:
             " a member of this cluster that this node knows; if it is one, run on the master:"
             " gnt-node add --readd"
         )
-    raise NotServed(HTTPStatus.FORBIDDEN, why)
+    raise RequestRejected(HTTPStatus.FORBIDDEN, why)

@@ -29,7 +29,7 @@ class UnknownCall(GanetiError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Handler:
     decoder: msgspec.json.Decoder[Any]
     call: type[Call[Any]]
     give: Callable[[Any], Awaitable[Any]]
@@ -45,11 +45,11 @@ class CallHandlers:
 
     def __init__(self, newest_term: Callable[[], int]) -> None:
         self._newest_term = newest_term
-        self._by_name: dict[str, _Answer] = {}
+        self._by_name: dict[str, _Handler] = {}
 
     def to(self, call: type[C], answer: Callable[[C], Awaitable[Any]]) -> None:
         """Register the handler of ``call``; it returns the result or raises a ``GanetiError``."""
-        self._by_name[call.wire] = _Answer(msgspec.json.Decoder(call), call, answer)
+        self._by_name[call.wire] = _Handler(msgspec.json.Decoder(call), call, answer)
 
     def calls(self) -> Iterator[type[Call[Any]]]:
         """Return the calls that have a handler."""
@@ -73,7 +73,7 @@ class CallHandlers:
            node: if two candidates requested votes for one term, a majority may have elected the
            other.
         """
-        known = self._known(name)
+        known = self._get_handler(name)
         if caller.role in known.call.callers:
             if known.call.local_only and not caller.local:
                 raise Forbidden(
@@ -81,10 +81,10 @@ class CallHandlers:
                 )
             return
         if CallerRole.MASTER in known.call.callers:
-            self._check(term)
+            self._check_term(term)
             if caller.role is CallerRole.CANDIDATE and term == self._newest_term() > 0:
-                raise other_master(caller.name, term)
-        raise _forbidden(name, known.call.callers, caller)
+                raise granted_to_other(caller.name, term)
+        raise _format_forbidden(name, known.call.callers, caller)
 
     async def answer(self, request: CallRequest, caller: Caller | None) -> bytes:
         """Execute a call and return its encoded result or error.
@@ -94,11 +94,11 @@ class CallHandlers:
         :raises UnknownCall: the call has no handler.
         :raises Forbidden: the caller may not make the call with these fields.
         """
-        known = self._known(request.name)
+        known = self._get_handler(request.name)
         try:
             if known.call not in (DescribeVote, RequestVote):
-                self._check(request.term)
-            call = _read(known, request.body)
+                self._check_term(request.term)
+            call = _decode_call(known, request.body)
             if caller is not None:
                 call.require(caller)
             return success(await known.give(call))
@@ -117,13 +117,13 @@ class CallHandlers:
             text = f"{request.name} failed unexpectedly ({reason}); see the node daemon's log"
             return failure(Failed(text, Code.INTERNAL))
 
-    def _known(self, name: str) -> _Answer:
+    def _get_handler(self, name: str) -> _Handler:
         known = self._by_name.get(name)
         if known is None:
             raise UnknownCall(f"unknown call {name}")
         return known
 
-    def _check(self, term: int) -> None:
+    def _check_term(self, term: int) -> None:
         newest = self._newest_term()
         if term < newest:
             raise OldTerm(
@@ -136,19 +136,19 @@ class CallHandlers:
             )
 
 
-def other_master(name: str, term: int) -> UnclaimedTerm:
+def granted_to_other(name: str, term: int) -> UnclaimedTerm:
     """Return the error for a master whose term this node has granted to another node."""
     return UnclaimedTerm(f"this node has granted term {term} to another node than {name}")
 
 
-def _forbidden(name: str, permitted: Set[CallerRole], caller: Caller) -> Forbidden:
+def _format_forbidden(name: str, permitted: Set[CallerRole], caller: Caller) -> Forbidden:
     roles = ", ".join(role for role in CallerRole if role in permitted)
     return Forbidden(
         f"{name} may only be called by roles {roles}; {caller.name} has the role {caller.role}"
     )
 
 
-def _read(known: _Answer, body: bytes) -> Any:
+def _decode_call(known: _Handler, body: bytes) -> Any:
     """Decode the call in ``body``.
 
     :raises Invalid: with every problem of the call.
@@ -158,10 +158,10 @@ def _read(known: _Answer, body: bytes) -> Any:
     try:
         return known.decoder.decode(body)
     except UNREADABLE as e:
-        raise _invalid(known.call, body, e) from None
+        raise _describe_invalid(known.call, body, e) from None
 
 
-def _invalid(call: type[Call[Any]], body: bytes, error: Exception) -> Invalid:
+def _describe_invalid(call: type[Call[Any]], body: bytes, error: Exception) -> Invalid:
     try:
         found = problems(call, msgspec.json.decode(body))
     except UNREADABLE:

@@ -22,7 +22,7 @@ from ganeti.web.request import MemoryRequest
 from ganeti.web.site import LimitedSite
 
 MAX_CONNECTIONS = 1000
-MAX_STRANGERS = 50
+MAX_UNAUTHENTICATED = 50
 """Maximum number of connections from peers that are not members of the cluster."""
 
 
@@ -85,28 +85,28 @@ class RpcSite(LimitedSite):
         self.callers = callers
         self.bodies = BodyBudget()
         self._work: set[Deferred[None]] = set()
-        self._quiet: Deferred[None] = Deferred()
+        self._idle: Deferred[None] = Deferred()
 
     def buildProtocol(self, addr: IAddress | None) -> RpcChannel:  # type: ignore[override]
         channel: RpcChannel = super().buildProtocol(addr)
         return channel
 
-    def is_full_of_strangers(self) -> bool:
+    def is_unauthenticated_limit_reached(self) -> bool:
         """Return whether the maximum number of peers that are not members is connected."""
         strangers = (each for each in self.connections if isinstance(each, RpcChannel))
-        return sum(each.is_stranger for each in strangers) >= MAX_STRANGERS
+        return sum(each.is_unauthenticated for each in strangers) >= MAX_UNAUTHENTICATED
 
     async def end(self) -> None:
         """Stop serving: cancel calls that can be interrupted, and wait for the others.
 
         Cancelling this cancels all calls.
         """
-        for channel in self.channels():
+        for channel in self.open_channels():
             assert isinstance(channel, RpcChannel)
             channel.finish()
         try:
             if self._work:
-                await self._quiet
+                await self._idle
         finally:
             for work in list(self._work):
                 work.cancel()
@@ -122,11 +122,11 @@ class RpcSite(LimitedSite):
         # Under its own key, because it may outlive its connection.
         self.bodies.keep(work, size)
         work.addErrback(lambda failure: self._log.failure("a call failed unexpectedly", failure))
-        work.addBoth(lambda _: self._worked(work))
+        work.addBoth(lambda _: self._work_done(work))
 
-    def _worked(self, work: Deferred[None]) -> None:
+    def _work_done(self, work: Deferred[None]) -> None:
         self._work.discard(work)
         self.bodies.release(work)
         if not self._work:
-            quiet, self._quiet = self._quiet, Deferred()
+            quiet, self._idle = self._idle, Deferred()
             quiet.callback(None)

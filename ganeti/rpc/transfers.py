@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ganeti.model.guest import Guest
-from ganeti.rpc.call import FAST, NORMAL, URGENT, WHILE_ALIVE, Call
+from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, URGENT, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Lines, Number
 
@@ -27,7 +27,7 @@ NEW = ".new"
 """The suffix of the name of an unfinished export."""
 
 
-class OfDisk(Record, tag="disk"):
+class DiskData(Record, tag="disk"):
     """The data of a guest's disk, through its OS definition's export scripts or ``raw``."""
 
     guest: Guest
@@ -35,7 +35,7 @@ class OfDisk(Record, tag="disk"):
     raw: bool
 
 
-class OfExport(Record, tag="export"):
+class ExportData(Record, tag="export"):
     """A dump in an export; ``path`` is its directory, absolute or below the export directory."""
 
     path: Line
@@ -53,7 +53,7 @@ class Trust(Record, omit_defaults=True):
     peer: Lines | None = None
 
 
-class FromPeer(Record, tag="from-peer"):
+class PeerSource(Record, tag="from-peer"):
     """Data from another node, which connects to ``address`` within ``patience`` seconds."""
 
     address: Line
@@ -62,7 +62,7 @@ class FromPeer(Record, tag="from-peer"):
     trust: Trust = Trust()
 
 
-class ToPeer(Record, tag="to-peer"):
+class PeerSink(Record, tag="to-peer"):
     """A node that waits for a connection; its certificate must have ``name``."""
 
     host: Line
@@ -74,31 +74,31 @@ class ToPeer(Record, tag="to-peer"):
     trust: Trust = Trust()
 
 
-class Started(Record, omit_defaults=True):
+class StartedTransfer(Record, omit_defaults=True):
     """A transfer that has started: its name on the node, and the port where it waits."""
 
     name: str
     port: Integer | None = None
 
 
-class StartImport(Call[Started]):
+class StartImport(Call[StartedTransfer]):
     """Start to receive data, or to restore a dump from this node."""
 
     wire = "import_start"
     call_timeout = NORMAL
 
-    source: FromPeer | OfExport
-    sink: OfDisk | OfExport
+    source: PeerSource | ExportData
+    sink: DiskData | ExportData
 
 
-class StartExport(Call[Started]):
+class StartExport(Call[StartedTransfer]):
     """Start to send data, or to dump a disk on this node."""
 
     wire = "export_start"
     call_timeout = NORMAL
 
-    source: OfDisk | OfExport
-    sink: ToPeer | OfExport
+    source: DiskData | ExportData
+    sink: PeerSink | ExportData
 
 
 class TransferStatus(Record, omit_defaults=True):
@@ -116,7 +116,7 @@ class TransferStatus(Record, omit_defaults=True):
     problem: str | None = None
 
 
-class AskTransfers(Call[list[TransferStatus | None]]):
+class DescribeTransfers(Call[list[TransferStatus | None]]):
     """Return the progress of transfers in the order of ``names``; None for unknown ones.
 
     A transfer whose progress is not queried for some minutes is stopped and removed.
@@ -128,7 +128,7 @@ class AskTransfers(Call[list[TransferStatus | None]]):
     names: tuple[Line, ...]
 
 
-class ForgetTransfer(Call[None]):
+class RemoveTransfer(Call[None]):
     """Stop a transfer if it is running, and remove it; removing an unknown one succeeds."""
 
     wire = "impexp_cleanup"
@@ -170,7 +170,7 @@ class ListExports(Call[list[str]]):
 
 
 class DescribeExport(Call[str]):
-    """Return the description in an export; ``path`` is as for ``OfExport``."""
+    """Return the description in an export; ``path`` is as for ``ExportData``."""
 
     wire = "export_info"
     call_timeout = FAST
@@ -185,7 +185,7 @@ class FinalizeExport(Call[None]):
     """
 
     wire = "finalize_export"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
 
     name: ExportName
     description: Lines
@@ -195,6 +195,6 @@ class RemoveExportCall(Call[None]):
     """Remove an export; removing an unknown one succeeds."""
 
     wire = "export_remove"
-    call_timeout = WHILE_ALIVE
+    call_timeout = NO_TIMEOUT
 
     name: ExportName

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ganeti.errors import GanetiError, NotMaster, ProtocolError, from_wire, to_wire
-from ganeti.rpc.call import Call, answer_type
+from ganeti.rpc.call import Call, get_answer_type
 from ganeti.schema.documents import UNREADABLE
 
 R = TypeVar("R")
@@ -44,7 +44,7 @@ class CallRequest:
 _encoder = msgspec.json.Encoder()
 
 
-def request_of(call: Call[Any], term: int) -> CallRequest:
+def encode_request(call: Call[Any], term: int) -> CallRequest:
     """Encode ``call`` as a master of ``term``."""
     return CallRequest(call.wire, term, _encoder.encode(call))
 
@@ -83,5 +83,5 @@ def result_of(call: Call[R], answer: bytes) -> R:
 
 @cache
 def _decoder(call: type[Call[Any]]) -> msgspec.json.Decoder[Any]:
-    answer: Any = tuple[bool, answer_type(call)]  # type: ignore[misc]  # known at run time only
+    answer: Any = tuple[bool, get_answer_type(call)]  # type: ignore[misc]  # known at run time only
     return msgspec.json.Decoder(answer)

@@ -18,7 +18,7 @@ RULE = (
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*(\.[a-z0-9_-]+)*", re.ASCII)
 
 
-def normalized(name: str) -> str:
+def normalize(name: str) -> str:
     """Return the normalized form of ``name``: in lower case, without a trailing dot."""
     return name.lower().removesuffix(".")
 

@@ -26,7 +26,7 @@ def parameters(kind: type[msgspec.Struct]) -> tuple[Parameter, ...]:
     assert isinstance(described, msgspec.inspect.StructType)
     found = []
     for each in described.fields:
-        bare, text, extra = _bare(each.type)
+        bare, text, extra = _unwrap_type(each.type)
         default = None
         if each.default is not msgspec.NODEFAULT:
             default = each.default
@@ -36,13 +36,13 @@ def parameters(kind: type[msgspec.Struct]) -> tuple[Parameter, ...]:
     return tuple(found)
 
 
-def _bare(kind: Type) -> tuple[Type, str, dict[str, Any]]:
+def _unwrap_type(kind: Type) -> tuple[Type, str, dict[str, Any]]:
     if isinstance(kind, Metadata):
-        bare, text, extra = _bare(kind.type)
+        bare, text, extra = _unwrap_type(kind.type)
         schema = kind.extra_json_schema or {}
         return bare, schema.get("description", text), {**extra, **(kind.extra or {})}
     if isinstance(kind, UnionType):
-        docs = [_bare(member) for member in kind.types]
+        docs = [_unwrap_type(member) for member in kind.types]
         text = next((text for _, text, _ in docs if text), "")
         return kind, text, {}
     return kind, "", {}

@@ -15,7 +15,7 @@ from ganeti.errors import Invalid
 MAX_LENGTH = 1024
 """Maximum length of a pattern in characters."""
 
-MAX_MEMORY = 128 * 1024
+MAX_PATTERN_MEMORY = 128 * 1024
 """Maximum memory of a compiled pattern in bytes: about 2,000 instructions.
 
 This also bounds the cost of a search, which grows with their number.
@@ -52,7 +52,7 @@ class Pattern:
 
 def _options() -> re2.Options:
     options = re2.Options()
-    options.max_mem = MAX_MEMORY
+    options.max_mem = MAX_PATTERN_MEMORY
     options.log_errors = False  # the error is raised instead
     options.never_capture = True  # groups slow down a search, and are not used
     return options

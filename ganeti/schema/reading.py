@@ -17,7 +17,7 @@ from ganeti.schema.types import RULES
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_CALLED = {
+_TYPE_NAMES = {
     "int": "a whole number",
     "float": "a number",
     "str": "text",
@@ -43,7 +43,7 @@ def read(kind: type[T], document: Any, *, lax: bool = False) -> T:
     try:
         return msgspec.convert(document, kind, strict=not lax)
     except msgspec.ValidationError as e:
-        raise Invalid(problems(kind, document, lax=lax) or [_problem("", e)]) from None
+        raise Invalid(problems(kind, document, lax=lax) or [_make_problem("", e)]) from None
 
 
 def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) -> list[Problem]:
@@ -53,7 +53,7 @@ def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) ->
     here, and each field is checked separately.
     """
     if not isinstance(document, Mapping):
-        return [Problem("", f"must be an object, not {_called(document)}")]
+        return [Problem("", f"must be an object, not {_describe_value(document)}")]
     found = []
     hints = get_type_hints(kind, include_extras=True)
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
@@ -63,7 +63,7 @@ def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) ->
             if field.required:
                 found.append(Problem(name, "is required"))
             continue
-        found += _inside(name, document[name], hints[field.name], lax)
+        found += _check_value(name, document[name], hints[field.name], lax)
     found += [
         Problem(str(name), "unknown parameter")
         for name in document
@@ -72,7 +72,7 @@ def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) ->
     return found
 
 
-def phrased(message: str, choices: str = "") -> tuple[str, str]:
+def rephrase(message: str, choices: str = "") -> tuple[str, str]:
     """Return the path and a message in our wording for an error message of msgspec.
 
     ``choices`` are the allowed values, which msgspec omits for an invalid choice.
@@ -88,7 +88,7 @@ def phrased(message: str, choices: str = "") -> tuple[str, str]:
             path,
             f"{'unknown' if field[1] == 'contains unknown' else 'missing'} parameter {field[2]}",
         )
-    what = _TYPE.sub(lambda found: " or ".join(map(_words, found[1].split(" | "))), what)
+    what = _TYPE.sub(lambda found: " or ".join(map(_describe_type, found[1].split(" | "))), what)
     return path, what.replace("Expected ", "must be ", 1).replace(", got ", ", not ")
 
 
@@ -107,27 +107,27 @@ def choices(hint: Any) -> str:
     return ", ".join(str(value) if value != "" else "''" for value in found)
 
 
-def _inside(path: str, value: Any, hint: Any, lax: bool) -> list[Problem]:
+def _check_value(path: str, value: Any, hint: Any, lax: bool) -> list[Problem]:
     """Return the problems of the ``value`` at ``path`` as a ``hint``."""
     try:
         msgspec.convert(value, hint, strict=not lax)
     except msgspec.ValidationError as e:
-        found = _wrong_keys(path, value, hint)
+        found = _check_keys(path, value, hint)
         unknown = {each.path for each in found}
-        for part in _parts(path, value, hint):
+        for part in _list_members(path, value, hint):
             if part[0] not in unknown:
-                found += _inside(*part, lax)
-        for kind in _plain(hint) if isinstance(value, Mapping) else ():
+                found += _check_value(*part, lax)
+        for kind in _unwrap_hint(hint) if isinstance(value, Mapping) else ():
             if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
                 inside = problems(kind, value, lax=lax)
                 found += [Problem(f"{path}.{each.path}", each.message) for each in inside]
-        return found or [_problem(path, e, hint)]
+        return found or [_make_problem(path, e, hint)]
     return []
 
 
-def _parts(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
+def _list_members(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yield the members of a list or an object, each with its path and type."""
-    for kind in _plain(hint):
+    for kind in _unwrap_hint(hint):
         arguments = get_args(kind)
         of_one_kind = get_origin(kind) is list or arguments[1:] == (...,)
         if isinstance(value, list) and of_one_kind:
@@ -136,13 +136,15 @@ def _parts(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
             yield from ((f"{path}.{key}", each, arguments[1]) for key, each in value.items())
 
 
-def _wrong_keys(path: str, value: Any, hint: Any) -> list[Problem]:
+def _check_keys(path: str, value: Any, hint: Any) -> list[Problem]:
     """Return problems for the keys of an object that are unknown or invalid."""
-    known = [get_args(kind)[0] for kind in _plain(hint) if get_origin(kind) is dict]
+    known = [get_args(kind)[0] for kind in _unwrap_hint(hint) if get_origin(kind) is dict]
     if not isinstance(value, Mapping) or len(known) != 1:
         return []
     if not (listed := choices(known[0])):
-        return [each for key in value for each in _inside(f"{path}.{key}", key, known[0], False)]
+        return [
+            each for key in value for each in _check_value(f"{path}.{key}", key, known[0], False)
+        ]
     return [
         Problem(f"{path}.{key}", f"unknown parameter; known are {listed}")
         for key in value
@@ -150,29 +152,29 @@ def _wrong_keys(path: str, value: Any, hint: Any) -> list[Problem]:
     ]
 
 
-def _plain(hint: Any) -> Iterator[Any]:
+def _unwrap_hint(hint: Any) -> Iterator[Any]:
     """Yield the types that a value may have, without annotations."""
     origin = get_origin(hint)
     if origin is Annotated:
-        yield from _plain(get_args(hint)[0])
+        yield from _unwrap_hint(get_args(hint)[0])
     elif origin in (Union, UnionType):
         for each in get_args(hint):
-            yield from _plain(each)
+            yield from _unwrap_hint(each)
     else:
         yield hint
 
 
-def _problem(name: str, error: msgspec.ValidationError, hint: Any = None) -> Problem:
-    path, what = phrased(str(error))
+def _make_problem(name: str, error: msgspec.ValidationError, hint: Any = None) -> Problem:
+    path, what = rephrase(str(error))
     if not path and hint is not None and _CHOICE.match(what):
-        path, what = phrased(str(error), choices(hint))
+        path, what = rephrase(str(error), choices(hint))
     return Problem((name + path).lstrip("."), what)
 
 
-def _words(kind: str) -> str:
-    return _CALLED.get(kind, kind)
+def _describe_type(kind: str) -> str:
+    return _TYPE_NAMES.get(kind, kind)
 
 
-def _called(value: Any) -> str:
+def _describe_value(value: Any) -> str:
     names = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

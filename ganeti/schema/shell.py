@@ -6,7 +6,7 @@ from __future__ import annotations
 from ganeti.errors import Invalid, Problem
 
 
-def shell_words(text: str, path: str = "") -> list[str]:
+def split_shell_words(text: str, path: str = "") -> list[str]:
     """Split ``text`` with shell syntax; ``path`` is the parameter that contains it.
 
     :raises Invalid: a quotation is not closed, or the text ends with a backslash.

@@ -18,19 +18,19 @@ class NoVolumes:
     """The storage of diskless instances."""
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
-        _refuse(disk)
+        _reject(disk)
 
     async def remove(self, disk: Disk) -> None:
         """Do nothing, as there are no disks."""
 
     async def grow(self, disk: Disk, amount: int) -> None:
-        _refuse(disk)
+        _reject(disk)
 
     async def rename(self, disk: Disk, to: Disk) -> None:
-        _refuse(disk)
+        _reject(disk)
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
-        _refuse(disk)
+        _reject(disk)
 
     async def detach(self, disk: Disk) -> None:
         """Do nothing, as nothing is attached."""
@@ -42,7 +42,7 @@ class NoVolumes:
         return []
 
 
-def _refuse(disk: Disk) -> NoReturn:
+def _reject(disk: Disk) -> NoReturn:
     raise Refused(
         f"{disk.iv_name} cannot be created: a diskless instance has no disks; convert it to"
         " another disk template first",

@@ -12,7 +12,7 @@ from ganeti.storage.diskless import NoVolumes
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.file import FileFolders, FileVolumes
 from ganeti.storage.folders import AllowedFolders
-from ganeti.storage.interfaces import IUnits, IVolumes
+from ganeti.storage.interfaces import IStorageUnits, IVolumes
 from ganeti.storage.lvm.tools import Lvm
 from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
@@ -23,7 +23,7 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 
 @dataclass(frozen=True)
-class StorageDrivers:
+class StorageDependencies:
     """What drivers are built from: access to the operating system, and the allowed directories.
 
     ``node`` is the name of this node. ``pretend`` is the directory of the simulated storage; empty
@@ -48,7 +48,7 @@ class StorageDrivers:
         return Lvm(self.processes)
 
 
-DRIVERS: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
+DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {
     Template.DISKLESS: lambda dependencies: NoVolumes(),
     Template.FILE: lambda dependencies: FileVolumes(dependencies.images, dependencies.folders),
     Template.SHAREDFILE: lambda dependencies: FileVolumes(
@@ -63,7 +63,7 @@ DRIVERS: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
     ),
 }
 
-PRETENDED: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
+PRETENDED_DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {
     Template.PLAIN: lambda dependencies: PretendVolumes(dependencies.devices),
     Template.DRBD: lambda dependencies: PretendMirror(
         dependencies.pretend, dependencies.node, PretendVolumes(dependencies.devices)
@@ -71,7 +71,7 @@ PRETENDED: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
 }
 """Drivers that replace others on a host with simulated storage."""
 
-UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
+UNITS: Mapping[str, Callable[[StorageDependencies], IStorageUnits]] = {
     "file": lambda dependencies: FileFolders(dependencies.images, dependencies.folders),
     "sharedfile": lambda dependencies: FileFolders(dependencies.images, dependencies.folders),
     "lvm-vg": lambda dependencies: VolumeGroups(dependencies.lvm),
@@ -79,21 +79,21 @@ UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
 }
 """The types of storage units, by their names in the remote API."""
 
-PRETENDED_UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
+PRETENDED_UNITS: Mapping[str, Callable[[StorageDependencies], IStorageUnits]] = {
     "lvm-vg": lambda dependencies: PretendGroups(dependencies.devices),
     "lvm-pv": lambda dependencies: PretendDevices(dependencies.devices),
 }
 
 
 def drivers(
-    dependencies: StorageDrivers, templates: Iterable[Template] = tuple(DRIVERS)
+    dependencies: StorageDependencies, templates: Iterable[Template] = tuple(DRIVERS)
 ) -> dict[Template, IVolumes]:
     """Create the drivers of the templates that are supported."""
-    known = {**DRIVERS, **(PRETENDED if dependencies.pretend else {})}
+    known = {**DRIVERS, **(PRETENDED_DRIVERS if dependencies.pretend else {})}
     return {each: known[each](dependencies) for each in templates if each in known}
 
 
-def units(dependencies: StorageDrivers) -> dict[str, IUnits]:
+def units(dependencies: StorageDependencies) -> dict[str, IStorageUnits]:
     """Create the storage units of this node, by type."""
     known = {**UNITS, **(PRETENDED_UNITS if dependencies.pretend else {})}
     return {kind: build(dependencies) for kind, build in known.items()}

@@ -12,7 +12,14 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.storage.folders import AllowedFolders, ResolvedPath
-from ganeti.storage.interfaces import IUnits, IVolumes, LocalHost, StorageUnit, Volume, VolumeStatus
+from ganeti.storage.interfaces import (
+    IStorageUnits,
+    IVolumes,
+    LocalState,
+    StorageUnit,
+    Volume,
+    VolumeStatus,
+)
 from ganeti.storage.loss import lost
 from ganeti.system.interfaces import IImages
 
@@ -32,27 +39,27 @@ class FileVolumes:
         self._folders = folders
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
-        path = self._place(disk).path
-        with _explained(f"{disk.iv_name} cannot be created at {path}"):
+        path = self._resolve(disk).path
+        with _translate_errors(f"{disk.iv_name} cannot be created at {path}"):
             await self._images.create(path, disk.size * MIB)
 
     async def remove(self, disk: Disk) -> None:
-        place = self._place(disk)
-        with _explained(f"{place.path} cannot be removed"):
+        place = self._resolve(disk)
+        with _translate_errors(f"{place.path} cannot be removed"):
             await self._images.remove(place.path, within=place.folder)
 
     async def grow(self, disk: Disk, amount: int) -> None:
-        path = self._present(disk)
-        with _explained(f"{path} cannot be grown"):
+        path = self._require_file(disk)
+        with _translate_errors(f"{path} cannot be grown"):
             await self._images.resize(path, (disk.size + amount) * MIB)
 
     async def rename(self, disk: Disk, to: Disk) -> None:
-        path, new = self._present(disk), self._place(to).path
-        with _explained(f"{path} cannot be renamed to {new}"):
+        path, new = self._require_file(disk), self._resolve(to).path
+        with _translate_errors(f"{path} cannot be renamed to {new}"):
             await self._images.rename(path, new)
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
-        return self._present(disk)
+        return self._require_file(disk)
 
     async def detach(self, disk: Disk) -> None:
         """Do nothing, as a file needs no detaching."""
@@ -63,7 +70,7 @@ class FileVolumes:
     async def volumes(self) -> list[Volume]:
         found: dict[str, int] = {}
         for folder in self._folders.all():
-            with _explained(f"{folder} cannot be read"):
+            with _translate_errors(f"{folder} cannot be read"):
                 found.update(await self._images.below(self._folders.root + folder))
         return [
             Volume(name=path.removeprefix(self._folders.root), size=found[path] // MIB)
@@ -72,23 +79,23 @@ class FileVolumes:
 
     def _describe(self, disk: Disk) -> VolumeStatus | None:
         try:
-            path = self._place(disk).path
+            path = self._resolve(disk).path
         except Refused:  # attach() reports the reason
-            return VolumeStatus(path="", degraded=True, local=LocalHost.FAULTY)
+            return VolumeStatus(path="", degraded=True, local=LocalState.FAULTY)
         size = self._images.size(path)
         return None if size is None else VolumeStatus(path=path, size=size // MIB)
 
-    def _place(self, disk: Disk) -> ResolvedPath:
+    def _resolve(self, disk: Disk) -> ResolvedPath:
         return self._folders.place(str(disk.logical_id[1]))
 
-    def _present(self, disk: Disk) -> str:
-        path = self._place(disk).path
+    def _require_file(self, disk: Disk) -> str:
+        path = self._resolve(disk).path
         if self._images.size(path) is None:
             raise lost(disk, f"file {path}")
         return path
 
 
-@implementer(IUnits)
+@implementer(IStorageUnits)
 class FileFolders:
     """The directories for file disks; those on one file system share its space."""
 
@@ -101,7 +108,7 @@ class FileFolders:
 
     async def unit(self, name: str) -> StorageUnit:
         folder = self._folders.folder(name)
-        with _explained(f"the free space of {folder} cannot be determined"):
+        with _translate_errors(f"the free space of {folder} cannot be determined"):
             space = await self._images.space(folder)
         size, free = space.size // MIB, space.free // MIB
         return StorageUnit(name=name, size=size, free=free, used=size - free)
@@ -118,7 +125,7 @@ class FileFolders:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _translate_errors(what: str) -> Iterator[None]:
     """Translate errors of the operating system into refusals and failures."""
     try:
         yield

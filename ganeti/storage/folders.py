@@ -28,7 +28,7 @@ FORBIDDEN = frozenset(
 )
 """Directories in which disks cannot be created directly, as they contain other files."""
 
-SYSTEM = (
+SYSTEM_TREES = (
     "/bin",
     "/boot",
     "/dev",
@@ -53,10 +53,10 @@ SYSTEM = (
 def listed(text: str) -> tuple[str, ...]:
     """Parse a ``file-storage-paths`` file: one directory per line, ``#`` starts a comment."""
     lines = (line.strip() for line in text.splitlines())
-    return tuple(_clean(line) for line in lines if line and not line.startswith("#"))
+    return tuple(_normalize(line) for line in lines if line and not line.startswith("#"))
 
 
-def _clean(path: str) -> str:
+def _normalize(path: str) -> str:
     return posixpath.normpath(path)
 
 
@@ -65,7 +65,7 @@ def forbidden(folder: str) -> bool:
     return (
         not folder.startswith("/")
         or folder in FORBIDDEN
-        or any(folder == tree or folder.startswith(tree + "/") for tree in SYSTEM)
+        or any(folder == tree or folder.startswith(tree + "/") for tree in SYSTEM_TREES)
     )
 
 
@@ -93,14 +93,14 @@ class AllowedFolders:
 
     def all(self) -> tuple[str, ...]:
         """Return the allowed directories, without forbidden ones."""
-        named = self._listed()
+        named = self._read_listing()
         if named is None:
-            return tuple(map(_clean, self.defaults))
+            return tuple(map(_normalize, self.defaults))
         return tuple(folder for folder in named if not forbidden(folder))
 
     def forbidden(self) -> tuple[str, ...]:
         """Return the directories in the administrator's list that are forbidden."""
-        return tuple(folder for folder in self._listed() or () if forbidden(folder))
+        return tuple(folder for folder in self._read_listing() or () if forbidden(folder))
 
     def place(self, path: str) -> ResolvedPath:
         """Return the location of the file ``path``.
@@ -108,22 +108,22 @@ class AllowedFolders:
         :raises Refused: if it is in no allowed directory, or leaves it by ``..`` or a symbolic
             link.
         """
-        folder = self._above(path)
+        folder = self._find_allowed_folder(path)
         if path == folder:
             raise Refused(
                 f"{path} is a directory for disks, and cannot be a disk itself", Code.INPUT
             )
-        return self._place(path, folder)
+        return self._resolve(path, folder)
 
     def folder(self, path: str) -> str:
         """Return the real path of the directory ``path``, an allowed one or below one.
 
         :raises Refused: as for ``place``.
         """
-        return self._place(path, self._above(path)).path
+        return self._resolve(path, self._find_allowed_folder(path)).path
 
-    def _above(self, path: str) -> str:
-        if not path.startswith("/") or _clean(path) != path or "\0" in path:
+    def _find_allowed_folder(self, path: str) -> str:
+        if not path.startswith("/") or _normalize(path) != path or "\0" in path:
             raise Refused(
                 f"{path!r} is not a normalized absolute path; write it without '..'", Code.INPUT
             )
@@ -136,13 +136,13 @@ class AllowedFolders:
             Code.INPUT,
         )
 
-    def _place(self, path: str, folder: str) -> ResolvedPath:
+    def _resolve(self, path: str, folder: str) -> ResolvedPath:
         here, below = self.root + folder, path[len(folder) :]
         if self.resolve(here + below) != self.resolve(here) + below:
             raise Refused(f"{path} leaves {folder} by a symbolic link", Code.INPUT)
         return ResolvedPath(here + below, here)
 
-    def _listed(self) -> tuple[str, ...] | None:
+    def _read_listing(self) -> tuple[str, ...] | None:
         listing = self.root + self.listing
         if self.files.stat(listing) is None:
             return None

@@ -16,7 +16,7 @@ from zope.interface import Interface
 from ganeti.model.disk import Disk
 
 
-class LocalHost(enum.StrEnum):
+class LocalState(enum.StrEnum):
     """The state of this node's copy of a disk."""
 
     OK = "ok"
@@ -40,7 +40,7 @@ class VolumeStatus:
     sync_percent: float | None = None
     estimated_time: int | None = None
     degraded: bool = False
-    local: LocalHost = LocalHost.OK
+    local: LocalState = LocalState.OK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ class IVolumes(Interface):
         """Return all volumes of this type on this node, sorted by name."""
 
 
-class IDemanding(Interface):
+class IHasRequirements(Interface):
     """Storage that has requirements on the node."""
 
     def obstacle() -> str:
@@ -188,7 +188,7 @@ class StorageUnit:
     healthy: bool = True
 
 
-class IUnits(Interface):
+class IStorageUnits(Interface):
     """The storage units of one type on this node."""
 
     async def units() -> list[StorageUnit]:

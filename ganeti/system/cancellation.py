@@ -30,7 +30,7 @@ class CancelSwitch:
             if not self._closed:
                 os.eventfd_write(self._signal, 1)
             for each in self._sockets:
-                _cut(each)
+                _shut_down(each)
 
     def check(self) -> None:
         """:raises Cancelled: if the switch was pulled."""
@@ -44,7 +44,7 @@ class CancelSwitch:
             copy = socket.socket(fileno=os.dup(other.fileno()))
             self._sockets.append(copy)
             if self._pulled:
-                _cut(copy)
+                _shut_down(copy)
 
     def release(self) -> None:
         """Stop watching sockets."""
@@ -81,6 +81,6 @@ class CancelSwitch:
             os.close(self._signal)
 
 
-def _cut(connection: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     with suppress(OSError):  # not connected
         connection.shutdown(socket.SHUT_RDWR)

@@ -10,11 +10,11 @@ from twisted.internet import error
 from twisted.python.failure import Failure
 
 
-class CertificateRefused(Exception):
+class CertificateRejected(Exception):
     """A certificate is rejected; the message says whose, and why."""
 
     @classmethod
-    def by_code(cls, code: int) -> CertificateRefused:
+    def by_code(cls, code: int) -> CertificateRejected:
         """Return the error for an OpenSSL verification code (``X509_V_ERR_*``) of a peer's
         certificate."""
         why = _VERIFICATION.get(code, f"the peer's certificate is invalid: OpenSSL error {code}")
@@ -68,11 +68,11 @@ def explain(reason: Failure) -> str:
     if isinstance(why, error.ConnectionLost):
         return "connection lost"
     if isinstance(why, ssl.SSLError | SSL.Error):
-        return _tls(why)
+        return _explain_tls(why)
     return reason.getErrorMessage().rstrip(".")
 
 
-def _tls(why: ssl.SSLError | SSL.Error) -> str:
+def _explain_tls(why: ssl.SSLError | SSL.Error) -> str:
     if isinstance(why, ssl.SSLError):
         name = str(why.reason or why).replace("_", " ").lower()
     else:

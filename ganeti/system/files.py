@@ -14,7 +14,7 @@ from zope.interface import implementer
 from ganeti.system.interfaces import IFiles, ILog, Stat
 from ganeti.system.threads import InThread
 
-_TOGETHER = 64
+_MAX_OPEN_TOGETHER = 64
 """How many files are open at once when many are replaced."""
 
 _serial = itertools.count()
@@ -96,10 +96,10 @@ class LocalFiles:
         return LocalLog(await self._in_thread(_open_log, path, mode), self._in_thread)
 
     async def sync_folder(self, path: str) -> None:
-        await self._in_thread(_sync, path)
+        await self._in_thread(_sync_folder, path)
 
 
-def _write_whole(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes) -> None:
     # write(2) may write less than requested, for example on a disk that is nearly full; the next
     # call then returns the error.
     left = memoryview(data)
@@ -108,7 +108,7 @@ def _write_whole(descriptor: int, data: bytes) -> None:
 
 
 def _append(descriptor: int, data: bytes) -> None:
-    _write_whole(descriptor, data)
+    _write_all(descriptor, data)
     os.fdatasync(descriptor)
 
 
@@ -119,8 +119,10 @@ def _truncate(descriptor: int, size: int) -> None:
 
 def _replace_all(contents: Mapping[str, bytes], mode: int) -> None:
     paths = list(contents)
-    for start in range(0, len(paths), _TOGETHER):
-        _replace_some({path: contents[path] for path in paths[start : start + _TOGETHER]}, mode)
+    for start in range(0, len(paths), _MAX_OPEN_TOGETHER):
+        _replace_some(
+            {path: contents[path] for path in paths[start : start + _MAX_OPEN_TOGETHER]}, mode
+        )
     _sync_folders(paths)
 
 
@@ -134,7 +136,7 @@ def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             made.append((new, path, descriptor))
             os.fchmod(descriptor, mode)
-            _write_whole(descriptor, content)
+            _write_all(descriptor, content)
         for _, _, descriptor in made:
             os.fsync(descriptor)
         for new, path, _ in made:
@@ -199,10 +201,10 @@ def _open_log(path: str, mode: int) -> int:
 def _sync_folders(paths: Iterable[str]) -> None:
     """Make the names of ``paths`` durable in their directories."""
     for folder in dict.fromkeys(map(os.path.dirname, paths)):
-        _sync(folder)
+        _sync_folder(folder)
 
 
-def _sync(folder: str) -> None:
+def _sync_folder(folder: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -73,13 +73,13 @@ def _copy(source: int, target: int) -> None:
     size = os.fstat(source).st_size
     os.ftruncate(target, size)
     end = 0
-    while (start := _data(source, end)) is not None:
+    while (start := _find_data(source, end)) is not None:
         end = os.lseek(source, start, os.SEEK_HOLE)
         for offset in range(start, end, _CHUNK):
             os.pwrite(target, os.pread(source, min(_CHUNK, end - offset), offset), offset)
 
 
-def _data(handle: int, offset: int) -> int | None:
+def _find_data(handle: int, offset: int) -> int | None:
     try:
         return os.lseek(handle, offset, os.SEEK_DATA)
     except OSError as e:

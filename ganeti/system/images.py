@@ -48,10 +48,10 @@ class LocalImages:
         await self._in_thread(_zero, path, offset, size)
 
     async def below(self, folder: str) -> dict[str, int]:
-        return await self._in_thread(_below, folder)
+        return await self._in_thread(_list_files, folder)
 
     async def space(self, folder: str) -> FileSystemSpace:
-        return await self._in_thread(_space, folder)
+        return await self._in_thread(_get_space, folder)
 
 
 def _create(path: str, size: int) -> None:
@@ -116,7 +116,7 @@ def _zero(path: str, offset: int, size: int) -> None:
         os.close(handle)
 
 
-def _below(folder: str) -> dict[str, int]:
+def _list_files(folder: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for place, _, names in os.walk(folder):
         for name in names:
@@ -127,7 +127,7 @@ def _below(folder: str) -> dict[str, int]:
     return found
 
 
-def _space(folder: str) -> FileSystemSpace:
+def _get_space(folder: str) -> FileSystemSpace:
     while not os.path.isdir(folder):  # it is created with the first image
         folder = os.path.dirname(folder)
     room = os.statvfs(folder)

@@ -89,7 +89,7 @@ class IFiles(Interface):
         """Make the names in a directory durable, which a killed process may have left unsynced."""
 
 
-class INotes(Interface):
+class IStateFiles(Interface):
     """Small records by name that survive this daemon but not a crash of the host: what runs, and
     where.
 
@@ -106,7 +106,7 @@ class INotes(Interface):
         """Return all records by name."""
 
 
-class INames(Interface):
+class IHostNames(Interface):
     """Host names and addresses, as this host sees them."""
 
     async def addresses(name: str) -> list[str]:
@@ -129,7 +129,7 @@ class ProcessResult:
 
 
 @dataclass(frozen=True)
-class ProcessLifetime:
+class ProcessInfo:
     """An existing process; ``identity`` distinguishes it from a later one with the same pid."""
 
     identity: str
@@ -174,7 +174,7 @@ class IProcesses(Interface):
         :raises Failed: if it cannot be started.
         """
 
-    def life(pid: int) -> ProcessLifetime | None:
+    def life(pid: int) -> ProcessInfo | None:
         """Return information about a process; None if it does not exist or is a zombie."""
 
     def arguments(pid: int) -> list[str]:
@@ -259,7 +259,7 @@ class StreamPeer:
 
 
 @dataclass(frozen=True)
-class FileEnd:
+class FileEndpoint:
     """A file or block device; ``create`` creates or truncates it. A sink accepts at most ``room``
     bytes."""
 
@@ -269,14 +269,14 @@ class FileEnd:
 
 
 @dataclass(frozen=True)
-class PipeEnd:
+class PipeEndpoint:
     """An end of a pipe; the caller remains responsible for closing it."""
 
     descriptor: int
 
 
 @dataclass(frozen=True)
-class Awaited:
+class ListeningEndpoint:
     """A peer that connects to ``listening`` within ``patience`` seconds and sends ``greeting``.
 
     Other connections, and those with another greeting, are rejected, and the wait continues.
@@ -289,7 +289,7 @@ class Awaited:
 
 
 @dataclass(frozen=True)
-class StreamCaller:
+class ConnectingEndpoint:
     """A peer that listens; each of ``tries`` connection attempts takes at most ``patience``
     seconds."""
 
@@ -302,7 +302,7 @@ class StreamCaller:
 
 
 @dataclass(frozen=True)
-class Flowing:
+class TransferProgress:
     """The progress of a flow: whether its peer is connected, and the bytes moved."""
 
     connected: bool
@@ -318,10 +318,10 @@ class IListening(Interface):
         """Stop listening; idempotent."""
 
 
-class IFlow(Interface):
+class ITransfer(Interface):
     """A transfer of bytes from one end to another, which has been started."""
 
-    def progress() -> Flowing:
+    def progress() -> TransferProgress:
         """Return the progress; synchronous."""
 
     async def ended() -> None:
@@ -333,8 +333,7 @@ class IFlow(Interface):
         """
 
     def finish(*, well: bool) -> None:
-        """Confirm to an ``Awaited`` peer, which waits for it, that all is ``well``, or disconnect
-        it.
+        """Confirm that all is ``well`` to a ``ListeningEndpoint`` peer, or disconnect it.
 
         Call it once after ``ended`` has returned; other flows do not need it.
         """
@@ -362,5 +361,8 @@ class IStreams(Interface):
     def close(descriptor: int) -> None:
         """Close an end of a pipe."""
 
-    def begin(source: FileEnd | PipeEnd | Awaited, sink: FileEnd | PipeEnd | StreamCaller) -> IFlow:
+    def begin(
+        source: FileEndpoint | PipeEndpoint | ListeningEndpoint,
+        sink: FileEndpoint | PipeEndpoint | ConnectingEndpoint,
+    ) -> ITransfer:
         """Start to move all data from ``source`` to ``sink``."""

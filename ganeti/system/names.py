@@ -8,14 +8,14 @@ import socket
 from zope.interface import implementer
 
 from ganeti.errors import Code, Failed
-from ganeti.system.interfaces import INames
+from ganeti.system.interfaces import IHostNames
 from ganeti.system.threads import InThread
 
 _UNKNOWN = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 _TIMEOUT = 1.0
 
 
-@implementer(INames)
+@implementer(IHostNames)
 class SystemNames:
     """Resolves names by ``getaddrinfo``; an address is in use if a connection to ``port`` is
     answered."""
@@ -25,13 +25,13 @@ class SystemNames:
         self._port = port
 
     async def addresses(self, name: str) -> list[str]:
-        return await self._in_thread(_addresses, name)
+        return await self._in_thread(_resolve, name)
 
     async def in_use(self, address: str) -> bool:
-        return await self._in_thread(_in_use, address, self._port)
+        return await self._in_thread(_is_in_use, address, self._port)
 
 
-def _addresses(name: str) -> list[str]:
+def _resolve(name: str) -> list[str]:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as e:
@@ -41,7 +41,7 @@ def _addresses(name: str) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def _in_use(address: str, port: int) -> bool:
+def _is_in_use(address: str, port: int) -> bool:
     try:
         socket.create_connection((address, port), _TIMEOUT).close()
     except ConnectionRefusedError:

@@ -9,7 +9,7 @@ import time
 
 from ganeti.errors import Code, Refused
 
-_ATTEMPTS, _PAUSE = 5, 0.02
+_ATTEMPTS, _RETRY_DELAY = 5, 0.02
 """A process that checks whether a daemon runs also holds the lock briefly."""
 
 
@@ -52,14 +52,14 @@ class PidFile:
                 pid = os.read(descriptor, 20).decode("ascii", "replace").strip()
                 os.close(descriptor)
                 if (attempts := attempts + 1) < _ATTEMPTS:
-                    time.sleep(_PAUSE)
+                    time.sleep(_RETRY_DELAY)
                     continue
                 raise Refused(
                     f"{self._program} is already running as process {pid} ({self._path}); stop it"
                     " first",
                     Code.EXISTS,
                 ) from None
-            if self._is(descriptor):
+            if self._is_current(descriptor):
                 break
             os.close(descriptor)  # its previous holder has removed it in the meantime
         self._descriptor = descriptor
@@ -73,7 +73,7 @@ class PidFile:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _is(self, descriptor: int) -> bool:
+    def _is_current(self, descriptor: int) -> bool:
         try:
             return os.path.samestat(os.fstat(descriptor), os.stat(self._path))
         except FileNotFoundError:

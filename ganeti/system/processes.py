@@ -28,7 +28,7 @@ from ganeti.system.interfaces import (
     OUTPUT_LIMIT,
     TAIL,
     IProcesses,
-    ProcessLifetime,
+    ProcessInfo,
     ProcessResult,
 )
 
@@ -36,8 +36,8 @@ _CLEAN = {"PATH": MINIMAL_PATH}
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _PIPE, _CHUNK = 1 << 20, 1 << 16
-_DYING = 5.0
-_OUT_OF_THE_WAY = 64
+_KILL_TIMEOUT = 5.0
+_MIN_COPY = 64
 """Descriptors are first duplicated above this number, so that assigning one does not overwrite
 another."""
 
@@ -63,23 +63,23 @@ class LocalProcesses:
     ) -> ProcessResult:
         if cwd is not None:
             argv = [*_change_directory(cwd, argv), *argv]
-        out, err = (_Stream(self._readers, self._clock) for _ in range(2))
+        out, err = (_OutputPipe(self._readers, self._clock) for _ in range(2))
         log = None
         try:
-            with _told(argv), _Descriptors() as given:
+            with _translate_errors(argv), _Descriptors() as given:
                 given.input(stdin)
                 if output is None:
                     given.give(1, out.open())
                     given.give(2, err.open())
                 else:
-                    log = _Log(output)
+                    log = _OutputFile(output)
                     given.give(1, log.descriptor)
                     given.give(2, log.descriptor)
                 given.files(files or {})
-                ending = self._reaped(_spawn(argv, env, given))
+                ending = self._watch(_spawn(argv, env, given))
             out.listen()
             err.listen()
-            code = await self._end(ending, argv, timeout)
+            code = await self._wait_or_kill(ending, argv, timeout)
             return ProcessResult(code, out.rest() if log is None else log.tail(), err.rest())
         finally:
             out.close()
@@ -88,7 +88,9 @@ class LocalProcesses:
                 log.remove_if_empty()
                 log.close()
 
-    async def _end(self, ending: _Ending, argv: Sequence[str], timeout: float | None) -> int:
+    async def _wait_or_kill(
+        self, ending: _ExitWatcher, argv: Sequence[str], timeout: float | None
+    ) -> int:
         """Return the exit code of a process, which is killed on cancellation or after the
         timeout."""
         try:
@@ -98,7 +100,7 @@ class LocalProcesses:
             # Wait, so that the process is gone when this returns; one that hangs in the kernel (for
             # example on a failed disk) is left behind.
             with suppress(TimeoutError):
-                await ending.wait(_DYING)
+                await ending.wait(_KILL_TIMEOUT)
             if isinstance(error, CancelledError):
                 raise
             raise Failed(f"{argv[0]} did not end within {timeout:g} s and was killed") from None
@@ -106,17 +108,17 @@ class LocalProcesses:
     async def start(
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, output: str
     ) -> int:
-        log = _Log(output)
+        log = _OutputFile(output)
         try:
-            with _told(argv), _Descriptors() as given:
+            with _translate_errors(argv), _Descriptors() as given:
                 given.input(b"")
                 given.give(1, log.descriptor)
                 given.give(2, log.descriptor)
-                return self._reaped(_spawn(argv, env, given)).pid
+                return self._watch(_spawn(argv, env, given)).pid
         finally:
             log.close()
 
-    def life(self, pid: int) -> ProcessLifetime | None:
+    def life(self, pid: int) -> ProcessInfo | None:
         try:
             with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
                 # The name in parentheses may contain any character, also parentheses, see proc(5).
@@ -126,9 +128,7 @@ class LocalProcesses:
         if fields[0] in (b"Z", b"X"):
             return None
         ticks = int(fields[11]) + int(fields[12])
-        return ProcessLifetime(
-            f"{self._boot}:{fields[19].decode()}", ticks / self._ticks_per_second
-        )
+        return ProcessInfo(f"{self._boot}:{fields[19].decode()}", ticks / self._ticks_per_second)
 
     def arguments(self, pid: int) -> list[str]:
         try:
@@ -150,10 +150,10 @@ class LocalProcesses:
         with suppress(ProcessLookupError):
             os.kill(pid, signal)
 
-    def _reaped(self, pid: int) -> _Ending:
+    def _watch(self, pid: int) -> _ExitWatcher:
         """Watch a process, so that it leaves no zombie when it ends."""
         try:
-            ending = _Ending(self._readers, self._clock, pid)
+            ending = _ExitWatcher(self._readers, self._clock, pid)
         except OSError:
             # Without a pidfd, its end would not be noticed.
             _kill_group(pid)
@@ -186,7 +186,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str] | None, given: _Descripto
     environment = _CLEAN if env is None else env
     program = argv[0]
     if "/" not in program:
-        program = _found(program, environment.get("PATH", MINIMAL_PATH))
+        program = _find_program(program, environment.get("PATH", MINIMAL_PATH))
     return os.posix_spawn(
         program,
         tuple(argv),
@@ -199,7 +199,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str] | None, given: _Descripto
     )
 
 
-def _found(program: str, path: str) -> str:
+def _find_program(program: str, path: str) -> str:
     """Return the path of a program on a search path, as posix_spawn(3) does not search."""
     for folder in path.split(":"):
         place = f"{folder or '.'}/{program}"
@@ -209,7 +209,7 @@ def _found(program: str, path: str) -> str:
 
 
 @contextmanager
-def _told(argv: Sequence[str]) -> Iterator[None]:
+def _translate_errors(argv: Sequence[str]) -> Iterator[None]:
     """Translate errors that keep a program from being started."""
     try:
         yield
@@ -237,7 +237,7 @@ class _Descriptors:
 
     def give(self, number: int, descriptor: int) -> None:
         """Pass a copy of ``descriptor`` to the process as ``number``."""
-        copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+        copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _MIN_COPY)
         if number in self._given:
             os.close(self._given[number])
         self._given[number] = copy
@@ -260,7 +260,7 @@ class _Descriptors:
                 self._open(number, file, _WRITE if number else os.O_RDONLY | os.O_CLOEXEC)
 
     def _open(self, number: int, path: str, flags: int) -> None:
-        descriptor = _opened(path, flags)
+        descriptor = _open_file(path, flags)
         try:
             self.give(number, descriptor)
         finally:
@@ -270,19 +270,19 @@ class _Descriptors:
         return [(os.POSIX_SPAWN_DUP2, ours, number) for number, ours in self._given.items()]
 
 
-def _opened(path: str, flags: int) -> int:
+def _open_file(path: str, flags: int) -> int:
     try:
         return os.open(path, flags, 0o640)
     except OSError as error:
         raise Failed(f"cannot open {path}: {error.strerror}") from error
 
 
-class _Log:
+class _OutputFile:
     """An output file, and its size before the process appended to it."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self.descriptor = _opened(path, _APPEND)
+        self.descriptor = _open_file(path, _APPEND)
         self._from = os.fstat(self.descriptor).st_size
 
     def tail(self) -> bytes:
@@ -301,7 +301,7 @@ class _Log:
 
 
 @implementer(IReadDescriptor)
-class _Stream:
+class _OutputPipe:
     """Collects the output of a pipe, limited to its end."""
 
     def __init__(self, readers: IReactorFDSet, clock: IReactorTime) -> None:
@@ -379,7 +379,7 @@ class _Stream:
 
 
 @implementer(IReadDescriptor)
-class _Ending:
+class _ExitWatcher:
     """Reaps a process when it ends, and returns its exit code to those who wait."""
 
     def __init__(self, readers: IReactorFDSet, clock: IReactorTime, pid: int) -> None:
@@ -407,10 +407,10 @@ class _Ending:
             self._code = os.waitstatus_to_exitcode(status)
             # In a later iteration: callbacks may open descriptors with numbers for which the
             # reactor still holds events of this iteration.
-            self._clock.callLater(0, self._tell, self._code)
+            self._clock.callLater(0, self._notify, self._code)
         return None
 
-    def _tell(self, code: int) -> None:
+    def _notify(self, code: int) -> None:
         while self._waiting:
             self._waiting.pop().callback(code)
 

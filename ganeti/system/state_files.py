@@ -9,11 +9,11 @@ from urllib.parse import quote, unquote
 
 from zope.interface import implementer
 
-from ganeti.system.interfaces import INotes
+from ganeti.system.interfaces import IStateFiles
 
 
-@implementer(INotes)
-class LocalNotes:
+@implementer(IStateFiles)
+class LocalStateFiles:
     """One file per record in ``folder``, which is created when needed.
 
     A record is replaced by a rename but not synced: it describes processes, which do not survive a

@@ -50,7 +50,7 @@ class FileSink:
         """Write the first ``amount`` bytes of ``buffer``."""
         if self._room is not None and self._at + amount > self._room:
             raise OSError(errno.EFBIG, "the data is larger than the disk")
-        if self._holes and self._stays_hole(buffer, amount):
+        if self._holes and self._is_hole(buffer, amount):
             self._at += amount
             return
         with memoryview(buffer) as view:
@@ -59,7 +59,7 @@ class FileSink:
                 done += os.pwrite(self._file, view[done:amount], self._at + done)
         self._at += amount
 
-    def _stays_hole(self, buffer: bytearray, amount: int) -> bool:
+    def _is_hole(self, buffer: bytearray, amount: int) -> bool:
         # The C library compares bytearray and bytes, and stops at the first difference.
         zeros = _ZEROS if amount == CHUNK else _ZEROS[:amount]
         if not buffer.startswith(zeros):
@@ -89,7 +89,7 @@ class PipeSource:
     """The output of a program; this object owns the descriptor."""
 
     def __init__(self, descriptor: int, switch: CancelSwitch) -> None:
-        self._pipe, self._brake = descriptor, switch
+        self._pipe, self._switch = descriptor, switch
         os.set_blocking(descriptor, False)
 
     def fill(self, view: memoryview) -> int:
@@ -98,7 +98,7 @@ class PipeSource:
             try:
                 return os.readv(self._pipe, [view])
             except BlockingIOError:
-                self._brake.wait(self._pipe, select.POLLIN)
+                self._switch.wait(self._pipe, select.POLLIN)
 
     def close(self) -> None:
         os.close(self._pipe)
@@ -108,7 +108,7 @@ class PipeSink:
     """The input of a program; this object owns the descriptor."""
 
     def __init__(self, descriptor: int, switch: CancelSwitch) -> None:
-        self._pipe, self._brake = descriptor, switch
+        self._pipe, self._switch = descriptor, switch
         os.set_blocking(descriptor, False)
 
     def take(self, buffer: bytearray, amount: int) -> None:
@@ -119,7 +119,7 @@ class PipeSink:
                 try:
                     done += os.write(self._pipe, view[done:amount])
                 except BlockingIOError:
-                    self._brake.wait(self._pipe, select.POLLOUT)
+                    self._switch.wait(self._pipe, select.POLLOUT)
 
     def settle(self) -> None:
         """Do nothing, as the program reports its own success."""

@@ -27,22 +27,22 @@ from ganeti.errors import Code, Failed
 from ganeti.system.cancellation import Cancelled, CancelSwitch
 from ganeti.system.connection_errors import explain
 from ganeti.system.interfaces import (
-    Awaited,
-    FileEnd,
-    Flowing,
-    IFlow,
+    ConnectingEndpoint,
+    FileEndpoint,
     IListening,
     IStreams,
-    PipeEnd,
-    StreamCaller,
+    ITransfer,
+    ListeningEndpoint,
+    PipeEndpoint,
+    TransferProgress,
 )
 from ganeti.system.stream_endpoints import CHUNK, FileSink, FileSource, PipeSink, PipeSource
-from ganeti.system.tls_peers import Listening, TlsConnection, accept, broke_off, call
+from ganeti.system.tls_peers import Listening, TlsConnection, accept, call, is_truncated
 
 _PIPE = 1 << 20
 
-SourceEnd: TypeAlias = FileEnd | PipeEnd | Awaited
-SinkEnd: TypeAlias = FileEnd | PipeEnd | StreamCaller
+SourceEnd: TypeAlias = FileEndpoint | PipeEndpoint | ListeningEndpoint
+SinkEnd: TypeAlias = FileEndpoint | PipeEndpoint | ConnectingEndpoint
 Source: TypeAlias = FileSource | PipeSource | TlsConnection
 Sink: TypeAlias = FileSink | PipeSink | TlsConnection
 
@@ -73,32 +73,35 @@ class LocalStreams:
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
 
-    def begin(self, source: SourceEnd, sink: SinkEnd) -> IFlow:
+    def begin(self, source: SourceEnd, sink: SinkEnd) -> ITransfer:
         return Flow(source, sink, self._reactor)
 
 
-@implementer(IFlow)
+@implementer(ITransfer)
 class Flow:
     """One transfer; its thread owns what it opens, and duplicates of the given pipes."""
 
     def __init__(self, source: SourceEnd, sink: SinkEnd, reactor: IReactorFromThreads) -> None:
         self._reactor = reactor
         self._moved = 0
-        self._connected = not isinstance(source, Awaited) and not isinstance(sink, StreamCaller)
-        self._brake = CancelSwitch()
+        self._connected = not isinstance(source, ListeningEndpoint) and not isinstance(
+            sink, ConnectingEndpoint
+        )
+        self._switch = CancelSwitch()
         self._held: TlsConnection | None = None
         self._over: Failure | None = None
         self._ended = False
         self._asking: list[Deferred[None]] = []
         copies = [
-            os.dup(end.descriptor) if isinstance(end, PipeEnd) else -1 for end in (source, sink)
+            os.dup(end.descriptor) if isinstance(end, PipeEndpoint) else -1
+            for end in (source, sink)
         ]
         Thread(target=self._run, args=(source, sink, *copies), name="flow", daemon=True).start()
 
     # --- in the reactor thread
 
-    def progress(self) -> Flowing:
-        return Flowing(self._connected, self._moved)
+    def progress(self) -> TransferProgress:
+        return TransferProgress(self._connected, self._moved)
 
     async def ended(self) -> None:
         if not self._ended:
@@ -109,16 +112,16 @@ class Flow:
             self._over.raiseException()
 
     def stop(self) -> None:
-        self._brake.pull()
+        self._switch.pull()
 
     def finish(self, *, well: bool) -> None:
         held, self._held = self._held, None
         if held is not None:
             if well:
-                held.say_goodbye()
+                held.answer_close_notify()
             held.close()
 
-    def _told(self, over: Failure | None) -> None:
+    def _thread_ended(self, over: Failure | None) -> None:
         self._over, self._ended = over, True
         asking, self._asking = self._asking, []
         for each in asking:
@@ -130,54 +133,54 @@ class Flow:
         over: Failure | None = None
         try:
             with ExitStack() as opened:
-                self._carry(opened, source, sink, read, write)
+                self._open_and_move(opened, source, sink, read, write)
         except Cancelled:
             over = Failure(Failed("the transfer was canceled"))
         except OSError as e:
-            over = Failure(Failed(_words(e), Code.ENVIRONMENT))
+            over = Failure(Failed(_describe_error(e), Code.ENVIRONMENT))
         except Exception:
             over = Failure()
         finally:
-            self._brake.close()
-        self._reactor.callFromThread(self._told, over)
+            self._switch.close()
+        self._reactor.callFromThread(self._thread_ended, over)
 
-    def _carry(
+    def _open_and_move(
         self, opened: ExitStack, source: SourceEnd, sink: SinkEnd, read: int, write: int
     ) -> None:
         if write >= 0:
-            pipe_sink = PipeSink(write, self._brake)
+            pipe_sink = PipeSink(write, self._switch)
             opened.callback(pipe_sink.close)
         if read >= 0:
-            pipe_source = PipeSource(read, self._brake)
+            pipe_source = PipeSource(read, self._switch)
             opened.callback(pipe_source.close)
         # Open local ends first: if that fails, no peer needs to be connected.
         giver: Source | None = None
         taker: Sink
         match source:
-            case FileEnd():
+            case FileEndpoint():
                 giver = FileSource(source.path)
                 opened.callback(giver.close)
-            case PipeEnd():
+            case PipeEndpoint():
                 giver = pipe_source
         match sink:
-            case FileEnd():
+            case FileEndpoint():
                 taker = FileSink(sink.path, create=sink.create, room=sink.room)
                 opened.callback(taker.close)
-            case PipeEnd():
+            case PipeEndpoint():
                 taker = pipe_sink
-            case StreamCaller():
-                taker = call(sink, self._brake)
+            case ConnectingEndpoint():
+                taker = call(sink, self._switch)
                 opened.callback(taker.close)
         if giver is None:
-            assert isinstance(source, Awaited)
-            self._held_back(source, taker)
+            assert isinstance(source, ListeningEndpoint)
+            self._receive(source, taker)
         else:
             self._connected = True
             self._move(giver, taker)
 
-    def _held_back(self, source: Awaited, taker: Sink) -> None:
+    def _receive(self, source: ListeningEndpoint, taker: Sink) -> None:
         """Move the data of a peer, and keep the connection for the later confirmation."""
-        peer = accept(source, self._brake)
+        peer = accept(source, self._switch)
         self._connected = True
         try:
             self._move(peer, taker)
@@ -193,18 +196,18 @@ class Flow:
                 while amount := giver.fill(view):
                     taker.take(buffer, amount)
                     self._moved += amount
-                    self._brake.check()
+                    self._switch.check()
             # Canceling may close the source, which must not be taken for the end of the data.
-            self._brake.check()
+            self._switch.check()
             taker.settle()
         except OSError:
-            self._brake.check()  # a canceled operation may fail with any error
+            self._switch.check()  # a canceled operation may fail with any error
             raise
-        self._brake.check()
+        self._switch.check()
 
 
-def _words(error: OSError) -> str:
-    if broke_off(error):
+def _describe_error(error: OSError) -> str:
+    if is_truncated(error):
         return "the peer closed the connection before all data was transferred"
     if isinstance(error, ssl.SSLError):
         return explain(Failure(error))

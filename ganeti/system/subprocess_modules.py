@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 
-def finding_modules() -> Mapping[str, str]:
+def module_environment() -> Mapping[str, str]:
     """Return the environment in which ``python -m`` finds the modules of this process.
 
     An installed program may be outside of the interpreter's default search path.

@@ -20,13 +20,13 @@ from typing import Any
 from zope.interface import implementer
 
 from ganeti.system.cancellation import CancelSwitch
-from ganeti.system.interfaces import Awaited, IListening, StreamCaller, StreamPeer
+from ganeti.system.interfaces import ConnectingEndpoint, IListening, ListeningEndpoint, StreamPeer
 
-_HANDSHAKE = 20.0
-_PAUSE = 1.0
-_GOODBYE = 5.0
-_PIECE = 1 << 14
-_ALIVE = (
+_HANDSHAKE_TIMEOUT = 20.0
+_RETRY_DELAY = 1.0
+_CLOSE_TIMEOUT = 5.0
+_READ_SIZE = 1 << 14
+_KEEPALIVE_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
@@ -81,7 +81,7 @@ class TlsConnection:
             with memoryview(buffer) as view:
                 self._tls.sendall(view[:amount])
         except ConnectionError as e:
-            self._why(e)
+            self._raise_peer_error(e)
 
     def settle(self) -> None:
         """Send close_notify and wait for the peer's, which confirms that it has stored
@@ -93,16 +93,16 @@ class TlsConnection:
                     raise ConnectionResetError(
                         "the peer closed the connection before all data was transferred"
                     )
-            if self._goodbye_is_answered():
+            if self._close_notify_answered():
                 return
             self._tls.settimeout(None)
             with suppress(ssl.SSLZeroReturnError):
-                while self._tls.recv(_PIECE):
+                while self._tls.recv(_READ_SIZE):
                     pass
         except ConnectionError as e:
-            self._why(e)
+            self._raise_peer_error(e)
 
-    def _goodbye_is_answered(self) -> bool:
+    def _close_notify_answered(self) -> bool:
         # unwrap() would take an alert for the answer; reading distinguishes them.
         while True:
             try:
@@ -114,21 +114,21 @@ class TlsConnection:
             else:
                 return True
 
-    def _why(self, error: ConnectionError) -> None:
+    def _raise_peer_error(self, error: ConnectionError) -> None:
         """Raise the alert that the peer sent before it disconnected, if it can be read, or
         ``error``."""
         try:
             self._tls.recv(1)
         except ssl.SSLError as e:
-            if not broke_off(e):
+            if not is_truncated(e):
                 raise e from None
         except OSError:
             pass
         raise error
 
-    def say_goodbye(self) -> None:
+    def answer_close_notify(self) -> None:
         """Answer the peer's close_notify: everything is stored."""
-        self._tls.settimeout(_GOODBYE)
+        self._tls.settimeout(_CLOSE_TIMEOUT)
         with suppress(OSError):  # the peer does not wait any longer
             self._tls.unwrap()
 
@@ -136,13 +136,13 @@ class TlsConnection:
         self._tls.close()
 
 
-def accept(end: Awaited, switch: CancelSwitch) -> TlsConnection:
+def accept(end: ListeningEndpoint, switch: CancelSwitch) -> TlsConnection:
     """Wait for the peer and return its connection; the port is closed when this returns.
 
     :raises TimeoutError: if it did not connect; the message has the last rejected connection.
     """
     assert isinstance(end.listening, Listening)
-    listener, context = end.listening.listener, _context(end.party, server=True)
+    listener, context = end.listening.listener, _create_context(end.party, server=True)
     deadline = time.monotonic() + end.patience
     turned_away = ""
     try:
@@ -156,7 +156,7 @@ def accept(end: Awaited, switch: CancelSwitch) -> TlsConnection:
             connection, (host, *_) = listener.accept()
             switch.guard(connection)
             try:
-                return _welcome(connection, context, end)
+                return _verify_peer(connection, context, end)
             except (OSError, EOFError) as e:
                 connection.close()
                 switch.release()
@@ -166,11 +166,13 @@ def accept(end: Awaited, switch: CancelSwitch) -> TlsConnection:
         end.listening.close()
 
 
-def _welcome(connection: socket.socket, context: ssl.SSLContext, end: Awaited) -> TlsConnection:
-    connection.settimeout(_HANDSHAKE)
+def _verify_peer(
+    connection: socket.socket, context: ssl.SSLContext, end: ListeningEndpoint
+) -> TlsConnection:
+    connection.settimeout(_HANDSHAKE_TIMEOUT)
     tls = context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=False)
     try:
-        if end.party.name is not None and end.party.name not in _names(tls):
+        if end.party.name is not None and end.party.name not in _certificate_names(tls):
             raise WrongPeer(f"its certificate does not name {end.party.name}")
         _require_accepted(tls, end.party)
         greeting = bytearray()
@@ -184,16 +186,16 @@ def _welcome(connection: socket.socket, context: ssl.SSLContext, end: Awaited) -
     except BaseException:
         tls.close()
         raise
-    _ready(tls)
+    _enable_keepalive(tls)
     return TlsConnection(tls)
 
 
-def call(end: StreamCaller, switch: CancelSwitch) -> TlsConnection:
+def call(end: ConnectingEndpoint, switch: CancelSwitch) -> TlsConnection:
     """Connect to the peer, with retries while it is unreachable.
 
     :raises OSError: if it is unreachable, or not the expected peer.
     """
-    context = _context(end.party, server=False)
+    context = _create_context(end.party, server=False)
     left = end.tries
     while True:
         left -= 1
@@ -207,10 +209,12 @@ def call(end: StreamCaller, switch: CancelSwitch) -> TlsConnection:
                 raise OSError(
                     e.errno, f"{end.host} port {end.port} cannot be reached: {e.strerror or e}"
                 ) from None
-        switch.sleep(_PAUSE)
+        switch.sleep(_RETRY_DELAY)
 
 
-def _connect(end: StreamCaller, context: ssl.SSLContext, switch: CancelSwitch) -> TlsConnection:
+def _connect(
+    end: ConnectingEndpoint, context: ssl.SSLContext, switch: CancelSwitch
+) -> TlsConnection:
     [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
         end.host, end.port, type=socket.SOCK_STREAM
     )
@@ -232,18 +236,18 @@ def _connect(end: StreamCaller, context: ssl.SSLContext, switch: CancelSwitch) -
     except BaseException:
         tls.close()
         raise
-    _ready(tls)
+    _enable_keepalive(tls)
     return TlsConnection(tls)
 
 
-def _ready(tls: ssl.SSLSocket) -> None:
+def _enable_keepalive(tls: ssl.SSLSocket) -> None:
     """Enable TCP keepalive and disable the timeout: the peer may take as long as its disk needs."""
     tls.settimeout(None)
-    for level, option, value in _ALIVE:
+    for level, option, value in _KEEPALIVE_OPTIONS:
         tls.setsockopt(level, option, value)
 
 
-def _context(party: StreamPeer, *, server: bool) -> ssl.SSLContext:
+def _create_context(party: StreamPeer, *, server: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A truncated connection must not look like the end of the data. The default of this option
@@ -269,13 +273,13 @@ def _require_accepted(tls: ssl.SSLSocket, party: StreamPeer) -> None:
         )
 
 
-def _names(tls: ssl.SSLSocket) -> set[str]:
+def _certificate_names(tls: ssl.SSLSocket) -> set[str]:
     certificate: Any = tls.getpeercert() or {}
     names = {str(value) for _, value in certificate.get("subjectAltName", ())}
     return names | {common_name(certificate) or ""}
 
 
-def broke_off(error: OSError) -> bool:
+def is_truncated(error: OSError) -> bool:
     """Return whether the peer disconnected without close_notify; Python 3.11.2 has no class for
     it."""
     reason = getattr(error, "reason", None)

@@ -13,14 +13,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ganeti.config.changes.instances import port_of
-from ganeti.config.initial_state import SETTINGS, first_policy, hypervisor_settings
+from ganeti.config.changes.instances import get_drbd_port
+from ganeti.config.initial_state import SETTINGS, default_hvparams, first_policy
 from ganeti.config.state import ClusterState, empty
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, DiskMode, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
-from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
+from ganeti.model.instance import AdminState, AdminStateSource, Instance, Nic
 from ganeti.model.network import Network
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
@@ -177,11 +177,11 @@ def an_instance(
         "beparams": {},
         "osparams": {},
         "osparams_private": {},
-        "admin_state": Wanted.UP,
-        "admin_state_source": WantedBy.ADMIN,
+        "admin_state": AdminState.UP,
+        "admin_state_source": AdminStateSource.ADMIN,
         "nics": (a_nic(f"{name}/0"),),
         "disks": tuple(disk.uuid for disk in disks),
-        "disks_active": over.get("admin_state", Wanted.UP) is Wanted.UP,
+        "disks_active": over.get("admin_state", AdminState.UP) is AdminState.UP,
     }
     return Built(Instance(**{**fields, **over}), disks)
 
@@ -221,7 +221,7 @@ def a_cluster(
     """
     machines = [an_instance(one) if isinstance(one, str) else one for one in instances]
     hosts = [a_node(one) if isinstance(one, str) else one for one in nodes]
-    ports = [port_of(d) for m in machines for d in m.disks if d.dev_type is Template.DRBD]
+    ports = [get_drbd_port(d) for m in machines for d in m.disks if d.dev_type is Template.DRBD]
     ports += [m.instance.network_port or 0 for m in machines]
     over = {"highest_used_port": max((11000, *ports)), **over}
     state = empty().put(_settings(hosts[0], over))
@@ -272,7 +272,7 @@ def _settings(master: Node, over: Mapping[str, Any]) -> Cluster:
             "uuid": uuid_of("cluster", "cluster.example.com"),
             "tags": (),
             "master_node": master.uuid,
-            "hvparams": hypervisor_settings(),
+            "hvparams": default_hvparams(),
             "beparams": {"default": dict(defaults(Backend))},
             "nicparams": {"default": {"mode": "bridged", "link": "br0", "vlan": ""}},
             "ndparams": dict(defaults(NodeParameters)),

@@ -21,8 +21,8 @@ class FixedCallers:
 
     def identify(self, peer: Peer | None) -> Caller:
         if peer is None:
-            return Caller(CallerRole.STRANGER, "a peer without a certificate")
-        role = self.roles.get(peer.fingerprint, CallerRole.STRANGER)
+            return Caller(CallerRole.UNAUTHENTICATED, "a peer without a certificate")
+        role = self.roles.get(peer.fingerprint, CallerRole.UNAUTHENTICATED)
         return Caller(role, peer.name, local=peer.name == self._name)
 
 
@@ -30,4 +30,4 @@ class AnyCaller:
     """``Callers`` to whom every peer with a certificate is the master on this node."""
 
     def identify(self, peer: Peer | None) -> Caller:
-        return Caller(CallerRole.STRANGER, "nobody") if peer is None else MASTER
+        return Caller(CallerRole.UNAUTHENTICATED, "nobody") if peer is None else MASTER

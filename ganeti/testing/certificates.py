@@ -15,7 +15,7 @@ import msgspec
 from ganeti.errors import Failed
 from ganeti.operations.operation import NewAuthority
 from ganeti.paths import Paths
-from ganeti.pki.enrolment import certificates, fingerprint, first_certificate
+from ganeti.pki.enrolment import certificates, extract_first_certificate, fingerprint
 from ganeti.system.interfaces import IFiles
 
 
@@ -35,7 +35,7 @@ def certificate(issuer: str, subject: str, number: int) -> str:
 @cache
 def content(pem: bytes) -> Content:
     """Return what the first certificate in ``pem`` says."""
-    der = ssl.PEM_cert_to_DER_cert(first_certificate(pem))
+    der = ssl.PEM_cert_to_DER_cert(extract_first_certificate(pem))
     return msgspec.json.decode(der, type=Content)
 
 
@@ -47,7 +47,9 @@ def is_issued_by(pem: bytes, trusted: bytes) -> bool:
 
 
 class MemoryKeys:
-    """The keys and secrets of the cluster on one host, as ``ClusterKeys``; and ``Issue`` by them.
+    """The keys and secrets of the cluster on one host, and an issuer of certificates.
+
+    It implements ``ClusterKeys`` and ``CertificateIssuer``.
 
     ``numbers`` tell all that is made apart.
     """

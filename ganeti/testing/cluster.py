@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 
 from ganeti.bootstrap.journal_copy import JournalCopy, read
 from ganeti.config import access
-from ganeti.config.changes.nodes import certify
-from ganeti.config.formats import Checkpoint
+from ganeti.config.changes.nodes import set_certificates
+from ganeti.config.formats import ConfigDataEncoder
 from ganeti.config.initial_state import initial_state
 from ganeti.config.state import ClusterState
 from ganeti.config.verify import verify
@@ -29,15 +29,15 @@ from ganeti.journal.file import FileJournal
 from ganeti.master.ancillary_files import AncillaryFiles
 from ganeti.master.follower import FollowerTimeouts
 from ganeti.master.master import Dependencies, Master
-from ganeti.master.mastership import Quorum
+from ganeti.master.mastership import MasterTerm
 from ganeti.master.offline_nodes import end_calls_to_absent_nodes
 from ganeti.master.startup import Startup, StartupMandate
 from ganeti.master.state_paths import StatePaths
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
-from ganeti.node.answers import answers_of
-from ganeti.node.assembly import Host, parts_of
-from ganeti.node.voter import read_state
+from ganeti.model.instance import AdminState
+from ganeti.node.answers import register_handlers
+from ganeti.node.assembly import Host, assemble_node
+from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.instance.lifecycle import (
@@ -48,7 +48,7 @@ from ganeti.opcodes.instance.lifecycle import (
 )
 from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.operation import SharedFile
+from ganeti.operations.operation import AncillaryFile
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.liveness import ProbedTransport
@@ -305,7 +305,7 @@ class MasterProcess:
             clock=self.clock,
             now=self.clock.now,
             ids=self._ids,
-            allocate=MemoryAllocators({}, []),
+            run_allocator=MemoryAllocators({}, []),
             shared=_Shared(files, host),
             machine="x86_64",
             issue=keys.issue,
@@ -317,14 +317,14 @@ class MasterProcess:
         self._startup = startup = Startup(
             around,
             journal,
-            lambda: read_state(files, host.paths.term_file),
+            lambda: read_voter_state(files, host.paths.term_file),
             self._random,
             process=self.pid,
             lost=self._over,
             replaced=self._use,
         )
         self._use(startup.master)
-        startup.require_mandate(mandate)
+        startup.check_mandate(mandate)
         await startup.begin(mandate)
         self.begun = True
         sharing = AncillaryFiles(
@@ -346,10 +346,10 @@ class MasterProcess:
 
         self.clock.callLater(seconds, turn)
 
-    def _look(self, files: MemoryFiles, quorum: Quorum) -> None:
+    def _look(self, files: MemoryFiles, quorum: MasterTerm) -> None:
         if self.host.disk.crashed:
             return
-        granted = read_state(files, self.host.paths.term_file)
+        granted = read_voter_state(files, self.host.paths.term_file)
         quorum.observed(granted.term, granted.master)
 
     async def stop(self) -> None:
@@ -459,12 +459,12 @@ class SimulatedCluster:
                 master_candidate=number <= self._candidates,
             )
             state = state.put(member)
-            state = certify(member, _fingerprint(host))(state)
+            state = set_certificates(member, _fingerprint(host))(state)
             if member.master_candidate:
                 known = {**state.cluster.candidate_certs, member.uuid: _fingerprint(host)}
                 state = state.put(replace(state.cluster, candidate_certs=known))
         first.disk.put(first.paths.access_file, access.text(state), 0o640, 0.0)
-        first.disk.put(first.paths.config_file, Checkpoint().text(state), 0o640, 0.0)
+        first.disk.put(first.paths.config_file, ConfigDataEncoder().text(state), 0o640, 0.0)
         contents = (
             FIRST_AUTHORITY.key,
             b"secret\n",
@@ -487,8 +487,8 @@ class SimulatedCluster:
     def restart_node(self, host: SimulatedHost) -> None:
         """Start the node's daemon again; its guests and disks are as they were."""
         self.kill_node(host)
-        parts = parts_of(host.daemon())
-        self.network.add(host.name, answers_of(parts))
+        parts = assemble_node(host.daemon())
+        self.network.add(host.name, register_handlers(parts))
         self.switch.voters[host.name] = parts.voter
         self.switch.daemons[host.name] = host.daemon_clock
         self.network.behave(host.name)
@@ -674,15 +674,15 @@ class SimulatedCluster:
             # A master that ends while it records a move does not know whether it is recorded.
             here = [state.nodes[instance.primary_node].name]
             astray = self.running().get(instance.name) != here
-            if (instance.admin_state is Wanted.UP and astray) or instance.name in held:
+            if (instance.admin_state is AdminState.UP and astray) or instance.name in held:
                 self.submit(MigrateInstance(instance_name=instance.name, cleanup=True))
         self.settle()
         state = self.master.config.state()
         for instance in state.instances.values():
             runs = instance.name in self.running()
-            if instance.admin_state is Wanted.UP and not runs:
+            if instance.admin_state is AdminState.UP and not runs:
                 self.submit(StartInstance(instance_name=instance.name))
-            elif instance.admin_state is not Wanted.UP and runs:
+            elif instance.admin_state is not AdminState.UP and runs:
                 self.submit(ShutdownInstance(instance_name=instance.name, timeout=0))
         self.settle()
 
@@ -742,7 +742,7 @@ class SimulatedCluster:
         wanted = {
             instance.name: [state.nodes[instance.primary_node].name]
             for instance in state.instances.values()
-            if instance.admin_state is Wanted.UP
+            if instance.admin_state is AdminState.UP
         }
         if self.running() != wanted:
             found.append(f"wanted is {wanted}, and what runs is {self.running()}")
@@ -787,9 +787,9 @@ class _Shared:
     files: MemoryFiles
     host: SimulatedHost
 
-    async def read(self) -> Sequence[SharedFile]:
+    async def read(self) -> Sequence[AncillaryFile]:
         return [
-            SharedFile(path, self.files.read(path), 0o600)
+            AncillaryFile(path, self.files.read(path), 0o600)
             for path in self.host.secrets
             if self.files.stat(path) is not None
         ]

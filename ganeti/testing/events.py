@@ -10,12 +10,12 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from ganeti.events.event import Event, EventAction, EventFilter, EventKind, make_event
-from ganeti.events.log import Encoded, EventLog
+from ganeti.events.log import EncodedEntry, EventLog
 from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import RecordDenial, Request, WaitForEvents
-from ganeti.luxi.unreachable import MasterAway
+from ganeti.luxi.unreachable import MasterNotRunning
 
 R = TypeVar("R")
 
@@ -45,7 +45,7 @@ class MemoryEvents:
         """Commit a change of these instances."""
         position = self.log.end.position + 1
         events = [a_change(position, name, n, **over) for n, name in enumerate(names, 1)]
-        self.log.append(Encoded.of(events, StreamPosition(position)))
+        self.log.append(EncodedEntry.of(events, StreamPosition(position)))
 
     async def ask(self, request: Request[R], caller: Caller | None = None) -> R:
         answer: R = msgspec.json.decode(await self.ask_raw(request, caller))
@@ -61,7 +61,7 @@ class MemoryEvents:
         try:
             while True:
                 if self.away:
-                    raise MasterAway("the master daemon is not running")
+                    raise MasterNotRunning("the master daemon is not running")
                 if cursor is None:
                     return _answer([], self.log.end)
                 if not self.log.holds(cursor):

@@ -12,8 +12,8 @@ from twisted.internet.task import Clock
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.disk import Template
-from ganeti.node.answers import answers_of
-from ganeti.node.assembly import NO_VOLUMES, Host, NodeParts, parts_of
+from ganeti.node.answers import register_handlers
+from ganeti.node.assembly import NO_VOLUME_DRIVERS, Host, NodeParts, assemble_node
 from ganeti.paths import Paths
 from ganeti.rpc.members import MemberFile, MemberRecords
 from ganeti.rpc.server import CallHandlers
@@ -21,7 +21,7 @@ from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
 from ganeti.testing.names import MemoryNames
-from ganeti.testing.processes import MemoryNotes, MemoryProcesses, Script
+from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles, Script
 from ganeti.testing.streams import MemoryNetwork, MemoryStreams
 
 OS_SCRIPTS = ("create", "import", "export", "rename", "verify")
@@ -49,7 +49,7 @@ class MemoryHost:
         script_time: float = 0.0,
         latency: float | None = None,
         hypervisors: Mapping[str, IHypervisor] | None = None,
-        volumes: Mapping[Template, IVolumes] = NO_VOLUMES,
+        volumes: Mapping[Template, IVolumes] = NO_VOLUME_DRIVERS,
         network: MemoryNetwork | None = None,
     ) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class MemoryHost:
         self.disk = MemoryDisk()
         self.images = MemoryImages()
         self.names = MemoryNames()
-        self.notes = MemoryNotes()
+        self.notes = MemoryStateFiles()
         self.network = network or MemoryNetwork()
         self.streams = MemoryStreams(self.disk, self.clock, self.network)
         self.left = False
@@ -97,7 +97,7 @@ class MemoryHost:
             flow.stop()
         self.streams = MemoryStreams(self.disk, self.clock, self.network)
         fakes = {"fake": FakeHypervisor(self.notes)}
-        self.parts = parts_of(
+        self.parts = assemble_node(
             Host(
                 name=self.name,
                 paths=self.paths,
@@ -114,7 +114,7 @@ class MemoryHost:
             ),
             self._volumes,
         )
-        self.answers = answers_of(self.parts)
+        self.answers = register_handlers(self.parts)
 
     def list_os_parameters(self, os: str, *names: str) -> None:
         """Let the OS definition ``os`` list these parameters and no others."""
@@ -124,7 +124,7 @@ class MemoryHost:
     def power_cut(self) -> None:
         """Start the host again after a crash: guests are gone, and what was not synced may be."""
         self.disk = self.disk.after_crash()
-        self.notes = MemoryNotes()
+        self.notes = MemoryStateFiles()
         self.restart()
 
     def _put(self, path: str, content: bytes = b"", mode: int = 0o600) -> None:

@@ -11,10 +11,10 @@ from ganeti.errors import Failed, Invalid, Problem
 from ganeti.hypervisor.fake import FakeGuest, FakeHypervisor
 from ganeti.hypervisor.guest_records import noted
 from ganeti.hypervisor.interfaces import (
-    NO_EQUIPMENT,
+    NO_DEVICES,
     AttachedDisk,
     ConsoleAccess,
-    Equipment,
+    GuestDevices,
     IHypervisor,
     MigrationPhase,
     MigrationProgress,
@@ -24,7 +24,7 @@ from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig, is_older
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
-from ganeti.testing.processes import MemoryNotes
+from ganeti.testing.processes import MemoryStateFiles
 
 STEPS = ("accept", "migrate", "sending", "finish_incoming", "finish_outgoing")
 """The steps of a migration, in their order."""
@@ -48,7 +48,7 @@ class MemoryHypervisor:
         breaks_at: str | None = None,
         reaches: Callable[[str], bool] = lambda address: True,
     ) -> None:
-        self._notes = MemoryNotes()
+        self._notes = MemoryStateFiles()
         self._guests = FakeHypervisor(self._notes)
         self.stubborn = set(stubborn)
         self.unstartable = set(unstartable)
@@ -91,7 +91,7 @@ class MemoryHypervisor:
     async def console(self, guest: Guest) -> ConsoleAccess:
         return await self._guests.console(guest)
 
-    async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
+    async def validate(self, hvparams: Parameters, equipment: GuestDevices = NO_DEVICES) -> None:
         problems = [Problem(name, why) for name, why in self.objections.items()]
         if is_older(self.program_version, equipment.minimum_version):
             problems.append(Problem("version", f"older than {equipment.minimum_version}"))

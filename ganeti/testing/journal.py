@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from zope.interface import implementer
 
-from ganeti.errors import NotKept
+from ganeti.errors import CommitFailed
 from ganeti.journal.interfaces import Commit, IJournal, JournalDamaged, Observer, Position
 
 
@@ -33,7 +33,9 @@ class MemoryJournal:
     async def append(self, commit: Commit) -> Position:
         if self._trouble is not None or self._refuses:
             self._refuses = True
-            raise NotKept(f"the journal accepts no commits: {self._trouble or 'reopen it first'}")
+            raise CommitFailed(
+                f"the journal accepts no commits: {self._trouble or 'reopen it first'}"
+            )
         self.commits.append(commit)
         for observer in tuple(self._observers):
             observer(self.end(), commit)
@@ -41,7 +43,7 @@ class MemoryJournal:
 
     async def reopen(self) -> None:
         if self._trouble is not None:
-            raise NotKept(f"the journal accepts no commits: {self._trouble}")
+            raise CommitFailed(f"the journal accepts no commits: {self._trouble}")
         self._refuses = False
 
     def replay(self, after: Position) -> Iterator[tuple[Position, Commit]]:

@@ -19,7 +19,7 @@ from ganeti.luxi.methods import (
     SubmitJob,
     SubmitManyJobs,
 )
-from ganeti.luxi.unreachable import MasterAway
+from ganeti.luxi.unreachable import MasterNotRunning
 from ganeti.opcodes.opcode import Opcode
 
 R = TypeVar("R")
@@ -55,7 +55,7 @@ class MemoryMaster:
     def answer(self, request: Request[R]) -> R:
         """The answer, as it would come over the wire."""
         if self.away:
-            raise MasterAway("the master daemon is not running")
+            raise MasterNotRunning("the master daemon is not running")
         canned = self.canned.get(type(request))
         if canned is None and isinstance(request, QueryPassword):
             nobody: Any = {"known": False, "hash": None}

@@ -11,8 +11,8 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Disk
-from ganeti.model.mirror import ends_of
-from ganeti.storage.interfaces import IMirror, IVolumes, LocalHost, Volume, VolumeStatus
+from ganeti.model.mirror import resolve_ends
+from ganeti.storage.interfaces import IMirror, IVolumes, LocalState, Volume, VolumeStatus
 
 Key = tuple[str, int]
 """A copy: the address of its node, and the port of its disk."""
@@ -255,11 +255,11 @@ class MemoryMirror:
         self._present(disk).paused = paused
 
     def _keys(self, disk: Disk) -> tuple[Key, Key]:
-        ends = ends_of(disk, self._here)
+        ends = resolve_ends(disk, self._here)
         return (ends.local_ip, ends.port), (ends.remote_ip, ends.port)
 
     def _path(self, disk: Disk) -> str:
-        return f"/memory/mirror/{ends_of(disk, self._here).local_minor}"
+        return f"/memory/mirror/{resolve_ends(disk, self._here).local_minor}"
 
     def _describe(self, disk: Disk) -> VolumeStatus | None:
         key = self._keys(disk)[0]
@@ -267,7 +267,7 @@ class MemoryMirror:
         if copy is None:
             return None
         if not copy.up:
-            return VolumeStatus(path="", size=copy.size, degraded=True, local=LocalHost.UNKNOWN)
+            return VolumeStatus(path="", size=copy.size, degraded=True, local=LocalState.UNKNOWN)
         return status(self._copies, key, self._path(disk))
 
     def _present(self, disk: Disk) -> MemoryCopy:
@@ -290,11 +290,11 @@ def status(copies: Copies, key: Key, path: str) -> VolumeStatus:
     late = next((each for each in (copy, peer) if each and each.there and not each.current), None)
     filling = copies.filling(key) or (connected and copies.filling(copy.peer))
     local = (
-        LocalHost.OK
+        LocalState.OK
         if copy.current
-        else LocalHost.SYNC
+        else LocalState.SYNC
         if copies.filling(key)
-        else LocalHost.FAULTY
+        else LocalState.FAULTY
     )
     return VolumeStatus(
         path=path,

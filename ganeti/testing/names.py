@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 from zope.interface import implementer
 
-from ganeti.system.interfaces import INames
+from ganeti.system.interfaces import IHostNames
 
 
-@implementer(INames)
+@implementer(IHostNames)
 class MemoryNames:
     """Every name has an address, except those ``unknown``; at those ``used`` a host answers."""
 

@@ -16,13 +16,13 @@ from ganeti.bootstrap.journal_copy import read
 from ganeti.errors import GanetiError, Refused
 from ganeti.master.startup import TAKE_OVER_TIMEOUT, StartupMandate
 from ganeti.pki.enrolment import (
-    TOKEN_LIFE,
+    TOKEN_VALIDITY,
     Invitation,
     Membership,
     certificates,
+    derive_secret,
+    encode_token,
     fingerprint,
-    secret_of,
-    token_of,
 )
 from ganeti.rpc.members import MemberFile, MemberRecords
 from ganeti.rpc.node import StopMaster
@@ -121,11 +121,11 @@ async def join(cluster: SimulatedCluster, host: SimulatedHost, process: MasterPr
         port=0,
         authority=authority,
         other_authorities=tuple(others),
-        until=int(process.clock.now()) + TOKEN_LIFE,
+        until=int(process.clock.now()) + TOKEN_VALIDITY,
         nonce=f"{next(cluster.serials):032x}",
     )
-    secret = secret_of(files.read(paths.authority_key), files.read(paths.domain_secret))
-    answer = await process.master.enrolment.enrol(token_of(invitation, secret), "request")
+    secret = derive_secret(files.read(paths.authority_key), files.read(paths.domain_secret))
+    answer = await process.master.enrolment.enrol(encode_token(invitation, secret), "request")
     granted = msgspec.convert(answer, Membership)
     members = msgspec.convert(granted.members, MemberRecords)
     kept = msgspec.json.encode(MemberFile(term=0, members=members))

@@ -16,9 +16,9 @@ from ganeti.system.interfaces import (
     MINIMAL_PATH,
     OUTPUT_LIMIT,
     TAIL,
-    INotes,
     IProcesses,
-    ProcessLifetime,
+    IStateFiles,
+    ProcessInfo,
     ProcessResult,
 )
 
@@ -137,8 +137,8 @@ class MemoryProcesses:
         self._next += 1
         return self._next
 
-    def life(self, pid: int) -> ProcessLifetime | None:
-        return ProcessLifetime(f"memory:{pid}", 0.0) if pid in self.alive else None
+    def life(self, pid: int) -> ProcessInfo | None:
+        return ProcessInfo(f"memory:{pid}", 0.0) if pid in self.alive else None
 
     def arguments(self, pid: int) -> list[str]:
         return list(self.alive[pid].argv) if pid in self.alive else []
@@ -148,8 +148,8 @@ class MemoryProcesses:
             self.killed.append((pid, signal))
 
 
-@implementer(INotes)
-class MemoryNotes:
+@implementer(IStateFiles)
+class MemoryStateFiles:
     """Notes in a dictionary."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganeti.errors import NotKept
+from ganeti.errors import CommitFailed
 from ganeti.jobs.job import Job
 
 
@@ -18,7 +18,7 @@ class MemoryArchive:
 
     async def keep(self, jobs: Sequence[Job]) -> None:
         if self.full:
-            raise NotKept("the archive takes no more jobs: disk is full")
+            raise CommitFailed("the archive takes no more jobs: disk is full")
         self.jobs.update({job.id: job for job in jobs})
 
     def find(self, job_id: int) -> Job | None:

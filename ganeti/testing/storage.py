@@ -13,7 +13,7 @@ from ganeti.model.disk import Disk
 from ganeti.schema import records
 from ganeti.storage.interfaces import (
     ISnapshots,
-    IUnits,
+    IStorageUnits,
     IVolumes,
     StorageUnit,
     Volume,
@@ -114,7 +114,7 @@ class MemoryVolumes:
             raise self.trouble[operation]
 
 
-@implementer(IUnits)
+@implementer(IStorageUnits)
 class MemoryUnits:
     """Storage units that are what they are said to be; those in ``broken`` need a repair."""
 

@@ -12,15 +12,15 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.pki.enrolment import fingerprint
 from ganeti.system.interfaces import (
-    Awaited,
-    FileEnd,
-    Flowing,
-    IFlow,
+    ConnectingEndpoint,
+    FileEndpoint,
     IListening,
     IStreams,
-    PipeEnd,
-    StreamCaller,
+    ITransfer,
+    ListeningEndpoint,
+    PipeEndpoint,
     StreamPeer,
+    TransferProgress,
 )
 from ganeti.testing.disk import MemoryDisk
 
@@ -107,8 +107,10 @@ class MemoryStreams:
         self.open.remove(descriptor)
 
     def begin(
-        self, source: FileEnd | PipeEnd | Awaited, sink: FileEnd | PipeEnd | StreamCaller
-    ) -> IFlow:
+        self,
+        source: FileEndpoint | PipeEndpoint | ListeningEndpoint,
+        sink: FileEndpoint | PipeEndpoint | ConnectingEndpoint,
+    ) -> ITransfer:
         flow = MemoryFlow(self, source, sink)
         self.flows.append(flow)
         flow.begin()
@@ -119,15 +121,15 @@ class MemoryStreams:
         for flow in self.flows:
             flow.die()
 
-    def content(self, source: FileEnd | PipeEnd | Awaited) -> bytes:
+    def content(self, source: FileEndpoint | PipeEndpoint | ListeningEndpoint) -> bytes:
         """What a source on this host gives."""
-        if isinstance(source, FileEnd):
+        if isinstance(source, FileEndpoint):
             return self.disk.contents().get(source.path, source.path.encode())
         return self.piped
 
-    def keep(self, sink: FileEnd | PipeEnd | StreamCaller, data: bytes) -> None:
+    def keep(self, sink: FileEndpoint | PipeEndpoint | ConnectingEndpoint, data: bytes) -> None:
         """Put data where a sink on this host says."""
-        if isinstance(sink, FileEnd):
+        if isinstance(sink, FileEndpoint):
             self.disk.put(sink.path, data, 0o600, self.clock.seconds())
         else:
             self.read.append(data)
@@ -137,15 +139,15 @@ class MemoryStreams:
         return self.disk.contents().get(party.certificate, b"").decode()
 
 
-@implementer(IFlow)
+@implementer(ITransfer)
 class MemoryFlow:
     """One flow; one that awaits a peer is carried on by the peer's."""
 
     def __init__(
         self,
         streams: MemoryStreams,
-        source: FileEnd | PipeEnd | Awaited,
-        sink: FileEnd | PipeEnd | StreamCaller,
+        source: FileEndpoint | PipeEndpoint | ListeningEndpoint,
+        sink: FileEndpoint | PipeEndpoint | ConnectingEndpoint,
     ) -> None:
         self.streams, self.source, self.sink = streams, source, sink
         self.peer: MemoryFlow | None = None
@@ -153,14 +155,14 @@ class MemoryFlow:
         self.moved = 0
         self.over: Failed | bool = False
         self._asking: list[Deferred[None]] = []
-        self._tries = sink.tries if isinstance(sink, StreamCaller) else 1
+        self._tries = sink.tries if isinstance(sink, ConnectingEndpoint) else 1
         self._finished = False
         self._patience: IDelayedCall | None = None
 
     def begin(self) -> None:
         """Listen, or begin to move."""
         clock = self.streams.clock
-        if isinstance(self.source, Awaited):
+        if isinstance(self.source, ListeningEndpoint):
             assert isinstance(self.source.listening, MemoryListening)
             self.source.listening.flow = self
             patience = self.source.patience
@@ -172,7 +174,7 @@ class MemoryFlow:
     def _try(self) -> None:
         if self.over:
             return
-        if isinstance(self.sink, StreamCaller):
+        if isinstance(self.sink, ConnectingEndpoint):
             listening = self.streams.network.listening.get(self.sink.port)
             peer = listening.flow if listening is not None else None
             if (
@@ -198,7 +200,9 @@ class MemoryFlow:
         return self.streams.network.connected(self.streams.host, peer.streams.host)
 
     def _known_to(self, peer: MemoryFlow) -> bool:
-        assert isinstance(self.sink, StreamCaller) and isinstance(peer.source, Awaited)
+        assert isinstance(self.sink, ConnectingEndpoint) and isinstance(
+            peer.source, ListeningEndpoint
+        )
         us, them = self.sink.party, peer.source.party
         return (
             self.sink.greeting == peer.source.greeting
@@ -222,8 +226,8 @@ class MemoryFlow:
             self.peer.streams.keep(self.peer.sink, data)
             self.peer._end(True)
 
-    def progress(self) -> Flowing:
-        return Flowing(self.connected, self.moved)
+    def progress(self) -> TransferProgress:
+        return TransferProgress(self.connected, self.moved)
 
     async def ended(self) -> None:
         if self.over is False:
@@ -234,7 +238,11 @@ class MemoryFlow:
             raise self.over
 
     def finish(self, *, well: bool) -> None:
-        if self.peer is not None and not self._finished and isinstance(self.source, Awaited):
+        if (
+            self.peer is not None
+            and not self._finished
+            and isinstance(self.source, ListeningEndpoint)
+        ):
             self._finished = True
             self.peer._end(True if well else _broken_off())
 
@@ -248,7 +256,7 @@ class MemoryFlow:
         """The process of this flow has died."""
         if not self.over:
             self.over = True
-            if isinstance(self.source, Awaited):
+            if isinstance(self.source, ListeningEndpoint):
                 self.source.listening.close()
             if self.peer is not None:
                 self.peer._end(_broken_off())
@@ -263,7 +271,7 @@ class MemoryFlow:
         self.over = over
         if self._patience is not None and self._patience.active():
             self._patience.cancel()
-        if isinstance(self.source, Awaited):
+        if isinstance(self.source, ListeningEndpoint):
             self.source.listening.close()
         asking, self._asking = self._asking, []
         for each in asking:

@@ -12,12 +12,12 @@ from uuid import UUID
 from twisted.internet.defer import CancelledError, Deferred
 
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Change, ChangeCause, Config
+from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import Code, Failed, JobCanceled, Unreachable
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.member_list import members_of
-from ganeti.operations.operation import SharedFile, Tools
+from ganeti.operations.member_list import make_member_list
+from ganeti.operations.operation import AncillaryFile, Tools
 from ganeti.paths import Paths
 from ganeti.rpc.call import Call
 from ganeti.rpc.members import MemberRecords
@@ -180,12 +180,12 @@ class MemoryTools:
     ) -> None:
         self.time = StandingTime()
         self.journal = MemoryJournal()
-        self.config = Config(state, self.journal, self.time.seconds)
+        self.config = ConfigWriter(state, self.journal, self.time.seconds)
         self.nodes = ScriptedNodes(answers)
         self.progress = MemoryProgress()
         self.submitted: list[Sequence[Opcode]] = []
         self.behind: dict[str, str] = {}
-        self.files: list[SharedFile] = []
+        self.files: list[AncillaryFile] = []
         self.allocators: dict[str, str] = {}
         self.requests: list[str] = []
         self.distributed: list[MemberRecords | None] = []
@@ -204,7 +204,7 @@ class MemoryTools:
             ids=SeededIdentifiers(Random(1)),
             time=self.time,
             submit=self._submit,
-            allocate=MemoryAllocators(self.allocators, self.requests),
+            run_allocator=MemoryAllocators(self.allocators, self.requests),
             copies=self,
             shared=self,
             answers=self,
@@ -223,7 +223,7 @@ class MemoryTools:
         return self.behind
 
     async def distribute(self) -> Mapping[str, Failed]:
-        members = members_of(self.state())
+        members = make_member_list(self.state())
         self.distributed.append(members)
         if members and members.authorities and self.state().master.name not in self.uninformed:
             trusted = "".join(members.authorities).encode()
@@ -245,7 +245,7 @@ class MemoryTools:
     async def config_values(self, names: Sequence[str]) -> list[Any]:
         return [None for _ in names]
 
-    async def read(self) -> Sequence[SharedFile]:
+    async def read(self) -> Sequence[AncillaryFile]:
         return self.files
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from ganeti.jobs.shield import shielded
+from ganeti.jobs.shield import shield_from_cancellation
 from ganeti.model.node import Node
 from ganeti.node.voter import Voter
 from ganeti.rpc.node import ResumeMaster, StopMaster
 from ganeti.rpc.node_client import TransportError
 from ganeti.rpc.quorum import DescribeVote, RequestVote
-from ganeti.rpc.server import other_master
+from ganeti.rpc.server import granted_to_other
 from ganeti.rpc.wire import CallRequest, failure
 from ganeti.testing.clocks import ProcessClock
 from ganeti.testing.links import Links
@@ -66,7 +66,9 @@ class Switch:
         :raises Lost: there was no answer.
         """
         exchange = self._exchange(caller, node, request)
-        return await (shielded(exchange) if self._random.random() < 0.2 else exchange)
+        return await (
+            shield_from_cancellation(exchange) if self._random.random() < 0.2 else exchange
+        )
 
     async def _exchange(self, caller: str, node: Node, request: CallRequest) -> bytes:
         await self.links.request(caller, node.name)
@@ -130,7 +132,7 @@ class Switch:
             others = granted.master not in ("", caller) and request.term == granted.term
             if others and request.name not in OPEN:
                 # As the caller's certificate tells a real node daemon.
-                return failure(other_master(caller, request.term))
+                return failure(granted_to_other(caller, request.term))
         answer = await self.nodes.exchange(node, request)
         if answered:
             answered(answer)

@@ -16,7 +16,7 @@ KEPT = 21 * 86400.0
 """Seconds for which logs of scripts, archived jobs and the watcher's state are kept."""
 
 _ARCHIVED = re.compile(r"job-\d+")
-_NOTES = re.compile(r"watcher\.[0-9a-f-]{36}\.(data|instance-status)")
+_STATE_FILE = re.compile(r"watcher\.[0-9a-f-]{36}\.(data|instance-status)")
 _KEY = re.compile(r"x509-[A-Za-z0-9_.-]+")
 
 
@@ -25,13 +25,13 @@ def clean(paths: Paths, now: float, log: Logger, *, node: bool = True, master: b
     removed = 0
     if node:
         removed += _remove_old(f"{paths.log}/os", now, lambda _: True)
-        removed += _remove_old(paths.data, now, _NOTES.fullmatch)
-        for folder in list(_expired(paths.crypto, now, log)):
+        removed += _remove_old(paths.data, now, _STATE_FILE.fullmatch)
+        for folder in list(_find_expired_keys(paths.crypto, now, log)):
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
     if master:
         archive = f"{paths.queue}/archive"
-        for name in _names(archive):
+        for name in _list_names(archive):
             removed += _remove_old(f"{archive}/{name}", now, _ARCHIVED.fullmatch)
             with suppress(OSError):  # the folder is not empty
                 os.rmdir(f"{archive}/{name}")
@@ -39,7 +39,7 @@ def clean(paths: Paths, now: float, log: Logger, *, node: bool = True, master: b
     return removed
 
 
-def _names(folder: str) -> list[str]:
+def _list_names(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
@@ -48,7 +48,7 @@ def _names(folder: str) -> list[str]:
 
 def _remove_old(folder: str, now: float, is_meant: Callable[[str], object]) -> int:
     removed = 0
-    for name in filter(is_meant, _names(folder)):
+    for name in filter(is_meant, _list_names(folder)):
         path = f"{folder}/{name}"
         with suppress(FileNotFoundError):
             found = os.lstat(path)
@@ -58,9 +58,9 @@ def _remove_old(folder: str, now: float, is_meant: Callable[[str], object]) -> i
     return removed
 
 
-def _expired(folder: str, now: float, log: Logger) -> Iterator[str]:
+def _find_expired_keys(folder: str, now: float, log: Logger) -> Iterator[str]:
     """Yield the folders of keys whose certificate has expired."""
-    for name in filter(_KEY.fullmatch, _names(folder)):
+    for name in filter(_KEY.fullmatch, _list_names(folder)):
         # Imported here: the library takes long to load, and keys are rare.
         from cryptography.x509 import load_pem_x509_certificate
 

@@ -11,7 +11,7 @@ import msgspec
 MAX_ATTEMPTS = 5
 """Maximum number of starts of an instance that does not stay up."""
 
-FORGOTTEN = 8 * 3600.0
+ATTEMPT_MEMORY = 8 * 3600.0
 """Seconds after the last attempt until earlier attempts are forgotten."""
 
 DOWN = "ERROR_down"
@@ -26,7 +26,7 @@ class NodeRepairState(msgspec.Struct, frozen=True):
     bootid: str
 
 
-class Tries(msgspec.Struct, frozen=True):
+class RepairAttempts(msgspec.Struct, frozen=True):
     """The attempts to start or clean up an instance, and the times of the last (Unix time)."""
 
     restart_count: int = 0
@@ -39,7 +39,7 @@ class RepairState(msgspec.Struct, frozen=True):
     """The state of a group between two runs; the format is that of existing files."""
 
     node: dict[str, NodeRepairState] = {}
-    instance: dict[str, Tries] = {}
+    instance: dict[str, RepairAttempts] = {}
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def repairs(
     tries = {
         name: each
         for name, each in notes.instance.items()
-        if name in names and now - each.restart_when < FORGOTTEN
+        if name in names and now - each.restart_when < ATTEMPT_MEMORY
     }
     start, activate, given_up = [], [], []
     for each in instances:
-        tried = tries.get(each.name, Tries())
+        tried = tries.get(each.name, RepairAttempts())
         if each.status == DOWN and tried.restart_count >= MAX_ATTEMPTS:
             given_up.append(each.name)
         elif each.status == DOWN:

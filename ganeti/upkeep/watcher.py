@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from ganeti.bootstrap.blocking_files import at_once, local_files, ssconf_of
+from ganeti.bootstrap.blocking_files import at_once, local_files, read_ssconf
 from ganeti.bootstrap.daemons import MASTERD, NODED, RAPI, runs, start
 from ganeti.errors import Failed, GanetiError
 from ganeti.luxi.methods import (
@@ -44,12 +44,12 @@ SUCCESS, FAILURE, NOT_MASTER = 0, 1, 11
 SOURCE = "gnt:watcher"
 """The source of the watcher's jobs in reason trails."""
 
-AFTER_PAUSE = 3600.0
+PAUSE_FILE_AGE = 3600.0
 """Seconds for which the file of an ended pause is kept."""
 
 HOOK_TIMEOUT = 60.0
 VERIFY_TIMEOUT = 240.0
-JOBS_PATIENCE = 3600.0
+JOBS_TIMEOUT = 3600.0
 
 _HOOK = re.compile(r"[a-zA-Z0-9_-]+")
 _FINAL = frozenset({"success", "error", "canceled"})
@@ -93,9 +93,9 @@ def watch(around: WatcherDependencies) -> int:
     if not around.ignore_pause and is_paused(paths, around.now()):
         log.debug("the watcher is paused")
         return SUCCESS
-    is_master = _known(paths, "master_node") == around.name
+    is_master = _read_known(paths, "master_node") == around.name
     for daemon in (NODED, MASTERD, RAPI) if is_master else (NODED,):
-        _ensure(around, daemon)
+        _ensure_running(around, daemon)
     _run_hooks(paths, log)
     if not is_master or not runs(paths, MASTERD):
         return NOT_MASTER
@@ -104,9 +104,9 @@ def watch(around: WatcherDependencies) -> int:
         archived, left = master.ask(AutoArchiveJobs(age=around.job_age))
         log.debug("archived %d jobs, %d remain", archived, left)
         replacement = _complete_replacement(around, master)
-        good = _tend_groups(around, master)
+        good = _repair_groups(around, master)
         if around.wait:
-            good = _await(around, master, replacement) and good
+            good = _wait_for_jobs(around, master, replacement) and good
         if not good:
             return FAILURE
     except GanetiError as e:
@@ -125,12 +125,12 @@ def is_paused(paths: Paths, now: float) -> bool:
         return False
     except ValueError:
         until = 0.0
-    if until + AFTER_PAUSE < now:
+    if until + PAUSE_FILE_AGE < now:
         os.unlink(path)
     return now < until
 
 
-def _ensure(around: WatcherDependencies, daemon: str) -> None:
+def _ensure_running(around: WatcherDependencies, daemon: str) -> None:
     if not runs(around.paths, daemon):
         around.log.warning("%s is not running; starting it", daemon)
         try:
@@ -139,9 +139,9 @@ def _ensure(around: WatcherDependencies, daemon: str) -> None:
             around.log.error("%s", e)
 
 
-def _known(paths: Paths, key: str) -> str:
+def _read_known(paths: Paths, key: str) -> str:
     try:
-        return ssconf_of(paths, key)
+        return read_ssconf(paths, key)
     except FileNotFoundError:
         return ""
 
@@ -181,20 +181,20 @@ def _complete_replacement(around: WatcherDependencies, master: IWatcherClient) -
     if not due:
         return {}
     wanted = RenewCrypto(
-        shared_secrets=True, reason=_because(around, "the authority must be replaced")
+        shared_secrets=True, reason=_make_reason_trail(around, "the authority must be replaced")
     )
     unfinished = ["|", *(["=", "status", status] for status in ("queued", "waiting", "running"))]
     jobs = master.ask(Query(what="job", fields=("summary",), qfilter=unfinished))["data"]
     if any(wanted.summary in summary for [[_, summary]] in jobs):
         return {}
     text = "the replacement of the cluster's authority is unfinished; completing it"
-    return _submit(around, master, [(text, wanted)])
+    return _submit_jobs(around, master, [(text, wanted)])
 
 
 # --- node groups
 
 
-def _tend_groups(around: WatcherDependencies, master: IWatcherClient) -> bool:
+def _repair_groups(around: WatcherDependencies, master: IWatcherClient) -> bool:
     """Repair each group; return whether all repairs succeeded, as far as that is known."""
     groups = master.ask(QueryGroups(names=(), fields=("uuid", "name")))
     nodes = master.ask(QueryNodes(names=(), fields=("name", "group.uuid", "bootid", "offline")))
@@ -209,15 +209,15 @@ def _tend_groups(around: WatcherDependencies, master: IWatcherClient) -> bool:
             for instance, status, pnode, snodes, group, template in instances
             if group == uuid
         ]
-        jobs |= _tend(around, master, uuid, str(name), seen, boots, counts=all_answer)
+        jobs |= _repair_group(around, master, uuid, str(name), seen, boots, counts=all_answer)
         lines = [f"{each.name} {each.status}" for each in seen]
-        _write(f"{around.paths.data}/watcher.{uuid}.instance-status", lines)
+        _write_lines(f"{around.paths.data}/watcher.{uuid}.instance-status", lines)
         merged += lines
-    _write(f"{around.paths.run}/instance-status", sorted(merged))
-    return not around.wait or _await(around, master, jobs)
+    _write_lines(f"{around.paths.run}/instance-status", sorted(merged))
+    return not around.wait or _wait_for_jobs(around, master, jobs)
 
 
-def _tend(
+def _repair_group(
     around: WatcherDependencies,
     master: IWatcherClient,
     uuid: str,
@@ -229,32 +229,32 @@ def _tend(
 ) -> dict[int, str]:
     """Submit the jobs that a group needs; return the purpose of each by job id."""
     path = f"{around.paths.data}/watcher.{uuid}.data"
-    todo = repairs(_notes(path, around.log), seen, boots, around.now(), counts=counts)
+    todo = repairs(_read_state(path, around.log), seen, boots, around.now(), counts=counts)
     for name in todo.given_up:
         around.log.warning("instance %s does not stay up; not starting it again", name)
     # First, so that attempts are counted even if they crash the master.
-    _replace(path, msgspec.json.encode(todo.notes))
-    trail = _because(around, "instance is down")
+    _replace_file(path, msgspec.json.encode(todo.notes))
+    trail = _make_reason_trail(around, "instance is down")
     wanted: list[tuple[str, Opcode]] = [
         (f"instance {name} is down; starting it", StartInstance(instance_name=name, reason=trail))
         for name in todo.start
     ]
     activate = set(todo.activate)
     if around.verify_disks and any(each.mirrored for each in seen):
-        activate |= _unready(around, master, group) - {*todo.start}
+        activate |= _find_inactive_disks(around, master, group) - {*todo.start}
     for name in sorted(activate):
-        trail = _because(around, "disks are not active")
+        trail = _make_reason_trail(around, "disks are not active")
         activation = ActivateDisks(instance_name=name, ignore_size=False, reason=trail)
         wanted.append((f"disks of instance {name} are not active; activating them", activation))
-    return _submit(around, master, wanted)
+    return _submit_jobs(around, master, wanted)
 
 
-def _because(around: WatcherDependencies, why: str) -> tuple[tuple[str, str, int], ...]:
+def _make_reason_trail(around: WatcherDependencies, why: str) -> tuple[tuple[str, str, int], ...]:
     """Return the reason trail of a job; job filters can match the watcher's jobs by it."""
     return ((SOURCE, why, int(around.now() * 1e9)),)
 
 
-def _submit(
+def _submit_jobs(
     around: WatcherDependencies, master: IWatcherClient, wanted: Sequence[tuple[str, Opcode]]
 ) -> dict[int, str]:
     """Submit a job for each opcode, without waiting; return their purposes by job id."""
@@ -271,10 +271,12 @@ def _submit(
     return jobs
 
 
-def _await(around: WatcherDependencies, master: IWatcherClient, jobs: Mapping[int, str]) -> bool:
+def _wait_for_jobs(
+    around: WatcherDependencies, master: IWatcherClient, jobs: Mapping[int, str]
+) -> bool:
     """Wait for the end of jobs and log failures; return whether all succeeded."""
     left, good = dict(jobs), True
-    until = around.now() + JOBS_PATIENCE
+    until = around.now() + JOBS_TIMEOUT
     while left and around.now() < until:
         numbers = tuple(left)
         rows = master.ask(QueryJobs(ids=numbers, fields=("status", "opresult")))
@@ -292,10 +294,12 @@ def _await(around: WatcherDependencies, master: IWatcherClient, jobs: Mapping[in
     return good and not left
 
 
-def _unready(around: WatcherDependencies, master: IWatcherClient, group: str) -> set[str]:
+def _find_inactive_disks(
+    around: WatcherDependencies, master: IWatcherClient, group: str
+) -> set[str]:
     """Return the instances of a group with inactive mirrored disks."""
     job: Any
-    trail = _because(around, "verification of mirrored disks")
+    trail = _make_reason_trail(around, "verification of mirrored disks")
     looking = VerifyGroupDisks(group_name=group, reason=trail)
     [[good, job]] = master.ask(SubmitManyJobs(jobs=((looking,),)))
     until = around.now() + VERIFY_TIMEOUT
@@ -314,7 +318,7 @@ def _unready(around: WatcherDependencies, master: IWatcherClient, group: str) ->
 # --- files
 
 
-def _notes(path: str, log: Logger) -> RepairState:
+def _read_state(path: str, log: Logger) -> RepairState:
     try:
         with open(path, "rb") as file:
             return msgspec.json.decode(file.read(), type=RepairState)
@@ -325,9 +329,9 @@ def _notes(path: str, log: Logger) -> RepairState:
         return RepairState()
 
 
-def _write(path: str, lines: Iterable[str]) -> None:
-    _replace(path, "".join(f"{line}\n" for line in lines).encode())
+def _write_lines(path: str, lines: Iterable[str]) -> None:
+    _replace_file(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _replace(path: str, content: bytes) -> None:
+def _replace_file(path: str, content: bytes) -> None:
     at_once(local_files().replace(path, content, mode=0o644))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, Table
-from ganeti.views.snapshot import ClusterSnapshot, in_order, natural
+from ganeti.views.snapshot import ClusterSnapshot, in_order, natural_key
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ def rows(moment: ClusterSnapshot, found: Mapping[str, Sequence[str] | None]) -> 
         if exports is None:
             yield ExportRow(node.name, FieldStatus.OFFLINE if node.offline else FieldStatus.NODATA)
         else:
-            yield from (ExportRow(node.name, each) for each in sorted(exports, key=natural))
+            yield from (ExportRow(node.name, each) for each in sorted(exports, key=natural_key))

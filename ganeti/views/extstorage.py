@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganeti.query.fields import Field, FieldType, Source, Table
-from ganeti.views.os_definitions import IDefinition, common, first_ones, gathered, is_good_on_all
+from ganeti.views.os_definitions import (
+    IDefinition,
+    common,
+    effective_definitions,
+    group_by_name,
+    is_valid_on_all,
+)
 from ganeti.views.snapshot import ClusterSnapshot
 
 
@@ -38,7 +44,7 @@ class ProviderRow:
             if node.name in self.nodes:
                 group = self.moment.groups[node.group].name
                 groups.setdefault(group, {})[node.name] = self.nodes[node.name]
-        return {group: is_good_on_all(nodes) for group, nodes in sorted(groups.items())}
+        return {group: is_valid_on_all(nodes) for group, nodes in sorted(groups.items())}
 
 
 def _field(name: str, title: str, kind: FieldType, text: str, value: Any) -> Field[ProviderRow]:
@@ -67,7 +73,9 @@ EXTSTORAGE: Table[ProviderRow] = Table(
             "Parameters",
             FieldType.OTHER,
             "The parameters of the provider, each with its description.",
-            lambda row: common(first_ones(row.nodes), lambda each: map(tuple, each.parameters)),
+            lambda row: common(
+                effective_definitions(row.nodes), lambda each: map(tuple, each.parameters)
+            ),
         ),
     )
 )
@@ -77,4 +85,4 @@ def rows(
     moment: ClusterSnapshot, said: Mapping[str, Iterable[IDefinition] | None]
 ) -> list[ProviderRow]:
     """Return a row for each provider; ``said`` has the nodes' answers by name, None if missing."""
-    return [ProviderRow(moment, name, nodes) for name, nodes in gathered(said).items()]
+    return [ProviderRow(moment, name, nodes) for name, nodes in group_by_name(said).items()]

@@ -10,7 +10,7 @@ from typing import Any
 from ganeti.model.disk import Template
 from ganeti.model.group import Group
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import disk_filled, nd_filled, policy_filled
+from ganeti.model.parameters.filling import fill_disk, fill_node, fill_policy
 from ganeti.query.fields import Field, FieldStatus, FieldType, Table
 from ganeti.schema.types import Parameters
 from ganeti.views.nodes import ND_PARAMETERS
@@ -26,7 +26,7 @@ class GroupRow:
 
     @cached_property
     def _nodes(self) -> list[Node]:
-        return list(self.moment.state.nodes_in(self.group))
+        return list(self.moment.state.list_nodes(self.group))
 
     @cached_property
     def nodes(self) -> list[str]:
@@ -35,16 +35,16 @@ class GroupRow:
     @cached_property
     def instances(self) -> list[str]:
         state = self.moment.state
-        return names_of(each for node in self._nodes for each in state.primaries_on(node))
+        return names_of(each for node in self._nodes for each in state.list_primary_instances(node))
 
     @cached_property
     def ndparams(self) -> Parameters:
-        return nd_filled(self.moment.cluster, self.group)
+        return fill_node(self.moment.cluster, self.group)
 
     @property
     def diskparams(self) -> dict[str, Parameters]:
         cluster = self.moment.cluster
-        return {each.value: disk_filled(cluster, self.group, each) for each in Template}
+        return {each.value: fill_disk(cluster, self.group, each) for each in Template}
 
 
 F = Field[GroupRow]
@@ -102,7 +102,7 @@ _FIELDS = (
         "InstancePolicy",
         FieldType.OTHER,
         "The effective instance policy.",
-        lambda row: policy_filled(row.moment.cluster, row.group),
+        lambda row: fill_policy(row.moment.cluster, row.group),
     ),
     F(
         "custom_ipolicy",

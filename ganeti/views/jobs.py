@@ -11,7 +11,7 @@ import msgspec
 
 from ganeti.errors import Invalid
 from ganeti.jobs.job import Job, QueuedOpcode
-from ganeti.opcodes.writing import redacted
+from ganeti.opcodes.writing import redact
 from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, Table
 
 
@@ -32,27 +32,27 @@ class JobRow:
 F = Field[JobRow]
 
 
-def _of(value: Callable[[Job], Any]) -> Callable[[JobRow], Any]:
+def _from_job(value: Callable[[Job], Any]) -> Callable[[JobRow], Any]:
     return lambda row: FieldStatus.UNAVAILABLE if row.job is None else value(row.job)
 
 
-def _each(value: Callable[[QueuedOpcode], Any]) -> Callable[[JobRow], Any]:
-    return _of(lambda job: [value(op) for op in job.ops])
+def _from_opcodes(value: Callable[[QueuedOpcode], Any]) -> Callable[[JobRow], Any]:
+    return _from_job(lambda job: [value(op) for op in job.ops])
 
 
-_ALWAYS = {"dry_run": False, "debug_level": 0}
+_COMMON_PARAMETERS = {"dry_run": False, "debug_level": 0}
 """Parameters that clients expect in every opcode."""
 
 
 def shown(op: QueuedOpcode) -> dict[str, Any]:
     """Return an opcode without secrets; only its ID if its parameters are no longer understood."""
     try:
-        return {**_ALWAYS, **redacted(op.opcode)}
+        return {**_COMMON_PARAMETERS, **redact(op.opcode)}
     except Invalid:
         return {"OP_ID": msgspec.json.decode(op.input.raw).get("OP_ID")}
 
 
-def _job(
+def _job_field(
     name: str,
     title: str,
     text: str,
@@ -67,21 +67,21 @@ _TIME = Compare.SPLIT_TIMESTAMP
 
 JOBS: Table[JobRow] = Table(
     (
-        _job(
+        _job_field(
             "id", "ID", "The ID of the job.", lambda row: row.id, FieldType.NUMBER, Compare.JOB_ID
         ),
-        _job(
+        _job_field(
             "status",
             "Status",
             "The status of the job.",
-            _of(lambda j: j.status.value),
+            _from_job(lambda j: j.status.value),
             FieldType.TEXT,
         ),
-        _job(
+        _job_field(
             "priority",
             "Priority",
             "The priority; jobs with lower numbers run earlier.",
-            _of(lambda job: job.priority),
+            _from_job(lambda job: job.priority),
             FieldType.NUMBER,
         ),
         F(
@@ -92,67 +92,75 @@ JOBS: Table[JobRow] = Table(
             lambda row: row.archived,
             Source.ARCHIVE,
         ),
-        _job(
+        _job_field(
             "received_ts",
             "Received",
             "The time when the job was submitted.",
-            _of(lambda job: job.received_timestamp),
+            _from_job(lambda job: job.received_timestamp),
             compare=_TIME,
         ),
-        _job(
+        _job_field(
             "start_ts",
             "Start",
             "The time when the job was started.",
-            _of(lambda job: job.start_timestamp),
+            _from_job(lambda job: job.start_timestamp),
             compare=_TIME,
         ),
-        _job(
+        _job_field(
             "end_ts",
             "End",
             "The time when the job ended.",
-            _of(lambda j: j.end_timestamp),
+            _from_job(lambda j: j.end_timestamp),
             compare=_TIME,
         ),
-        _job(
+        _job_field(
             "summary",
             "Summary",
             "A one-line summary of each opcode.",
-            _of(lambda j: list(j.summary)),
+            _from_job(lambda j: list(j.summary)),
         ),
-        _job("ops", "OpCodes", "The opcodes.", _each(shown)),
-        _job(
+        _job_field("ops", "OpCodes", "The opcodes.", _from_opcodes(shown)),
+        _job_field(
             "opstatus",
             "OpCode_status",
             "The status of each opcode.",
-            _each(lambda op: op.status.value),
+            _from_opcodes(lambda op: op.status.value),
         ),
-        _job(
-            "opresult", "OpCode_result", "The result of each opcode.", _each(lambda op: op.result)
+        _job_field(
+            "opresult",
+            "OpCode_result",
+            "The result of each opcode.",
+            _from_opcodes(lambda op: op.result),
         ),
-        _job("oplog", "OpCode_log", "The messages of each opcode.", _each(lambda op: list(op.log))),
-        _job(
+        _job_field(
+            "oplog",
+            "OpCode_log",
+            "The messages of each opcode.",
+            _from_opcodes(lambda op: list(op.log)),
+        ),
+        _job_field(
             "oppriority",
             "OpCode_prio",
             "The priority of each opcode.",
-            _each(lambda op: op.priority),
+            _from_opcodes(lambda op: op.priority),
         ),
-        _job(
+        _job_field(
             "opstart",
             "OpCode_start",
             "The time when each opcode first waited for its locks.",
-            _each(lambda op: op.start_timestamp),
+            _from_opcodes(lambda op: op.start_timestamp),
         ),
-        _job(
+        _job_field(
             "opexec",
             "OpCode_exec",
             "The time when each opcode started to run.",
-            _each(lambda op: op.exec_timestamp),
+            _from_opcodes(lambda op: op.exec_timestamp),
         ),
-        _job(
+        _job_field(
             "opend",
             "OpCode_end",
             "The time when each opcode ended.",
-            _each(lambda op: op.end_timestamp),
+            _from_opcodes(lambda op: op.end_timestamp),
         ),
     ),
     key="id",

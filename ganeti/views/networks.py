@@ -11,7 +11,7 @@ from typing import Any
 
 from ganeti.model.network import Network
 from ganeti.query.fields import Field, FieldStatus, FieldType, Table
-from ganeti.views.snapshot import ClusterSnapshot, in_order, names_of, natural
+from ganeti.views.snapshot import ClusterSnapshot, in_order, names_of, natural_key
 
 
 class NetworkRow:
@@ -30,7 +30,7 @@ class NetworkRow:
             if how is not None:
                 settings = (str(how.get(key) or "") for key in ("mode", "link", "vlan"))
                 found.append([group.name, *settings])
-        return sorted(found, key=lambda row: natural(row[0]))
+        return sorted(found, key=lambda row: natural_key(row[0]))
 
     @cached_property
     def instances(self) -> list[str]:
@@ -44,23 +44,23 @@ class NetworkRow:
         length = max(len(own), len(outside))
         # As integers: joining strings is slow for networks with 65536 addresses or more.
         taken = int(own.ljust(length, "0") or "0", 2) | int(outside.ljust(length, "0") or "0", 2)
-        return f"{taken:0{length}b}".translate(_SHOWN)[:length]
+        return f"{taken:0{length}b}".translate(_USAGE_CHARACTERS)[:length]
 
     @property
     def reserved(self) -> str:
         """The externally reserved addresses, separated by commas."""
         addresses = IPv4Network(self.network.network)
         bits = self.network.ext_reservations or ""
-        return ", ".join(str(addresses[found.start()]) for found in _ONE.finditer(bits))
+        return ", ".join(str(addresses[found.start()]) for found in _RESERVED_BIT.finditer(bits))
 
 
-_ONE = re.compile("1")
-_SHOWN = str.maketrans("01", ".X")
+_RESERVED_BIT = re.compile("1")
+_USAGE_CHARACTERS = str.maketrans("01", ".X")
 
 F = Field[NetworkRow]
 
 
-def _given(value: Any) -> Any:
+def _or_unavailable(value: Any) -> Any:
     return value or FieldStatus.UNAVAILABLE
 
 
@@ -114,28 +114,28 @@ NETWORKS: Table[NetworkRow] = Table(
             "Gateway",
             FieldType.OTHER,
             "The IPv4 address of the gateway.",
-            lambda row: _given(row.network.gateway),
+            lambda row: _or_unavailable(row.network.gateway),
         ),
         F(
             "network6",
             "IPv6Subnet",
             FieldType.OTHER,
             "The IPv6 subnet.",
-            lambda row: _given(row.network.network6),
+            lambda row: _or_unavailable(row.network.network6),
         ),
         F(
             "gateway6",
             "IPv6Gateway",
             FieldType.OTHER,
             "The IPv6 address of the gateway.",
-            lambda row: _given(row.network.gateway6),
+            lambda row: _or_unavailable(row.network.gateway6),
         ),
         F(
             "mac_prefix",
             "MacPrefix",
             FieldType.OTHER,
             "The prefix of MAC addresses.",
-            lambda row: _given(row.network.mac_prefix),
+            lambda row: _or_unavailable(row.network.mac_prefix),
         ),
         F(
             "free_count",

@@ -84,7 +84,7 @@ class NodeStatuses:
         return self.said.get(node, FieldStatus.NODATA)
 
 
-class StatusObserver:
+class StatusCache:
     """Returns the same object as long as no node has reported anything new."""
 
     def __init__(self, live: INodeStatus) -> None:
@@ -93,13 +93,13 @@ class StatusObserver:
 
     def now(self, nodes: Mapping[str, Node]) -> NodeStatuses:
         """Return the current state of ``nodes``."""
-        said = {uuid: self._said(node) for uuid, node in nodes.items()}
+        said = {uuid: self._node_status(node) for uuid, node in nodes.items()}
         last = self._last.said
         if len(said) != len(last) or any(last.get(uuid) is not each for uuid, each in said.items()):
             self._last = NodeStatuses(said)
         return self._last
 
-    def _said(self, node: Node) -> Said:
+    def _node_status(self, node: Node) -> Said:
         if node.offline:
             return FieldStatus.OFFLINE
         return self._live.facts(node.uuid) or FieldStatus.NODATA

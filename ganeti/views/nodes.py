@@ -10,7 +10,7 @@ from typing import Any
 from ganeti.model.disk import Template
 from ganeti.model.group import Group
 from ganeti.model.node import ROLE_LETTERS, Node
-from ganeti.model.parameters.filling import nd_filled
+from ganeti.model.parameters.filling import fill_node
 from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, Table
 from ganeti.schema.types import Parameters
 from ganeti.views.node_status import INodeInfo, Said, StorageSpaceInfo
@@ -37,7 +37,7 @@ ND_PARAMETERS = (
     ("ssh_port", "ndp/ssh_port", FieldType.NUMBER, "The port of the SSH daemon."),
 )
 
-_STORAGE_OF = {
+_STORAGE_TYPES = {
     Template.PLAIN.value: "lvm-vg",
     Template.DRBD.value: "lvm-vg",
     Template.RBD.value: "rados",
@@ -58,15 +58,15 @@ class NodeRow:
 
     @cached_property
     def ndparams(self) -> Parameters:
-        return nd_filled(self.moment.cluster, self.group, self.node)
+        return fill_node(self.moment.cluster, self.group, self.node)
 
     @cached_property
     def primaries(self) -> list[str]:
-        return names_of(self.moment.state.primaries_on(self.node))
+        return names_of(self.moment.state.list_primary_instances(self.node))
 
     @cached_property
     def secondaries(self) -> list[str]:
-        return names_of(self.moment.state.secondaries_on(self.node))
+        return names_of(self.moment.state.list_secondary_instances(self.node))
 
     @property
     def is_master(self) -> bool:
@@ -86,7 +86,7 @@ class NodeRow:
         if isinstance(said, FieldStatus):
             return said
         for template in self.moment.cluster.enabled_disk_templates:
-            kind = _STORAGE_OF.get(template, template)
+            kind = _STORAGE_TYPES.get(template, template)
             for space in said.storage:
                 if space.kind == kind:
                     return space
@@ -95,7 +95,7 @@ class NodeRow:
 
 F = Field[NodeRow]
 
-_ITSELF = (
+_CONFIGURED = (
     F(
         "name",
         "Node",
@@ -261,11 +261,11 @@ _INSTANCES = (
 )
 
 
-def _fact(of: Callable[[INodeInfo], Any]) -> Callable[[NodeRow], Any]:
+def _info_value(of: Callable[[INodeInfo], Any]) -> Callable[[NodeRow], Any]:
     return lambda row: row.said if isinstance(row.said, FieldStatus) else of(row.said)
 
 
-def _space(attribute: str) -> Callable[[NodeRow], Any]:
+def _storage_value(attribute: str) -> Callable[[NodeRow], Any]:
     def value(row: NodeRow) -> Any:
         space = row.space
         return space if isinstance(space, FieldStatus) else getattr(space, attribute)
@@ -273,92 +273,100 @@ def _space(attribute: str) -> Callable[[NodeRow], Any]:
     return value
 
 
-def _spindles(of: Callable[[NodeRow], Any]) -> Callable[[NodeRow], Any]:
+def _if_exclusive_storage(of: Callable[[NodeRow], Any]) -> Callable[[NodeRow], Any]:
     return lambda row: of(row) if row.ndparams["exclusive_storage"] else FieldStatus.UNAVAILABLE
 
 
-def _spindles_free(row: NodeRow) -> Any:
+def _count_free_spindles(row: NodeRow) -> Any:
     """Return the number of spindles that the disks on the node leave free."""
     used = 0
     for instance in (
-        *row.moment.state.primaries_on(row.node),
-        *row.moment.state.secondaries_on(row.node),
+        *row.moment.state.list_primary_instances(row.node),
+        *row.moment.state.list_secondary_instances(row.node),
     ):
-        used += sum(disk.spindles or 0 for disk in row.moment.state.disks_of(instance))
+        used += sum(disk.spindles or 0 for disk in row.moment.state.get_disks(instance))
     return row.ndparams["spindle_count"] - used
 
 
-def _live(name: str, title: str, text: str, value: Callable[[NodeRow], Any], kind: FieldType) -> F:
+def _live_field(
+    name: str, title: str, text: str, value: Callable[[NodeRow], Any], kind: FieldType
+) -> F:
     return F(name, title, kind, text, value, Source.NODES)
 
 
 _LIVE = (
-    _live(
+    _live_field(
         "mtotal",
         "MTotal",
         "The total memory.",
-        _fact(lambda said: said.memory_total),
+        _info_value(lambda said: said.memory_total),
         FieldType.UNIT,
     ),
-    _live(
-        "mfree", "MFree", "The free memory.", _fact(lambda said: said.memory_free), FieldType.UNIT
+    _live_field(
+        "mfree",
+        "MFree",
+        "The free memory.",
+        _info_value(lambda said: said.memory_free),
+        FieldType.UNIT,
     ),
-    _live(
+    _live_field(
         "mnode",
         "MNode",
         "The memory used by the node itself.",
-        _fact(lambda said: said.memory_node),
+        _info_value(lambda said: said.memory_node),
         FieldType.UNIT,
     ),
-    _live("dtotal", "DTotal", "The total disk space.", _space("size"), FieldType.UNIT),
-    _live("dfree", "DFree", "The free disk space.", _space("free"), FieldType.UNIT),
-    _live(
+    _live_field(
+        "dtotal", "DTotal", "The total disk space.", _storage_value("size"), FieldType.UNIT
+    ),
+    _live_field("dfree", "DFree", "The free disk space.", _storage_value("free"), FieldType.UNIT),
+    _live_field(
         "ctotal",
         "CTotal",
         "The number of processors.",
-        _fact(lambda said: said.cpus),
+        _info_value(lambda said: said.cpus),
         FieldType.NUMBER,
     ),
-    _live(
+    _live_field(
         "cnos",
         "CNOs",
         "The number of processors used by the node itself.",
-        _fact(lambda s: s.cpus_node),
+        _info_value(lambda s: s.cpus_node),
         FieldType.NUMBER,
     ),
-    _live(
+    _live_field(
         "cnodes",
         "CNodes",
         "The number of NUMA nodes.",
-        _fact(lambda said: said.cpu_nodes),
+        _info_value(lambda said: said.cpu_nodes),
         FieldType.NUMBER,
     ),
-    _live(
+    _live_field(
         "csockets",
         "CSockets",
         "The number of CPU sockets.",
-        _fact(lambda s: s.cpu_sockets),
+        _info_value(lambda s: s.cpu_sockets),
         FieldType.NUMBER,
     ),
-    _live(
+    _live_field(
         "bootid",
         "BootID",
         "The boot ID of the kernel.",
-        _fact(lambda said: said.boot_id),
+        _info_value(lambda said: said.boot_id),
         FieldType.TEXT,
     ),
-    _live(
+    _live_field(
         "sptotal",
         "SpTotal",
         "The number of spindles; only with exclusive storage.",
-        _spindles(lambda row: row.ndparams["spindle_count"]),
+        _if_exclusive_storage(lambda row: row.ndparams["spindle_count"]),
         FieldType.NUMBER,
     ),
-    _live(
+    _live_field(
         "spfree",
         "SpFree",
         "The number of free spindles; only with exclusive storage.",
-        _spindles(_spindles_free),
+        _if_exclusive_storage(_count_free_spindles),
         FieldType.NUMBER,
     ),
 )
@@ -369,7 +377,7 @@ def _parameter(name: str, row: NodeRow) -> Any:
 
 
 def _fields() -> Iterator[F]:
-    yield from (*_ITSELF, *_INSTANCES, *_LIVE)
+    yield from (*_CONFIGURED, *_INSTANCES, *_LIVE)
     for name, title, kind, text in ND_PARAMETERS:
         yield F(f"ndp/{name}", title, kind, text, partial(_parameter, name))
 

@@ -37,7 +37,7 @@ def objects(table: Table[R], fields: Sequence[str], rows: Iterable[R]) -> bytes:
     return b"[" + b",".join([encode(row) for row in rows]) + b"]"
 
 
-class Listed(Generic[R]):
+class CachedList(Generic[R]):
     """A cached JSON list of all objects of a kind, with a fixed set of fields.
 
     The fields depend on the configuration and the state of the nodes only. If neither has changed,

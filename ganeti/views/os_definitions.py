@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from ganeti.views.snapshot import natural
+from ganeti.views.snapshot import natural_key
 
 
 class IDefinition(Protocol):
@@ -28,7 +28,7 @@ D = TypeVar("D", bound=IDefinition)
 H = TypeVar("H", bound=Hashable)
 
 
-def gathered(said: Mapping[str, Iterable[D] | None]) -> dict[str, dict[str, list[D]]]:
+def group_by_name(said: Mapping[str, Iterable[D] | None]) -> dict[str, dict[str, list[D]]]:
     """Group the nodes' definitions by name, then by node; None stands for a missing answer.
 
     Each node that answered has an entry for each name, which may be empty. If a node has several
@@ -39,18 +39,18 @@ def gathered(said: Mapping[str, Iterable[D] | None]) -> dict[str, dict[str, list
     return {
         name: {
             node: [each for each in answered[node] if each.name == name]
-            for node in sorted(answered, key=natural)
+            for node in sorted(answered, key=natural_key)
         }
-        for name in sorted(names, key=natural)
+        for name in sorted(names, key=natural_key)
     }
 
 
-def first_ones(nodes: Mapping[str, Sequence[D]]) -> list[D]:
+def effective_definitions(nodes: Mapping[str, Sequence[D]]) -> list[D]:
     """Return the effective definition of each node that has one."""
     return [definitions[0] for definitions in nodes.values() if definitions]
 
 
-def is_good_on_all(nodes: Mapping[str, Sequence[D]]) -> bool:
+def is_valid_on_all(nodes: Mapping[str, Sequence[D]]) -> bool:
     """Return whether each node has a valid definition."""
     return bool(nodes) and all(each and each[0].valid for each in nodes.values())
 

@@ -9,7 +9,13 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from ganeti.query.fields import Field, FieldType, Source, Table
-from ganeti.views.os_definitions import IDefinition, common, first_ones, gathered, is_good_on_all
+from ganeti.views.os_definitions import (
+    IDefinition,
+    common,
+    effective_definitions,
+    group_by_name,
+    is_valid_on_all,
+)
 from ganeti.views.snapshot import ClusterSnapshot
 
 
@@ -34,12 +40,12 @@ class OSRow:
 
     @cached_property
     def definitions(self) -> list[IOSDefinition]:
-        return first_ones(self.nodes)
+        return effective_definitions(self.nodes)
 
     @property
     def valid(self) -> bool:
         """Whether it is valid on all nodes."""
-        return is_good_on_all(self.nodes)
+        return is_valid_on_all(self.nodes)
 
     @property
     def hidden(self) -> bool:
@@ -60,10 +66,12 @@ class OSRow:
 
     @property
     def node_status(self) -> dict[str, list[list[Any]]]:
-        return {node: [_told(each) for each in found] for node, found in self.nodes.items()}
+        return {
+            node: [_format_status(each) for each in found] for node, found in self.nodes.items()
+        }
 
 
-def _told(each: IOSDefinition) -> list[Any]:
+def _format_status(each: IOSDefinition) -> list[Any]:
     return [
         each.path,
         each.valid,
@@ -157,7 +165,7 @@ def rows(
 ) -> list[OSRow]:
     """Return a row for each OS definition; ``said`` has the nodes' answers by name, None if
     missing."""
-    return [OSRow(moment, name, nodes) for name, nodes in gathered(said).items()]
+    return [OSRow(moment, name, nodes) for name, nodes in group_by_name(said).items()]
 
 
 def usable(found: Iterable[OSRow]) -> list[OSRow]:

@@ -87,7 +87,7 @@ class ClusterSnapshot:
 
 
 @lru_cache(maxsize=65536)
-def natural(name: str) -> tuple[str | int, ...]:
+def natural_key(name: str) -> tuple[str | int, ...]:
     """Return a sort key that compares numbers in names by value: ``web2`` before ``web10``."""
     return tuple(int(p) if p.isdecimal() else p.lower() for p in _DIGITS.split(name))
 
@@ -97,9 +97,9 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 def in_order(things: Iterable[T], name: Callable[[T], str]) -> list[T]:
     """Sort ``things`` by their names in natural order."""
-    return sorted(things, key=lambda each: natural(name(each)))
+    return sorted(things, key=lambda each: natural_key(name(each)))
 
 
 def names_of(things: Iterable[Instance | Node | Group | Network]) -> list[str]:
     """Return the names of ``things`` in natural order."""
-    return sorted((each.name for each in things), key=natural)
+    return sorted((each.name for each in things), key=natural_key)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ganeti.web.request import MemoryRequest
     from ganeti.web.site import LimitedSite
 
-MAX_LINE = 8192
-MAX_HEAD = 16384
+MAX_LINE_LENGTH = 8192
+MAX_HEAD_SIZE = 16384
 MAX_HEADERS = 100
 
 
@@ -54,8 +54,8 @@ class LimitedChannel(HTTPChannel):
     Subclasses format error bodies and check the headers of requests.
     """
 
-    MAX_LENGTH = MAX_LINE
-    totalHeadersSize = MAX_HEAD
+    MAX_LENGTH = MAX_LINE_LENGTH
+    totalHeadersSize = MAX_HEAD_SIZE
     maxHeaders = MAX_HEADERS
 
     timeouts: Timeouts
@@ -72,8 +72,8 @@ class LimitedChannel(HTTPChannel):
         super().__init__()
         self._deadline: float | None = None
         self._handshaking = False
-        self._begun = False  # a request has begun to arrive
-        self._working = False  # a request is being answered
+        self._reading = False  # a request has begun to arrive
+        self._answering = False  # a request is being answered
         self._closing = False
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
@@ -83,7 +83,7 @@ class LimitedChannel(HTTPChannel):
     @property
     def idle(self) -> bool:
         """Whether closing the connection loses no request and no answer."""
-        return not self._working and not self._begun
+        return not self._answering and not self._reading
 
     @property
     def peer(self) -> str:
@@ -98,7 +98,7 @@ class LimitedChannel(HTTPChannel):
         self.site.deadlines.watch(self)
         if INegotiated.providedBy(self.transport):
             self._handshaking = True
-            self._within(self.timeouts.handshake)
+            self._set_deadline(self.timeouts.handshake)
             self.site.handshakes.hold(self, 1)
         else:
             self.admit()
@@ -111,7 +111,7 @@ class LimitedChannel(HTTPChannel):
 
     def admit(self) -> None:
         """Count the connection, after its handshake."""
-        self._within(self.timeouts.read)
+        self._set_deadline(self.timeouts.read)
         self.site.connections.admit(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -130,7 +130,7 @@ class LimitedChannel(HTTPChannel):
         if self._closing:
             return
         self._closing = True
-        self._within(self.timeouts.write)
+        self._set_deadline(self.timeouts.write)
         super().loseConnection()
 
     def abort(self) -> None:
@@ -147,11 +147,11 @@ class LimitedChannel(HTTPChannel):
         """
         if self._closing:
             return
-        if self._working:
+        if self._answering:
             self.abort()
             return
         self._closing = True
-        self._begun = False
+        self._reading = False
         self.length = None  # so that twisted.web does not take the request for complete
         for request in self.requests:
             request.drop()
@@ -173,30 +173,30 @@ class LimitedChannel(HTTPChannel):
         self.write(body)
         # Do not close yet: closing with unread input makes the kernel send a reset, which may
         # discard the answer (RFC 9112, section 9.6).
-        self._within(self.timeouts.linger)
+        self._set_deadline(self.timeouts.linger)
 
     # --- reading
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
-        if not self._begun and not self._working:
-            self._begun = True
-            self._within(self.timeouts.read)
+        if not self._reading and not self._answering:
+            self._reading = True
+            self._set_deadline(self.timeouts.read)
         try:
             super().dataReceived(data)
         except ValueError:
             # int() rejects a Content-Length of thousands of digits.
             self._respondToBadRequestAndDisconnect()
-        if not self._working and not self._closing:
-            self._see_what_is_left()
+        if not self._answering and not self._closing:
+            self._update_read_deadline()
 
-    def _see_what_is_left(self) -> None:
+    def _update_read_deadline(self) -> None:
         midway = bool(self.requests or self._buffer)
-        if midway == self._begun:
+        if midway == self._reading:
             return
-        self._begun = midway
-        self._within(self.timeouts.read if midway else self.timeouts.idle)
+        self._reading = midway
+        self._set_deadline(self.timeouts.read if midway else self.timeouts.idle)
 
     def lineReceived(self, line: bytes) -> None:
         if not self._closing:
@@ -211,7 +211,8 @@ class LimitedChannel(HTTPChannel):
             self._refuse_headers()
         else:
             self.refuse(
-                HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line is longer than {MAX_LINE} bytes"
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+                f"the request line is longer than {MAX_LINE_LENGTH} bytes",
             )
 
     def body_ended(self) -> None:
@@ -220,21 +221,21 @@ class LimitedChannel(HTTPChannel):
     def allContentReceived(self) -> None:
         if self._closing:
             return
-        self._begun = False
-        self._working = True
+        self._reading = False
+        self._answering = True
         self._deadline = None
         self.body_ended()
         super().allContentReceived()
 
     def requestDone(self, request: MemoryRequest) -> None:
-        self._working = False
+        self._answering = False
         if not self._closing:
-            self._within(self.timeouts.idle)
+            self._set_deadline(self.timeouts.idle)
         super().requestDone(request)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Reject what is not HTTP; twisted.web calls this wherever it rejects a request."""
-        if self._receivedHeaderSize > MAX_HEAD or self._receivedHeaderCount > MAX_HEADERS:
+        if self._receivedHeaderSize > MAX_HEAD_SIZE or self._receivedHeaderCount > MAX_HEADERS:
             self._refuse_headers()
         else:
             self.refuse(HTTPStatus.BAD_REQUEST, "this is not an HTTP/1.1 request")
@@ -242,8 +243,8 @@ class LimitedChannel(HTTPChannel):
     def _refuse_headers(self) -> None:
         self.refuse(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"the request has more than {MAX_HEADERS} headers, more than {MAX_HEAD} bytes of"
-            f" headers, or a header of more than {MAX_LINE} bytes",
+            f"the request has more than {MAX_HEADERS} headers, more than {MAX_HEAD_SIZE} bytes of"
+            f" headers, or a header of more than {MAX_LINE_LENGTH} bytes",
         )
 
     # --- deadlines
@@ -262,13 +263,13 @@ class LimitedChannel(HTTPChannel):
                 timeout=self.timeouts.handshake,
             )
             self.abort()
-        elif self._closing or self._working:
+        elif self._closing or self._answering:
             self.abort()
-        elif self._begun:
+        elif self._reading:
             why = f"the request did not arrive within {self.timeouts.read:g} seconds"
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, why)
         else:
             self.loseConnection()
 
-    def _within(self, seconds: float) -> None:
+    def _set_deadline(self, seconds: float) -> None:
         self._deadline = self.site.clock.seconds() + seconds

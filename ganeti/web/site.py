@@ -62,13 +62,13 @@ class LimitedSite(Site):
     def stopFactory(self) -> None:
         """Do nothing, as there is no access log to close."""
 
-    def channels(self) -> Sequence[LimitedChannel]:
+    def open_channels(self) -> Sequence[LimitedChannel]:
         """Return the open connections."""
         return [each for each in self.deadlines if isinstance(each, LimitedChannel)]
 
     def hang_up(self) -> None:
         """Close all connections when everything written has been sent."""
-        for channel in self.channels():
+        for channel in self.open_channels():
             channel.loseConnection()
 
     def lost(self, channel: LimitedChannel) -> None:

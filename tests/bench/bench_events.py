@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ganeti.bootstrap.blocking_files import local_files
-from ganeti.events.stream_position import BEFORE_ALL, LAST_EDIT, StreamPosition
+from ganeti.events.stream_position import LAST_EDIT, STREAM_START, StreamPosition
 from ganeti.journal.reading import history
 from ganeti.master.change_events import CommitEntry
 from tests.bench.bench_cluster import Cluster, a_delay, running
@@ -152,7 +152,7 @@ def expected(cluster: Cluster, since: str) -> list[str]:
         str(event.cursor)
         for position, commit in history(local_files(), folder)
         if position > StreamPosition.parse(since).position
-        for event in CommitEntry(position, commit, {}, lambda _: None).events(BEFORE_ALL, 10**6)
+        for event in CommitEntry(position, commit, {}, lambda _: None).events(STREAM_START, 10**6)
     ]
 
 

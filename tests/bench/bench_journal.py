@@ -23,7 +23,7 @@ from twisted.internet.threads import deferToThread
 
 from ganeti.journal.file import FileJournal
 from ganeti.journal.frames import encode
-from ganeti.journal.interfaces import NO_DIGEST, Commit, Put
+from ganeti.journal.interfaces import ZERO_DIGEST, Commit, Put
 from ganeti.system.files import LocalFiles
 from ganeti.system.threads import P, T
 
@@ -60,7 +60,7 @@ def a_commit() -> Commit:
 
 def bare(folder: str, seconds: float, figure: Figure) -> None:
     """Write frames to a file, each with a sync of its own and nothing around it."""
-    frame = encode(a_commit(), NO_DIGEST, 0)
+    frame = encode(a_commit(), ZERO_DIGEST, 0)
     descriptor = os.open(f"{folder}/bare", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     began, worked, commits = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() < began + seconds:
@@ -95,7 +95,7 @@ async def measured(clock: IReactorTime, seconds: float, folder: str) -> None:
         for concurrent, figure in figures.items():
             await appending(journal, concurrent, share, figure)
     await journal.close()
-    size = len(encode(a_commit(), NO_DIGEST, 0))
+    size = len(encode(a_commit(), ZERO_DIGEST, 0))
     print(f"bare write and fdatasync of {size} bytes: {limit.rate:.0f} per second")
     print(f"{'together':>8} {'commits/s':>10} {'to bare':>8} {'CPU us each':>12}")
     for concurrent, figure in figures.items():

@@ -18,12 +18,12 @@ import msgspec
 from msgspec.structs import replace as changed
 from twisted.internet.defer import Deferred
 
-from ganeti.config.state import ClusterState, collected
+from ganeti.config.state import ClusterState, make_state
 from ganeti.master.metrics import MasterMetrics
-from ganeti.metrics.exposition import text_of
+from ganeti.metrics.exposition import format_text
 from ganeti.metrics.family import MetricFamily
 from ganeti.model.guest import GuestState
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.rpc.node import NodeInfo
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 from ganeti.testing.cluster import SimulatedCluster
@@ -42,7 +42,7 @@ class SaidByNodes:
                 FACTS,
                 guests={
                     each.name: GuestState(name=each.name, memory=1, vcpus=1)
-                    for each in state.primaries_on(node)
+                    for each in state.list_primary_instances(node)
                 },
             )
             for node in state.nodes.values()
@@ -61,9 +61,9 @@ def a_large_state(instances: int) -> ClusterState:
     records: list[Any] = [each for same in base.objects.values() for each in same.values()]
     for number in range(instances):
         node = f"node{number % NODES + 1}"
-        machine = an_instance(f"web{number}", node=node, admin_state=Wanted.UP, nics=())
+        machine = an_instance(f"web{number}", node=node, admin_state=AdminState.UP, nics=())
         records.append(machine.instance)
-    return collected(records, serial_no=1, ctime=0.0, mtime=0.0)
+    return make_state(records, serial_no=1, ctime=0.0, mtime=0.0)
 
 
 def milliseconds(work: Callable[[], object]) -> float:
@@ -81,7 +81,9 @@ def main() -> None:
     state = a_large_state(instances)
     live: Any = SaidByNodes(state)
     cluster = SimulatedCluster(1)
-    metrics = MasterMetrics(replace(cluster.master.metrics._of, state=lambda: state, live=live))
+    metrics = MasterMetrics(
+        replace(cluster.master.metrics._sources, state=lambda: state, live=live)
+    )
 
     def asked() -> bytes:
         answer = Deferred.fromCoroutine(metrics.query())
@@ -95,8 +97,8 @@ def main() -> None:
 
     bare = milliseconds(look)
     master = milliseconds(asked)
-    api = milliseconds(lambda: text_of(msgspec.json.decode(encoded, type=list[MetricFamily])))
-    print(f"{instances} instances on {NODES} nodes, {len(text_of(families)) / 1024:.0f} KiB:")
+    api = milliseconds(lambda: format_text(msgspec.json.decode(encoded, type=list[MetricFamily])))
+    print(f"{instances} instances on {NODES} nodes, {len(format_text(families)) / 1024:.0f} KiB:")
     print(f"  master {master:.1f} ms, remote API {api:.1f} ms; a look at each name {bare:.1f} ms")
     print(f"  share: master {master / bare:.1f}, remote API {api / bare:.1f}")
 

@@ -24,10 +24,10 @@ from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from ganeti.daemon.node_certificate import NodePolicy, NodeServerTLS, peer_of
+from ganeti.daemon.node_certificate import NodePolicy, NodeServerTLS, get_peer
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
-from ganeti.rpc.agent import AgentWay, RequestBody, TlsEndpoints
+from ganeti.rpc.agent import HttpTransport, RequestBody, TlsEndpoints
 from ganeti.rpc.liveness import ProbedTransport
 from ganeti.rpc.node import AskVersion, Version
 from ganeti.rpc.node_client import NodeClient
@@ -153,9 +153,9 @@ async def of_call(paths: Paths, rounds: int) -> Cost:
 
     answers = CallHandlers(lambda: 1)
     answers.to(AskVersion, version)
-    site = RpcSite(answers, peer_of, AnyCaller(), reactor)
+    site = RpcSite(answers, get_peer, AnyCaller(), reactor)
     port = reactor.listenSSL(0, site, NodeServerTLS(paths), interface=HERE)
-    way = AgentWay(TlsEndpoints(reactor, NodePolicy(paths), port.getHost().port), reactor)
+    way = HttpTransport(TlsEndpoints(reactor, NodePolicy(paths), port.getHost().port), reactor)
     asker = NodeClient(ProbedTransport(way, reactor), reactor, term=lambda: 1, master="node1")
     node = a_node("node1", primary_ip=HERE)
     cost = await measure(lambda: asker.ask(node, AskVersion()), rounds)

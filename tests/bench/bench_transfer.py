@@ -40,8 +40,8 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ganeti.pki.authority import self_signed
-from ganeti.system.interfaces import Awaited, FileEnd, StreamCaller, StreamPeer
+from ganeti.pki.authority import create_self_signed
+from ganeti.system.interfaces import ConnectingEndpoint, FileEndpoint, ListeningEndpoint, StreamPeer
 from ganeti.system.stream_endpoints import CHUNK, FileSink, FileSource
 from ganeti.system.streams import LocalStreams
 
@@ -60,8 +60,8 @@ async def receive_by_flow(folder: str, port: Callable[[int], None]) -> None:
     streams = LocalStreams(reactor)
     listening = streams.listen(HERE)
     port(listening.port)
-    sink = FileEnd(f"{folder}/copy", create=True)
-    receiving = streams.begin(Awaited(listening, party(folder), MAGIC, 10), sink)
+    sink = FileEndpoint(f"{folder}/copy", create=True)
+    receiving = streams.begin(ListeningEndpoint(listening, party(folder), MAGIC, 10), sink)
     await receiving.ended()
     receiving.finish(well=True)
 
@@ -134,8 +134,8 @@ RECEIVERS = {"flow": receive_by_flow, "twisted": receive_by_twisted}
 
 async def send_by_flow(folder: str, port: int) -> None:
     """Send by a flow of ours."""
-    source = FileEnd(f"{folder}/disk")
-    sink = StreamCaller(HERE, port, party(folder), MAGIC, 10, 1)
+    source = FileEndpoint(f"{folder}/disk")
+    sink = ConnectingEndpoint(HERE, port, party(folder), MAGIC, 10, 1)
     await LocalStreams(reactor).begin(source, sink).ended()
 
 
@@ -267,7 +267,7 @@ async def receive(kind: str, folder: str) -> None:
 
 async def main(mib: int, place: str | None) -> None:
     with tempfile.TemporaryDirectory(dir=place) as folder:
-        made = self_signed(NAME, time.time(), timedelta(hours=1))
+        made = create_self_signed(NAME, time.time(), timedelta(hours=1))
         _write(f"{folder}/key", [made.key])
         _write(f"{folder}/cert", [made.certificate])
         _write(f"{folder}/disk", [random.Random(1).randbytes(MIB)] * mib)

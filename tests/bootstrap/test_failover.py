@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ganeti.bootstrap.blocking_files import ssconf_of, write_ssconf
+from ganeti.bootstrap.blocking_files import read_ssconf, write_ssconf
 from ganeti.bootstrap.failover import (
     RACE_RETRIES,
     FailoverOptions,
     become_master,
-    possible_loss,
+    list_failover_problems,
 )
 from ganeti.errors import Failed, Refused
 from ganeti.paths import Paths
@@ -120,7 +120,7 @@ class FailoverTests(Host):
         port = f"--node-port={self.daemons.port}"
         masterd = ("ganeti-masterd", "--take-over", port)
         self.assertEqual(self.started, [masterd, ("ganeti-rapi",)])
-        self.assertEqual(ssconf_of(self.paths, "master_node"), "node1")
+        self.assertEqual(read_ssconf(self.paths, "master_node"), "node1")
 
     def test_a_master_that_is_away_is_done_without(self) -> None:
         self.become_master("node1", "node3")
@@ -170,7 +170,7 @@ class FailoverTests(Host):
     def test_what_would_be_refused_can_be_read_beforehand(self) -> None:
         self.ballots["node1"] = a_ballot(copy=None, common=None)
         self.serve("node1")
-        votes, loss = possible_loss(self.paths, "node1", port=self.daemons.port)
+        votes, loss = list_failover_problems(self.paths, "node1", port=self.daemons.port)
         self.assertIn("--no-voting", votes)
         self.assertIn("--accept-loss", loss)
 
@@ -200,7 +200,7 @@ class FailoverTests(Host):
             self.become_master(*NODES)
         self.assertEqual(self.daemons.calls_to("node2", ResumeMaster), 1)
         self.assertEqual(self.said[-1], "the master daemon on node2 was restarted")
-        self.assertEqual(ssconf_of(self.paths, "master_node"), "node2")
+        self.assertEqual(read_ssconf(self.paths, "master_node"), "node2")
 
     def test_the_master_needs_no_failover(self) -> None:
         os.makedirs(self.paths.run, exist_ok=True)

@@ -12,7 +12,7 @@ from ganeti.errors import Refused
 from ganeti.journal.frames import digest_of, encode, header
 from ganeti.journal.interfaces import (
     BEGINNING,
-    NO_DIGEST,
+    ZERO_DIGEST,
     Commit,
     Delete,
     Edit,
@@ -30,7 +30,7 @@ MOVE = Put(kind="job", key="7", value=msgspec.Raw(b"{}"))
 class HistoryTests(Host):
     def written(self, *edits: tuple[Edit, ...]) -> None:
         """Keep a commit for each of ``edits``."""
-        frames, digest = [header(BEGINNING)], NO_DIGEST
+        frames, digest = [header(BEGINNING)], ZERO_DIGEST
         for number, each in enumerate(edits):
             commit = Commit(at=float(number), who="job", why=f"OP({number})", job=7, edits=each)
             frames.append(encode(commit, digest, 0))

@@ -10,7 +10,7 @@ import uuid
 
 from ganeti.config.formats import loaded
 from ganeti.config.verify import verify
-from ganeti.daemon.node_certificate import prove
+from ganeti.daemon.node_certificate import verify_own_certificate
 from ganeti.errors import Refused
 from tests.bootstrap.host import Host
 
@@ -26,7 +26,7 @@ class FoundTests(Host):
 
     def test_the_first_node_has_a_certificate_that_convinces(self) -> None:
         self.init_cluster()
-        prove(self.paths, "node1")
+        verify_own_certificate(self.paths, "node1")
         context = ssl.create_default_context(cafile=self.paths.authority)
         context.load_cert_chain(self.paths.rapi_certificate)
 

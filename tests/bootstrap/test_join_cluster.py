@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ganeti.bootstrap.blocking_files import ssconf_of, write_ssconf
-from ganeti.bootstrap.join_cluster import invite, join
+from ganeti.bootstrap.blocking_files import read_ssconf, write_ssconf
+from ganeti.bootstrap.join_cluster import create_token, join
 from ganeti.errors import Failed, Invalid, ProtocolError, Refused
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
@@ -28,27 +28,27 @@ NODE2: dict[str, Any] = {
 class InviteTests(Host):
     def test_a_token_says_what_the_new_node_needs(self) -> None:
         self.init_cluster()
-        said = read_token(invite(self.paths, **NODE2, now=1000.5))
+        said = read_token(create_token(self.paths, **NODE2, now=1000.5))
         self.assertEqual((said.node, said.names), ("node2", ("node2", "192.0.2.2")))
         self.assertEqual((said.master, said.address, said.port), ("node1", "127.0.0.1", 1811))
         self.assertEqual(said.until, 1000 + 3600)
 
     def test_no_two_tokens_are_the_same(self) -> None:
         self.init_cluster()
-        self.assertNotEqual(invite(self.paths, **NODE2), invite(self.paths, **NODE2))
+        self.assertNotEqual(create_token(self.paths, **NODE2), create_token(self.paths, **NODE2))
 
     def test_it_names_every_authority_that_the_cluster_trusts(self) -> None:
         self.init_cluster()
         new = Authority.founded("cluster1", 0)
         old = Path(self.paths.authority).read_bytes()
         Path(self.paths.authority).write_bytes(new.certificate + old)
-        said = read_token(invite(self.paths, **NODE2))
+        said = read_token(create_token(self.paths, **NODE2))
         self.assertEqual(said.authority, new.fingerprint)
         self.assertEqual(said.other_authorities, (fingerprint(old),))
 
     def test_tokens_are_made_where_the_authoritys_key_is(self) -> None:
         with self.assertRaisesRegex(Refused, "create the token on the master"):
-            invite(self.paths, **NODE2)
+            create_token(self.paths, **NODE2)
 
 
 class JoinTests(Host):
@@ -57,7 +57,7 @@ class JoinTests(Host):
     def setUp(self) -> None:
         super().setUp()
         self.init_cluster()
-        self.token = invite(self.paths, **NODE2, port=1)
+        self.token = create_token(self.paths, **NODE2, port=1)
         self.new = Paths(os.path.abspath(self.mktemp()))
 
     def test_a_token_is_for_one_node(self) -> None:
@@ -93,7 +93,7 @@ class EnrolmentTests(Host):
         self.daemons.serve(
             "node1", {AUTHORITY_CALL: lambda _: self.trusted, ENROL_CALL: self.enrolled}
         )
-        self.token = invite(self.paths, **NODE2, port=self.daemons.port)
+        self.token = create_token(self.paths, **NODE2, port=self.daemons.port)
         self.new = Paths(os.path.abspath(self.mktemp()))
 
     def enrolled(self, application: dict[str, Any]) -> dict[str, Any]:
@@ -111,8 +111,8 @@ class EnrolmentTests(Host):
         credentials = self.read(self.new.node_certificate)
         self.assertTrue(self.authority.has_issued(credentials))
         self.assertEqual(os.stat(self.new.node_certificate).st_mode & 0o777, 0o600)
-        self.assertEqual(ssconf_of(self.new, "master_node"), "node1")
-        ips = ssconf_of(self.new, "node_primary_ips")
+        self.assertEqual(read_ssconf(self.new, "master_node"), "node1")
+        ips = read_ssconf(self.new, "node_primary_ips")
         self.assertEqual(ips, "node1 127.0.0.1\nnode2 192.0.2.2")
         kept = msgspec.json.decode(self.read(self.new.member_list))
         self.assertEqual((kept["term"], kept["members"]["candidates"]), (0, ["node1"]))

@@ -8,11 +8,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.journal_copy import read
-from ganeti.config.formats import Checkpoint
+from ganeti.config.formats import ConfigDataEncoder
 from ganeti.errors import Failed
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import LogPosition
-from ganeti.journal.marker import Marker, complete, replacing
+from ganeti.journal.marker import CheckpointMarker, complete, encode_transition_marker
 from ganeti.testing.builders import a_cluster, a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from tests.contracts.journal import a_commit
@@ -27,7 +27,7 @@ class CopyTests(SynchronousTestCase):
         self.clock = Clock()
         state = a_cluster(nodes=["node1", a_node("node2")])
         self.disk.add_folder(f"{DATA}/journal", 0o750)
-        self.disk.put(f"{DATA}/config.data", Checkpoint().text(state), 0o640, 0.0)
+        self.disk.put(f"{DATA}/config.data", ConfigDataEncoder().text(state), 0o640, 0.0)
         opening = FileJournal.open(self.files, f"{DATA}/journal", self.clock)
         self.journal = self.successResultOf(Deferred.fromCoroutine(opening))
 
@@ -46,7 +46,7 @@ class CopyTests(SynchronousTestCase):
     def test_a_copy_ends_with_its_last_commit(self) -> None:
         self.appended(1, 2)
         copy = read(self.files, DATA)
-        self.assertEqual((copy.mark, copy.end), (self.journal.end_mark(), 2))
+        self.assertEqual((copy.mark, copy.end), (self.journal.end_position(), 2))
         self.assertEqual(copy.state.master.name, "node1")
 
     def test_a_checkpoint_of_another_history_is_no_copy(self) -> None:
@@ -65,13 +65,13 @@ class CopyTests(SynchronousTestCase):
 
     def test_files_that_may_be_of_another_history_are_no_copy(self) -> None:
         self.appended(1, 2)
-        self.mark(replacing(Marker(), LogPosition(2, b"x" * 32)))
+        self.mark(encode_transition_marker(CheckpointMarker(), LogPosition(2, b"x" * 32)))
         with self.assertRaisesRegex(Failed, "contains commit 2"):
             read(self.files, DATA)
 
     def test_a_checkpoint_of_the_journal_beside_it_is_a_copy(self) -> None:
         self.appended(1, 2, 3)
-        self.mark(complete(self.journal.mark_at(2)))
+        self.mark(complete(self.journal.find_log_position(2)))
         self.assertEqual(read(self.files, DATA).end, 3)
 
     def test_a_node_without_a_copy_is_told_where_there_is_one(self) -> None:

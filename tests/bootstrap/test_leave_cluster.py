@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from ganeti.bootstrap.leave_cluster import dismantle
+from ganeti.bootstrap.leave_cluster import leave_cluster
 from ganeti.errors import Failed
 from tests.bootstrap.host import Host
 
@@ -38,18 +38,18 @@ class DismantleTests(Host):
     def test_only_what_is_the_users_is_left(self) -> None:
         self.init_cluster()
         os.makedirs(self.paths.exports)
-        dismantle(self.paths)
+        leave_cluster(self.paths)
         self.assertEqual(sorted(os.listdir(self.paths.data)), ["export", "rapi"])
 
     def test_the_host_can_found_another_cluster(self) -> None:
         self.init_cluster()
-        dismantle(self.paths)
+        leave_cluster(self.paths)
         self.init_cluster()
 
     def test_daemons_are_ended_first(self) -> None:
         self.init_cluster()
         process = self.daemon("lambda *_: sys.exit(0)")
-        self.assertIn("ganeti-masterd was stopped", dismantle(self.paths))
+        self.assertIn("ganeti-masterd was stopped", leave_cluster(self.paths))
         self.assertEqual(process.wait(), 0)
 
     def test_as_long_as_one_does_not_end_nothing_is_removed(self) -> None:
@@ -57,5 +57,5 @@ class DismantleTests(Host):
         process = self.daemon("signal.SIG_IGN")
         message = rf"ganeti-masterd \(process {process.pid}\) does not end"
         with self.assertRaisesRegex(Failed, message):
-            dismantle(self.paths, patience=0.1)
+            leave_cluster(self.paths, patience=0.1)
         self.assertTrue(os.path.exists(self.paths.config_file))

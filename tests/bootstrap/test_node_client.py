@@ -11,7 +11,7 @@ from threading import Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.node_client import NodeEndpoint, answer_of
+from ganeti.bootstrap.node_client import NodeEndpoint, decode_answer
 from ganeti.errors import Failed, ProtocolError, Refused
 from ganeti.pki.authority import Authority
 
@@ -87,7 +87,7 @@ class NodeEndpointTests(SynchronousTestCase):
     def test_an_error_in_the_answer_is_raised(self) -> None:
         node = NodeEndpoint("node1", HERE, self.port)
         refusal = b'[false,["OpPrereqError",["no","wrong_state"]]]'
-        self.assertRaises(Refused, answer_of, refusal, node)
-        self.assertEqual(answer_of(b"[true,1]", node), 1)
+        self.assertRaises(Refused, decode_answer, refusal, node)
+        self.assertEqual(decode_answer(b"[true,1]", node), 1)
         for nonsense in (b"1", b"[", b"[" * 10_000):
-            self.assertRaises(ProtocolError, answer_of, nonsense, node)
+            self.assertRaises(ProtocolError, decode_answer, nonsense, node)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ganeti.bootstrap.node_commands import MAX_FILE, copy_file, run_command
+from ganeti.bootstrap.node_commands import MAX_FILE_SIZE, copy_file, run_command
 from ganeti.errors import Failed, GanetiError, Refused
 from ganeti.rpc.node import CommandResult
 from ganeti.rpc.quorum import Ballot, VoterState
@@ -68,7 +68,7 @@ class NodeCommandTests(Host):
     def test_a_file_that_a_node_would_not_take_is_not_sent(self) -> None:
         large = f"{self.paths.root}/large"
         with open(large, "wb") as file:
-            file.truncate(MAX_FILE + 1)
+            file.truncate(MAX_FILE_SIZE + 1)
         for path, why in ((large, "is larger than 40 MiB"), ("/etc/hostname", "is not below")):
             with self.assertRaisesRegex(Refused, why):
                 copy_file(self.paths, self.own, self.others, path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.addresses import Lookup, device_of, full_name, resolved
+from ganeti.cli.addresses import Lookup, find_device, resolve_full_name, resolved
 from ganeti.cli.session import ExitTool
 
 
@@ -46,15 +46,15 @@ class ResolvedTests(SynchronousTestCase):
 class FullNameTests(SynchronousTestCase):
     def test_a_short_name_gets_its_domain(self) -> None:
         lookup = resolver("192.0.2.2", canonical="node2.example.com")
-        self.assertEqual(full_name("node2", lookup), "node2.example.com")
+        self.assertEqual(resolve_full_name("node2", lookup), "node2.example.com")
 
     def test_another_name_or_none_leaves_it_as_it_is(self) -> None:
         for lookup in (resolver("192.0.2.2", canonical="alias.example.com"), resolver()):
-            self.assertEqual(full_name("node2", lookup), "node2")
+            self.assertEqual(resolve_full_name("node2", lookup), "node2")
 
 
 class DeviceTests(SynchronousTestCase):
     def test_the_device_of_an_address_is_found(self) -> None:
         [loopback] = [name for _, name in socket.if_nameindex() if name == "lo"]
-        self.assertEqual(device_of("127.0.0.1"), loopback)
-        self.assertIsNone(device_of("192.0.2.254"))
+        self.assertEqual(find_device("127.0.0.1"), loopback)
+        self.assertIsNone(find_device("192.0.2.254"))

@@ -17,12 +17,12 @@ from ganeti.cli.options import (
     BadOption,
     Option,
     duration,
-    identkeyval,
-    keyval,
     limits,
     parse,
+    parse_ident_key_values,
+    parse_key_values,
+    parse_uid_ranges,
     split_escaped,
-    uid_ranges,
 )
 
 OPTIONS = (
@@ -45,15 +45,15 @@ class ValueTests(SynchronousTestCase):
 
     def test_keys_may_stand_for_true_false_and_null(self) -> None:
         self.assertEqual(
-            keyval("a=1,b,no_c,-d,e=x=y,f="),
+            parse_key_values("a=1,b,no_c,-d,e=x=y,f="),
             {"a": "1", "b": True, "c": False, "d": None, "e": "x=y", "f": ""},
         )
 
     def test_a_backslash_takes_the_meaning_from_a_comma(self) -> None:
-        self.assertEqual(keyval(r"args=a\,b,c=\\"), {"args": "a,b", "c": "\\"})
+        self.assertEqual(parse_key_values(r"args=a\,b,c=\\"), {"args": "a,b", "c": "\\"})
 
     def test_no_key_is_given_twice(self) -> None:
-        self.assertRaisesRegex(ValueError, "a is given twice", keyval, "a=1,a=2")
+        self.assertRaisesRegex(ValueError, "a is given twice", parse_key_values, "a=1,a=2")
 
     @given(st.lists(st.text(min_size=1), min_size=1))
     def test_what_is_escaped_comes_back(self, parts: list[str]) -> None:
@@ -63,16 +63,18 @@ class ValueTests(SynchronousTestCase):
     @given(st.text())
     def test_a_group_of_values_is_read_or_refused(self, text: str) -> None:
         try:
-            ident, _ = identkeyval(text)
+            ident, _ = parse_ident_key_values(text)
         except ValueError:
             return
         self.assertTrue(ident)
 
     def test_groups_can_be_removed_and_reset_and_indexes_may_be_negative(self) -> None:
-        self.assertEqual(identkeyval("kvm:acpi=no"), ("kvm", {"acpi": "no"}))
-        self.assertEqual(identkeyval("no_kvm"), ("kvm", False))
-        self.assertEqual(identkeyval("-kvm"), ("kvm", None))
-        self.assertEqual(identkeyval("-1:add,size=1g"), ("-1", {"add": True, "size": "1g"}))
+        self.assertEqual(parse_ident_key_values("kvm:acpi=no"), ("kvm", {"acpi": "no"}))
+        self.assertEqual(parse_ident_key_values("no_kvm"), ("kvm", False))
+        self.assertEqual(parse_ident_key_values("-kvm"), ("kvm", None))
+        self.assertEqual(
+            parse_ident_key_values("-1:add,size=1g"), ("-1", {"add": True, "size": "1g"})
+        )
 
     def test_limits_have_alternatives(self) -> None:
         self.assertEqual(
@@ -91,7 +93,7 @@ class ValueTests(SynchronousTestCase):
         self.assertRaisesRegex(ValueError, "30m", duration, "soon")
 
     def test_user_ids_come_in_ranges(self) -> None:
-        self.assertEqual(uid_ranges("100-200,300"), [[100, 200], [300, 300]])
+        self.assertEqual(parse_uid_ranges("100-200,300"), [[100, 200], [300, 300]])
 
 
 class ParseTests(SynchronousTestCase):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.program import connected, master_name
+from ganeti.cli.program import connected, read_master_name
 from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
 from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryClusterInfo
@@ -71,13 +71,13 @@ class ConnectedTests(SynchronousTestCase):
     def test_a_folder_that_cannot_be_read_is_no_missing_cluster(self) -> None:
         Path(self.paths.node_certificate).touch()
         os.mkdir(f"{self.paths.data}/ssconf_master_node")
-        self.assertEqual(master_name(self.paths), "")
+        self.assertEqual(read_master_name(self.paths), "")
         self.assertIsInstance(connected(self.paths), LuxiClient)
 
     def test_the_name_of_the_master_is_empty_where_nobody_told_it(self) -> None:
-        self.assertEqual(master_name(self.paths), "")
+        self.assertEqual(read_master_name(self.paths), "")
         Path(f"{self.paths.data}/ssconf_master_node").write_text("node1\n")
-        self.assertEqual(master_name(self.paths), "node1")
+        self.assertEqual(read_master_name(self.paths), "node1")
 
     def test_on_the_master_itself_the_client_says_what_is_wrong(self) -> None:
         Path(self.paths.config_file).touch()

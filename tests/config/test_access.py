@@ -4,8 +4,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config import access
-from ganeti.config.changes.authorities import forget_certificates, secrets_replaced, trust
-from ganeti.config.changes.nodes import add_node, certify, remove_node, set_role
+from ganeti.config.changes.authorities import forget_certificates, record_secrets_replaced, trust
+from ganeti.config.changes.nodes import add_node, remove_node, set_certificates, set_role
 from ganeti.config.changes.objects import add, remove, together
 from ganeti.config.verify import verify
 from ganeti.config.writer import Change
@@ -57,7 +57,7 @@ class CertificateTests(SynchronousTestCase):
         self.assertEqual(state.certificates[NODE.uuid].fingerprints, ("aa",))
 
     def test_a_node_that_changes_its_certificate_may_show_both(self) -> None:
-        state = certify(NODE, "aa", "bb")(set_role(NODE, Role.CANDIDATE)(STATE))
+        state = set_certificates(NODE, "aa", "bb")(set_role(NODE, Role.CANDIDATE)(STATE))
         self.assertEqual(state.certificates[NODE.uuid].fingerprints, ("aa", "bb"))
         self.assertEqual(state.cluster.candidate_certs[NODE.uuid], "bb")
 
@@ -104,10 +104,10 @@ class AuthorityTests(SynchronousTestCase):
         self,
     ) -> None:
         exposed = set_role(NODE, Role.REGULAR)
-        both = self.known(exposed, secrets_replaced, trust("new", "old"))
+        both = self.known(exposed, record_secrets_replaced, trust("new", "old"))
         self.assertEqual(both, replace(OLD, certificates=("new", "old")))
         self.assertTrue(both and both.must_be_replaced)
-        one = self.known(exposed, secrets_replaced, trust("new", "old"), trust("new"))
+        one = self.known(exposed, record_secrets_replaced, trust("new", "old"), trust("new"))
         self.assertEqual(one, replace(OLD, certificates=("new",)))
         self.assertFalse(one and one.must_be_replaced)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.formats import Checkpoint, loaded
+from ganeti.config.formats import ConfigDataEncoder, loaded
 from ganeti.errors import Invalid, Refused
 from ganeti.testing.builders import a_cluster, an_instance, uuid_of
 
-GOOD = Checkpoint().text(a_cluster(instances=["web1"]))
+GOOD = ConfigDataEncoder().text(a_cluster(instances=["web1"]))
 
 
 def wrong(document: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config import access
-from ganeti.config.formats import Checkpoint, loaded
+from ganeti.config.formats import ConfigDataEncoder, loaded
 from ganeti.config.initial_state import given_settings, initial_state
 from ganeti.config.state import ClusterState
 from ganeti.config.verify import verify
@@ -19,7 +19,7 @@ from ganeti.model.disk import Template
 from ganeti.model.node import Role
 from ganeti.model.parameters.filling import hv_defaults
 from ganeti.model.parameters.hypervisors import HYPERVISORS
-from ganeti.model.parameters.parsing import consistent
+from ganeti.model.parameters.parsing import check_consistency
 from ganeti.model.parameters.policy import Policy
 
 WRONG_SETTINGS: dict[str, Any] = {
@@ -53,7 +53,7 @@ class FoundedTests(SynchronousTestCase):
     def test_it_verifies_and_survives_being_written(self) -> None:
         state = a_new_cluster()
         self.assertEqual(verify(state), [])
-        written = loaded(Checkpoint().text(state), ids=lambda: "")
+        written = loaded(ConfigDataEncoder().text(state), ids=lambda: "")
         self.assertEqual(access.restore(written, access.text(state)), state)
 
     def test_names_of_several_lines_are_refused(self) -> None:
@@ -115,12 +115,12 @@ class FoundedTests(SynchronousTestCase):
     def test_guests_boot_by_themselves(self) -> None:
         cluster = a_new_cluster().cluster
         for name, kind in HYPERVISORS.items():
-            consistent(kind, hv_defaults(cluster, name), path=name)
+            check_consistency(kind, hv_defaults(cluster, name), path=name)
         self.assertEqual(hv_defaults(cluster, "kvm")["kernel_path"], "")
 
     def test_diskless_and_tiny_instances_are_admitted(self) -> None:
         policy = a_new_cluster().cluster.ipolicy
-        consistent(Policy, policy, path="ipolicy")
+        check_consistency(Policy, policy, path="ipolicy")
         [bounds] = policy["minmax"]
         least = bounds["min"]
         self.assertEqual(

@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.changes.instances import (
     add_disk,
     add_instance,
-    moved_to,
     remove_disk,
     remove_instance,
+    set_primary_node,
     want,
 )
 from ganeti.config.changes.nodes import add_node, remove_node, set_role
@@ -21,11 +21,11 @@ from ganeti.config.changes.objects import together, update
 from ganeti.config.changes.tags import add_tags, remove_tags
 from ganeti.config.replay import apply
 from ganeti.config.verify import verify
-from ganeti.config.writer import Change, ChangeCause, Config
+from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import Refused
 from ganeti.journal.interfaces import Put
 from ganeti.model.disk import Disk, Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.model.node import Role
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
@@ -57,8 +57,8 @@ steps: st.SearchStrategy[Change] = st.one_of(
         lambda m: add_instance(m.instance, [unported(d) for d in m.disks], with_port=True), one
     ),
     st.builds(lambda m: remove_instance(m.instance), one),
-    st.builds(lambda m, w: want(m.instance, w), one, st.sampled_from(Wanted)),
-    st.builds(lambda m, n: moved_to(m.instance, n), one, one_node),
+    st.builds(lambda m, w: want(m.instance, w), one, st.sampled_from(AdminState)),
+    st.builds(lambda m, n: set_primary_node(m.instance, n), one, one_node),
     st.builds(lambda m: remove_disk(m.instance, m.disks[0]), one),
     st.builds(lambda m: add_disk(m.instance, unported(m.disks[0]), 0), one),
     st.builds(lambda m, name: update(m.instance, name=name), one, st.sampled_from(["a", "web1"])),
@@ -79,7 +79,7 @@ class ReplayTests(SynchronousTestCase):
     ) -> None:
         start = a_cluster(nodes=NODES[:3], instances=MACHINES[:3])
         journal = MemoryJournal()
-        config = Config(start, journal, iter(range(1, 1000)).__next__)
+        config = ConfigWriter(start, journal, iter(range(1, 1000)).__next__)
         states = [start]
         for change in sequence:
             made = Deferred.fromCoroutine(config.change(change, because=ChangeCause("", "")))
@@ -95,7 +95,7 @@ class ReplayTests(SynchronousTestCase):
     def test_commits_that_a_checkpoint_has_are_passed_over(self) -> None:
         start = a_cluster()
         journal = MemoryJournal()
-        config = Config(start, journal, lambda: 1.0)
+        config = ConfigWriter(start, journal, lambda: 1.0)
         for tag in "abc":
             change = add_tags(start.cluster, [tag])
             self.successResultOf(config.change(change, because=ChangeCause("", "")))

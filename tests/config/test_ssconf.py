@@ -12,7 +12,7 @@ from ganeti.config.changes.tags import add_tags
 from ganeti.config.ssconf import affects_ssconf, ssconf
 from ganeti.config.writer import Change
 from ganeti.errors import Failed
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.testing.builders import a_cluster, an_instance
 
 STATE = a_cluster(nodes=["node1", "node2"], instances=["web1"])
@@ -30,7 +30,7 @@ MATTER: tuple[Change, ...] = (
 DO_NOT: tuple[Change, ...] = (
     add_tags(WEB, ["a"]),
     add_tags(NODE, ["a"]),
-    want(WEB, Wanted.DOWN),
+    want(WEB, AdminState.DOWN),
     update(NODE, powered=False),
     update_cluster(tcpudp_port_pool=(11500,), max_running_jobs=7),
 )

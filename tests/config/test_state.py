@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.state import EditedState, RecordKind
+from ganeti.config.state import RecordEdit, RecordKind
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.schema.records import replace
@@ -54,8 +54,8 @@ class FindingTests(SynchronousTestCase):
     def test_instances_are_found_by_their_nodes(self) -> None:
         found = [
             (
-                sorted(each.name for each in STATE.primaries_on(node)),
-                sorted(each.name for each in STATE.secondaries_on(node)),
+                sorted(each.name for each in STATE.list_primary_instances(node)),
+                sorted(each.name for each in STATE.list_secondary_instances(node)),
             )
             for node in (STATE.node("node1"), STATE.node("node2"))
         ]
@@ -63,8 +63,8 @@ class FindingTests(SynchronousTestCase):
         self.assertEqual(found, [(names, []), ([], ["web1.example.com"])])
 
     def test_an_instance_without_disks_is_diskless(self) -> None:
-        self.assertEqual(STATE.template_of(STATE.instance("db.a")), Template.DISKLESS)
-        self.assertEqual(STATE.template_of(WEB), Template.DRBD)
+        self.assertEqual(STATE.get_template(STATE.instance("db.a")), Template.DISKLESS)
+        self.assertEqual(STATE.get_template(WEB), Template.DRBD)
 
 
 class ChangingTests(SynchronousTestCase):
@@ -81,8 +81,8 @@ class ChangingTests(SynchronousTestCase):
         self.assertEqual(
             after.edits,
             (
-                EditedState(RecordKind.NODE, node.uuid, node),
-                EditedState(RecordKind.INSTANCE, gone.uuid, None, gone),
+                RecordEdit(RecordKind.NODE, node.uuid, node),
+                RecordEdit(RecordKind.INSTANCE, gone.uuid, None, gone),
             ),
         )
         self.assertEqual(after.settled().edits, ())
@@ -107,6 +107,6 @@ class ChangingTests(SynchronousTestCase):
     def test_a_new_secondary_is_found_at_once(self) -> None:
         nodes = (uuid_of("node", "node1"), uuid_of("node", "node3"))
         after = STATE.put(a_node("node3")).put(replace(DISK, nodes=nodes))
-        self.assertEqual(after.secondaries_of(WEB), nodes[1:])
-        self.assertEqual(list(after.secondaries_on(after.node("node3"))), [WEB])
-        self.assertEqual(list(after.secondaries_on(after.node("node2"))), [])
+        self.assertEqual(after.get_secondaries(WEB), nodes[1:])
+        self.assertEqual(list(after.list_secondary_instances(after.node("node3"))), [WEB])
+        self.assertEqual(list(after.list_secondary_instances(after.node("node2"))), [])

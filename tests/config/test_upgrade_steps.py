@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.formats import Checkpoint, loaded
+from ganeti.config.formats import ConfigDataEncoder, loaded
 from ganeti.config.state import ClusterState
 from ganeti.config.upgrade_steps import CHAIN
 from ganeti.config.verify import verify
@@ -77,7 +77,7 @@ def in_2_7() -> dict[str, Any]:
         "children": [volume("db1_data", 1024), volume("db1_meta", 128)],
     }
     plain = {**volume("web1", 512), "iv_name": "disk/0", "mode": "rw"}
-    cluster = json.loads(Checkpoint().text(a_cluster()))["cluster"]
+    cluster = json.loads(ConfigDataEncoder().text(a_cluster()))["cluster"]
     del cluster["enabled_disk_templates"], cluster["data_collectors"], cluster["compression_tools"]
     policy = {"min": SPECS, "max": {**SPECS, "memory-size": 4096}, "std": SPECS}
     cluster |= {"master_node": "node1", "volume_group_name": "xenvg"}
@@ -121,8 +121,8 @@ class StepTests(SynchronousTestCase):
             state = read(document)
             self.assertEqual(list(verify(state)), [], document["version"])
             self.assertEqual(state.master.name, "node1")
-            [volume] = state.disks_of(state.instance("web1"))
-            [mirror] = state.disks_of(state.instance("db1"))
+            [volume] = state.get_disks(state.instance("web1"))
+            [mirror] = state.get_disks(state.instance("db1"))
             self.assertEqual((volume.dev_type, volume.nodes), ("plain", ("uuid1",)))
             self.assertEqual((mirror.dev_type, mirror.nodes), ("drbd", ("uuid1", "uuid2")))
             self.assertEqual(mirror.logical_id[:3], ("uuid1", "uuid2", 11000))
@@ -141,13 +141,13 @@ class StepTests(SynchronousTestCase):
 
     def test_3_1_is_read_as_3_0(self) -> None:
         state = a_cluster(instances=["web1"])
-        document = json.loads(Checkpoint().text(state))
+        document = json.loads(ConfigDataEncoder().text(state))
         self.assertEqual(read({**document, "version": 3_010_000}), state)
 
 
 class NumberTests(SynchronousTestCase):
     def test_whole_numbers_may_be_written_with_a_point(self) -> None:
-        document = json.loads(Checkpoint().text(a_cluster(instances=["web1"])))
+        document = json.loads(ConfigDataEncoder().text(a_cluster(instances=["web1"])))
         before = read(document)
         for collector in document["cluster"]["data_collectors"].values():
             collector["interval"] = float(collector["interval"])
@@ -157,7 +157,7 @@ class NumberTests(SynchronousTestCase):
 
     def test_parameters_of_guests_are_whole_numbers_again(self) -> None:
         built = an_instance("web1", beparams={"vcpus": 2})
-        document = json.loads(Checkpoint().text(a_cluster(instances=[built])))
+        document = json.loads(ConfigDataEncoder().text(a_cluster(instances=[built])))
         [web1] = document["instances"].values()
         web1["beparams"]["vcpus"] = 2.0
         vcpus = read(document).instance("web1").beparams["vcpus"]

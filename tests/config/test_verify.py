@@ -20,8 +20,8 @@ STATE = a_cluster(
     groups=["default"],
     instances=[an_instance("web1", disks=MIRRORS), an_instance("web2", disks=[a_disk("4")])],
 )
-WEB, FILE = STATE.instance("web1"), STATE.disks_of(STATE.instance("web2"))[0]
-NODE, MIRROR = STATE.node("node3"), STATE.disks_of(WEB)[0]
+WEB, FILE = STATE.instance("web1"), STATE.get_disks(STATE.instance("web2"))[0]
+NODE, MIRROR = STATE.node("node3"), STATE.get_disks(WEB)[0]
 
 
 class VerifyTests(SynchronousTestCase):

@@ -10,9 +10,9 @@ from ganeti.config.changes.cluster import update_cluster
 from ganeti.config.changes.objects import add, update
 from ganeti.config.changes.tags import add_tags
 from ganeti.config.replay import apply
-from ganeti.config.state import ClusterState, EditedState, RecordKind
-from ganeti.config.writer import Change, ChangeCause, ChangeMade, Config
-from ganeti.errors import Invalid, NotKept, Refused
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
+from ganeti.config.writer import CancelledAfterCommit, Change, ChangeCause, ConfigWriter
+from ganeti.errors import CommitFailed, Invalid, Refused
 from ganeti.journal.interfaces import Commit, Position, Put
 from ganeti.testing.builders import SINCE, a_cluster, a_node
 from ganeti.testing.journal import MemoryJournal
@@ -47,7 +47,7 @@ class ConfigTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.start = a_cluster(nodes=["node1", "node2"], instances=["web1"])
         self.journal = MemoryJournal()
-        self.config = Config(self.start, self.journal, lambda: NOW)
+        self.config = ConfigWriter(self.start, self.journal, lambda: NOW)
 
     def change(self, change: Change) -> ClusterState:
         state = self.successResultOf(self.config.change(change, because=WHY))
@@ -91,12 +91,12 @@ class ConfigTests(SynchronousTestCase):
         self.assertEqual([edit.kind for edit in commit.edits], ["instance", "config", "job"])
 
     def test_observers_see_each_durable_state_and_its_edits(self) -> None:
-        seen: list[tuple[int, tuple[EditedState, ...]]] = []
+        seen: list[tuple[int, tuple[RecordEdit, ...]]] = []
         self.config.observe(lambda state, edits: seen.append((state.serial_no, edits)))
         state = self.change(update(self.start.node("node2"), drained=True))
         node = state.node("node2")
         self.assertEqual(
-            seen, [(2, (EditedState(RecordKind.NODE, node.uuid, node, a_node("node2")),))]
+            seen, [(2, (RecordEdit(RecordKind.NODE, node.uuid, node, a_node("node2")),))]
         )
 
     def test_what_could_not_be_read_again_is_not_written(self) -> None:
@@ -132,7 +132,7 @@ class PipelineTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.start = a_cluster(instances=["web1"])
         self.journal = SlowJournal()
-        self.config = Config(self.start, self.journal, lambda: NOW)
+        self.config = ConfigWriter(self.start, self.journal, lambda: NOW)
 
     def tag(self, tag: str) -> Deferred[ClusterState]:
         change = add_tags(self.start.instance("web1"), [tag])
@@ -170,19 +170,19 @@ class PipelineTests(SynchronousTestCase):
         self.journal.break_down()
         self.journal.sync()
         self.assertEqual(self.successResultOf(first), self.config.state())
-        self.failureResultOf(second, NotKept)
-        self.failureResultOf(third, NotKept)
+        self.failureResultOf(second, CommitFailed)
+        self.failureResultOf(third, CommitFailed)
         self.assertEqual(self.tags(), ("a",))
 
     def test_changes_made_after_a_failure_do_not_build_on_what_was_lost(self) -> None:
         self.journal.break_down()
         lost = [self.tag("a"), self.tag("b")]
         self.journal.sync(1)
-        self.failureResultOf(lost[0], NotKept)
+        self.failureResultOf(lost[0], CommitFailed)
         self.journal.heal()
         late = self.tag("c")
         self.journal.sync(1)
-        self.failureResultOf(lost[1], NotKept)
+        self.failureResultOf(lost[1], CommitFailed)
         self.successResultOf(Deferred.fromCoroutine(self.journal.reopen()))
         later = self.tag("d")
         self.journal.sync()
@@ -197,7 +197,7 @@ class PipelineTests(SynchronousTestCase):
         waiting.cancel()
         self.assertNoResult(waiting)
         self.journal.sync()
-        self.failureResultOf(waiting, ChangeMade)
+        self.failureResultOf(waiting, CancelledAfterCommit)
         self.assertEqual((self.tags(), seen), (("a",), [2]))
 
     def test_who_is_cancelled_is_told_of_a_change_that_was_not_made(self) -> None:
@@ -205,7 +205,7 @@ class PipelineTests(SynchronousTestCase):
         waiting.cancel()
         self.journal.break_down()
         self.journal.sync()
-        self.failureResultOf(waiting, NotKept)
+        self.failureResultOf(waiting, CommitFailed)
         self.assertEqual(self.tags(), ())
 
     def test_a_refusal_leaves_what_is_under_way_alone(self) -> None:

@@ -19,7 +19,7 @@ from ganeti.hypervisor.interfaces import (
     Running,
 )
 from ganeti.model.guest import Guest, GuestState
-from ganeti.model.running import as_running, running_config
+from ganeti.model.running import apply_running_config, running_config
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_guest
 
@@ -186,7 +186,7 @@ class HypervisorContract(SynchronousTestCase):
         configured = replace(guest, beparams=bigger)
         started = self.done(self.hypervisor("node1").running_config(configured))
         self.assertEqual((started.memory, started.vcpus), (guest.memory, guest.vcpus))
-        runs = as_running(configured, started)
+        runs = apply_running_config(configured, started)
         address = self.done(there.accept(runs, [], "192.0.2.2", started))
         self.done(here.migrate(configured, address, live=True))
         self.assertEqual(self.sent(here, configured).phase, MigrationPhase.COMPLETED)

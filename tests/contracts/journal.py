@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from ganeti.errors import NotKept
+from ganeti.errors import CommitFailed
 from ganeti.journal.interfaces import Append, Commit, Delete, IJournal, JournalDamaged, Put
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class JournalContract(Case):
     def trouble(self, work: Coroutine[Deferred[Any], Any, object]) -> None:
         waiting = self.begun(work)
         self.clock.pump([0] * 9)
-        self.failureResultOf(waiting, NotKept)
+        self.failureResultOf(waiting, CommitFailed)
 
     def replayed(self, after: int = 0) -> list[tuple[int, Commit]]:
         return list(self.journal.replay(after))

@@ -14,8 +14,8 @@ from zope.interface.verify import verifyObject
 
 from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
-from ganeti.model.mirror import with_ends
-from ganeti.storage.interfaces import IMirror, IVolumes, LocalHost, VolumeStatus
+from ganeti.model.mirror import add_ends
+from ganeti.storage.interfaces import IMirror, IVolumes, LocalState, VolumeStatus
 from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.mirror import Copies, Key
 
@@ -48,7 +48,7 @@ class MirrorContract(Case):
         self.copies = Copies(self.clock, RATE)
         disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"), size=SIZE)
         nodes = [a_node(name, secondary_ip=ip) for name, ip in ADDRESSES.items()]
-        disk = with_ends(disk, {node.uuid: node for node in nodes})
+        disk = add_ends(disk, {node.uuid: node for node in nodes})
         self.one, self.two = (
             Side(*self.make(name, self.copies), disk, (ip, disk.logical_id[2]))
             for name, ip in ADDRESSES.items()
@@ -71,7 +71,7 @@ class MirrorContract(Case):
         assert found is not None
         return found
 
-    def local(self) -> list[tuple[LocalHost, bool]]:
+    def local(self) -> list[tuple[LocalState, bool]]:
         return [(s.local, s.degraded) for s in (self.status(self.one), self.status(self.two))]
 
     def attach(self, side: Side, *, primary: bool = False) -> str:
@@ -88,7 +88,7 @@ class MirrorContract(Case):
         """Both copies are the same."""
         self.created()
         self.clock.advance(SIZE / RATE)
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_it_is_what_it_says(self) -> None:
         verifyObject(IVolumes, self.one.volumes)
@@ -97,11 +97,11 @@ class MirrorContract(Case):
     def test_a_new_disk_is_written_at_once_and_its_secondary_filled(self) -> None:
         self.created()
         self.clock.advance(SIZE / RATE / 4)
-        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.SYNC, True)])
+        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.SYNC, True)])
         percents = [self.status(side).sync_percent for side in (self.one, self.two)]
         self.assertEqual(percents, [25.0, 25.0])
         self.clock.advance(SIZE / RATE)
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_attaching_again_answers_the_same_path(self) -> None:
         self.created()
@@ -116,7 +116,7 @@ class MirrorContract(Case):
         held = self.status(self.two).sync_percent
         self.done(self.one.mirror.pause(self.one.disk, paused=False))
         self.clock.advance(SIZE / RATE)
-        self.assertEqual((held, self.status(self.two).local), (0.0, LocalHost.OK))
+        self.assertEqual((held, self.status(self.two).local), (0.0, LocalState.OK))
 
     def test_one_side_is_writable_at_a_time(self) -> None:
         self.whole()
@@ -141,11 +141,11 @@ class MirrorContract(Case):
         self.done(self.one.mirror.disconnect(self.one.disk))
         self.done(self.one.mirror.disconnect(self.one.disk))
         self.copies.write(self.one.key, 16)
-        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.OK, True)])
+        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.OK, True)])
         self.done(self.one.mirror.connect(self.one.disk))
-        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.SYNC, True)])
+        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.SYNC, True)])
         self.clock.advance(16 / RATE)
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_a_broken_wire_heals_by_itself(self) -> None:
         self.whole()
@@ -161,29 +161,29 @@ class MirrorContract(Case):
         for side in (self.one, self.two):
             self.copies.write(side.key, 1)
         self.copies.mend(*ADDRESSES.values())
-        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.OK, True)])
+        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.OK, True)])
 
     def test_a_copy_that_lacks_data_is_not_writable_alone(self) -> None:
         self.created()
         self.copies.cut(*ADDRESSES.values())
-        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.FAULTY, True)])
+        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.FAULTY, True)])
         self.refused(self.two.mirror.promote(self.two.disk))
 
     def test_a_device_that_breaks_leaves_the_disk_with_its_peer(self) -> None:
         self.whole()
         self.copies.lose(self.one.key)
-        self.assertEqual(self.local(), [(LocalHost.FAULTY, True), (LocalHost.OK, True)])
+        self.assertEqual(self.local(), [(LocalState.FAULTY, True), (LocalState.OK, True)])
         self.attach(self.one, primary=True)
 
     def test_a_copy_is_replaced_under_a_disk_in_use(self) -> None:
         self.whole()
         self.done(self.one.mirror.drop(self.one.disk))
-        self.assertEqual(self.local(), [(LocalHost.FAULTY, True), (LocalHost.OK, True)])
+        self.assertEqual(self.local(), [(LocalState.FAULTY, True), (LocalState.OK, True)])
         for _ in range(2):
             self.done(self.one.mirror.take(self.one.disk))
-        self.assertEqual(self.local(), [(LocalHost.SYNC, True), (LocalHost.OK, True)])
+        self.assertEqual(self.local(), [(LocalState.SYNC, True), (LocalState.OK, True)])
         self.clock.advance(SIZE / RATE)
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_the_only_copy_is_not_dropped(self) -> None:
         self.whole()
@@ -195,7 +195,7 @@ class MirrorContract(Case):
         self.copies.all()[self.one.key].opened = True
         self.refused(self.one.mirror.demote(self.one.disk))
         self.refused(self.one.volumes.detach(self.one.disk))
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_detaching_and_removing_can_be_repeated(self) -> None:
         self.whole()
@@ -210,7 +210,7 @@ class MirrorContract(Case):
         self.whole()
         self.done(self.one.volumes.detach(self.one.disk))
         self.attach(self.one, primary=True)
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_a_disk_grows_when_it_has_grown_on_both_sides(self) -> None:
         self.whole()
@@ -219,7 +219,7 @@ class MirrorContract(Case):
                 self.done(side.volumes.grow(side.disk, 32))
         self.assertEqual(self.status(self.one).size, SIZE + 32)
         self.clock.advance(32 / RATE)
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_what_is_not_there_cannot_be_used(self) -> None:
         self.refused(self.one.volumes.attach(self.one.disk, primary=True))

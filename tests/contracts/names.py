@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What every ``INames`` does."""
+"""What every ``IHostNames`` does."""
 
 from __future__ import annotations
 
 from zope.interface.verify import verifyObject
 
-from ganeti.system.interfaces import INames
+from ganeti.system.interfaces import IHostNames
 
 
 class NamesContract:
     """A subclass says which one, with ``localhost`` answering."""
 
-    def names(self) -> INames:
+    def names(self) -> IHostNames:
         raise NotImplementedError
 
     async def test_it_is_one(self) -> None:
-        verifyObject(INames, self.names())
+        verifyObject(IHostNames, self.names())
 
     async def test_a_known_name_has_an_address_that_answers(self) -> None:
         names = self.names()

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What every ``INotes`` does."""
+"""What every ``IStateFiles`` does."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from ganeti.system.interfaces import INotes
+from ganeti.system.interfaces import IStateFiles
 
 
 class NotesContract(SynchronousTestCase):
     """A subclass says which one."""
 
-    def notes(self) -> INotes:
+    def notes(self) -> IStateFiles:
         raise NotImplementedError
 
     def test_it_is_one(self) -> None:
-        verifyObject(INotes, self.notes())
+        verifyObject(IStateFiles, self.notes())
 
     def test_there_are_none_at_first(self) -> None:
         self.assertEqual(self.notes().all(), {})

@@ -11,12 +11,12 @@ from zope.interface.verify import verifyObject
 
 from ganeti.errors import Failed
 from ganeti.system.interfaces import (
-    Awaited,
-    FileEnd,
-    IFlow,
+    ConnectingEndpoint,
+    FileEndpoint,
     IListening,
     IStreams,
-    StreamCaller,
+    ITransfer,
+    ListeningEndpoint,
     StreamPeer,
 )
 
@@ -52,18 +52,18 @@ class StreamsContract(Case):
         """Let time pass until flows that can end have."""
         raise NotImplementedError
 
-    def receive(self, sink: FileEnd, patience: float = 5) -> tuple[IFlow, int]:
+    def receive(self, sink: FileEndpoint, patience: float = 5) -> tuple[ITransfer, int]:
         listening = self.streams.listen(HERE)
         verifyObject(IListening, listening)
         port = listening.port
-        source = Awaited(listening, self.receiver, GREETING, patience)
+        source = ListeningEndpoint(listening, self.receiver, GREETING, patience)
         return self.streams.begin(source, sink), port
 
-    def send(self, path: str, port: int, greeting: bytes = GREETING, tries: int = 1) -> IFlow:
-        sink = StreamCaller(HERE, port, self.sender, greeting, 5, tries)
-        return self.streams.begin(FileEnd(path), sink)
+    def send(self, path: str, port: int, greeting: bytes = GREETING, tries: int = 1) -> ITransfer:
+        sink = ConnectingEndpoint(HERE, port, self.sender, greeting, 5, tries)
+        return self.streams.begin(FileEndpoint(path), sink)
 
-    async def over(self, flow: IFlow) -> str:
+    async def over(self, flow: ITransfer) -> str:
         """How a flow has ended: nothing if well."""
         ending = Deferred.fromCoroutine(flow.ended())
         while not ending.called:
@@ -76,19 +76,21 @@ class StreamsContract(Case):
 
     async def test_they_are_what_they_say(self) -> None:
         verifyObject(IStreams, self.streams)
-        flow = self.streams.begin(FileEnd(self.put("a", b"x")), FileEnd(self.path("b"), True))
-        verifyObject(IFlow, flow)
+        flow = self.streams.begin(
+            FileEndpoint(self.put("a", b"x")), FileEndpoint(self.path("b"), True)
+        )
+        verifyObject(ITransfer, flow)
         self.assertEqual(await self.over(flow), "")
 
     async def test_a_file_becomes_another(self) -> None:
         source = self.put("a", b"text" * 1000)
-        flow = self.streams.begin(FileEnd(source), FileEnd(self.path("b"), create=True))
+        flow = self.streams.begin(FileEndpoint(source), FileEndpoint(self.path("b"), create=True))
         self.assertEqual(await self.over(flow), "")
         self.assertEqual(self.content(self.path("b")), b"text" * 1000)
         self.assertEqual(flow.progress().moved, 4000)
 
     async def test_a_sender_has_ended_when_the_receiver_says_so(self) -> None:
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True))
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True))
         sending = self.send(self.put("a", b"data"), port)
         self.assertEqual(await self.over(receiving), "")
         waiting = Deferred.fromCoroutine(sending.ended())
@@ -101,25 +103,25 @@ class StreamsContract(Case):
         self.assertEqual(self.content(self.path("b")), b"data")
 
     async def test_a_sender_fails_with_its_receiver(self) -> None:
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True))
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True))
         sending = self.send(self.put("a", b"data"), port)
         self.assertEqual(await self.over(receiving), "")
         receiving.finish(well=False)
         self.assertIn("closed the connection", await self.over(sending))
 
     async def test_a_stopped_receiver_is_heard_by_nobody_else(self) -> None:
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True))
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True))
         receiving.stop()
         self.assertIn("canceled", await self.over(receiving))
         sending = self.send(self.put("a", b"data"), port)
         self.assertIn("cannot be reached", await self.over(sending))
 
     async def test_nobody_is_awaited_for_ever(self) -> None:
-        receiving, _ = self.receive(FileEnd(self.path("b"), create=True), patience=0.05)
+        receiving, _ = self.receive(FileEndpoint(self.path("b"), create=True), patience=0.05)
         self.assertIn("no connection within 0.05 seconds", await self.over(receiving))
 
     async def test_who_knows_no_greeting_is_turned_away(self) -> None:
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True))
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True))
         stranger = self.send(self.put("a", b"data"), port, b"M=other")
         self.assertNotEqual(await self.over(stranger), "")
         sending = self.send(self.put("a", b"data"), port)

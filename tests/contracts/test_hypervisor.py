@@ -18,16 +18,16 @@ from ganeti.hypervisor.interfaces import (
     NotRunning,
     Running,
 )
-from ganeti.hypervisor.kvm.accelerator import Accelerators
+from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
-from ganeti.hypervisor.kvm.monitor import Monitors
+from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.model.guest import Guest, GuestNic
-from ganeti.model.running import RunningConfig, as_running, running_config
+from ganeti.model.running import RunningConfig, apply_running_config, running_config
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
-from ganeti.testing.processes import MemoryNotes
+from ganeti.testing.processes import MemoryStateFiles
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu, devices
 from tests.contracts import hypervisor as contract
 
@@ -58,10 +58,10 @@ class MemoryHypervisorTests(contract.HypervisorContract):
 class FakeHypervisorTests(contract.HypervisorContract):
     def setUp(self) -> None:
         super().setUp()
-        self._nodes: dict[str, MemoryNotes] = {}
+        self._nodes: dict[str, MemoryStateFiles] = {}
 
     def hypervisor(self, node: str = "node1") -> IHypervisor:
-        return FakeHypervisor(self._nodes.setdefault(node, MemoryNotes()))
+        return FakeHypervisor(self._nodes.setdefault(node, MemoryStateFiles()))
 
     def test_a_damaged_note_keeps_nobody_from_starting(self) -> None:
         self.done(self.hypervisor().start(self.a_guest("web1"), []))
@@ -74,13 +74,13 @@ class KvmHypervisorTests(contract.HypervisorContract):
     def setUp(self) -> None:
         super().setUp()
         self._network = QemuNetwork()
-        self._nodes: dict[str, tuple[ScriptedHost, MemoryNotes]] = {}
+        self._nodes: dict[str, tuple[ScriptedHost, MemoryStateFiles]] = {}
 
-    def node(self, name: str = "node1") -> tuple[ScriptedHost, MemoryNotes]:
+    def node(self, name: str = "node1") -> tuple[ScriptedHost, MemoryStateFiles]:
         if name not in self._nodes:
             programs = ["qemu-system-x86_64"]
             host = ScriptedHost(self.clock, self._network, programs)
-            self._nodes[name] = host, MemoryNotes()
+            self._nodes[name] = host, MemoryStateFiles()
         return self._nodes[name]
 
     def hypervisor(self, node: str = "node1") -> KvmHypervisor:
@@ -91,8 +91,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
             notes=notes,
             files=files,
             processes=host.processes,
-            monitors=Monitors(host.endpoint, self.clock),
-            accelerators=Accelerators(files, host.processes, MemoryNotes()),
+            monitors=MonitorConnector(host.endpoint, self.clock),
+            accelerators=AcceleratorSelector(files, host.processes, MemoryStateFiles()),
             clock=self.clock,
             attach=["/usr/bin/python3", "console.py"],
         )
@@ -251,7 +251,9 @@ class KvmHypervisorTests(contract.HypervisorContract):
     def moved(self, guest: Guest, configured: Guest, running: RunningConfig) -> str:
         """Start a guest, send it on, and answer what its receiver wrote if it did not arrive."""
         here, there = self.hypervisor("node1"), self.hypervisor("node2")
-        address = self.done(there.accept(as_running(configured, running), [], "192.0.2.2", running))
+        address = self.done(
+            there.accept(apply_running_config(configured, running), [], "192.0.2.2", running)
+        )
         self.done(here.migrate(configured, address, live=True))
         arrived = self.sent(here, guest).phase is MigrationPhase.COMPLETED
         return self.done(there.finish_incoming(configured, arrived=arrived))

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from twisted.trial.unittest import TestCase
 
-from ganeti.system.interfaces import INames
+from ganeti.system.interfaces import IHostNames
 from ganeti.system.names import SystemNames
 from ganeti.system.threads import InThread
 from ganeti.testing.names import MemoryNames
@@ -19,10 +19,10 @@ async def at_once(function: Any, *arguments: Any, **named: Any) -> Any:
 
 
 class MemoryNamesTests(NamesContract, TestCase):
-    def names(self) -> INames:
+    def names(self) -> IHostNames:
         return MemoryNames(unknown=["no..name"], used=["localhost"])
 
 
 class SystemNamesTests(NamesContract, TestCase):
-    def names(self) -> INames:
+    def names(self) -> IHostNames:
         return SystemNames(cast(InThread, at_once), 1)

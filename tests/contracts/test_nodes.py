@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from ganeti.model.node import Node
-from ganeti.rpc.agent import AgentWay
+from ganeti.rpc.agent import HttpTransport
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.callers import Peer
 from ganeti.rpc.node_client import NodeClient
@@ -35,7 +35,7 @@ class HttpNodesTests(NodesContract, TestCase):
 
     def nodes(self, peers: Mapping[str, CallHandlers]) -> Nodes:
         self.ports: dict[str, int] = {}
-        way = AgentWay(self.endpoint, reactor)
+        way = HttpTransport(self.endpoint, reactor)
         for name, answers in peers.items():
             site = RpcSite(answers, lambda _: Peer(MASTER, "ab"), AnyCaller(), reactor)
             port = reactor.listenTCP(0, site, interface=ADDRESSES[name])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What every ``IUnits`` does; a subclass says which one."""
+"""What every ``IStorageUnits`` does; a subclass says which one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ganeti.errors import Code, Refused
-from ganeti.storage.interfaces import IUnits
+from ganeti.storage.interfaces import IStorageUnits
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class UnitsContract(Case):
         self.units = self.make()
         self.names = [unit.name for unit in self.done(self.units.units())]
 
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         """The units."""
         raise NotImplementedError
 
@@ -36,7 +36,7 @@ class UnitsContract(Case):
         return self.successResultOf(Deferred.fromCoroutine(work))
 
     def test_it_is_what_it_says(self) -> None:
-        verifyObject(IUnits, self.units)
+        verifyObject(IStorageUnits, self.units)
 
     def test_units_are_sorted_and_found_by_name(self) -> None:
         self.assertEqual(self.names, sorted(self.names))

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.hypervisors import OnDemand
+from ganeti.daemon.hypervisors import LazyHypervisors
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.testing.hypervisor import MemoryHypervisor
 
@@ -16,7 +16,7 @@ class OnDemandTests(SynchronousTestCase):
             made.append(MemoryHypervisor())
             return made[-1]
 
-        hypervisors = OnDemand({"fake": make, "kvm": make})
+        hypervisors = LazyHypervisors({"fake": make, "kvm": make})
         self.assertEqual(
             (list(hypervisors), "kvm" in hypervisors, made), (["fake", "kvm"], True, [])
         )

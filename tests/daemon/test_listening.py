@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.listening import keep_unsent, send_at_once
+from ganeti.daemon.listening import disable_nagle, limit_unsent
 
 
 class OptionTests(SynchronousTestCase):
@@ -24,8 +24,8 @@ class OptionTests(SynchronousTestCase):
                     return accepted.getsockopt(socket.IPPROTO_TCP, option)
 
     def test_unsent_bytes_are_bounded_for_connections_that_are_accepted(self) -> None:
-        bound = self.accepted(lambda port: keep_unsent(port, 12345), socket.TCP_NOTSENT_LOWAT)
+        bound = self.accepted(lambda port: limit_unsent(port, 12345), socket.TCP_NOTSENT_LOWAT)
         self.assertEqual(bound, 12345)
 
     def test_connections_that_are_accepted_send_at_once(self) -> None:
-        self.assertEqual(self.accepted(send_at_once, socket.TCP_NODELAY), 1)
+        self.assertEqual(self.accepted(disable_nagle, socket.TCP_NODELAY), 1)

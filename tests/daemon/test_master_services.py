@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.master_services import when_ready
+from ganeti.daemon.master_services import defer_until_ready
 
 
 class Waiting:
@@ -44,7 +44,7 @@ class WhenReadyTests(SynchronousTestCase):
     def test_a_change_waits_and_is_made_by_the_master_of_that_time(self) -> None:
         quorum = Waiting()
         current = [{"SubmitJob": first}]
-        answers = when_ready(current, quorum)  # type: ignore[arg-type]  # what is used of it
+        answers = defer_until_ready(current, quorum)  # type: ignore[arg-type]  # what is used of it
         submitting = asked(answers["SubmitJob"](()))
         self.assertNoResult(submitting)
         current[0] = {"SubmitJob": second}
@@ -52,6 +52,6 @@ class WhenReadyTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(submitting), "second")
 
     def test_a_question_does_not_wait(self) -> None:
-        answers = when_ready([{"QueryTags": first}], Waiting())  # type: ignore[arg-type]
+        answers = defer_until_ready([{"QueryTags": first}], Waiting())  # type: ignore[arg-type]
         asking = asked(answers["QueryTags"]("cluster", None))
         self.assertEqual(self.successResultOf(asking), "first")

@@ -26,15 +26,15 @@ from ganeti.daemon.node_certificate import (
     NoCertificate,
     NodePolicy,
     NodeServerTLS,
-    peer_of,
-    prove,
+    get_peer,
+    verify_own_certificate,
 )
 from ganeti.errors import Unreachable
 from ganeti.model.node import Node
 from ganeti.paths import Paths
 from ganeti.pki.authority import SKEW, Authority
 from ganeti.pki.enrolment import fingerprint
-from ganeti.rpc.agent import KEEPALIVE, AgentWay, TlsEndpoints
+from ganeti.rpc.agent import KEEPALIVE_OPTIONS, HttpTransport, TlsEndpoints
 from ganeti.rpc.callers import Peer
 from ganeti.rpc.channel import TIMEOUTS
 from ganeti.rpc.node import AskVersion, DelayCall, Version
@@ -106,7 +106,7 @@ class LoopbackTests(Placed):
         self.begun: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
         self.ending: Deferred[None] = Deferred()
-        self.site = RpcSite(answers, peer_of, AnyCaller(), reactor)
+        self.site = RpcSite(answers, get_peer, AnyCaller(), reactor)
         self.server = NodeServerTLS(self.place(credentials, authority))
         self.port: Any = reactor.listenSSL(0, self.site, self.server, interface="127.0.0.1")
         self.addCleanup(self.stop)
@@ -130,7 +130,7 @@ class LoopbackTests(Placed):
     def master(self, credentials: bytes = GOOD, authority: Authority | Both = OURS) -> NodeClient:
         self.policy = NodePolicy(self.place(credentials, authority), self.accepts)
         endpoints = TlsEndpoints(reactor, self.policy, self.port.getHost().port)
-        self.way = AgentWay(endpoints, reactor, explain=explain)
+        self.way = HttpTransport(endpoints, reactor, explain=explain)
         return NodeClient(self.way, reactor, term=lambda: 0, master="node1")
 
     async def refusal(self, master: NodeClient, node: Node = NODE) -> str:
@@ -148,7 +148,7 @@ class LoopbackTests(Placed):
         self.serve()
         await self.master().ask(NODE, AskVersion())
         [connection] = [each for each in open_ones() if isinstance(each, Client)]
-        for level, option, value in KEEPALIVE:
+        for level, option, value in KEEPALIVE_OPTIONS:
             self.assertEqual(connection.getHandle().getsockopt(level, option), value)
 
     async def test_a_node_without_a_daemon_refuses(self) -> None:
@@ -220,7 +220,7 @@ class LoopbackTests(Placed):
         self.way.close()
         self.ending.callback(None)
         await asking
-        await eventually(lambda: not self.site.channels())
+        await eventually(lambda: not self.site.open_channels())
 
     async def test_giving_up_ends_long_work_on_the_node(self) -> None:
         self.serve()
@@ -236,11 +236,13 @@ class ProofTests(Placed):
 
     def complaint(self, credentials: bytes | None, authority: Authority | Both = OURS) -> str:
         place = self.place(credentials, authority)
-        error: NoCertificate = self.assertRaises(NoCertificate, prove, place, "node1")
+        error: NoCertificate = self.assertRaises(
+            NoCertificate, verify_own_certificate, place, "node1"
+        )
         return str(error)
 
     def test_a_good_certificate_convinces_its_node(self) -> None:
-        prove(self.place(GOOD), "node1")
+        verify_own_certificate(self.place(GOOD), "node1")
 
     def test_each_thing_that_can_be_wrong_is_named(self) -> None:
         self.assertIn("has expired; add the node again", self.complaint(OLD))
@@ -258,7 +260,7 @@ class HandshakeTests(Placed):
     def setUp(self) -> None:
         self.clock = Clock()
         self.site = RpcSite(
-            CallHandlers(lambda: 0), peer_of, AnyCaller(), self.clock, explain=explain
+            CallHandlers(lambda: 0), get_peer, AnyCaller(), self.clock, explain=explain
         )
         self.site.handshakes = Quota(2, self.site._evict_handshake)
         tls = NodeServerTLS(self.place(GOOD))
@@ -291,8 +293,8 @@ class HandshakeTests(Placed):
         for credentials, peer in ((GOOD, Peer("node1", fingerprint(GOOD))), (None, None)):
             client = self.connect(credentials)
             client.shake_hands()
-            self.assertEqual(peer_of(client.server), peer)
-        self.assertIsNone(peer_of(StringTransport()))
+            self.assertEqual(get_peer(client.server), peer)
+        self.assertIsNone(get_peer(StringTransport()))
 
     def test_a_session_cannot_be_resumed(self) -> None:
         context = client_context(OURS.certificate, check_hostname=False)

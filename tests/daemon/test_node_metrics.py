@@ -12,11 +12,11 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.daemon.node_metrics import default_address, metrics_site, serve_metrics
-from ganeti.metrics.family import MetricFamily, gauge
+from ganeti.metrics.family import MetricFamily, make_gauge
 
 
 async def one() -> Iterable[MetricFamily]:
-    return [gauge("ganeti_host_cpus", "Processors.", 4)]
+    return [make_gauge("ganeti_host_cpus", "Processors.", 4)]
 
 
 async def broken() -> Iterable[MetricFamily]:

@@ -5,7 +5,7 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.options import EVERYWHERE, add_address, address_of, parser
+from ganeti.daemon.options import ALL_ADDRESSES, add_address_options, address_of, parser
 from ganeti.errors import Refused
 from ganeti.paths import Paths
 
@@ -31,7 +31,7 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(address_of("node1.invalid", self.paths, NAMED), "127.0.0.9")
 
     def test_a_host_that_is_one_node_listens_everywhere(self) -> None:
-        self.assertEqual(address_of("host.invalid", self.paths, {}), EVERYWHERE)
+        self.assertEqual(address_of("host.invalid", self.paths, {}), ALL_ADDRESSES)
 
     def test_a_node_without_an_address_is_told_how_to_give_it_one(self) -> None:
         with self.assertRaisesRegex(
@@ -43,7 +43,7 @@ class AddressTests(SynchronousTestCase):
 class ParserTests(SynchronousTestCase):
     def test_the_options_that_start_scripts_use_are_there(self) -> None:
         options = parser("ganeti-noded", "Words.")
-        add_address(options, 1811)
+        add_address_options(options, 1811)
         chosen = options.parse_args(["-f", "-d", "-p", "99", "-b", "192.0.2.1"])
         self.assertEqual(
             vars(chosen), {"foreground": True, "debug": True, "port": 99, "bind": "192.0.2.1"}

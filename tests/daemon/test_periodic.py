@@ -13,7 +13,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.periodic import Periodic
+from ganeti.daemon.periodic import PeriodicTask
 
 NO_FILES = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
@@ -28,7 +28,7 @@ class PeriodicTests(SynchronousTestCase):
         observer: Any = self.observe  # any callable is one
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
-        self.periodic = Periodic("a look", 1.0, self.work, self.clock, self.broken.append)
+        self.periodic = PeriodicTask("a look", 1.0, self.work, self.clock, self.broken.append)
         self.periodic.startService()
 
     def observe(self, event: LogEvent) -> None:
@@ -70,7 +70,7 @@ class PeriodicTests(SynchronousTestCase):
             waiting.append(Deferred())
             return waiting[-1]
 
-        periodic = Periodic("slow", 1.0, work, self.clock, self.broken.append)
+        periodic = PeriodicTask("slow", 1.0, work, self.clock, self.broken.append)
         periodic.startService()
         self.clock.pump([1.0] * 3)
         self.assertEqual(len(waiting), 1)

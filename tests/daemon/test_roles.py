@@ -18,19 +18,19 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IPolicyForHTTPS
 
-from ganeti.daemon.node_certificate import NodePolicy, NodeServerTLS, peer_of
+from ganeti.daemon.node_certificate import NodePolicy, NodeServerTLS, get_peer
 from ganeti.node.enrolment import EnrolmentForwarder
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.pki.enrolment import AUTHORITY_CALL, ENROL_CALL, fingerprint
-from ganeti.rpc.agent import AgentWay, TlsEndpoints
+from ganeti.rpc.agent import HttpTransport, TlsEndpoints
 from ganeti.rpc.callers import CallerRole
 from ganeti.rpc.members import MemberRecords, UpdateMembers
 from ganeti.rpc.node import AskVersion, RunPowerHelper, StopMaster
 from ganeti.rpc.node_client import TransportError
 from ganeti.rpc.quorum import DescribeVote, RequestVote
 from ganeti.rpc.site import RpcSite
-from ganeti.rpc.wire import CallRequest, request_of
+from ganeti.rpc.wire import CallRequest, encode_request
 from ganeti.schema.records import replace
 from ganeti.system.connection_errors import explain
 from ganeti.testing.builders import a_node
@@ -45,7 +45,7 @@ ROLES = {
     "node1": CallerRole.MASTER,
     "node2": CallerRole.CANDIDATE,
     "node3": CallerRole.NODE,
-    "node4": CallerRole.STRANGER,
+    "node4": CallerRole.UNAUTHENTICATED,
 }
 """The callers, all with certificates of the authority; node4 has been removed. node1 is called."""
 
@@ -77,10 +77,10 @@ class RoleTests(TestCase):
         self.successResultOf(self.inform(MEMBERS))
         paths = self.place(PEMS["node1"])
         enrolment = EnrolmentForwarder(MemoryFiles(self.host.disk), self.host.paths, self.nobody)
-        self.site = RpcSite(self.host.answers, peer_of, parts.members, reactor, enrolment.open())
+        self.site = RpcSite(self.host.answers, get_peer, parts.members, reactor, enrolment.open())
         tls = NodeServerTLS(paths)
         self.port: Any = reactor.listenSSL(0, self.site, tls, interface="127.0.0.1")
-        self.ways: list[AgentWay] = []
+        self.ways: list[HttpTransport] = []
         self.addCleanup(self.stop)
 
     async def stop(self) -> None:
@@ -108,18 +108,18 @@ class RoleTests(TestCase):
                 file.write(content)
         return paths
 
-    def way(self, credentials: bytes | None) -> AgentWay:
+    def way(self, credentials: bytes | None) -> HttpTransport:
         policy: IPolicyForHTTPS
         if credentials is None:
             policy = BrowserLikePolicyForHTTPS(Certificate.loadPEM(OURS.certificate))
         else:
             policy = NodePolicy(self.place(credentials))
         endpoints = TlsEndpoints(reactor, policy, self.port.getHost().port)
-        way = AgentWay(endpoints, reactor, explain=explain)
+        way = HttpTransport(endpoints, reactor, explain=explain)
         self.ways.append(way)
         return way
 
-    async def call(self, way: AgentWay, request: CallRequest) -> str:
+    async def call(self, way: HttpTransport, request: CallRequest) -> str:
         """Make a call; answers what came of it."""
         try:
             answer = msgspec.json.decode(await way.exchange(NODE, request))
@@ -153,17 +153,17 @@ class RoleTests(TestCase):
     async def test_a_certificate_that_was_not_recorded_gives_no_role(
         self,
     ) -> None:
-        outcome = await self.call(self.way(OTHER), request_of(AskVersion(), TERM))
+        outcome = await self.call(self.way(OTHER), encode_request(AskVersion(), TERM))
         self.assertIn("403: the certificate of node1", outcome)
 
     async def test_certificates_that_do_not_verify_open_no_connection(self) -> None:
         for pem, why in ((EXPIRED, "has expired"), (FOREIGN, "issued by another cluster")):
-            outcome = await self.call(self.way(pem), request_of(AskVersion(), TERM))
+            outcome = await self.call(self.way(pem), encode_request(AskVersion(), TERM))
             self.assertIn(why, outcome)
 
     async def test_a_removed_node_is_refused_on_the_connection_that_it_has(self) -> None:
         way = self.way(PEMS["node3"])
-        question = request_of(DescribeVote(), 0)
+        question = encode_request(DescribeVote(), 0)
         self.assertEqual(await self.call(way, question), "done")
         left = {name: known for name, known in MEMBERS.certificates.items() if name != "node3"}
         await self.inform(replace(MEMBERS, revision=2, certificates=left))
@@ -171,33 +171,35 @@ class RoleTests(TestCase):
 
     async def test_a_demoted_candidate_ends_no_master_any_more(self) -> None:
         way = self.way(PEMS["node2"])
-        self.assertEqual(await self.call(way, request_of(StopMaster(), TERM)), "done")
+        self.assertEqual(await self.call(way, encode_request(StopMaster(), TERM)), "done")
         await self.inform(replace(MEMBERS, revision=2, candidates=("node1",)))
-        self.assertIn("403: node_stop_master", await self.call(way, request_of(StopMaster(), TERM)))
+        self.assertIn(
+            "403: node_stop_master", await self.call(way, encode_request(StopMaster(), TERM))
+        )
 
     async def test_a_plain_node_cannot_depose_the_master(self) -> None:
-        claim = request_of(RequestVote(term=TERM + 1, master="node3", elected=True), TERM)
+        claim = encode_request(RequestVote(term=TERM + 1, master="node3", elected=True), TERM)
         outcome = await self.call(self.way(PEMS["node3"]), claim)
         self.assertIn("403: vote_request may only be called by roles candidate, master", outcome)
         self.assertEqual(self.host.parts.voter.term(), TERM)
 
     async def test_the_master_that_was_replaced_hears_of_the_newer_term(self) -> None:
-        claim = request_of(RequestVote(term=TERM + 1, master="node2", elected=True), 0)
+        claim = encode_request(RequestVote(term=TERM + 1, master="node2", elected=True), 0)
         self.assertEqual(await self.call(self.way(PEMS["node2"]), claim), "done")
-        outcome = await self.call(self.way(PEMS["node1"]), request_of(AskVersion(), TERM))
+        outcome = await self.call(self.way(PEMS["node1"]), encode_request(AskVersion(), TERM))
         self.assertEqual(outcome, "OldTerm")
 
     async def test_no_node_runs_a_power_helper_for_a_master_elsewhere(self) -> None:
-        claim = request_of(RequestVote(term=TERM + 1, master="node2", elected=True), 0)
+        claim = encode_request(RequestVote(term=TERM + 1, master="node2", elected=True), 0)
         way = self.way(PEMS["node2"])
         await self.call(way, claim)
         run = RunPowerHelper(oob_program="/bin/sh", command="-c", remote_node="id", timeout=1)
-        outcome = await self.call(way, request_of(run, TERM + 1))
+        outcome = await self.call(way, encode_request(run, TERM + 1))
         self.assertIn("403: run_oob may only be called by the master on its own node", outcome)
 
     async def test_a_removed_node_is_refused_on_a_new_connection(self) -> None:
         way = self.way(PEMS["node3"])
-        question = request_of(DescribeVote(), 0)
+        question = encode_request(DescribeVote(), 0)
         await self.call(way, question)
         way.close()
         await deferLater(reactor, 0.02)

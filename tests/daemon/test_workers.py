@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 import ganeti
 from ganeti.daemon import workers
-from ganeti.daemon.workers import Workers
+from ganeti.daemon.workers import WorkerProcesses
 
 reactor: Any = installed
 OPTIONS = ("--no-ssl", "-p", "1")
@@ -50,10 +50,10 @@ class StarvingReactor(Clock):
 class StarvingTests(SynchronousTestCase):
     def test_a_worker_that_cannot_be_started_is_started_later(self) -> None:
         starving = StarvingReactor(failures=3)
-        Workers(starving, "ganeti.daemon.rapi", OPTIONS, 0, 1).startService()
-        starving.pump([workers.RESTART_SECONDS] * 2)
+        WorkerProcesses(starving, "ganeti.daemon.rapi", OPTIONS, 0, 1).startService()
+        starving.pump([workers.RESTART_DELAY] * 2)
         self.assertEqual(starving.started, [])
-        starving.advance(workers.RESTART_SECONDS)
+        starving.advance(workers.RESTART_DELAY)
         self.assertEqual((starving.started, starving.getDelayedCalls()), (["1"], []))
 
 
@@ -68,7 +68,7 @@ class WorkersTests(TestCase):
         for name, value in (("GANETI_ROOTDIR", root), ("PYTHONPATH", tree)):
             self.addCleanup(_restore, name, os.environ.get(name))
             os.environ[name] = value
-        self.patch(workers, "RESTART_SECONDS", 0.01)
+        self.patch(workers, "RESTART_DELAY", 0.01)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(self.socket.close)
         self.socket.setblocking(False)
@@ -82,7 +82,7 @@ class WorkersTests(TestCase):
         return await deferToThread(ask)
 
     async def test_a_worker_that_is_killed_is_replaced(self) -> None:
-        kept = Workers(reactor, "ganeti.daemon.rapi", OPTIONS, self.socket.fileno(), 1)
+        kept = WorkerProcesses(reactor, "ganeti.daemon.rapi", OPTIONS, self.socket.fileno(), 1)
         kept.startService()
         try:
             self.assertIn(b"200 OK", await self.ask())

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.events.event import Event, EventAction, EventKind, make_event
-from ganeti.events.log import PAGE_EVENTS, Encoded, EventLog
+from ganeti.events.log import MAX_PAGE_EVENTS, EncodedEntry, EventLog
 from ganeti.events.stream_position import StreamPosition
 
 
@@ -18,9 +18,9 @@ def an_event(position: int, number: int = 1) -> Event:
     )
 
 
-def an_entry(position: int, count: int = 1) -> Encoded:
+def an_entry(position: int, count: int = 1) -> EncodedEntry:
     events = [an_event(position, number) for number in range(1, count + 1)]
-    return Encoded.of(events, StreamPosition(position, count))
+    return EncodedEntry.of(events, StreamPosition(position, count))
 
 
 class EventLogTests(SynchronousTestCase):
@@ -47,17 +47,17 @@ class EventLogTests(SynchronousTestCase):
 
     def test_a_long_entry_is_given_in_pages(self) -> None:
         log = EventLog(StreamPosition(0))
-        count = 2 * PAGE_EVENTS + 3
+        count = 2 * MAX_PAGE_EVENTS + 3
         log.append(an_entry(1, count))
         log.append(an_entry(2))
-        self.assertEqual(len(log.page(StreamPosition(0)).events), PAGE_EVENTS)
+        self.assertEqual(len(log.page(StreamPosition(0)).events), MAX_PAGE_EVENTS)
         expected = [f"1.{number}" for number in range(1, count + 1)]
         self.assertEqual(self.ids(log, StreamPosition(0)), [*expected, "2.1"])
         self.assertEqual(self.ids(log, StreamPosition(1, 4)), [*expected[4:], "2.1"])
 
     def test_an_entry_without_events_is_passed_over(self) -> None:
         log = self.log(1)
-        log.append(Encoded(StreamPosition(2), 1, ()))
+        log.append(EncodedEntry(StreamPosition(2), 1, ()))
         page = log.page(StreamPosition(1))
         self.assertEqual((page.events, page.next), ([], StreamPosition(2)))
 

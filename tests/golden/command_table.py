@@ -20,7 +20,7 @@ from ganeti.cli.command import Command, Tool
 from ganeti.cli.options import Option
 from ganeti.model.unsupported import UNSUPPORTED
 from ganeti.opcodes.registry import OPCODES
-from ganeti.operations.unsupported import INSTEAD
+from ganeti.operations.unsupported import ALTERNATIVES
 from ganeti.schema.parameters import parameters
 from tests.golden.cli_differences import (
     MISSING_COMMANDS,
@@ -92,7 +92,7 @@ def rows(tool: Tool) -> Iterator[CommandRow]:
 
 
 def _refusal(full: str, command: Command) -> str:
-    instead = {str(kind.__struct_config__.tag): why for kind, why in INSTEAD.items()}
+    instead = {str(kind.__struct_config__.tag): why for kind, why in ALTERNATIVES.items()}
     return command.unsupported or instead.get(command.opcode, "") or REFUSED.get(full, "")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Command, Tool
-from ganeti.cli.help import command_help, tool_help
+from ganeti.cli.help import format_command_help, format_tool_help
 from ganeti.cli.options import Option
 from tests.golden.cli_differences import MISSING_COMMANDS, MISSING_OPTIONS, NO_EFFECT, REFUSED
 from tests.golden.command_table import KNOWN, State, page, rows, tools
@@ -134,9 +134,9 @@ def totals(words: list[list[int | None]]) -> tuple[int, int | None]:
 class HelpTests(SynchronousTestCase):
     def test_every_help_renders_in_lines_that_fit(self) -> None:
         for tool in tools():
-            self.assertIn(f"Usage: {tool.name} COMMAND", tool_help(tool))
+            self.assertIn(f"Usage: {tool.name} COMMAND", format_tool_help(tool))
         for tool, command in commands():
-            text = command_help(tool, command)
+            text = format_command_help(tool, command)
             self.assertIn(f"Usage: {tool.name} {command.name} [options]", text)
             for line in text.splitlines()[2:]:
                 if not line.lstrip().startswith("-"):
@@ -144,8 +144,8 @@ class HelpTests(SynchronousTestCase):
 
     def test_helps_fit_in_a_narrow_terminal(self) -> None:
         for tool in tools():
-            texts = [command_help(tool, each, 40) for each in tool.commands]
-            for text in (tool_help(tool, 40), *texts):
+            texts = [format_command_help(tool, each, 40) for each in tool.commands]
+            for text in (format_tool_help(tool, 40), *texts):
                 for line in text.splitlines()[2:]:
                     # Flags and usage stay whole, to be copied.
                     if len(line) > 40:
@@ -153,7 +153,9 @@ class HelpTests(SynchronousTestCase):
 
     def test_the_commands_of_a_tool_fit(self) -> None:
         for tool in tools():
-            self.assertEqual([line for line in tool_help(tool).splitlines() if len(line) > 80], [])
+            self.assertEqual(
+                [line for line in format_tool_help(tool).splitlines() if len(line) > 80], []
+            )
 
     def test_no_two_options_of_a_command_share_a_flag_and_all_are_explained(self) -> None:
         for tool, command in commands():

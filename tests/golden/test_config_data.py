@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.formats import Checkpoint, loaded
+from ganeti.config.formats import ConfigDataEncoder, loaded
 from ganeti.config.ssconf import ssconf
 from ganeti.config.verify import verify
 from ganeti.errors import Invalid
@@ -30,7 +30,7 @@ class ConfigDataTests(SynchronousTestCase):
         self.state = loaded(self.text, ids=ids)
 
     def test_a_file_of_other_software_is_written_as_it_was_read(self) -> None:
-        self.assertEqual(json.loads(Checkpoint().text(self.state)), json.loads(self.text))
+        self.assertEqual(json.loads(ConfigDataEncoder().text(self.state)), json.loads(self.text))
 
     def test_it_verifies(self) -> None:
         self.assertEqual(verify(self.state), [])
@@ -111,7 +111,7 @@ class OldFormatTests(SynchronousTestCase):
         state = loaded(text, ids=lambda: f"uuid-{next(numbers)}")
         self.assertEqual(verify(state), [])
         web = state.instance("web.example.com")
-        [disk] = state.disks_of(web)
+        [disk] = state.get_disks(web)
         self.assertEqual(state.master.name, "node1.example.com")
         self.assertEqual((web.admin_state, web.disks_active), ("up", True))
         self.assertEqual(web.beparams, {"minmem": 512, "maxmem": 512})
@@ -121,19 +121,19 @@ class OldFormatTests(SynchronousTestCase):
             ["node1.example.com", "node2.example.com"],
         )
         self.assertEqual([child.dev_type for child in disk.children], ["plain", "plain"])
-        self.assertEqual(loaded(Checkpoint().text(state), ids=ids), state)
+        self.assertEqual(loaded(ConfigDataEncoder().text(state), ids=ids), state)
 
 
 class CheckpointTests(SynchronousTestCase):
     def test_equal_states_make_equal_bytes(self) -> None:
         web, mail = an_instance("web", disks=[a_disk("1")]), an_instance("mail")
         one, other = a_cluster(instances=[web, mail]), a_cluster(instances=[mail, web])
-        self.assertEqual(Checkpoint().text(one), Checkpoint().text(other))
+        self.assertEqual(ConfigDataEncoder().text(one), ConfigDataEncoder().text(other))
 
     def test_a_later_checkpoint_has_what_changed_and_not_what_went(self) -> None:
-        checkpoint = Checkpoint()
+        checkpoint = ConfigDataEncoder()
         before = a_cluster(instances=["web", "mail"])
         checkpoint.text(before)
         after = before.remove(before.instance("mail")).settled()
-        self.assertEqual(checkpoint.text(after), Checkpoint().text(after))
+        self.assertEqual(checkpoint.text(after), ConfigDataEncoder().text(after))
         self.assertEqual(loaded(checkpoint.text(after), ids=ids), after)

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.formats import Checkpoint, loaded
+from ganeti.config.formats import ConfigDataEncoder, loaded
 from ganeti.jobs.filter_actions import JobRateLimit
 from ganeti.jobs.submission import new_job
 from ganeti.luxi.server import LuxiMethods
@@ -78,7 +78,7 @@ class WireTests(SynchronousTestCase):
 
     def test_it_is_kept_where_it_is_looked_for(self) -> None:
         self.ask(REPLACE)
-        text = Checkpoint().text(self.cluster.master.config.state())
+        text = ConfigDataEncoder().text(self.cluster.master.config.state())
         self.assertEqual(json.loads(text)["filters"], {UUID: self.rule()})
 
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
-from ganeti.errors import NotKept
+from ganeti.errors import CommitFailed
 from ganeti.jobs.filter_actions import JobFilter
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.runner import OpcodeResult, OpcodeTask
@@ -60,7 +60,7 @@ class SyncedJournal(MemoryJournal):
         for commit, done in pending:
             if self._trouble is not None or self._refuses:
                 self._refuses = True
-                done.errback(NotKept("the journal accepts no commits: disk is full"))
+                done.errback(CommitFailed("the journal accepts no commits: disk is full"))
             else:
                 self.commits.append(commit)
                 done.callback(self.end())

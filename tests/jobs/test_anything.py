@@ -53,7 +53,7 @@ class Master:
         async def walk(task: OpcodeTask) -> None:
             await task.locked()
             for _ in range(3):
-                if task.cancel_requested():
+                if task.is_cancel_requested():
                     raise JobCanceled("stopped")
                 task.say("a step")
                 await deferLater(rig.clock, 3)

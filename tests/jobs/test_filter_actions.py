@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from ganeti.errors import NotKept
+from ganeti.errors import CommitFailed
 from ganeti.jobs.filter_actions import JobFilter, JobRateLimit, Reject, Verdict
 from ganeti.jobs.runner import OpcodeTask
 from tests.jobs.test_queue import QueueTestCase
@@ -209,7 +209,7 @@ class RejectTests(QueueTestCase):
         self.rig.journal.break_down()
         self.rig.turn()
         self.assertEqual(self.rig.status(1), "queued")
-        self.failureResultOf(Deferred.fromCoroutine(self.queue.set_drained(True)), NotKept)
+        self.failureResultOf(Deferred.fromCoroutine(self.queue.set_drained(True)), CommitFailed)
         self.rig.journal.heal()
         self.rig.settle()
         self.assertEqual((self.rig.status(1), self.rig.ran), ("canceled", []))

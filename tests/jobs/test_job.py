@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Invalid
 from ganeti.jobs.job import (
     FINAL,
-    MOVES,
-    ImpossibleMove,
+    TRANSITIONS,
+    InvalidTransition,
     Job,
     JobEvent,
     JobStatus,
@@ -55,10 +55,10 @@ class MoveTests(SynchronousTestCase):
 
     def test_an_impossible_move_is_refused(self) -> None:
         with self.assertRaisesRegex(
-            ImpossibleMove, "event not allowed in opcode status queued: succeeded"
+            InvalidTransition, "event not allowed in opcode status queued: succeeded"
         ):
             a_job().after(JobEvent.FINISHED, NOW)
-        with self.assertRaisesRegex(ImpossibleMove, "job 12 has ended"):
+        with self.assertRaisesRegex(InvalidTransition, "job 12 has ended"):
             a_job(JobStatus.SUCCESS).after(JobEvent.CANCEL, NOW)
 
     def test_what_follows_a_failed_opcode_says_why_it_was_not_started(self) -> None:
@@ -87,7 +87,7 @@ class MoveTests(SynchronousTestCase):
         job = a_job(JobStatus.QUEUED, JobStatus.QUEUED)
         for event in events:
             index = job.current
-            if index is not None and (job.ops[index].status, event) in MOVES:
+            if index is not None and (job.ops[index].status, event) in TRANSITIONS:
                 job = job.after(event, NOW)
         self.assertEqual(job.is_final, job.status in FINAL)
         self.assertEqual(job.is_final, job.end_timestamp is not None)
@@ -117,21 +117,21 @@ class StatusTests(SynchronousTestCase):
 class LogTests(SynchronousTestCase):
     def test_messages_are_numbered_through_the_job(self) -> None:
         job = a_job(JobStatus.SUCCESS, JobStatus.RUNNING)
-        job = job.saying(0, NOW, "message", "one").saying(1, NOW, "message", "two")
+        job = job.with_message(0, NOW, "message", "one").with_message(1, NOW, "message", "two")
         self.assertEqual(
             job.log_after(None), [(1, STAMP, "message", "one"), (2, STAMP, "message", "two")]
         )
         self.assertEqual(job.log_after(1), [(2, STAMP, "message", "two")])
 
     def test_a_message_that_is_there_is_not_added_again(self) -> None:
-        job = a_job().saying(0, NOW, "message", "one")
-        self.assertIs(job.with_entry(0, job.ops[0].log[0]), job)
+        job = a_job().with_message(0, NOW, "message", "one")
+        self.assertIs(job.with_log_entry(0, job.ops[0].log[0]), job)
         self.assertEqual(job.without_logs().with_logs_of(job), job)
 
 
 class FormTests(SynchronousTestCase):
     def test_the_form_on_disk_is_the_established_one(self) -> None:
-        job = a_job(JobStatus.RUNNING).saying(0, NOW, "message", "hello")
+        job = a_job(JobStatus.RUNNING).with_message(0, NOW, "message", "hello")
         self.assertEqual(
             msgspec.json.decode(encode(job)),
             {
@@ -167,7 +167,7 @@ class FormTests(SynchronousTestCase):
         )
 
     def test_what_is_read_is_what_was_written(self) -> None:
-        job = a_job(JobStatus.SUCCESS, JobStatus.RUNNING).saying(1, NOW, "message", "hello")
+        job = a_job(JobStatus.SUCCESS, JobStatus.RUNNING).with_message(1, NOW, "message", "hello")
         self.assertEqual(decode(encode(job)), job)
 
     def test_a_file_of_an_established_queue_is_read(self) -> None:

@@ -9,7 +9,15 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Invalid, JobCanceled, JobLost, NotKept, QueueDrained, QueueFull, Refused
+from ganeti.errors import (
+    CommitFailed,
+    Invalid,
+    JobCanceled,
+    JobLost,
+    QueueDrained,
+    QueueFull,
+    Refused,
+)
 from ganeti.jobs import queue as queue_module
 from ganeti.jobs.job import Job
 from ganeti.jobs.runner import OpcodeTask
@@ -52,7 +60,7 @@ class SubmissionTests(QueueTestCase):
 
     def test_a_job_that_cannot_be_kept_is_refused(self) -> None:
         self.rig.journal.break_down()
-        self.failureResultOf(self.queue.submit([an_opcode()]), NotKept)
+        self.failureResultOf(self.queue.submit([an_opcode()]), CommitFailed)
         self.assertEqual(self.queue.jobs(), [])
         self.rig.journal.heal()
         self.rig.settle()
@@ -344,7 +352,7 @@ class CancelTests(QueueTestCase):
         async def walk(task: OpcodeTask) -> None:
             await task.locked()
             for step in range(5):
-                if task.cancel_requested():
+                if task.is_cancel_requested():
                     raise JobCanceled("stopped")
                 steps.append(step)
                 await deferLater(self.rig.clock, 10)
@@ -490,7 +498,7 @@ class ArchiveTests(QueueTestCase):
         self.rig.submit()
         self.rig.settle()
         self.rig.archive.full = True
-        self.failureResultOf(self.queue.archive(1), NotKept)
+        self.failureResultOf(self.queue.archive(1), CommitFailed)
         self.assertEqual(self.rig.status(1), "success")
 
     def test_old_jobs_are_archived_together(self) -> None:

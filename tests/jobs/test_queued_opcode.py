@@ -41,7 +41,7 @@ class InputTests(SynchronousTestCase):
         self.assertFalse(OpcodeInput(OpcodeInput.of(Delay(duration=1.0)).raw).lacks_secrets)
 
     def test_secrets_are_forgotten_once_it_is_only_stored(self) -> None:
-        self.assertTrue(OpcodeInput.of(with_secret()).as_stored().lacks_secrets)
+        self.assertTrue(OpcodeInput.of(with_secret()).without_secrets().lacks_secrets)
 
     def test_inputs_are_equal_when_their_stored_forms_are(self) -> None:
         opcode = Delay(duration=1.0)

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Failed, NotKept
+from ganeti.errors import CommitFailed, Failed
 from ganeti.jobs.job import Job, JobStatus, QueuedOpcode, decode, encode
 from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.jobs.restart_recovery import recovered
@@ -48,7 +48,7 @@ class RecoveredTests(SynchronousTestCase):
 
     def test_what_ran_ends_in_error_and_says_what_was_under_way(self) -> None:
         job = a_job(JobStatus.SUCCESS, JobStatus.RUNNING, JobStatus.QUEUED)
-        [after] = recovered([job.saying(1, NOW, "message", "step 3")], NOW)
+        [after] = recovered([job.with_message(1, NOW, "message", "step 3")], NOW)
         self.assertEqual([op.status.value for op in after.ops], ["success", "error", "error"])
         text = (
             "the master daemon restarted while TEST_DELAY(0.0) was running; its last message was:"
@@ -139,7 +139,7 @@ class BrokenJournalTests(SynchronousTestCase):
         async def slow(task: OpcodeTask) -> None:
             try:
                 await task.locked()
-            except NotKept:
+            except CommitFailed:
                 with contextlib.suppress(CancelledError):
                     await deferLater(self.rig.clock, 5)
                 raise
@@ -205,7 +205,7 @@ class BrokenJournalTests(SynchronousTestCase):
         self.rig.submit()
         canceled = Deferred.fromCoroutine(self.rig.queue.cancel(1))
         self.break_next_sync()
-        self.failureResultOf(canceled, NotKept)
+        self.failureResultOf(canceled, CommitFailed)
         self.rig.max_running = 1
         self.heal()
         self.assertEqual(self.rig.status(1), "success")
@@ -263,7 +263,7 @@ class FinishTests(SynchronousTestCase):
         self.assertEqual(self.rig.results(1), [["OpExecError", ["no"]]])
 
     def test_a_last_change_that_is_not_kept_ends_in_error_and_says_so(self) -> None:
-        self.trouble = NotKept("disk is full")
+        self.trouble = CommitFailed("disk is full")
         self.rig.submit("change")
         self.rig.settle()
         self.assertEqual(

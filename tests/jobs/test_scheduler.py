@@ -139,14 +139,14 @@ class GateTests(SynchronousTestCase):
         self.scheduler.add(2, 0, {1: SUCCESS}, {1: JobStatus.RUNNING}.get, PAUSED)
         self.scheduler.ended(1, JobStatus.SUCCESS)
         self.assertEqual(self.scheduler.pick(9), [])
-        self.scheduler.regate({}, [])
+        self.scheduler.set_rate_limits({}, [])
         self.assertEqual(self.scheduler.pick(9), [2])
 
     def test_those_that_run_count_at_a_new_gate(self) -> None:
         for job_id in (1, 2, 3):
             self.add(job_id)
         self.assertEqual(self.scheduler.pick(2), [1, 2])
-        self.scheduler.regate(dict.fromkeys((1, 2, 3), TWO), [1, 2])
+        self.scheduler.set_rate_limits(dict.fromkeys((1, 2, 3), TWO), [1, 2])
         self.assertEqual(self.scheduler.pick(9), [])
         self.scheduler.left(2)
         self.assertEqual(self.scheduler.pick(9), [3])

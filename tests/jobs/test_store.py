@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import NotKept
-from ganeti.jobs.job import MOVES, Job, JobEvent, JobStatus, QueuedOpcode
+from ganeti.errors import CommitFailed
+from ganeti.jobs.job import TRANSITIONS, Job, JobEvent, JobStatus, QueuedOpcode
 from ganeti.jobs.queued_opcode import OpcodeInput
-from ganeti.jobs.store import JobChange, JobStore
+from ganeti.jobs.store import JobStore, UnwrittenJobs
 from ganeti.journal.interfaces import Append, Delete, Put
 from tests.jobs.rig import NOW, SyncedJournal, an_opcode
 
@@ -53,23 +53,23 @@ class CommitTests(StoreTestCase):
 
     def test_what_is_not_kept_is_not_seen(self) -> None:
         self.journal.break_down()
-        self.failureResultOf(self.store.keep(a_job(), why="test"), NotKept)
-        self.failureResultOf(self.store.set_drained(True), NotKept)
+        self.failureResultOf(self.store.keep(a_job(), why="test"), CommitFailed)
+        self.failureResultOf(self.store.set_drained(True), CommitFailed)
         self.assertEqual((dict(self.store.jobs), self.store.drained), ({}, False))
 
     def test_new_jobs_come_with_the_last_id(self) -> None:
         jobs = [a_job(number) for number in self.store.new_ids(2)]
-        self.successResultOf(self.store.keep_new(jobs, who="client"))
+        self.successResultOf(self.store.persist_new(jobs, who="client"))
         [commit] = self.journal.commits
         kinds = [(type(edit), edit.kind, edit.key) for edit in commit.edits]
         self.assertEqual(kinds, [(Put, "job", "1"), (Put, "job", "2"), (Put, "queue", "serial")])
         self.assertEqual((commit.who, self.replayed().serial), ("client", 2))
 
     def test_messages_are_appended_once_and_moves_do_not_repeat_them(self) -> None:
-        job = self.keep(a_job()).saying(0, NOW, "message", "one")
-        self.successResultOf(self.store.keep_messages(job))
-        self.successResultOf(self.store.keep_messages(job))
-        job = self.keep(job.after(JobEvent.PICKED, NOW).saying(0, NOW, "message", "two"))
+        job = self.keep(a_job()).with_message(0, NOW, "message", "one")
+        self.successResultOf(self.store.persist_messages(job))
+        self.successResultOf(self.store.persist_messages(job))
+        job = self.keep(job.after(JobEvent.PICKED, NOW).with_message(0, NOW, "message", "two"))
         edits = [edit for commit in self.journal.commits for edit in commit.edits]
         self.assertEqual([type(edit) for edit in edits], [Put, Append, Put, Append])
         assert isinstance(edits[2], Put)
@@ -78,24 +78,24 @@ class CommitTests(StoreTestCase):
         self.assertEqual(self.replayed().jobs[1], job)
 
     def test_messages_alone_show_no_move(self) -> None:
-        job = self.keep(a_job()).after(JobEvent.PICKED, NOW).saying(0, NOW, "message", "one")
-        self.successResultOf(self.store.keep_messages(job))
+        job = self.keep(a_job()).after(JobEvent.PICKED, NOW).with_message(0, NOW, "message", "one")
+        self.successResultOf(self.store.persist_messages(job))
         self.assertEqual(self.store.jobs[1].status, JobStatus.QUEUED)
         self.assertEqual(self.store.jobs[1].log_serial, 1)
 
     def test_messages_that_were_not_kept_come_with_the_next_commit(self) -> None:
-        job = self.keep(a_job()).saying(0, NOW, "message", "one")
+        job = self.keep(a_job()).with_message(0, NOW, "message", "one")
         self.journal.break_down()
-        self.failureResultOf(self.store.keep_messages(job), NotKept)
+        self.failureResultOf(self.store.persist_messages(job), CommitFailed)
         self.journal.heal()
         self.successResultOf(self.journal.reopen())
         self.keep(job)
         self.assertEqual(self.replayed().jobs[1], job)
 
     def test_messages_of_a_move_that_was_not_kept_come_with_the_next_commit(self) -> None:
-        job = self.keep(a_job()).after(JobEvent.PICKED, NOW).saying(0, NOW, "message", "one")
+        job = self.keep(a_job()).after(JobEvent.PICKED, NOW).with_message(0, NOW, "message", "one")
         self.journal.break_down()
-        self.failureResultOf(self.store.keep(job, why="test"), NotKept)
+        self.failureResultOf(self.store.keep(job, why="test"), CommitFailed)
         self.journal.heal()
         self.successResultOf(self.journal.reopen())
         self.keep(job)
@@ -112,19 +112,19 @@ class FilesTests(StoreTestCase):
     def test_changes_are_handed_over_once(self) -> None:
         one, two = self.keep(a_job(1)), self.keep(a_job(2))
         self.successResultOf(self.store.drop([1]))
-        self.assertEqual(self.store.take_changed(), JobChange({2: two}, {one.id}))
-        self.assertEqual(self.store.take_changed(), JobChange())
+        self.assertEqual(self.store.pop_changes(), UnwrittenJobs({2: two}, {one.id}))
+        self.assertEqual(self.store.pop_changes(), UnwrittenJobs())
 
     def test_changes_that_were_not_written_come_back_below_newer_ones(self) -> None:
         old, other, gone = self.keep(a_job(1)), self.keep(a_job(2)), self.keep(a_job(3))
-        changed = self.store.take_changed()
+        changed = self.store.pop_changes()
         new = self.keep(old.after(JobEvent.PICKED, NOW))
         self.successResultOf(self.store.drop([gone.id]))
         self.store.give_back(changed)
-        self.assertEqual(self.store.take_changed(), JobChange({1: new, 2: other}, {3}))
+        self.assertEqual(self.store.pop_changes(), UnwrittenJobs({1: new, 2: other}, {3}))
 
     def test_a_replay_over_files_that_are_newer_changes_nothing(self) -> None:
-        job = self.keep(a_job()).saying(0, NOW, "message", "one")
+        job = self.keep(a_job()).with_message(0, NOW, "message", "one")
         job = self.keep(job.after(JobEvent.PICKED, NOW))
         store = JobStore(self.journal, lambda: NOW)
         store.load([job], 7, True)
@@ -150,12 +150,12 @@ class ReplayTests(StoreTestCase):
         for step in what:
             index = job.current
             if isinstance(step, JobEvent):
-                if index is not None and (job.ops[index].status, step) in MOVES:
+                if index is not None and (job.ops[index].status, step) in TRANSITIONS:
                     job = job.after(step, NOW)
             elif step == "keep":
                 self.keep(job)
             elif step == "say":
-                self.successResultOf(self.store.keep_messages(job))
+                self.successResultOf(self.store.persist_messages(job))
             else:
-                job = job.saying(index or 0, NOW, "message", step)
+                job = job.with_message(index or 0, NOW, "message", step)
         self.assertEqual(dict(self.replayed().jobs), dict(self.store.jobs))

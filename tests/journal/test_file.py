@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from ganeti.errors import NotKept, NotMaster
+from ganeti.errors import CommitFailed, NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import (
     BEGINNING,
@@ -22,7 +22,7 @@ from ganeti.journal.interfaces import (
     JournalDamaged,
     LogPosition,
 )
-from ganeti.journal.segments import NotInSegments, Segments
+from ganeti.journal.segments import PositionNotFound, Segments
 from ganeti.system.files import LocalFiles
 from ganeti.testing.disk import Crashed, MemoryDisk, MemoryFiles
 from ganeti.testing.journal import MemoryJournal
@@ -125,7 +125,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         waiting = [self.begun(self.journal.append(a_commit(number))) for number in range(3)]
         self.clock.pump([0] * 9)
         for each in waiting:
-            self.assertIn("disk is full", str(self.failureResultOf(each, NotKept).value))
+            self.assertIn("disk is full", str(self.failureResultOf(each, CommitFailed).value))
         self.assertIn("disk is full", str(self.file_journal.refusal))
 
     def test_after_a_failed_sync_nothing_of_it_is_left(self) -> None:
@@ -148,7 +148,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
                 if isinstance(getattr(waiting, "result", None), int):
                     kept.append(a_commit(each))
                 else:
-                    self.failureResultOf(waiting, NotKept)
+                    self.failureResultOf(waiting, CommitFailed)
                     self.done(self.file_journal.reopen())
             self.assertGreaterEqual(len(kept), 9)
             again = self.opened(segment_size=800)
@@ -162,7 +162,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         self.assertGreater(len(self.disk.contents()), 2)
         self.assertEqual([n for n, _ in self.file_journal.replay(0)], list(range(1, 9)))
         again = self.opened()
-        self.assertEqual(again.end_mark(), self.file_journal.end_mark())
+        self.assertEqual(again.end_position(), self.file_journal.end_position())
         self.assertEqual([n for n, _ in again.replay(5)], [6, 7, 8])
 
     def test_a_whole_segment_before_a_checkpoint_can_stay(self) -> None:
@@ -170,10 +170,10 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
             self.appended(number)
             self.done(self.file_journal.rotate())
         self.appended(4, 5)
-        self.assertEqual(self.file_journal.segment_before(5), 3)
-        self.done(self.journal.forget(self.file_journal.segment_before(5)))
-        self.assertEqual(self.file_journal.begins_after(), 2)
-        self.assertEqual(self.file_journal.segment_before(1), 3)
+        self.assertEqual(self.file_journal.previous_segment(5), 3)
+        self.done(self.journal.forget(self.file_journal.previous_segment(5)))
+        self.assertEqual(self.file_journal.base_position(), 2)
+        self.assertEqual(self.file_journal.previous_segment(1), 3)
 
     def test_whole_segments_are_forgotten(self) -> None:
         self.appended(1, 2)
@@ -197,7 +197,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         self.failureResultOf(forgetting, OSError)
         self.assertEqual(len(list(self.opened().replay(0))), 3)
         self.done(self.journal.forget(4))
-        self.assertEqual(self.opened().begins_after(), 3)
+        self.assertEqual(self.opened().base_position(), 3)
 
     def test_a_missing_segment_is_damage(self) -> None:
         self.appended(1)
@@ -234,7 +234,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         self.appended(*range(1, 9))
         self.done(segments.open())
         for position in range(9):
-            mark = self.file_journal.mark_at(position)
+            mark = self.file_journal.find_log_position(position)
             pieces = list(segments.frames_after(mark, limit=500))
             self.assertEqual([each.after for each in pieces[1:]], [e.end for e in pieces[:-1]])
             if pieces:
@@ -249,7 +249,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
             LogPosition(9, b"x" * 32),
             LogPosition(0, b"x" * 32),
         ):
-            with self.assertRaises(NotInSegments):
+            with self.assertRaises(PositionNotFound):
                 list(self.file_journal.frames_after(mark))
 
     def test_nothing_is_acknowledged_before_replicas_have_it_and_the_lease_is_good(self) -> None:
@@ -272,7 +272,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         replicas.copied.callback(None)
         replicas.confirmed.errback(NotMaster("node2 is the master now"))
         self.clock.pump([0] * 9)
-        self.failureResultOf(appending, NotKept)
+        self.failureResultOf(appending, CommitFailed)
         self.assertEqual((replicas.ends, self.replayed()), ([BEGINNING], []))
         self.failureResultOf(self.begun(self.journal.reopen()), NotMaster)
 
@@ -344,7 +344,7 @@ def crashing(disk: MemoryDisk, clock: Clock, random: Random) -> tuple[list[Commi
             asked.append(a_commit(len(asked), size=random.randint(0, 900)))
             appending = Deferred.fromCoroutine(journal.append(asked[-1]))
             appending.addCallback(acknowledged.append)
-            appending.addErrback(lambda failure: failure.trap(NotKept))
+            appending.addErrback(lambda failure: failure.trap(CommitFailed))
         clock.pump([0] * random.randint(1, 9))
     clock.pump([0] * 9)
     return asked, len(acknowledged)
@@ -364,4 +364,4 @@ class LocalTests(SynchronousTestCase):
         clock.advance(0)
         self.successResultOf(Deferred.fromCoroutine(journal.close()))
         self.assertEqual(list(opened().replay(0)), [(1, a_commit(1)), (2, a_commit(2))])
-        self.assertNotEqual(opened().end_mark(), BEGINNING)
+        self.assertNotEqual(opened().end_position(), BEGINNING)

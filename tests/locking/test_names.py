@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.locking.names import (
-    CLASHES,
     CLUSTER,
+    CONFLICTS,
     LockLevel,
     LockMode,
     LockRequest,
@@ -30,7 +30,7 @@ requests = st.dictionaries(
 def clash(one: LockRequest, other: LockRequest) -> bool:
     """Whether two requests cannot be granted together."""
     one, other = widened(one), widened(other)
-    return any(other[name] in CLASHES[one[name]] for name in one.keys() & other.keys())
+    return any(other[name] in CONFLICTS[one[name]] for name in one.keys() & other.keys())
 
 
 class NameTests(SynchronousTestCase):

@@ -15,15 +15,15 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.locking.names import CLASHES, LockMode, LockRequest, widened
-from ganeti.locking.table import AlreadyAsked, LockRow, LockTable
+from ganeti.locking.names import CONFLICTS, LockMode, LockRequest, widened
+from ganeti.locking.table import AlreadyRequested, LockRow, LockTable
 
 A, B = "node/a", "node/b"
 SHARED, EXCLUSIVE = LockMode.SHARED, LockMode.EXCLUSIVE
 
 
 def clash(one: LockRequest, other: LockRequest) -> bool:
-    return any(other[name] in CLASHES[one[name]] for name in one.keys() & other.keys())
+    return any(other[name] in CONFLICTS[one[name]] for name in one.keys() & other.keys())
 
 
 class TableTests(SynchronousTestCase):
@@ -82,7 +82,7 @@ class TableTests(SynchronousTestCase):
 
     def test_an_owner_asks_once(self) -> None:
         self.table.request("job 1", {A: EXCLUSIVE})
-        self.assertRaises(AlreadyAsked, self.table.request, "job 1", {B: EXCLUSIVE})
+        self.assertRaises(AlreadyRequested, self.table.request, "job 1", {B: EXCLUSIVE})
 
     def test_rows_show_holders_and_the_queue(self) -> None:
         self.table.request("job 1", widened({A: EXCLUSIVE}))

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.locking.names import LockMode, LockRequest
-from ganeti.locking.table import AlreadyAsked
+from ganeti.locking.table import AlreadyRequested
 from ganeti.locking.waiting import LockWaiter
 
 ONE: LockRequest = {"instance/a": LockMode.EXCLUSIVE}
@@ -99,7 +99,7 @@ class KeeperTests(SynchronousTestCase):
     def test_an_owner_that_asks_twice_keeps_what_it_has(self) -> None:
         _, until = self.job("job 1")
         again, _ = self.job("job 1")
-        self.failureResultOf(again, AlreadyAsked)
+        self.failureResultOf(again, AlreadyRequested)
         self.assertEqual(self.holding, ["job 1"])
         until.callback(None)
 

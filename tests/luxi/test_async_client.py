@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.luxi.async_client import MAX_CONNECTIONS, MasterClient
 from ganeti.luxi.methods import ArchiveJob, QueryTags, Request, WaitForJobChange
-from ganeti.luxi.unreachable import ConnectionLost, MasterAway, TimedOut
+from ganeti.luxi.unreachable import ConnectionLost, MasterNotRunning, TimedOut
 
 TAGS = QueryTags(kind="cluster")
 WAIT = WaitForJobChange(job_id=1, fields=("status",))
@@ -64,7 +64,7 @@ class MasterClientTests(SynchronousTestCase):
             raise OSError(errno.EMFILE, "Too many open files")
 
         self.reactor.connectUNIX = connect  # type: ignore[method-assign]  # as a host would
-        error = self.failureResultOf(self.ask(TAGS), MasterAway).value
+        error = self.failureResultOf(self.ask(TAGS), MasterNotRunning).value
         self.assertRegex(str(error), "unreachable at /run/master: .*Too many open files")
         del self.reactor.connectUNIX
         asked = self.ask(TAGS)
@@ -131,7 +131,7 @@ class MasterClientTests(SynchronousTestCase):
         asked = self.ask(TAGS)
         factory = self.reactor.unixClients[0][1]
         factory.clientConnectionFailed(None, Failure(ConnectError(2, "none")))
-        self.failureResultOf(asked, MasterAway)
+        self.failureResultOf(asked, MasterNotRunning)
 
     def test_silence_is_given_up_and_the_connection_with_it(self) -> None:
         asked = self.ask(TAGS)

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import JobLost
 from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import ArchiveJob, QueryTags
-from ganeti.luxi.unreachable import ConnectionLost, MasterAway, TimedOut, not_connected
+from ganeti.luxi.unreachable import ConnectionLost, MasterNotRunning, TimedOut, make_connect_error
 
 TAGS = QueryTags(kind="cluster")
 ANSWER = b'{"success": true, "result": ["a"]}\x03'
@@ -72,17 +72,17 @@ class ClientTests(SynchronousTestCase):
 
     def test_a_master_that_stays_away_is_given_up(self) -> None:
         self.master([None])
-        with self.assertRaisesRegex(MasterAway, "not running"):
+        with self.assertRaisesRegex(MasterNotRunning, "not running"):
             self.client().ask(TAGS)
         self.assertEqual(len(self.slept), 6)
 
     def test_without_a_daemon_the_message_says_what_to_start(self) -> None:
-        with self.assertRaisesRegex(MasterAway, "start ganeti-masterd"):
+        with self.assertRaisesRegex(MasterNotRunning, "start ganeti-masterd"):
             self.client().ask(TAGS)
         self.assertEqual(self.slept, [])
 
     def test_a_closed_socket_says_who_may_use_it(self) -> None:
-        error = not_connected("/run/x", 13, "denied")
+        error = make_connect_error("/run/x", 13, "denied")
         self.assertEqual(type(error).__name__, "NotPermitted")
         self.assertIn("no permission to connect to /run/x", str(error))
 

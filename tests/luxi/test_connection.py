@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.luxi.connection import MAX_WAITING, LuxiConnection, LuxiService, make_room
+from ganeti.luxi.connection import MAX_WAITING, LuxiConnection, LuxiService, remove_stale_socket
 from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import LuxiMethods
 
@@ -123,7 +123,7 @@ class ServiceTests(TestCase):
         try:
             modes = {stat.S_IMODE(os.stat(path).st_mode) for path in paths}
             self.assertEqual(modes, {0o660})
-            self.assertRaisesRegex(Refused, "another master daemon", make_room, paths[0])
+            self.assertRaisesRegex(Refused, "another master daemon", remove_stale_socket, paths[0])
         finally:
             await service.stopService()
 
@@ -208,12 +208,12 @@ class MakeRoomTests(SynchronousTestCase):
         path = self.mktemp()
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(path)
-        make_room(path)
+        remove_stale_socket(path)
         self.assertFalse(os.path.exists(path))
 
     def test_other_files_and_endless_paths_are_refused(self) -> None:
         path = self.mktemp()
         with open(path, "w"):
             pass
-        self.assertRaisesRegex(Failed, "not a socket", make_room, path)
-        self.assertRaisesRegex(Failed, "too long", make_room, "/x" * 60)
+        self.assertRaisesRegex(Failed, "not a socket", remove_stale_socket, path)
+        self.assertRaisesRegex(Failed, "too long", remove_stale_socket, "/x" * 60)

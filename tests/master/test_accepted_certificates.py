@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.changes.nodes import add_node, certify, remove_node
+from ganeti.config.changes.nodes import add_node, remove_node, set_certificates
 from ganeti.config.writer import Change
 from ganeti.master.accepted_certificates import AcceptedCertificates
 from ganeti.testing.builders import a_cluster, a_node
@@ -20,7 +20,7 @@ class AcceptedTests(SynchronousTestCase):
         self.state = a_cluster()
         self.accepted = AcceptedCertificates(lambda: self.state)
         self.change(add_node(NODE, "old"))
-        self.change(certify(NODE, "new"))
+        self.change(set_certificates(NODE, "new"))
 
     def change(self, change: Change) -> None:
         self.state = change(self.state.settled())

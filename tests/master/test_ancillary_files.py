@@ -13,7 +13,7 @@ from ganeti.config.state import ClusterState
 from ganeti.master.ancillary_files import LOOK, AncillaryFiles
 from ganeti.model.node import Role
 from ganeti.node.files import Files
-from ganeti.operations.operation import SharedFile
+from ganeti.operations.operation import AncillaryFile
 from ganeti.paths import Paths
 from ganeti.rpc.node import UploadFile
 from ganeti.rpc.server import CallHandlers
@@ -27,8 +27,8 @@ USERS = f"{Paths().data}/rapi/users"
 class SharingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.files = [SharedFile(f"{Paths().data}/ca.key", b"key", 0o400)]
-        self.files.append(SharedFile(USERS, b"jo", 0o640))
+        self.files = [AncillaryFile(f"{Paths().data}/ca.key", b"key", 0o400)]
+        self.files.append(AncillaryFile(USERS, b"jo", 0o640))
         members = [a_node("node1"), a_node("node2"), a_node("node3", master_candidate=False)]
         self.state = a_cluster(nodes=members)
         self.network = MemoryNodes(clock=self.clock)
@@ -43,7 +43,7 @@ class SharingTests(SynchronousTestCase):
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
         self.addCleanup(self.sharing.stop)
 
-    async def read(self) -> Sequence[SharedFile]:
+    async def read(self) -> Sequence[AncillaryFile]:
         return tuple(self.files)
 
     def has(self, node: str) -> dict[str, bytes]:
@@ -66,7 +66,7 @@ class SharingTests(SynchronousTestCase):
         self.network.asked.clear()
         self.clock.advance(LOOK)
         self.assertEqual(self.network.asked, [])
-        self.files[1] = SharedFile(USERS, b"jo write", 0o640)
+        self.files[1] = AncillaryFile(USERS, b"jo write", 0o640)
         self.clock.advance(LOOK)
         self.assertEqual(self.has("node2")[USERS], b"jo write")
         self.assertEqual(len(self.network.asked), 1)

@@ -14,20 +14,20 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from ganeti.errors import NotKept, NotMaster
+from ganeti.errors import CommitFailed, NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.journal.frames import digest_of, encode
 from ganeti.journal.interfaces import Commit, IReplicas, LogPosition
 from ganeti.journal.segments import Segments
 from ganeti.master.candidates import Candidates
 from ganeti.master.follower import CheckpointFiles, FollowerTimeouts, to_wire
-from ganeti.master.mastership import Quorum
+from ganeti.master.mastership import MasterTerm
 from ganeti.model.node import Node
 from ganeti.node.replicas import Replica
 from ganeti.node.voter import Voter
 from ganeti.rpc.node_client import NodeClient
 from ganeti.rpc.quorum import DescribeVote, RenewLease, RequestVote
-from ganeti.rpc.replicas import AppendFrames, DescribeReplica, KeepCheckpoint, ResetReplica
+from ganeti.rpc.replicas import AppendFrames, DescribeReplica, ResetReplica, StoreCheckpoint
 from ganeti.rpc.server import CallHandlers
 from ganeti.testing.builders import a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -71,7 +71,7 @@ class Cluster:
             answers.to(AppendFrames, replica.append_frames)
             answers.to(DescribeReplica, replica.describe)
             answers.to(ResetReplica, replica.reset)
-            answers.to(KeepCheckpoint, replica.keep_checkpoint)
+            answers.to(StoreCheckpoint, replica.replace_checkpoint)
         self.nodes.add(node.name, answers)
 
     def start(self) -> None:
@@ -86,7 +86,7 @@ class Cluster:
             master="node1",
             elected=lambda: quorum.elected,
         )
-        self.quorum = quorum = Quorum(
+        self.quorum = quorum = MasterTerm(
             asker,
             "node1",
             lambda: self.members,
@@ -179,7 +179,9 @@ class CandidatesTests(SynchronousTestCase):
         self.assertEqual(self.cluster.in_sync(), {node.name for node in nodes})
         for node in nodes:
             self.assertEqual(
-                self.cluster.copy(node).end_mark(), self.cluster.journal.end_mark(), node.name
+                self.cluster.copy(node).end_position(),
+                self.cluster.journal.end_position(),
+                node.name,
             )
 
     def test_it_is_what_it_says(self) -> None:
@@ -268,7 +270,7 @@ class CandidatesTests(SynchronousTestCase):
             self.kept(number)
         journal = self.cluster.journal
         self.cluster.done(journal.forget(journal.end()))
-        self.assertGreater(journal.begins_after(), 3)
+        self.assertGreater(journal.base_position(), 3)
         self.nodes.behave("node3")
         self.cluster.run(60)
         self.assert_in_sync(NODE2, NODE3)
@@ -301,7 +303,7 @@ class CandidatesTests(SynchronousTestCase):
             self.kept(number)
         self.cluster.stop()
         copy = Segments(MemoryFiles(self.cluster.disks["node3"]), f"{DATA}/journal")
-        for work in (copy.open(), copy.cut(self.cluster.journal.mark_at(17))):
+        for work in (copy.open(), copy.cut(self.cluster.journal.find_log_position(17))):
             self.successResultOf(Deferred.fromCoroutine(work))
         self.successResultOf(Deferred.fromCoroutine(self.append_others(copy)))
         asked = len(self.nodes.asked)
@@ -345,7 +347,7 @@ class CandidatesTests(SynchronousTestCase):
         disk.break_down(errno.EIO)
         waiting = self.cluster.append(2)
         self.cluster.run(1)
-        self.failureResultOf(waiting, NotKept)
+        self.failureResultOf(waiting, CommitFailed)
         disk.heal()
         self.cluster.done(self.cluster.journal.reopen())
         self.kept(3)
@@ -366,7 +368,7 @@ class CandidatesTests(SynchronousTestCase):
         self.candidates.stop()
         waiting = self.cluster.append(1)
         self.cluster.run(1)
-        self.assertIn("is stopping", str(self.failureResultOf(waiting, NotKept).value))
+        self.assertIn("is stopping", str(self.failureResultOf(waiting, CommitFailed).value))
         self.assertEqual(self.cluster.in_sync(), {"node2", "node3"})
 
     def test_a_node_that_follows_a_newer_master_ends_it(self) -> None:
@@ -374,7 +376,7 @@ class CandidatesTests(SynchronousTestCase):
         before = self.cluster.journal.end()
         waiting = self.cluster.append(1)
         self.cluster.run(1)
-        failure = self.failureResultOf(waiting, NotKept)
+        failure = self.failureResultOf(waiting, CommitFailed)
         self.assertIn("newer master", str(failure.value))
         self.assertEqual(self.cluster.copy(MASTER).end(), before)
         reopening = Deferred.fromCoroutine(self.cluster.journal.reopen())
@@ -426,7 +428,7 @@ class Simulation:
     def _append(self, commit: Commit) -> None:
         waiting = Deferred.fromCoroutine(self.cluster.journal.append(commit))
         waiting.addCallback(lambda position: self.acknowledged.append((position, commit)))
-        waiting.addErrback(lambda failure: failure.trap(NotKept))
+        waiting.addErrback(lambda failure: failure.trap(CommitFailed))
 
     def trouble(self) -> None:
         node = self.random.choice((NODE2, NODE3)).name
@@ -451,7 +453,7 @@ class Simulation:
     def heal(self) -> None:
         self.cluster.disks["node1"].heal()
         Deferred.fromCoroutine(self.cluster.journal.reopen()).addErrback(
-            lambda failure: failure.trap(NotKept)
+            lambda failure: failure.trap(CommitFailed)
         )
 
     def crash(self) -> None:
@@ -479,10 +481,10 @@ class Simulation:
         copies = [MASTER, *(node for node in (NODE2, NODE3) if node.name in members)]
         for node in copies:
             journal = self.cluster.copy(node)
-            found = dict(journal.replay(journal.begins_after()))
+            found = dict(journal.replay(journal.base_position()))
             lost = [
                 position
                 for position, commit in self.acknowledged
-                if position > journal.begins_after() and found.get(position) != commit
+                if position > journal.base_position() and found.get(position) != commit
             ]
             self.test.assertEqual(lost, [], f"{self.seed}: {node.name}")

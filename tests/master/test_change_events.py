@@ -14,18 +14,18 @@ from ganeti.config.changes.instances import remove_instance
 from ganeti.config.changes.objects import update
 from ganeti.config.changes.tags import remove_tags
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Change, ChangeCause, Config
+from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import Refused
 from ganeti.events.event import Event
-from ganeti.events.stream_position import BEFORE_ALL, StreamPosition
+from ganeti.events.stream_position import STREAM_START, StreamPosition
 from ganeti.journal.interfaces import Commit, Delete
 from ganeti.master.change_events import (
     SHOWN,
     CommitEntry,
-    known_before,
-    owner_in,
+    describe_job,
+    find_previous_objects,
+    make_owner_lookup,
     shown,
-    shown_job,
 )
 from ganeti.model.disk import Template
 from ganeti.opcodes.instance.lifecycle import StartInstance
@@ -67,14 +67,16 @@ class Recorder:
 
     def __init__(self, state: ClusterState) -> None:
         self.journal = MemoryJournal()
-        self.config = Config(state, self.journal, lambda: 1.0)
+        self.config = ConfigWriter(state, self.journal, lambda: 1.0)
         self.events: list[Event] = []
         self.journal.observe(self._committed)
 
     def _committed(self, position: int, commit: Commit) -> None:
         state = self.config.state()
-        entry = CommitEntry(position, commit, known_before(commit, state), owner_in(state))
-        self.events += entry.events(BEFORE_ALL, 1000)
+        entry = CommitEntry(
+            position, commit, find_previous_objects(commit, state), make_owner_lookup(state)
+        )
+        self.events += entry.events(STREAM_START, 1000)
 
     def change(self, change: Change) -> list[dict[str, Any]]:
         """Make a change, and return its events."""
@@ -141,13 +143,13 @@ class ConfigurationTests(SynchronousTestCase):
     def test_without_knowledge_of_before_a_removal_may_be_of_any_object(self) -> None:
         edit = Delete(kind="instance", key="uuid-1")
         commit = Commit(at=1.0, who="a", why="b", edits=(edit,))
-        [event] = CommitEntry(9, commit, {}, lambda _: None).events(BEFORE_ALL, 10)
+        [event] = CommitEntry(9, commit, {}, lambda _: None).events(STREAM_START, 10)
         self.assertEqual((event.names, event.tags), ((), None))
 
     def test_certificates_and_tokens_are_no_events(self) -> None:
         edits = (Delete(kind="certificate", key="x"), Delete(kind="spent-token", key="y"))
         entry = CommitEntry(9, Commit(at=1.0, who="a", why="b", edits=edits), {}, lambda _: None)
-        self.assertEqual((entry.events(BEFORE_ALL, 10), entry.cursor), ([], StreamPosition(9)))
+        self.assertEqual((entry.events(STREAM_START, 10), entry.cursor), ([], StreamPosition(9)))
 
 
 class JobTests(SynchronousTestCase):
@@ -155,7 +157,7 @@ class JobTests(SynchronousTestCase):
         return [
             msgspec.json.decode(event.data)
             for position, commit in rig.journal.replay(0)
-            for event in CommitEntry(position, commit, {}, lambda _: None).events(BEFORE_ALL, 99)
+            for event in CommitEntry(position, commit, {}, lambda _: None).events(STREAM_START, 99)
         ]
 
     def test_each_move_of_a_job_is_an_event(self) -> None:
@@ -166,7 +168,7 @@ class JobTests(SynchronousTestCase):
         statuses = [each["value"]["status"] for each in events]
         self.assertEqual(statuses, ["queued", "running", "success"])
         self.assertEqual(events[0]["action"], "created")
-        expected = msgspec.json.decode(msgspec.json.encode(shown_job(rig.store.jobs[job_id])))
+        expected = msgspec.json.decode(msgspec.json.encode(describe_job(rig.store.jobs[job_id])))
         self.assertEqual(events[-1]["value"], expected)
         self.assertEqual({each["name"] for each in events}, {str(job_id)})
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.journal.marker import Marker, marker_at
+from ganeti.journal.marker import CheckpointMarker, read_marker
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.testing.cluster import SimulatedCluster
 from ganeti.testing.disk import MemoryFiles
@@ -26,8 +26,8 @@ class AbandonedTests(SynchronousTestCase):
         self.failureResultOf(getting, CancelledError)
         self.host = self.cluster.hosts[0]
 
-    def marker(self) -> Marker:
-        return marker_at(MemoryFiles(self.host.disk), f"{self.host.paths.journal}/checkpoint")
+    def marker(self) -> CheckpointMarker:
+        return read_marker(MemoryFiles(self.host.disk), f"{self.host.paths.journal}/checkpoint")
 
     def test_later_ones_have_all_jobs(self) -> None:
         self.cluster.pass_time(20.0)

@@ -11,14 +11,14 @@ from cryptography import x509
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.changes.nodes import certify
-from ganeti.config.writer import Config
+from ganeti.config.changes.nodes import set_certificates
+from ganeti.config.writer import ConfigWriter
 from ganeti.errors import GanetiError, Invalid, Refused
 from ganeti.master.enrolment import RETENTION, Enrolment
 from ganeti.master.state_paths import StatePaths
-from ganeti.operations.member_list import issued_to, members_of
-from ganeti.pki.authority import Authority, new_request
-from ganeti.pki.enrolment import Invitation, fingerprint, secret_of, token_of
+from ganeti.operations.member_list import list_issued_certificates, make_member_list
+from ganeti.pki.authority import Authority, create_request
+from ganeti.pki.enrolment import Invitation, derive_secret, encode_token, fingerprint
 from ganeti.rpc.members import MemberRecords
 from ganeti.testing.builders import a_cluster, a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -26,8 +26,8 @@ from ganeti.testing.journal import MemoryJournal
 
 NOW = 1_700_000_000.0
 AUTHORITY = Authority.founded("cluster1", NOW)
-_, REQUEST = new_request("whoever")
-_, OTHER_REQUEST = new_request("whoever")
+_, REQUEST = create_request("whoever")
+_, OTHER_REQUEST = create_request("whoever")
 INVITATION = Invitation(
     cluster="cluster1",
     node="node2",
@@ -39,7 +39,7 @@ INVITATION = Invitation(
     until=int(NOW) + 100,
     nonce="0123",
 )
-TOKEN = token_of(INVITATION, secret_of(AUTHORITY.key, b"a secret"))
+TOKEN = encode_token(INVITATION, derive_secret(AUTHORITY.key, b"a secret"))
 NODE1 = a_node("node1")
 
 
@@ -55,8 +55,8 @@ class EnrolmentTests(SynchronousTestCase):
         self.disk.put(places.authority_key, AUTHORITY.key, 0o600, 0)
         self.disk.put(places.domain_secret, b"a secret", 0o600, 0)
         self.journal = MemoryJournal()
-        state = certify(NODE1, "aa")(a_cluster(nodes=[NODE1])).settled()
-        self.config = Config(state, self.journal, self.clock.seconds)
+        state = set_certificates(NODE1, "aa")(a_cluster(nodes=[NODE1])).settled()
+        self.config = ConfigWriter(state, self.journal, self.clock.seconds)
         self.enrolment = Enrolment(
             self.config,
             MemoryFiles(self.disk),
@@ -94,8 +94,8 @@ class EnrolmentTests(SynchronousTestCase):
 
     def test_the_certificate_is_known_before_the_node_has_it_and_gives_no_role(self) -> None:
         known = fingerprint(self.enrol()["certificate"].encode())
-        self.assertEqual(issued_to(self.config.state(), "node2"), {known})
-        members = members_of(self.config.state())
+        self.assertEqual(list_issued_certificates(self.config.state(), "node2"), {known})
+        members = make_member_list(self.config.state())
         assert members is not None
         self.assertNotIn("node2", members.certificates)
 
@@ -129,4 +129,4 @@ class EnrolmentTests(SynchronousTestCase):
 
     def test_nonsense_and_tokens_of_others_are_refused(self) -> None:
         self.assertIsInstance(self.refused(token="x.y"), Invalid)
-        self.assertIsInstance(self.refused(token=token_of(INVITATION, b"x")), Refused)
+        self.assertIsInstance(self.refused(token=encode_token(INVITATION, b"x")), Refused)

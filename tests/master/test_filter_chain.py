@@ -12,7 +12,7 @@ from ganeti.errors import Invalid
 from ganeti.jobs.filter_actions import JobRateLimit, Reject
 from ganeti.jobs.job import Job
 from ganeti.jobs.submission import new_job
-from ganeti.master.filter_chain import FilterChain, rule_of
+from ganeti.master.filter_chain import FilterChain, make_rule
 from ganeti.model.filters import FilterRule
 from ganeti.opcodes.instance.lifecycle import StartInstance
 from ganeti.schema.records import replace
@@ -22,7 +22,7 @@ UUID = "00000000-0000-4000-8000-00000000000%d"
 
 def a_rule(number: int = 1, action: Any = "PAUSE", watermark: int = 0, **over: Any) -> FilterRule:
     given = {"priority": 0, "predicates": [], "reason": [], **over}
-    return rule_of(UUID % number, watermark, action=action, **given)
+    return make_rule(UUID % number, watermark, action=action, **given)
 
 
 def a_job(name: str = "web1") -> Job:
@@ -138,7 +138,7 @@ class RuleTests(SynchronousTestCase):
 
     def test_everything_that_is_wrong_is_told_at_once(self) -> None:
         with self.assertRaises(Invalid) as raised:
-            rule_of(
+            make_rule(
                 "mine",
                 0,
                 priority=-1,

@@ -9,13 +9,13 @@ from ganeti.config.changes.cluster import update_cluster
 from ganeti.config.changes.instances import add_instance, remove_instance
 from ganeti.config.changes.objects import update
 from ganeti.config.changes.tags import add_tags
-from ganeti.config.formats import Checkpoint, loaded
+from ganeti.config.formats import ConfigDataEncoder, loaded
 from ganeti.config.replay import apply
 from ganeti.config.state import ClusterState, RecordKind
-from ganeti.config.writer import Change, Config
+from ganeti.config.writer import Change, ConfigWriter
 from ganeti.errors import Refused
 from ganeti.master.hand_edits import (
-    MAX_NAMED,
+    MAX_LISTED,
     WHO,
     HandEdits,
     adoption,
@@ -36,7 +36,7 @@ def edited(*changes: Change) -> ClusterState:
     state = BASE
     for change in changes:
         state = change(state)
-    return loaded(Checkpoint().text(state.settled()), ids=str)
+    return loaded(ConfigDataEncoder().text(state.settled()), ids=str)
 
 
 def adopted(*changes: Change, current: ClusterState = BASE) -> HandEdits:
@@ -86,7 +86,7 @@ class DifferenceTests(SynchronousTestCase):
 class AdoptionTests(SynchronousTestCase):
     def test_an_edit_becomes_a_commit_that_makes_the_same_elsewhere(self) -> None:
         journal = MemoryJournal()
-        config = Config(BASE, journal, lambda: SINCE + 60)
+        config = ConfigWriter(BASE, journal, lambda: SINCE + 60)
         edit = adopted(
             update(WEB, hvparams={"kernel_args": "ro"}, serial_no=99),
             remove_instance(BASE.instance("web2")),
@@ -137,8 +137,8 @@ class AdoptionTests(SynchronousTestCase):
         self.assertIsNotNone(adoption(wrong, after, wrong))
 
     def test_a_long_list_of_edits_is_cut_short(self) -> None:
-        names = [f"web{number}" for number in range(3, 3 + MAX_NAMED + 5)]
+        names = [f"web{number}" for number in range(3, 3 + MAX_LISTED + 5)]
         edit = adopted(*(add_instance(an_instance(name).instance) for name in names))
-        self.assertEqual(len(edit.differences), MAX_NAMED + 5)
+        self.assertEqual(len(edit.differences), MAX_LISTED + 5)
         self.assertTrue(edit.cause.why.endswith("and 5 more objects"))
         self.assertEqual({each.kind for each in edit.differences}, {RecordKind.INSTANCE})

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import GanetiError, Invalid, NotKept, Refused, to_wire
+from ganeti.errors import CommitFailed, GanetiError, Invalid, Refused, to_wire
 from ganeti.jobs.job import JobStatus
 from ganeti.opcodes.test import Delay
 from ganeti.testing.cluster import SimulatedCluster
@@ -91,7 +91,7 @@ class SettingTests(FilterCase):
     def test_a_rule_that_cannot_be_kept_is_not_obeyed(self) -> None:
         disk = self.cluster.hosts[0].disk
         disk.fail(disk.writes + 1, errno.ENOSPC)
-        self.assertRaises(NotKept, self.set, "PAUSE")
+        self.assertRaises(CommitFailed, self.set, "PAUSE")
         disk.heal()
         # Nobody has to submit a job for the journal to be tried again.
         self.cluster.pass_time(30.0)

@@ -11,15 +11,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import NotMaster, Refused, Unreachable
-from ganeti.master.mastership import READY_TIMEOUT, Election, Quorum
+from ganeti.master.mastership import LEASE_WAIT_TIMEOUT, Election, MasterTerm
 from ganeti.model.node import Node
 from ganeti.node.membership import PROTOCOL
 from ganeti.node.voter import Voter
 from ganeti.rpc.node import AskVersion, Version
 from ganeti.rpc.node_client import NodeClient
 from ganeti.rpc.quorum import (
-    LEASE,
-    PROMISE,
+    LEASE_TIME,
+    VOTER_LEASE_TIME,
     DescribeVote,
     ReleaseLease,
     RenewLease,
@@ -50,7 +50,7 @@ class MasterOf:
             elected=lambda: self.quorum.elected,
             deposed=lambda error: self.quorum.heard(error),
         )
-        self.quorum = Quorum(
+        self.quorum = MasterTerm(
             self.asker,
             name,
             lambda: test.members,
@@ -257,7 +257,7 @@ class QuorumTests(SynchronousTestCase):
         self.cut_off("node1", "node3")
         master = self.master("node2")
         electing = Deferred.fromCoroutine(master.quorum.elect(1, take_over=True, voting=False))
-        self.run_for(2 * PROMISE)
+        self.run_for(2 * VOTER_LEASE_TIME)
         self.successResultOf(electing)
         beginning = Deferred.fromCoroutine(master.quorum.begin(["node2"]))
         self.run_for(1)
@@ -270,7 +270,7 @@ class QuorumTests(SynchronousTestCase):
     def test_a_master_without_a_majority_loses_its_lease_and_has_it_back(self) -> None:
         master = self.begun()
         self.cut_off("node2", "node3")
-        self.run_for(LEASE + 1)
+        self.run_for(LEASE_TIME + 1)
         self.assertFalse(master.quorum.holds())
         confirming = Deferred.fromCoroutine(master.quorum.confirm())
         self.assertNoResult(confirming)
@@ -282,9 +282,9 @@ class QuorumTests(SynchronousTestCase):
     def test_what_is_missing_and_what_to_do_is_told(self) -> None:
         master = self.begun()
         self.cut_off("node2", "node3")
-        self.run_for(LEASE + 1)
+        self.run_for(LEASE_TIME + 1)
         asking = Deferred.fromCoroutine(master.quorum.ready())
-        self.run_for(READY_TIMEOUT + 1)
+        self.run_for(LEASE_WAIT_TIMEOUT + 1)
         told = str(self.failureResultOf(asking, Refused).value)
         self.assertIn("1 of 3 voting nodes answer", told)
         self.assertIn("node2: node node2 is unreachable: connection refused", told)
@@ -297,7 +297,7 @@ class QuorumTests(SynchronousTestCase):
         self.run_for(60)
         self.assertNoResult(waiting)
         self.cut_off("node2", "node3")
-        self.run_for(LEASE + READY_TIMEOUT + 2)
+        self.run_for(LEASE_TIME + LEASE_WAIT_TIMEOUT + 2)
         told = str(self.failureResultOf(waiting, Refused).value)
         self.assertIn("unknown whether this request will be carried out", told)
         work.callback(1)
@@ -313,7 +313,7 @@ class QuorumTests(SynchronousTestCase):
         master = self.begun()
         self.assertRaises(Refused, master.quorum.confirm_down, ["node2"])
         self.cut_off("node2", "node3")
-        self.run_for(LEASE + 1)
+        self.run_for(LEASE_TIME + 1)
         master.quorum.confirm_down(["node2", "node3"])
         self.run_for(2)
         self.assertTrue(master.quorum.holds())
@@ -334,7 +334,7 @@ class QuorumTests(SynchronousTestCase):
         self.run_for(1)
         self.successResultOf(beginning)
         self.cut_off("node1")
-        self.run_for(3 * LEASE)
+        self.run_for(3 * LEASE_TIME)
         self.assertTrue(master.quorum.holds())
 
     # --- the end
@@ -370,7 +370,7 @@ class QuorumTests(SynchronousTestCase):
     def test_a_smaller_set_takes_effect_when_a_majority_has_it(self) -> None:
         master = self.begun(in_sync=NAMES[:3])
         self.cut_off("node2", "node3")
-        master.quorum.propose(["node1"])
+        master.quorum.propose_in_sync(["node1"])
         self.run_for(10)
         self.assertEqual(master.quorum.in_effect.in_sync, NAMES[:3])
         self.assertEqual(master.quorum.required(), frozenset(NAMES[:3]))
@@ -382,13 +382,13 @@ class QuorumTests(SynchronousTestCase):
     def test_a_member_that_is_let_in_counts_from_the_start(self) -> None:
         master = self.begun(in_sync=["node1"])
         self.cut_off("node2", "node3")
-        master.quorum.propose(["node1", "node2"])
+        master.quorum.propose_in_sync(["node1", "node2"])
         self.assertEqual(master.quorum.required(), {"node1", "node2"})
 
     def test_whoever_wins_a_vote_knows_the_set_in_effect(self) -> None:
         master = self.begun(in_sync=NAMES[:3])
         self.cut_off("node3")
-        master.quorum.propose(["node1", "node2"])
+        master.quorum.propose_in_sync(["node1", "node2"])
         self.run_for(2)
         self.cut_off("node1")
         self.heal("node3")
@@ -417,7 +417,7 @@ class QuorumTests(SynchronousTestCase):
     def test_a_node_that_is_marked_offline_votes_no_more(self) -> None:
         master = self.begun()
         self.members = [*self.of("node1", "node2"), a_node("node3", offline=True)]
-        master.quorum.members_changed()
+        master.quorum.on_members_changed()
         self.run_for(3)
         found = master.quorum.in_effect
         self.assertEqual((found.voters, found.old_voters), (NAMES[:2], ()))
@@ -427,7 +427,7 @@ class QuorumTests(SynchronousTestCase):
         master = self.begun()
         self.members = self.of("node1")
         self.cut_off("node2")
-        master.quorum.members_changed()
+        master.quorum.on_members_changed()
         agreeing = Deferred.fromCoroutine(master.quorum.agreed())
         self.run_for(5)
         self.assertNoResult(agreeing)
@@ -441,7 +441,7 @@ class QuorumTests(SynchronousTestCase):
         master = self.begun()
         self.cut_off("node3", "node4", "node5")
         self.members = self.of("node1", "node2")
-        master.quorum.members_changed()
+        master.quorum.on_members_changed()
         self.run_for(5)
         self.assertEqual(master.quorum.in_effect.voters, NAMES)
         self.assertFalse(master.quorum.holds())

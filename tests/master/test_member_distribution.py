@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.changes.nodes import certify, remove_node, set_role
+from ganeti.config.changes.nodes import remove_node, set_certificates, set_role
 from ganeti.config.changes.objects import update
 from ganeti.config.writer import Change
 from ganeti.errors import Failed, Unreachable
@@ -62,7 +62,7 @@ class MemberDistributionTests(SynchronousTestCase):
         self.raw = Nodes()
         self.state = a_cluster(nodes=NODES)
         for node in NODES:
-            self.state = certify(node, node.name)(self.state)
+            self.state = set_certificates(node, node.name)(self.state)
         self.members = MemberDistribution(self.raw, lambda: self.state, self.clock, agreed)
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
         self.addCleanup(self.members.stop)
@@ -92,7 +92,7 @@ class MemberDistributionTests(SynchronousTestCase):
 
     def test_every_change_of_certificates_and_roles_is_brought(self) -> None:
         for change in (
-            certify(NODES[1], "node2", "new"),
+            set_certificates(NODES[1], "node2", "new"),
             set_role(NODES[2], Role.CANDIDATE),
             remove_node(NODES[2]),
         ):

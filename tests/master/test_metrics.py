@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.master.metrics import count_guests
 from ganeti.metrics.family import MetricFamily
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.test import Delay
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 from ganeti.testing.cluster import SimulatedCluster
@@ -99,12 +99,12 @@ class Facts:
 class GuestCountTests(SynchronousTestCase):
     def test_each_instance_is_counted_as_lists_show_it(self) -> None:
         instances = [
-            an_instance("runs", node="node1", admin_state=Wanted.UP),
-            an_instance("crashed", node="node1", admin_state=Wanted.UP),
-            an_instance("moved", node="node1", admin_state=Wanted.UP),
-            an_instance("off", node="node1", admin_state=Wanted.DOWN),
-            an_instance("silent", node="node3", admin_state=Wanted.UP),
-            an_instance("gone", node="node4", admin_state=Wanted.UP),
+            an_instance("runs", node="node1", admin_state=AdminState.UP),
+            an_instance("crashed", node="node1", admin_state=AdminState.UP),
+            an_instance("moved", node="node1", admin_state=AdminState.UP),
+            an_instance("off", node="node1", admin_state=AdminState.DOWN),
+            an_instance("silent", node="node3", admin_state=AdminState.UP),
+            an_instance("gone", node="node4", admin_state=AdminState.UP),
         ]
         nodes = [a_node(f"node{n}", offline=n == 4) for n in range(1, 5)]
         state = a_cluster(nodes=nodes, instances=instances)

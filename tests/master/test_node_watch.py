@@ -13,7 +13,7 @@ from ganeti.errors import Unreachable
 from ganeti.master.node_watch import NodeWatch, Observation
 from ganeti.model.disk import Template
 from ganeti.model.guest import GuestState
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.rpc.disks import DiskStatus
 from ganeti.rpc.node import NodeInfo
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
@@ -30,7 +30,7 @@ def facts(*guests: str, boot_id: str = "boot") -> NodeInfo:
 class WatchCase(SynchronousTestCase):
     def setUp(self) -> None:
         disk = a_disk("d1", Template.DRBD, nodes=["node1", "node2"])
-        self.web1 = an_instance("web1", tags=("a",), admin_state=Wanted.UP, disks=[disk])
+        self.web1 = an_instance("web1", tags=("a",), admin_state=AdminState.UP, disks=[disk])
         self.state = a_cluster(nodes=[a_node("node1"), a_node("node2")], instances=[self.web1])
         self.busy = False
         self.watch = NodeWatch(lambda: self.state, lambda _: self.busy)
@@ -41,8 +41,8 @@ class WatchCase(SynchronousTestCase):
     def say(self, node: str, answer: NodeInfo | Unreachable) -> list[str]:
         return self.told(self.watch.answered(self.state.node(node).uuid, answer))
 
-    def decide(self) -> list[str]:
-        return self.told(self.watch.decide())
+    def classify_vanished(self) -> list[str]:
+        return self.told(self.watch.classify_vanished())
 
 
 class GuestTests(WatchCase):
@@ -53,15 +53,15 @@ class GuestTests(WatchCase):
 
     def test_a_guest_that_was_to_run_and_is_gone_has_crashed(self) -> None:
         self.assertEqual(self.say("node1", facts()), [])
-        [seen] = self.watch.decide()
+        [seen] = self.watch.classify_vanished()
         self.assertEqual((seen.action, seen.name, seen.tags), ("crashed", "web1", ("a",)))
         self.assertEqual(dict(seen.details), {"node": "node1"})
-        self.assertEqual(self.decide(), [])
+        self.assertEqual(self.classify_vanished(), [])
 
     def test_one_that_was_not_to_run_has_stopped(self) -> None:
-        self.state = want(self.web1.instance, Wanted.DOWN)(self.state)
+        self.state = want(self.web1.instance, AdminState.DOWN)(self.state)
         self.say("node1", facts())
-        self.assertEqual(self.decide(), ["stopped web1"])
+        self.assertEqual(self.classify_vanished(), ["stopped web1"])
 
     def test_one_that_appears_has_started(self) -> None:
         self.assertEqual(self.say("node2", facts("web2")), ["started web2"])
@@ -69,7 +69,7 @@ class GuestTests(WatchCase):
     def test_one_that_a_job_restarts_was_rebooted(self) -> None:
         self.busy = True
         self.say("node1", facts())
-        self.assertEqual((self.decide(), self.watch.undecided), ([], True))
+        self.assertEqual((self.classify_vanished(), self.watch.undecided), ([], True))
         self.assertEqual(self.say("node1", facts("web1")), ["rebooted web1"])
         self.assertFalse(self.watch.undecided)
 
@@ -77,21 +77,21 @@ class GuestTests(WatchCase):
         self.say("node1", facts())
         [seen] = self.watch.answered(self.state.node("node2").uuid, facts("web1"))
         self.assertEqual((seen.action, dict(seen.details)["source"]), ("migrated", "node1"))
-        self.assertEqual(self.decide(), [])
+        self.assertEqual(self.classify_vanished(), [])
         self.assertEqual(self.say("node1", facts("web1")), ["migrated web1"])
-        self.assertEqual((self.say("node2", facts()), self.decide()), ([], []))
+        self.assertEqual((self.say("node2", facts()), self.classify_vanished()), ([], []))
 
     def test_a_job_that_breaks_off_leaves_a_crashed_guest(self) -> None:
         self.busy = True
         self.say("node1", facts())
-        self.decide()
+        self.classify_vanished()
         self.busy = False
-        self.assertEqual(self.decide(), ["crashed web1"])
+        self.assertEqual(self.classify_vanished(), ["crashed web1"])
 
     def test_the_removal_of_an_instance_is_told_by_its_commit_only(self) -> None:
         self.state = remove_instance(self.web1.instance)(self.state)
         self.say("node1", facts())
-        self.assertEqual((self.decide(), self.watch.undecided), ([], False))
+        self.assertEqual((self.classify_vanished(), self.watch.undecided), ([], False))
 
 
 class NodeTests(WatchCase):
@@ -106,7 +106,7 @@ class NodeTests(WatchCase):
         self.say("node1", SILENT)
         said = self.say("node1", facts(boot_id="other"))
         self.assertEqual(said, ["reachable node1", "rebooted node1"])
-        self.assertEqual(self.decide(), ["crashed web1"])
+        self.assertEqual(self.classify_vanished(), ["crashed web1"])
 
     def test_a_node_that_never_answered_brings_no_guests(self) -> None:
         self.assertEqual(self.say("node1", SILENT), ["unreachable node1"])
@@ -115,7 +115,7 @@ class NodeTests(WatchCase):
     def test_a_node_that_is_not_asked_any_more_begins_anew(self) -> None:
         self.say("node1", facts("web1"))
         self.watch.forget(self.state.node("node1").uuid)
-        self.assertEqual((self.say("node1", facts()), self.decide()), ([], []))
+        self.assertEqual((self.say("node1", facts()), self.classify_vanished()), ([], []))
 
 
 class DiskTests(WatchCase):

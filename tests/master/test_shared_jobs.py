@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, QueueFull
-from ganeti.master.shared_jobs import FRESH_SECONDS, SharedJobs
+from ganeti.master.shared_jobs import MAX_RESULT_AGE, SharedJobs
 from ganeti.opcodes.instance.lifecycle import DescribeInstances, RemoveInstance
 from ganeti.opcodes.opcode import Opcode
 from tests.jobs.rig import Rig
@@ -33,7 +33,7 @@ class SharedJobsTests(SynchronousTestCase):
         self.submit()
         self.rig.settle()
         self.assertEqual(self.submit(), 1)
-        self.rig.clock.advance(FRESH_SECONDS + 1)
+        self.rig.clock.advance(MAX_RESULT_AGE + 1)
         self.assertEqual(self.submit(), 2)
 
     def test_what_has_changed_since_is_seen(self) -> None:

@@ -10,9 +10,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
-from ganeti.master.time_slices import MAX_SECONDS, SLICE_SECONDS, SMALL, TimeSlices
+from ganeti.master.time_slices import MAX_SECONDS, MAX_UNSLICED_STEPS, SLICE_SECONDS, TimeSlices
 
-MANY = list(range(SMALL + 1))
+MANY = list(range(MAX_UNSLICED_STEPS + 1))
 
 
 class SlicesTests(SynchronousTestCase):

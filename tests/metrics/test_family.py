@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.metrics.exposition import text_of
+from ganeti.metrics.exposition import format_text
 from ganeti.metrics.family import (
     MAX_SERIES,
     OTHERS,
     Counter,
     Histogram,
     MetricFamily,
-    gauge,
-    gauges,
+    make_gauge,
+    make_gauges,
 )
 
 
@@ -24,14 +24,14 @@ def read(*families: MetricFamily) -> dict[tuple[str, tuple[str, ...]], float]:
     """The samples by name and label values, in the order of the labels' names."""
     return {
         (sample.name, tuple(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text_of(families).decode())
+        for family in text_string_to_metric_families(format_text(families).decode())
         for sample in family.samples
     }
 
 
 class ExpositionTests(SynchronousTestCase):
     def test_a_gauge_that_is_not_known_has_no_sample(self) -> None:
-        found = read(gauge("a", "A.", 1.5), gauge("b", "B.", None))
+        found = read(make_gauge("a", "A.", 1.5), make_gauge("b", "B.", None))
         self.assertEqual(found, {("a", ()): 1.5})
 
     def test_counts_add_up(self) -> None:
@@ -43,7 +43,7 @@ class ExpositionTests(SynchronousTestCase):
     @given(st.text(max_size=20))
     def test_labels_of_any_text_come_through(self, text: str) -> None:
         expected = text.encode("utf-8", "replace").decode()
-        found = read(gauges("a", "A.", ("name",), [((expected,), 1.0)]))
+        found = read(make_gauges("a", "A.", ("name",), [((expected,), 1.0)]))
         self.assertEqual(len(found), 1)
 
     def test_buckets_add_up_and_the_last_has_all(self) -> None:

@@ -7,13 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.model.disk import Template
 from ganeti.model.parameters.filling import (
-    be_filled,
-    disk_filled,
-    hv_filled,
-    nd_filled,
-    nic_filled,
-    os_filled,
-    policy_filled,
+    fill_backend,
+    fill_disk,
+    fill_hypervisor,
+    fill_nic,
+    fill_node,
+    fill_os,
+    fill_policy,
 )
 from ganeti.testing.builders import a_cluster, a_group, a_nic, a_node, an_instance
 
@@ -25,7 +25,7 @@ class FillingTests(SynchronousTestCase):
             os_hvp={"debian": {"kvm": {"acpi": True, "cpu_type": "host"}}},
         ).cluster
         web = an_instance(hypervisor="kvm", os="debian+min", hvparams={"cpu_type": "qemu64"})
-        filled = hv_filled(cluster, web.instance)
+        filled = fill_hypervisor(cluster, web.instance)
         names = ("kvm_path", "vga", "acpi", "keymap", "cpu_type")
         self.assertEqual(
             [filled[name] for name in names], ["/usr/bin/kvm", "std", True, "en", "qemu64"]
@@ -35,23 +35,23 @@ class FillingTests(SynchronousTestCase):
         cluster = a_cluster(hvparams={"xen-pvm": {"kernel_path": "/boot/x"}}).cluster
         web = an_instance(hypervisor="xen-pvm", hvparams={"root_path": "/dev/xvda1"})
         self.assertEqual(
-            hv_filled(cluster, web.instance),
+            fill_hypervisor(cluster, web.instance),
             {"kernel_path": "/boot/x", "root_path": "/dev/xvda1"},
         )
 
     def test_memory_comes_from_the_instance_and_the_rest_from_the_cluster(self) -> None:
         cluster = a_cluster(beparams={"default": {"vcpus": 4}}).cluster
-        filled = be_filled(cluster, an_instance(beparams={"maxmem": 512}).instance)
+        filled = fill_backend(cluster, an_instance(beparams={"maxmem": 512}).instance)
         self.assertEqual((filled["maxmem"], filled["minmem"], filled["vcpus"]), (512, 128, 4))
 
     def test_a_network_card_may_have_its_own_link(self) -> None:
-        filled = nic_filled(a_cluster().cluster, a_nic(nicparams={"link": "br1"}))
+        filled = fill_nic(a_cluster().cluster, a_nic(nicparams={"link": "br1"}))
         self.assertEqual(filled, {"mode": "bridged", "link": "br1", "vlan": ""})
 
     def test_a_node_wins_over_its_group_over_the_cluster(self) -> None:
         group = a_group(ndparams={"ssh_port": 23, "ovs": True})
         node = a_node(ndparams={"ssh_port": 24})
-        filled = nd_filled(a_cluster(ndparams={"spindle_count": 7}).cluster, group, node)
+        filled = fill_node(a_cluster(ndparams={"spindle_count": 7}).cluster, group, node)
         self.assertEqual(
             (filled["ssh_port"], filled["ovs"], filled["spindle_count"]), (24, True, 7)
         )
@@ -59,10 +59,10 @@ class FillingTests(SynchronousTestCase):
     def test_a_group_wins_for_disks_and_policy(self) -> None:
         cluster = a_cluster(diskparams={"plain": {"stripes": 2}}).cluster
         group = a_group(diskparams={"plain": {"stripes": 3}}, ipolicy={"vcpu-ratio": 1.0})
-        self.assertEqual(disk_filled(cluster, group, Template.PLAIN), {"stripes": 3})
-        self.assertEqual(disk_filled(cluster, a_group(), Template.PLAIN), {"stripes": 2})
-        self.assertEqual(policy_filled(cluster, group)["vcpu-ratio"], 1.0)
-        self.assertEqual(policy_filled(cluster)["vcpu-ratio"], 4.0)
+        self.assertEqual(fill_disk(cluster, group, Template.PLAIN), {"stripes": 3})
+        self.assertEqual(fill_disk(cluster, a_group(), Template.PLAIN), {"stripes": 2})
+        self.assertEqual(fill_policy(cluster, group)["vcpu-ratio"], 1.0)
+        self.assertEqual(fill_policy(cluster)["vcpu-ratio"], 4.0)
 
     def test_os_parameters_come_from_the_os_its_variant_and_the_instance(self) -> None:
         cluster = a_cluster(
@@ -71,5 +71,5 @@ class FillingTests(SynchronousTestCase):
         ).cluster
         web = an_instance(os="debian+min", osparams={"c": "3"}, osparams_private={"key": "own"})
         self.assertEqual(
-            os_filled(cluster, web.instance), {"a": "1", "b": "2", "c": "3", "key": "own"}
+            fill_os(cluster, web.instance), {"a": "1", "b": "2", "c": "3", "key": "own"}
         )

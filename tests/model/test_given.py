@@ -16,7 +16,7 @@ from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.parameters.disk import Drbd
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.parsing import checked, consistent
+from ganeti.model.parameters.parsing import check_consistency, checked
 from ganeti.model.parameters.policy import Policy
 
 
@@ -123,12 +123,12 @@ class CheckedTests(SynchronousTestCase):
 class ConsistentTests(SynchronousTestCase):
     def test_the_defaults_go_together(self) -> None:
         for kind in (Kvm, Backend, NodeParameters, Policy, Drbd):
-            consistent(kind, defaults(kind), path="p")
+            check_consistency(kind, defaults(kind), path="p")
 
     def test_every_conflict_is_told(self) -> None:
         wrong = {**defaults(Kvm), "root_path": None, "boot_order": "cdrom"}
         with self.assertRaises(Invalid) as caught:
-            consistent(Kvm, wrong, path="hvparams")
+            check_consistency(Kvm, wrong, path="hvparams")
         self.assertEqual(
             str(caught.exception),
             "hvparams/root_path: is required with kernel_path; "
@@ -137,4 +137,4 @@ class ConsistentTests(SynchronousTestCase):
 
     def test_less_memory_at_most_than_at_least_is_refused(self) -> None:
         with self.assertRaisesRegex(Invalid, r"be/minmem: 512 is more than maxmem \(128\)"):
-            consistent(Backend, {**defaults(Backend), "minmem": 512}, path="be")
+            check_consistency(Backend, {**defaults(Backend), "minmem": 512}, path="be")

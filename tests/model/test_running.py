@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Refused
 from ganeti.model.disk import DiskMode
 from ganeti.model.guest import Guest, GuestNic
-from ganeti.model.running import as_running, is_older, pending_changes, running_config
+from ganeti.model.running import apply_running_config, is_older, pending_changes, running_config
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 
@@ -50,25 +50,27 @@ class AsRunningTests(SynchronousTestCase):
             nics=(),
             network_port=11007,
         )
-        runs = as_running(changed, RUNNING)
+        runs = apply_running_config(changed, RUNNING)
         self.assertEqual((runs.memory, runs.minmem, runs.vcpus), (128, 128, 1))
         self.assertEqual(runs.hvparams["machine_version"], "pc-i440fx-7.2")
         self.assertEqual((runs.hvparams["disk_type"], runs.nics), ("paravirtual", (NIC,)))
         self.assertIsNone(runs.network_port)
 
     def test_how_it_moves_is_as_configured_now(self) -> None:
-        runs = as_running(configured(hvparams={**HVPARAMS, "migration_port": 9000}), RUNNING)
+        runs = apply_running_config(
+            configured(hvparams={**HVPARAMS, "migration_port": 9000}), RUNNING
+        )
         self.assertEqual(runs.hvparams["migration_port"], 9000)
 
     def test_disks_are_where_they_are_now_in_the_order_of_the_start(self) -> None:
         [disk] = STARTED.disks
         moved = replace(disk, logical_id=("file", "/elsewhere"), mode=DiskMode.READ_ONLY)
-        runs = as_running(configured(disks=(a_disk("new"), moved)), RUNNING)
+        runs = apply_running_config(configured(disks=(a_disk("new"), moved)), RUNNING)
         self.assertEqual(runs.disks, (replace(moved, mode=DiskMode.READ_WRITE),))
 
     def test_a_disk_that_is_configured_no_more_is_not_lost_silently(self) -> None:
         with self.assertRaisesRegex(Refused, "no longer configured .* gnt-instance reboot web1"):
-            as_running(configured(disks=()), RUNNING)
+            apply_running_config(configured(disks=()), RUNNING)
 
 
 class PendingTests(SynchronousTestCase):

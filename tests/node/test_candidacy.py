@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed, Refused
 from ganeti.node.candidacy import Candidacy, secrets
 from ganeti.node.members import MemberList
-from ganeti.node.membership import STAYS
+from ganeti.node.membership import KEPT_NAMES
 from ganeti.paths import Paths
 from ganeti.rpc.members import MemberRecords, UpdateMembers
 from ganeti.rpc.node import LeaveCluster
@@ -123,4 +123,4 @@ class LeavingTests(SynchronousTestCase):
             disk.put(path, b"x", 0o600, 0.0)
         self.successResultOf(host.parts.membership.leave(LeaveCluster()))
         self.assertEqual(set(disk.contents()), stays)
-        self.assertEqual(STAYS, {"export"})
+        self.assertEqual(KEPT_NAMES, {"export"})

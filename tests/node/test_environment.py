@@ -7,7 +7,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.model.disk import Template
 from ganeti.model.guest import GuestNetwork, GuestNic
-from ganeti.node.environment import of_definition, of_disk, of_guest
+from ganeti.node.environment import (
+    build_disk_environment,
+    build_guest_environment,
+    build_os_environment,
+)
 from ganeti.rpc.node import OSDefinitionReport
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest, uuid_of
@@ -47,17 +51,17 @@ class EnvironmentTests(SynchronousTestCase):
             "INSTANCE_BE_minmem": "128",
             "INSTANCE_BE_vcpus": "1",
         }
-        self.assertEqual(of_guest(MINI, guest, [], debug=1), expected)
+        self.assertEqual(build_guest_environment(MINI, guest, [], debug=1), expected)
 
     def test_the_first_variant_stands_in_for_none_and_old_definitions_have_none(self) -> None:
-        self.assertEqual(of_definition(MINI, "mini", {})["OS_VARIANT"], "small")
+        self.assertEqual(build_os_environment(MINI, "mini", {})["OS_VARIANT"], "small")
         old = replace(MINI, api_versions=(10,))
-        self.assertEqual(of_definition(old, "mini+x", {})["OS_VARIANT"], "")
+        self.assertEqual(build_os_environment(old, "mini+x", {})["OS_VARIANT"], "")
 
     def test_disks(self) -> None:
         disks = [replace(a_disk("a", size=512), name="root"), a_disk("b", Template.PLAIN)]
         guest = a_guest(disks=disks, hvparams={"disk_type": "paravirtual"})
-        found = of_guest(MINI, guest, ["/f/a", "/dev/vg0/b"])
+        found = build_guest_environment(MINI, guest, ["/f/a", "/dev/vg0/b"])
         expected = {
             "DISK_COUNT": "2",
             "DISK_0_ACCESS": "rw",
@@ -90,7 +94,7 @@ class EnvironmentTests(SynchronousTestCase):
                 network=network,
             ),
         )
-        found = of_guest(MINI, a_guest(nics=nics), [])
+        found = build_guest_environment(MINI, a_guest(nics=nics), [])
         expected = {
             "NIC_COUNT": "2",
             "NIC_0_MAC": "aa:00:10:00:00:01",
@@ -112,4 +116,4 @@ class EnvironmentTests(SynchronousTestCase):
 
     def test_an_exported_disk(self) -> None:
         expected = {"EXPORT_INDEX": "1", "EXPORT_DISK_PATH": "/b", "EXPORT_DEVICE": "/b"}
-        self.assertEqual(of_disk("EXPORT", 1, "/b"), expected)
+        self.assertEqual(build_disk_environment("EXPORT", 1, "/b"), expected)

@@ -48,13 +48,13 @@ class MemberListTests(SynchronousTestCase):
         return self.list.identify(Peer(name, fingerprint)).role
 
     def test_to_a_node_without_a_list_everybody_is_a_stranger(self) -> None:
-        self.assertIs(self.role("aa", "node1"), CallerRole.STRANGER)
-        self.assertIs(self.list.identify(None).role, CallerRole.STRANGER)
+        self.assertIs(self.role("aa", "node1"), CallerRole.UNAUTHENTICATED)
+        self.assertIs(self.list.identify(None).role, CallerRole.UNAUTHENTICATED)
         self.assertFalse(self.list.is_candidate())
 
     def test_the_certificate_decides_and_not_the_name_in_it(self) -> None:
         self.update()
-        self.assertIs(self.role("ee", "node1"), CallerRole.STRANGER)
+        self.assertIs(self.role("ee", "node1"), CallerRole.UNAUTHENTICATED)
         caller = self.list.identify(Peer("node1", "bb"))
         self.assertEqual(caller, Caller(CallerRole.CANDIDATE, "node2", local=True))
 

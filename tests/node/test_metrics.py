@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.model.guest import GuestState
-from ganeti.node.metrics import host_families
+from ganeti.node.metrics import collect_host_families
 from ganeti.rpc.node import DescribeNode, NodeInfo
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from tests.golden.test_monitoring import SHIPPED, told
@@ -34,7 +34,7 @@ class HostTests(SynchronousTestCase):
 
     def numbers(self) -> dict[tuple[str, tuple[str, ...]], float]:
         files = MemoryFiles(self.disk)
-        return read(*self.successResultOf(host_families(self.describe, ["kvm"], files)))
+        return read(*self.successResultOf(collect_host_families(self.describe, ["kvm"], files)))
 
     def test_guests_memory_and_load_are_told(self) -> None:
         self.disk.put("/proc/loadavg", b"0.25 0.5 1 1/100 7\n", 0o444, 0.0)

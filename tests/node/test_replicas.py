@@ -20,10 +20,10 @@ from ganeti.node.replicas import Replica, to_wire
 from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
-    KeepCheckpoint,
     ReadFrames,
     ReplicaEnd,
     ResetReplica,
+    StoreCheckpoint,
 )
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from tests.contracts.journal import a_commit
@@ -62,7 +62,7 @@ class ReplicaTests(SynchronousTestCase):
             self.done(self.master.append(a_commit(number)))
 
     def frames(self, after: int, until: int) -> AppendFrames:
-        mark = self.master.mark_at(after)
+        mark = self.master.find_log_position(after)
         [piece] = self.master.frames_after(mark, until=until)
         return AppendFrames(after=to_wire(mark), frames=text(piece.data))
 
@@ -75,10 +75,10 @@ class ReplicaTests(SynchronousTestCase):
     def test_a_master_finds_what_a_candidate_kept(self) -> None:
         self.committed(*range(1, 10))
         self.kept(0, 4)
-        self.assertEqual(self.kept(4, 9), to_wire(self.master.end_mark()))
+        self.assertEqual(self.kept(4, 9), to_wire(self.master.end_position()))
         journal = self.opened(self.disk)
         self.assertEqual(list(journal.replay(0)), list(self.master.replay(0)))
-        self.assertEqual(journal.end_mark(), self.master.end_mark())
+        self.assertEqual(journal.end_position(), self.master.end_position())
 
     def test_a_folder_that_a_master_daemon_uses_is_only_read(self) -> None:
         self.committed(1, 2)
@@ -97,7 +97,7 @@ class ReplicaTests(SynchronousTestCase):
         self.kept(0, 1)
         self.refused(self.replica.append_frames(self.frames(2, 3)), "ends with commit 1")
         self.refused(self.replica.append_frames(self.frames(0, 1)), "ends with commit 1")
-        self.assertEqual(self.end(), to_wire(self.master.mark_at(1)))
+        self.assertEqual(self.end(), to_wire(self.master.find_log_position(1)))
 
     def test_frames_that_do_not_verify_are_refused(self) -> None:
         self.committed(1, 2)
@@ -113,7 +113,7 @@ class ReplicaTests(SynchronousTestCase):
     def test_what_was_never_acknowledged_is_cut_off_when_the_master_says_so(self) -> None:
         self.committed(1, 2, 3)
         self.kept(0, 3)
-        mark = to_wire(self.master.mark_at(1))
+        mark = to_wire(self.master.find_log_position(1))
         self.assertEqual(
             self.done(self.replica.append_frames(AppendFrames(after=mark, frames="", cut=True))),
             mark,
@@ -128,8 +128,8 @@ class ReplicaTests(SynchronousTestCase):
         self.disk.break_down(errno.ENOSPC)
         self.refused(self.replica.append_frames(self.frames(1, 2)), "disk is full")
         self.disk.heal()
-        self.assertEqual(self.end(), to_wire(self.master.mark_at(1)))
-        self.assertEqual(self.kept(1, 2), to_wire(self.master.end_mark()))
+        self.assertEqual(self.end(), to_wire(self.master.find_log_position(1)))
+        self.assertEqual(self.kept(1, 2), to_wire(self.master.end_position()))
         self.assertEqual(len(list(self.opened(self.disk).replay(0))), 2)
 
     def test_a_reset_replaces_the_copy_by_a_checkpoint(self) -> None:
@@ -139,12 +139,12 @@ class ReplicaTests(SynchronousTestCase):
         self.done(files.make_folder(f"{DATA}/queue/archive"))
         self.done(files.replace(f"{DATA}/queue/job-1", b"old"))
         self.done(files.replace(f"{DATA}/server.pem", b"key"))
-        mark = to_wire(self.master.mark_at(2))
+        mark = to_wire(self.master.find_log_position(2))
         contents = {"config.data": text(b"new"), "queue/job-2": text(b"job")}
         self.assertEqual(
             self.done(self.replica.reset(ResetReplica(files=contents, end=mark))), mark
         )
-        self.assertEqual(self.kept(2, 3), to_wire(self.master.end_mark()))
+        self.assertEqual(self.kept(2, 3), to_wire(self.master.end_position()))
         self.assertEqual(
             sorted(self.disk.contents()),
             [
@@ -163,7 +163,7 @@ class ReplicaTests(SynchronousTestCase):
         for position in (0, 2, 3):
             self.assertEqual(
                 self.done(self.replica.describe(DescribeReplica(at=position))),
-                to_wire(self.master.mark_at(position)),
+                to_wire(self.master.find_log_position(position)),
             )
         self.refused(self.replica.describe(DescribeReplica(at=4)), "not in the journal")
 
@@ -178,27 +178,27 @@ class ReplicaTests(SynchronousTestCase):
         files = {"config.data": text(b"new")}
         self.done(replica.reset(ResetReplica(files=files, end=to_wire(BEGINNING))))
         self.assertEqual(
-            self.done(replica.append_frames(self.frames(0, 3))), to_wire(self.master.end_mark())
+            self.done(replica.append_frames(self.frames(0, 3))), to_wire(self.master.end_position())
         )
 
     def test_a_checkpoint_lets_segments_go(self) -> None:
         self.committed(*range(1, 20))
         for number in range(19):
             self.kept(number, number + 1)
-        call = KeepCheckpoint(
-            files={"config.data": text(b"new")}, end=to_wire(self.master.mark_at(17))
+        call = StoreCheckpoint(
+            files={"config.data": text(b"new")}, end=to_wire(self.master.find_log_position(17))
         )
         self.assertEqual(
-            self.done(self.replica.keep_checkpoint(call)), to_wire(self.master.end_mark())
+            self.done(self.replica.replace_checkpoint(call)), to_wire(self.master.end_position())
         )
         journal = self.opened(self.disk)
-        self.assertGreater(journal.begins_after(), 0)
+        self.assertGreater(journal.base_position(), 0)
         self.assertEqual([n for n, _ in journal.replay(17)], [18, 19])
 
     def test_what_is_no_checkpoint_destroys_nothing(self) -> None:
         self.committed(1, 2)
         self.kept(0, 2)
-        before, end = self.disk.contents(), to_wire(self.master.mark_at(1))
+        before, end = self.disk.contents(), to_wire(self.master.find_log_position(1))
         for files in ({}, {"queue/job-1": ""}, {"config.data": "?"}, {"config.data": "", "/x": ""}):
             self.refused(self.replica.reset(ResetReplica(files=files, end=end)), ".")
         no_mark = ResetReplica(files={"config.data": ""}, end=ReplicaEnd(position=1, digest="x"))
@@ -208,33 +208,33 @@ class ReplicaTests(SynchronousTestCase):
     def test_what_a_checkpoint_holds_cannot_be_cut_off(self) -> None:
         self.committed(*range(1, 6))
         self.kept(0, 5)
-        mark = to_wire(self.master.mark_at(4))
-        call = KeepCheckpoint(files={"config.data": text(b"new")}, end=mark)
-        self.done(self.replica.keep_checkpoint(call))
-        cut = AppendFrames(after=to_wire(self.master.mark_at(3)), frames="", cut=True)
+        mark = to_wire(self.master.find_log_position(4))
+        call = StoreCheckpoint(files={"config.data": text(b"new")}, end=mark)
+        self.done(self.replica.replace_checkpoint(call))
+        cut = AppendFrames(after=to_wire(self.master.find_log_position(3)), frames="", cut=True)
         self.refused(self.replica.append_frames(cut), "contains commits up to 4")
         self.done(self.replica.append_frames(AppendFrames(after=mark, frames="", cut=True)))
 
     def test_a_checkpoint_that_a_crash_interrupted_counts_as_written(self) -> None:
         self.committed(*range(1, 6))
         self.kept(0, 5)
-        call = KeepCheckpoint(
-            files={"config.data": text(b"new")}, end=to_wire(self.master.mark_at(4))
+        call = StoreCheckpoint(
+            files={"config.data": text(b"new")}, end=to_wire(self.master.find_log_position(4))
         )
         self.disk.crash(at=self.disk.writes + 2)
-        Deferred.fromCoroutine(self.replica.keep_checkpoint(call)).addErrback(lambda _: None)
+        Deferred.fromCoroutine(self.replica.replace_checkpoint(call)).addErrback(lambda _: None)
         self.replica = Replica(MemoryFiles(self.disk.after_crash()), DATA, segment_size=1000)
-        cut = AppendFrames(after=to_wire(self.master.mark_at(3)), frames="", cut=True)
+        cut = AppendFrames(after=to_wire(self.master.find_log_position(3)), frames="", cut=True)
         self.refused(self.replica.append_frames(cut), "contains commits up to 4")
 
     def test_a_new_master_reads_what_it_lacks(self) -> None:
         self.committed(*range(1, 6))
         self.kept(0, 5)
         batch = self.done(
-            self.replica.read_frames(ReadFrames(after=to_wire(self.master.mark_at(2))))
+            self.replica.read_frames(ReadFrames(after=to_wire(self.master.find_log_position(2))))
         )
         self.assertEqual(batch.frames, self.frames(2, 5).frames)
-        self.assertEqual(batch.end, to_wire(self.master.end_mark()))
+        self.assertEqual(batch.end, to_wire(self.master.end_position()))
         batch = self.done(self.replica.read_frames(ReadFrames(after=batch.end)))
         self.assertEqual(batch.frames, "")
 
@@ -249,7 +249,7 @@ class ReplicaTests(SynchronousTestCase):
         self.kept(0, 1)
         here = self.opened(self.disk)
         self.done(here.append(a_commit(2)))
-        self.assertEqual(self.end(), to_wire(here.end_mark()))
+        self.assertEqual(self.end(), to_wire(here.end_position()))
 
 
 class CheckpointFileTests(SynchronousTestCase):
@@ -266,6 +266,6 @@ class CheckpointFileTests(SynchronousTestCase):
             "/config.data",
             "queue/x",
         ):
-            for call in (ResetReplica, KeepCheckpoint):
+            for call in (ResetReplica, StoreCheckpoint):
                 with self.assertRaises(msgspec.ValidationError):
                     msgspec.convert({"files": {name: ""}, "end": end}, call)

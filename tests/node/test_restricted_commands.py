@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.node.restricted_commands import PENALTY, TIMEOUT, RestrictedCommands
+from ganeti.node.restricted_commands import REFUSAL_DELAY, TIMEOUT, RestrictedCommands
 from ganeti.rpc.node import RunRestrictedCommandCall
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.processes import MemoryProcesses, Script
@@ -38,7 +38,7 @@ class CommandTests(SynchronousTestCase):
     def refused(self, name: str = "look") -> str:
         """What is said of a name that is refused, which takes its time."""
         asked = self.ask(name)
-        self.clock.advance(PENALTY - 0.1)
+        self.clock.advance(REFUSAL_DELAY - 0.1)
         self.assertNoResult(asked)
         self.clock.advance(0.1)
         error = self.failureResultOf(asked, Refused).value

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
-from ganeti.node.storage_units import Units
+from ganeti.node.storage_units import StorageUnits
 from ganeti.rpc import storage as calls
 from ganeti.storage.interfaces import StorageUnit
 from ganeti.testing.storage import Held, MemoryUnits, MemoryVolumes
@@ -23,7 +23,7 @@ class UnitsTests(SynchronousTestCase):
     def setUp(self) -> None:
         units = (StorageUnit(name=name, size=100, free=40, used=60, group="vg0") for name in "ba")
         self.devices, self.plain = MemoryUnits(*units), MemoryVolumes()
-        self.units = Units({"lvm-pv": self.devices}, {Template.PLAIN: self.plain})
+        self.units = StorageUnits({"lvm-pv": self.devices}, {Template.PLAIN: self.plain})
 
     def done(self, work: Coroutine[Any, Any, T]) -> T:
         return self.successResultOf(Deferred.fromCoroutine(work))

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.node.transfers import ABANDONED, MIB
+from ganeti.node.transfers import ABANDON_TIMEOUT, MIB
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.call import Call
 from ganeti.testing.builders import a_disk, a_guest, a_node
@@ -20,7 +20,7 @@ from ganeti.testing.streams import MemoryNetwork
 
 R = TypeVar("R")
 MAGIC = "magic-1"
-NEW = calls.OfExport(path="web1.new", dump="disk0")
+NEW = calls.ExportData(path="web1.new", dump="disk0")
 
 
 class TransfersTests(SynchronousTestCase):
@@ -42,17 +42,17 @@ class TransfersTests(SynchronousTestCase):
         answer: R = self.successResultOf(self.nodes.ask(a_node(name), call))
         return answer
 
-    def disk(self, *, raw: bool = True) -> calls.OfDisk:
-        return calls.OfDisk(guest=self.guest, index=0, raw=raw)
+    def disk(self, *, raw: bool = True) -> calls.DiskData:
+        return calls.DiskData(guest=self.guest, index=0, raw=raw)
 
-    def receive(self, sink: Any, patience: float = 60, **trust: Any) -> calls.Started:
-        source = calls.FromPeer(
+    def receive(self, sink: Any, patience: float = 60, **trust: Any) -> calls.StartedTransfer:
+        source = calls.PeerSource(
             address="192.0.2.2", magic=MAGIC, patience=patience, trust=calls.Trust(**trust)
         )
         return self.ask("node2", calls.StartImport(source=source, sink=sink))
 
-    def to(self, port: int | None, name: str = "node2", **trust: Any) -> calls.ToPeer:
-        return calls.ToPeer(
+    def to(self, port: int | None, name: str = "node2", **trust: Any) -> calls.PeerSink:
+        return calls.PeerSink(
             host="192.0.2.2",
             port=port or 0,
             magic=MAGIC,
@@ -62,8 +62,8 @@ class TransfersTests(SynchronousTestCase):
             trust=calls.Trust(**trust),
         )
 
-    def status(self, name: str, started: calls.Started) -> calls.TransferStatus:
-        [status] = self.ask(name, calls.AskTransfers(names=(started.name,)))
+    def status(self, name: str, started: calls.StartedTransfer) -> calls.TransferStatus:
+        [status] = self.ask(name, calls.DescribeTransfers(names=(started.name,)))
         assert status is not None
         return status
 
@@ -91,7 +91,7 @@ class TransfersTests(SynchronousTestCase):
         host = self.hosts["node1"]
         host.disk.put(f"{host.paths.exports}/web1/disk0", b"dump", 0o600, 0.0)
         host.processes.programs[f"{host.paths.os_search_path[0]}/noop/import"] = Script(takes=3)
-        source = calls.OfExport(path="web1", dump="disk0")
+        source = calls.ExportData(path="web1", dump="disk0")
         started = self.ask("node1", calls.StartImport(source=source, sink=self.disk(raw=False)))
         self.clock.pump([0, 1, 0])
         self.assertFalse(self.status("node1", started).over)
@@ -121,7 +121,7 @@ class TransfersTests(SynchronousTestCase):
         source = self.disk(raw=False)
         self.ask("node1", calls.StartExport(source=source, sink=self.to(receiving.port)))
         self.clock.advance(0.1)
-        self.ask("node2", calls.ForgetTransfer(name=receiving.name))
+        self.ask("node2", calls.RemoveTransfer(name=receiving.name))
         self.clock.pump([0, 0])
         self.assertEqual((len(host.processes.killed), host.processes.alive), (1, {}))
         self.assertEqual(host.streams.open, set())
@@ -140,16 +140,18 @@ class TransfersTests(SynchronousTestCase):
     def test_forgetting_closes_everything(self) -> None:
         receiving = self.receive(NEW)
         for _ in range(2):
-            self.ask("node2", calls.ForgetTransfer(name=receiving.name))
+            self.ask("node2", calls.RemoveTransfer(name=receiving.name))
             self.assertEqual(self.hosts["node2"].network.listening, {})
-        self.assertEqual(self.ask("node2", calls.AskTransfers(names=(receiving.name,))), [None])
+        self.assertEqual(
+            self.ask("node2", calls.DescribeTransfers(names=(receiving.name,))), [None]
+        )
         self.assertEqual(self.clock.getDelayedCalls()[1:], [])
 
     def test_what_nobody_waits_for_ends_and_leaves_nothing(self) -> None:
-        receiving = self.receive(NEW, patience=2 * ABANDONED)
-        self.clock.advance(ABANDONED - 1)
+        receiving = self.receive(NEW, patience=2 * ABANDON_TIMEOUT)
+        self.clock.advance(ABANDON_TIMEOUT - 1)
         self.status("node2", receiving)
-        self.clock.advance(ABANDONED - 1)
+        self.clock.advance(ABANDON_TIMEOUT - 1)
         self.assertEqual(len(self.hosts["node2"].network.listening), 1)
         self.clock.advance(2)
         self.assertEqual(self.hosts["node2"].network.listening, {})
@@ -173,8 +175,8 @@ class TransfersTests(SynchronousTestCase):
 
     def test_the_key_of_a_move_that_nobody_waits_for_goes_with_it(self) -> None:
         made = self.ask("node2", calls.CreateCertificate(validity=3600))
-        self.receive(NEW, patience=2 * ABANDONED, key=made.name, peer=made.certificate)
-        self.clock.advance(ABANDONED + 1)
+        self.receive(NEW, patience=2 * ABANDON_TIMEOUT, key=made.name, peer=made.certificate)
+        self.clock.advance(ABANDON_TIMEOUT + 1)
         host = self.hosts["node2"]
         self.assertEqual(host.disk.names(host.paths.crypto), [])
 
@@ -210,5 +212,7 @@ class TransfersTests(SynchronousTestCase):
         for path in ("../secret", "web1/../../secret"):
             asked = self.nodes.ask(a_node("node1"), calls.DescribeExport(path=path))
             self.failureResultOf(asked, Failed, Refused)
-        dump = calls.StartExport(source=self.disk(), sink=calls.OfExport(path="../x.new", dump="d"))
+        dump = calls.StartExport(
+            source=self.disk(), sink=calls.ExportData(path="../x.new", dump="d")
+        )
         self.failureResultOf(self.nodes.ask(a_node("node1"), dump), Refused)

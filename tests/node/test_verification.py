@@ -15,10 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 import ganeti
 from ganeti.errors import Failed, Invalid
 from ganeti.model.disk import Template
-from ganeti.node.disks import storage_doors
-from ganeti.node.verification import CHECKS, Checks
+from ganeti.node.disks import make_storage_drivers
+from ganeti.node.verification import CHECKS, NodeChecks
 from ganeti.paths import Paths
-from ganeti.pki.authority import Authority, self_signed
+from ganeti.pki.authority import Authority, create_self_signed
 from ganeti.rpc.node import OSDefinitionReport, VerifyNode
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import StorageUnit
@@ -45,11 +45,13 @@ class ChecksTests(SynchronousTestCase):
         self.disk = MemoryDisk()
         files, clock = MemoryFiles(self.disk), Clock()
         paths = Paths("/n1")
-        doors = storage_doors("node1", paths, files, MemoryImages(), MemoryProcesses(clock, {}))
+        doors = make_storage_drivers(
+            "node1", paths, files, MemoryImages(), MemoryProcesses(clock, {})
+        )
         self.plain = MemoryVolumes()
         drbd = DrbdVolumes(MemoryProcesses(clock, {}), files, self.plain, "node1")
         self.reached: list[str] = []
-        self.checks = Checks(
+        self.checks = NodeChecks(
             files=files,
             paths=paths,
             now=lambda: 1_700_000_000.25,
@@ -166,7 +168,7 @@ class ChecksTests(SynchronousTestCase):
         self.assertEqual(self.verify(client_cert=None)["client-cert"][0], "ERROR")
 
     def test_the_ends_of_certificates_are_told(self) -> None:
-        made = self_signed("node1", 1_700_000_000, timedelta(days=1))
+        made = create_self_signed("node1", 1_700_000_000, timedelta(days=1))
         self.put("/n1/var/lib/ganeti/server.pem", made.pem)
         self.put("/n1/var/lib/ganeti/rapi.pem", b"junk")
         ends = {"/n1/var/lib/ganeti/server.pem": 1_700_086_400.0}

@@ -8,10 +8,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
-from ganeti.node.voter import YIELD, Voter
+from ganeti.node.voter import YIELD_SECONDS, Voter
 from ganeti.rpc.quorum import (
     MAX_TERM_STEP,
-    PROMISE,
+    VOTER_LEASE_TIME,
     Ballot,
     DescribeVote,
     ReleaseLease,
@@ -110,16 +110,16 @@ class VoterTests(SynchronousTestCase):
 
     def test_another_master_must_name_the_one_it_replaces(self) -> None:
         self.request(3, "node1")
-        self.clock.advance(PROMISE)
+        self.clock.advance(VOTER_LEASE_TIME)
         self.assertFalse(self.request(4, "node2"))
         self.assertFalse(self.request(4, "node2", "node3"))
         self.assertTrue(self.request(4, "node2", "node3", "node1"))
 
     def test_a_promise_to_a_master_is_kept_until_it_has_run_out(self) -> None:
         self.request(3, "node1")
-        self.clock.advance(PROMISE - 0.1)
+        self.clock.advance(VOTER_LEASE_TIME - 0.1)
         self.renew()
-        self.clock.advance(PROMISE - 0.1)
+        self.clock.advance(VOTER_LEASE_TIME - 0.1)
         self.assertFalse(self.request(4, "node2", "node1"))
         self.clock.advance(0.1)
         self.assertTrue(self.request(4, "node2", "node1"))
@@ -130,14 +130,14 @@ class VoterTests(SynchronousTestCase):
         renewal = self.voter.renew(RenewLease(acknowledged=NOTHING))
         failure = self.failureResultOf(renewal, Failed)
         self.assertIn("a failover to node2 is in progress", str(failure.value))
-        self.clock.advance(PROMISE)
+        self.clock.advance(VOTER_LEASE_TIME)
         self.assertTrue(self.request(4, "node2", "node1"))
         self.renew()
 
     def test_a_failover_that_never_comes_back_leaves_the_old_master_its_lease(self) -> None:
         self.request(3, "node1")
         self.request(4, "node2", "node1")
-        self.clock.advance(YIELD)
+        self.clock.advance(YIELD_SECONDS)
         self.renew()
         self.assertFalse(self.request(4, "node2", "node1"))
 
@@ -165,7 +165,7 @@ class VoterTests(SynchronousTestCase):
 
     def test_the_host_of_a_running_master_votes_for_no_other(self) -> None:
         self.request(3, "node9")
-        self.clock.advance(PROMISE)
+        self.clock.advance(VOTER_LEASE_TIME)
         self.serves = 4711
         self.assertFalse(self.request(4, "node2", "node9"))
         self.assertTrue(self.request(4, "node9"))
@@ -180,7 +180,7 @@ class VoterTests(SynchronousTestCase):
     def test_one_whose_copy_is_not_in_sync_deposes_no_master(self) -> None:
         self.request(3, "node1")
         self.renew(ReplicaSet(term=3, generation=1, in_sync=("node1", "node2")))
-        self.clock.advance(PROMISE)
+        self.clock.advance(VOTER_LEASE_TIME)
         self.assertFalse(self.request(4, "node3", "node1"))
         call = RequestVote(term=4, master="node3", instead=("node1",), accept_loss=True)
         self.assertTrue(self.successResultOf(self.voter.request(call)).granted)
@@ -188,7 +188,7 @@ class VoterTests(SynchronousTestCase):
     def test_a_set_that_this_node_has_missed_says_who_is_in_sync(self) -> None:
         self.request(3, "node1")
         self.renew(ReplicaSet(term=3, generation=2, in_sync=("node1",)))
-        self.clock.advance(PROMISE)
+        self.clock.advance(VOTER_LEASE_TIME)
         for term, generation, granted in ((3, 1, False), (4, 1, True)):
             missed = ReplicaSet(term=term, generation=generation, in_sync=("node2",))
             call = RequestVote(term=5, master="node2", instead=("node1",), replica_set=missed)
@@ -197,7 +197,7 @@ class VoterTests(SynchronousTestCase):
     def test_one_that_does_not_vote_becomes_no_master(self) -> None:
         self.request(3, "node1")
         self.renew(ReplicaSet(term=3, generation=1, voters=("node1", "node2", "node9")))
-        self.clock.advance(PROMISE)
+        self.clock.advance(VOTER_LEASE_TIME)
         self.assertFalse(self.request(4, "node3", "node1"))
         self.assertTrue(self.request(4, "node2", "node1"))
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import OPCODES
-from ganeti.opcodes.writing import Secrecy, secrecy
+from ganeti.opcodes.writing import Secrecy, get_secrecy
 from ganeti.schema.parameters import parameters
 from ganeti.schema.types import Value
 
@@ -81,7 +81,7 @@ class DeclaredTests(SynchronousTestCase):
     def test_hidden_parameters_are_those_that_clients_know(self) -> None:
         for name, facts in FACTS["opcodes"].items():
             hidden = {each[0]: marked(each[1]) for each in facts["params"] if marked(each[1])}
-            self.assertEqual(secrecy(OPCODES[name]), hidden, name)
+            self.assertEqual(get_secrecy(OPCODES[name]), hidden, name)
 
 
 def marked(kind: str) -> Secrecy | None:

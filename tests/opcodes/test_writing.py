@@ -11,7 +11,7 @@ from ganeti.opcodes.cluster import ModifyCluster
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance, CreationMode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.test import Delay
-from ganeti.opcodes.writing import redacted, storable, to_wire
+from ganeti.opcodes.writing import redact, to_storage, to_wire
 
 CREATION = CreateInstance(
     instance_name="web1",
@@ -53,20 +53,20 @@ class SecretTests(SynchronousTestCase):
     def test_what_is_shown_has_the_names_only(self) -> None:
         black = "<redacted>"
         self.assertEqual(
-            self.hidden(redacted(CREATION)), ({"key": black}, {"password": black, "more": black})
+            self.hidden(redact(CREATION)), ({"key": black}, {"password": black, "more": black})
         )
 
     def test_what_is_stored_lacks_the_secrets(self) -> None:
-        self.assertEqual(self.hidden(storable(CREATION)), ({"key": "abc"}, None))
+        self.assertEqual(self.hidden(to_storage(CREATION)), ({"key": "abc"}, None))
 
     def test_opcodes_within_opcodes_keep_theirs_too(self) -> None:
         several = AllocateInstances(instances=(CREATION,))
-        self.assertNotIn("xyz", str(redacted(several)) + str(storable(several)))
+        self.assertNotIn("xyz", str(redact(several)) + str(to_storage(several)))
 
     def test_parameters_for_each_os_are_hidden_too(self) -> None:
         opcode = ModifyCluster(osparams_private_cluster={"debian": {"key": "abc"}})
         self.assertEqual(
-            redacted(opcode)["osparams_private_cluster"], {"debian": {"key": "<redacted>"}}
+            redact(opcode)["osparams_private_cluster"], {"debian": {"key": "<redacted>"}}
         )
 
     def test_no_opcode_prints_its_parameters(self) -> None:

@@ -12,7 +12,7 @@ from ganeti.access.tokens import MAX_LIFETIME
 from ganeti.config.state import ClusterState
 from ganeti.errors import Invalid, Refused
 from ganeti.opcodes.access import AddToken, AddUser
-from ganeti.opcodes.writing import redacted
+from ganeti.opcodes.writing import redact
 from ganeti.testing.builders import a_cluster, uuid_of
 from tests.operations.whole import WholeCluster
 
@@ -82,7 +82,7 @@ class AccountTests(SynchronousTestCase):
 
 class SecrecyTests(SynchronousTestCase):
     def test_hashes_and_digests_are_not_shown_in_jobs(self) -> None:
-        shown = str(redacted(AddUser(user_name="ann", password_hash=HASH)))
-        shown += str(redacted(AddToken(lifetime=60, **TOKEN)))
+        shown = str(redact(AddUser(user_name="ann", password_hash=HASH)))
+        shown += str(redact(AddToken(lifetime=60, **TOKEN)))
         self.assertNotIn(HASH, shown)
         self.assertNotIn("0" * 64, shown)

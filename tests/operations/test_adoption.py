@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.verify import verify
 from ganeti.errors import Failed, GanetiError, Invalid, Refused
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.instance.create import create
@@ -46,7 +46,7 @@ class AdoptTests(SynchronousTestCase):
         web1 = an_instance(
             "web1",
             disks=[a_disk("d", Template.PLAIN, logical_id=("vg0", "used"))],
-            admin_state=Wanted.DOWN,
+            admin_state=AdminState.DOWN,
         )
         state = a_cluster(instances=[web1], reserved_lvs=("vg0/keep.*",))
         self.whole = WholeCluster(state)
@@ -68,7 +68,7 @@ class AdoptTests(SynchronousTestCase):
         disks = [{"adopt": "data", "mode": "ro"}, {"adopt": "root", "vg": "vg9"}]
         self.successResultOf(self.create(disks=disks))
         state = self.whole.state
-        made = state.disks_of(state.instance("new1"))
+        made = state.get_disks(state.instance("new1"))
         self.assertEqual([disk.size for disk in made], [5000, 64])
         names = {"/".join(map(str, disk.logical_id)) for disk in made}
         self.assertEqual(names | {"vg0/used", "vg0/keep1"}, set(self.held))

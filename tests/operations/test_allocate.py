@@ -13,7 +13,7 @@ from ganeti.model.group import AllocPolicy
 from ganeti.opcodes.instance.create import AllocateInstances
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.instance.create.multi_allocate import OPERATION
-from ganeti.operations.perform import informed
+from ganeti.operations.perform import collect_inputs
 from ganeti.testing.builders import a_cluster, a_group, a_node
 from tests.operations.whole import WholeCluster
 
@@ -155,7 +155,7 @@ class AllocateTests(SynchronousTestCase):
         op = read_opcode({"OP_ID": "OP_INSTANCE_MULTI_ALLOC", "instances": orders})
         assert isinstance(op, AllocateInstances)
         state, tools = self.whole.state, self.whole.tools
-        facts = self.successResultOf(informed(OPERATION, op, state, tools, ""))
+        facts = self.successResultOf(collect_inputs(OPERATION, op, state, tools, ""))
         shown = OPERATION.preview(OPERATION.plan(op, state, facts))
         self.assertIn("no node can host instance big", shown.pop("reasons")["big"])
         self.assertEqual(

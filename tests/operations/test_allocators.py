@@ -140,7 +140,7 @@ class AllocatorTests(SynchronousTestCase):
             self.assertEqual(request[key], value, key)
         self.assertNotIn("relocate_from", request)
         self.assertEqual([disk["size"] for disk in request["disks"]], [512])
-        [disk] = self.whole.state.disks_of(self.whole.state.instance("db1"))
+        [disk] = self.whole.state.get_disks(self.whole.state.instance("db1"))
         self.assertEqual({self.whole.state.nodes[n].name for n in disk.nodes}, {"node3", "node1"})
 
     def test_it_may_not_want_anything(self) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.changes.authorities import expose, trust
-from ganeti.config.changes.nodes import certificates_of, certify
+from ganeti.config.changes.authorities import mark_exposed, trust
+from ganeti.config.changes.nodes import get_certificates, set_certificates
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, Refused, Unreachable
@@ -17,7 +17,7 @@ from ganeti.opcodes.cluster import RenewCrypto, VerifyConfig
 from ganeti.opcodes.node import ModifyNode
 from ganeti.operations.cluster import renew, verify
 from ganeti.operations.node import modify
-from ganeti.operations.operation import NodeAnswers, SharedFile
+from ganeti.operations.operation import AncillaryFile, NodeAnswers
 from ganeti.paths import Paths
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import RequestCertificate, UploadFile, UseCertificate
@@ -42,7 +42,7 @@ AS_NEEDED = RenewCrypto(shared_secrets=True)
 def a_certified_cluster() -> ClusterState:
     """Nodes whose certificates are called as they are, and the first authority of the tools."""
     state = a_cluster(nodes=NODES)
-    certified = together(*(certify(node, node.name) for node in NODES))(state)
+    certified = together(*(set_certificates(node, node.name) for node in NODES))(state)
     return trust(OLD)(certified).settled()
 
 
@@ -52,7 +52,7 @@ class Replacing(SynchronousTestCase):
     def setUp(self) -> None:
         answers: dict[type[Call[Any]], Any] = {RequestCertificate: "a request"}
         self.memory = MemoryTools(a_certified_cluster(), answers)
-        self.memory.files = [SharedFile("/ca.key", b"a key", 0o600)]
+        self.memory.files = [AncillaryFile("/ca.key", b"a key", 0o600)]
 
     def perform(self, op: RenewCrypto) -> None:
         plan = renew.plan(op, self.memory.state(), NodeAnswers())
@@ -104,7 +104,7 @@ class ReplaceTests(Replacing):
     def test_nodes_that_are_offline_have_to_join_again(self) -> None:
         self.perform(BY_HAND)
         state = self.memory.state()
-        self.assertEqual(certificates_of(state, state.node("node4")), ())
+        self.assertEqual(get_certificates(state, state.node("node4")), ())
         self.assertIn("must be readded before use: node4", self.said())
         for op in (
             ModifyNode(node_name="node4", offline=False),
@@ -118,13 +118,13 @@ class ReplaceTests(Replacing):
         secret = Paths().domain_secret
         self.perform(BY_HAND)
         self.assertNotIn(secret, self.memory.disk.contents())
-        self.change(expose)
+        self.change(mark_exposed)
         self.perform(BY_HAND)
         self.assertIn(secret, self.memory.disk.contents())
         self.assertFalse(self.known.must_be_replaced)
 
     def test_what_a_demoted_candidate_knew_is_replaced_once(self) -> None:
-        self.change(expose)
+        self.change(mark_exposed)
         self.perform(AS_NEEDED)
         first = self.known
         self.assertFalse(first.must_be_replaced)
@@ -189,7 +189,7 @@ class InterruptedTests(Replacing):
         self.memory.uninformed = {"node3": Unreachable("node3", "gone")}
         self.failure()
         begun = self.known.certificates[0]
-        self.change(expose)
+        self.change(mark_exposed)
         self.memory.uninformed = {}
         self.perform(AS_NEEDED)
         self.assertNotIn(begun, self.known.certificates)
@@ -202,7 +202,7 @@ class InterruptedTests(Replacing):
 
     def test_secrets_do_not_wait_for_nodes_and_are_not_replaced_again(self) -> None:
         self.memory.nodes.gone = {"node3"}
-        self.change(expose)
+        self.change(mark_exposed)
         self.failure(AS_NEEDED)
         secret = self.memory.disk.contents()[Paths().domain_secret]
         self.failure(AS_NEEDED)
@@ -210,7 +210,7 @@ class InterruptedTests(Replacing):
         self.assertTrue(self.known.key_exposed)
 
     def test_verification_says_so_until_it_is_completed(self) -> None:
-        for change in (trust(LOST, OLD), expose):
+        for change in (trust(LOST, OLD), mark_exposed):
             self.setUp()
             self.change(change)
             self.assertIn("renew-crypto --new-cluster-certificate", self.verified())

@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import JobCanceled
-from ganeti.model.instance import Wanted
-from ganeti.operations.hooks import run_before
+from ganeti.model.instance import AdminState
+from ganeti.operations.hooks import run_pre_hooks
 from ganeti.operations.operation import HookCall
 from ganeti.rpc.call import Call
 from ganeti.rpc.instances import InstallOS, StopInstance
@@ -45,18 +45,18 @@ class CancelingTests(SynchronousTestCase):
         self.whole.memory.progress.cancel()
         self.failureResultOf(working, JobCanceled)
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> AdminState:
         return self.whole.state.instance("web1").admin_state
 
     def test_a_shutdown(self) -> None:
         whole = self.cluster(a_cluster(nodes=NODES, instances=["web1"]))
         self.cancel(StopInstance, whole.do("OP_INSTANCE_SHUTDOWN", instance_name="web1"))
-        self.assertIs(self.wanted(), Wanted.UP)
+        self.assertIs(self.wanted(), AdminState.UP)
 
     def test_a_removal(self) -> None:
         whole = self.cluster(a_cluster(nodes=NODES, instances=["web1"]))
         self.cancel(StopInstance, whole.do("OP_INSTANCE_REMOVE", instance_name="web1"))
-        self.assertIs(self.wanted(), Wanted.UP)
+        self.assertIs(self.wanted(), AdminState.UP)
 
     def test_a_failover(self) -> None:
         whole = self.cluster(a_cluster(nodes=NODES, instances=[an_instance("web1")]))
@@ -95,4 +95,4 @@ class CancelingTests(SynchronousTestCase):
         whole = self.cluster(a_cluster(nodes=NODES))
         nodes = list(whole.state.nodes)
         call = HookCall("node-modify", "NODE", {}, nodes, nodes)
-        self.cancel(RunHooks, run_before(call, "OP_NODE_SET_PARAMS", whole.state, whole.tools))
+        self.cancel(RunHooks, run_pre_hooks(call, "OP_NODE_SET_PARAMS", whole.state, whole.tools))

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Code, Invalid, Refused
 from ganeti.opcodes.cluster import RenameCluster
 from ganeti.operations.cluster.rename import OPERATION
-from ganeti.operations.perform import informed
+from ganeti.operations.perform import collect_inputs
 from ganeti.testing.builders import a_cluster, a_nic, a_node, an_instance, uuid_of
 from ganeti.testing.names import address_of
 from tests.operations.whole import WholeCluster
@@ -59,7 +59,7 @@ class RenameTests(SynchronousTestCase):
     def test_hooks_know_both_names_and_a_dry_run_shows_the_new_one(self) -> None:
         whole = self.whole()
         op, state = RenameCluster(name=NEW), whole.state
-        facts = self.successResultOf(informed(OPERATION, op, state, whole.tools, ""))
+        facts = self.successResultOf(collect_inputs(OPERATION, op, state, whole.tools, ""))
         plan = OPERATION.plan(op, state, facts)
         call = OPERATION.hooks(plan, state)
         assert call is not None

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
 from ganeti.locking.names import node_lock, request
-from ganeti.node.restricted_commands import PENALTY
+from ganeti.node.restricted_commands import REFUSAL_DELAY
 from ganeti.opcodes.node import RunRestrictedCommand
 from ganeti.operations.node.commands import OPERATION
 from ganeti.operations.operation import NodeAnswers
@@ -32,7 +32,7 @@ class CommandTests(SynchronousTestCase):
     def do(self, *nodes: str, **fields: Any) -> Any:
         fields = {"command": "look", "nodes": list(nodes), **fields}
         work = Deferred.fromCoroutine(self.whole.do("OP_RESTRICTED_COMMAND", **fields))
-        self.whole.clock.advance(PENALTY)
+        self.whole.clock.advance(REFUSAL_DELAY)
         return work
 
     def test_each_node_has_its_own_answer_in_the_order_of_the_request(self) -> None:

@@ -13,7 +13,7 @@ from ganeti.model.disk import Template
 from ganeti.opcodes.cluster import RepairDiskSizes
 from ganeti.operations.cluster.repair_disk_sizes import OPERATION
 from ganeti.operations.instance.disks.mirrors import sent
-from ganeti.operations.perform import informed
+from ganeti.operations.perform import collect_inputs
 from ganeti.rpc.disks import GrowDiskCall
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
 from tests.operations.whole import WholeCluster
@@ -37,13 +37,13 @@ class SizeTests(SynchronousTestCase):
     def grow(self, name: str, number: int, by: int) -> None:
         """Make a disk larger behind the cluster's back."""
         state = self.whole.state
-        disk = state.disks_of(state.instance(name))[number]
+        disk = state.get_disks(state.instance(name))[number]
         held, key = self.whole.volumes["node1"].held, "/".join(disk.logical_id)
         held[key] = replace(held[key], size=disk.size + by)
 
     def sizes(self, name: str) -> list[int]:
         state = self.whole.state
-        return [disk.size for disk in state.disks_of(state.instance(name))]
+        return [disk.size for disk in state.get_disks(state.instance(name))]
 
     def test_nothing_is_wrong_with_what_was_just_made(self) -> None:
         before = self.whole.state
@@ -60,12 +60,12 @@ class SizeTests(SynchronousTestCase):
     def test_the_volume_below_a_mirrored_disk_goes_along(self) -> None:
         state = self.whole.state
         instance = state.instance("db1")
-        [disk] = sent(state, instance, state.disks_of(instance))
+        [disk] = sent(state, instance, state.get_disks(instance))
         for node in ("node2", "node1"):
             grow = GrowDiskCall(disk=disk, amount=8)
             self.successResultOf(self.whole.network.ask(state.node(node), grow))
         self.assertEqual(self.do(), [["db1", 0, "size", 40]])
-        [found] = self.whole.state.disks_of(self.whole.state.instance("db1"))
+        [found] = self.whole.state.get_disks(self.whole.state.instance("db1"))
         self.assertEqual(
             (found.size, found.children[0].size, found.children[1].size), (40, 40, 128)
         )
@@ -78,7 +78,7 @@ class SizeTests(SynchronousTestCase):
     def test_what_cannot_be_found_out_is_told_and_keeps_nothing_else(self) -> None:
         self.grow("web1", 0, by=4)
         state = self.whole.state
-        gone = state.disks_of(state.instance("web1"))[1]
+        gone = state.get_disks(state.instance("web1"))[1]
         del self.whole.volumes["node1"].held["/".join(gone.logical_id)]
         self.assertEqual(self.do(), [["web1", 0, "size", 68]])
         self.assertIn("disk/1 of web1 on node1 is missing", self.whole.said)
@@ -92,7 +92,7 @@ class SizeTests(SynchronousTestCase):
     def test_only_what_is_corrected_is_locked_and_a_dry_run_shows_it(self) -> None:
         self.grow("web1", 1, by=4)
         op, state = RepairDiskSizes(), self.whole.state
-        facts = self.successResultOf(informed(OPERATION, op, state, self.whole.tools, ""))
+        facts = self.successResultOf(collect_inputs(OPERATION, op, state, self.whole.tools, ""))
         plan = OPERATION.plan(op, state, facts)
         lock = instance_lock(uuid_of("instance", "web1"))
         self.assertEqual(plan.locks, request(exclusive=[lock]))

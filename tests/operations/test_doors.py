@@ -14,7 +14,7 @@ from ganeti.config.changes.networks import taken
 from ganeti.config.state import ClusterState
 from ganeti.errors import GanetiError, Invalid, Refused
 from ganeti.model.disk import Disk, Template
-from ganeti.model.instance import Nic, Wanted
+from ganeti.model.instance import AdminState, Nic
 from ganeti.model.network import Network
 from ganeti.testing.builders import (
     a_cluster,
@@ -53,7 +53,7 @@ class DoorsTests(SynchronousTestCase):
 
     def state(self, **over: Any) -> ClusterState:
         disk = a_disk("disk1", Template.PLAIN)
-        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN)
+        web1 = an_instance("web1", disks=[disk], admin_state=AdminState.DOWN)
         return a_cluster(instances=[web1], networks=[a_network("lan")], **over)
 
     def create(self, **over: Any) -> Any:
@@ -162,7 +162,7 @@ class DeviceTests(DoorsTests):
 class ParameterTests(DoorsTests):
     def state(self, **over: Any) -> ClusterState:
         disk = a_disk("disk1", Template.PLAIN)
-        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN, hypervisor="kvm")
+        web1 = an_instance("web1", disks=[disk], admin_state=AdminState.DOWN, hypervisor="kvm")
         kvm = {"kvm": {"kernel_path": ""}}
         return a_cluster(instances=[web1], hvparams=kvm, **over)
 
@@ -291,8 +291,10 @@ class AddressTests(DoorsTests):
     def state(self, **over: Any) -> ClusterState:
         lan = a_network("lan", network="198.51.100.0/24")
         group = a_group("default", networks={lan.uuid: {"mode": "bridged", "link": "br1"}})
-        web1 = an_instance("web1", nics=(a_nic("a", ip="192.0.2.1"),), admin_state=Wanted.DOWN)
-        web2 = an_instance("web2", nics=(a_nic("b", ip="198.51.100.9"),), admin_state=Wanted.DOWN)
+        web1 = an_instance("web1", nics=(a_nic("a", ip="192.0.2.1"),), admin_state=AdminState.DOWN)
+        web2 = an_instance(
+            "web2", nics=(a_nic("b", ip="198.51.100.9"),), admin_state=AdminState.DOWN
+        )
         return a_cluster(instances=[web1, web2], networks=[lan], groups=[group], **over)
 
     def test_an_address_of_a_network_is_for_cards_in_it(self) -> None:
@@ -382,7 +384,7 @@ class GroupTests(DoorsTests):
         bounds = {"min": LEAST, "max": {**MOST, "cpu-count": 1}}
         small = a_group("small", ipolicy={"minmax": [bounds], "std": LEAST})
         mirrored = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
-        stopped: dict[str, Any] = {"admin_state": Wanted.DOWN}
+        stopped: dict[str, Any] = {"admin_state": AdminState.DOWN}
         db1 = an_instance("db1", disks=[mirrored], nics=(_in(lan, 4),), **stopped)
         web1 = an_instance("web1", disks=[_plain("disk2")], nics=(_in(lan, 3),), **stopped)
         big1 = an_instance("big1", disks=[_plain("disk3")], beparams={"vcpus": 2}, **stopped)
@@ -534,7 +536,7 @@ class HostAddressTests(DoorsTests):
 class NodeTests(DoorsTests):
     def state(self, **over: Any) -> ClusterState:
         disk = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
-        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN)
+        web1 = an_instance("web1", disks=[disk], admin_state=AdminState.DOWN)
         return a_cluster(nodes=["node1", "node2"], instances=[web1], **over)
 
     def test_a_node_with_instances_goes_on_taking_them(self) -> None:

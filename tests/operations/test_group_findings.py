@@ -14,10 +14,10 @@ from ganeti.model.disk import Template
 from ganeti.opcodes.cluster import VerifyConfig, VerifyGroup
 from ganeti.operations.cluster import verify
 from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
-from ganeti.operations.cluster.group_findings import Checked
+from ganeti.operations.cluster.group_findings import GroupData
 from ganeti.operations.cluster.host_findings import parameter_sets
 from ganeti.operations.cluster.verify import config_findings
-from ganeti.operations.operation import NodeAnswers, SharedFile
+from ganeti.operations.operation import AncillaryFile, NodeAnswers
 from ganeti.paths import Paths
 from ganeti.rpc.node import DescribeNode, VerifyNode
 from ganeti.testing.builders import a_cluster, a_disk, a_nic, a_node, an_instance, uuid_of
@@ -177,7 +177,7 @@ class FindingTests(GroupCase):
     def test_a_helper_that_the_master_lacks_is_told_of_its_nodes(self) -> None:
         node2 = a_node("node2", ndparams={"oob_program": "/sbin/ipmi"})
         memory = MemoryTools(a_cluster(nodes=["node1", node2]))
-        [question] = verify.config_questions(VerifyConfig(), memory.state())
+        [question] = verify.config_queries(VerifyConfig(), memory.state())
         what, name = {"user-scripts": ["/sbin/ipmi"]}, memory.state().cluster.cluster_name
         self.assertEqual(question.call, VerifyNode(what=what, cluster_name=name))
         facts = NodeAnswers(
@@ -199,8 +199,8 @@ class FileTests(GroupCase):
         facts = NodeAnswers(
             {(uuid_of("node", "node2"), VerifyNode): {"filelist": answer}}, state=before
         )
-        checked = Checked(state.group("default"), list(state.nodes.values()), state, facts)
-        found = list(file_findings(checked, [SharedFile("/users", b"jack", 0o640)]))
+        checked = GroupData(state.group("default"), list(state.nodes.values()), state, facts)
+        found = list(file_findings(checked, [AncillaryFile("/users", b"jack", 0o640)]))
         self.assertEqual({each.code.value for each in found} - {"ENODEFILECHECK"}, set())
         return [f"{each.name} {each.message}" for each in found]
 
@@ -224,7 +224,7 @@ class FileTests(GroupCase):
         self.assertIn("check its copies of the cluster's files: Permission denied", found)
 
     def test_the_master_needs_them_all(self) -> None:
-        files = [SharedFile(path, b"", 0) for path in Paths().shared_files]
+        files = [AncillaryFile(path, b"", 0) for path in Paths().shared_files]
         self.assertEqual(list(own_file_findings(files, "c")), [])
         [found] = own_file_findings(files[1:], "c")
         self.assertEqual((found.code.value, found.kind), ("ECLUSTERFILECHECK", "cluster"))

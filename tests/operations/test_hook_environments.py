@@ -10,11 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.model.node import Node
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.operation import HookCall, ResultWithCommit
-from ganeti.operations.perform import informed
+from ganeti.operations.perform import collect_inputs
 from ganeti.operations.registry import OPERATIONS
 from ganeti.testing.builders import (
     a_cluster,
@@ -53,7 +53,7 @@ class HookTests(SynchronousTestCase):
 
     def state(self) -> ClusterState:
         disk = a_disk("disk1", Template.PLAIN)
-        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN)
+        web1 = an_instance("web1", disks=[disk], admin_state=AdminState.DOWN)
         group = a_group("default", networks={LAN.uuid: {"mode": "bridged", "link": "br1"}})
         nodes: list[Node | str] = ["node1", "node2", a_node("node3", master_candidate=False)]
         return a_cluster(nodes=nodes, instances=[web1], groups=[group], networks=[LAN])
@@ -61,7 +61,9 @@ class HookTests(SynchronousTestCase):
     async def _performed(self, op_id: str, fields: Mapping[str, Any]) -> list[HookCall]:
         whole, opcode = self.whole, read_opcode({"OP_ID": op_id, **fields})
         operation = OPERATIONS[type(opcode)]
-        facts = await informed(operation, opcode, whole.state, whole.tools, whole.tools.ids.uuid())
+        facts = await collect_inputs(
+            operation, opcode, whole.state, whole.tools, whole.tools.ids.uuid()
+        )
         plan = operation.plan(opcode, whole.state, facts)
         before = operation.hooks(plan, whole.state)
         result = await operation.run(plan, whole.tools)
@@ -86,7 +88,7 @@ class AddTests(HookTests):
         before, after = self.performed("OP_INSTANCE_CREATE", **ORDER)
         state = self.whole.state
         made = state.instance("new1")
-        data, other = state.disks_of(made)
+        data, other = state.get_disks(made)
         first, second = made.nics
         expected = {
             "OP_TARGET": "new1",
@@ -140,7 +142,7 @@ class AddTests(HookTests):
         order = {**ORDER, "pnode": None, "snode": None}
         before, _ = self.successResultOf(self._performed("OP_INSTANCE_CREATE", order))
         made = self.whole.state.instance("new1")
-        there = {made.primary_node, *self.whole.state.secondaries_of(made)}
+        there = {made.primary_node, *self.whole.state.get_secondaries(made)}
         self.assertEqual(set(before.before), {uuid_of("node", "node1"), *there})
 
     def test_one_that_does_not_start_is_down(self) -> None:
@@ -150,7 +152,7 @@ class AddTests(HookTests):
     def test_secrets_of_disks_are_not_planned(self) -> None:
         self.performed("OP_INSTANCE_CREATE", **ORDER)
         state = self.whole.state
-        secrets = {disk.logical_id[5] for disk in state.disks_of(state.instance("new1"))}
+        secrets = {disk.logical_id[5] for disk in state.get_disks(state.instance("new1"))}
         self.assertEqual([len(each) for each in secrets], [40, 40])
 
 

@@ -18,10 +18,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.locking.waiting import LockWaiter
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.operation import HookCall, ResultWithCommit
-from ganeti.operations.perform import Performer, informed
+from ganeti.operations.perform import Performer, collect_inputs
 from ganeti.operations.registry import OPERATIONS
 from ganeti.testing.builders import (
     a_cluster,
@@ -133,7 +133,7 @@ class ProtocolTests(SynchronousTestCase):
         db1 = an_instance("db1", node="node2", disks=[disk])
         web1 = an_instance("web1", node="node2", disks=[plain])
         gone = a_disk("disk3", Template.DRBD, nodes=("node2", "node3"))
-        lost1 = an_instance("lost1", node="node2", disks=[gone], admin_state=Wanted.DOWN)
+        lost1 = an_instance("lost1", node="node2", disks=[gone], admin_state=AdminState.DOWN)
         idle = a_node("node4", master_candidate=False)
         state = a_cluster(
             nodes=["node1", "node2", "node3", idle],
@@ -153,7 +153,9 @@ class ProtocolTests(SynchronousTestCase):
     async def _hooks(self, op_id: str, fields: Mapping[str, Any]) -> tuple[HookCall, HookCall]:
         whole, opcode = self.whole, read_opcode({"OP_ID": op_id, **fields})
         operation = OPERATIONS[type(opcode)]
-        facts = await informed(operation, opcode, whole.state, whole.tools, whole.tools.ids.uuid())
+        facts = await collect_inputs(
+            operation, opcode, whole.state, whole.tools, whole.tools.ids.uuid()
+        )
         plan = operation.plan(opcode, whole.state, facts)
         before = operation.hooks(plan, whole.state)
         result = await operation.run(plan, whole.tools)

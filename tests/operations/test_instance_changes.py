@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.verify import verify
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.model.disk import Template
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.instance import AdminState, Instance
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -18,7 +18,7 @@ from tests.operations.whole import WholeCluster
 class ChangeTests(SynchronousTestCase):
     def setUp(self) -> None:
         disk = a_disk("disk1", Template.PLAIN)
-        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN)
+        web1 = an_instance("web1", disks=[disk], admin_state=AdminState.DOWN)
         self.whole = WholeCluster(a_cluster(instances=[web1, "web2"]))
         self.successResultOf(self.whole.make_disks("web1"))
         self.successResultOf(self.whole.start("web2"))
@@ -81,7 +81,7 @@ class RenameTests(ChangeTests):
         disk = a_disk(
             "d", Template.SHAREDFILE, logical_id=("loop", f"{top}/web3/abc.sharedfile.disk0")
         )
-        web3 = an_instance("web3", disks=[disk], admin_state=Wanted.DOWN)
+        web3 = an_instance("web3", disks=[disk], admin_state=AdminState.DOWN)
         self.whole = WholeCluster(a_cluster(instances=[web3]))
         self.successResultOf(self.whole.make_disks("web3"))
         self.do("OP_INSTANCE_RENAME", instance_name="web3", new_name="web4")
@@ -134,7 +134,7 @@ class ModifyTests(ChangeTests):
     def test_disks_come_change_and_go(self) -> None:
         rows = self.modify(disks=[["add", -1, {"size": 64}], ["modify", 0, {"mode": "ro"}]])
         self.assertEqual(rows, [["disk/1", "add:size=64,mode=rw"], ["disk.mode/0", "ro"]])
-        first, second = self.whole.state.disks_of(self.web1)
+        first, second = self.whole.state.get_disks(self.web1)
         self.assertEqual((first.mode, second.size, second.iv_name), ("ro", 64, "disk/1"))
         self.assertEqual(len(self.whole.volumes["node1"].held), 2)
         self.modify(disks=[["remove", 0, {}]])
@@ -154,15 +154,15 @@ class ModifyTests(ChangeTests):
         _, code = self.unmodified(instance_name="web2", offline=True)
         self.assertEqual(code, Code.STATE)
         self.assertEqual(self.modify(offline=True), [["admin_state", "offline"]])
-        self.assertIs(self.web1.admin_state, Wanted.OFFLINE)
+        self.assertIs(self.web1.admin_state, AdminState.OFFLINE)
         self.modify(offline=False)
-        self.assertIs(self.web1.admin_state, Wanted.DOWN)
+        self.assertIs(self.web1.admin_state, AdminState.DOWN)
 
     def test_asking_for_the_state_that_it_has_succeeds(self) -> None:
         self.assertEqual(self.modify(offline=False), [["admin_state", "down"]])
         for _ in range(2):
             self.assertEqual(self.modify(offline=True), [["admin_state", "offline"]])
-        self.assertIs(self.web1.admin_state, Wanted.OFFLINE)
+        self.assertIs(self.web1.admin_state, AdminState.OFFLINE)
         rows = self.modify(instance_name="web2", offline=False)
         self.assertEqual((rows, self.whole.where("web2")), ([["admin_state", "up"]], ["node1"]))
 

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.verify import verify
 from ganeti.errors import Code, Failed, Invalid, JobCanceled, Refused
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.instance.create import create
@@ -73,7 +73,7 @@ class CreateTests(SynchronousTestCase):
         names = [name for _, name in self.memory.nodes.calls() if name not in CHECKS]
         self.assertEqual(names, ["CreateDisk", "InstallOS", "StartInstanceCall"])
         instance = self.memory.state().instance("web1")
-        self.assertIs(instance.admin_state, Wanted.UP)
+        self.assertIs(instance.admin_state, AdminState.UP)
         self.assertEqual(verify(self.memory.state()), [])
 
     def test_a_hypervisor_that_nobody_drives_is_refused(self) -> None:
@@ -83,7 +83,7 @@ class CreateTests(SynchronousTestCase):
 
     def test_an_instance_that_is_not_to_run_is_not_started(self) -> None:
         self.successResultOf(self.create(start=False))
-        self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)
+        self.assertIs(self.memory.state().instance("web1").admin_state, AdminState.DOWN)
         self.assertEqual(self.memory.nodes.calls(StartInstanceCall), [])
 
     def test_a_failed_installation_leaves_nothing(self) -> None:
@@ -124,7 +124,7 @@ class CreateTests(SynchronousTestCase):
         self.memory.nodes.answers[StartInstanceCall] = Failed("no memory")
         failure = self.failureResultOf(self.create(), Failed)
         self.assertIn("was created but cannot be started", str(failure.value))
-        self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)
+        self.assertIs(self.memory.state().instance("web1").admin_state, AdminState.DOWN)
 
     def test_every_problem_is_told_at_once(self) -> None:
         error = self.refusal(

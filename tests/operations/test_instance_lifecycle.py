@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, Refused, Unreachable
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.lifecycle import (
     RebootInstance,
     RebootType,
@@ -40,7 +40,7 @@ def facts(*, runs: tuple[str, ...] = (), **over: Any) -> NodeAnswers:
 
 
 def stopped(**over: Any) -> ClusterState:
-    return a_cluster(instances=[an_instance("web1", admin_state=Wanted.DOWN, **over)])
+    return a_cluster(instances=[an_instance("web1", admin_state=AdminState.DOWN, **over)])
 
 
 class StartTests(SynchronousTestCase):
@@ -48,7 +48,7 @@ class StartTests(SynchronousTestCase):
         memory = MemoryTools(stopped())
         plan = start.plan(StartOpcode(instance_name="web1"), memory.state(), facts())
         self.successResultOf(start.run(plan, memory.tools))
-        self.assertIs(memory.state().instance("web1").admin_state, Wanted.UP)
+        self.assertIs(memory.state().instance("web1").admin_state, AdminState.UP)
         self.assertEqual(memory.nodes.calls(), [("node1", "StartInstanceCall")])
 
     def test_a_hypervisor_that_nothing_drives_is_refused(self) -> None:
@@ -94,7 +94,7 @@ class StopTests(SynchronousTestCase):
         memory = MemoryTools(a_cluster(instances=["web1"]))
         op = ShutdownInstance(instance_name="web1", timeout=7)
         self.successResultOf(stop.run(stop.plan(op, memory.state(), facts()), memory.tools))
-        self.assertIs(memory.state().instance("web1").admin_state, Wanted.DOWN)
+        self.assertIs(memory.state().instance("web1").admin_state, AdminState.DOWN)
         [(_, call)] = memory.nodes.asked
         assert isinstance(call, StopInstance)
         self.assertEqual((call.instance_name, call.timeout), ("web1", 7))
@@ -105,13 +105,15 @@ class StopTests(SynchronousTestCase):
         plan = stop.plan(ShutdownInstance(instance_name="web1"), memory.state(), facts())
         self.failureResultOf(stop.run(plan, memory.tools), Unreachable)
         instance = memory.state().instance("web1")
-        self.assertEqual((instance.admin_state, instance.disks_active), (Wanted.UP, True))
+        self.assertEqual((instance.admin_state, instance.disks_active), (AdminState.UP, True))
 
     def test_stopping_one_that_is_marked_offline_leaves_it_so(self) -> None:
-        memory = MemoryTools(a_cluster(instances=[an_instance("web1", admin_state=Wanted.OFFLINE)]))
+        memory = MemoryTools(
+            a_cluster(instances=[an_instance("web1", admin_state=AdminState.OFFLINE)])
+        )
         op = ShutdownInstance(instance_name="web1", force=True)
         self.successResultOf(stop.run(stop.plan(op, memory.state(), facts()), memory.tools))
-        self.assertIs(memory.state().instance("web1").admin_state, Wanted.OFFLINE)
+        self.assertIs(memory.state().instance("web1").admin_state, AdminState.OFFLINE)
         self.assertEqual([type(call) for _, call in memory.nodes.asked], [StopInstance])
 
     def test_an_offline_node_is_left_alone_if_asked_to(self) -> None:
@@ -123,7 +125,7 @@ class StopTests(SynchronousTestCase):
         op = ShutdownInstance(instance_name="web1", ignore_offline_nodes=True)
         self.successResultOf(stop.run(stop.plan(op, state, facts()), memory.tools))
         self.assertEqual(memory.nodes.asked, [])
-        self.assertIs(memory.state().instance("web1").admin_state, Wanted.DOWN)
+        self.assertIs(memory.state().instance("web1").admin_state, AdminState.DOWN)
 
 
 class RebootTests(SynchronousTestCase):

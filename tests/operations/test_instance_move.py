@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.verify import verify
 from ganeti.errors import Code, Failed, GanetiError, Invalid, JobCanceled, Refused
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
-from ganeti.node.transfers import ABANDONED
+from ganeti.model.instance import AdminState
+from ganeti.node.transfers import ABANDON_TIMEOUT
 from ganeti.opcodes.instance.moves import MoveInstance
 from ganeti.operations.instance.moves.move import OPERATION
-from ganeti.operations.perform import informed
+from ganeti.operations.perform import collect_inputs
 from ganeti.testing.builders import (
     a_cluster,
     a_disk,
@@ -42,7 +42,7 @@ class MoveTests(SynchronousTestCase):
         built = an_instance("web1", disks=disks, **over)
         whole = WholeCluster(a_cluster(nodes=nodes, instances=[built], **(more or {})))
         self.successResultOf(Deferred.fromCoroutine(whole.make_disks("web1")))
-        if built.instance.admin_state is Wanted.UP:
+        if built.instance.admin_state is AdminState.UP:
             self.successResultOf(Deferred.fromCoroutine(whole.start("web1")))
         self.before = self.stored(whole)
         return whole
@@ -68,7 +68,7 @@ class MoveTests(SynchronousTestCase):
         self.nothing_under_way(whole)
 
     def nothing_under_way(self, whole: WholeCluster) -> None:
-        whole.clock.advance(ABANDONED)  # after which what nobody knows of has ended by itself
+        whole.clock.advance(ABANDON_TIMEOUT)  # after which what nobody knows of has ended by itself
         for host in whole.hosts.values():
             self.assertEqual((host.streams.open, host.network.listening), (set(), {}))
             self.assertEqual([flow for flow in host.streams.flows if not flow.over], [])
@@ -77,10 +77,10 @@ class MoveTests(SynchronousTestCase):
 class WellTests(MoveTests):
     def test_the_instance_runs_there_with_what_was_on_its_disks(self) -> None:
         whole = self.whole()
-        old = whole.state.disks_of(whole.state.instance("web1"))
+        old = whole.state.get_disks(whole.state.instance("web1"))
         self.assertIsNone(self.successResultOf(self.move(whole)))
         self.assertEqual(whole.where("web1"), ["node2"])
-        new = whole.state.disks_of(whole.state.instance("web1"))
+        new = whole.state.get_disks(whole.state.instance("web1"))
         contents = whole.hosts["node2"].disk.contents()
         for before, after in zip(old, new, strict=True):
             path = f"/memory/{'/'.join(before.logical_id)}"
@@ -92,7 +92,7 @@ class WellTests(MoveTests):
         self.nothing_under_way(whole)
 
     def test_a_stopped_one_stays_down_with_its_disks_detached(self) -> None:
-        whole = self.whole(admin_state=Wanted.DOWN)
+        whole = self.whole(admin_state=AdminState.DOWN)
         self.successResultOf(self.move(whole))
         self.assertEqual(whole.where("web1"), [])
         held = whole.volumes["node2"].held.values()
@@ -130,7 +130,7 @@ class WellTests(MoveTests):
 
     def test_a_dry_run_tells_what_is_copied(self) -> None:
         whole, op = self.whole(), MoveInstance(instance_name="web1", target_node="node2")
-        facts = self.successResultOf(informed(OPERATION, op, whole.state, whole.tools, ""))
+        facts = self.successResultOf(collect_inputs(OPERATION, op, whole.state, whole.tools, ""))
         plan = OPERATION.plan(op, whole.state, facts)
         disks = {"disk/0": "64 MiB", "disk/1": "128 MiB"}
         shown = {"from": "node1", "to": "node2", "disks": disks, "stopped meanwhile": True}
@@ -190,7 +190,7 @@ class BrokenTests(MoveTests):
         self.nothing_has_moved(whole)
 
     def test_one_that_stood_still_is_detached_again(self) -> None:
-        whole = self.whole(admin_state=Wanted.DOWN)
+        whole = self.whole(admin_state=AdminState.DOWN)
         whole.network.lose_request("node2", call="import_start")
         self.refusal(whole)
         held = whole.volumes["node1"].held.values()
@@ -223,7 +223,7 @@ class FileMoveTests(MoveTests):
     def test_a_file_comes_into_the_same_folder_of_the_other_node(self) -> None:
         whole = self.whole()
         self.successResultOf(self.move(whole))
-        disks = whole.state.disks_of(whole.state.instance("web1"))
+        disks = whole.state.get_disks(whole.state.instance("web1"))
         paths = [str(disk.logical_id[1]) for disk in disks]
         self.assertEqual({path.rpartition("/")[0] for path in paths}, {FOLDER})
         there = {f"/node2{path}" for path in paths}

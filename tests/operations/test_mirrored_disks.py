@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.verify import verify
 from ganeti.errors import Code, Failed, GanetiError, Refused
-from ganeti.operations.guests import with_parameters
+from ganeti.operations.guests import fill_disk_parameters
 from ganeti.testing.builders import a_cluster
 from ganeti.testing.mirror import Key
 from tests.operations.whole import WholeCluster
@@ -55,7 +55,7 @@ class MirroredDiskTests(SynchronousTestCase):
 
     def test_create_makes_both_copies_and_waits_until_they_are_the_same(self) -> None:
         self.create()
-        first, second = self.whole.state.disks_of(self.whole.state.instance("web1"))
+        first, second = self.whole.state.get_disks(self.whole.state.instance("web1"))
         self.assertEqual(first.logical_id[2:5], (11000, 0, 0))
         self.assertEqual(second.logical_id[2:5], (11001, 1, 1))
         self.assertIn("syncing disk/1", self.whole.said)
@@ -67,7 +67,7 @@ class MirroredDiskTests(SynchronousTestCase):
         other = {"pnode": "node3", "snode": "node2", "disks": [{"size": 64}]}
         working = self.whole.do("OP_INSTANCE_CREATE", **{**ORDER, **other, "instance_name": "web2"})
         self.successResultOf(working)
-        [disk] = self.whole.state.disks_of(self.whole.state.instance("web2"))
+        [disk] = self.whole.state.get_disks(self.whole.state.instance("web2"))
         self.assertEqual(disk.logical_id[2:5], (11002, 0, 2))
 
     def test_a_secondary_that_fails_leaves_nothing(self) -> None:
@@ -120,14 +120,14 @@ class MirroredDiskTests(SynchronousTestCase):
 
     def test_a_new_secondary_that_fails_gives_back_to_the_old_one(self) -> None:
         self.create()
-        before = self.whole.state.disks_of(self.whole.state.instance("web1"))
+        before = self.whole.state.get_disks(self.whole.state.instance("web1"))
         for call in ("blockdev_create", "blockdev_assemble"):
             for n in (1, 2):
                 self.whole.network.lose_request("node3", n, call=call)
                 new = {"mode": "replace_new_secondary", "remote_node": "node3"}
                 self.refusal("OP_INSTANCE_REPLACE_DISKS", **new)
                 self.whole.network.behave("node3")
-                after = self.whole.state.disks_of(self.whole.state.instance("web1"))
+                after = self.whole.state.get_disks(self.whole.state.instance("web1"))
                 self.assertEqual(
                     [disk.logical_id for disk in before], [disk.logical_id for disk in after]
                 )
@@ -144,7 +144,7 @@ class MirroredDiskTests(SynchronousTestCase):
         self.assertIn("on node node2: the node is offline", self.whole.said)
         state = self.whole.state
         self.assertEqual(
-            [state.nodes[uuid].name for uuid in state.secondaries_of(state.instance("web1"))],
+            [state.nodes[uuid].name for uuid in state.get_secondaries(state.instance("web1"))],
             ["node3"],
         )
 
@@ -164,7 +164,7 @@ class MirroredDiskTests(SynchronousTestCase):
         self.copies.all().clear()
         self.do("OP_INSTANCE_RECREATE_DISKS", nodes=["node3", "node1"])
         state = self.whole.state
-        first, second = state.disks_of(state.instance("web1"))
+        first, second = state.get_disks(state.instance("web1"))
         self.assertEqual((first.logical_id[3:5], second.size), ((0, 2), 512))
         self.assertEqual(state.nodes[state.instance("web1").primary_node].name, "node3")
         self.do("OP_INSTANCE_STARTUP")
@@ -231,7 +231,7 @@ class MirroredDiskTests(SynchronousTestCase):
         self.create()
         self.do("OP_INSTANCE_GROW_DISK", disk=0, amount=100)
         self.do("OP_INSTANCE_GROW_DISK", disk=0, amount=1200, absolute=True)
-        disk = self.whole.state.disks_of(self.whole.state.instance("web1"))[0]
+        disk = self.whole.state.get_disks(self.whole.state.instance("web1"))[0]
         self.assertEqual((disk.size, disk.children[0].size), (1200, 1200))
         sizes = [copy.size for (_, port), copy in self.copies.all().items() if port == 11000]
         self.assertEqual(sizes, [1200, 1200])
@@ -267,8 +267,8 @@ class LayoutTests(SynchronousTestCase):
         }
         self.successResultOf(whole.do("OP_INSTANCE_CREATE", **order))
         instance = whole.state.instance("new1")
-        [made] = whole.state.disks_of(instance)
-        return with_parameters(whole.state, instance, made)
+        [made] = whole.state.get_disks(instance)
+        return fill_disk_parameters(whole.state, instance, made)
 
     def test_the_metadata_are_where_the_disk_the_parameters_or_the_data_are(self) -> None:
         for disk, params, group in (

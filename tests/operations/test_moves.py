@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.rpc.call import Call
 from ganeti.rpc.instances import FinalizeMigrationDst, MigrationStatus
 from ganeti.rpc.node_client import TransportError
@@ -42,7 +42,7 @@ class MoveTests(SynchronousTestCase):
     def whole(self, state: ClusterState | None = None) -> WholeCluster:
         whole = WholeCluster(diskless() if state is None else state)
         for instance in whole.state.instances.values():
-            if instance.admin_state is Wanted.UP:
+            if instance.admin_state is AdminState.UP:
                 self.successResultOf(whole.start(instance.name))
         return whole
 
@@ -85,7 +85,7 @@ class FailoverTests(MoveTests):
         self.assertEqual(whole.where("web1"), ["node2"])
 
     def test_a_stopped_instance_only_changes_its_node(self) -> None:
-        whole = self.whole(diskless(admin_state=Wanted.DOWN))
+        whole = self.whole(diskless(admin_state=AdminState.DOWN))
         self.do(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", []))
 
@@ -219,7 +219,7 @@ class MigrateTests(MoveTests):
             self.assertEqual((self.primary(whole), whole.where("web1")), ("node1", ["node1"]))
 
     def test_one_that_does_not_run_is_refused_unless_a_failover_will_do(self) -> None:
-        whole = self.whole(diskless(admin_state=Wanted.DOWN))
+        whole = self.whole(diskless(admin_state=AdminState.DOWN))
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
         self.assertEqual(error.arguments()[1], Code.STATE)
         self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2", allow_failover=True)

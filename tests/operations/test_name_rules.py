@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Invalid, Refused
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.testing.builders import a_cluster, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -60,7 +60,7 @@ class HostNameTests(SynchronousTestCase):
     """Instances, nodes and the cluster have host names, which are kept in one form."""
 
     def setUp(self) -> None:
-        instance = an_instance("web1.example.com", admin_state=Wanted.DOWN)
+        instance = an_instance("web1.example.com", admin_state=AdminState.DOWN)
         self.whole = WholeCluster(a_cluster(nodes=["node1"], instances=[instance]))
 
     def create(self, name: str) -> Any:

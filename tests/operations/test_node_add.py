@@ -8,9 +8,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.changes.networks import taken
-from ganeti.config.changes.nodes import certificates_of
+from ganeti.config.changes.nodes import get_certificates
 from ganeti.errors import Failed
-from ganeti.master.enrolment import spend
+from ganeti.master.enrolment import spend_token
 from ganeti.model.access import SpentToken
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.opcodes.node import AddNode
@@ -46,14 +46,14 @@ class AddTests(SynchronousTestCase):
         return add.run(add.plan(ADD, state, facts), self.memory.tools)
 
     def test_a_node_that_has_joined_by_a_token_is_known_by_its_certificate(self) -> None:
-        self.successResultOf(self.memory.change(spend(SPENT, 0)))
+        self.successResultOf(self.memory.change(spend_token(SPENT, 0)))
         self.successResultOf(self.add())
         state = self.memory.state()
-        self.assertEqual(certificates_of(state, state.node("node2")), ("new",))
+        self.assertEqual(get_certificates(state, state.node("node2")), ("new",))
         self.assertEqual(len(self.memory.distributed), 1)
 
     def test_its_address_is_not_given_to_instances(self) -> None:
-        self.successResultOf(self.memory.change(spend(SPENT, 0)))
+        self.successResultOf(self.memory.change(spend_token(SPENT, 0)))
         self.assertFalse(taken(self.memory.state().network("lan"), str(ADD.primary_ip)))
         self.successResultOf(self.add())
         self.assertTrue(taken(self.memory.state().network("lan"), str(ADD.primary_ip)))

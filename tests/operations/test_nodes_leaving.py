@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
-from ganeti.node.storage_units import Units
+from ganeti.model.instance import AdminState
+from ganeti.node.storage_units import StorageUnits
 from ganeti.opcodes.instance.disks import ReplaceDisks
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.rpc.storage import ListStorageCall, ModifyStorageCall, RepairStorageCall
@@ -36,7 +36,7 @@ def mixed() -> ClusterState:
             an_instance("free2"),
             on_two("db1", 1, "node1", "node2"),
             on_two("db2", 2, "node3", "node1"),
-            an_instance("still", admin_state=Wanted.DOWN),
+            an_instance("still", admin_state=AdminState.DOWN),
         ],
     )
 
@@ -122,7 +122,7 @@ class StorageTests(SynchronousTestCase):
         )
         pv = StorageUnit(name="/dev/sda1", size=1000, free=600, used=400, group="vg0")
         for host in self.whole.hosts.values():
-            units = Units({"lvm-pv": MemoryUnits(pv), "lvm-vg": MemoryUnits(pv)}, {})
+            units = StorageUnits({"lvm-pv": MemoryUnits(pv), "lvm-vg": MemoryUnits(pv)}, {})
             host.answers.to(ListStorageCall, units.show)
             host.answers.to(ModifyStorageCall, units.modify)
             host.answers.to(RepairStorageCall, units.repair)

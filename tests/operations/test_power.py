@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.opcodes.node import PowerCommand
-from ganeti.operations.node.power import said_of
+from ganeti.operations.node.power import parse_output
 from ganeti.testing.builders import a_cluster, a_node
 from ganeti.testing.processes import Ran, Script
 from tests.operations.whole import WholeCluster
@@ -138,5 +138,5 @@ class FormTests(SynchronousTestCase):
         ):
             for text in texts:
                 with self.assertRaises(Failed):
-                    said_of(command, text)
-        self.assertIsNone(said_of(PowerCommand.POWER_ON, "whatever"))
+                    parse_output(command, text)
+        self.assertIsNone(parse_output(PowerCommand.POWER_ON, "whatever"))

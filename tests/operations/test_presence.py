@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.moves import MigrateInstance
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.moves import migrate
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.instances import ListGuests
@@ -35,28 +35,28 @@ def an_instance_on(template: Template, **over: Any) -> Built:
     return an_instance("web1", disks=[disk], **over)
 
 
-STARTS: dict[str, tuple[Wanted, dict[str, Any]]] = {
-    "OP_INSTANCE_STARTUP": (Wanted.UP, {}),
-    "OP_INSTANCE_REBOOT": (Wanted.UP, {"reboot_type": "hard"}),
-    "OP_INSTANCE_FAILOVER": (Wanted.UP, {}),
-    "OP_INSTANCE_MIGRATE": (Wanted.UP, {"allow_failover": True}),
+STARTS: dict[str, tuple[AdminState, dict[str, Any]]] = {
+    "OP_INSTANCE_STARTUP": (AdminState.UP, {}),
+    "OP_INSTANCE_REBOOT": (AdminState.UP, {"reboot_type": "hard"}),
+    "OP_INSTANCE_FAILOVER": (AdminState.UP, {}),
+    "OP_INSTANCE_MIGRATE": (AdminState.UP, {"allow_failover": True}),
 }
 """Operations that start a guest: the state that the instance is in before, and parameters."""
 
-WRITES: dict[str, tuple[Wanted, dict[str, Any]]] = {
-    "OP_INSTANCE_ACTIVATE_DISKS": (Wanted.DOWN, {}),
-    "OP_INSTANCE_REINSTALL": (Wanted.DOWN, {}),
-    "OP_INSTANCE_RENAME": (Wanted.DOWN, {"new_name": "web2", "name_check": False}),
-    "OP_INSTANCE_RECREATE_DISKS": (Wanted.DOWN, {}),
-    "OP_INSTANCE_GROW_DISK": (Wanted.DOWN, {"disk": 0, "amount": 16}),
-    "OP_INSTANCE_SET_PARAMS": (Wanted.DOWN, {"disks": [["remove", {}]]}),
-    "OP_BACKUP_EXPORT": (Wanted.DOWN, {"mode": "local", "target_node": "node1"}),
+WRITES: dict[str, tuple[AdminState, dict[str, Any]]] = {
+    "OP_INSTANCE_ACTIVATE_DISKS": (AdminState.DOWN, {}),
+    "OP_INSTANCE_REINSTALL": (AdminState.DOWN, {}),
+    "OP_INSTANCE_RENAME": (AdminState.DOWN, {"new_name": "web2", "name_check": False}),
+    "OP_INSTANCE_RECREATE_DISKS": (AdminState.DOWN, {}),
+    "OP_INSTANCE_GROW_DISK": (AdminState.DOWN, {"disk": 0, "amount": 16}),
+    "OP_INSTANCE_SET_PARAMS": (AdminState.DOWN, {"disks": [["remove", {}]]}),
+    "OP_BACKUP_EXPORT": (AdminState.DOWN, {"mode": "local", "target_node": "node1"}),
 }
 """Operations that let something write to the disks, or remove or rename them."""
 
-MIRRORED: dict[str, tuple[Wanted, dict[str, Any]]] = {
+MIRRORED: dict[str, tuple[AdminState, dict[str, Any]]] = {
     "OP_INSTANCE_REPLACE_DISKS": (
-        Wanted.UP,
+        AdminState.UP,
         {"mode": "replace_new_secondary", "remote_node": "node3"},
     ),
 }
@@ -68,7 +68,7 @@ SILENT = "is unknown whether instance web1 is running on node2"
 
 
 class Presences(SynchronousTestCase):
-    def whole(self, template: Template, wanted: Wanted = Wanted.UP) -> WholeCluster:
+    def whole(self, template: Template, wanted: AdminState = AdminState.UP) -> WholeCluster:
         """A cluster whose instance, with its disks made, does not run anywhere yet."""
         instance = an_instance_on(template, admin_state=wanted, disks_active=False)
         whole = WholeCluster(a_cluster(nodes=NODES, instances=[instance]))
@@ -90,7 +90,7 @@ class Presences(SynchronousTestCase):
 
     def run_on(self, whole: WholeCluster, *nodes: str) -> None:
         """Let the guest run on nodes that nobody has told to."""
-        guest = guest_of(whole.state, whole.state.instance("web1"))
+        guest = make_guest(whole.state, whole.state.instance("web1"))
         for node in nodes:
             self.successResultOf(whole.guests[node].start(guest, ()))
 
@@ -111,7 +111,7 @@ class Presences(SynchronousTestCase):
 class TableTests(Presences):
     """Every operation that starts or writes, with the other copy in every place."""
 
-    def rows(self) -> list[tuple[Template, str, Wanted, dict[str, Any]]]:
+    def rows(self) -> list[tuple[Template, str, AdminState, dict[str, Any]]]:
         tables = {
             Template.DISKLESS: STARTS,
             Template.SHAREDFILE: STARTS | WRITES,
@@ -171,7 +171,7 @@ class TableTests(Presences):
             ("OP_INSTANCE_SET_PARAMS", {"offline": True}),
         ):
             for template in (Template.SHAREDFILE, Template.DRBD):
-                whole = self.whole(template, Wanted.DOWN)
+                whole = self.whole(template, AdminState.DOWN)
                 self.run_on(whole, "node2")
                 self.assertIn(ELSEWHERE, str(self.refusal(whole, op_id, **fields)))
 
@@ -225,14 +225,14 @@ class FailoverTests(Presences):
         self.assertIn("may still be running on node node1", str(error))
 
     def test_a_stopped_instance_that_runs_elsewhere_keeps_its_node(self) -> None:
-        whole = self.whole(Template.DISKLESS, Wanted.DOWN)
+        whole = self.whole(Template.DISKLESS, AdminState.DOWN)
         self.run_on(whole, "node2")
         for target in ("node2", "node3"):
             error = self.refusal(whole, "OP_INSTANCE_FAILOVER", target_node=target)
             self.assertIn(ELSEWHERE, str(error))
 
     def test_a_stopped_instance_changes_its_node_although_another_does_not_answer(self) -> None:
-        whole = self.whole(Template.DISKLESS, Wanted.DOWN)
+        whole = self.whole(Template.DISKLESS, AdminState.DOWN)
         whole.network.vanish("node3")
         self.do(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", []))
@@ -245,7 +245,7 @@ class StopTests(Presences):
             self.run_on(whole, *NODES)
             self.do(whole, "OP_INSTANCE_SHUTDOWN")
             self.assertEqual(whole.where("web1"), [])
-            self.assertIs(whole.state.instance("web1").admin_state, Wanted.DOWN)
+            self.assertIs(whole.state.instance("web1").admin_state, AdminState.DOWN)
 
     def test_a_shutdown_stops_a_copy_on_the_secondary_node(self) -> None:
         whole = self.mirrored_on_its_secondary()
@@ -274,7 +274,7 @@ class StopTests(Presences):
         self.run_on(whole, "node2")
         whole.network.lose_request("node2", call="instance_shutdown")
         self.failureResultOf(whole.do("OP_INSTANCE_SHUTDOWN", instance_name="web1"), Failed)
-        self.assertIs(whole.state.instance("web1").admin_state, Wanted.UP)
+        self.assertIs(whole.state.instance("web1").admin_state, AdminState.UP)
 
 
 class RemoveTests(Presences):

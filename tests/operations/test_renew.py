@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.changes.nodes import certificates_of, certify
+from ganeti.config.changes.nodes import get_certificates, set_certificates
 from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.operations.cluster import renew
@@ -52,7 +52,7 @@ class RenewTests(SynchronousTestCase):
         self.assertEqual(dict(state.cluster.candidate_certs), known)
 
     def test_old_certificates_are_good_until_the_new_ones_are_used_and_not_longer(self) -> None:
-        change = certify(self.memory.state().node("node2"), "old")
+        change = set_certificates(self.memory.state().node("node2"), "old")
         self.successResultOf(self.memory.change(change))
         self.successResultOf(renew.run(self.plan, self.memory.tools))
         new = fingerprint(A_CERTIFICATE)
@@ -72,10 +72,10 @@ class RenewTests(SynchronousTestCase):
 
     def test_of_a_node_that_does_not_say_which_it_uses_both_are_good(self) -> None:
         self.memory.nodes.answers[UseCertificate] = Unreachable("node2", "gone")
-        change = certify(self.memory.state().node("node2"), "old")
+        change = set_certificates(self.memory.state().node("node2"), "old")
         self.successResultOf(self.memory.change(change))
         self.failureResultOf(renew.run(self.plan, self.memory.tools), Failed)
-        known = certificates_of(self.memory.state(), self.memory.state().node("node2"))
+        known = get_certificates(self.memory.state(), self.memory.state().node("node2"))
         self.assertEqual(known, ("old", fingerprint(A_CERTIFICATE)))
 
     def test_a_node_that_fails_keeps_its_own_and_does_not_stop_the_others(self) -> None:

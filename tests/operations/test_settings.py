@@ -8,13 +8,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.changes.nodes import certify
+from ganeti.config.changes.nodes import set_certificates
 from ganeti.config.verify import verify
 from ganeti.errors import Code, GanetiError, Invalid, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy
-from ganeti.pki.authority import self_signed
+from ganeti.pki.authority import create_self_signed
 from ganeti.pki.enrolment import fingerprint
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from tests.config.test_initial_state import WRONG_SETTINGS
@@ -278,7 +278,7 @@ class GroupTests(SettingTests):
         self.assertIn("db1", told)
         self.do("OP_GROUP_ASSIGN_NODES", group_name="east", nodes=["node1", "node2"])
         east = self.whole.state.group("east")
-        self.assertEqual(len(list(self.whole.state.nodes_in(east))), 2)
+        self.assertEqual(len(list(self.whole.state.list_nodes(east))), 2)
 
 
 class NodeTests(SettingTests):
@@ -296,9 +296,9 @@ class NodeTests(SettingTests):
     def test_a_node_that_was_offline_becomes_a_candidate_at_once(self) -> None:
         self.modify(offline=True, force=True)
         host = self.whole.hosts["node2"]
-        shown = self_signed("node2", 0.0, timedelta(days=1)).pem
+        shown = create_self_signed("node2", 0.0, timedelta(days=1)).pem
         host.disk.put("/node2/var/lib/ganeti/server.pem", shown, 0o400, 0.0)
-        known = certify(self.whole.state.node("node2"), fingerprint(shown))
+        known = set_certificates(self.whole.state.node("node2"), fingerprint(shown))
         self.successResultOf(self.whole.tools.config.change(known))
         back = self.modify(master_candidate=True)
         self.assertEqual(back, [["master_candidate", "True"], ["offline", "False"]])

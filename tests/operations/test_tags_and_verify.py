@@ -15,7 +15,7 @@ from ganeti.opcodes.tags import AddTags, SearchTags, TagKind
 from ganeti.operations import tags
 from ganeti.operations.cluster import verify
 from ganeti.operations.cluster.password_findings import password_findings
-from ganeti.operations.operation import NodeAnswers, ResultWithCommit, SharedFile
+from ganeti.operations.operation import AncillaryFile, NodeAnswers, ResultWithCommit
 from ganeti.rpc.node import DescribeNode, VerifyNode
 from ganeti.testing.builders import a_cluster, an_instance, uuid_of
 from ganeti.testing.facts import some_facts
@@ -56,7 +56,7 @@ class VerifyTests(SynchronousTestCase):
 
     def test_passwords_that_others_can_find_out_are_warned_of(self) -> None:
         text = b"# comment\njack abc\nfay {HA1}00\nsue {scrypt}x\nmo {cleartext}{x\n"
-        files = [SharedFile("/var/lib/ganeti/rapi/users", text, 0o640)]
+        files = [AncillaryFile("/var/lib/ganeti/rapi/users", text, 0o640)]
         ann = UserAccount(uuid="sue", created=1)
         found = list(password_findings(a_cluster().put(ann), files))
         self.assertEqual([each.name for each in found], ["jack", "fay", "sue", "mo"])

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Failed, NotKept
+from ganeti.errors import CommitFailed, Failed
 from ganeti.operations.undo import Undo
 from ganeti.testing.tools import MemoryProgress
 
@@ -55,7 +55,7 @@ class UndoTests(SynchronousTestCase):
             await recovering[-1]
 
         self.progress.recover = recover
-        full = NotKept("the disk is full")
+        full = CommitFailed("the disk is full")
         failing = Deferred.fromCoroutine(self.broken_off(self.step("one", full, full)))
         for attempt in range(2):
             self.assertNoResult(failing)

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, JobCanceled
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
-from ganeti.operations.instance.disks.wipe import wipe_if_wanted
+from ganeti.model.instance import AdminState
+from ganeti.operations.instance.disks.wipe import wipe_if_enabled
 from ganeti.rpc.disks import DescribeDisks, DiskStatus, PauseResync, WipeDisk
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from ganeti.testing.tools import MemoryTools
@@ -46,7 +46,7 @@ class WipeTests(SynchronousTestCase):
 
     def wipe(self, **more: int) -> Any:
         instance = self.memory.state().instance("web1")
-        return wipe_if_wanted(instance, [self.disk], self.memory.tools, **more)
+        return wipe_if_enabled(instance, [self.disk], self.memory.tools, **more)
 
     def wiped(self) -> list[tuple[str, int, int]]:
         return [
@@ -102,7 +102,7 @@ class WhereTests(SynchronousTestCase):
     """On a whole cluster, with file disks."""
 
     def setUp(self) -> None:
-        down = an_instance("web1", disks=[a_disk("disk1", size=64)], admin_state=Wanted.DOWN)
+        down = an_instance("web1", disks=[a_disk("disk1", size=64)], admin_state=AdminState.DOWN)
         self.whole = WholeCluster(a_cluster(instances=[down], prealloc_wipe_disks=True))
         self.images = self.whole.hosts["node1"].images
 

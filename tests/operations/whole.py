@@ -13,10 +13,10 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Template
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.disks.block_devices import create_disks
 from ganeti.operations.operation import ResultWithCommit
-from ganeti.operations.perform import informed
+from ganeti.operations.perform import collect_inputs
 from ganeti.operations.registry import OPERATIONS
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StartInstanceCall
@@ -106,7 +106,7 @@ class WholeCluster:
     async def carry_out(self, opcode: Opcode) -> Any:
         operation = OPERATIONS[type(opcode)]
         identity = self.tools.ids.uuid()
-        facts = await informed(operation, opcode, self.state, self.tools, identity)
+        facts = await collect_inputs(operation, opcode, self.state, self.tools, identity)
         plan = operation.plan(opcode, self.state, facts)
         operation.hooks(plan, self.state)
         result = await operation.run(plan, self.tools)
@@ -120,7 +120,7 @@ class WholeCluster:
         """Make the disks of an instance that the configuration knows."""
         instance = self.state.instance(name)
         async with Undo(self.tools.progress) as undo:
-            disks = self.state.disks_of(instance)
+            disks = self.state.get_disks(instance)
             await create_disks(self.state, instance, disks, self.tools, undo)
 
     async def start(self, *names: str) -> None:
@@ -130,7 +130,7 @@ class WholeCluster:
 
     async def start_on(self, node: str, name: str) -> None:
         """Start a guest on a node where it should not be."""
-        guest = guest_of(self.state, self.state.instance(name))
+        guest = make_guest(self.state, self.state.instance(name))
         await self.network.ask(self.state.node(node), StartInstanceCall(guest=guest))
 
     def where(self, name: str) -> Sequence[str]:

@@ -5,7 +5,7 @@ from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Invalid
-from ganeti.pki.authority import Authority, new_request
+from ganeti.pki.authority import Authority, create_request
 
 NOW = 1_700_000_000.0
 
@@ -36,7 +36,7 @@ class AuthorityTests(SynchronousTestCase):
         self.assertRaises(Failed, Authority.loaded, b"nonsense", self.authority.key)
 
     def test_a_request_is_granted_for_the_names_that_we_say(self) -> None:
-        _, request = new_request("somebody.else")
+        _, request = create_request("somebody.else")
         granted = x509.load_pem_x509_certificate(self.authority.grant(request, ["node2"], NOW))
         self.assertEqual(granted.subject.rfc4514_string(), "CN=node2")
 

@@ -14,10 +14,10 @@ from ganeti.pki.enrolment import (
     Invitation,
     certificates,
     check_token,
-    pinned,
+    derive_secret,
+    encode_token,
     read_token,
-    secret_of,
-    token_of,
+    select_pinned,
 )
 
 INVITATION = Invitation(
@@ -31,12 +31,12 @@ INVITATION = Invitation(
     until=1000,
     nonce="0123",
 )
-SECRET = secret_of(b"a key", b"")
+SECRET = derive_secret(b"a key", b"")
 
 
 class TokenTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.token = token_of(INVITATION, SECRET)
+        self.token = encode_token(INVITATION, SECRET)
 
     def test_a_token_is_one_word_that_says_what_was_put_in(self) -> None:
         self.assertRegex(self.token, r"\A[\w.-]+\Z")
@@ -49,11 +49,11 @@ class TokenTests(SynchronousTestCase):
 
     def test_a_token_of_another_cluster_is_refused(self) -> None:
         with self.assertRaisesRegex(Refused, "not created by this cluster"):
-            check_token(self.token, secret_of(b"another key", b""), 1)
+            check_token(self.token, derive_secret(b"another key", b""), 1)
 
     @given(st.integers(min_value=0), st.characters(min_codepoint=33, max_codepoint=126))
     def test_a_changed_token_is_never_accepted(self, place: int, letter: str) -> None:
-        token = token_of(INVITATION, SECRET)
+        token = encode_token(INVITATION, SECRET)
         place %= len(token)
         changed = token[:place] + letter + token[place + 1 :]
         # Unused bits of a part's last letter may differ; what the token says may not.
@@ -72,7 +72,7 @@ class TokenTests(SynchronousTestCase):
         ):
             bundle = b"".join(each.certificate for each in sent)
             wanted = tuple(each.certificate.decode() for each in trusted)
-            self.assertEqual(pinned(bundle, invitation), wanted)
+            self.assertEqual(select_pinned(bundle, invitation), wanted)
 
     def test_certificates_are_found_beside_a_key(self) -> None:
         authority = Authority.founded("cluster1", 0)

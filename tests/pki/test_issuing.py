@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from ganeti.errors import Failed, Invalid
-from ganeti.pki.authority import Authority, new_request
+from ganeti.pki.authority import Authority, create_request
 from ganeti.pki.issuing import IssuingProgram
 from ganeti.system.processes import LocalProcesses
 
@@ -30,7 +30,7 @@ class IssuingProgramTests(TestCase):
         )
 
     async def test_a_certificate_is_issued_for_our_names(self) -> None:
-        _, request = new_request("whoever")
+        _, request = create_request("whoever")
         issued = x509.load_pem_x509_certificate(await self.issue(request, NAMES))
         names = issued.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         self.assertEqual(issued.subject.rfc4514_string(), "CN=node2")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.query.arguments import filter_from
+from ganeti.query.arguments import build_filter
 from ganeti.query.filters import BadFilter
-from ganeti.query.text import glob_pattern, parse_filter
+from ganeti.query.text import parse_filter, translate_glob
 
 RIGHT: list[tuple[str, list[Any]]] = [
     ("oper_state", ["?", "oper_state"]),
@@ -69,7 +69,7 @@ class TextTests(SynchronousTestCase):
             self.assertIsInstance(found, list)
 
     def test_a_glob_needs_no_domain(self) -> None:
-        pattern = re.compile(glob_pattern("web?"))
+        pattern = re.compile(translate_glob("web?"))
         names = ["web1", "web1.example.com", "web", "web12", "xweb1"]
         self.assertEqual([n for n in names if pattern.search(n)], ["web1", "web1.example.com"])
 
@@ -77,23 +77,23 @@ class TextTests(SynchronousTestCase):
 class ArgumentTests(SynchronousTestCase):
     def test_names_are_looked_up(self) -> None:
         self.assertEqual(
-            filter_from(["web1", "web2"]), ["|", ["==", "name", "web1"], ["==", "name", "web2"]]
+            build_filter(["web1", "web2"]), ["|", ["==", "name", "web1"], ["==", "name", "web2"]]
         )
-        self.assertIsNone(filter_from([]))
+        self.assertIsNone(build_filter([]))
 
     def test_a_pattern_among_names_is_searched(self) -> None:
         self.assertEqual(
-            filter_from(["web*", "db1"]),
-            ["|", ["=~", "name", glob_pattern("web*")], ["==", "name", "db1"]],
+            build_filter(["web*", "db1"]),
+            ["|", ["=~", "name", translate_glob("web*")], ["==", "name", "db1"]],
         )
 
     def test_one_argument_that_cannot_be_a_name_is_a_filter(self) -> None:
-        self.assertEqual(filter_from(["not up"]), ["!", ["?", "up"]])
-        self.assertEqual(filter_from(["up"], forced=True), ["?", "up"])
+        self.assertEqual(build_filter(["not up"]), ["!", ["?", "up"]])
+        self.assertEqual(build_filter(["up"], forced=True), ["?", "up"])
 
     def test_several_filters_are_refused(self) -> None:
-        self.assertRaises(BadFilter, filter_from, ["up", "up"], forced=True)
+        self.assertRaises(BadFilter, build_filter, ["up", "up"], forced=True)
 
     def test_job_ids_are_numbers(self) -> None:
-        self.assertEqual(filter_from(["7"], key="id", numbers=True), ["|", ["==", "id", 7]])
-        self.assertRaises(BadFilter, filter_from, ["x"], key="id", numbers=True)
+        self.assertEqual(build_filter(["7"], key="id", numbers=True), ["|", ["==", "id", 7]])
+        self.assertRaises(BadFilter, build_filter, ["x"], key="id", numbers=True)

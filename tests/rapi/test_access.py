@@ -17,12 +17,12 @@ from zope.interface.verify import verifyObject
 from ganeti.luxi.methods import QueryTags
 from ganeti.rapi.access import (
     METERED_BURST,
-    AuthenticationRealm,
+    AccessLevel,
     Authenticator,
     UsersFile,
     UsersFileChecker,
 )
-from ganeti.rapi.login_limits import MAX_PER_SOURCE, MAX_RUNNING
+from ganeti.rapi.login_limits import MAX_CONCURRENT_CHECKS, MAX_WAITING_PER_SOURCE
 from ganeti.rapi.users import scrypt_line
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import AUTO, NodeClient, at_once, basic
@@ -154,7 +154,7 @@ class SlowHashTests(SynchronousTestCase):
 
     def login(self, name: str, password: str, host: str = "192.0.2.1") -> Deferred[Any]:
         header = basic(name, password).split(": ")[1].strip().encode()
-        authenticating = self.authenticator.authenticate(header, AuthenticationRealm.LOGIN, host)
+        authenticating = self.authenticator.authenticate(header, AccessLevel.LOGIN, host)
         return Deferred.fromCoroutine(authenticating)
 
     def test_the_same_login_on_many_connections_is_checked_once(self) -> None:
@@ -186,10 +186,10 @@ class SlowHashTests(SynchronousTestCase):
         flood = [self.login("sue", f"guess{number}") for number in range(100)]
         refused = [each for each in flood if each.called]
         self.assertEqual({self.failureResultOf(each).value.status for each in refused}, {429})
-        self.assertEqual(len(refused), 100 - MAX_RUNNING - MAX_PER_SOURCE)
+        self.assertEqual(len(refused), 100 - MAX_CONCURRENT_CHECKS - MAX_WAITING_PER_SOURCE)
         other = self.login("sue", "s3cret", "192.0.2.2")
         for number, check in enumerate(self.checks):
-            check.callback(number == MAX_RUNNING + 1)  # the second that was made to wait
+            check.callback(number == MAX_CONCURRENT_CHECKS + 1)  # the second that was made to wait
         self.assertEqual(self.successResultOf(other).name, "sue")
         for each in set(flood) - set(refused):
             self.assertEqual(self.failureResultOf(each).value.status, 401)
@@ -229,7 +229,7 @@ class NewFileTests(SynchronousTestCase):
             with open(path, "w") as file:
                 file.write(f"jack {password}")
             now[0] += 1
-            asked = authenticator.authenticate(header, AuthenticationRealm.OPEN)
+            asked = authenticator.authenticate(header, AccessLevel.OPEN)
             if right:
                 self.successResultOf(asked)
             else:

@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ganeti.rapi.channel import MAX_BODY, TIMEOUTS, Channel
-from ganeti.rapi.response import PIECE, Response, send
+from ganeti.rapi.response import CHUNK_SIZE, Response, send
 from ganeti.rapi.site import ApiRequest, ApiSite
 from ganeti.web.channel import MAX_HEADERS
 from tests.rapi.asking import Answer, answers
@@ -31,7 +31,7 @@ CHUNKS = (
 )
 ASK = b"GET /1 HTTP/1.1\r\nHost: x\r\n"
 DONE = Failure(ConnectionDone())
-LARGE = bytes(3 * PIECE)
+LARGE = bytes(3 * CHUNK_SIZE)
 
 
 class Sizes(Resource):
@@ -187,7 +187,7 @@ class TurnTests(ChannelCase):
     def test_an_answer_for_a_client_that_is_gone_is_dropped(self) -> None:
         self.channel.dataReceived(GET % b"wait")
         self.channel.connectionLost(DONE)
-        send(self.resource.waiting[0], Response(200, b"x" * 2 * PIECE))
+        send(self.resource.waiting[0], Response(200, b"x" * 2 * CHUNK_SIZE))
         self.assertEqual(self.transport.value(), b"")
 
     def test_the_connection_closes_after_the_last_request(self) -> None:
@@ -249,14 +249,14 @@ class DeadlineTests(ChannelCase):
 
 
 class WritingTests(ChannelCase):
-    limits: dict[str, Any] = {"max_unsent": 5 * PIECE}
+    limits: dict[str, Any] = {"max_unsent": 5 * CHUNK_SIZE}
 
     def test_a_large_answer_goes_out_as_fast_as_it_is_read(self) -> None:
         self.channel.pauseProducing()
-        self.channel.dataReceived(GET % str(3 * PIECE).encode())
+        self.channel.dataReceived(GET % str(3 * CHUNK_SIZE).encode())
         self.assertLess(len(self.transport.value()), 1000)
         self.channel.resumeProducing()
-        self.assertEqual(self.sizes(), [3 * PIECE])
+        self.assertEqual(self.sizes(), [3 * CHUNK_SIZE])
 
     def test_the_next_request_waits_until_the_answer_is_read(self) -> None:
         self.channel.pauseProducing()
@@ -275,7 +275,7 @@ class WritingTests(ChannelCase):
         clients = [self.connect() for _ in range(2)]
         for client, _ in clients:
             client.pauseProducing()
-            client.dataReceived(GET % str(3 * PIECE).encode())
+            client.dataReceived(GET % str(3 * CHUNK_SIZE).encode())
         self.assertEqual([transport.disconnected for _, transport in clients], [True, False])
 
     def test_nothing_refers_to_an_answer_whose_client_is_given_up(self) -> None:
@@ -292,24 +292,24 @@ class WritingTests(ChannelCase):
 
     def test_answers_that_were_read_do_not_count(self) -> None:
         for _ in range(3):
-            self.channel.dataReceived(GET % str(3 * PIECE).encode())
+            self.channel.dataReceived(GET % str(3 * CHUNK_SIZE).encode())
         self.assertFalse(self.transport.disconnected)
 
 
 class LargeRequestTests(ChannelCase):
-    limits: dict[str, Any] = {"max_unread": 5 * PIECE}
+    limits: dict[str, Any] = {"max_unread": 5 * CHUNK_SIZE}
 
     def test_of_large_requests_that_are_not_whole_the_oldest_is_refused(self) -> None:
         clients = [self.connect() for _ in range(2)]
         for client, _ in clients:
-            client.dataReceived(PUT % 900000 + b"[" * 3 * PIECE)
+            client.dataReceived(PUT % 900000 + b"[" * 3 * CHUNK_SIZE)
         told = [[each.status for each in answers(sent.value())] for _, sent in clients]
         self.assertEqual(told, [[503], []])
 
     def test_large_requests_that_are_whole_do_not_count(self) -> None:
         clients = [self.connect() for _ in range(2)]
         for client, sent in clients:
-            client.dataReceived(PUT % (3 * PIECE) + b"[" * (3 * PIECE - 1))
+            client.dataReceived(PUT % (3 * CHUNK_SIZE) + b"[" * (3 * CHUNK_SIZE - 1))
             client.dataReceived(b"[")
             self.assertEqual([each.status for each in answers(sent.value())], [200])
 

@@ -10,12 +10,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.rapi.login_limits import (
-    MAX_PER_SOURCE,
-    MAX_RUNNING,
+    MAX_CONCURRENT_CHECKS,
     MAX_WAITING,
+    MAX_WAITING_PER_SOURCE,
     FailureLimit,
     SlowChecks,
-    source_of,
+    source_network,
 )
 from ganeti.rapi.problems import HttpProblem
 
@@ -30,7 +30,7 @@ class SourceTests(SynchronousTestCase):
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("", ""),
         ):
-            self.assertEqual(source_of(host), source)
+            self.assertEqual(source_network(host), source)
 
 
 class SlowChecksTests(SynchronousTestCase):
@@ -50,18 +50,18 @@ class SlowChecksTests(SynchronousTestCase):
         check.callback(result)
 
     def test_sources_take_turns(self) -> None:
-        flood = [self.ask("a") for _ in range(MAX_RUNNING + 3)]
+        flood = [self.ask("a") for _ in range(MAX_CONCURRENT_CHECKS + 3)]
         other = self.ask("b", False)
-        self.assertEqual(len(self.running), MAX_RUNNING)
+        self.assertEqual(len(self.running), MAX_CONCURRENT_CHECKS)
         for number in range(len(flood)):
             self.end(number)
-        self.assertFalse(self.running[MAX_RUNNING + 1][0])
+        self.assertFalse(self.running[MAX_CONCURRENT_CHECKS + 1][0])
         self.assertEqual(self.successResultOf(other), False)
 
     def test_so_many_wait_for_a_source_and_so_many_in_all(self) -> None:
-        sources = MAX_WAITING // MAX_PER_SOURCE
-        asked = [self.ask("busy") for _ in range(MAX_RUNNING)]
-        asked += [self.ask(str(n)) for n in range(sources) for _ in range(MAX_PER_SOURCE)]
+        sources = MAX_WAITING // MAX_WAITING_PER_SOURCE
+        asked = [self.ask("busy") for _ in range(MAX_CONCURRENT_CHECKS)]
+        asked += [self.ask(str(n)) for n in range(sources) for _ in range(MAX_WAITING_PER_SOURCE)]
         for source, status in (("0", 429), ("one more", 503)):
             refused = self.failureResultOf(self.ask(source), HttpProblem).value
             self.assertEqual(refused.status, status)
@@ -71,14 +71,14 @@ class SlowChecksTests(SynchronousTestCase):
         self.assertEqual([self.successResultOf(each) for each in asked], [True] * len(asked))
 
     def test_who_hangs_up_frees_a_place_when_its_thread_has_ended(self) -> None:
-        asked = [self.ask("a") for _ in range(MAX_RUNNING + 2)]
+        asked = [self.ask("a") for _ in range(MAX_CONCURRENT_CHECKS + 2)]
         for each in (asked[0], asked[-1]):
             each.cancel()
             self.failureResultOf(each, CancelledError)
-        self.assertEqual(len(self.running), MAX_RUNNING)
-        for number in range(MAX_RUNNING + 1):
+        self.assertEqual(len(self.running), MAX_CONCURRENT_CHECKS)
+        for number in range(MAX_CONCURRENT_CHECKS + 1):
             self.end(number)
-        self.assertEqual(len(self.running), MAX_RUNNING + 1)
+        self.assertEqual(len(self.running), MAX_CONCURRENT_CHECKS + 1)
 
 
 class FailureLimitTests(SynchronousTestCase):

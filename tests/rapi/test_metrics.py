@@ -7,12 +7,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.luxi.methods import QueryMetrics, QueryTags
-from ganeti.metrics.family import gauge
+from ganeti.metrics.family import make_gauge
 from ganeti.testing.master import MemoryMaster
 from tests.golden.test_monitoring import SHIPPED, told
 from tests.rapi.asking import NodeClient
 
-NUMBERS = [gauge("ganeti_journal_position", "The last commit.", 7)]
+NUMBERS = [make_gauge("ganeti_journal_position", "The last commit.", 7)]
 
 
 class MetricsTests(SynchronousTestCase):

@@ -11,9 +11,9 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.rapi.client import GanetiRapiClient
-from ganeti.rapi.following import FollowedCluster as Following
 from ganeti.rapi.following import JobFailed
-from ganeti.rapi.move import MoveFailed, MoveOptions, Mover
+from ganeti.rapi.following import RemoteCluster as Following
+from ganeti.rapi.move import InstanceMover, MoveFailed, MoveOptions
 
 ABOUT = {
     "name": "web1",
@@ -90,7 +90,7 @@ class MoveTests(SynchronousTestCase):
     ) -> list[str]:
         self.said: list[str] = []
         say, sleep = self.said.append, self.slept.append
-        mover = Mover(
+        mover = InstanceMover(
             Following(source.client(), "old", say, sleep),
             Following(destination.client(), "new", say, sleep),
         )

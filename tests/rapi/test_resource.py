@@ -16,12 +16,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import (
     Code,
+    CommitFailed,
     Failed,
     GanetiError,
     HooksRefused,
     Invalid,
     JobLost,
-    NotKept,
     ProtocolError,
     QueueDrained,
     QueueFull,
@@ -29,7 +29,7 @@ from ganeti.errors import (
 )
 from ganeti.luxi.methods import METHODS as METHODS_OF_MASTER
 from ganeti.luxi.methods import CancelJob, QueryObjects, QueryTags, SubmitJob
-from ganeti.luxi.unreachable import ConnectionLost, MasterAway, NotPermitted, TimedOut
+from ganeti.luxi.unreachable import ConnectionLost, MasterNotRunning, NotPermitted, TimedOut
 from ganeti.rapi.access import Authenticator
 from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
@@ -251,9 +251,9 @@ class ErrorTests(ApiCase):
             (JobLost("x"), 404),
             (QueueDrained("x"), 503),
             (QueueFull("x"), 503),
-            (NotKept("x"), 503),
+            (CommitFailed("x"), 503),
             (HooksRefused([("node1", "a", "b")]), 409),
-            (MasterAway("x"), 502),
+            (MasterNotRunning("x"), 502),
             (NotPermitted("x"), 502),
             (ConnectionLost("x"), 502),
             (ProtocolError("x"), 502),

@@ -14,14 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from ganeti.model.node import Node
-from ganeti.rpc.agent import IDLE_TIMEOUT, MAX_IDLE, PIECE, AgentWay
+from ganeti.rpc.agent import CHUNK_SIZE, IDLE_TIMEOUT, MAX_IDLE, HttpTransport
 from ganeti.rpc.node_client import BadAnswer, TransportError
 from ganeti.rpc.wire import CallRequest
 from ganeti.testing.builders import a_node
 
 NODE = a_node("node1", primary_ip="192.0.2.1")
 REQUEST = CallRequest("version", 3, b"{}")
-LARGE = CallRequest("blob", 3, bytes(3 * PIECE))
+LARGE = CallRequest("blob", 3, bytes(3 * CHUNK_SIZE))
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 SENT = (
     b"POST /version HTTP/1.1\r\nContent-Length: 2\r\nHost: node1\r\nX-Ganeti-Term: 3\r\n"
@@ -62,7 +62,7 @@ class AgentCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.endpoint = Endpoint()
-        self.way = AgentWay(self.reach, self.clock)
+        self.way = HttpTransport(self.reach, self.clock)
         self.addCleanup(self.close)
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class ExchangeTests(AgentCase):
             self.assertTrue(self.transport().disconnecting)
 
     def test_an_answer_that_is_too_long_is_not_kept(self) -> None:
-        self.way = AgentWay(self.reach, self.clock, answer_limit=10)
+        self.way = HttpTransport(self.reach, self.clock, answer_limit=10)
         answer = self.ask()
         self.answer(OK % (11, b"x" * 11))
         self.assertEqual(self.why(answer), "the answer is longer than 10 bytes")
@@ -191,7 +191,7 @@ class CancelTests(AgentCase):
         answer.cancel()
         self.failureResultOf(answer, CancelledError)
         self.assertTrue(self.transport().disconnected)
-        self.assertLess(len(self.transport().value()), 2 * PIECE)
+        self.assertLess(len(self.transport().value()), 2 * CHUNK_SIZE)
 
 
 class LargeRequestTests(AgentCase):

@@ -12,14 +12,14 @@ from ganeti.rpc.body_limits import (
     DEFAULT_BODY,
     MAX_BODY,
     MAX_TOTAL,
-    UNCOUNTED,
+    MIN_COUNTED,
     BodyBudget,
     body_limit,
 )
 from tests.rpc.test_calls import declared
 
-TOTAL = 10 * UNCOUNTED
-steps = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4 * UNCOUNTED)))
+TOTAL = 10 * MIN_COUNTED
+steps = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4 * MIN_COUNTED)))
 
 
 class LimitTests(SynchronousTestCase):
@@ -43,30 +43,30 @@ class BudgetTests(SynchronousTestCase):
     def test_who_comes_too_late_is_refused_and_may_come_again(self) -> None:
         budget = BodyBudget(TOTAL)
         self.assertTrue(budget.keep("early", TOTAL))
-        self.assertFalse(budget.keep("late", UNCOUNTED + 1))
+        self.assertFalse(budget.keep("late", MIN_COUNTED + 1))
         budget.release("late")
         budget.release("early")
-        self.assertTrue(budget.keep("late", UNCOUNTED + 1))
+        self.assertTrue(budget.keep("late", MIN_COUNTED + 1))
 
     def test_small_requests_are_taken_in_any_case(self) -> None:
         budget = BodyBudget(TOTAL)
         budget.keep("large", TOTAL)
-        self.assertTrue(budget.keep("small", UNCOUNTED))
+        self.assertTrue(budget.keep("small", MIN_COUNTED))
         self.assertEqual(budget.kept, TOTAL)
 
     def test_a_connection_that_has_got_rid_of_something_may_always_say_so(self) -> None:
         budget = BodyBudget(TOTAL)
         budget.keep("large", TOTAL)
-        self.assertTrue(budget.keep("large", 2 * UNCOUNTED))
-        self.assertTrue(budget.keep("other", 2 * UNCOUNTED))
-        self.assertEqual(budget.kept, 4 * UNCOUNTED)
+        self.assertTrue(budget.keep("large", 2 * MIN_COUNTED))
+        self.assertTrue(budget.keep("other", 2 * MIN_COUNTED))
+        self.assertEqual(budget.kept, 4 * MIN_COUNTED)
 
     @given(steps)
     def test_the_sum_is_right_and_never_too_much(self, told: list[tuple[int, int]]) -> None:
         budget, kept = BodyBudget(TOTAL), dict[int, int]()
         for connection, size in told:
             if budget.keep(connection, size):
-                kept[connection] = size if size > UNCOUNTED else 0
+                kept[connection] = size if size > MIN_COUNTED else 0
             self.assertEqual(budget.kept, sum(kept.values()))
             self.assertLessEqual(budget.kept, TOTAL)
         for connection in kept:

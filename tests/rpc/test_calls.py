@@ -13,7 +13,7 @@ from msgspec import inspect
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti import rpc
-from ganeti.rpc.call import WHILE_ALIVE, Call, answer_type
+from ganeti.rpc.call import NO_TIMEOUT, Call, get_answer_type
 from ganeti.rpc.disks import (
     CreateDisk,
     GrowDiskCall,
@@ -81,7 +81,7 @@ class DeclarationTests(SynchronousTestCase):
 
     def test_every_call_says_what_it_answers_and_what_it_means(self) -> None:
         for call in declared():
-            answer_type(call)
+            get_answer_type(call)
             self.assertTrue(call.__doc__)
 
     def test_a_call_that_says_how_long_it_takes_is_not_cut_off_before(self) -> None:
@@ -101,7 +101,7 @@ class DeclarationTests(SynchronousTestCase):
             self.assertEqual(settings - known, set(), call.__name__)
 
     def test_work_of_any_length_is_bounded_by_signs_of_life_only(self) -> None:
-        bounded = {call.__name__ for call in declared() if call.call_timeout is not WHILE_ALIVE}
+        bounded = {call.__name__ for call in declared() if call.call_timeout is not NO_TIMEOUT}
         work = (InstallOS, RenameOS, CreateDisk, RemoveDisk, GrowDiskCall, WipeDisk, SnapshotDisk)
         scripts = (RunHooks, RunRestrictedCommandCall)
         for call in (*work, *scripts, RenameDisk, FinalizeExport, RemoveExportCall):

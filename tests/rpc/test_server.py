@@ -8,7 +8,7 @@ from ganeti.rpc.callers import Caller, CallerRole, Forbidden
 from ganeti.rpc.node import AskVersion, DelayCall, Version
 from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
 from ganeti.rpc.server import CallHandlers, UnknownCall
-from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, request_of, result_of
+from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, encode_request, result_of
 from ganeti.schema.documents import MAX_DEPTH
 
 VERSION = Version(protocol=1, release="3.0")
@@ -32,21 +32,21 @@ class AnswersTests(SynchronousTestCase):
 
     def test_a_call_is_answered_by_what_was_registered_for_it(self) -> None:
         self.answers.to(AskVersion, version)
-        answer = self.successResultOf(self.answer(request_of(AskVersion(), 5)))
+        answer = self.successResultOf(self.answer(encode_request(AskVersion(), 5)))
         self.assertEqual(result_of(AskVersion(), answer), VERSION)
 
     def test_an_unknown_call_is_said_to_be_unknown(self) -> None:
-        self.failureResultOf(self.answer(request_of(AskVersion(), 5)), UnknownCall)
+        self.failureResultOf(self.answer(encode_request(AskVersion(), 5)), UnknownCall)
 
     def test_a_master_of_an_older_term_is_refused_by_both_numbers(self) -> None:
         self.answers.to(AskVersion, version)
-        error = self.refused(request_of(AskVersion(), 4), AskVersion())
+        error = self.refused(encode_request(AskVersion(), 4), AskVersion())
         self.assertIsInstance(error, OldTerm)
         self.assertRegex(str(error), "term 4, .* term 5")
 
     def test_a_newer_term_must_be_claimed_first(self) -> None:
         self.answers.to(AskVersion, version)
-        error = self.refused(request_of(AskVersion(), 6), AskVersion())
+        error = self.refused(encode_request(AskVersion(), 6), AskVersion())
         self.assertIsInstance(error, UnclaimedTerm)
 
     def test_a_request_for_a_vote_is_heard_whatever_its_term(self) -> None:
@@ -57,7 +57,7 @@ class AnswersTests(SynchronousTestCase):
 
         self.answers.to(RequestVote, grant)
         request = RequestVote(term=9, master="node2")
-        answer = self.successResultOf(self.answer(request_of(request, 9)))
+        answer = self.successResultOf(self.answer(encode_request(request, 9)))
         self.assertEqual(result_of(request, answer), ballot)
 
     def test_a_vote_for_one_that_cannot_be_the_master_is_refused(self) -> None:
@@ -67,7 +67,7 @@ class AnswersTests(SynchronousTestCase):
 
     def test_a_candidate_asks_for_votes_for_itself_only(self) -> None:
         self.answers.to(RequestVote, None)  # type: ignore[arg-type]  # never called
-        request = request_of(RequestVote(term=9, master="node2"), 0)
+        request = encode_request(RequestVote(term=9, master="node2"), 0)
         told = self.failureResultOf(
             self.answer(request, Caller(CallerRole.CANDIDATE, "node3")), Forbidden
         ).value
@@ -111,7 +111,7 @@ class AnswersTests(SynchronousTestCase):
             raise Refused("not today")
 
         self.answers.to(AskVersion, refuse)
-        error = self.refused(request_of(AskVersion(), 5), AskVersion())
+        error = self.refused(encode_request(AskVersion(), 5), AskVersion())
         self.assertEqual((type(error), str(error)), (Refused, "not today"))
 
     def test_an_accident_is_logged_and_told_without_its_details(self) -> None:
@@ -119,7 +119,7 @@ class AnswersTests(SynchronousTestCase):
             raise ZeroDivisionError("secret")
 
         self.answers.to(AskVersion, stumble)
-        error = self.refused(request_of(AskVersion(), 5), AskVersion())
+        error = self.refused(encode_request(AskVersion(), 5), AskVersion())
         self.assertIsInstance(error, Failed)
         self.assertNotIn("secret", str(error))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -11,7 +11,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
-from ganeti.rpc.body_limits import UNCOUNTED, BodyBudget
+from ganeti.rpc.body_limits import MIN_COUNTED, BodyBudget
 from ganeti.rpc.callers import CallerRole, Peer
 from ganeti.rpc.channel import TIMEOUTS, UNAUTHENTICATED_TIMEOUT, RpcChannel
 from ganeti.rpc.node import (
@@ -23,7 +23,7 @@ from ganeti.rpc.node import (
 )
 from ganeti.rpc.quorum import Ballot, DescribeVote, RequestVote, VoterState
 from ganeti.rpc.server import CallHandlers
-from ganeti.rpc.site import MAX_STRANGERS, RpcSite
+from ganeti.rpc.site import MAX_UNAUTHENTICATED, RpcSite
 from ganeti.testing.callers import FixedCallers
 from ganeti.web.limits.connections import ConnectionLimit
 from tests.rpc.talking import answers, request
@@ -59,7 +59,7 @@ class Served(SynchronousTestCase):
 
     def close(self) -> None:
         self.site.doStop()
-        for channel in self.site.channels():
+        for channel in self.site.open_channels():
             channel.connectionLost()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual((len(self.site.connections), self.site.bodies.kept), (0, 0))
@@ -318,13 +318,13 @@ class HangingUpTests(Served):
 class BodyTests(Served):
     def setUp(self) -> None:
         super().setUp()
-        self.site.bodies = BodyBudget(4 * UNCOUNTED)
-        self.large = request("os_diagnose", b"{}" + b" " * 3 * UNCOUNTED)
+        self.site.bodies = BodyBudget(4 * MIN_COUNTED)
+        self.large = request("os_diagnose", b"{}" + b" " * 3 * MIN_COUNTED)
 
     def test_large_requests_are_bounded_over_all_connections(self) -> None:
         self.connection.dataReceived(self.large[:-1])
         late, transport = self.connect()
-        late.dataReceived(self.large[: 2 * UNCOUNTED])
+        late.dataReceived(self.large[: 2 * MIN_COUNTED])
         self.assertIn(b" 503 ", transport.value())
         self.assertIn(b"retry the call later", transport.value())
         self.assertTrue(self.is_cut_off(transport))
@@ -336,7 +336,7 @@ class BodyTests(Served):
     def test_a_request_counts_until_it_is_answered_even_if_nobody_waits_for_it(self) -> None:
         self.connection.dataReceived(self.large)
         self.connection.connectionLost()
-        self.assertGreater(self.site.bodies.kept, 3 * UNCOUNTED)
+        self.assertGreater(self.site.bodies.kept, 3 * MIN_COUNTED)
         self.waiting.pop().callback(None)
         self.assertEqual(self.site.bodies.kept, 0)
 
@@ -371,6 +371,6 @@ class StrangerTests(Served):
         connection, transport = self.connect()
         connection.dataReceived(b"POST /hello HTTP/1.1\r\nContent-Length: 20000\r\n\r\n")
         self.assertIn(b" 413 ", transport.value())
-        transports = [self.connect()[1] for _ in range(MAX_STRANGERS)]
+        transports = [self.connect()[1] for _ in range(MAX_UNAUTHENTICATED)]
         self.assertTrue(transports[-1].disconnected)
         self.assertFalse(transports[0].disconnected)

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, GanetiError, ProtocolError, Refused, RemoteError
 from ganeti.rpc.node import AskVersion, Version
-from ganeti.rpc.wire import OldTerm, failure, request_of, result_of, success
+from ganeti.rpc.wire import OldTerm, encode_request, failure, result_of, success
 
 VERSION = Version(protocol=1, release="3.0")
 
@@ -45,5 +45,5 @@ class AnswerTests(SynchronousTestCase):
 
 class RequestTests(SynchronousTestCase):
     def test_a_request_has_the_name_the_term_and_the_fields_of_a_call(self) -> None:
-        request = request_of(AskVersion(), 7)
+        request = encode_request(AskVersion(), 7)
         self.assertEqual((request.name, request.term, request.body), ("version", 7, b"{}"))

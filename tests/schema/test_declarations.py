@@ -22,7 +22,7 @@ from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.registry import OPCODES, read_opcode
-from ganeti.rpc.call import answer_type
+from ganeti.rpc.call import get_answer_type
 from tests.rpc.test_calls import declared as calls
 
 SEVERAL_LINES = {
@@ -114,7 +114,7 @@ class DeclarationTests(SynchronousTestCase):
 
     def test_numbers_have_bounds(self) -> None:
         asked = [(name, method) for name, method in METHODS.items()]
-        answered = [(call.wire, answer_type(call)) for call in calls()]
+        answered = [(call.wire, get_answer_type(call)) for call in calls()]
         found = [
             *filled_by_others(),
             *(each for name, kind in (*asked, *answered) for each in fields_of(kind, name)),

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.schema.host_names import is_host_name, normalized
+from ganeti.schema.host_names import is_host_name, normalize
 
 
 class HostNameTests(SynchronousTestCase):
     def test_cases_and_the_last_dot_do_not_count(self) -> None:
         for written in ("web1.example.com", "Web1.Example.COM", "web1.example.com."):
-            self.assertEqual(normalized(written), "web1.example.com")
+            self.assertEqual(normalize(written), "web1.example.com")
 
     def test_names_of_hosts(self) -> None:
         for name in ("web1", "web-1.example.com", "10", "a_b", "_x.y", "192.0.2.1"):

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ganeti.config.changes.nodes import certificates_of
+from ganeti.config.changes.nodes import get_certificates
 from ganeti.errors import GanetiError
 from ganeti.opcodes.node import AddNode, ModifyNode
 from ganeti.opcodes.tags import AddTags, TagKind
@@ -223,7 +223,7 @@ class Campaign:
     def take_back_offline_nodes(self) -> None:
         """Mark nodes that are offline as in use again, now that their daemons run."""
         for node in self.cluster.master.config.state().nodes.values():
-            if node.offline and certificates_of(self.cluster.master.config.state(), node):
+            if node.offline and get_certificates(self.cluster.master.config.state(), node):
                 self.cluster.submit(ModifyNode(node_name=node.name, offline=False))
             elif node.offline:
                 # The authority was replaced meanwhile.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from ganeti.bootstrap.journal_copy import read
-from ganeti.config.formats import Checkpoint
+from ganeti.config.formats import ConfigDataEncoder
 from ganeti.config.state import ClusterState
 from ganeti.errors import GanetiError
 from ganeti.jobs.job import encode
@@ -16,7 +16,7 @@ from ganeti.journal.file import FileJournal
 from ganeti.master.state_paths import StatePaths
 from ganeti.master.state_recovery import recover
 from ganeti.model.node import Node, Role
-from ganeti.node.voter import read_state
+from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.node import RemoveNode
 from ganeti.testing.certificates import is_issued_by, key_of
 from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
@@ -72,7 +72,7 @@ def _strays(cluster: SimulatedCluster) -> Iterator[str]:
     master, online = cluster.process, cluster.master.config.state().nodes.values()
     for host in cluster.hosts:
         if any(node.name == host.name and not node.offline for node in online):
-            vote = read_state(MemoryFiles(host.disk), host.paths.term_file)
+            vote = read_voter_state(MemoryFiles(host.disk), host.paths.term_file)
             if (vote.term, vote.master) != (master.term, master.host.name):
                 yield f"{host.name} obeys {vote.master} of term {vote.term}"
 
@@ -181,11 +181,11 @@ def _copy(cluster: SimulatedCluster, host: SimulatedHost) -> Iterator[str]:
     if journal.end() != master.journal.end():
         yield f"the copy on {host.name} ends with {journal.end()}, not {master.journal.end()}"
         return
-    if journal.end_mark() != master.journal.end_mark():
+    if journal.end_position() != master.journal.end_position():
         yield f"the copy on {host.name} has another commit {journal.end()}"
-    text = Checkpoint().text(master.config.state())
+    text = ConfigDataEncoder().text(master.config.state())
     for how, state in (("a master", recovered.state), ("the tools", outside.state)):
-        if Checkpoint().text(state) != text:
+        if ConfigDataEncoder().text(state) != text:
             yield f"{how} would read another configuration from the copy on {host.name}"
     ours = {job.id: encode(job) for job in master.queue.jobs()}
     theirs = {number: encode(job) for number, job in jobs.jobs.items()}
@@ -194,6 +194,6 @@ def _copy(cluster: SimulatedCluster, host: SimulatedHost) -> Iterator[str]:
         yield f"the copy on {host.name} has other jobs: {differ}"
     if jobs.serial < max(ours, default=0):
         yield f"the copy on {host.name} would give job numbers out again after {jobs.serial}"
-    voter = read_state(files, host.paths.term_file)
+    voter = read_voter_state(files, host.paths.term_file)
     if voter.replica_set != master.quorum.in_effect:
         yield f"{host.name} has kept another replica set: {voter.replica_set}"

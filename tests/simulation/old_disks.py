@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ganeti.errors import GanetiError
 from ganeti.model.node import Node
-from ganeti.node.voter import read_state
+from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.rpc.quorum import ReplicaSet
 from ganeti.testing.cluster import MasterProcess, SimulatedHost
@@ -133,7 +133,7 @@ def _replica_sets(campaign: Campaign, master: MasterProcess) -> list[ReplicaSet]
     """Return the replica set in effect, and those that may be in effect next."""
     current = master.master.quorum.in_effect
     kept = [
-        read_state(MemoryFiles(host.disk), host.paths.term_file).replica_set
+        read_voter_state(MemoryFiles(host.disk), host.paths.term_file).replica_set
         for host in campaign.hosts
     ]
     return [current, *(each for each in kept if each.order > current.order)]
@@ -143,7 +143,7 @@ def _has_caught_up(campaign: Campaign, master: MasterProcess, host: SimulatedHos
     """Whether a host knows the newest replica set again, and has all commits if it is in it."""
     files = MemoryFiles(host.disk)
     quorum = master.master.quorum
-    voter = read_state(files, host.paths.term_file)
+    voter = read_voter_state(files, host.paths.term_file)
     if (voter.term, voter.replica_set) != (master.term, quorum.in_effect):
         return False
     node = _node(master, host)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ganeti.config.state import ClusterState, EditedState, RecordKind, Stored
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind, Stored
 from ganeti.errors import JobLost
 from ganeti.jobs.job import Job, JobStatus, QueuedOpcode, encode
-from ganeti.journal.segments import NotInSegments
+from ganeti.journal.segments import PositionNotFound
 from ganeti.master.master import Master
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 from ganeti.rpc.wire import CallRequest
@@ -51,7 +51,7 @@ class Oracle:
         self._watched: dict[MasterProcess, Master] = {}
         self._seen_to_begin: set[MasterProcess] = set()
         self._running: dict[SimulatedHost, frozenset[str]] = {}
-        self._wishes: dict[tuple[int, int], Wanted | None] = {}
+        self._wishes: dict[tuple[int, int], AdminState | None] = {}
         self.replication = Replication(
             cluster, self._violated, lambda: max(self.promised.digests, default=0)
         )
@@ -145,8 +145,8 @@ class Oracle:
             self._violated(f"{self._who(process)} lacks commits {journal.end() + 1} to {last}")
             return
         try:
-            mark = journal.mark_at(last)
-        except (NotInSegments, OSError):
+            mark = journal.find_log_position(last)
+        except (PositionNotFound, OSError):
             return  # a checkpoint has it by now, or the host has just lost its power
         if mark.digest != digests[last]:
             self._violated(f"{self._who(process)} has another commit {last} than acknowledged")
@@ -193,7 +193,7 @@ class Oracle:
                 )
 
     def _state_shown(
-        self, process: MasterProcess, state: ClusterState, edits: tuple[EditedState, ...]
+        self, process: MasterProcess, state: ClusterState, edits: tuple[RecordEdit, ...]
     ) -> None:
         if not self._acknowledges(process):
             return
@@ -217,7 +217,7 @@ class Oracle:
 
     def _note_mark(self, process: MasterProcess) -> None:
         journal, digests = process.master.journal, self.promised.digests
-        end = journal.end_mark()
+        end = journal.end_position()
         if end.position != journal.end():
             return  # the end of what is acknowledged is in the midst of a group
         if digests.setdefault(end.position, end.digest) != end.digest:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from ganeti.config.formats import Checkpoint
-from ganeti.errors import NotKept
+from ganeti.config.formats import ConfigDataEncoder
+from ganeti.errors import CommitFailed
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.schema.records import replace
@@ -167,7 +167,7 @@ def storm(
         if not cluster.alive:
             try:
                 cluster.start_master(cluster.process.host)
-            except NotKept:
+            except CommitFailed:
                 # Its disk fails just now; it is started again at the next step.
                 continue
             except Stuck:
@@ -271,8 +271,8 @@ def play(scenario: Scenario, seed: int, *, write: int | None = None) -> list[str
     calm(cluster)
     cluster.pass_time(100.0)
     found = [*cluster.problems(), *leftovers(cluster)]
-    before = Checkpoint().text(cluster.master.config.state())
-    if Checkpoint().text(cluster.reopened()) != before:
+    before = ConfigDataEncoder().text(cluster.master.config.state())
+    if ConfigDataEncoder().text(cluster.reopened()) != before:
         found.append("what was in memory differs from what is on disk")
     return [*oracle.violations, *found]
 

@@ -10,7 +10,7 @@ from copy import deepcopy
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import GanetiError, Refused
-from ganeti.journal.marker import marker_at
+from ganeti.journal.marker import read_marker
 from ganeti.master.startup import StartupMandate
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
@@ -41,7 +41,7 @@ class OldDiskTests(SynchronousTestCase):
 
     def checkpointed(self, files: MemoryFiles, host: SimulatedHost) -> int:
         """Return the last commit that the files of a host's checkpoint may hold."""
-        return marker_at(files, f"{host.paths.journal}/checkpoint").newest.position
+        return read_marker(files, f"{host.paths.journal}/checkpoint").newest.position
 
     def assert_nothing_lost(self) -> None:
         found = set(self.cluster.master.config.state().cluster.tags)

@@ -8,7 +8,7 @@ import gc
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.node.voter import read_state
+from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.rpc.quorum import ReleaseLease
 from ganeti.rpc.wire import CallRequest
@@ -94,7 +94,7 @@ class ReplicationTests(SynchronousTestCase):
     def forget_set(self, host: SimulatedHost) -> None:
         """Let a node's disk have the replica set before the newest."""
         path = host.paths.term_file
-        state = read_state(MemoryFiles(host.disk), path)
+        state = read_voter_state(MemoryFiles(host.disk), path)
         older = replace(state.replica_set, generation=state.replica_set.generation - 1)
         host.disk.overwrite(path, msgspec.json.encode(replace(state, replica_set=older)))
 
@@ -156,7 +156,7 @@ class LeftoversTests(SynchronousTestCase):
 
     def test_a_node_that_obeys_another_master_is_found(self) -> None:
         path = self.plain.paths.term_file
-        state = read_state(MemoryFiles(self.plain.disk), path)
+        state = read_voter_state(MemoryFiles(self.plain.disk), path)
         self.plain.disk.overwrite(path, msgspec.json.encode(replace(state, master="node2")))
         self.assertEqual(leftovers(self.cluster), [f"node3 obeys node2 of term {state.term}"])
 

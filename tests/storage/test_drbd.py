@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
-from ganeti.model.mirror import MirrorEnds, with_ends
+from ganeti.model.mirror import MirrorEnds, add_ends
 from ganeti.storage.drbd import commands, reading
 from ganeti.storage.drbd.reading import DrbdMinor
 from ganeti.storage.drbd.volumes import DrbdVolumes
-from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, LocalHost, VolumeStatus
+from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, LocalState, VolumeStatus
 from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.drbd import ScriptedDrbd
@@ -105,8 +105,8 @@ class CommandTests(SynchronousTestCase):
                 for each in (
                     commands.create_metadata("/dev/vg/meta", 128),
                     commands.create_metadata("/dev/vg/meta", 8),
-                    commands.apply_log(0, "/dev/vg/meta", 128),
-                    commands.apply_log(0, "/dev/vg/meta", 8),
+                    commands.apply_activity_log(0, "/dev/vg/meta", 128),
+                    commands.apply_activity_log(0, "/dev/vg/meta", 8),
                 )
             ],
             [
@@ -210,19 +210,19 @@ class ReadingTests(SynchronousTestCase):
                 sync_percent=11.8,
                 estimated_time=65,
                 degraded=True,
-                local=LocalHost.OK,
+                local=LocalState.OK,
             ),
         )
 
     def test_copies_are_good_bad_or_on_their_way(self) -> None:
         cases = {
-            ("Connected", "UpToDate", "UpToDate"): (LocalHost.OK, False),
-            ("Connected", "UpToDate", "Diskless"): (LocalHost.OK, True),
-            ("WFConnection", "UpToDate", "Outdated"): (LocalHost.OK, True),
-            ("SyncTarget", "Inconsistent", "UpToDate"): (LocalHost.SYNC, True),
-            ("Connected", "Diskless", "UpToDate"): (LocalHost.FAULTY, True),
-            ("StandAlone", "Outdated", "DUnknown"): (LocalHost.FAULTY, True),
-            ("Connected", "Negotiating", "UpToDate"): (LocalHost.UNKNOWN, True),
+            ("Connected", "UpToDate", "UpToDate"): (LocalState.OK, False),
+            ("Connected", "UpToDate", "Diskless"): (LocalState.OK, True),
+            ("WFConnection", "UpToDate", "Outdated"): (LocalState.OK, True),
+            ("SyncTarget", "Inconsistent", "UpToDate"): (LocalState.SYNC, True),
+            ("Connected", "Diskless", "UpToDate"): (LocalState.FAULTY, True),
+            ("StandAlone", "Outdated", "DUnknown"): (LocalState.FAULTY, True),
+            ("Connected", "Negotiating", "UpToDate"): (LocalState.UNKNOWN, True),
         }
         for (connection, disk, peer), expected in cases.items():
             minor = DrbdMinor(
@@ -247,7 +247,7 @@ class RefusalTests(SynchronousTestCase):
         disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"))
         nodes = {node.uuid: node for node in map(a_node, ("node1", "node2"))}
         volumes = DrbdVolumes(processes, scripted.files, MemoryVolumes(), "node1")
-        promoting = volumes.promote(with_ends(disk, nodes))
+        promoting = volumes.promote(add_ends(disk, nodes))
         error = self.failureResultOf(Deferred.fromCoroutine(promoting), Refused).value
         assert isinstance(error, Refused)
         self.assertEqual(error.code, Code.UNKNOWN)

@@ -12,7 +12,7 @@ from ganeti.errors import Code, Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.storage.file import MIB, FileFolders, FileVolumes
 from ganeti.storage.folders import AllowedFolders, forbidden, listed
-from ganeti.storage.interfaces import IUnits, IVolumes, LocalHost, VolumeStatus
+from ganeti.storage.interfaces import IStorageUnits, IVolumes, LocalState, VolumeStatus
 from ganeti.testing.builders import a_disk
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
@@ -47,7 +47,7 @@ class FileVolumesTests(VolumesContract, SynchronousTestCase):
         creating = self.volumes.create(disk, owner="web1", primary=True)
         self.assertEqual(self.refusal(creating), Code.INPUT)
         [status] = self.done(self.volumes.describe([disk]))
-        self.assertEqual(status, VolumeStatus(path="", degraded=True, local=LocalHost.FAULTY))
+        self.assertEqual(status, VolumeStatus(path="", degraded=True, local=LocalState.FAULTY))
 
 
 class SharedFileTests(FileVolumesTests):
@@ -59,7 +59,7 @@ class SharedFileTests(FileVolumesTests):
 
 
 class FileFoldersTests(UnitsContract, SynchronousTestCase):
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         images = MemoryImages(room=1024 * MIB)
         return FileFolders(images, folders(images, "/data/b\n/data/a\n"))
 

@@ -13,7 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
-from ganeti.storage.interfaces import IUnits, IVolumes, LocalHost, StorageUnit, Volume, VolumeStatus
+from ganeti.storage.interfaces import (
+    IStorageUnits,
+    IVolumes,
+    LocalState,
+    StorageUnit,
+    Volume,
+    VolumeStatus,
+)
 from ganeti.storage.lvm import reports
 from ganeti.storage.lvm.tools import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
@@ -63,7 +70,7 @@ class LogicalVolumesTests(VolumesContract, SynchronousTestCase):
         disk = self.created(size=64)
         self.scripted.missing.add("/dev/sda")
         [status] = self.done(self.volumes.describe([disk]))
-        expected = VolumeStatus(path="", size=64, degraded=True, local=LocalHost.FAULTY)
+        expected = VolumeStatus(path="", size=64, degraded=True, local=LocalState.FAULTY)
         self.assertEqual(status, expected)
 
     def test_many_who_ask_at_once_share_two_questions(self) -> None:
@@ -110,7 +117,7 @@ class ArgumentTests(SynchronousTestCase):
 class ReportTests(SynchronousTestCase):
     def test_a_report_of_the_real_program_is_read(self) -> None:
         self.assertEqual(
-            reports.logical_volumes(CAPTURED),
+            reports.parse_logical_volumes(CAPTURED),
             [
                 reports.LogicalVolume(
                     group="xtest",
@@ -128,7 +135,7 @@ class ReportTests(SynchronousTestCase):
         st.binary() | st.recursive(st.none() | st.text(), st.lists).map(lambda x: repr(x).encode())
     )
     def test_what_is_no_report_fails(self, text: bytes) -> None:
-        self.assertRaises(Failed, reports.volume_groups, text)
+        self.assertRaises(Failed, reports.parse_volume_groups, text)
 
     def test_words_that_are_not_known_are_a_failure(self) -> None:
         processes = MemoryProcesses(
@@ -139,7 +146,7 @@ class ReportTests(SynchronousTestCase):
 
 
 class VolumeGroupsTests(UnitsContract, SynchronousTestCase):
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         self.scripted = ScriptedLvm(size=1024)
         self.scripted.volumes["one"] = Logical(24)
         return VolumeGroups(Lvm(MemoryProcesses(Clock(), self.scripted.programs)))
@@ -154,7 +161,7 @@ class VolumeGroupsTests(UnitsContract, SynchronousTestCase):
 
 
 class PhysicalVolumesTests(UnitsContract, SynchronousTestCase):
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         return PhysicalVolumes(Lvm(MemoryProcesses(Clock(), ScriptedLvm().programs)))
 
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
 from ganeti.model.disk import Disk, Template
-from ganeti.model.mirror import MirrorEnds, ends_of, with_ends
+from ganeti.model.mirror import MirrorEnds, add_ends, resolve_ends
 from ganeti.storage.interfaces import IMirror, IVolumes
 from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.mirror import Copies, MemoryMirror
@@ -37,7 +37,7 @@ class AnyOrderTests(SynchronousTestCase):
     ) -> None:
         copies = Copies(Clock())
         nodes = {node.uuid: node for node in map(a_node, ("node1", "node2"))}
-        disk = with_ends(a_disk("one", Template.DRBD, nodes=("node1", "node2")), nodes)
+        disk = add_ends(a_disk("one", Template.DRBD, nodes=("node1", "node2")), nodes)
         sides = [MemoryMirror(copies, name) for name in ("node1", "node2")]
         for number, side in enumerate(sides):
             self._attempt(side.create(disk, owner="web1", primary=number == 0))
@@ -74,9 +74,9 @@ class EndsTests(SynchronousTestCase):
     def test_each_node_sees_the_disk_from_its_end(self) -> None:
         logical_id = (*self.nodes, 11000, 3, 5, "secret")
         disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"), logical_id=logical_id)
-        sent = with_ends(disk, self.nodes)
+        sent = add_ends(disk, self.nodes)
         self.assertEqual(
-            [ends_of(sent, name) for name in ("node1", "node2")],
+            [resolve_ends(sent, name) for name in ("node1", "node2")],
             [
                 MirrorEnds("192.0.2.1", "192.0.2.2", 11000, 3, 5, "secret"),
                 MirrorEnds("192.0.2.2", "192.0.2.1", 11000, 5, 3, "secret"),
@@ -84,16 +84,16 @@ class EndsTests(SynchronousTestCase):
         )
 
     def test_another_node_has_no_end_of_it(self) -> None:
-        disk = with_ends(a_disk("one", Template.DRBD, nodes=("node1", "node2")), self.nodes)
-        error = self.assertRaises(Failed, ends_of, disk, "node3")
+        disk = add_ends(a_disk("one", Template.DRBD, nodes=("node1", "node2")), self.nodes)
+        error = self.assertRaises(Failed, resolve_ends, disk, "node3")
         self.assertIn("belongs to node1 and node2, not to node3", str(error))
 
     def test_other_disks_are_sent_as_they_are(self) -> None:
         disk = a_disk("one")
-        self.assertIs(with_ends(disk, self.nodes), disk)
+        self.assertIs(add_ends(disk, self.nodes), disk)
 
     def test_a_disk_that_came_without_its_ends_says_so(self) -> None:
         disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"))
         self.assertIn(
-            "has no node addresses", str(self.assertRaises(Failed, ends_of, disk, "node1"))
+            "has no node addresses", str(self.assertRaises(Failed, resolve_ends, disk, "node1"))
         )

@@ -13,12 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
-from ganeti.model.mirror import with_ends
+from ganeti.model.mirror import add_ends
 from ganeti.schema.records import replace
-from ganeti.storage.interfaces import IUnits, IVolumes, LocalHost, VolumeStatus
+from ganeti.storage.interfaces import IStorageUnits, IVolumes, LocalState, VolumeStatus
 from ganeti.storage.pretend.mirror import PretendMirror
 from ganeti.storage.pretend.units import VOLUMES, Device, Devices, PretendDevices, PretendGroups
-from ganeti.storage.pretend.volumes import PretendVolumes, file_of
+from ganeti.storage.pretend.volumes import PretendVolumes, volume_path
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
 from ganeti.system.threads import P, T
@@ -50,12 +50,12 @@ class VolumesTests(VolumesContract, SynchronousTestCase):
 
 
 class GroupsTests(UnitsContract, SynchronousTestCase):
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         return PretendGroups(devices())
 
 
 class DevicesTests(UnitsContract, SynchronousTestCase):
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         return PretendDevices(devices())
 
     def test_volumes_fill_one_device_after_the_other(self) -> None:
@@ -113,7 +113,7 @@ class MirrorTests(SynchronousTestCase):
         disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"), size=8)
         nodes = [a_node(f"node{n}", secondary_ip=f"192.0.2.{n}") for n in (1, 2, 3)]
         self.nodes = {node.uuid: node for node in nodes}
-        whole = with_ends(disk, self.nodes)
+        whole = add_ends(disk, self.nodes)
         self.one, self.two = self.side("node1", whole), self.side("node2", whole)
         for side in (self.one, self.two):
             primary = side is self.one
@@ -124,7 +124,7 @@ class MirrorTests(SynchronousTestCase):
         files = LocalFiles(at_once)
         known = Devices(files, LocalImages(at_once), f"{self.folder}/{name}", DEVICES)
         mirror = PretendMirror(self.folder, name, PretendVolumes(known))
-        return Side(mirror, disk, f"{self.folder}/{name}{file_of(disk.children[0])}")
+        return Side(mirror, disk, f"{self.folder}/{name}{volume_path(disk.children[0])}")
 
     def done(self, work: Coroutine[Any, Any, R]) -> R:
         return self.successResultOf(Deferred.fromCoroutine(work))
@@ -139,7 +139,7 @@ class MirrorTests(SynchronousTestCase):
         assert found is not None
         return found
 
-    def local(self) -> list[tuple[LocalHost, bool]]:
+    def local(self) -> list[tuple[LocalState, bool]]:
         return [(s.local, s.degraded) for s in (self.status(self.one), self.status(self.two))]
 
     def write(self, side: Side, text: bytes) -> None:
@@ -162,7 +162,7 @@ class MirrorTests(SynchronousTestCase):
     def test_both_copies_have_what_is_written(self) -> None:
         self.write(self.one, b"hello")
         self.assertEqual(self.texts(), [b"hello", b"hello"])
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_one_side_is_writable_at_a_time(self) -> None:
         self.refused(self.two.mirror.promote(self.two.disk))
@@ -186,7 +186,7 @@ class MirrorTests(SynchronousTestCase):
         self.cut()
         self.write(self.one, b"later")
         self.assertEqual(self.texts(), [b"later", b"hello"])
-        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.OK, True)])
+        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.OK, True)])
         self.mend()
         self.assertEqual(self.texts(), [b"later", b"later"])
 
@@ -195,14 +195,14 @@ class MirrorTests(SynchronousTestCase):
         self.done(self.two.mirror.promote(self.two.disk))
         self.write(self.two, b"other")
         self.mend()
-        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.OK, True)])
+        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.OK, True)])
         self.assertEqual(self.texts()[1], b"other")
         self.assertNotEqual(*self.texts())
 
     def test_a_copy_that_breaks_leaves_the_disk_with_its_peer_and_is_replaced(self) -> None:
         self.write(self.one, b"hello")
         os.unlink(self.one.path)
-        self.assertEqual(self.local(), [(LocalHost.FAULTY, True), (LocalHost.OK, True)])
+        self.assertEqual(self.local(), [(LocalState.FAULTY, True), (LocalState.OK, True)])
         self.refused(self.two.mirror.drop(self.two.disk))
         self.done(self.one.mirror.drop(self.one.disk))
         data = self.one.disk.children[0]
@@ -210,14 +210,14 @@ class MirrorTests(SynchronousTestCase):
         self.done(volumes.create(data, owner="web1", primary=False))
         for _ in range(2):
             self.done(self.one.mirror.take(self.one.disk))
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
         self.assertEqual(self.texts(), [b"hello", b"hello"])
 
     def test_the_second_copy_comes_to_another_node(self) -> None:
         self.write(self.one, b"hello")
         three = self.nodes[sorted(self.nodes, key=lambda u: self.nodes[u].name)[2]]
         uuids = (self.one.disk.logical_id[0], three.uuid)
-        moved = with_ends(
+        moved = add_ends(
             replace(self.one.disk, logical_id=(*uuids, *self.one.disk.logical_id[2:])), self.nodes
         )
         new = self.side("node3", moved)
@@ -228,7 +228,7 @@ class MirrorTests(SynchronousTestCase):
         self.done(self.one.mirror.connect(moved))
         self.done(self.two.mirror.remove(self.two.disk))
         self.one.disk, self.two = moved, new
-        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
+        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
         self.assertEqual(self.texts(), [b"hello", b"hello"])
 
     def test_detaching_and_removing_can_be_repeated_and_leave_nothing(self) -> None:

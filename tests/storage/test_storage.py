@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
-from ganeti.storage.interfaces import IUnits, IVolumes, StorageUnit
+from ganeti.storage.interfaces import IStorageUnits, IVolumes, StorageUnit
 from ganeti.testing.builders import a_disk
 from ganeti.testing.storage import MemoryUnits, MemoryVolumes
 from tests.contracts.units import UnitsContract
@@ -20,7 +20,7 @@ class MemoryVolumesTests(VolumesContract, SynchronousTestCase):
 
 
 class MemoryUnitsTests(UnitsContract, SynchronousTestCase):
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         return MemoryUnits(*(StorageUnit(name=name, size=10, free=4, used=6) for name in "ba"))
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from ganeti.errors import GanetiError
 from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryInstances, QueryJobs, QueryTags, SubmitJob, WaitForJobChange
-from ganeti.luxi.unreachable import MasterAway, Unanswered
+from ganeti.luxi.unreachable import MasterNotRunning, NoAnswer
 from ganeti.model.disk import Template
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance, StartInstance
@@ -95,9 +95,9 @@ def submit(
     sent = time.monotonic()
     try:
         job = client.ask(SubmitJob(ops=(opcode,)))
-    except MasterAway:
+    except MasterNotRunning:
         return None
-    except Unanswered:
+    except NoAnswer:
         ledger.unanswered.append(opcode)
         return None
     except GanetiError as e:

@@ -23,7 +23,7 @@ from ganeti.errors import GanetiError, from_wire
 from ganeti.journal.frames import read_header, scan
 from ganeti.journal.interfaces import LogPosition
 from ganeti.luxi.methods import QueryJobs, QueryTags, SubmitJob
-from ganeti.luxi.unreachable import ConnectionLost, MasterAway
+from ganeti.luxi.unreachable import ConnectionLost, MasterNotRunning
 from ganeti.opcodes.cluster import VerifyConfig
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
 from ganeti.opcodes.opcode import Opcode
@@ -101,7 +101,7 @@ class Stream:
                 opcode = next(opcodes)
                 try:
                     job = client.ask(SubmitJob(ops=(opcode,)))
-                except MasterAway:
+                except MasterNotRunning:
                     time.sleep(AWAY)
                 except ConnectionLost:
                     self._figures.unanswered += 1

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ganeti.bootstrap.blocking_files import local_files
-from ganeti.events.stream_position import BEFORE_ALL, LAST_EDIT, StreamPosition
+from ganeti.events.stream_position import LAST_EDIT, STREAM_START, StreamPosition
 from ganeti.journal.reading import history
 from ganeti.master.change_events import CommitEntry
 from tests.system.running import RunningCluster
@@ -104,6 +104,6 @@ def expected(running: RunningCluster, node: int, since: str) -> list[str]:
     return [
         str(event.cursor)
         for position, commit in history(local_files(), folder)
-        for event in CommitEntry(position, commit, {}, lambda _: None).events(BEFORE_ALL, 10**6)
+        for event in CommitEntry(position, commit, {}, lambda _: None).events(STREAM_START, 10**6)
         if event.cursor > StreamPosition.parse(since)
     ]

@@ -20,12 +20,12 @@ from pathlib import Path
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.join_cluster import invite, join
+from ganeti.bootstrap.join_cluster import create_token, join
 from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.errors import GanetiError
 from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryConfigValues, SubmitJob
-from ganeti.node.candidacy import secrets, state_folders
+from ganeti.node.candidacy import list_state_folders, secrets
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
 from ganeti.opcodes.node import AddNode, ModifyNode, RemoveNode
@@ -86,7 +86,7 @@ class AuthorityTests(SharedCluster):
         """The secrets and the state that a node has."""
         paths = self.running.cluster.node(number).paths
         there = [path for path in secrets(paths) if os.path.exists(path)]
-        return there + [path for path in state_folders(paths) if os.path.isdir(path)]
+        return there + [path for path in list_state_folders(paths) if os.path.isdir(path)]
 
     def copied(self, paths: Paths) -> Paths:
         """A copy of what a node knows, somewhere else."""
@@ -149,7 +149,7 @@ class AuthorityTests(SharedCluster):
         left = set(os.listdir(third.paths.data)) - {"export"}
         self.assertEqual(left, set())
         eventually(lambda: self.running.daemon("noded", 3).process() is None)
-        token = invite(master.paths, node=third.name, addresses=[third.address])
+        token = create_token(master.paths, node=third.name, addresses=[third.address])
         self.running.daemon("noded", 3).start("--join", "-", token=token)
         self.running.perform(AddNode(node_name=third.name, primary_ip=third.address))
 
@@ -174,7 +174,7 @@ class AuthorityTests(SharedCluster):
         peers = Peers(master.paths, [NodeEndpoint(master.name, master.address, port)])
         told = refusal(lambda: peers.ask(master.name, DescribeVote(), 0))
         self.assertIn("certificate verify failed", told)
-        token = invite(master.paths, node="node9", addresses=["127.0.0.9"], port=port)
+        token = create_token(master.paths, node="node9", addresses=["127.0.0.9"], port=port)
         told = refusal(lambda: join(token, host, "node9"))
         self.assertRegex(told, "certificate verify failed|not the one in the token")
 

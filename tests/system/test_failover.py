@@ -25,7 +25,7 @@ from ganeti.luxi.methods import (
     SubmitJob,
     WaitForEvents,
 )
-from ganeti.node.voter import read_state
+from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.system.pidfile import holder
 from tests.system.event_reader import EventReader, expected
@@ -54,7 +54,7 @@ class FailoverTests(SynchronousTestCase):
 
     def knows(self, number: int) -> bool:
         paths = self.node(number).paths
-        voters = read_state(local_files(), paths.term_file).replica_set
+        voters = read_voter_state(local_files(), paths.term_file).replica_set
         return (
             os.path.exists(paths.config_file)
             and os.path.exists(paths.authority_key)

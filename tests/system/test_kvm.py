@@ -22,16 +22,16 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from ganeti.hypervisor.interfaces import AttachedDisk, MigrationPhase
 from ganeti.hypervisor.kvm import console
-from ganeti.hypervisor.kvm.accelerator import Accelerators
+from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
-from ganeti.hypervisor.kvm.monitor import Monitors
+from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.model.guest import Guest, GuestNic
-from ganeti.model.running import as_running
+from ganeti.model.running import apply_running_config
 from ganeti.schema.records import replace
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
-from ganeti.system.state_files import LocalNotes
+from ganeti.system.state_files import LocalStateFiles
 from ganeti.system.threads import InThread
 from ganeti.testing.builders import a_disk, a_guest
 from tests.system.linux import MINI, require_linux
@@ -102,13 +102,13 @@ class KvmTests(TestCase):
         run = f"{self.folder}/{node}"
         return KvmHypervisor(
             folder=f"{run}/kvm",
-            notes=LocalNotes(f"{run}/notes"),
+            notes=LocalStateFiles(f"{run}/notes"),
             files=files,
             processes=processes,
-            monitors=Monitors(
+            monitors=MonitorConnector(
                 lambda path: UNIXClientEndpoint(cast(IReactorUNIX, reactor), path), self.clock
             ),
-            accelerators=Accelerators(files, processes, LocalNotes(f"{run}/verdicts")),
+            accelerators=AcceleratorSelector(files, processes, LocalStateFiles(f"{run}/verdicts")),
             clock=self.clock,
             attach=[sys.executable, console.__file__],
         )
@@ -119,7 +119,7 @@ class KvmTests(TestCase):
 
     async def memory(self, node: str) -> Path:
         """A file with what the guest, which must be held, has in its memory."""
-        monitors = Monitors(
+        monitors = MonitorConnector(
             lambda path: UNIXClientEndpoint(cast(IReactorUNIX, reactor), path), self.clock
         )
         saved = Path(self.folder, f"{node}.memory")
@@ -204,7 +204,7 @@ class KvmTests(TestCase):
         bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
         changed = replace(self.guest(machine_version="q35", usb_mouse="tablet"), beparams=bigger)
         running = await here.running_config(changed)
-        runs = as_running(changed, running)
+        runs = apply_running_config(changed, running)
         address = await there.accept(runs, self.attached(), "127.0.0.1", running)
         await here.migrate(changed, address, live=True)
         await self.sent(here)
@@ -220,7 +220,7 @@ class KvmTests(TestCase):
             ({"chosen": {"machine_version": "pc-q35-7.2"}}, "Machine type received is"),
         ):
             wrong = replace(await here.running_config(self.guest()), **over)
-            runs = as_running(self.guest(), wrong)
+            runs = apply_running_config(self.guest(), wrong)
             address = await there.accept(runs, self.attached(), "127.0.0.1", wrong)
             await here.migrate(self.guest(), address, live=True)
             while (await here.sending(self.guest())).phase is MigrationPhase.ACTIVE:

@@ -17,11 +17,11 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from zope.interface import implementer
 
 from ganeti.model.disk import Disk, Template
-from ganeti.storage.interfaces import IUnits, IVolumes
+from ganeti.storage.interfaces import IStorageUnits, IVolumes
 from ganeti.storage.lvm.tools import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
-from ganeti.system.interfaces import IProcesses, ProcessLifetime, ProcessResult
+from ganeti.system.interfaces import IProcesses, ProcessInfo, ProcessResult
 from ganeti.testing.builders import a_disk
 from tests.contracts.units import UnitsContract
 from tests.contracts.volumes import VolumesContract
@@ -54,7 +54,7 @@ class BlockingProcesses:
     ) -> int:
         raise NotImplementedError
 
-    def life(self, pid: int) -> ProcessLifetime | None:
+    def life(self, pid: int) -> ProcessInfo | None:
         raise NotImplementedError
 
     def arguments(self, pid: int) -> list[str]:
@@ -127,14 +127,14 @@ class RealLogicalVolumesTests(VolumesContract, SynchronousTestCase):
 
 
 class RealVolumeGroupsTests(UnitsContract, SynchronousTestCase):
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         loops = Loops()
         self.addCleanup(loops.give_back)
         return VolumeGroups(loops.lvm())
 
 
 class RealPhysicalVolumesTests(UnitsContract, SynchronousTestCase):
-    def make(self) -> IUnits:
+    def make(self) -> IStorageUnits:
         loops = Loops()
         self.addCleanup(loops.give_back)
         return PhysicalVolumes(loops.lvm())

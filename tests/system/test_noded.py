@@ -16,9 +16,9 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.init_cluster import init_cluster
-from ganeti.bootstrap.join_cluster import invite
+from ganeti.bootstrap.join_cluster import create_token
 from ganeti.paths import Paths
-from ganeti.pki.enrolment import read_token, token_of
+from ganeti.pki.enrolment import encode_token, read_token
 
 HOME = os.getcwd()
 
@@ -69,7 +69,7 @@ class NodeDaemonTests(SynchronousTestCase):
 
     def token(self) -> str:
         port = self.ports["node1"]
-        return invite(self.paths["node1"], node="node2", addresses=["127.0.0.1"], port=port)
+        return create_token(self.paths["node1"], node="node2", addresses=["127.0.0.1"], port=port)
 
     def pid(self, name: str, daemon: str = "noded") -> int | None:
         try:
@@ -144,7 +144,7 @@ class NodeDaemonTests(SynchronousTestCase):
     def test_a_node_does_not_join_who_is_not_of_the_cluster_that_invites(self) -> None:
         self.run_it("node1")
         said = msgspec.structs.replace(read_token(self.token()), authority="0" * 64)
-        code, told = self.run_it("node2", "--join", "-", said=token_of(said, b"whatever"))
+        code, told = self.run_it("node2", "--join", "-", said=encode_token(said, b"whatever"))
         self.assertEqual(code, 12)
         self.assertIn("is not the one in the token", told)
         self.assertFalse(os.path.exists(self.paths["node2"].authority))

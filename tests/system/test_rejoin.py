@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 
 from ganeti.bootstrap.blocking_files import local_files, write
-from ganeti.bootstrap.join_cluster import invite
+from ganeti.bootstrap.join_cluster import create_token
 from ganeti.errors import GanetiError
 from ganeti.luxi.methods import QueryNodes
 from ganeti.opcodes.node import AddNode, ModifyNode
@@ -28,7 +28,7 @@ class RejoinTests(SharedCluster):
         write({node.paths.node_certificate: (certificate, 0o600)})
         write({node.paths.authority: (authority, 0o644)})
         self.assertIn(why, refusal(daemon.start))
-        token = invite(cluster.master.paths, node=node.name, addresses=[node.address])
+        token = create_token(cluster.master.paths, node=node.name, addresses=[node.address])
         self.assertIn("use --rejoin", refusal(lambda: daemon.start("--join", "-", token=token)))
         daemon.start("--join", "-", "--rejoin", token=token)
         self.running.perform(AddNode(node_name=node.name, readd=True))

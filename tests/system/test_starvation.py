@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ganeti.luxi.methods import QueryJobs, SubmitJob
-from ganeti.luxi.unreachable import Unanswered
+from ganeti.luxi.unreachable import NoAnswer
 from ganeti.opcodes.test import Delay
 from ganeti.paths import NODED_PORT
 from tests.system.running import TIMEOUT, SharedCluster, eventually
@@ -100,7 +100,7 @@ class StarvationTests(SharedCluster):
                 client.settimeout(TIMEOUT)
                 # It is closed at once: there is no descriptor to serve it with.
                 self.assertEqual(client.recv(1), b"", daemon.kind)
-            self.assertRaises(Unanswered, self.running.ask, QueryJobs(ids=None, fields=("id",)))
+            self.assertRaises(NoAnswer, self.running.ask, QueryJobs(ids=None, fields=("id",)))
         self.assert_goes_on()
         for daemon in self.daemons:
             self.assertLess(self.log_of(daemon.kind).count("EMFILE recovery"), CROWD, daemon.kind)

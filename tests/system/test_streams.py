@@ -17,8 +17,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
-from ganeti.pki.authority import self_signed
-from ganeti.system.interfaces import Awaited, FileEnd, PipeEnd, StreamCaller, StreamPeer
+from ganeti.pki.authority import create_self_signed
+from ganeti.system.interfaces import (
+    ConnectingEndpoint,
+    FileEndpoint,
+    ListeningEndpoint,
+    PipeEndpoint,
+    StreamPeer,
+)
 from ganeti.system.streams import LocalStreams
 from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.streams import MemoryStreams
@@ -55,7 +61,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
         os.mkdir(self.folder)
         self.streams = LocalStreams(reactor)
         now = time.time()
-        made = {each: self_signed(NAME, now, timedelta(hours=1)) for each in ("s", "r", "x")}
+        made = {each: create_self_signed(NAME, now, timedelta(hours=1)) for each in ("s", "r", "x")}
         parties = {
             each: (self.put(f"{each}.key", one.key), self.put(f"{each}.crt", one.certificate))
             for each, one in made.items()
@@ -97,7 +103,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
 
     async def test_much_data_of_odd_length_arrives_as_it_was(self) -> None:
         data = random.Random(1).randbytes(3 * (1 << 20) + 4711)
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True))
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True))
         sending = self.send(self.put("a", data), port)
         self.assertEqual(await self.over(receiving), "")
         receiving.finish(well=True)
@@ -107,40 +113,40 @@ class LocalStreamsTests(StreamsContract, TestCase):
     async def test_who_is_trusted_and_no_member_is_turned_away_on_both_sides(self) -> None:
         member = replace(self.receiver, accepted=frozenset({"ab" * 32}))
         listening = self.streams.listen(HERE)
-        source = Awaited(listening, member, GREETING, 0.3)
-        receiving = self.streams.begin(source, FileEnd(self.path("b"), create=True))
-        sink = StreamCaller(HERE, listening.port, self.sender, GREETING, 5, 1)
-        sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
+        source = ListeningEndpoint(listening, member, GREETING, 0.3)
+        receiving = self.streams.begin(source, FileEndpoint(self.path("b"), create=True))
+        sink = ConnectingEndpoint(HERE, listening.port, self.sender, GREETING, 5, 1)
+        sending = self.streams.begin(FileEndpoint(self.put("a", b"data")), sink)
         self.assertNotEqual(await self.over(sending), "")
         self.assertIn("does not belong to a member of the cluster", await self.over(receiving))
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True), patience=0.3)
         sender = replace(self.sender, accepted=frozenset())
-        sink = StreamCaller(HERE, port, sender, GREETING, 5, 1)
-        sending = self.streams.begin(FileEnd(self.path("a")), sink)
+        sink = ConnectingEndpoint(HERE, port, sender, GREETING, 5, 1)
+        sending = self.streams.begin(FileEndpoint(self.path("a")), sink)
         self.assertIn("does not belong to a member of the cluster", await self.over(sending))
         await self.over(receiving)
         self.assertFalse(self.content(self.path("b")), "nothing of it has arrived")
 
     async def test_who_shows_another_certificate_is_turned_away(self) -> None:
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)
-        sink = StreamCaller(HERE, port, self.stranger, GREETING, 5, 1)
-        sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True), patience=0.3)
+        sink = ConnectingEndpoint(HERE, port, self.stranger, GREETING, 5, 1)
+        sending = self.streams.begin(FileEndpoint(self.put("a", b"data")), sink)
         self.assertNotEqual(await self.over(sending), "")
         self.assertRegex(await self.over(receiving), "no connection.*rejected 127.0.0.1")
         self.assertEqual(self.content(self.path("b")), b"")
 
     async def test_a_receiver_that_shows_another_certificate_gets_nothing(self) -> None:
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)
-        sink = StreamCaller(HERE, port, self.mistaken, GREETING, 5, 1)
-        sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True), patience=0.3)
+        sink = ConnectingEndpoint(HERE, port, self.mistaken, GREETING, 5, 1)
+        sending = self.streams.begin(FileEndpoint(self.put("a", b"data")), sink)
         self.assertIn("certificate", await self.over(sending))
         self.assertIn("no connection", await self.over(receiving))
 
     async def test_a_sender_that_is_stopped_does_not_look_like_the_end(self) -> None:
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True))
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True))
         read, write = os.pipe()
-        sink = StreamCaller(HERE, port, self.sender, GREETING, 5, 1)
-        sending = self.streams.begin(PipeEnd(read), sink)
+        sink = ConnectingEndpoint(HERE, port, self.sender, GREETING, 5, 1)
+        sending = self.streams.begin(PipeEndpoint(read), sink)
         os.write(write, b"half of it")
         while not receiving.progress().connected:
             await self.soon()
@@ -151,10 +157,10 @@ class LocalStreamsTests(StreamsContract, TestCase):
         os.close(write)
 
     async def test_a_receiver_that_waits_for_data_can_be_stopped(self) -> None:
-        receiving, port = self.receive(FileEnd(self.path("b"), create=True))
+        receiving, port = self.receive(FileEndpoint(self.path("b"), create=True))
         read, write = os.pipe()
-        sink = StreamCaller(HERE, port, self.sender, GREETING, 5, 1)
-        sending = self.streams.begin(PipeEnd(read), sink)
+        sink = ConnectingEndpoint(HERE, port, self.sender, GREETING, 5, 1)
+        sending = self.streams.begin(PipeEndpoint(read), sink)
         while not receiving.progress().connected:
             await self.soon()
         receiving.stop()
@@ -167,8 +173,8 @@ class LocalStreamsTests(StreamsContract, TestCase):
     async def test_a_program_reads_and_writes_through_pipes(self) -> None:
         read, write = self.streams.pipe()
         data = random.Random(2).randbytes(5 << 20)
-        putting = self.streams.begin(FileEnd(self.put("a", data)), PipeEnd(write))
-        taking = self.streams.begin(PipeEnd(read), FileEnd(self.path("b"), create=True))
+        putting = self.streams.begin(FileEndpoint(self.put("a", data)), PipeEndpoint(write))
+        taking = self.streams.begin(PipeEndpoint(read), FileEndpoint(self.path("b"), create=True))
         self.streams.close(read)
         self.assertEqual(await self.over(putting), "")
         self.streams.close(write)
@@ -178,7 +184,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
     async def test_a_program_that_stops_reading_is_told(self) -> None:
         read, write = self.streams.pipe()
         self.streams.close(read)
-        putting = self.streams.begin(FileEnd(self.put("a", bytes(99))), PipeEnd(write))
+        putting = self.streams.begin(FileEndpoint(self.put("a", bytes(99))), PipeEndpoint(write))
         self.assertIn("the receiving end was closed", await self.over(putting))
         self.streams.close(write)
 
@@ -187,19 +193,21 @@ class LocalStreamsTests(StreamsContract, TestCase):
         for name, old in (("new", b""), ("old", b"x" * (4 * mib))):
             sink = self.put(name, old)
             source = self.put("a", b"y" + bytes(4 * mib - 1))
-            flow = self.streams.begin(FileEnd(source), FileEnd(sink))
+            flow = self.streams.begin(FileEndpoint(source), FileEndpoint(sink))
             self.assertEqual(await self.over(flow), "")
             self.assertEqual(self.content(sink), b"y" + bytes(4 * mib - 1))
         self.assertLess(os.stat(self.path("new")).st_blocks * 512, 2 * mib)
 
     async def test_a_disk_takes_no_more_than_it_has_room_for(self) -> None:
         flow = self.streams.begin(
-            FileEnd(self.put("a", bytes(101))), FileEnd(self.put("b", b""), room=100)
+            FileEndpoint(self.put("a", bytes(101))), FileEndpoint(self.put("b", b""), room=100)
         )
         self.assertIn("larger than the disk", await self.over(flow))
 
     async def test_what_is_not_there_is_named(self) -> None:
-        flow = self.streams.begin(FileEnd(self.path("no")), FileEnd(self.path("b"), create=True))
+        flow = self.streams.begin(
+            FileEndpoint(self.path("no")), FileEndpoint(self.path("b"), create=True)
+        )
         self.assertEqual(await self.over(flow), f"{self.path('no')}: No such file or directory")
 
 

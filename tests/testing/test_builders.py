@@ -17,15 +17,15 @@ class BuildersTests(SynchronousTestCase):
     def test_an_instance_brings_its_disks_in_order(self) -> None:
         disks = [a_disk("a", size=10), a_disk("b", size=20)]
         state = a_cluster(instances=[an_instance("web1", disks=disks)])
-        found = state.disks_of(state.instance("web1"))
+        found = state.get_disks(state.instance("web1"))
         self.assertEqual([(d.size, d.iv_name) for d in found], [(10, "disk/0"), (20, "disk/1")])
 
     def test_a_mirrored_disk_makes_the_other_node_a_secondary(self) -> None:
         disk = a_disk("a", Template.DRBD, nodes=("node1", "node2"))
         state = a_cluster(nodes=["node1", "node2"], instances=[an_instance("web1", disks=[disk])])
         instance = state.instance("web1")
-        self.assertEqual(state.secondaries_of(instance), (uuid_of("node", "node2"),))
-        self.assertEqual(list(state.secondaries_on(state.node("node2"))), [instance])
+        self.assertEqual(state.get_secondaries(instance), (uuid_of("node", "node2"),))
+        self.assertEqual(list(state.list_secondary_instances(state.node("node2"))), [instance])
 
     def test_the_same_names_make_the_same_cluster(self) -> None:
         self.assertEqual(a_cluster(instances=["web1"]), a_cluster(instances=["web1"]))

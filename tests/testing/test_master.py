@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 from ganeti.errors import JobLost
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import ArchiveJob, QueryTags, SubmitJob, SubmitManyJobs
-from ganeti.luxi.unreachable import MasterAway
+from ganeti.luxi.unreachable import MasterNotRunning
 from ganeti.opcodes.cluster import RedistributeConfig
 from ganeti.testing.master import BlockingMemoryMaster, MemoryMaster
 
@@ -37,4 +37,4 @@ class MemoryMasterTests(SynchronousTestCase):
     def test_it_can_be_away(self) -> None:
         master = MemoryMaster()
         master.away = True
-        self.failureResultOf(master.ask(TAGS), MasterAway)
+        self.failureResultOf(master.ask(TAGS), MasterNotRunning)

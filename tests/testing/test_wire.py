@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.rpc.node import AskVersion, Version
 from ganeti.rpc.node_client import TransportError
 from ganeti.rpc.server import CallHandlers
-from ganeti.rpc.wire import request_of
+from ganeti.rpc.wire import encode_request
 from ganeti.testing.builders import a_node
 from ganeti.testing.clocks import HostClock, ProcessClock
 from ganeti.testing.links import Links
@@ -38,7 +38,7 @@ class WireTests(SynchronousTestCase):
         return await self.working[-1]
 
     def ask(self) -> Deferred[bytes]:
-        asking = self.wire.exchange(a_node("b"), request_of(AskVersion(), 0))
+        asking = self.wire.exchange(a_node("b"), encode_request(AskVersion(), 0))
         return Deferred.fromCoroutine(asking)
 
     def finish(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.paths import Paths
-from ganeti.pki.authority import self_signed
+from ganeti.pki.authority import create_self_signed
 from ganeti.upkeep.cleaner import KEPT, clean
 
 NOW = 1_700_000_000.0
@@ -57,8 +57,8 @@ class CleanerTests(SynchronousTestCase):
         self.assertEqual(os.listdir(f"{self.paths.queue}/archive"), ["1"])
 
     def test_keys_go_when_their_certificate_has_expired(self) -> None:
-        made = self_signed("x", NOW - 100, timedelta(seconds=50))
-        valid = self_signed("x", NOW - 100, timedelta(seconds=500))
+        made = create_self_signed("x", NOW - 100, timedelta(seconds=50))
+        valid = create_self_signed("x", NOW - 100, timedelta(seconds=500))
         old = self.file(f"{self.paths.crypto}/x509-1-a/cert", content=made.certificate)
         new = self.file(f"{self.paths.crypto}/x509-1-b/cert", content=valid.certificate)
         odd = self.file(f"{self.paths.crypto}/x509-1-c/cert", content=b"?")

@@ -7,14 +7,14 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.upkeep.repairs import (
+    ATTEMPT_MEMORY,
     DOWN,
-    FORGOTTEN,
     MAX_ATTEMPTS,
     InstanceReport,
     NodeRepairState,
+    RepairAttempts,
     Repairs,
     RepairState,
-    Tries,
     repairs,
 )
 
@@ -36,7 +36,8 @@ class StartTests(SynchronousTestCase):
     def test_what_should_run_and_does_not_is_started_and_counted(self) -> None:
         found = decided(RepairState(), seen(DOWN), node1="a")
         notes = RepairState(
-            {"node1": NodeRepairState("a")}, {"web1": Tries(restart_count=1, restart_when=NOW)}
+            {"node1": NodeRepairState("a")},
+            {"web1": RepairAttempts(restart_count=1, restart_when=NOW)},
         )
         self.assertEqual(found, Repairs(("web1",), (), (), notes))
 
@@ -54,11 +55,11 @@ class StartTests(SynchronousTestCase):
             notes, now = found.notes, now + 300
         found = decided(notes, seen(DOWN), now=now)
         self.assertEqual((found.start, found.given_up), ((), ("web1",)))
-        found = decided(found.notes, seen(DOWN), now=now + FORGOTTEN)
+        found = decided(found.notes, seen(DOWN), now=now + ATTEMPT_MEMORY)
         self.assertEqual((found.start, found.notes.instance["web1"].restart_count), (("web1",), 1))
 
     def test_an_instance_that_is_gone_is_forgotten(self) -> None:
-        notes = RepairState(instance={"db1": Tries(restart_count=2, restart_when=NOW)})
+        notes = RepairState(instance={"db1": RepairAttempts(restart_count=2, restart_when=NOW)})
         self.assertEqual(decided(notes, seen("running")).notes, RepairState())
 
 

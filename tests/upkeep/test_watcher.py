@@ -21,7 +21,7 @@ from ganeti.luxi.methods import (
     QueryJobs,
     QueryNodes,
 )
-from ganeti.luxi.unreachable import MasterAway
+from ganeti.luxi.unreachable import MasterNotRunning
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.group import VerifyGroupDisks
 from ganeti.opcodes.instance.disks import ActivateDisks
@@ -29,7 +29,7 @@ from ganeti.opcodes.instance.lifecycle import StartInstance
 from ganeti.paths import Paths
 from ganeti.system.pidfile import PidFile
 from ganeti.testing.master import BlockingMemoryMaster
-from ganeti.upkeep.watcher import AFTER_PAUSE, WatcherDependencies, is_paused, watch
+from ganeti.upkeep.watcher import PAUSE_FILE_AGE, WatcherDependencies, is_paused, watch
 
 NOW = 1_700_000_000.0
 GROUP = "5c2e8a0c-0000-4000-8000-000000000001"
@@ -119,7 +119,7 @@ class WatcherTests(SynchronousTestCase):
         self.runs("ganeti-masterd")
         self.master.memory.away = True
         self.assertEqual(self.watch(), 1)
-        self.assertIn(str(MasterAway("the master daemon is not running")), self.said)
+        self.assertIn(str(MasterNotRunning("the master daemon is not running")), self.said)
 
     def test_what_is_down_is_started_and_the_tries_are_kept(self) -> None:
         self.runs("ganeti-masterd")
@@ -248,7 +248,7 @@ class WatcherTests(SynchronousTestCase):
         for text, now, paused, stays in (
             ("100", 99, True, True),
             ("100", 101, False, True),
-            ("100", 101 + AFTER_PAUSE, False, False),
+            ("100", 101 + PAUSE_FILE_AGE, False, False),
             ("soon", NOW, False, False),
         ):
             self.write(path, text)

@@ -10,7 +10,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.guest import GuestState
 from ganeti.rpc.node import NodeInfo, StorageSpace
 from ganeti.testing.builders import uuid_of
-from ganeti.views.node_status import StatusObserver
+from ganeti.views.node_status import StatusCache
 from ganeti.views.snapshot import ClusterSnapshot
 
 
@@ -51,7 +51,7 @@ def a_moment(
     """``state`` with these facts of nodes by name; by default all nodes run nothing."""
     names = [node.name for node in state.nodes.values()]
     told = Told({name: some_facts() for name in names} if facts is None else facts)
-    return ClusterSnapshot(state, StatusObserver(told).now(state.nodes), **over)
+    return ClusterSnapshot(state, StatusCache(told).now(state.nodes), **over)
 
 
 def only(rows: Sequence[list[Any]]) -> list[Any]:

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.query.fields import FieldStatus
 from ganeti.schema.records import replace
 from ganeti.testing.builders import (
@@ -201,7 +201,7 @@ class RowsTests(SynchronousTestCase):
         self.assertRaisesRegex(Refused, "instance b does not exist", rows, moment, ["a", "b"])
 
     def test_what_an_administrator_wants(self) -> None:
-        state = a_cluster(instances=[an_instance(admin_state=Wanted.OFFLINE)])
+        state = a_cluster(instances=[an_instance(admin_state=AdminState.OFFLINE)])
         self.assertEqual(
             shown(a_moment(state), "admin_state", "admin_up", "status"),
             ["offline", False, "ADMIN_offline"],

@@ -23,10 +23,10 @@ from ganeti.views.instances.row import rows
 from ganeti.views.instances.table import INSTANCES
 from ganeti.views.networks import NETWORKS
 from ganeti.views.networks import rows as network_rows
-from ganeti.views.node_status import StatusObserver
+from ganeti.views.node_status import StatusCache
 from ganeti.views.nodes import NODES
 from ganeti.views.nodes import rows as node_rows
-from ganeti.views.objects import Listed, objects
+from ganeti.views.objects import CachedList, objects
 from ganeti.views.snapshot import ClusterSnapshot
 from tests.views.moments import Told, a_moment, some_facts
 
@@ -59,8 +59,8 @@ class ObjectTests(SynchronousTestCase):
 class ListTests(SynchronousTestCase):
     def test_when_nothing_changed_the_list_is_the_same_bytes(self) -> None:
         state, told = a_cluster(nodes=["node1", "node2"]), Told({"node1": some_facts("a")})
-        watch = StatusObserver(told)
-        found = Listed(NODES, node_rows, NODE_FIELDS)
+        watch = StatusCache(told)
+        found = CachedList(NODES, node_rows, NODE_FIELDS)
         first = found.everything(ClusterSnapshot(state, watch.now(state.nodes)))
         self.assertIs(first, found.everything(ClusterSnapshot(state, watch.now(state.nodes))))
 
@@ -68,13 +68,13 @@ class ListTests(SynchronousTestCase):
     @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 7), max_size=12))
     def test_what_is_told_is_never_stale(self, chance: random.Random, steps: list[int]) -> None:
         state, told = a_small_cluster(), Told({"node1": some_facts("a", "b")})
-        watch = StatusObserver(told)
+        watch = StatusCache(told)
         kinds = (
             (NODES, node_rows, NODE_FIELDS),
             (GROUPS, group_rows, ("name", "node_list", "pinst_list", "tags")),
             (NETWORKS, network_rows, ("name", "inst_list", "map", "group_list")),
         )
-        lists: list[Listed[Any]] = [Listed(*kind) for kind in kinds]
+        lists: list[CachedList[Any]] = [CachedList(*kind) for kind in kinds]
         for step in steps:
             state = CHANGES[step](state, told, chance)
             moment = ClusterSnapshot(state, watch.now(state.nodes))
@@ -92,7 +92,7 @@ class InstanceTests(SynchronousTestCase):
 
     def test_when_nothing_changed_the_list_is_the_same_bytes(self) -> None:
         state = a_cluster(instances=["a", "b"])
-        watch = StatusObserver(Told({"node1": some_facts("a")}))
+        watch = StatusCache(Told({"node1": some_facts("a")}))
         found = InstanceObjects(FIELDS)
         first = found.everything(ClusterSnapshot(state, watch.now(state.nodes)))
         self.assertIs(first, found.everything(ClusterSnapshot(state, watch.now(state.nodes))))
@@ -118,7 +118,7 @@ class InstanceTests(SynchronousTestCase):
     @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 7), max_size=12))
     def test_what_is_told_is_never_stale(self, chance: random.Random, steps: list[int]) -> None:
         state, told = a_small_cluster(), Told({"node1": some_facts("a", "b")})
-        watch, found = StatusObserver(told), InstanceObjects(FIELDS)
+        watch, found = StatusCache(told), InstanceObjects(FIELDS)
         for step in steps:
             state = CHANGES[step](state, told, chance)
             moment = ClusterSnapshot(state, watch.now(state.nodes))

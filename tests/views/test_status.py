@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.model.instance import Wanted, WantedBy
-from ganeti.views.instances.status import Condition, GuestStatus, condition
+from ganeti.model.instance import AdminState, AdminStateSource
+from ganeti.views.instances.status import GuestStatus, InstanceStatus, condition
 
 EXPECTED = {
     # what is seen: wanted up, wanted down, wanted offline
@@ -22,7 +22,7 @@ class StatusTests(SynchronousTestCase):
     def test_each_case_has_its_word(self) -> None:
         self.assertEqual(
             {
-                seen: tuple(condition(seen, wanted).value for wanted in Wanted)
+                seen: tuple(condition(seen, wanted).value for wanted in AdminState)
                 for seen in GuestStatus
             },
             EXPECTED,
@@ -30,12 +30,16 @@ class StatusTests(SynchronousTestCase):
 
     def test_what_its_user_has_stopped_is_told_apart(self) -> None:
         self.assertEqual(
-            condition(GuestStatus.ABSENT, Wanted.DOWN, WantedBy.USER), Condition.USER_DOWN
+            condition(GuestStatus.ABSENT, AdminState.DOWN, AdminStateSource.USER),
+            InstanceStatus.USER_DOWN,
         )
         self.assertEqual(
-            condition(GuestStatus.ABSENT, Wanted.UP, WantedBy.USER), Condition.ERROR_DOWN
+            condition(GuestStatus.ABSENT, AdminState.UP, AdminStateSource.USER),
+            InstanceStatus.ERROR_DOWN,
         )
 
     def test_every_word_has_its_case(self) -> None:
-        words = {condition(s, w, by) for s in GuestStatus for w in Wanted for by in WantedBy}
-        self.assertEqual(words, set(Condition))
+        words = {
+            condition(s, w, by) for s in GuestStatus for w in AdminState for by in AdminStateSource
+        }
+        self.assertEqual(words, set(InstanceStatus))

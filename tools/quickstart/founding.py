@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ganeti.bootstrap.init_cluster import init_cluster
-from ganeti.bootstrap.join_cluster import invite
+from ganeti.bootstrap.join_cluster import create_token
 from ganeti.model.disk import Template
 from ganeti.rapi.users import scrypt_line
 from ganeti.storage.pretend.units import GROUP
@@ -201,7 +201,7 @@ def _called(program: str) -> str:
 
 def _join(cluster: Cluster, node: Node, progress: Progress, master_runs: Future[None]) -> None:
     master_runs.result()
-    token = invite(cluster.master.paths, node=node.name, addresses=[node.address])
+    token = create_token(cluster.master.paths, node=node.name, addresses=[node.address])
     _start(Daemon(cluster, node, "noded"), progress, "--join", "-", token=token)
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ganeti.config.initial_state import hypervisor_settings
+from ganeti.config.initial_state import default_hvparams
 from ganeti.errors import Code, Refused
 from tools.quickstart.place import TREE
 
@@ -67,7 +67,7 @@ def _mini_guest(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def settings(qemu: str, kernel: Path, initrd: Path) -> dict[str, Any]:
     """The hypervisor parameters of a cluster whose instances boot this Linux, unprivileged."""
-    every = hypervisor_settings()
+    every = default_hvparams()
     return {
         **every,
         "kvm": {

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ganeti.access.tokens import DEFAULT_LIFETIME
-from ganeti.cli.command import Arguments, Command, CommandGroup, tool
+from ganeti.cli.command import Arguments, Command, Positional, tool
 from ganeti.cli.listing import FORM, NO_HEADERS, SEPARATOR
 from ganeti.cli.options import TEXT, Option, OptionType, choice, duration
 from ganeti.cli.program import run_tool
@@ -16,7 +17,7 @@ from ganeti.model.users import Role
 
 PASSWORD_FILE = "--password-file"
 
-_USER = CommandGroup("user_name", "user")
+_USER = Positional("user_name", "user")
 _ROLES = choice([role.value for role in Role])
 
 
@@ -99,12 +100,12 @@ def add_token(session: Session, arguments: Arguments) -> int:
 
 def set_openid(session: Session, arguments: Arguments) -> int:
     """Let users sign in by an OpenID provider."""
-    from ganeti.cli.declared_options import opcode_of
+    from ganeti.cli.declared_options import build_opcode
     from ganeti.cli.job_polling import carry_out
 
     path = arguments.get("secret_file")
     secret = session.first_line(path) if path else None
-    return carry_out(session, arguments, opcode_of(arguments.plus({"client_secret": secret})))
+    return carry_out(session, arguments, build_opcode(arguments.plus({"client_secret": secret})))
 
 
 def grant(session: Session, arguments: Arguments) -> int:
@@ -140,29 +141,26 @@ def _checked(opcode: Any) -> Any:
     return read_opcode(to_wire(opcode))
 
 
-def _lists(
-    what: str, doc: str, columns: Mapping[str, Callable[[Any], str]]
-) -> Callable[[Session, Arguments], int]:
-    def show(session: Session, arguments: Arguments) -> int:
-        from ganeti.cli.output import as_json, table
-        from ganeti.luxi.methods import QueryAccess
+def _show_list(
+    what: str, columns: Mapping[str, Callable[[Any], str]], session: Session, arguments: Arguments
+) -> int:
+    """Show users, roles, tokens or the provider; ``columns`` has a formatter for each field."""
+    from ganeti.cli.output import as_json, table
+    from ganeti.luxi.methods import QueryAccess
 
-        rows: Sequence[dict[str, Any]] = session.ask(QueryAccess(what=what))
-        if arguments.get("output"):
-            session.say(as_json(rows))
-            return 0
-        lines = table(
-            [name.capitalize() for name in columns],
-            [[shown(row[name]) for name, shown in columns.items()] for row in rows],
-            headers=not arguments.get("no_headers"),
-            separator=arguments.get("separator"),
-        )
-        for line in lines:
-            session.say(line)
+    rows: Sequence[dict[str, Any]] = session.ask(QueryAccess(what=what))
+    if arguments.get("output"):
+        session.say(as_json(rows))
         return 0
-
-    show.__doc__ = doc
-    return show
+    lines = table(
+        [name.capitalize() for name in columns],
+        [[shown(row[name]) for name, shown in columns.items()] for row in rows],
+        headers=not arguments.get("no_headers"),
+        separator=arguments.get("separator"),
+    )
+    for line in lines:
+        session.say(line)
+    return 0
 
 
 def _words(value: Any) -> str:
@@ -246,9 +244,9 @@ GNT_ACCESS = tool(
         name="user list",
         doc="List the users; those of the users file are not among them.",
         options=_LIST_OPTIONS,
-        run=_lists(
+        run=partial(
+            _show_list,
             "users",
-            "List the users.",
             {
                 "name": str,
                 "password": _truth,
@@ -263,8 +261,8 @@ GNT_ACCESS = tool(
         name="role grant",
         doc="Grant a role to a user, or to group:NAME of the OpenID provider; print its id.",
         words=(
-            CommandGroup("subject", "user"),
-            CommandGroup("role", "role", choices=tuple(role.value for role in Role)),
+            Positional("subject", "user"),
+            Positional("role", "role", choices=tuple(role.value for role in Role)),
         ),
         options=_LIMITS,
         run=grant,
@@ -273,7 +271,7 @@ GNT_ACCESS = tool(
     Command(
         name="openid set",
         opcode="OP_ACCESS_OPENID_SET",
-        words=(CommandGroup("issuer", "issuer"),),
+        words=(Positional("issuer", "issuer"),),
         without=("client_secret",),
         options=(
             Option(
@@ -291,9 +289,9 @@ GNT_ACCESS = tool(
         name="openid list",
         doc="Show the OpenID provider by which users may sign in, if there is one.",
         options=_LIST_OPTIONS,
-        run=_lists(
+        run=partial(
+            _show_list,
             "openid",
-            "Show the provider.",
             {
                 "issuer": str,
                 "client_id": str,
@@ -305,15 +303,15 @@ GNT_ACCESS = tool(
         ),
     ),
     Command(
-        name="role revoke", opcode="OP_ACCESS_ROLE_REVOKE", words=(CommandGroup("grant_id", "id"),)
+        name="role revoke", opcode="OP_ACCESS_ROLE_REVOKE", words=(Positional("grant_id", "id"),)
     ),
     Command(
         name="role list",
         doc="List the roles that are granted.",
         options=_LIST_OPTIONS,
-        run=_lists(
+        run=partial(
+            _show_list,
             "roles",
-            "List the roles.",
             {"id": str, "subject": str, "role": str, **_SCOPE, "created": _when},
         ),
     ),
@@ -335,15 +333,15 @@ GNT_ACCESS = tool(
     Command(
         name="token revoke",
         opcode="OP_ACCESS_TOKEN_REVOKE",
-        words=(CommandGroup("token_id", "id"),),
+        words=(Positional("token_id", "id"),),
     ),
     Command(
         name="token list",
         doc="List the tokens.",
         options=_LIST_OPTIONS,
-        run=_lists(
+        run=partial(
+            _show_list,
             "tokens",
-            "List the tokens.",
             {
                 "id": str,
                 "user": str,

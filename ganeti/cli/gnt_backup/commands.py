@@ -8,13 +8,13 @@ from typing import Any
 
 from ganeti.cli.command import Arguments, Command, Document, tool
 from ganeti.cli.gnt_instance.actions import creation
-from ganeti.cli.gnt_instance.commands import CREATION, INSTANCE, NOT_GIVEN_HERE
+from ganeti.cli.gnt_instance.commands import CREATION, CREATION_EXCLUDED, INSTANCE
 from ganeti.cli.listing import Listing, lists
 from ganeti.cli.options import TEXT, Option
 from ganeti.cli.program import run_tool
 
 
-def _of_nodes(arguments: Arguments) -> tuple[Any, Sequence[str]]:
+def _build_node_filter(arguments: Arguments) -> tuple[Any, Sequence[str]]:
     nodes = arguments.get("nodes")
     return (["|", *(["==", "node", name] for name in nodes)] if nodes else None), ()
 
@@ -28,7 +28,7 @@ GNT_BACKUP = tool(
     "gnt-backup",
     "Export instances to files, and create instances from exports.",
     lists(
-        Listing(what="export", columns=("node", "export"), key="node", chosen=_of_nodes),
+        Listing(what="export", columns=("node", "export"), key="node", chosen=_build_node_filter),
         doc="List exports.",
         units=True,
         options=(
@@ -69,7 +69,7 @@ GNT_BACKUP = tool(
             Option(("--src-node",), "src_node", "", TEXT, metavar="NODE"),
             Option(("--src-dir",), "src_path", "", TEXT, metavar="DIR"),
         ),
-        without=(*NOT_GIVEN_HERE, "no_install", "start", "force_variant", "os_type"),
+        without=(*CREATION_EXCLUDED, "no_install", "start", "force_variant", "os_type"),
         preset={"start": False},
         given=imported,
     ),

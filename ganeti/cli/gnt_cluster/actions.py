@@ -9,7 +9,7 @@ from typing import Any
 
 from ganeti.cli.command import Arguments, Document
 from ganeti.cli.gnt_cluster import audit
-from ganeti.cli.listing import show_facts
+from ganeti.cli.listing import show_values
 from ganeti.cli.session import FAILURE, NOT_IN_CLUSTER, ExitTool, Session
 
 RENEWABLE = (
@@ -27,11 +27,11 @@ def info(session: Session, arguments: Arguments) -> int:
     """Show the settings of the cluster."""
     from ganeti.cli.gnt_cluster.info import told
 
-    facts = _facts(session)
-    return show_facts(session, arguments, facts, told(facts))
+    facts = _query_cluster(session)
+    return show_values(session, arguments, facts, told(facts))
 
 
-def _facts(session: Session) -> dict[str, Any]:
+def _query_cluster(session: Session) -> dict[str, Any]:
     from ganeti.luxi.methods import QueryClusterInfo
 
     return session.ask(QueryClusterInfo())
@@ -39,7 +39,7 @@ def _facts(session: Session) -> dict[str, Any]:
 
 def version(session: Session, arguments: Arguments) -> int:
     """Show the versions of the software and its formats."""
-    facts = _facts(session)
+    facts = _query_cluster(session)
     told = {
         "Software version": facts["software_version"],
         "Internode protocol": facts["protocol_version"],
@@ -48,24 +48,24 @@ def version(session: Session, arguments: Arguments) -> int:
         "Export interface": facts["export_version"],
         "VCS version": facts["vcs_version"],
     }
-    return show_facts(session, arguments, told, told)
+    return show_values(session, arguments, told, told)
 
 
 def show_specs(session: Session, arguments: Arguments) -> int:
     """Show the command that sets the instance specs of the cluster's policy."""
-    from ganeti.cli.ipolicy_options import as_options
+    from ganeti.cli.ipolicy_options import format_options
 
-    facts = _facts(session)
-    words = ["gnt-cluster init", *as_options(facts["ipolicy"], standard=True), facts["name"]]
+    facts = _query_cluster(session)
+    words = ["gnt-cluster init", *format_options(facts["ipolicy"], standard=True), facts["name"]]
     session.say(" ".join(words))
     return 0
 
 
 def getmaster(session: Session, arguments: Arguments) -> int:
     """Show the name of the master as this node knows it."""
-    from ganeti.cli.program import master_name
+    from ganeti.cli.program import read_master_name
 
-    name = master_name(session.paths)
+    name = read_master_name(session.paths)
     if not name:
         raise ExitTool(
             NOT_IN_CLUSTER,
@@ -77,7 +77,7 @@ def getmaster(session: Session, arguments: Arguments) -> int:
 
 def failover(session: Session, arguments: Arguments) -> int:
     """Make this node the master."""
-    from ganeti.bootstrap.failover import FailoverOptions, become_master, possible_loss
+    from ganeti.bootstrap.failover import FailoverOptions, become_master, list_failover_problems
     from ganeti.paths import NODED_PORT
 
     options = FailoverOptions(
@@ -86,7 +86,7 @@ def failover(session: Session, arguments: Arguments) -> int:
     port = arguments.get("node_port", NODED_PORT)
     overridden = options != FailoverOptions()
     if overridden and not arguments.get("yes_do_it"):
-        for problem in possible_loss(session.paths, session.host(), port=port):
+        for problem in list_failover_problems(session.paths, session.host(), port=port):
             session.say(problem)
         session.confirm(
             "Changes that another master has acknowledged may be lost, and instances may run"
@@ -172,7 +172,7 @@ def _show_renewal(session: Session, wanted: Set[str]) -> int:
 
 def ping(session: Session, arguments: Arguments) -> int:
     """Succeed if the master daemon answers."""
-    _facts(session)
+    _query_cluster(session)
     return 0
 
 
@@ -231,9 +231,9 @@ def cluster_settings(arguments: Arguments) -> Document:
 
 def verified(session: Session, arguments: Arguments, result: Any) -> int:
     """Follow the jobs that verify the cluster; return 1 if any of them found an error."""
-    from ganeti.cli.job_polling import follow_further
+    from ganeti.cli.job_polling import follow_submitted_jobs
 
-    return follow_further(session, arguments, result)
+    return follow_submitted_jobs(session, arguments, result)
 
 
 def checks(arguments: Arguments) -> Document:
@@ -241,9 +241,9 @@ def checks(arguments: Arguments) -> Document:
     return {"skip_checks": ["nplusone_mem"] if arguments.get("no_n_plus_one") else []}
 
 
-def disks_verified(session: Session, arguments: Arguments, result: Any) -> int:
+def follow_disk_verification(session: Session, arguments: Arguments, result: Any) -> int:
     """Follow the jobs that verify disks, activate inactive disks and report missing ones."""
-    from ganeti.cli.job_polling import carry_out_all, follow
+    from ganeti.cli.job_polling import follow, submit_and_follow_all
     from ganeti.opcodes.instance.disks import ActivateDisks
 
     worst = 0
@@ -257,7 +257,7 @@ def disks_verified(session: Session, arguments: Arguments, result: Any) -> int:
                     session.tell(f"  {' '.join(map(str, volume))}")
             if inactive:
                 jobs = [(name, [ActivateDisks(instance_name=name)]) for name in sorted(inactive)]
-                worst = carry_out_all(session, arguments, jobs, goes_on=True) or worst
+                worst = submit_and_follow_all(session, arguments, jobs, goes_on=True) or worst
             worst = FAILURE if silent or missing else worst
     return worst
 
@@ -281,7 +281,7 @@ def queue(session: Session, arguments: Arguments) -> int:
         return 0
     (drained,) = session.ask(QueryConfigValues(fields=("drain_flag",)))
     if arguments.get("output"):
-        return show_facts(session, arguments, {"drained": drained}, {})
+        return show_values(session, arguments, {"drained": drained}, {})
     session.say(f"The drain flag is {'set' if drained else 'unset'}")
     return 0
 
@@ -300,7 +300,7 @@ def watcher(session: Session, arguments: Arguments) -> int:
     if what == "info":
         (until,) = session.ask(QueryConfigValues(fields=("watcher_pause",)))
         if arguments.get("output"):
-            return show_facts(session, arguments, {"paused_until": until}, {})
+            return show_values(session, arguments, {"paused_until": until}, {})
     elif length is not None:
         try:
             seconds = duration(length)
@@ -343,7 +343,7 @@ def init(session: Session, arguments: Arguments) -> int:
 
 def destroy(session: Session, arguments: Arguments) -> int:
     """Destroy the cluster and remove all its files from the last node."""
-    from ganeti.bootstrap.leave_cluster import dismantle
+    from ganeti.bootstrap.leave_cluster import leave_cluster
     from ganeti.cli.job_polling import results_of
     from ganeti.opcodes.cluster import DestroyCluster
 
@@ -356,7 +356,7 @@ def destroy(session: Session, arguments: Arguments) -> int:
     results = results_of(session, arguments.plus({"submit": False}), DestroyCluster())
     if results is None or arguments.get("dry_run"):
         return 0
-    for line in dismantle(session.paths):
+    for line in leave_cluster(session.paths):
         session.say(line)
     session.say("The cluster is destroyed; this host can join or initialize another one.")
     return 0
@@ -373,7 +373,7 @@ def history(session: Session, arguments: Arguments) -> int:
     if arguments.get("check"):
         chain = checked(session.paths)
         told = f"{chain['commits']} commits, {chain['first']} to {chain['last']}"
-        return show_facts(
+        return show_values(
             session,
             arguments,
             chain,
@@ -382,7 +382,7 @@ def history(session: Session, arguments: Arguments) -> int:
     kept = commits(session.paths, everything=bool(arguments.get("all")))
     rows = deque(kept, maxlen=max(0, arguments["last"]) if "last" in arguments else None)
     if arguments.get("output"):
-        return show_facts(session, arguments, list(rows), [])
+        return show_values(session, arguments, list(rows), [])
     for row in rows:
         job = f"job {row['job']}" if row["job"] is not None else row["who"]
         changed = ", ".join(row["changed"]) or "-"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganeti.cli.command import Arguments
-from ganeti.cli.listing import show_facts
+from ganeti.cli.listing import show_values
 from ganeti.cli.options import FLOAT, TEXT, Option
 from ganeti.cli.session import Session
 
@@ -42,7 +42,7 @@ def show(session: Session, arguments: Arguments) -> int:
         if entry["denied"] or not arguments.get("denied")
     ]
     if arguments.get("output"):
-        return show_facts(session, arguments, found, [])
+        return show_values(session, arguments, found, [])
     for entry in found:
         session.say(describe(entry))
     return 0

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ganeti.cli import ipolicy_options
-from ganeti.cli.command import DRY_RUN, FORCE, READS, URGENCY, Command, CommandGroup, tool
+from ganeti.cli.command import DRY_RUN, FORCE, READS, URGENCY, Command, Positional, tool
 from ganeti.cli.gnt_cluster import actions, audit, epo, run_on_nodes, watch
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
@@ -46,9 +46,7 @@ SETTINGS = (
     Option(("--data-collector-interval",), "data_collector_interval", "", KEYVAL),
     Option(("--enabled-data-collectors",), "enabled_data_collectors", "", KEYVAL),
 )
-_OF_OS_DEFINITIONS = (
-    *("os_hvp", "osparams", "osparams_private_cluster", "hidden_os", "blacklisted_os"),
-)
+_OS_FIELDS = (*("os_hvp", "osparams", "osparams_private_cluster", "hidden_os", "blacklisted_os"),)
 
 _NO_SSH = "nodes are managed by their daemons only, not by SSH"
 _NO_SPICE = "consoles are not served by SPICE"
@@ -66,183 +64,191 @@ NO_CRYPTO = (
 )
 
 
-def _own(flags: str, name: str, doc: str, *kind: object, **more: object) -> Option:
+def _init_option(flags: str, name: str, doc: str, *kind: object, **more: object) -> Option:
     return Option(tuple(flags.split()), name, doc, *kind, **more)  # type: ignore[arg-type]
 
 
 INIT = (
-    _own(
+    _init_option(
         "--master-address",
         "master_address",
         "The address of the cluster, which moves with the master; by default the address of the"
         " cluster's name.",
         ADDRESS,
     ),
-    _own(
+    _init_option(
         "--primary-ip",
         "primary_ip",
         "The primary address of this node; by default the address of its name.",
         ADDRESS,
     ),
-    _own(
+    _init_option(
         "-s --secondary-ip",
         "secondary_ip",
         "The address of this node for DRBD traffic.",
         ADDRESS,
     ),
-    _own("--primary-ip-version", "primary_ip_version", "4 or 6.", choice("46")),
-    _own(
+    _init_option("--primary-ip-version", "primary_ip_version", "4 or 6.", choice("46")),
+    _init_option(
         "--enabled-hypervisors",
         "hypervisors",
         "The hypervisors that may be used, the default one first.",
         LIST,
     ),
-    _own(
+    _init_option(
         "--enabled-disk-templates",
         "templates",
         "The disk templates that may be used, the default one first.",
         LIST,
     ),
-    _own(
+    _init_option(
         "-B --backend-parameters",
         "beparams",
         "The default backend parameters of all instances.",
         KEYVAL,
     ),
-    _own(
+    _init_option(
         "-H --hypervisor-parameters",
         "hvparams",
         "Hypervisor parameters, by hypervisor.",
         IDENTKEYVAL,
         many=True,
     ),
-    _own("-N --nic-parameters", "nicparams", "The default parameters of network cards.", KEYVAL),
-    _own("--node-parameters", "ndparams", "The default node parameters.", KEYVAL),
-    _own(
+    _init_option(
+        "-N --nic-parameters", "nicparams", "The default parameters of network cards.", KEYVAL
+    ),
+    _init_option("--node-parameters", "ndparams", "The default node parameters.", KEYVAL),
+    _init_option(
         "-D --disk-parameters",
         "diskparams",
         "Disk parameters, by disk template.",
         IDENTKEYVAL,
         many=True,
     ),
-    _own(
+    _init_option(
         "--hypervisor-state",
         "hv_state",
         "The resources that each hypervisor itself uses on a node.",
         IDENTKEYVAL,
         many=True,
     ),
-    _own(
+    _init_option(
         "--disk-state",
         "disk_state",
         "The space that is reserved on each storage, as KIND/NAME.",
         IDENTKEYVAL,
         many=True,
     ),
-    *ipolicy_options.OF_CLUSTERS,
+    *ipolicy_options.CLUSTER_OPTIONS,
     *ipolicy_options.SPECS.values(),
-    _own(
+    _init_option(
         "-C --candidate-pool-size",
         "candidate_pool_size",
         "The number of master candidates, which have a copy of the configuration.",
         INT,
     ),
-    _own(
+    _init_option(
         "--compression-tools", "compression_tools", "The compression tools that may be used.", LIST
     ),
-    _own(
+    _init_option(
         "-I --default-iallocator",
         "default_iallocator",
         "The instance allocator to use if none is named.",
         TEXT,
         metavar="NAME",
     ),
-    _own(
+    _init_option(
         "--default-iallocator-params",
         "default_iallocator_params",
         "Parameters of the default instance allocator.",
         KEYVAL,
     ),
-    _own(
+    _init_option(
         "--drbd-usermode-helper",
         "drbd_helper",
         "The usermode helper of DRBD.",
         TEXT,
         metavar="PROGRAM",
     ),
-    _own(
+    _init_option(
         "--file-storage-dir", "file_storage_dir", "Directory for file disks.", TEXT, metavar="DIR"
     ),
-    _own(
+    _init_option(
         "--shared-file-storage-dir",
         "shared_file_storage_dir",
         "Directory for shared file disks.",
         TEXT,
         metavar="DIR",
     ),
-    _own(
+    _init_option(
         "--gluster-storage-dir",
         "gluster_storage_dir",
         "Directory for Gluster disks.",
         TEXT,
         metavar="DIR",
     ),
-    _own("--install-image", "install_image", "The image that safe installations run from.", TEXT),
-    _own("--zeroing-image", "zeroing_image", "The image that zeroes free space.", TEXT),
-    _own(
+    _init_option(
+        "--install-image", "install_image", "The image that safe installations run from.", TEXT
+    ),
+    _init_option("--zeroing-image", "zeroing_image", "The image that zeroes free space.", TEXT),
+    _init_option(
         "-m --mac-prefix",
         "mac_prefix",
         "The first three bytes of MAC addresses; random by default.",
         TEXT,
         metavar="PREFIX",
     ),
-    _own(
+    _init_option(
         "--maintain-node-health",
         "maintain_node_health",
         "Stop instances that run on the wrong node.",
         BOOL,
     ),
-    _own(
+    _init_option(
         "--master-netdev",
         "master_netdev",
         "The network device of the cluster's address; by default the device of this node's"
         " address.",
         TEXT,
     ),
-    _own(
+    _init_option(
         "--master-netmask", "master_netmask", "The netmask of the cluster's address, in bits.", INT
     ),
-    _own(
+    _init_option(
         "--no-etc-hosts",
         "modify_etc_hosts",
         "Do not modify /etc/hosts; always so here, accepted for compatibility.",
         sets=False,
     ),
-    _own(
+    _init_option(
         "--no-ssh-init",
         "modify_ssh_setup",
         "Do not set up SSH; always so here, accepted for compatibility.",
         sets=False,
     ),
-    _own("--prealloc-wipe-disks", "prealloc_wipe_disks", "Wipe new disks before use.", BOOL),
-    _own("--ssh-key-bits", "ssh_key_bits", "The length of SSH keys, in bits.", INT),
-    _own(
+    _init_option(
+        "--prealloc-wipe-disks", "prealloc_wipe_disks", "Wipe new disks before use.", BOOL
+    ),
+    _init_option("--ssh-key-bits", "ssh_key_bits", "The length of SSH keys, in bits.", INT),
+    _init_option(
         "--ssh-key-type", "ssh_key_type", "The type of SSH keys.", choice(("dsa", "ecdsa", "rsa"))
     ),
-    _own("--uid-pool", "uid_pool", "User IDs for guest processes.", RANGES),
-    _own(
+    _init_option("--uid-pool", "uid_pool", "User IDs for guest processes.", RANGES),
+    _init_option(
         "--use-external-mip-script",
         "use_external_mip_script",
         "Set up the cluster's address by a script of the administrator.",
         BOOL,
     ),
-    _own(
+    _init_option(
         "--user-shutdown",
         "enabled_user_shutdown",
         "Do not restart instances that their users have shut down.",
         BOOL,
     ),
-    _own("--vg-name", "vg_name", "The volume group for logical volumes.", TEXT, metavar="VG"),
+    _init_option(
+        "--vg-name", "vg_name", "The volume group for logical volumes.", TEXT, metavar="VG"
+    ),
 )
 
 GNT_CLUSTER = tool(
@@ -252,7 +258,7 @@ GNT_CLUSTER = tool(
     Command(
         name="search-tags",
         doc="Find the tags of all objects that match a regular expression.",
-        words=(CommandGroup("pattern", "pattern"),),
+        words=(Positional("pattern", "pattern"),),
         options=(FORM,),
         submits=True,
         job_options=READS,
@@ -261,7 +267,7 @@ GNT_CLUSTER = tool(
     Command(
         name="init",
         doc="Make this node the first node and the master of a new cluster.",
-        words=(CommandGroup("cluster", "cluster-name"),),
+        words=(Positional("cluster", "cluster-name"),),
         options=INIT,
         run=actions.init,
     ),
@@ -296,7 +302,7 @@ GNT_CLUSTER = tool(
     Command(
         name="epo",
         doc="Emergency power off: stop instances and power off nodes; --on powers them on again.",
-        words=(CommandGroup("names", "node|group", 0, None),),
+        words=(Positional("names", "node|group", 0, None),),
         options=(
             Option(("--all",), "all", "All nodes except the master, with all instances."),
             Option(("--groups",), "groups", "The arguments are node groups."),
@@ -324,7 +330,7 @@ GNT_CLUSTER = tool(
     Command(
         name="command",
         doc="Run a command line on all nodes, or some, and show its output and exit code.",
-        words=(CommandGroup("command", "command", 1, None),),
+        words=(Positional("command", "command", 1, None),),
         options=(
             *SOME_NODES,
             Option(
@@ -344,7 +350,7 @@ GNT_CLUSTER = tool(
     Command(
         name="copyfile",
         doc="Copy a file of the master to the same path on all other nodes, or some.",
-        words=(CommandGroup("file", "file"),),
+        words=(Positional("file", "file"),),
         options=(
             *SOME_NODES,
             Option(
@@ -392,7 +398,7 @@ GNT_CLUSTER = tool(
     Command(
         name="confirm-down",
         doc="Let the master continue without the votes of nodes that are certainly down.",
-        words=(CommandGroup("names", "node", 1, None),),
+        words=(Positional("names", "node", 1, None),),
         options=(YES_DO_IT,),
         run=actions.confirm_down,
     ),
@@ -474,12 +480,12 @@ GNT_CLUSTER = tool(
         name="verify-disks",
         opcode="OP_CLUSTER_VERIFY_DISKS",
         doc="Check the disks of all instances, and activate inactive ones.",
-        ended=actions.disks_verified,
+        ended=actions.follow_disk_verification,
     ),
     Command(
         name="repair-disk-sizes",
         opcode="OP_CLUSTER_REPAIR_DISK_SIZES",
-        words=(CommandGroup("instances", "instance", 0, None),),
+        words=(Positional("instances", "instance", 0, None),),
         ended=actions.show_rows,
     ),
     Command(
@@ -490,15 +496,15 @@ GNT_CLUSTER = tool(
     Command(
         name="modify",
         opcode="OP_CLUSTER_SET_PARAMS",
-        options=ipolicy_options.OF_CLUSTERS,
+        options=ipolicy_options.CLUSTER_OPTIONS,
         flags=SETTINGS,
-        without=("ipolicy", *_OF_OS_DEFINITIONS),
+        without=("ipolicy", *_OS_FIELDS),
         given=actions.cluster_settings,
     ),
     Command(
         name="rename",
         opcode="OP_CLUSTER_RENAME",
-        words=(CommandGroup("name", "new-name"),),
+        words=(Positional("name", "new-name"),),
         confirm="Rename the cluster to {name}?",
     ),
     Command(name="activate-master-ip", opcode="OP_CLUSTER_ACTIVATE_MASTER_IP"),
@@ -512,7 +518,7 @@ GNT_CLUSTER = tool(
     Command(
         name="queue",
         doc="Drain the job queue, undrain it, or show whether it is drained.",
-        words=(CommandGroup("what", "what", choices=("drain", "undrain", "info")),),
+        words=(Positional("what", "what", choices=("drain", "undrain", "info")),),
         options=(FORM,),
         run=actions.queue,
     ),
@@ -520,8 +526,8 @@ GNT_CLUSTER = tool(
         name="watcher",
         doc="Pause the watcher for a duration such as 30m, let it continue, or show its state.",
         words=(
-            CommandGroup("what", "what", choices=("pause", "continue", "info")),
-            CommandGroup("duration", "duration", 0),
+            Positional("what", "what", choices=("pause", "continue", "info")),
+            Positional("duration", "duration", 0),
         ),
         options=(FORM,),
         run=actions.watcher,

@@ -31,13 +31,13 @@ Node = dict[str, Any]
 
 def epo(session: Session, arguments: Arguments) -> int:
     """Power nodes off with all their instances, or power them on again."""
-    chosen, master = _chosen(session, arguments)
+    chosen, master = _select_nodes(session, arguments)
     if arguments.get("on"):
-        return _on(session, arguments, chosen, master)
-    return _off(session, arguments, chosen, master)
+        return _switch_on_and_start(session, arguments, chosen, master)
+    return _stop_and_switch_off(session, arguments, chosen, master)
 
 
-def _chosen(session: Session, arguments: Arguments) -> tuple[list[Node], list[Node]]:
+def _select_nodes(session: Session, arguments: Arguments) -> tuple[list[Node], list[Node]]:
     """Return the nodes to switch, and the master if it is among them; the master is never switched.
 
     :raises ExitTool: if no nodes are named, or the master is named without ``--all``.
@@ -66,10 +66,10 @@ def _chosen(session: Session, arguments: Arguments) -> tuple[list[Node], list[No
     return [node for node in found if not node["master"]], master
 
 
-def _off(
+def _stop_and_switch_off(
     session: Session, arguments: Arguments, chosen: Sequence[Node], master: Sequence[Node]
 ) -> int:
-    from ganeti.cli.job_polling import carry_out_all
+    from ganeti.cli.job_polling import submit_and_follow_all
     from ganeti.luxi.methods import SetWatcherPause
     from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 
@@ -78,7 +78,7 @@ def _off(
     # the failure.
     instances = [
         each["name"]
-        for each in _instances(session)
+        for each in _query_instances(session)
         if each["pnode"] in stopped and each["oper_state"] is not False
     ]
     if not arguments.get("force"):
@@ -95,17 +95,17 @@ def _off(
         (name, [ShutdownInstance(instance_name=name, timeout=timeout, no_remember=True)])
         for name in instances
     ]
-    if jobs and carry_out_all(session, arguments, jobs, goes_on=True):
+    if jobs and submit_and_follow_all(session, arguments, jobs, goes_on=True):
         session.tell("Not all instances could be stopped, and no node was powered off;")
         session.tell("stop them manually, then run this command again.")
         return FAILURE
-    code = _switched_off(session, arguments, chosen)
+    code = _switch_off(session, arguments, chosen)
     if master:
         session.say(f"{master[0]['name']} is the master and stays on; shut it down manually.")
     return code
 
 
-def _switched_off(session: Session, arguments: Arguments, chosen: Sequence[Node]) -> int:
+def _switch_off(session: Session, arguments: Arguments, chosen: Sequence[Node]) -> int:
     from ganeti.cli.gnt_node.actions import show_power
     from ganeti.cli.job_polling import results_of
     from ganeti.opcodes.node import CommandPower, ModifyNode, PowerCommand
@@ -127,7 +127,7 @@ def _switched_off(session: Session, arguments: Arguments, chosen: Sequence[Node]
     return show_power(session, arguments, results and results[-1:], switches=True)
 
 
-def _on(
+def _switch_on_and_start(
     session: Session, arguments: Arguments, chosen: Sequence[Node], master: Sequence[Node]
 ) -> int:
     from ganeti.cli.gnt_node.actions import show_power
@@ -145,21 +145,21 @@ def _on(
             power_delay=arguments.get("power_delay", 2.0),
         )
         worst = show_power(session, arguments, results_of(session, arguments, switch))
-    up = _answering(session, chosen, arguments.get("node_port", NODED_PORT))
+    up = _wait_for_node_daemons(session, chosen, arguments.get("node_port", NODED_PORT))
     for node in chosen:
         if node["name"] not in up:
             session.tell(f"Warning: the node daemon of {node['name']} does not answer yet")
             worst = FAILURE
     back = [node for node in chosen if node["offline"] and node["name"] in up]
     if back:
-        results_of(session, arguments, *_taken_back(session, back))
+        results_of(session, arguments, *_build_online_opcodes(session, back))
     up |= {node["name"] for node in master}
-    worst = _start(session, arguments, up) or worst
+    worst = _start_instances(session, arguments, up) or worst
     session.ask(SetWatcherPause(until=None))
     return worst
 
 
-def _taken_back(session: Session, nodes: Sequence[Node]) -> Iterator[Opcode]:
+def _build_online_opcodes(session: Session, nodes: Sequence[Node]) -> Iterator[Opcode]:
     """Yield the opcodes that mark nodes online, as master candidates while the pool is not full."""
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query, QueryClusterInfo
@@ -176,7 +176,7 @@ def _taken_back(session: Session, nodes: Sequence[Node]) -> Iterator[Opcode]:
             yield ModifyNode(node_name=node["name"], offline=False)
 
 
-def _instances(session: Session) -> list[dict[str, Any]]:
+def _query_instances(session: Session) -> list[dict[str, Any]]:
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
 
@@ -184,7 +184,7 @@ def _instances(session: Session) -> list[dict[str, Any]]:
     return objects(session.ask(Query(what="instance", fields=fields)))
 
 
-def _answering(session: Session, chosen: Sequence[Node], port: int) -> set[str]:
+def _wait_for_node_daemons(session: Session, chosen: Sequence[Node], port: int) -> set[str]:
     """Return the names of the nodes whose daemons answer, waiting up to the boot timeout."""
     from ganeti.cli.gnt_node.actions import answers
 
@@ -198,15 +198,15 @@ def _answering(session: Session, chosen: Sequence[Node], port: int) -> set[str]:
         session.sleep(INTERVAL)
 
 
-def _start(session: Session, arguments: Arguments, up: set[str]) -> int:
+def _start_instances(session: Session, arguments: Arguments, up: set[str]) -> int:
     """Start the instances of these nodes that are configured to run and do not run."""
-    from ganeti.cli.job_polling import carry_out_all
+    from ganeti.cli.job_polling import submit_and_follow_all
     from ganeti.opcodes.instance.lifecycle import StartInstance
 
     wanted = [
         each["name"]
-        for each in _instances(session)
+        for each in _query_instances(session)
         if each["pnode"] in up and each["admin_state"] == "up" and not each["oper_state"]
     ]
     jobs = [(name, [StartInstance(instance_name=name, no_remember=True)]) for name in wanted]
-    return carry_out_all(session, arguments, jobs, goes_on=True) if jobs else 0
+    return submit_and_follow_all(session, arguments, jobs, goes_on=True) if jobs else 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from ganeti.bootstrap.init_cluster import first_policy, given_settings
 from ganeti.cli import ipolicy_options
-from ganeti.cli.addresses import device_of, resolved
+from ganeti.cli.addresses import find_device, resolved
 from ganeti.cli.command import Arguments
 from ganeti.cli.gnt_cluster.actions import by_name
 from ganeti.cli.ipolicy_options import policy
@@ -17,7 +17,7 @@ from ganeti.cli.session import FAILURE, ExitTool
 from ganeti.model.disk import Template
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 
-_AS_THEY_ARE = (
+_UNCHANGED = (
     *("candidate_pool_size", "default_iallocator", "default_iallocator_params"),
     *("enabled_user_shutdown", "file_storage_dir", "gluster_storage_dir", "install_image"),
     *("mac_prefix", "maintain_node_health", "master_netdev", "modify_etc_hosts"),
@@ -28,7 +28,7 @@ _RENAMED = {
     "vg_name": "volume_group_name",
     "drbd_helper": "drbd_usermode_helper",
 }
-_LINK = "br0"
+_DEFAULT_DEVICE = "br0"
 """The device of the cluster's address if no device has the address of the node."""
 _PARAMETERS = ("beparams", "nicparams", "ndparams")
 _FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
@@ -54,19 +54,19 @@ def choices(arguments: Arguments, host: str, *, virtual: bool = False) -> dict[s
         "primary_ip_family": int(family),
     }
     if "master_netdev" not in arguments:
-        found["master_netdev"] = device_of(found["master_address"]) or _LINK
+        found["master_netdev"] = find_device(found["master_address"]) or _DEFAULT_DEVICE
     if "hypervisors" in arguments:
-        found["hypervisors"] = _among(
+        found["hypervisors"] = _check_choices(
             "--enabled-hypervisors", arguments, "hypervisors", HYPERVISORS
         )
     if "templates" in arguments:
-        named = _among("--enabled-disk-templates", arguments, "templates", set(Template))
+        named = _check_choices("--enabled-disk-templates", arguments, "templates", set(Template))
         found["templates"] = [Template(each) for each in named]
     return found
 
 
 def _settings(arguments: Arguments) -> dict[str, Any]:
-    found = {name: arguments[name] for name in _AS_THEY_ARE if name in arguments}
+    found = {name: arguments[name] for name in _UNCHANGED if name in arguments}
     found |= {new: arguments[old] for old, new in _RENAMED.items() if old in arguments}
     if "compression_tools" in arguments:
         found["compression_tools"] = tuple(arguments["compression_tools"])
@@ -81,13 +81,13 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
     given |= {
         name: dict(arguments[name]) for name in ("hvparams", "diskparams") if name in arguments
     }
-    limits = policy(arguments) | _with_usual(ipolicy_options.older(arguments))
+    limits = policy(arguments) | _complete_specs(ipolicy_options.older(arguments))
     if limits:
         given["ipolicy"] = limits
     return found | given_settings(given)
 
 
-def _with_usual(specs: Mapping[str, Any]) -> dict[str, Any]:
+def _complete_specs(specs: Mapping[str, Any]) -> dict[str, Any]:
     """Complete specs given in the older form with those of the default policy."""
     [usual] = first_policy()["minmax"]
     found: dict[str, Any] = {}
@@ -98,7 +98,7 @@ def _with_usual(specs: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _among(option: str, arguments: Arguments, name: str, known: Any) -> list[str]:
+def _check_choices(option: str, arguments: Arguments, name: str, known: Any) -> list[str]:
     given: list[str] = arguments[name]
     unknown = [each for each in given if each not in known]
     if unknown or not given:

@@ -19,19 +19,19 @@ def command(session: Session, arguments: Arguments) -> int:
     from ganeti.bootstrap.node_commands import run_command
     from ganeti.errors import GanetiError
 
-    own, endpoints = _endpoints(session, arguments)
+    own, endpoints = _query_endpoints(session, arguments)
     answers = run_command(session.paths, own, endpoints, " ".join(arguments["command"]))
     worst = 0
     for name, answer in answers.items():
         failed = isinstance(answer, GanetiError) or answer.code != 0
         worst = FAILURE if failed else worst
         if failed or not arguments.get("failure_only"):
-            for line in _shown(name, answer, named=bool(arguments.get("named"))):
+            for line in _format_answer(name, answer, named=bool(arguments.get("named"))):
                 session.say(line)
     return worst
 
 
-def _shown(name: str, answer: Any, *, named: bool) -> list[str]:
+def _format_answer(name: str, answer: Any, *, named: bool) -> list[str]:
     """Return the lines for a node's answer, in the format that scripts know from Ganeti."""
     lines = ["-" * 48]
     if isinstance(answer, Exception):
@@ -50,7 +50,7 @@ def copyfile(session: Session, arguments: Arguments) -> int:
     from ganeti.errors import GanetiError
 
     path = os.path.abspath(arguments["file"])
-    own, endpoints = _endpoints(session, arguments)
+    own, endpoints = _query_endpoints(session, arguments)
     others = [endpoint for endpoint in endpoints if endpoint.name != own.name]
     worst = 0
     for name, answer in copy_file(session.paths, own, others, path).items():
@@ -60,7 +60,7 @@ def copyfile(session: Session, arguments: Arguments) -> int:
     return worst
 
 
-def _endpoints(
+def _query_endpoints(
     session: Session, arguments: Arguments
 ) -> tuple[NodeEndpoint, Sequence[NodeEndpoint]]:
     """Return the endpoint of this node's daemon, and those of the selected nodes.
@@ -80,7 +80,7 @@ def _endpoints(
         chosen = [node for node in chosen if group in (node["group"], node["group.uuid"])]
     if names := arguments.get("nodes"):
         known = {node["name"]: node for node in chosen}
-        chosen = [known[full] for full in (_full(name, known) for name in names)]
+        chosen = [known[full] for full in (_resolve_node_name(name, known) for name in names)]
     if not chosen:
         raise ExitTool(FAILURE, "no selected node is online; see gnt-node list")
     port = arguments.get("node_port", NODED_PORT)
@@ -91,7 +91,7 @@ def _endpoints(
     )
 
 
-def _full(name: str, known: dict[str, Any]) -> str:
+def _resolve_node_name(name: str, known: dict[str, Any]) -> str:
     """Return the full name of a node that is online; it may be given without its domain."""
     found = [each for each in known if each == name or each.startswith(f"{name}.")]
     if name in found:

@@ -24,13 +24,13 @@ def watch(session: Session, arguments: Arguments) -> int:
     import msgspec
 
     as_json = arguments.get("output")
-    for event in _events(session, arguments):
+    for event in _read_events(session, arguments):
         line = msgspec.json.encode(event).decode() if as_json else describe(event)
         session.show(line + "\n")
     return 0
 
 
-def _events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any]]:
+def _read_events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any]]:
     """Yield events without end, or only those that exist already with ``--no-wait``.
 
     :raises ExitTool: if events were lost.
@@ -47,7 +47,7 @@ def _events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any
             names=tuple(arguments.get("names", ())),
             tags=tuple(arguments.get("tags", ())),
         )
-        answer = _ask(session, request, patient=endless and since is not None)
+        answer = _query_with_retries(session, request, patient=endless and since is not None)
         if answer["reset"]:
             raise ExitTool(
                 FAILURE,
@@ -60,15 +60,15 @@ def _events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any
         since = answer["position"]
 
 
-def _ask(session: Session, request: Any, *, patient: bool) -> Mapping[str, Any]:
+def _query_with_retries(session: Session, request: Any, *, patient: bool) -> Mapping[str, Any]:
     """Return the answer; with ``patient``, retry while the master does not answer."""
-    from ganeti.luxi.unreachable import Unanswered
+    from ganeti.luxi.unreachable import NoAnswer
 
     for left in reversed(range(RETRIES if patient else 1)):
         try:
             answer: Mapping[str, Any] = session.ask(request)
             return answer
-        except Unanswered:
+        except NoAnswer:
             if not left:
                 raise
         session.sleep(RETRY_SECONDS)

@@ -14,18 +14,18 @@ MAX_OPCODES = 1_000_000
 """The maximum number of opcodes that one call submits, as all are kept in memory."""
 
 
-def _owners(value: Any) -> str:
+def _format_owners(value: Any) -> str:
     return ",".join(map(str, value)) if value else "-"
 
 
-def _pending(value: Any) -> str:
+def _format_pending(value: Any) -> str:
     return ";".join(f"{mode}:{','.join(map(str, owners))}" for mode, owners in value) or "-"
 
 
 LOCKS = Listing(
     what="lock",
     columns=("name", "mode", "owner", "pending"),
-    shows={"owner": _owners, "pending": _pending},
+    shows={"owner": _format_owners, "pending": _format_pending},
 )
 
 
@@ -45,10 +45,10 @@ def locks(session: Session, arguments: Arguments) -> int:
 
 def submit_job(session: Session, arguments: Arguments) -> int:
     """Submit the jobs described in files, and wait for them."""
-    from ganeti.cli.job_polling import carry_out_all
+    from ganeti.cli.job_polling import submit_and_follow_all
 
     repeat, again = arguments.get("op_repeat", 1), arguments.get("job_repeat", 1)
-    read = [(path, _read(path)) for path in arguments["files"]]
+    read = [(path, _read_opcodes(path)) for path in arguments["files"]]
     if sum(len(opcodes) for _, opcodes in read) * repeat * again > MAX_OPCODES:
         raise ExitTool(
             FAILURE,
@@ -56,7 +56,7 @@ def submit_job(session: Session, arguments: Arguments) -> int:
         )
     jobs = [(path, opcodes * repeat) for path, opcodes in read for _ in range(again)]
     began = session.clock()
-    code = carry_out_all(session, arguments, jobs, one_by_one=bool(arguments.get("each")))
+    code = submit_and_follow_all(session, arguments, jobs, one_by_one=bool(arguments.get("each")))
     if arguments.get("timing_stats"):
         seconds = session.clock() - began
         count = sum(len(opcodes) for _, opcodes in jobs)
@@ -66,7 +66,7 @@ def submit_job(session: Session, arguments: Arguments) -> int:
     return code
 
 
-def _read(path: str) -> list[Any]:
+def _read_opcodes(path: str) -> list[Any]:
     """Return the opcodes in a JSON file that has one opcode or a list."""
     from ganeti.cli.input_files import read_bytes
     from ganeti.errors import Invalid
@@ -132,10 +132,10 @@ def delay_fields(arguments: Arguments) -> dict[str, Any]:
 
 def allocator(session: Session, arguments: Arguments) -> int:
     """Show the input of an instance allocator, or run it and show its answer."""
-    from ganeti.cli.declared_options import opcode_of
+    from ganeti.cli.declared_options import build_opcode
     from ganeti.cli.job_polling import results_of, show_plan
 
-    results = results_of(session, arguments, opcode_of(arguments))
+    results = results_of(session, arguments, build_opcode(arguments))
     if results and arguments.get("dry_run"):
         show_plan(session, results)
     elif results:
@@ -145,7 +145,7 @@ def allocator(session: Session, arguments: Arguments) -> int:
 
 def allocator_fields(arguments: Arguments) -> dict[str, Any]:
     """Return the fields for the instance, or the objects, of an allocator request."""
-    from ganeti.cli.options import comma_list
+    from ganeti.cli.options import split_list
     from ganeti.schema.units import mebibytes
 
     mode = arguments.get("mode", "relocate")
@@ -157,11 +157,11 @@ def allocator_fields(arguments: Arguments) -> dict[str, Any]:
     if mode in ("allocate", "multi-allocate"):
         found["disks"] = [
             {"size": mebibytes(each), "mode": "w"}
-            for each in comma_list(arguments.get("disks", "4096,4096"))
+            for each in split_list(arguments.get("disks", "4096,4096"))
         ]
         found["nics"] = [
             dict(zip(("mac", "ip", "bridge"), each.split("/"), strict=False))
-            for each in comma_list(arguments.get("nics", "00:11:22:33:44:55"))
+            for each in split_list(arguments.get("nics", "00:11:22:33:44:55"))
         ]
         found["memory"] = arguments.get("memory", 128)
         found["vcpus"] = arguments.get("vcpus", 1)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import READS, Command, CommandGroup, tool
+from ganeti.cli.command import READS, Command, Positional, tool
 from ganeti.cli.gnt_debug import actions
 from ganeti.cli.listing import NO_HEADERS, OUTPUT, SEPARATOR, VERBOSE
 from ganeti.cli.options import COUNT, INFERRED, INT, PRIVATE, SECONDS, TEXT, UNIT, Option
@@ -20,7 +20,7 @@ GNT_DEBUG = tool(
     Command(
         name="delay",
         opcode="OP_TEST_DELAY",
-        words=(CommandGroup("seconds", "seconds"),),
+        words=(Positional("seconds", "seconds"),),
         flags=(
             Option(("-i", "--interruptible"), "interruptible", ""),
             Option(("-l", "--no-locks"), "no_locks", "Do not lock the nodes."),
@@ -48,7 +48,7 @@ GNT_DEBUG = tool(
     Command(
         name="submit-job",
         doc="Submit the jobs described in files, each a JSON list of opcodes.",
-        words=(CommandGroup("files", "file", 1, None),),
+        words=(Positional("files", "file", 1, None),),
         options=(
             Option(("--op-repeat",), "op_repeat", "Repeat each opcode this many times.", COUNT),
             Option(("--job-repeat",), "job_repeat", "Repeat each job this many times.", COUNT),
@@ -74,7 +74,7 @@ GNT_DEBUG = tool(
         name="iallocator",
         aliases=("allocator",),
         opcode="OP_TEST_ALLOCATOR",
-        words=(CommandGroup("names", "name", 1, None),),
+        words=(Positional("names", "name", 1, None),),
         options=(
             Option(
                 ("--disks",),
@@ -108,7 +108,7 @@ GNT_DEBUG = tool(
         unsupported="it tests Ganeti code; use gnt-instance add --dry-run to check OS parameters",
     ),
     *(
-        Command(name=name, words=(CommandGroup("what", "what", 1, None),), unsupported=reason)
+        Command(name=name, words=(Positional("what", "what", 1, None),), unsupported=reason)
         for name, reason in NO_DAEMON.items()
     ),
 )

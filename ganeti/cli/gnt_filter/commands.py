@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganeti.cli.command import Arguments, Command, CommandGroup, tool
-from ganeti.cli.listing import FORM, Listing, lists, show_facts
+from ganeti.cli.command import Arguments, Command, Positional, tool
+from ganeti.cli.listing import FORM, Listing, lists, show_values
 from ganeti.cli.options import INT, JSON, Option, OptionType, whole
 from ganeti.cli.output import as_json, timestamp
 from ganeti.cli.program import run_tool
@@ -26,7 +26,7 @@ def action(text: str) -> Any:
     raise ValueError(f"must be one of {', '.join(ACTIONS)}, or '{RATE_LIMIT} n'")
 
 
-def _shown(value: Any) -> str:
+def _format_action(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -61,15 +61,15 @@ def info(session: Session, arguments: Arguments) -> int:
     uuids = tuple(arguments.get("names", ()))
     rows = session.ask(QueryFilters(uuids=uuids or None, fields=_FIELDS))
     rules = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
-    return show_facts(session, arguments, rules, [_told(rule) for rule in rules])
+    return show_values(session, arguments, rules, [_format_filter(rule) for rule in rules])
 
 
-def _told(rule: dict[str, Any]) -> dict[str, Any]:
+def _format_filter(rule: dict[str, Any]) -> dict[str, Any]:
     return {
         "UUID": rule["uuid"],
         "Watermark": rule["watermark"],
         "Priority": rule["priority"],
-        "Action": _shown(rule["action"]),
+        "Action": _format_action(rule["action"]),
         "Predicates": [{name: as_json(written, 0)} for name, written in rule["predicates"]],
         "Reason trail": [
             {f"{timestamp(when // 10**9)} {who}": why} for who, why, when in rule["reason_trail"]
@@ -98,20 +98,20 @@ _RULE = (
         INT,
     ),
 )
-_ONE = (CommandGroup("uuid", "filter-uuid"),)
+_ONE = (Positional("uuid", "filter-uuid"),)
 
 GNT_FILTER = tool(
     "gnt-filter",
     "Add, show, replace and remove job filters.",
     lists(
-        Listing(what="filter", columns=_FIELDS, key="uuid", shows={"action": _shown}),
+        Listing(what="filter", columns=_FIELDS, key="uuid", shows={"action": _format_action}),
         doc="List the filters in the order in which they are applied.",
         words="filter-uuid",
     ),
     Command(
         name="info",
         doc="Show the details of filters.",
-        words=(CommandGroup("names", "filter-uuid", 0, None),),
+        words=(Positional("names", "filter-uuid", 0, None),),
         options=(FORM,),
         run=info,
     ),

@@ -26,8 +26,8 @@ def creation(arguments: Arguments, *, from_export: bool = False) -> Document:
     hypervisor, hvparams = arguments.get("hypervisor_parameters", (None, {}))
     return {
         "mode": "create",
-        "disks": _disks(arguments, from_export),
-        "nics": [] if from_export and "net" not in arguments else _nics(arguments),
+        "disks": _new_disks(arguments, from_export),
+        "nics": [] if from_export and "net" not in arguments else _new_nics(arguments),
         "pnode": primary or None,
         "snode": secondary or None,
         "hypervisor": hypervisor,
@@ -35,7 +35,7 @@ def creation(arguments: Arguments, *, from_export: bool = False) -> Document:
     }
 
 
-def _disks(arguments: Arguments, from_export: bool) -> list[Document]:
+def _new_disks(arguments: Arguments, from_export: bool) -> list[Document]:
     given, size = arguments.get("disk", []), arguments.get("os_size")
     diskless = arguments.get("disk_template") == "diskless"
     if diskless and (given or size is not None):
@@ -49,19 +49,22 @@ def _disks(arguments: Arguments, from_export: bool) -> list[Document]:
             FAILURE,
             "no disks given; use -s SIZE for one disk, --disk 0:size=SIZE …, or -t diskless",
         )
-    return [_sized(f"--disk {index}", disk) for index, disk in enumerate(_numbered("disk", given))]
+    return [
+        _convert_size(f"--disk {index}", disk)
+        for index, disk in enumerate(_sort_by_index("disk", given))
+    ]
 
 
-def _nics(arguments: Arguments) -> list[Document]:
+def _new_nics(arguments: Arguments) -> list[Document]:
     given = arguments.get("net", [])
     if arguments.get("no_nics"):
         if given:
             raise ExitTool(FAILURE, "--no-nics and --net exclude each other")
         return []
-    return _numbered("net", given) if given else [{}]
+    return _sort_by_index("net", given) if given else [{}]
 
 
-def _numbered(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
+def _sort_by_index(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
     """Return the settings given for 0, 1, … in this order.
 
     :raises ExitTool: if a number is missing, repeated or malformed.
@@ -81,7 +84,7 @@ def _numbered(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
     return [found[index] for index in sorted(found)]
 
 
-def _sized(where: str, values: Document) -> Document:
+def _convert_size(where: str, values: Document) -> Document:
     """Return the settings of a disk with its size in MiB."""
     if not isinstance(values.get("size"), str):
         return values
@@ -94,33 +97,33 @@ def _sized(where: str, values: Document) -> Document:
 _ACTIONS = ("add", "remove", "attach", "detach", "modify")
 
 
-def modification(arguments: Arguments) -> Document:
+def modification_fields(arguments: Arguments) -> Document:
     """Return the changes of disks and network cards, as lists of ``[action, where,
     parameters]``."""
     return {
-        "disks": _changes("disk", arguments.get("disk", [])),
-        "nics": _changes("net", arguments.get("net", [])),
+        "disks": _parse_changes("disk", arguments.get("disk", [])),
+        "nics": _parse_changes("net", arguments.get("net", [])),
     }
 
 
-def _changes(flag: str, given: Sequence[tuple[str, Any]]) -> list[list[Any]]:
-    return [_change(f"--{flag} {ident}", ident, values) for ident, values in given]
+def _parse_changes(flag: str, given: Sequence[tuple[str, Any]]) -> list[list[Any]]:
+    return [_parse_change(f"--{flag} {ident}", ident, values) for ident, values in given]
 
 
-def _change(flag: str, ident: str, values: Any) -> list[Any]:
+def _parse_change(flag: str, ident: str, values: Any) -> list[Any]:
     if not isinstance(values, dict):
         raise ExitTool(FAILURE, f"{flag}: use {ident}:remove to remove it")
     if ident in ("add", "remove", "attach", "detach"):
-        return [ident, -1, _sized(flag, values)]
+        return [ident, -1, _convert_size(flag, values)]
     where: int | str = int(ident) if ident.lstrip("-").isdecimal() else ident
     actions = [action for action in _ACTIONS if values.get(action) is True]
     if len(actions) > 1:
         raise ExitTool(FAILURE, f"{flag}: {' and '.join(actions)} exclude each other")
     settings = {name: value for name, value in values.items() if name not in actions}
-    return [actions[0] if actions else "modify", where, _sized(flag, settings)]
+    return [actions[0] if actions else "modify", where, _convert_size(flag, settings)]
 
 
-def disk_amount(arguments: Arguments) -> Document:
+def grow_disk_fields(arguments: Arguments) -> Document:
     """Return which disk to grow, and by how many MiB."""
     disk = arguments["disk"]
     if not disk.isdecimal():
@@ -128,13 +131,13 @@ def disk_amount(arguments: Arguments) -> Document:
     return {"disk": int(disk), "amount": mebibytes(arguments["amount"])}
 
 
-def new_disks(arguments: Arguments) -> Document:
+def recreate_disks_fields(arguments: Arguments) -> Document:
     """Return the disks to recreate, and the nodes to create them on."""
     disks: list[Any] = []
     for ident, values in arguments.get("disk", []):
         if not ident.isdecimal() or not isinstance(values, dict):
             raise ExitTool(FAILURE, f"--disk {ident}: must be the number of a disk")
-        disks.append([int(ident), _sized(f"--disk {ident}", values)])
+        disks.append([int(ident), _convert_size(f"--disk {ident}", values)])
     nodes = [name for name in arguments.get("node", "").split(":") if name]
     return {"disks": disks, "nodes": nodes}
 
@@ -169,11 +172,11 @@ def reinstall(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.command import request
 
     if arguments.get("select_os"):
-        arguments = arguments.plus({"os_type": _selected_os(session)})
+        arguments = arguments.plus({"os_type": _ask_for_os(session)})
     return request(session, arguments)
 
 
-def _selected_os(session: Session) -> str:
+def _ask_for_os(session: Session) -> str:
     from ganeti.cli.gnt_os.actions import usable
 
     names = usable(session)
@@ -204,16 +207,16 @@ def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
 
 def show_jobs(session: Session, arguments: Arguments, result: Any) -> int:
     """Follow the jobs that a job has submitted."""
-    from ganeti.cli.job_polling import follow_further
+    from ganeti.cli.job_polling import follow_submitted_jobs
 
-    return follow_further(session, arguments, result)
+    return follow_submitted_jobs(session, arguments, result)
 
 
 def batch_create(session: Session, arguments: Arguments) -> int:
     """Create the instances described in a file."""
     import msgspec
 
-    from ganeti.cli.input_files import read_bytes, unreadable
+    from ganeti.cli.input_files import read_bytes, read_error
     from ganeti.cli.job_polling import carry_out
     from ganeti.opcodes.instance.create import AllocateInstances
     from ganeti.schema.documents import UNREADABLE
@@ -222,7 +225,7 @@ def batch_create(session: Session, arguments: Arguments) -> int:
     try:
         written = msgspec.json.decode(read_bytes(arguments["file"]))
     except UNREADABLE as e:
-        raise unreadable(arguments["file"], f"invalid JSON: {e}") from None
+        raise read_error(arguments["file"], f"invalid JSON: {e}") from None
     if not isinstance(written, list) or not all(isinstance(each, dict) for each in written):
         raise ExitTool(FAILURE, f"{arguments['file']} must be a JSON list of objects")
     wanted = [{"OP_ID": "OP_INSTANCE_CREATE", "mode": "create", **each} for each in written]
@@ -297,7 +300,7 @@ def info(session: Session, arguments: Arguments) -> int:
     """Show the details of instances."""
     from ganeti.cli.gnt_instance.info import told
     from ganeti.cli.job_polling import results_of
-    from ganeti.cli.listing import show_facts
+    from ganeti.cli.listing import show_values
     from ganeti.opcodes.instance.lifecycle import DescribeInstances
 
     names = arguments.get("names", [])
@@ -308,4 +311,4 @@ def info(session: Session, arguments: Arguments) -> int:
     if not results:
         return 0
     facts = results[0]
-    return show_facts(session, arguments, facts, [told(each) for each in facts.values()])
+    return show_values(session, arguments, facts, [told(each) for each in facts.values()])

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import FORCE, READS, Command, CommandGroup, tool
+from ganeti.cli.command import FORCE, READS, Command, Positional, tool
 from ganeti.cli.gnt_instance.actions import (
     batch_create,
     console,
     creation,
-    disk_amount,
+    grow_disk_fields,
     info,
-    modification,
-    new_disks,
+    modification_fields,
+    recreate_disks_fields,
     reinstall,
     replacement,
     show_activated,
@@ -23,8 +23,8 @@ from ganeti.cli.options import IDENTKEYVAL, KEYVAL, LIST, TEXT, UNIT, Option, Op
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
 
-INSTANCE = (CommandGroup("instance_name", "instance"),)
-INSTANCES = (CommandGroup("names", "instance", 0, None),)
+INSTANCE = (Positional("instance_name", "instance"),)
+INSTANCES = (Positional("names", "instance", 0, None),)
 
 NODES = Option(
     ("-n", "--node"),
@@ -56,11 +56,11 @@ CREATION = (
         metavar="HYPERVISOR[:KEY=VALUE,…]",
     ),
 )
-NOT_GIVEN_HERE = (
+CREATION_EXCLUDED = (
     *("mode", "disks", "nics", "pnode", "snode", "hypervisor", "hvparams"),
     *("source_handshake", "source_instance_name", "source_shutdown_timeout", "source_x509_ca"),
 )
-OF_IMPORTS = ("src_node", "src_path", "identify_defaults", "compress")
+IMPORT_FIELDS = ("src_node", "src_path", "identify_defaults", "compress")
 
 _CHANGE_DISK = (
     "Change disk N, add one (add:…, N:add,…), or remove one (remove, N:remove, N:detach)."
@@ -69,12 +69,12 @@ _CHANGE_NIC = "Change network card N, add one (add:…, N:add,…), or remove on
 _CHANGE = "N|add|remove[:KEY=VALUE,…]"
 
 
-def _instance(name: str, opcode: str, **more: object) -> Command:
+def _instance_command(name: str, opcode: str, **more: object) -> Command:
     """Return a command about one instance."""
     return Command(name=name, opcode=opcode, words=INSTANCE, **more)  # type: ignore[arg-type]
 
 
-def _instances(name: str, opcode: str, **more: object) -> Command:
+def _multi_instance_command(name: str, opcode: str, **more: object) -> Command:
     """Return a command about any number of instances."""
     return Command(
         name=name,
@@ -99,21 +99,25 @@ GNT_INSTANCE = tool(
         own_defaults=True,
     ),
     tag_commands("instance", "instance"),
-    _instance(
+    _instance_command(
         "add",
         "OP_INSTANCE_CREATE",
         options=CREATION,
-        without=NOT_GIVEN_HERE + OF_IMPORTS,
+        without=CREATION_EXCLUDED + IMPORT_FIELDS,
         flags=(Option(("--no-install",), "no_install", ""),),
         given=creation,
     ),
-    _instance("remove", "OP_INSTANCE_REMOVE", confirm="Remove {instance_name} and all its data?"),
-    _instances("startup", "OP_INSTANCE_STARTUP", aliases=("start",), without=("shutdown_timeout",)),
-    _instances(
+    _instance_command(
+        "remove", "OP_INSTANCE_REMOVE", confirm="Remove {instance_name} and all its data?"
+    ),
+    _multi_instance_command(
+        "startup", "OP_INSTANCE_STARTUP", aliases=("start",), without=("shutdown_timeout",)
+    ),
+    _multi_instance_command(
         "shutdown", "OP_INSTANCE_SHUTDOWN", aliases=("stop",), without=("admin_state_source",)
     ),
-    _instances("reboot", "OP_INSTANCE_REBOOT", preset={"reboot_type": "hard"}),
-    _instances(
+    _multi_instance_command("reboot", "OP_INSTANCE_REBOOT", preset={"reboot_type": "hard"}),
+    _multi_instance_command(
         "reinstall",
         "OP_INSTANCE_REINSTALL",
         options=(
@@ -125,7 +129,7 @@ GNT_INSTANCE = tool(
     Command(
         name="rename",
         opcode="OP_INSTANCE_RENAME",
-        words=(*INSTANCE, CommandGroup("new_name", "new-name")),
+        words=(*INSTANCE, Positional("new_name", "new-name")),
         options=(FORCE,),
     ),
     Command(
@@ -154,7 +158,7 @@ GNT_INSTANCE = tool(
         job_options=READS,
         run=console,
     ),
-    _instance(
+    _instance_command(
         "modify",
         "OP_INSTANCE_SET_PARAMS",
         options=(
@@ -178,22 +182,22 @@ GNT_INSTANCE = tool(
             Option(("-e", "--ext-params"), "ext_params", "", KEYVAL),
         ),
         without=("disks", "nics"),
-        given=modification,
+        given=modification_fields,
         ended=show_changes,
     ),
-    _instance(
+    _instance_command(
         "activate-disks",
         "OP_INSTANCE_ACTIVATE_DISKS",
         ended=show_activated,
     ),
-    _instance("deactivate-disks", "OP_INSTANCE_DEACTIVATE_DISKS"),
+    _instance_command("deactivate-disks", "OP_INSTANCE_DEACTIVATE_DISKS"),
     Command(
         name="grow-disk",
         opcode="OP_INSTANCE_GROW_DISK",
-        words=(*INSTANCE, CommandGroup("disk", "disk-number"), CommandGroup("amount", "size")),
-        given=disk_amount,
+        words=(*INSTANCE, Positional("disk", "disk-number"), Positional("amount", "size")),
+        given=grow_disk_fields,
     ),
-    _instance(
+    _instance_command(
         "recreate-disks",
         "OP_INSTANCE_RECREATE_DISKS",
         options=(
@@ -207,9 +211,9 @@ GNT_INSTANCE = tool(
             NODES,
         ),
         without=("disks", "nodes"),
-        given=new_disks,
+        given=recreate_disks_fields,
     ),
-    _instance(
+    _instance_command(
         "replace-disks",
         "OP_INSTANCE_REPLACE_DISKS",
         options=(
@@ -224,29 +228,29 @@ GNT_INSTANCE = tool(
         without=("mode", "disks"),
         given=replacement,
     ),
-    _instance(
+    _instance_command(
         "failover",
         "OP_INSTANCE_FAILOVER",
         confirm="Fail over {instance_name}? Its guest is stopped and started on another node.",
     ),
-    _instance(
+    _instance_command(
         "migrate",
         "OP_INSTANCE_MIGRATE",
         flags=(Option(("--migration-mode",), "mode", "", choice(("live", "non-live"))),),
         confirm="Migrate {instance_name}?",
     ),
-    _instance(
+    _instance_command(
         "move",
         "OP_INSTANCE_MOVE",
         flags=(Option(("-n", "--node"), "target_node", "", TEXT, metavar="NODE"),),
         confirm="Move {instance_name}? Its guest is stopped while its disks are copied.",
     ),
-    _instance("change-group", "OP_INSTANCE_CHANGE_GROUP", ended=show_jobs),
+    _instance_command("change-group", "OP_INSTANCE_CHANGE_GROUP", ended=show_jobs),
     Command(
         name="batch-create",
         doc="Create the instances described in a file: a JSON list of objects, each with the"
         " fields of a creation request.",
-        words=(CommandGroup("file", "file"),),
+        words=(Positional("file", "file"),),
         options=(
             Option(
                 ("-I", "--iallocator"),

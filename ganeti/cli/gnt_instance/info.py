@@ -20,14 +20,14 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
         "Serial number": facts["serial_no"],
         "Creation time": timestamp(facts["ctime"]),
         "Modification time": timestamp(facts["mtime"]),
-        "State": _state(facts),
-        **_running(facts.get("running")),
+        "State": _format_state(facts),
+        **_format_running(facts.get("running")),
         "Nodes": [
             {
                 "primary": facts["pnode"],
                 "group": f"{facts['pnode_group_name']} (UUID {facts['pnode_group_uuid']})",
             },
-            {"secondaries": _secondaries(facts)},
+            {"secondaries": _format_secondaries(facts)},
         ],
         "Operating system": facts["os"],
         "Operating system parameters": parameters(facts["os_instance"], facts["os_actual"]),
@@ -35,9 +35,9 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
         "Hypervisor": facts["hypervisor"],
         "Hypervisor parameters": parameters(facts["hv_instance"], facts["hv_actual"]),
         "Back-end parameters": parameters(facts["be_instance"], facts["be_actual"]),
-        "NICs": [_nic(index, nic) for index, nic in enumerate(facts["nics"])],
+        "NICs": [_format_nic(index, nic) for index, nic in enumerate(facts["nics"])],
         "Disk template": facts["disk_template"],
-        "Disks": [_disk(f"disk/{index}", disk) for index, disk in enumerate(facts["disks"])],
+        "Disks": [_format_disk(f"disk/{index}", disk) for index, disk in enumerate(facts["disks"])],
     }
 
 
@@ -45,28 +45,28 @@ def parameters(own: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, A
     """Return all effective parameters; those that are not set on the object are marked as
     defaults."""
     return {
-        name: _shown(value) if name in own else f"default ({_text(value)})"
+        name: _format_value(value) if name in own else f"default ({_to_text(value)})"
         for name, value in sorted(actual.items())
     }
 
 
-def _shown(value: Any) -> Any:
-    return _text(value) if isinstance(value, list) else value
+def _format_value(value: Any) -> Any:
+    return _to_text(value) if isinstance(value, list) else value
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
 
 
-def _state(facts: Mapping[str, Any]) -> str:
+def _format_state(facts: Mapping[str, Any]) -> str:
     configured = f"configured to be {facts['config_state']}"
     running = facts["run_state"]
     return configured if running is None else f"{configured}, actual state is {running}"
 
 
-def _running(running: Mapping[str, Any] | None) -> dict[str, Any]:
+def _format_running(running: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what a guest runs with, and the changes that take effect at its next start."""
     if running is None:
         return {}
@@ -82,12 +82,12 @@ def _running(running: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _secondaries(facts: Mapping[str, Any]) -> list[str]:
+def _format_secondaries(facts: Mapping[str, Any]) -> list[str]:
     groups = zip(facts["snodes"], facts["snodes_group_names"], strict=True)
     return [f"{node} (group {group})" for node, group in groups]
 
 
-def _nic(index: int, nic: Sequence[Any]) -> dict[str, Any]:
+def _format_nic(index: int, nic: Sequence[Any]) -> dict[str, Any]:
     name, uuid, ip, mac, mode, link, vlan, _, network = nic
     return {
         f"nic/{index}": None,
@@ -102,7 +102,7 @@ def _nic(index: int, nic: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _disk(label: str, disk: Mapping[str, Any]) -> dict[str, Any]:
+def _format_disk(label: str, disk: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {label: f"{disk['dev_type']}, size {size(disk['size'])}"}
     if disk.get("mode"):
         found["access mode"] = disk["mode"]
@@ -114,17 +114,17 @@ def _disk(label: str, disk: Mapping[str, Any]) -> dict[str, Any]:
     found["logical_id"] = "/".join(map(str, disk["logical_id"][:2]))
     for where, status in (("on primary", disk["pstatus"]), ("on secondary", disk["sstatus"])):
         if status is not None:
-            found[where] = _status(status)
+            found[where] = _format_disk_status(status)
     found["name"] = disk["name"]
     found["UUID"] = disk["uuid"]
     if disk["children"]:
         found["child devices"] = [
-            _disk(f"child {index}", child) for index, child in enumerate(disk["children"])
+            _format_disk(f"child {index}", child) for index, child in enumerate(disk["children"])
         ]
     return found
 
 
-def _status(status: Sequence[Any]) -> str:
+def _format_disk_status(status: Sequence[Any]) -> str:
     path, major, minor, percent, seconds, degraded, local = status
     words = [str(path)] if path else []
     if major is not None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganeti.cli import output
-from ganeti.cli.command import FORCE, Arguments, Command, CommandGroup, tool
-from ganeti.cli.listing import FORM, Listing, lists, show_facts
+from ganeti.cli.command import FORCE, Arguments, Command, Positional, tool
+from ganeti.cli.listing import FORM, Listing, lists, show_values
 from ganeti.cli.options import PRIORITY, Option
 from ganeti.cli.program import run_tool
 from ganeti.cli.session import FAILURE, ExitTool, Session
@@ -17,16 +17,16 @@ _PENDING = ("canceling", "queued", "waiting")
 _ENDED = ("canceled", "error", "success")
 
 
-def _status(flag: str, statuses: Sequence[str], doc: str) -> Option:
+def _status_option(flag: str, statuses: Sequence[str], doc: str) -> Option:
     return Option((flag,), "statuses", doc, sets=tuple(statuses))
 
 
-_QUEUED = _status("--queued", ("queued",), "Only jobs that are queued.")
-_WAITING = _status("--waiting", ("waiting",), "Only jobs that wait for locks.")
-_NOT_BEGUN = _status("--pending", _PENDING, "Only jobs that have not started.")
+_QUEUED = _status_option("--queued", ("queued",), "Only jobs that are queued.")
+_WAITING = _status_option("--waiting", ("waiting",), "Only jobs that wait for locks.")
+_PENDING_OPTION = _status_option("--pending", _PENDING, "Only jobs that have not started.")
 
 
-def _chosen(arguments: Arguments) -> tuple[Any, Sequence[str]]:
+def _build_filter(arguments: Arguments) -> tuple[Any, Sequence[str]]:
     statuses = arguments.get("statuses", ())
     wanted: list[Any] = [["|", *(["==", "status", each] for each in statuses)]] if statuses else []
     if not arguments.get("archived"):
@@ -35,24 +35,34 @@ def _chosen(arguments: Arguments) -> tuple[Any, Sequence[str]]:
     return ["&", *wanted], ("archived",)
 
 
-def _moments(value: Any) -> str:
+def _format_moments(value: Any) -> str:
     return ",".join(map(output.moment, value))
 
 
-_MOMENTS = ("received_ts", "start_ts", "end_ts")
+_TIMESTAMPS = ("received_ts", "start_ts", "end_ts")
 JOBS = Listing(
     what="job",
     columns=("id", "status", "summary"),
     key="id",
     numbers=True,
     shows={
-        **dict.fromkeys(_MOMENTS, output.moment),
-        **dict.fromkeys(("opstart", "opexec", "opend"), _moments),
+        **dict.fromkeys(_TIMESTAMPS, output.moment),
+        **dict.fromkeys(("opstart", "opexec", "opend"), _format_moments),
     },
-    chosen=_chosen,
+    chosen=_build_filter,
 )
 
-_INFO = ("id", "status", "priority", *_MOMENTS, "ops", "opstatus", "opresult", "oplog", "opstart")
+_INFO = (
+    "id",
+    "status",
+    "priority",
+    *_TIMESTAMPS,
+    "ops",
+    "opstatus",
+    "opresult",
+    "oplog",
+    "opstart",
+)
 _INFO_MORE = ("opexec", "opend", "oppriority", "summary")
 
 
@@ -61,7 +71,7 @@ def info(session: Session, arguments: Arguments) -> int:
     from ganeti.luxi.methods import QueryJobs
 
     fields = _INFO + _INFO_MORE
-    ids = _numbers(arguments["jobs"])
+    ids = _parse_job_ids(arguments["jobs"])
     rows = session.ask(QueryJobs(ids=ids, fields=fields))
     jobs: list[dict[str, Any]] = []
     missing = []
@@ -70,37 +80,37 @@ def info(session: Session, arguments: Arguments) -> int:
             missing.append(str(number))
         else:
             jobs.append(dict(zip(fields, row, strict=True)))
-    show_facts(session, arguments, jobs, [_told(job) for job in jobs])
+    show_values(session, arguments, jobs, [_format_job(job) for job in jobs])
     if missing:
         raise ExitTool(FAILURE, f"job {', '.join(missing)} does not exist; see gnt-job list")
     return 0
 
 
-def _moment(split: Any) -> str | None:
+def _format_moment(split: Any) -> str | None:
     return output.moment(split) if split else None
 
 
-def _told(job: Mapping[str, Any]) -> dict[str, Any]:
+def _format_job(job: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "Job ID": job["id"],
         "Status": job["status"],
         "Priority": job["priority"],
-        "Received": _moment(job["received_ts"]),
-        "Processing start": _moment(job["start_ts"]),
-        "Processing end": _moment(job["end_ts"]),
-        "Opcodes": [_told_opcode(job, index) for index in range(len(job["ops"]))],
+        "Received": _format_moment(job["received_ts"]),
+        "Processing start": _format_moment(job["start_ts"]),
+        "Processing end": _format_moment(job["end_ts"]),
+        "Opcodes": [_format_opcode(job, index) for index in range(len(job["ops"]))],
     }
 
 
-def _told_opcode(job: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _format_opcode(job: Mapping[str, Any], index: int) -> dict[str, Any]:
     hidden = ("OP_ID", "reason", "depends", "debug_level", "priority", "dry_run", "comment")
     given = job["ops"][index]
     return {
         "Opcode": given["OP_ID"],
         "Status": job["opstatus"][index],
-        "Lock acquire start": _moment(job["opstart"][index]),
-        "Processing start": _moment(job["opexec"][index]),
-        "Processing end": _moment(job["opend"][index]),
+        "Lock acquire start": _format_moment(job["opstart"][index]),
+        "Processing start": _format_moment(job["opexec"][index]),
+        "Processing end": _format_moment(job["opend"][index]),
         "Input fields": {
             name: value
             for name, value in given.items()
@@ -114,7 +124,7 @@ def _told_opcode(job: Mapping[str, Any], index: int) -> dict[str, Any]:
     }
 
 
-def _numbers(words: Sequence[str]) -> tuple[int, ...]:
+def _parse_job_ids(words: Sequence[str]) -> tuple[int, ...]:
     wrong = [word for word in words if not (word.isascii() and word.isdigit())]
     if wrong:
         raise ExitTool(FAILURE, f"{', '.join(wrong)}: a job ID is a number")
@@ -130,9 +140,9 @@ def cancel(session: Session, arguments: Arguments) -> int:
         raise ExitTool(
             FAILURE, "--kill interrupts a job in the middle of its work; add --yes-do-it to confirm"
         )
-    return _on_each(
+    return _apply_to_jobs(
         session,
-        _selected(session, arguments, "cancel"),
+        _select_jobs(session, arguments, "cancel"),
         lambda number: session.ask(CancelJob(job_id=number, kill=kill)),
     )
 
@@ -144,14 +154,14 @@ def change_priority(session: Session, arguments: Arguments) -> int:
     if "priority" not in arguments:
         raise ExitTool(FAILURE, "no priority given; use --priority low, normal or high")
     priority = arguments["priority"]
-    return _on_each(
+    return _apply_to_jobs(
         session,
-        _selected(session, arguments, "change the priority of"),
+        _select_jobs(session, arguments, "change the priority of"),
         lambda number: session.ask(ChangeJobPriority(job_id=number, priority=priority)),
     )
 
 
-def _on_each(session: Session, jobs: Sequence[int], act: Any) -> int:
+def _apply_to_jobs(session: Session, jobs: Sequence[int], act: Any) -> int:
     worst = 0
     for number in jobs:
         done, text = act(number)
@@ -163,14 +173,14 @@ def _on_each(session: Session, jobs: Sequence[int], act: Any) -> int:
     return worst
 
 
-def _selected(session: Session, arguments: Arguments, verb: str) -> tuple[int, ...]:
+def _select_jobs(session: Session, arguments: Arguments, verb: str) -> tuple[int, ...]:
     named, statuses = arguments.get("jobs", []), arguments.get("statuses")
     if bool(named) == bool(statuses):
         raise ExitTool(
             FAILURE, "name jobs by their IDs, or select them with --pending or a similar option"
         )
     if named:
-        return _numbers(named)
+        return _parse_job_ids(named)
     from ganeti.luxi.methods import Query
 
     wanted = ["|", *(["==", "status", each] for each in statuses)]
@@ -188,7 +198,7 @@ def archive(session: Session, arguments: Arguments) -> int:
     from ganeti.luxi.methods import ArchiveJob
 
     worst = 0
-    for number in _numbers(arguments["jobs"]):
+    for number in _parse_job_ids(arguments["jobs"]):
         if not session.ask(ArchiveJob(job_id=number)):
             session.tell(f"job {number} was not archived; it does not exist or has not finished")
             worst = FAILURE
@@ -212,28 +222,28 @@ def autoarchive(session: Session, arguments: Arguments) -> int:
 
 def wait(session: Session, arguments: Arguments) -> int:
     """Wait until a job has finished, without showing its messages."""
-    return _watch(session, arguments)
+    return _follow_job(session, arguments)
 
 
 def watch(session: Session, arguments: Arguments) -> int:
     """Show the messages of a job until it has finished."""
-    (number,) = _numbers([arguments["job"]])
+    (number,) = _parse_job_ids([arguments["job"]])
     session.say(f"Output from job {number} follows")
     session.say("-" * 21)
-    return _watch(session, arguments)
+    return _follow_job(session, arguments)
 
 
-def _watch(session: Session, arguments: Arguments) -> int:
+def _follow_job(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.job_polling import follow
 
-    (number,) = _numbers([arguments["job"]])
+    (number,) = _parse_job_ids([arguments["job"]])
     follow(session, number, quiet=arguments.command.name == "wait")
     return 0
 
 
-_JOBS = CommandGroup("jobs", "job-id", 1, None)
-_ANY_JOBS = CommandGroup("jobs", "job-id", 0, None)
-_ONE_JOB = CommandGroup("job", "job-id")
+_JOBS = Positional("jobs", "job-id", 1, None)
+_ANY_JOBS = Positional("jobs", "job-id", 0, None)
+_ONE_JOB = Positional("job", "job-id")
 
 GNT_JOB = tool(
     "gnt-job",
@@ -243,10 +253,10 @@ GNT_JOB = tool(
         doc="List the jobs that are not archived.",
         words="job-id",
         options=(
-            _status("--error", ("error",), "Only jobs that failed."),
-            _status("--finished", _ENDED, "Only jobs that have finished."),
-            _NOT_BEGUN,
-            _status("--running", ("running",), "Only jobs that are running."),
+            _status_option("--error", ("error",), "Only jobs that failed."),
+            _status_option("--finished", _ENDED, "Only jobs that have finished."),
+            _PENDING_OPTION,
+            _status_option("--running", ("running",), "Only jobs that are running."),
             Option(("--archived",), "archived", "Show whether jobs are archived."),
         ),
     ),
@@ -264,7 +274,7 @@ GNT_JOB = tool(
         words=(_ANY_JOBS,),
         options=(
             FORCE,
-            _NOT_BEGUN,
+            _PENDING_OPTION,
             _QUEUED,
             _WAITING,
             Option(("--kill",), "kill", "Interrupt the job even in the middle of its work."),
@@ -278,7 +288,7 @@ GNT_JOB = tool(
         words=(_ANY_JOBS,),
         options=(
             FORCE,
-            _NOT_BEGUN,
+            _PENDING_OPTION,
             _QUEUED,
             _WAITING,
             Option(("--priority",), "priority", "The new priority.", PRIORITY),
@@ -289,7 +299,7 @@ GNT_JOB = tool(
     Command(
         name="autoarchive",
         doc="Move jobs to the archive that finished longer ago than AGE, such as 1d, 2w, or all.",
-        words=(CommandGroup("age", "age"),),
+        words=(Positional("age", "age"),),
         run=autoarchive,
     ),
     Command(name="wait", doc="Wait until a job has finished.", words=(_ONE_JOB,), run=wait),

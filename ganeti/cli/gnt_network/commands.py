@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ganeti.cli.command import Arguments, Command, CommandGroup, Document, tool
-from ganeti.cli.listing import FORM, Listing, lists, require_found, show_facts
+from ganeti.cli.command import Arguments, Command, Document, Positional, tool
+from ganeti.cli.listing import FORM, Listing, lists, require_found, show_values
 from ganeti.cli.options import KEYVAL, LIST, Option
 from ganeti.cli.program import run_tool
 from ganeti.cli.session import FAILURE, ExitTool, Session
 from ganeti.cli.tags import tag_commands
 
-NETWORK = (CommandGroup("network_name", "network"),)
-GROUPS = CommandGroup("groups", "group", 0, None)
+NETWORK = (Positional("network_name", "network"),)
+GROUPS = Positional("groups", "group", 0, None)
 _RESERVED = Option(("--add-reserved-ips",), "add_reserved_ips", "", LIST, metavar="ADDRESS,…")
-_FREED = Option(("--remove-reserved-ips",), "remove_reserved_ips", "", LIST, metavar="ADDRESS,…")
+_RELEASED = Option(("--remove-reserved-ips",), "remove_reserved_ips", "", LIST, metavar="ADDRESS,…")
 
 _INFO = (
     *("name", "uuid", "network", "gateway", "network6", "gateway6", "mac_prefix", "free_count"),
@@ -30,49 +30,49 @@ def info(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.gnt_network.info import told
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
-    from ganeti.query.arguments import filter_from
+    from ganeti.query.arguments import build_filter
 
     names = arguments.get("names", [])
-    wanted = filter_from(names)
+    wanted = build_filter(names)
     networks = objects(session.ask(Query(what="network", fields=_INFO, qfilter=wanted)))
-    show_facts(session, arguments, networks, [told(each) for each in networks])
+    show_values(session, arguments, networks, [told(each) for each in networks])
     require_found(names, networks, "network", "gnt-network")
     return 0
 
 
-def _connections(groups: Sequence[Sequence[Any]]) -> str:
+def _format_connections(groups: Sequence[Sequence[Any]]) -> str:
     """Return the groups that a network is connected to, each with mode, link and vlan."""
     found = (f"{name} ({', '.join(filter(None, how))})" for name, *how in groups)
     return ", ".join(found) or "-"
 
 
-def in_groups(session: Session, arguments: Arguments) -> int:
+def submit_per_group(session: Session, arguments: Arguments) -> int:
     """Submit the opcode for each named group, or for all groups that it changes."""
-    from ganeti.cli.declared_options import opcode_of
-    from ganeti.cli.job_polling import carry_out_all
+    from ganeti.cli.declared_options import build_opcode
+    from ganeti.cli.job_polling import submit_and_follow_all
 
-    names = arguments.get("groups") or _groups_to_do(session, arguments)
+    names = arguments.get("groups") or _select_groups(session, arguments)
     if not names:
         done = (
             "connected to all" if arguments.command.name == "connect" else "disconnected from all"
         )
         session.say(f"Network {arguments['network_name']} is already {done} groups.")
         return 0
-    jobs = [(name, [opcode_of(arguments.plus({"group_name": name}))]) for name in names]
-    return carry_out_all(session, arguments, jobs)
+    jobs = [(name, [build_opcode(arguments.plus({"group_name": name}))]) for name in names]
+    return submit_and_follow_all(session, arguments, jobs)
 
 
-def _groups_to_do(session: Session, arguments: Arguments) -> list[str]:
+def _select_groups(session: Session, arguments: Arguments) -> list[str]:
     """Return the groups to connect the network to, or to disconnect it from.
 
     For an unknown network all groups are returned, so that the master reports the error.
     """
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query, QueryGroups
-    from ganeti.query.arguments import filter_from
+    from ganeti.query.arguments import build_filter
 
     groups = [row[0] for row in session.ask(QueryGroups(names=(), fields=("name",)))]
-    wanted = filter_from([arguments["network_name"]])
+    wanted = build_filter([arguments["network_name"]])
     found = objects(session.ask(Query(what="network", fields=("group_list",), qfilter=wanted)))
     if not found:
         return groups
@@ -88,7 +88,7 @@ def connect(session: Session, arguments: Arguments) -> int:
     given = arguments.get("nicparams", {})
     if _ATTACHMENT - given.keys():
         given = {**session.ask(QueryClusterInfo())["nicparams"]["default"], **given}
-    return in_groups(session, arguments.plus({"nicparams": given}))
+    return submit_per_group(session, arguments.plus({"nicparams": given}))
 
 
 _ATTACHMENT = frozenset({"mode", "link", "vlan"})
@@ -114,7 +114,7 @@ GNT_NETWORK = tool(
         Listing(
             what="network",
             columns=("name", "network", "gateway", "mac_prefix", "group_list", "tags"),
-            shows={"group_list": _connections},
+            shows={"group_list": _format_connections},
         ),
         doc="List networks.",
         words="network",
@@ -123,13 +123,13 @@ GNT_NETWORK = tool(
     Command(
         name="info",
         doc="Show the details of networks.",
-        words=(CommandGroup("names", "network", 0, None),),
+        words=(Positional("names", "network", 0, None),),
         options=(FORM,),
         run=info,
     ),
     Command(name="add", opcode="OP_NETWORK_ADD", words=NETWORK, flags=(_RESERVED,)),
     Command(
-        name="modify", opcode="OP_NETWORK_SET_PARAMS", words=NETWORK, flags=(_RESERVED, _FREED)
+        name="modify", opcode="OP_NETWORK_SET_PARAMS", words=NETWORK, flags=(_RESERVED, _RELEASED)
     ),
     Command(
         name="remove",
@@ -139,7 +139,7 @@ GNT_NETWORK = tool(
     Command(
         name="rename",
         opcode="OP_NETWORK_RENAME",
-        words=(*NETWORK, CommandGroup("new_name", "new-name")),
+        words=(*NETWORK, Positional("new_name", "new-name")),
     ),
     Command(
         name="connect",
@@ -163,7 +163,7 @@ GNT_NETWORK = tool(
         opcode="OP_NETWORK_DISCONNECT",
         words=(*NETWORK, GROUPS),
         without=("group_name",),
-        run=in_groups,
+        run=submit_per_group,
     ),
 )
 

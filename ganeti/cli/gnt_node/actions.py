@@ -20,7 +20,7 @@ _INFO = (
     *("ndparams", "custom_ndparams", "serial_no", "ctime", "mtime", "uuid"),
 )
 
-JOIN_SECONDS = 3600
+JOIN_TIMEOUT = 3600
 """How long to wait for a new node, in seconds: its token is valid for as long."""
 
 PAUSE = 0.5
@@ -28,20 +28,20 @@ PAUSE = 0.5
 
 def info(session: Session, arguments: Arguments) -> int:
     """Show the recorded settings of nodes."""
-    from ganeti.cli.listing import require_found, show_facts
+    from ganeti.cli.listing import require_found, show_values
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
-    from ganeti.query.arguments import filter_from
+    from ganeti.query.arguments import build_filter
 
     names = arguments.get("names", [])
-    wanted = filter_from(names)
+    wanted = build_filter(names)
     nodes = objects(session.ask(Query(what="node", fields=_INFO, qfilter=wanted)))
-    show_facts(session, arguments, nodes, [_told(each) for each in nodes])
+    show_values(session, arguments, nodes, [_format_node(each) for each in nodes])
     require_found(names, nodes, "node", "gnt-node")
     return 0
 
 
-def _told(node: Mapping[str, Any]) -> dict[str, Any]:
+def _format_node(node: Mapping[str, Any]) -> dict[str, Any]:
     from ganeti.cli.gnt_instance.info import parameters
     from ganeti.cli.output import timestamp
 
@@ -75,7 +75,7 @@ def states(arguments: Arguments) -> Document:
     }
 
 
-def new_node(arguments: Arguments) -> Document:
+def new_node_fields(arguments: Arguments) -> Document:
     """Return the fields of a new node; a witness runs no instances and never becomes master."""
     only_votes: Document = {"vm_capable": False, "master_capable": False}
     return {**states(arguments), **(only_votes if arguments.get("witness") else {})}
@@ -96,17 +96,17 @@ def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
 def add(session: Session, arguments: Arguments) -> int:
     """Invite a node, wait until it has joined, and add it to the cluster."""
     from ganeti.cli.addresses import require_host_name
-    from ganeti.cli.declared_options import opcode_of
+    from ganeti.cli.declared_options import build_opcode
     from ganeti.cli.job_polling import carry_out
     from ganeti.paths import NODED_PORT
 
-    arguments = _with_full_name(session, arguments)
+    arguments = _expand_name(session, arguments)
     name = arguments["node_name"]
     require_host_name(name)
-    address = arguments.get("primary_ip") or _known_address(session, arguments)
+    address = arguments.get("primary_ip") or _find_address(session, arguments)
     port = arguments.get("port", NODED_PORT)
     if arguments.get("token_only"):
-        session.say(_token(session, name, address))
+        session.say(_issue_token(session, name, address))
         return 0
     if not answers(address, port):
         if arguments.get("joined"):
@@ -119,28 +119,28 @@ def add(session: Session, arguments: Arguments) -> int:
         session.say(f"  {_join_command(session, name, address, bool(arguments.get('readd')))}")
         session.say()
         session.show(f"Waiting for its node daemon at {address} port {port} (Ctrl-C stops) ...")
-        _wait(session, address, port)
+        _wait_for_daemon(session, address, port)
         session.say(" it answers.")
-    opcode = opcode_of(arguments.plus({"primary_ip": address}))
+    opcode = build_opcode(arguments.plus({"primary_ip": address}))
     return carry_out(session, arguments, opcode)
 
 
-def _with_full_name(session: Session, arguments: Arguments) -> Arguments:
+def _expand_name(session: Session, arguments: Arguments) -> Arguments:
     """Return the arguments with the fully qualified name of the new node, for which its token is
     issued."""
-    from ganeti.cli.addresses import full_name
+    from ganeti.cli.addresses import resolve_full_name
 
     name = arguments["node_name"]
     # Nodes of a virtual cluster have names that need not resolve.
     if "." in name or session.paths.root or arguments.get("readd"):
         return arguments
-    full = full_name(name)
+    full = resolve_full_name(name)
     if full != name:
         session.tell(f"Note: using the full name {full} for {name}")
     return arguments.plus({"node_name": full})
 
 
-def _known_address(session: Session, arguments: Arguments) -> str:
+def _find_address(session: Session, arguments: Arguments) -> str:
     """Return the address to use if none was given: the recorded one, or that of the node's name."""
     from ganeti.cli.addresses import resolved
     from ganeti.cli.output import objects
@@ -159,17 +159,17 @@ def _known_address(session: Session, arguments: Arguments) -> str:
     return resolved(name, "--primary-ip", loopback=bool(session.paths.root))
 
 
-def _token(session: Session, name: str, address: str) -> str:
-    from ganeti.bootstrap.join_cluster import invite
+def _issue_token(session: Session, name: str, address: str) -> str:
+    from ganeti.bootstrap.join_cluster import create_token
 
-    return invite(session.paths, node=name, addresses=[address])
+    return create_token(session.paths, node=name, addresses=[address])
 
 
 def _join_command(session: Session, name: str, address: str, again: bool) -> str:
     below = f"GANETI_ROOTDIR=FOLDER GANETI_HOSTNAME={name} " if session.paths.root else ""
     option = " --rejoin" if again else ""
     # Not as an argument: the arguments of a process are visible to all users of its host.
-    return f"echo {_token(session, name, address)} | {below}ganeti-noded --join -{option}"
+    return f"echo {_issue_token(session, name, address)} | {below}ganeti-noded --join -{option}"
 
 
 def answers(address: str, port: int) -> bool:
@@ -182,8 +182,8 @@ def answers(address: str, port: int) -> bool:
     return True
 
 
-def _wait(session: Session, address: str, port: int) -> None:
-    until = session.clock() + JOIN_SECONDS
+def _wait_for_daemon(session: Session, address: str, port: int) -> None:
+    until = session.clock() + JOIN_TIMEOUT
     while not answers(address, port):
         if session.clock() > until:
             session.say()
@@ -213,7 +213,7 @@ def evacuation(arguments: Arguments) -> Document:
 
 def failover(session: Session, arguments: Arguments) -> int:
     """Fail over all primary instances of a node."""
-    from ganeti.cli.job_polling import carry_out_all
+    from ganeti.cli.job_polling import submit_and_follow_all
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
     from ganeti.opcodes.instance.moves import FailoverInstance
@@ -242,7 +242,7 @@ def failover(session: Session, arguments: Arguments) -> int:
         )
         for each in instances
     ]
-    return carry_out_all(session, arguments, jobs)
+    return submit_and_follow_all(session, arguments, jobs)
 
 
 def power(session: Session, arguments: Arguments) -> int:
@@ -261,7 +261,7 @@ def power(session: Session, arguments: Arguments) -> int:
     first: list[Opcode] = []
     if command is PowerCommand.POWER_OFF and not ignore_status:
         _require_helpers(session, names)
-        first = _taken_out_of_use(names, auto_promote=bool(arguments.get("auto_promote")))
+        first = _build_offline_opcodes(names, auto_promote=bool(arguments.get("auto_promote")))
     switch = CommandPower(
         node_names=tuple(names),
         command=command,
@@ -282,9 +282,9 @@ def _require_helpers(session: Session, names: Sequence[str]) -> None:
     """
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
-    from ganeti.query.arguments import filter_from
+    from ganeti.query.arguments import build_filter
 
-    wanted = filter_from(names)
+    wanted = build_filter(names)
     nodes = objects(session.ask(Query(what="node", fields=("name", "ndparams"), qfilter=wanted)))
     if without := [node["name"] for node in nodes if not node["ndparams"].get("oob_program")]:
         raise ExitTool(
@@ -294,7 +294,7 @@ def _require_helpers(session: Session, names: Sequence[str]) -> None:
         )
 
 
-def _taken_out_of_use(names: Sequence[str], *, auto_promote: bool) -> list[Opcode]:
+def _build_offline_opcodes(names: Sequence[str], *, auto_promote: bool) -> list[Opcode]:
     """Return the opcodes that mark nodes offline, as required before they are powered off."""
     from ganeti.opcodes.node import ModifyNode
 
@@ -333,7 +333,7 @@ def show_power(
     if arguments.get("dry_run"):
         show_plan(session, results)
         return 0
-    rows = [[str(name), _power_told(*answer)] for (_, name), answer in results[0]]
+    rows = [[str(name), _format_power(*answer)] for (_, name), answer in results[0]]
     headers = not arguments.get("no_headers")
     separator = arguments.get("separator")
     for line in table(("Node", "Said"), rows, headers=headers, separator=separator):
@@ -347,7 +347,7 @@ _NO_DATA, _UNAVAILABLE = 2, 3
 _MARKS = {_NO_DATA: "(nodata)", _UNAVAILABLE: "(unavail)"}
 
 
-def _power_told(status: int, said: Any) -> str:
+def _format_power(status: int, said: Any) -> str:
     """Return the answer of a helper as text."""
     if status in _MARKS:
         return _MARKS[status]
@@ -364,7 +364,9 @@ def restricted_command(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.job_polling import results_of, show_plan
     from ganeti.opcodes.node import RunRestrictedCommand
 
-    names = tuple(arguments.get("names", [])) or _online(session, arguments.get("group"))
+    names = tuple(arguments.get("names", [])) or _query_online_nodes(
+        session, arguments.get("group")
+    )
     opcode = RunRestrictedCommand(
         nodes=names, command=arguments["command"], use_locking=bool(arguments.get("sync"))
     )
@@ -382,7 +384,7 @@ def restricted_command(session: Session, arguments: Arguments) -> int:
     return 0 if all(well for well, _ in results[0]) else FAILURE
 
 
-def _online(session: Session, group: str | None) -> tuple[str, ...]:
+def _query_online_nodes(session: Session, group: str | None) -> tuple[str, ...]:
     """Return the names of the nodes that are online, of one group or of all."""
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
@@ -402,7 +404,7 @@ def volumes(session: Session, arguments: Arguments) -> int:
     from ganeti.opcodes.node import ListVolumes
 
     usual = ("node", "phys", "vg", "name", "size", "instance")
-    return _rows(
+    return _show_rows(
         session,
         arguments,
         usual,
@@ -416,10 +418,10 @@ def drbd_minors(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.output import objects, table
     from ganeti.luxi.methods import Query
     from ganeti.opcodes.instance.lifecycle import DescribeInstances
-    from ganeti.query.arguments import filter_from
+    from ganeti.query.arguments import build_filter
 
     fields = ("name", "pinst_list", "sinst_list")
-    wanted = filter_from([arguments["node_name"]])
+    wanted = build_filter([arguments["node_name"]])
     found = objects(session.ask(Query(what="node", fields=fields, qfilter=wanted)))
     if not found:
         raise ExitTool(FAILURE, f"unknown node {arguments['node_name']}; see gnt-node list")
@@ -429,7 +431,7 @@ def drbd_minors(session: Session, arguments: Arguments) -> int:
     if names:
         opcode = DescribeInstances(instances=names, static=True)
         [instances] = results_of(session, arguments, opcode) or [{}]
-        rows = sorted(_minors(node["name"], instances.values()), key=lambda row: int(row[1]))
+        rows = sorted(_minor_rows(node["name"], instances.values()), key=lambda row: int(row[1]))
     headers = not arguments.get("no_headers")
     separator = arguments.get("separator")
     titles = ("Node", "Minor", "Instance", "Disk", "Role", "PeerNode")
@@ -438,7 +440,7 @@ def drbd_minors(session: Session, arguments: Arguments) -> int:
     return 0
 
 
-def _minors(node: str, instances: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+def _minor_rows(node: str, instances: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
     """Yield a row for each DRBD disk that has a copy on the node."""
     for instance in instances:
         for disk in instance["disks"]:
@@ -456,7 +458,7 @@ def storage(session: Session, arguments: Arguments) -> int:
 
     usual = ("node", "type", "name", "size", "used", "free", "allocatable")
     kind = arguments.get("storage_type")
-    return _rows(
+    return _show_rows(
         session,
         arguments,
         usual,
@@ -471,7 +473,7 @@ def storage(session: Session, arguments: Arguments) -> int:
 _SIZES = frozenset({"size", "used", "free"})
 
 
-def _rows(session: Session, arguments: Arguments, usual: tuple[str, ...], asked: Any) -> int:
+def _show_rows(session: Session, arguments: Arguments, usual: tuple[str, ...], asked: Any) -> int:
     from ganeti.cli.job_polling import results_of
     from ganeti.cli.listing import columns, show_answer
 
@@ -486,7 +488,7 @@ def _rows(session: Session, arguments: Arguments, usual: tuple[str, ...], asked:
     ]
     rows = [
         [
-            [0, _number(value) if name in _SIZES else value]
+            [0, _to_number(value) if name in _SIZES else value]
             for name, value in zip(fields, row, strict=True)
         ]
         for row in results[0]
@@ -495,12 +497,12 @@ def _rows(session: Session, arguments: Arguments, usual: tuple[str, ...], asked:
     return show_answer(session, arguments, answer, as_json=as_json)
 
 
-def _number(value: Any) -> Any:
+def _to_number(value: Any) -> Any:
     """Return a size, which may be text, as a number."""
     return float(value) if isinstance(value, str) and value.isdigit() else value
 
 
-def storage_changes(arguments: Arguments) -> Document:
+def storage_change_fields(arguments: Arguments) -> Document:
     """Return the changes of a storage unit."""
     if "allocatable" not in arguments:
         raise ExitTool(FAILURE, "no changes requested; use --allocatable yes or no")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import FORCE, READS, Command, CommandGroup, tool
+from ganeti.cli.command import FORCE, READS, Command, Positional, tool
 from ganeti.cli.gnt_instance.actions import show_jobs
 from ganeti.cli.gnt_node import actions
 from ganeti.cli.listing import (
@@ -29,8 +29,8 @@ from ganeti.cli.options import (
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
 
-NODE = (CommandGroup("node_name", "node"),)
-NODES = (CommandGroup("names", "node", 0, None),)
+NODE = (Positional("node_name", "node"),)
+NODES = (Positional("names", "node", 0, None),)
 
 STATES = (
     Option(("--hypervisor-state",), "hv_state", "", IDENTKEYVAL, many=True),
@@ -82,7 +82,7 @@ ADD = Command(
     ),
     flags=STATES,
     without=("node_setup",),
-    given=actions.new_node,
+    given=actions.new_node_fields,
     run=actions.add,
 )
 
@@ -182,7 +182,7 @@ GNT_NODE = tool(
     Command(
         name="power",
         doc="Query or switch the power of nodes.",
-        words=(CommandGroup("what", "what", choices=("on", "off", "cycle", "status")), *NODES),
+        words=(Positional("what", "what", choices=("on", "off", "cycle", "status")), *NODES),
         options=(
             FORCE,
             TIMEOUT,
@@ -217,7 +217,7 @@ GNT_NODE = tool(
     Command(
         name="restricted-command",
         doc="Run a restricted command, which the administrator of the nodes allows.",
-        words=(CommandGroup("command", "command"), *NODES),
+        words=(Positional("command", "command"), *NODES),
         options=(
             Option(
                 ("-g", "--node-group"), "group", "Run the command on all nodes of this group.", TEXT
@@ -273,8 +273,8 @@ GNT_NODE = tool(
         opcode="OP_NODE_MODIFY_STORAGE",
         words=(
             *NODE,
-            CommandGroup("storage_type", "storage-type", choices=("lvm-pv",)),
-            CommandGroup("name", "storage-unit"),
+            Positional("storage_type", "storage-type", choices=("lvm-pv",)),
+            Positional("name", "storage-unit"),
         ),
         options=(
             Option(
@@ -285,15 +285,15 @@ GNT_NODE = tool(
             ),
         ),
         without=("changes",),
-        given=actions.storage_changes,
+        given=actions.storage_change_fields,
     ),
     Command(
         name="repair-storage",
         opcode="OP_REPAIR_NODE_STORAGE",
         words=(
             *NODE,
-            CommandGroup("storage_type", "storage-type", choices=("lvm-vg",)),
-            CommandGroup("name", "storage-unit"),
+            Positional("storage_type", "storage-type", choices=("lvm-vg",)),
+            Positional("name", "storage-unit"),
         ),
     ),
 )

@@ -55,14 +55,16 @@ def list_usable(session: Session, arguments: Arguments) -> int:
 
 def info(session: Session, arguments: Arguments) -> int:
     """Show the details of OS definitions."""
-    from ganeti.cli.listing import show_facts
+    from ganeti.cli.listing import show_values
 
     found = definitions(session)
     names = arguments.get("names", [])
     known = {each["name"]: each for each in found}
     missing = [name for name in names if name not in known]
     facts = [known[name] for name in names if name in known] if names else found
-    show_facts(session, arguments, facts, {each["name"]: _told(each) for each in facts})
+    show_values(
+        session, arguments, facts, {each["name"]: _format_definition(each) for each in facts}
+    )
     if missing:
         raise ExitTool(FAILURE, f"unknown OS definition {', '.join(missing)}; see gnt-os list")
     return 0
@@ -75,11 +77,11 @@ def modify(session: Session, arguments: Arguments) -> int:
     from ganeti.schema.reading import read
 
     name = arguments["name"]
-    by_os = {field: arguments.get(option) for option, field in _BY_OS.items()}
+    by_os = {field: arguments.get(option) for option, field in _PARAMETER_FIELDS.items()}
     document: Document = {field: {name: value} for field, value in by_os.items() if value}
     if "hvparams" in arguments:
         document["os_hvp"] = {name: dict(arguments["hvparams"])}
-    for option, field in _LISTS.items():
+    for option, field in _LIST_FIELDS.items():
         if option in arguments:
             document[field] = [["add" if arguments[option] else "remove", name]]
     if not document:
@@ -87,11 +89,11 @@ def modify(session: Session, arguments: Arguments) -> int:
     return carry_out(session, arguments, read(ModifyCluster, document))
 
 
-_BY_OS = {"osparams": "osparams", "osparams_private": "osparams_private_cluster"}
-_LISTS = {"hidden": "hidden_os", "blacklisted": "blacklisted_os"}
+_PARAMETER_FIELDS = {"osparams": "osparams", "osparams_private": "osparams_private_cluster"}
+_LIST_FIELDS = {"hidden": "hidden_os", "blacklisted": "blacklisted_os"}
 
 
-def _told(each: Mapping[str, Any]) -> dict[str, Any]:
+def _format_definition(each: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "valid": each["valid"],
         "hidden": each["hidden"],
@@ -107,28 +109,31 @@ def _told(each: Mapping[str, Any]) -> dict[str, Any]:
 
 def diagnose(session: Session, arguments: Arguments) -> int:
     """Show the state of each OS definition on each node; return 1 if any is invalid."""
-    from ganeti.cli.listing import show_facts
+    from ganeti.cli.listing import show_values
 
     found = definitions(session)
-    told = {each["name"]: {"status": _verdict(each), "nodes": _by_node(each)} for each in found}
-    show_facts(session, arguments, found, told)
+    told = {
+        each["name"]: {"status": _format_status(each), "nodes": _format_nodes(each)}
+        for each in found
+    }
+    show_values(session, arguments, found, told)
     return 0 if all(each["valid"] for each in found) else FAILURE
 
 
-def _verdict(each: Mapping[str, Any]) -> str:
+def _format_status(each: Mapping[str, Any]) -> str:
     words = ["valid" if each["valid"] else "invalid"]
     words += [word for word in ("hidden", "blacklisted") if each[word]]
     return ", ".join(words)
 
 
-def _by_node(each: Mapping[str, Any]) -> dict[str, Any]:
+def _format_nodes(each: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        node: [_place(*place) for place in places] or "this node has no such OS definition"
+        node: [_format_place(*place) for place in places] or "this node has no such OS definition"
         for node, places in (each["node_status"] or {}).items()
     }
 
 
-def _place(
+def _format_place(
     path: str,
     valid: bool,
     diagnosis: str,

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import Command, CommandGroup, tool
+from ganeti.cli.command import Command, Positional, tool
 from ganeti.cli.gnt_os.actions import diagnose, info, list_usable, modify
 from ganeti.cli.listing import FORM, NO_HEADERS
 from ganeti.cli.options import BOOL, IDENTKEYVAL, KEYVAL, PRIORITY, PRIVATE, Option
 from ganeti.cli.program import run_tool
 
-NO_JOB = Option(
+IGNORED_PRIORITY = Option(
     ("--priority",),
     "priority",
     "Accepted for compatibility; this command submits no job.",
@@ -22,27 +22,27 @@ GNT_OS = tool(
     Command(
         name="list",
         doc="List the OS definitions that instances can be installed with.",
-        options=(NO_HEADERS, FORM, NO_JOB),
+        options=(NO_HEADERS, FORM, IGNORED_PRIORITY),
         run=list_usable,
     ),
     Command(
         name="info",
         aliases=("show",),
         doc="Show the details of OS definitions.",
-        words=(CommandGroup("names", "os", 0, None),),
-        options=(FORM, NO_JOB),
+        words=(Positional("names", "os", 0, None),),
+        options=(FORM, IGNORED_PRIORITY),
         run=info,
     ),
     Command(
         name="diagnose",
         doc="Show the state of each OS definition on each node, and why it is invalid.",
-        options=(FORM, NO_JOB),
+        options=(FORM, IGNORED_PRIORITY),
         run=diagnose,
     ),
     Command(
         name="modify",
         doc="Change the defaults of all instances of an OS definition.",
-        words=(CommandGroup("name", "os"),),
+        words=(Positional("name", "os"),),
         options=(
             Option(
                 ("-H", "--hypervisor-parameters"),

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganeti.cli.command import Arguments, Command, CommandGroup, tool
-from ganeti.cli.gnt_os.commands import NO_JOB
-from ganeti.cli.listing import FORM, show_facts
+from ganeti.cli.command import Arguments, Command, Positional, tool
+from ganeti.cli.gnt_os.commands import IGNORED_PRIORITY
+from ganeti.cli.listing import FORM, show_values
 from ganeti.cli.program import run_tool
 from ganeti.cli.session import FAILURE, ExitTool, Session
 
 
-def _providers(session: Session) -> list[dict[str, Any]]:
+def _query_providers(session: Session) -> list[dict[str, Any]]:
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
 
@@ -22,7 +22,7 @@ def _providers(session: Session) -> list[dict[str, Any]]:
 
 def info(session: Session, arguments: Arguments) -> int:
     """Show the parameters of providers, and in which node groups they are valid."""
-    known = {each["name"]: each for each in _providers(session)}
+    known = {each["name"]: each for each in _query_providers(session)}
     names = arguments.get("names") or list(known)
     told = {
         name: {
@@ -35,7 +35,7 @@ def info(session: Session, arguments: Arguments) -> int:
         for name in names
         if name in known
     }
-    show_facts(session, arguments, [known[name] for name in told], told)
+    show_values(session, arguments, [known[name] for name in told], told)
     if missing := [name for name in names if name not in known]:
         raise ExitTool(
             FAILURE,
@@ -46,17 +46,17 @@ def info(session: Session, arguments: Arguments) -> int:
 
 def diagnose(session: Session, arguments: Arguments) -> int:
     """Show the state of each provider on each node; return 1 if any is invalid."""
-    found = _providers(session)
+    found = _query_providers(session)
     told = {
-        each["name"]: {node: _places(places) for node, places in each["node_status"].items()}
+        each["name"]: {node: _format_places(places) for node, places in each["node_status"].items()}
         for each in found
     }
-    show_facts(session, arguments, found, told)
+    show_values(session, arguments, found, told)
     works = all(all(each["nodegroup_status"].values()) for each in found)
     return 0 if works else FAILURE
 
 
-def _places(places: list[Any]) -> Any:
+def _format_places(places: list[Any]) -> Any:
     if not places:
         return "this node has no such provider"
     return [
@@ -72,14 +72,14 @@ GNT_STORAGE = tool(
         name="info",
         aliases=("show",),
         doc="Show the parameters of providers, and in which node groups they are valid.",
-        words=(CommandGroup("names", "provider", 0, None),),
-        options=(FORM, NO_JOB),
+        words=(Positional("names", "provider", 0, None),),
+        options=(FORM, IGNORED_PRIORITY),
         run=info,
     ),
     Command(
         name="diagnose",
         doc="Show the state of each provider on each node, and why it is invalid.",
-        options=(FORM, NO_JOB),
+        options=(FORM, IGNORED_PRIORITY),
         run=diagnose,
     ),
 )

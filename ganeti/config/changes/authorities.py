@@ -11,7 +11,7 @@ from ganeti.model.access import Authorities
 from ganeti.schema.records import replace
 
 
-def expose(state: ClusterState) -> ClusterState:
+def mark_exposed(state: ClusterState) -> ClusterState:
     """Record that a node that is no longer a candidate may know the candidates' secrets."""
     known = state.authorities
     if known is None:
@@ -19,7 +19,7 @@ def expose(state: ClusterState) -> ClusterState:
     return state.put(replace(known, key_exposed=True, secrets_exposed=True))
 
 
-def secrets_replaced(state: ClusterState) -> ClusterState:
+def record_secrets_replaced(state: ClusterState) -> ClusterState:
     """Record that the secrets other than the authority's key were replaced."""
     known = state.authorities
     return state if known is None else state.put(replace(known, secrets_exposed=False))

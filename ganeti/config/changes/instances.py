@@ -8,13 +8,13 @@ from itertools import count
 
 from ganeti.config.changes import ports
 from ganeti.config.changes.macs import mac_in_use
-from ganeti.config.changes.networks import with_addresses, without_addresses
+from ganeti.config.changes.networks import release_addresses, reserve_addresses
 from ganeti.config.changes.objects import current, update
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
-from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
+from ganeti.model.instance import AdminState, AdminStateSource, Instance, Nic
 from ganeti.model.node import Node
 from ganeti.schema.records import replace
 
@@ -22,7 +22,7 @@ _DRBD_PORT = 2
 """The index of the port in the ``logical_id`` of a drbd disk."""
 NO_PORT, NO_MINOR = 0, -1
 """Placeholders for the port and the minors of a new drbd disk, until it is added."""
-_NOT_YET = (NO_MINOR, None)
+_UNALLOCATED = (NO_MINOR, None)
 
 
 def add_instance(
@@ -49,7 +49,7 @@ def add_instance(
         if with_port:
             port, state = ports.taken(state)
             added = replace(instance, network_port=port)
-        nics, state = with_addresses(state, instance.nics)
+        nics, state = reserve_addresses(state, instance.nics)
         for disk in disks:
             state = _put_new(state, disk)
         return state.put(replace(added, nics=nics))
@@ -62,11 +62,11 @@ def remove_instance(instance: Instance) -> Change:
 
     def change(state: ClusterState) -> ClusterState:
         gone = current(state, instance)
-        disks = state.disks_of(gone)
-        state = without_addresses(state.remove(gone), gone.nics)
+        disks = state.get_disks(gone)
+        state = release_addresses(state.remove(gone), gone.nics)
         for disk in disks:
             state = state.remove(disk)
-        free = [port_of(disk) for disk in disks if disk.dev_type is Template.DRBD]
+        free = [get_drbd_port(disk) for disk in disks if disk.dev_type is Template.DRBD]
         if gone.network_port is not None:
             free.append(gone.network_port)
         return ports.given_back(state, free)
@@ -84,30 +84,32 @@ def carry(instance: Instance, nics: Sequence[Nic]) -> Change:
             if owner not in (None, old.uuid):
                 name = state.instances[owner].name if owner else old.name
                 raise mac_in_use(nic.mac, name)
-        cards, state = with_addresses(without_addresses(state, old.nics), nics)
+        cards, state = reserve_addresses(release_addresses(state, old.nics), nics)
         return state.put(replace(old, nics=cards))
 
     return change
 
 
-def want(instance: Instance, wanted: Wanted, by: WantedBy = WantedBy.ADMIN) -> Change:
+def want(
+    instance: Instance, wanted: AdminState, by: AdminStateSource = AdminStateSource.ADMIN
+) -> Change:
     """Set the configured state of an instance; up activates its disks, down deactivates them."""
-    disks = {} if wanted is Wanted.DOWN else {"disks_active": wanted is Wanted.UP}
+    disks = {} if wanted is AdminState.DOWN else {"disks_active": wanted is AdminState.UP}
     return update(instance, admin_state=wanted, admin_state_source=by, **disks)
 
 
-def activated(instance: Instance, active: bool) -> Change:
+def set_disks_active(instance: Instance, active: bool) -> Change:
     """Set whether an instance's disks should be active."""
     return update(instance, disks_active=active)
 
 
-def moved_to(instance: Instance, node: Node) -> Change:
+def set_primary_node(instance: Instance, node: Node) -> Change:
     """Make ``node`` the primary node of an instance, and of its disks that are not mirrored."""
 
     def change(state: ClusterState) -> ClusterState:
         old, target = current(state, instance), current(state, node)
-        for disk in state.disks_of(old):
-            if disk.dev_type in MIRRORED_BETWEEN_NODES and target.uuid not in disk.nodes:
+        for disk in state.get_disks(old):
+            if disk.dev_type in MIRRORED_TEMPLATES and target.uuid not in disk.nodes:
                 raise Refused(
                     f"instance {old.name} has no copy of its disks on node {target.name}; "
                     "move it to its secondary node, or replace the secondary node first"
@@ -119,7 +121,7 @@ def moved_to(instance: Instance, node: Node) -> Change:
     return change
 
 
-def copied_to(instance: Instance, disks: Sequence[Disk], old: Node, new: Node) -> Change:
+def replace_mirror_node(instance: Instance, disks: Sequence[Disk], old: Node, new: Node) -> Change:
     """Replace node ``old`` of drbd disks by node ``new``, with a new minor there."""
 
     def change(state: ClusterState) -> ClusterState:
@@ -134,7 +136,7 @@ def copied_to(instance: Instance, disks: Sequence[Disk], old: Node, new: Node) -
                 )
             one, other, port, minor, other_minor, secret = disk.logical_id
             ends = (target.uuid, other) if one == old.uuid else (one, target.uuid)
-            number = free_minor(state, target.uuid)
+            number = find_free_minor(state, target.uuid)
             minors = (number, other_minor) if one == old.uuid else (minor, number)
             below = tuple(replace(child, nodes=nodes) for child in disk.children)
             moved = replace(
@@ -146,7 +148,7 @@ def copied_to(instance: Instance, disks: Sequence[Disk], old: Node, new: Node) -
     return change
 
 
-def placed_as(disks: Sequence[Disk]) -> Change:
+def restore_placement(disks: Sequence[Disk]) -> Change:
     """Restore the nodes and ids of disks from these records."""
 
     def change(state: ClusterState) -> ClusterState:
@@ -160,7 +162,7 @@ def placed_as(disks: Sequence[Disk]) -> Change:
     return change
 
 
-def relaid(instance: Instance, disks: Sequence[Disk], nodes: Sequence[str]) -> Change:
+def set_disk_layout(instance: Instance, disks: Sequence[Disk], nodes: Sequence[str]) -> Change:
     """Update disks to these records, on the nodes with these UUIDs, the primary node first.
 
     A drbd disk that moves to other nodes gets minors there.
@@ -173,7 +175,7 @@ def relaid(instance: Instance, disks: Sequence[Disk], nodes: Sequence[str]) -> C
             if each.dev_type is Template.DRBD and tuple(was.logical_id[:2]) != tuple(nodes):
                 _, _, port, _, _, secret = was.logical_id
                 bare = (*nodes, port, NO_MINOR, NO_MINOR, secret)
-                disk, state = _numbered_ends(replace(each, logical_id=bare), state)
+                disk, state = _allocate_ends(replace(each, logical_id=bare), state)
             else:
                 disk = each
             held = tuple(nodes) if each.nodes else ()
@@ -202,7 +204,7 @@ def grown(disk: Disk, amount: int) -> Change:
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, disk)
-        return state.put(_of_size(old, old.size + amount))
+        return state.put(_resize(old, old.size + amount))
 
     return change
 
@@ -211,12 +213,12 @@ def sized(disk: Disk, size: int) -> Change:
     """Set the recorded size of a disk, and of its data volume, in MiB."""
 
     def change(state: ClusterState) -> ClusterState:
-        return state.put(_of_size(current(state, disk), size))
+        return state.put(_resize(current(state, disk), size))
 
     return change
 
 
-def _of_size(disk: Disk, size: int) -> Disk:
+def _resize(disk: Disk, size: int) -> Disk:
     children = disk.children
     if children:
         children = (replace(children[0], size=size), *children[1:])
@@ -230,7 +232,7 @@ def add_disk(instance: Instance, disk: Disk, index: int | None = None) -> Change
         old = current(state, instance)
         place = len(old.disks) if index is None else index
         disks = (*old.disks[:place], disk.uuid, *old.disks[place:])
-        return _numbered(_put_new(state, disk).put(replace(old, disks=disks)), disks)
+        return _renumber(_put_new(state, disk).put(replace(old, disks=disks)), disks)
 
     return change
 
@@ -242,13 +244,13 @@ def remove_disk(instance: Instance, disk: Disk) -> Change:
         old, gone = current(state, instance), current(state, disk)
         disks = tuple(uuid for uuid in old.disks if uuid != gone.uuid)
         state = state.put(replace(old, disks=disks)).remove(gone)
-        free = [port_of(gone)] if gone.dev_type is Template.DRBD else []
-        return ports.given_back(_numbered(state, disks), free)
+        free = [get_drbd_port(gone)] if gone.dev_type is Template.DRBD else []
+        return ports.given_back(_renumber(state, disks), free)
 
     return change
 
 
-def port_of(disk: Disk) -> int:
+def get_drbd_port(disk: Disk) -> int:
     """Return the TCP port of a drbd disk's connection."""
     return int(disk.logical_id[_DRBD_PORT])
 
@@ -257,23 +259,23 @@ def _put_new(state: ClusterState, disk: Disk) -> ClusterState:
     if disk.uuid in state.disks:
         raise Refused(f"there is already a disk {disk.uuid}", Code.EXISTS)
     if disk.dev_type is Template.DRBD:
-        disk, state = _numbered_ends(disk, state)
+        disk, state = _allocate_ends(disk, state)
     return state.put(disk)
 
 
-def _numbered_ends(disk: Disk, state: ClusterState) -> tuple[Disk, ClusterState]:
+def _allocate_ends(disk: Disk, state: ClusterState) -> tuple[Disk, ClusterState]:
     """Return the drbd disk with its missing port and minors allocated."""
     one, other, port, minor, other_minor, secret = disk.logical_id
     if not port:
         port, state = ports.taken(state)
-    if minor in _NOT_YET:
-        minor = free_minor(state, one)
-    if other_minor in _NOT_YET:
-        other_minor = free_minor(state, other)
+    if minor in _UNALLOCATED:
+        minor = find_free_minor(state, one)
+    if other_minor in _UNALLOCATED:
+        other_minor = find_free_minor(state, other)
     return replace(disk, logical_id=(one, other, port, minor, other_minor, secret)), state
 
 
-def free_minor(state: ClusterState, node: str) -> int:
+def find_free_minor(state: ClusterState, node: str) -> int:
     """Return the lowest unused drbd minor on the node with this UUID."""
     used = set()
     for uuid in state.copies.get(node, ()):
@@ -282,7 +284,7 @@ def free_minor(state: ClusterState, node: str) -> int:
     return next(number for number in count() if number not in used)
 
 
-def _numbered(state: ClusterState, disks: Sequence[str]) -> ClusterState:
+def _renumber(state: ClusterState, disks: Sequence[str]) -> ClusterState:
     """Return the state with the ``iv_name`` of these disks of an instance updated."""
     for number, uuid in enumerate(disks):
         disk = state.disks[uuid]

@@ -14,7 +14,7 @@ _MAC = re.compile(r"\A[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 _ATTEMPTS = 64
 
 
-def mac_checked(text: str) -> str:
+def parse_mac(text: str) -> str:
     """Return the MAC address ``text`` in lower case.
 
     :raises Invalid: it is not a MAC address, or it is a multicast address.
@@ -28,7 +28,7 @@ def mac_checked(text: str) -> str:
     return mac
 
 
-def new_mac(
+def generate_mac(
     state: ClusterState, random: Random, *, prefix: str = "", besides: Collection[str] = ()
 ) -> str:
     """Return a random unused MAC address that is not in ``besides``.

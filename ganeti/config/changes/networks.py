@@ -20,7 +20,7 @@ from ganeti.schema.records import replace
 
 POOL = "pool"
 """The value that requests any free address."""
-SMALLEST, LARGEST = 30, 16
+MAX_PREFIX_LENGTH, LARGEST = 30, 16
 """Limits of the prefix length of networks."""
 
 
@@ -29,7 +29,7 @@ def size_of(network: Network) -> int:
     return ipaddress.IPv4Network(network.network).num_addresses
 
 
-def place_of(network: Network, address: str) -> int | None:
+def address_index(network: Network, address: str) -> int | None:
     """Return the index of an address in its network, from 0, or None if it is outside."""
     inside = ipaddress.IPv4Network(network.network)
     try:
@@ -41,14 +41,17 @@ def place_of(network: Network, address: str) -> int | None:
 
 def taken(network: Network, address: str) -> bool:
     """Return whether an address of the network is reserved, for an instance or another host."""
-    place = place_of(network, address)
-    return place is not None and "1" in (_inner(network)[place], _outer(network)[place])
+    place = address_index(network, address)
+    return place is not None and "1" in (
+        _instance_bits(network)[place],
+        _external_bits(network)[place],
+    )
 
 
 def is_reserved(network: Network, address: str) -> bool:
     """Return whether an address of the network has an external reservation."""
-    place = place_of(network, address)
-    return place is not None and _outer(network)[place] == "1"
+    place = address_index(network, address)
+    return place is not None and _external_bits(network)[place] == "1"
 
 
 def outside(network: Network, address: str) -> Refused:
@@ -67,33 +70,33 @@ def in_use(network: Network, address: str) -> Refused:
     )
 
 
-def _inner(network: Network) -> str:
+def _instance_bits(network: Network) -> str:
     return network.reservations or "0" * size_of(network)
 
 
-def _outer(network: Network) -> str:
+def _external_bits(network: Network) -> str:
     return network.ext_reservations or "0" * size_of(network)
 
 
-def _marked(bits: str, places: Iterable[int], mark: str) -> str:
+def _set_bits(bits: str, places: Iterable[int], mark: str) -> str:
     changed = list(bits)
     for place in places:
         changed[place] = mark
     return "".join(changed)
 
 
-def kept_from_instances(network: Network, addresses: Iterable[str], *, kept: bool) -> Network:
+def set_external_reservations(network: Network, addresses: Iterable[str], *, kept: bool) -> Network:
     """Return the network with external reservations of these addresses set or cleared.
 
     :raises Refused: an address is not in the network.
     """
     places = []
     for address in addresses:
-        place = place_of(network, address)
+        place = address_index(network, address)
         if place is None:
             raise outside(network, address)
         places.append(place)
-    marked = _marked(_outer(network), places, "1" if kept else "0")
+    marked = _set_bits(_external_bits(network), places, "1" if kept else "0")
     return replace(network, ext_reservations=marked)
 
 
@@ -102,21 +105,21 @@ def keep_from_pools(*addresses: str) -> Change:
 
     def change(state: ClusterState) -> ClusterState:
         for network in state.networks.values():
-            inside = [each for each in addresses if place_of(network, each) is not None]
-            kept = kept_from_instances(network, inside, kept=True)
-            if inside and _outer(kept) != _outer(network):
+            inside = [each for each in addresses if address_index(network, each) is not None]
+            kept = set_external_reservations(network, inside, kept=True)
+            if inside and _external_bits(kept) != _external_bits(network):
                 state = state.put(kept)
         return state
 
     return change
 
 
-def first_free(network: Network) -> str:
+def find_free_address(network: Network) -> str:
     """Return the lowest free address.
 
     :raises Refused: no address is free.
     """
-    both = zip(_inner(network), _outer(network), strict=True)
+    both = zip(_instance_bits(network), _external_bits(network), strict=True)
     for number, bits in enumerate(both):
         if bits == ("0", "0"):
             return str(ipaddress.IPv4Network(network.network)[number])
@@ -127,7 +130,7 @@ def first_free(network: Network) -> str:
     )
 
 
-def with_addresses(
+def reserve_addresses(
     state: ClusterState, nics: Sequence[Nic]
 ) -> tuple[tuple[Nic, ...], ClusterState]:
     """Return the cards with their addresses filled in, and the state with these reserved.
@@ -140,26 +143,26 @@ def with_addresses(
             done.append(nic)
             continue
         network = state.networks[nic.network]
-        address = first_free(network) if nic.ip == POOL else nic.ip
-        place = place_of(network, address)
+        address = find_free_address(network) if nic.ip == POOL else nic.ip
+        place = address_index(network, address)
         if place is None:
             raise outside(network, address)
         if taken(network, address):
             raise in_use(network, address)
-        marked = _marked(_inner(network), [place], "1")
+        marked = _set_bits(_instance_bits(network), [place], "1")
         state = state.put(replace(network, reservations=marked))
         done.append(replace(nic, ip=address))
     return tuple(done), state
 
 
-def without_addresses(state: ClusterState, nics: Sequence[Nic]) -> ClusterState:
+def release_addresses(state: ClusterState, nics: Sequence[Nic]) -> ClusterState:
     """Return the state with the addresses of these cards released."""
     for nic in nics:
         network = state.networks.get(nic.network) if nic.network is not None else None
         if network is None or nic.ip is None:
             continue
-        place = place_of(network, nic.ip)
+        place = address_index(network, nic.ip)
         if place is not None:
-            marked = _marked(_inner(network), [place], "0")
+            marked = _set_bits(_instance_bits(network), [place], "0")
             state = state.put(replace(current(state, network), reservations=marked))
     return state

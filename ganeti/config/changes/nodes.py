@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ganeti.config.changes.authorities import expose
+from ganeti.config.changes.authorities import mark_exposed
 from ganeti.config.changes.objects import add, current
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -32,7 +32,7 @@ def add_node(node: Node, certificate: str | None = None) -> Change:
 
     def change(state: ClusterState) -> ClusterState:
         state = add(node)(state)
-        return certify(node, certificate)(state) if certificate else state
+        return set_certificates(node, certificate)(state) if certificate else state
 
     return change
 
@@ -45,7 +45,8 @@ def remove_node(node: Node) -> Change:
         if gone.uuid == state.cluster.master_node:
             raise _is_master(gone)
         living = sorted(
-            each.name for each in (*state.primaries_on(gone), *state.secondaries_on(gone))
+            each.name
+            for each in (*state.list_primary_instances(gone), *state.list_secondary_instances(gone))
         )
         if living:
             raise Refused(
@@ -54,8 +55,8 @@ def remove_node(node: Node) -> Change:
             )
         # An offline node may have been a candidate until it failed, which its flags no longer tell.
         if gone.master_candidate or gone.offline:
-            state = expose(state)
-        state = _noted(state.remove(gone), gone, None)
+            state = mark_exposed(state)
+        state = _set_candidate_certificate(state.remove(gone), gone, None)
         known = state.certificates.get(gone.uuid)
         return state.remove(known) if known else state
 
@@ -75,12 +76,14 @@ def set_role(node: Node, role: Role, certificate: str | None = None) -> Change:
         new = replace(old, master_candidate=candidate, offline=offline, drained=drained)
         state = state.put(new)
         if old.master_candidate and not (candidate or offline):
-            state = expose(state)
+            state = mark_exposed(state)
         if role is Role.MASTER:
             state = state.put(replace(state.cluster, master_node=old.uuid))
         if certificate:
-            return certify(new, certificate)(state)
-        return _noted(state, old, certificate_of(state, old) if candidate else None)
+            return set_certificates(new, certificate)(state)
+        return _set_candidate_certificate(
+            state, old, certificate_of(state, old) if candidate else None
+        )
 
     return change
 
@@ -89,7 +92,7 @@ def _is_master(node: Node) -> Refused:
     return Refused(f"node {node.name} is the master; make another node the master first")
 
 
-def certify(node: Node, *fingerprints: str) -> Change:
+def set_certificates(node: Node, *fingerprints: str) -> Change:
     """Set the certificates that a node may present, by fingerprint, the newest last."""
 
     def change(state: ClusterState) -> ClusterState:
@@ -97,12 +100,14 @@ def certify(node: Node, *fingerprints: str) -> Change:
         record = NodeCertificates(uuid=now.uuid, fingerprints=tuple(dict.fromkeys(fingerprints)))
         if state.certificates.get(now.uuid) != record:
             state = state.put(record)
-        return _noted(state, now, fingerprints[-1] if now.master_candidate else None)
+        return _set_candidate_certificate(
+            state, now, fingerprints[-1] if now.master_candidate else None
+        )
 
     return change
 
 
-def certificates_of(state: ClusterState, node: Node) -> tuple[str, ...]:
+def get_certificates(state: ClusterState, node: Node) -> tuple[str, ...]:
     """Return the recorded fingerprints of the certificates that a node may present.
 
     A configuration of other software has those of the master candidates only.
@@ -115,11 +120,13 @@ def certificates_of(state: ClusterState, node: Node) -> tuple[str, ...]:
 
 def certificate_of(state: ClusterState, node: Node) -> str | None:
     """Return the fingerprint of a node's newest certificate, or None if none is recorded."""
-    known = certificates_of(state, node)
+    known = get_certificates(state, node)
     return known[-1] if known else None
 
 
-def _noted(state: ClusterState, node: Node, certificate: str | None) -> ClusterState:
+def _set_candidate_certificate(
+    state: ClusterState, node: Node, certificate: str | None
+) -> ClusterState:
     """Update the candidates' certificates in the cluster record, which ssconf publishes."""
     cluster = state.cluster
     certificates = {**cluster.candidate_certs}

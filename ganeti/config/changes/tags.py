@@ -25,12 +25,14 @@ MOST = 4096
 """The maximum number of tags of an object."""
 
 
-def tags_checked(tags: Sequence[str]) -> tuple[str, ...]:
+def validate_tags(tags: Sequence[str]) -> tuple[str, ...]:
     """Return these tags sorted, without duplicates.
 
     :raises Invalid: with a problem for each invalid tag, or if there are too many.
     """
-    found = [Problem(f"tags[{i}]", _RULE.format(tag)) for i, tag in enumerate(tags) if not _is(tag)]
+    found = [
+        Problem(f"tags[{i}]", _RULE.format(tag)) for i, tag in enumerate(tags) if not _is_tag(tag)
+    ]
     different = tuple(sorted(set(tags)))
     if len(different) > MOST:
         found.append(
@@ -46,11 +48,11 @@ def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
 
     :raises Invalid: a tag is invalid.
     """
-    new = tags_checked(tags)
+    new = validate_tags(tags)
 
     def change(state: ClusterState) -> ClusterState:
         before = current(state, record)
-        after = _sorted((*before.tags, *new))
+        after = _sort((*before.tags, *new))
         if len(after) > MOST:
             raise Refused(
                 f"an object can have at most {MOST} tags, not {len(after)}; remove some first"
@@ -65,7 +67,7 @@ def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
 
     :raises Invalid: a tag is invalid.
     """
-    old = tags_checked(tags)
+    old = validate_tags(tags)
 
     def change(state: ClusterState) -> ClusterState:
         before = current(state, record)
@@ -85,7 +87,7 @@ def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
 _RULE = "'{}' is not a valid tag; use 1 to 128 letters, digits, and the characters . + * / : @ - _"
 
 
-def _is(tag: str) -> bool:
+def _is_tag(tag: str) -> bool:
     try:
         msgspec.convert(tag, Tag)
     except msgspec.ValidationError:
@@ -93,5 +95,5 @@ def _is(tag: str) -> bool:
     return True
 
 
-def _sorted(tags: Iterable[str]) -> tuple[str, ...]:
+def _sort(tags: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(tags)))

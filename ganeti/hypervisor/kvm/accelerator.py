@@ -15,11 +15,11 @@ from ganeti.hypervisor.kvm.command import Accelerator
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
-from ganeti.system.interfaces import IFiles, INotes, IProcesses
+from ganeti.system.interfaces import IFiles, IProcesses, IStateFiles
 
 _DEVICE = "/dev/kvm"
 _TIMEOUT = 5.0
-_PASSED = 0x63
+_PASSED_EXIT_CODE = 0x63
 """The exit code of QEMU for 0x31 written to isa-debug-exit: (value << 1) | 1."""
 
 # mov al, 0x31; out 0xf4, al; hlt; and again
@@ -33,7 +33,7 @@ class KvmTest(Record):
     why: str
 
 
-class Accelerators:
+class AcceleratorSelector:
     """Selects how guests are executed; test results are recorded until the host restarts.
 
     ``auto`` selects KVM only if /dev/kvm exists, this host is not a virtual machine itself (with
@@ -45,7 +45,7 @@ class Accelerators:
 
     _log = Logger()
 
-    def __init__(self, files: IFiles, processes: IProcesses, notes: INotes) -> None:
+    def __init__(self, files: IFiles, processes: IProcesses, notes: IStateFiles) -> None:
         self._files = files
         self._processes = processes
         self._notes = notes
@@ -58,15 +58,15 @@ class Accelerators:
         if kvm.kvm_flag:
             return Accelerator.KVM if kvm.kvm_flag == "enabled" else Accelerator.TCG
         async with self._turn:
-            return (await self._verdict(binary)).accelerator
+            return (await self._cached_test(binary)).accelerator
 
-    async def _verdict(self, binary: str) -> KvmTest:
+    async def _cached_test(self, binary: str) -> KvmTest:
         note = self._notes.all().get(binary)
         if note is not None:
             # Records are not synced: after a power failure the file may be empty.
             with suppress(*UNREADABLE):
                 return msgspec.json.decode(note, type=KvmTest)
-        reason = self._against() or await self._test(binary)
+        reason = self._find_obstacle() or await self._run_boot_sector(binary)
         verdict = KvmTest(
             accelerator=Accelerator.TCG if reason else Accelerator.KVM,
             why=reason or "the test boot sector ran",
@@ -80,7 +80,7 @@ class Accelerators:
         self._notes.put(binary, msgspec.json.encode(verdict))
         return verdict
 
-    def _against(self) -> str:
+    def _find_obstacle(self) -> str:
         """Return a reason against KVM that needs no test; empty if there is none."""
         if self._files.stat(_DEVICE) is None:
             return f"{_DEVICE} does not exist"
@@ -89,7 +89,7 @@ class Accelerators:
             return "this host is a virtual machine itself"
         return ""
 
-    async def _test(self, binary: str) -> str:
+    async def _run_boot_sector(self, binary: str) -> str:
         """Run the boot sector; return the reason of a failure, empty if it ran."""
         argv = [binary, "-machine", "pc,accel=kvm", "-m", "16", "-display", "none"]
         argv += ["-no-user-config", "-nodefaults", "-no-reboot"]
@@ -99,7 +99,7 @@ class Accelerators:
             finished = await self._processes.run(argv, stdin=_BOOT_SECTOR, timeout=_TIMEOUT)
         except Failed as error:
             return str(error)
-        if finished.code == _PASSED:
+        if finished.code == _PASSED_EXIT_CODE:
             return ""
         said = finished.err.decode("utf-8", "replace").strip()
         return f"the test boot sector did not run ({said or f'exit code {finished.code}'})"

@@ -10,11 +10,18 @@ from dataclasses import dataclass
 import msgspec
 
 from ganeti.hypervisor.interfaces import AttachedDisk
-from ganeti.hypervisor.kvm.devices import cdroms, controllers, disks, escaped, floppy, nics
+from ganeti.hypervisor.kvm.devices import (
+    cdrom_options,
+    controller_options,
+    disks,
+    escaped,
+    floppy_options,
+    nics,
+)
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
-from ganeti.schema.shell import shell_words
+from ganeti.schema.shell import split_shell_words
 from ganeti.schema.types import Parameters
 
 FIRST_VNC_PORT = 5900
@@ -32,7 +39,7 @@ class Accelerator(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
+class HostSettings:
     """What the node determines: the QEMU program, the accelerator, and the paths of sockets."""
 
     binary: str
@@ -61,7 +68,7 @@ def read(hvparams: Parameters) -> Kvm:
 def command(
     guest: Guest,
     attached: Sequence[AttachedDisk],
-    machine: Machine,
+    machine: HostSettings,
     *,
     paused: bool = False,
     incoming: bool = False,
@@ -73,42 +80,42 @@ def command(
     """
     kvm = read(guest.hvparams)
     return [
-        *_pinned(kvm),
+        *_affinity_options(kvm),
         machine.binary,
         *("-name", escaped(guest.name), "-uuid", guest.uuid),
         # Tells the guest its name, and the software that it runs on.
         *("-smbios", f"type=1,manufacturer=Ganeti,serial={escaped(guest.name)}"),
         *("-no-user-config", "-nodefaults", "-daemonize", "-pidfile", machine.places.pid),
-        *_processor(guest, kvm, machine.accelerator),
-        *("-m", _memory(guest, machine.accelerator)),
+        *_processor_options(guest, kvm, machine.accelerator),
+        *("-m", _memory_size(guest, machine.accelerator)),
         *(("-mem-path", kvm.mem_path, "-mem-prealloc") if kvm.mem_path else ()),
-        *_monitor(machine.places),
-        *_serial(kvm, machine.places),
-        *_graphics(guest, kvm, machine.places),
-        *_boot(kvm),
-        *controllers(kvm),
+        *_monitor_options(machine.places),
+        *_serial_options(kvm, machine.places),
+        *_graphics_options(guest, kvm, machine.places),
+        *_boot_options(kvm),
+        *controller_options(kvm),
         *disks(attached, kvm),
-        *cdroms(kvm),
-        *floppy(kvm),
+        *cdrom_options(kvm),
+        *floppy_options(kvm),
         *nics(guest.nics, kvm),
-        *_agent(kvm, machine.places),
-        *_usb(kvm),
+        *_agent_options(kvm, machine.places),
+        *_usb_options(kvm),
         *(("-rtc", "base=localtime") if kvm.use_localtime else ()),
         *(("-no-reboot",) if kvm.reboot_behavior == "exit" else ()),
         *(("-S",) if paused else ()),
         # QEMU writes the reason of a failed migration to standard error, which is lost in the
         # background; with -D it is written to the log file.
         *(("-incoming", "defer", "-D", machine.places.log) if incoming else ()),
-        *shell_words(kvm.kvm_extra, "kvm_extra"),
+        *split_shell_words(kvm.kvm_extra, "kvm_extra"),
     ]
 
 
-def _pinned(kvm: Kvm) -> Iterator[str]:
+def _affinity_options(kvm: Kvm) -> Iterator[str]:
     if kvm.cpu_mask != "all":
         yield from ("taskset", "--cpu-list", kvm.cpu_mask)
 
 
-def _processor(guest: Guest, kvm: Kvm, accelerator: Accelerator) -> Iterator[str]:
+def _processor_options(guest: Guest, kvm: Kvm, accelerator: Accelerator) -> Iterator[str]:
     machine = [kvm.machine_version or "pc", f"accel={accelerator.value}"]
     if not kvm.acpi:
         machine.append("acpi=off")
@@ -125,33 +132,43 @@ def cpu_model(kvm: Kvm, accelerator: Accelerator) -> str:
     return kvm.cpu_type or (_SOFTWARE_CPU if accelerator is Accelerator.TCG else "")
 
 
-def _memory(guest: Guest, accelerator: Accelerator) -> str:
+def _memory_size(guest: Guest, accelerator: Accelerator) -> str:
     if accelerator is Accelerator.TCG:
         return f"{guest.memory * 1024 + _SOFTWARE_EXTRA_KIB}K"
     return f"{guest.memory}M"
 
 
-def _monitor(places: RuntimePaths) -> Iterator[str]:
-    yield from ("-chardev", _socket("qmp", places.qmp))
+def _monitor_options(places: RuntimePaths) -> Iterator[str]:
+    yield from ("-chardev", _socket_chardev("qmp", places.qmp))
     yield from ("-mon", "chardev=qmp,mode=control")
 
 
-def _serial(kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
+def _serial_options(kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
     if kvm.serial_console:
-        yield from ("-chardev", _socket("serial", places.serial), "-serial", "chardev:serial")
+        yield from (
+            "-chardev",
+            _socket_chardev("serial", places.serial),
+            "-serial",
+            "chardev:serial",
+        )
 
 
-def _agent(kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
+def _agent_options(kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
     if kvm.use_guest_agent:
-        yield from ("-chardev", _socket("agent", places.agent), "-device", "virtio-serial-pci")
+        yield from (
+            "-chardev",
+            _socket_chardev("agent", places.agent),
+            "-device",
+            "virtio-serial-pci",
+        )
         yield from ("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0")
 
 
-def _socket(name: str, path: str) -> str:
+def _socket_chardev(name: str, path: str) -> str:
     return f"socket,id={name},path={escaped(path)},server=on,wait=off"
 
 
-def _graphics(guest: Guest, kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
+def _graphics_options(guest: Guest, kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
     yield from ("-display", "none")
     vga = kvm.vga or ("std" if kvm.vnc_bind_address else "none")
     yield from ("-vga", vga)
@@ -164,7 +181,7 @@ def _graphics(guest: Guest, kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
     else:
         return
     if kvm.vnc_tls:
-        yield from ("-object", _credentials(kvm))
+        yield from ("-object", _tls_credentials(kvm))
         options.append("tls-creds=vnc-tls")
     if kvm.vnc_password_file:
         yield from ("-object", f"secret,id=vnc-password,file={escaped(kvm.vnc_password_file)}")
@@ -174,7 +191,7 @@ def _graphics(guest: Guest, kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
         yield from ("-k", kvm.keymap)
 
 
-def _credentials(kvm: Kvm) -> str:
+def _tls_credentials(kvm: Kvm) -> str:
     if not kvm.vnc_x509_path:
         return "tls-creds-anon,id=vnc-tls,endpoint=server"
     verify = "on" if kvm.vnc_x509_verify else "off"
@@ -182,7 +199,7 @@ def _credentials(kvm: Kvm) -> str:
     return f"tls-creds-x509,id=vnc-tls,dir={folder},endpoint=server,verify-peer={verify}"
 
 
-def _boot(kvm: Kvm) -> Iterator[str]:
+def _boot_options(kvm: Kvm) -> Iterator[str]:
     if not kvm.kernel_path:
         yield from ("-boot", "a" if kvm.boot_order == "floppy" else "menu=off")
         return
@@ -195,7 +212,7 @@ def _boot(kvm: Kvm) -> Iterator[str]:
     yield from ("-append", " ".join(words))
 
 
-def _usb(kvm: Kvm) -> Iterator[str]:
+def _usb_options(kvm: Kvm) -> Iterator[str]:
     devices = [each for each in kvm.usb_devices.split(",") if each]
     devices += [f"usb-{kvm.usb_mouse}"] if kvm.usb_mouse else []
     if devices:

@@ -21,7 +21,7 @@ DISK_DEVICES: Mapping[str, str] = {
 }
 """The QEMU device of each disk type; the remaining types are flash memory of other machines."""
 
-_UNITS_OF_A_BUS = 2
+_DRIVES_PER_BUS = 2
 """Drives per bus of the PC's IDE controller; the AHCI controller of a Q35 has one per bus."""
 
 _CONTROLLERS: Mapping[str, str] = {
@@ -45,7 +45,7 @@ def escaped(value: str) -> str:
     return value.replace(",", ",,")
 
 
-def controllers(kvm: Kvm) -> Iterator[str]:
+def controller_options(kvm: Kvm) -> Iterator[str]:
     """Yield the options of the SCSI controller, if a drive needs it."""
     if kvm.disk_type.startswith("scsi") or kvm.cdrom_disk_type.startswith("scsi"):
         yield from ("-device", f"{_CONTROLLERS[kvm.scsi_controller_type]},id=scsi")
@@ -61,7 +61,7 @@ def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
         if kvm.disk_cache != "default":
             options.append(f"cache={kvm.disk_cache}")
         # Native asynchronous I/O needs O_DIRECT, that is cache=none.
-        options.append("aio=native" if _native(kvm) else "aio=threads")
+        options.append("aio=native" if _uses_native_aio(kvm) else "aio=threads")
         if kvm.disk_discard != "default":
             options.append(f"discard={kvm.disk_discard}")
         if disk.disk.mode is DiskMode.READ_ONLY:
@@ -70,22 +70,22 @@ def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
         first = ["bootindex=1"] if boots and index == 0 else []
         yield from (
             "-device",
-            ",".join([f"{device},drive={name}", *_bus(device, index, kvm), *first]),
+            ",".join([f"{device},drive={name}", *_bus_options(device, index, kvm), *first]),
         )
 
 
-def _native(kvm: Kvm) -> bool:
+def _uses_native_aio(kvm: Kvm) -> bool:
     return kvm.disk_aio == "native" and kvm.disk_cache == "none"
 
 
-def _bus(device: str, slot: int, kvm: Kvm) -> list[str]:
+def _bus_options(device: str, slot: int, kvm: Kvm) -> list[str]:
     if device.startswith("ide"):
-        bus, unit = (slot, 0) if _is_q35(kvm) else divmod(slot, _UNITS_OF_A_BUS)
+        bus, unit = (slot, 0) if _is_q35(kvm) else divmod(slot, _DRIVES_PER_BUS)
         return [f"bus=ide.{bus}", f"unit={unit}"]
     return ["bus=scsi.0"] if device.startswith("scsi") else []
 
 
-def cdroms(kvm: Kvm) -> Iterator[str]:
+def cdrom_options(kvm: Kvm) -> Iterator[str]:
     """Yield the options of the CD drives that have an image."""
     kind = kvm.cdrom_disk_type or kvm.disk_type
     device = "scsi-cd" if kind.startswith("scsi") else "ide-cd"
@@ -97,11 +97,11 @@ def cdroms(kvm: Kvm) -> Iterator[str]:
         boots = kvm.boot_order == "cdrom" and not kvm.kernel_path and index == 0
         first = ["bootindex=1"] if boots else []
         # From the last slot down, so that disks keep the first ones.
-        bus = _bus(device, ide_slots(kvm) - 1 - index, kvm)
+        bus = _bus_options(device, ide_slots(kvm) - 1 - index, kvm)
         yield from ("-device", ",".join([f"{device},drive={name}", *bus, *first]))
 
 
-def floppy(kvm: Kvm) -> Iterator[str]:
+def floppy_options(kvm: Kvm) -> Iterator[str]:
     """Yield the options of the floppy drive, if it has an image."""
     if kvm.floppy_image_path:
         image = escaped(kvm.floppy_image_path)
@@ -113,7 +113,7 @@ def nics(cards: Sequence[GuestNic], kvm: Kvm) -> Iterator[str]:
     device = "virtio-net-pci" if kvm.nic_type == "paravirtual" else kvm.nic_type
     for index, card in enumerate(cards):
         name = f"nic{index}"
-        yield from ("-netdev", _backend(card, name, kvm))
+        yield from ("-netdev", _netdev_option(card, name, kvm))
         options = [f"{device},netdev={name}", f"mac={card.mac}"]
         if kvm.boot_order == "network" and not kvm.kernel_path and index == 0:
             options.append("bootindex=1")
@@ -124,7 +124,7 @@ def nics(cards: Sequence[GuestNic], kvm: Kvm) -> Iterator[str]:
         yield from ("-device", ",".join(options))
 
 
-def _backend(card: GuestNic, name: str, kvm: Kvm) -> str:
+def _netdev_option(card: GuestNic, name: str, kvm: Kvm) -> str:
     if kvm.kvm_net == "user":
         return f"user,id={name}"
     options = [f"tap,id={name}", f"ifname={tap(card)}", "script=no", "downscript=no"]

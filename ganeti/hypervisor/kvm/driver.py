@@ -15,29 +15,34 @@ from zope.interface import implementer
 
 from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import (
-    NO_EQUIPMENT,
+    NO_DEVICES,
     AttachedDisk,
     ConsoleAccess,
     ConsoleKind,
-    Equipment,
+    GuestDevices,
     IHypervisor,
     MigrationPhase,
     MigrationProgress,
     Running,
 )
 from ganeti.hypervisor.kvm import requirements
-from ganeti.hypervisor.kvm.accelerator import Accelerators
+from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.command import (
     FIRST_VNC_PORT,
     Accelerator,
-    Machine,
+    HostSettings,
     command,
     cpu_model,
     read,
 )
 from ganeti.hypervisor.kvm.devices import tap
-from ganeti.hypervisor.kvm.guests import GuestPhase, Guests, Runtime
-from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor, Monitors, NoMonitor
+from ganeti.hypervisor.kvm.guests import GuestPhase, GuestRecord, GuestRegistry
+from ganeti.hypervisor.kvm.monitor import (
+    CommandFailed,
+    Monitor,
+    MonitorConnector,
+    MonitorUnavailable,
+)
 from ganeti.hypervisor.kvm.network import Taps
 from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
@@ -46,23 +51,23 @@ from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
-from ganeti.system.interfaces import MINIMAL_PATH, IFiles, INotes, IProcesses
+from ganeti.system.interfaces import MINIMAL_PATH, IFiles, IProcesses, IStateFiles
 
-_STARTING = 600.0
+_START_TIMEOUT = 600.0
 """How long QEMU may take to start, in seconds; with ``mem_path`` it allocates all memory."""
-_QUITTING = 30.0
-_DYING = 120.0
+_QUIT_TIMEOUT = 30.0
+_KILL_TIMEOUT = 120.0
 """How long a process may take to exit after SIGKILL, in seconds: freeing much memory takes time."""
-_ARRIVING = 60.0
-_LOOK = 0.02
-_PORTS = 32
+_INCOMING_TIMEOUT = 60.0
+_POLL_INTERVAL = 0.02
+_MIGRATION_PORTS = 32
 """How many ports from ``migration_port`` on are tried; the limit of concurrent migrations."""
 
 _BINARY = "qemu-system-x86_64"
 _MIB = 1 << 20
-_PROGRAM = re.compile(r"^\S*qemu\S*: ")
+_LOG_PREFIX = re.compile(r"^\S*qemu\S*: ")
 """The prefix of lines in QEMU's log."""
-_MAX_LOG = 1000
+_MAX_LOG_LENGTH = 1000
 """How many characters from the end of QEMU's log are included in a message."""
 
 
@@ -75,11 +80,11 @@ class KvmHypervisor:
         self,
         *,
         folder: str,
-        notes: INotes,
+        notes: IStateFiles,
         files: IFiles,
         processes: IProcesses,
-        monitors: Monitors,
-        accelerators: Accelerators,
+        monitors: MonitorConnector,
+        accelerators: AcceleratorSelector,
         clock: IReactorTime,
         attach: Sequence[str],
     ) -> None:
@@ -92,7 +97,7 @@ class KvmHypervisor:
         self._attach = tuple(attach)
         self._taps = Taps(files, processes)
         self._programs = QemuPrograms(files, processes)
-        self._guests = Guests(folder, notes, files, processes)
+        self._guests = GuestRegistry(folder, notes, files, processes)
 
     # --- start and stop
 
@@ -104,16 +109,16 @@ class KvmHypervisor:
     async def stop(self, name: str, *, hard: bool) -> None:
         if hard:
             if (runtime := self._guests.get(name)) and not self._guests.life(runtime):
-                await self._forget(runtime)
-            await self._end(self._guests.alive(name))
+                await self._clean_up(runtime)
+            await self._terminate(self._guests.alive(name))
             return
         self._guests.alive(name, GuestPhase.HERE)
-        async with self._monitor(name) as qemu:
+        async with self._connect_monitor(name) as qemu:
             await qemu.ask("system_powerdown")
 
     async def reboot(self, guest: Guest) -> None:
         self._guests.alive(guest.name, GuestPhase.HERE)
-        async with self._monitor(guest.name) as qemu:
+        async with self._connect_monitor(guest.name) as qemu:
             await qemu.ask("system_reset")
 
     def running(self) -> Mapping[str, GuestState]:
@@ -138,10 +143,10 @@ class KvmHypervisor:
         )
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
 
-    async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
-        kvm = _read(hvparams)
+    async def validate(self, hvparams: Parameters, equipment: GuestDevices = NO_DEVICES) -> None:
+        kvm = _read_parameters(hvparams)
         try:
-            program = await self._programs.describe(self._binary(kvm))
+            program = await self._programs.describe(self._find_binary(kvm))
         except Failed:  # the start of a guest reports this
             program = None
         found = list(requirements.problems(kvm, equipment, self._files, program))
@@ -149,14 +154,16 @@ class KvmHypervisor:
             raise Invalid(found)
 
     async def version(self, hvparams: Parameters) -> str:
-        return (await self._programs.describe(self._binary(_read(hvparams)))).version
+        return (
+            await self._programs.describe(self._find_binary(_read_parameters(hvparams)))
+        ).version
 
     async def running_config(self, guest: Guest) -> RunningConfig:
         runtime = self._guests.alive(guest.name, GuestPhase.HERE)
         if runtime.config is not None:
             return runtime.config
         # It was started by an older version, which recorded only these values.
-        async with self._monitor(guest.name) as qemu:
+        async with self._connect_monitor(guest.name) as qemu:
             machine = await qemu.ask("qom-get", path="/machine", property="type")
         arguments = self._processes.arguments(runtime.pid)
         software = any(f"accel={Accelerator.TCG.value}" in each for each in arguments)
@@ -164,7 +171,7 @@ class KvmHypervisor:
         chosen = {
             "machine_version": str(machine).removesuffix("-machine"),
             "kvm_accel": accelerator.value,
-            "cpu_type": cpu_model(_read(guest.hvparams), accelerator),
+            "cpu_type": cpu_model(_read_parameters(guest.hvparams), accelerator),
         }
         return replace(
             running_config(guest, chosen, ""), memory=runtime.memory, vcpus=runtime.vcpus
@@ -175,21 +182,21 @@ class KvmHypervisor:
     async def accept(
         self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
     ) -> str:
-        kvm = _read(guest.hvparams)
+        kvm = _read_parameters(guest.hvparams)
         await self._launch(guest, disks, running=running)
         try:
-            async with self._monitor(guest.name) as qemu:
+            async with self._connect_monitor(guest.name) as qemu:
                 await _set_capabilities(qemu, kvm)
-                return await _listen(qemu, kvm, address)
+                return await _listen_for_migration(qemu, kvm, address)
         except BaseException:
             if runtime := self._guests.get(guest.name):
-                await self._end(runtime)
+                await self._terminate(runtime)
             raise
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
         self._guests.alive(guest.name, GuestPhase.HERE)
-        kvm = _read(guest.hvparams)
-        async with self._monitor(guest.name) as qemu:
+        kvm = _read_parameters(guest.hvparams)
+        async with self._connect_monitor(guest.name) as qemu:
             await _set_capabilities(qemu, kvm)
             limits = {"downtime_limit": kvm.migration_downtime}
             if kvm.migration_bandwidth:
@@ -201,22 +208,22 @@ class KvmHypervisor:
 
     async def sending(self, guest: Guest) -> MigrationProgress:
         runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
-        async with self._monitor(guest.name) as qemu:
-            found = _sending(await qemu.ask("query-migrate"))
+        async with self._connect_monitor(guest.name) as qemu:
+            found = _parse_progress(await qemu.ask("query-migrate"))
         if found.phase is MigrationPhase.COMPLETED and runtime.place is GuestPhase.HERE:
             self._guests.keep(replace(runtime, place=GuestPhase.LEFT))
         return found
 
     async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:
         if not arrived:
-            said = self._log_of(guest.name)
+            said = self._read_log(guest.name)
             if runtime := self._guests.get(guest.name):
-                await self._end(runtime)
+                await self._terminate(runtime)
             return said
-        runtime = self._guests.alive(guest.name, GuestPhase.AWAITED, GuestPhase.HERE)
-        async with self._monitor(guest.name) as qemu:
-            await self._let_run(qemu, guest.name)
-            if runtime.place is GuestPhase.AWAITED:
+        runtime = self._guests.alive(guest.name, GuestPhase.INCOMING, GuestPhase.HERE)
+        async with self._connect_monitor(guest.name) as qemu:
+            await self._resume(qemu, guest.name)
+            if runtime.place is GuestPhase.INCOMING:
                 await self._close_log(qemu, guest.name)
         self._guests.keep(replace(runtime, place=GuestPhase.HERE))
         return ""
@@ -224,32 +231,32 @@ class KvmHypervisor:
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         if left:
             if runtime := self._guests.get(guest.name):
-                await self._end(runtime)
+                await self._terminate(runtime)
             return
         runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
-        async with self._monitor(guest.name) as qemu:
-            await self._call_off(qemu)
-            await self._let_run(qemu, guest.name)
+        async with self._connect_monitor(guest.name) as qemu:
+            await self._cancel_migration(qemu)
+            await self._resume(qemu, guest.name)
         self._guests.keep(replace(runtime, place=GuestPhase.HERE))
 
-    async def _let_run(self, qemu: Monitor, name: str) -> None:
+    async def _resume(self, qemu: Monitor, name: str) -> None:
         """Resume a guest that was migrated, when all of its state has arrived."""
-        deadline = self._clock.seconds() + _ARRIVING
+        deadline = self._clock.seconds() + _INCOMING_TIMEOUT
         while (status := (await qemu.ask("query-status"))["status"]) == "inmigrate":
             if self._clock.seconds() >= deadline:
-                raise Failed(f"{name} did not arrive completely within {_ARRIVING:g} s")
-            await deferLater(self._clock, _LOOK)
+                raise Failed(f"{name} did not arrive completely within {_INCOMING_TIMEOUT:g} s")
+            await deferLater(self._clock, _POLL_INTERVAL)
         if status != "running":
             await qemu.ask("cont")
 
-    def _log_of(self, name: str) -> str:
+    def _read_log(self, name: str) -> str:
         """Return the end of the log of an incoming guest's QEMU, as one line."""
         path = self._guests.places(name).log
         if self._files.stat(path) is None:
             return ""
         text = self._files.read(path).decode("utf-8", "replace")
-        lines = [_PROGRAM.sub("", line) for line in text.splitlines() if line.strip()]
-        return "; ".join(lines)[-_MAX_LOG:]
+        lines = [_LOG_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
+        return "; ".join(lines)[-_MAX_LOG_LENGTH:]
 
     async def _close_log(self, qemu: Monitor, name: str) -> None:
         """Stop QEMU from writing its log, which the guest could make grow."""
@@ -259,13 +266,13 @@ class KvmHypervisor:
         if self._files.stat(path) is not None:
             await self._files.remove(path)
 
-    async def _call_off(self, qemu: Monitor) -> None:
-        deadline = self._clock.seconds() + _QUITTING
-        while _sending(await qemu.ask("query-migrate")).phase is MigrationPhase.ACTIVE:
+    async def _cancel_migration(self, qemu: Monitor) -> None:
+        deadline = self._clock.seconds() + _QUIT_TIMEOUT
+        while _parse_progress(await qemu.ask("query-migrate")).phase is MigrationPhase.ACTIVE:
             if self._clock.seconds() >= deadline:
-                raise Failed(f"QEMU did not cancel the migration within {_QUITTING:g} s")
+                raise Failed(f"QEMU did not cancel the migration within {_QUIT_TIMEOUT:g} s")
             await qemu.ask("migrate_cancel")
-            await deferLater(self._clock, _LOOK)
+            await deferLater(self._clock, _POLL_INTERVAL)
 
     # --- processes
 
@@ -281,16 +288,16 @@ class KvmHypervisor:
 
         With ``running``, it waits for the migration of a guest with that configuration.
         """
-        await self._forget_dead(guest.name)
-        kvm = _read(guest.hvparams)
-        binary = self._binary(kvm)
+        await self._require_not_running(guest.name)
+        kvm = _read_parameters(guest.hvparams)
+        binary = self._find_binary(kvm)
         program = await self._programs.describe(binary)
         scope = CheckScope.ALL if running is None else CheckScope.RUNNING
-        equipment = Equipment(guest.nics, len(disks), scope)
+        equipment = GuestDevices(guest.nics, len(disks), scope)
         if found := list(requirements.problems(kvm, equipment, self._files, program)):
             raise Refused(f"{guest.name} cannot run on this node: {Invalid(found)}")
         accelerator = await self._accelerators.choose(kvm, binary)
-        chosen = _choices(kvm, program, accelerator)
+        chosen = _resolve_defaults(kvm, program, accelerator)
         config = (
             running_config(guest, chosen, program.version)
             if running is None
@@ -298,13 +305,13 @@ class KvmHypervisor:
         )
         guest = replace(guest, hvparams={**guest.hvparams, **chosen})
         where = self._guests.places(guest.name)
-        machine = Machine(binary=binary, accelerator=accelerator, places=where)
+        machine = HostSettings(binary=binary, accelerator=accelerator, places=where)
         incoming = running is not None
         argv = command(guest, disks, machine, paused=paused, incoming=incoming)
         await self._files.make_folder(self._folder)
         await self._remove_files(where)
         taps = () if kvm.kvm_net == "user" else tuple(map(tap, guest.nics))
-        runtime = Runtime(
+        runtime = GuestRecord(
             name=guest.name,
             memory=guest.memory,
             vcpus=guest.vcpus,
@@ -316,31 +323,31 @@ class KvmHypervisor:
         self._guests.keep(runtime)
         try:
             await self._taps.connect(guest, kvm)
-            await self._run(guest.name, argv)
+            await self._run_qemu(guest.name, argv)
             self._guests.keep(self._guests.adopted(runtime))
         except BaseException:
-            await self._end(self._guests.adopted(runtime))
+            await self._terminate(self._guests.adopted(runtime))
             raise
         started = self._guests.get(guest.name)
         if started is None or self._guests.life(started) is None:
-            await self._forget(runtime)
+            await self._clean_up(runtime)
             raise Failed(f"QEMU of {guest.name} exited immediately after its start")
 
-    def _binary(self, kvm: Kvm) -> str:
+    def _find_binary(self, kvm: Kvm) -> str:
         """Return the path of the QEMU program for a guest."""
         folders = MINIMAL_PATH.split(":")
         candidates = (kvm.kvm_path, *(f"{folder}/{_BINARY}" for folder in folders))
         return next((path for path in candidates if self._files.stat(path)), _BINARY)
 
-    async def _run(self, name: str, argv: Sequence[str]) -> None:
-        finished = await self._processes.run(argv, timeout=_STARTING)
+    async def _run_qemu(self, name: str, argv: Sequence[str]) -> None:
+        finished = await self._processes.run(argv, timeout=_START_TIMEOUT)
         if finished.code:
             said = (finished.err or finished.out).decode("utf-8", "replace").strip()
             # With -D, QEMU writes errors to its log.
-            said = said or self._log_of(name) or f"exit code {finished.code}"
+            said = said or self._read_log(name) or f"exit code {finished.code}"
             raise Failed(f"QEMU cannot start {name}: {said}")
 
-    async def _forget_dead(self, name: str) -> None:
+    async def _require_not_running(self, name: str) -> None:
         """Remove the record of a guest of this name that has ended.
 
         :raises Running: if it is alive.
@@ -351,37 +358,37 @@ class KvmHypervisor:
         # The previous daemon may have been killed before QEMU was ready and its process recorded.
         runtime = self._guests.adopted(noted)
         if self._guests.life(runtime) is None:
-            await self._forget(runtime)
+            await self._clean_up(runtime)
         elif runtime.place is GuestPhase.LEFT:
-            await self._end(runtime)
+            await self._terminate(runtime)
         else:
             self._guests.keep(runtime)
             raise Running(name)
 
-    async def _end(self, runtime: Runtime) -> None:
+    async def _terminate(self, runtime: GuestRecord) -> None:
         """End the QEMU of a guest, by its monitor if possible, and remove the record of the
         guest."""
         if self._guests.life(runtime):
-            with suppress(NoMonitor, CommandFailed):
-                async with self._monitor(runtime.name) as qemu:
+            with suppress(MonitorUnavailable, CommandFailed):
+                async with self._connect_monitor(runtime.name) as qemu:
                     await qemu.ask("quit")
-                await self._gone(runtime, _QUITTING)
+                await self._wait_for_exit(runtime, _QUIT_TIMEOUT)
         if self._guests.life(runtime):
             self._processes.kill(runtime.pid, signal.SIGKILL)
-            await self._gone(runtime, _DYING)
+            await self._wait_for_exit(runtime, _KILL_TIMEOUT)
         if self._guests.life(runtime):
             raise Failed(
                 f"process {runtime.pid} of instance {runtime.name} was killed but does not end: it"
                 " hangs in the kernel; check for a disk that does not respond"
             )
-        await self._forget(runtime)
+        await self._clean_up(runtime)
 
-    async def _gone(self, runtime: Runtime, timeout: float) -> None:
+    async def _wait_for_exit(self, runtime: GuestRecord, timeout: float) -> None:
         deadline = self._clock.seconds() + timeout
         while self._guests.life(runtime) and self._clock.seconds() < deadline:
-            await deferLater(self._clock, _LOOK)
+            await deferLater(self._clock, _POLL_INTERVAL)
 
-    async def _forget(self, runtime: Runtime) -> None:
+    async def _clean_up(self, runtime: GuestRecord) -> None:
         await self._taps.disconnect(runtime.taps)
         await self._remove_files(self._guests.places(runtime.name))
         self._guests.forget(runtime.name)
@@ -391,18 +398,18 @@ class KvmHypervisor:
             if self._files.stat(path) is not None:
                 await self._files.remove(path)
 
-    def _monitor(self, name: str) -> AbstractAsyncContextManager[Monitor]:
+    def _connect_monitor(self, name: str) -> AbstractAsyncContextManager[Monitor]:
         return self._monitors.talk(self._guests.places(name).qmp)
 
 
-def _read(hvparams: Parameters) -> Kvm:
+def _read_parameters(hvparams: Parameters) -> Kvm:
     try:
         return read(hvparams)
     except msgspec.ValidationError as error:
         raise Invalid([Problem("hvparams", str(error))]) from error
 
 
-def _choices(kvm: Kvm, program: QemuProgram, accelerator: Accelerator) -> dict[str, str]:
+def _resolve_defaults(kvm: Kvm, program: QemuProgram, accelerator: Accelerator) -> dict[str, str]:
     """Return the values chosen for parameters that are open; the guest keeps them while it runs."""
     return {
         "machine_version": program.machine(kvm.machine_version),
@@ -418,10 +425,10 @@ async def _set_capabilities(qemu: Monitor, kvm: Kvm) -> None:
         await qemu.ask("migrate-set-capabilities", capabilities=states)
 
 
-async def _listen(qemu: Monitor, kvm: Kvm, address: str) -> str:
+async def _listen_for_migration(qemu: Monitor, kvm: Kvm, address: str) -> str:
     """Let QEMU listen for a migration on the first free port; return address and port."""
     host = f"[{address}]" if ":" in address else address
-    for port in range(kvm.migration_port, kvm.migration_port + _PORTS):
+    for port in range(kvm.migration_port, kvm.migration_port + _MIGRATION_PORTS):
         try:
             await qemu.ask("migrate-incoming", uri=f"tcp:{host}:{port}")
         except CommandFailed as error:
@@ -429,11 +436,11 @@ async def _listen(qemu: Monitor, kvm: Kvm, address: str) -> str:
                 raise
         else:
             return f"{host}:{port}"
-    last = kvm.migration_port + _PORTS - 1
+    last = kvm.migration_port + _MIGRATION_PORTS - 1
     raise Failed(f"no free port from {kvm.migration_port} to {last} at {address}")
 
 
-def _sending(answer: Mapping[str, object]) -> MigrationProgress:
+def _parse_progress(answer: Mapping[str, object]) -> MigrationProgress:
     """Convert QEMU's migration status."""
     match answer:
         case {"status": "completed", **rest}:

@@ -13,7 +13,7 @@ from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths, places
 from ganeti.model.guest import GuestState
 from ganeti.model.running import RunningConfig
 from ganeti.schema.records import Record, replace
-from ganeti.system.interfaces import IFiles, INotes, IProcesses, ProcessLifetime
+from ganeti.system.interfaces import IFiles, IProcesses, IStateFiles, ProcessInfo
 
 
 class GuestPhase(enum.StrEnum):
@@ -21,11 +21,11 @@ class GuestPhase(enum.StrEnum):
 
     STARTING = "starting"
     HERE = "here"
-    AWAITED = "awaited"
+    INCOMING = "awaited"
     LEFT = "left"
 
 
-class Runtime(Record):
+class GuestRecord(Record):
     """The record of a guest: its process, and the values for the list of guests.
 
     ``config`` is the configuration it was started with; None if an older version started it.
@@ -42,27 +42,29 @@ class Runtime(Record):
     config: RunningConfig | None = None
 
 
-class Guests:
+class GuestRegistry:
     """The guests by name; a record exists from before the start of QEMU until after its end.
 
     So a restarted daemon finds all processes; a pid that was reused is detected by its start time.
     """
 
-    def __init__(self, folder: str, notes: INotes, files: IFiles, processes: IProcesses) -> None:
+    def __init__(
+        self, folder: str, notes: IStateFiles, files: IFiles, processes: IProcesses
+    ) -> None:
         self._folder = folder
         self._notes = notes
         self._files = files
         self._processes = processes
-        self._guests: dict[str, Runtime] = {}
-        for name, runtime in noted(notes, Runtime).items():
-            lost = Runtime(name=name, memory=0, vcpus=0, place=GuestPhase.STARTING)
+        self._guests: dict[str, GuestRecord] = {}
+        for name, runtime in noted(notes, GuestRecord).items():
+            lost = GuestRecord(name=name, memory=0, vcpus=0, place=GuestPhase.STARTING)
             self._guests[name] = self.adopted(runtime or lost)
 
-    def get(self, name: str) -> Runtime | None:
+    def get(self, name: str) -> GuestRecord | None:
         """Return the record of a guest, even if its process has ended."""
         return self._guests.get(name)
 
-    def alive(self, name: str, *places: GuestPhase) -> Runtime:
+    def alive(self, name: str, *places: GuestPhase) -> GuestRecord:
         """Return the record of a guest whose process is alive, in one of ``places`` if given.
 
         :raises NotRunning: if there is none.
@@ -86,7 +88,7 @@ class Guests:
                 )
         return found
 
-    def life(self, runtime: Runtime) -> ProcessLifetime | None:
+    def life(self, runtime: GuestRecord) -> ProcessInfo | None:
         """Return information about a guest's process; None if it has ended."""
         life = self._processes.life(runtime.pid) if runtime.pid else None
         return life if life and life.identity == runtime.identity else None
@@ -95,7 +97,7 @@ class Guests:
         """Return the paths of a guest's sockets, pid file and log."""
         return places(self._folder, name)
 
-    def adopted(self, runtime: Runtime) -> Runtime:
+    def adopted(self, runtime: GuestRecord) -> GuestRecord:
         """Return the record of a guest, completed with its process if that was not recorded yet."""
         if runtime.pid:
             return runtime
@@ -108,10 +110,10 @@ class Guests:
         life, arguments = self._processes.life(pid), self._processes.arguments(pid)
         if life is None or path not in arguments:
             return runtime
-        place = GuestPhase.AWAITED if "-incoming" in arguments else GuestPhase.HERE
+        place = GuestPhase.INCOMING if "-incoming" in arguments else GuestPhase.HERE
         return replace(runtime, pid=pid, identity=life.identity, place=place)
 
-    def keep(self, runtime: Runtime) -> None:
+    def keep(self, runtime: GuestRecord) -> None:
         """Write the record of a guest."""
         self._notes.put(runtime.name, msgspec.json.encode(runtime))
         self._guests[runtime.name] = runtime

@@ -20,14 +20,14 @@ from ganeti.hypervisor.kvm import qmp
 TIMEOUT = 10.0
 """Timeout of a command, in seconds; QEMU answers at once unless it hangs."""
 
-DISK_PATIENCE = 120.0
+DISK_TIMEOUT = 120.0
 """Timeout of commands that wait for disks: flushes, or locks of images; in seconds.
 
 After a premature timeout, the state of the guest would be unknown."""
-_WAIT_FOR_DISKS = frozenset({"cont", "stop"})
+_DISK_COMMANDS = frozenset({"cont", "stop"})
 
 
-class NoMonitor(Failed):
+class MonitorUnavailable(Failed):
     """The monitor cannot be reached, or does not answer."""
 
 
@@ -40,7 +40,7 @@ class Monitor(Protocol):
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._messages = qmp.QmpMessages()
+        self._messages = qmp.QmpParser()
         self._waiting: deque[Deferred[Any]] = deque()
         self._lost: Failed | None = None
         self._greeted = False
@@ -53,13 +53,13 @@ class Monitor(Protocol):
         """
         if self._lost is not None:
             raise self._lost
-        patience = DISK_PATIENCE if command in _WAIT_FOR_DISKS else TIMEOUT
+        patience = DISK_TIMEOUT if command in _DISK_COMMANDS else TIMEOUT
         answer: Deferred[Any] = Deferred()
         self._waiting.append(answer)
         spelt = {name.replace("_", "-"): value for name, value in arguments.items()}
         assert self.transport is not None
         self.transport.write(qmp.encoded(command, spelt))
-        return await self._in_time(answer, command, patience)
+        return await self._wait_for_answer(answer, command, patience)
 
     async def begin(self) -> None:
         """Wait for the greeting and negotiate capabilities, before which commands are rejected."""
@@ -68,52 +68,54 @@ class Monitor(Protocol):
         if not self._greeted:
             greeting: Deferred[Any] = Deferred()
             self._waiting.append(greeting)
-            await self._in_time(greeting, "the greeting")
+            await self._wait_for_answer(greeting, "the greeting")
         await self.ask("qmp_capabilities")
 
-    async def _in_time(self, answer: Deferred[Any], what: str, patience: float = TIMEOUT) -> Any:
+    async def _wait_for_answer(
+        self, answer: Deferred[Any], what: str, patience: float = TIMEOUT
+    ) -> Any:
         try:
             return await answer.addTimeout(patience, self._clock)
         except TimeoutError:
-            raise NoMonitor(f"QEMU did not answer {what} within {patience:g} s") from None
+            raise MonitorUnavailable(f"QEMU did not answer {what} within {patience:g} s") from None
 
     def dataReceived(self, data: bytes) -> None:
         try:
             for message in self._messages.receive(data):
-                self._take(message)
+                self._handle_message(message)
         except ProtocolError as error:
-            self._lose(NoMonitor(str(error)))
+            self._fail_all(MonitorUnavailable(str(error)))
             assert self.transport is not None
             self.transport.loseConnection()
 
-    def _take(self, message: qmp.Message) -> None:
+    def _handle_message(self, message: qmp.Message) -> None:
         match message:
             case qmp.QmpGreeting():
                 self._greeted = True
                 if self._waiting:
-                    _fire(self._waiting.popleft(), None)
+                    _resolve(self._waiting.popleft(), None)
             case qmp.QmpAnswer() if self._waiting:
-                _fire(self._waiting.popleft(), message.value)
+                _resolve(self._waiting.popleft(), message.value)
             case qmp.QmpError() if self._waiting:
-                _fire(self._waiting.popleft(), Failure(CommandFailed(message.message)))
+                _resolve(self._waiting.popleft(), Failure(CommandFailed(message.message)))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._lose(NoMonitor("QEMU closed the monitor connection"))
+        self._fail_all(MonitorUnavailable("QEMU closed the monitor connection"))
 
-    def _lose(self, error: Failed) -> None:
+    def _fail_all(self, error: Failed) -> None:
         self._lost = self._lost or error
         waiting, self._waiting = self._waiting, deque()
         for answer in waiting:
-            _fire(answer, Failure(self._lost))
+            _resolve(answer, Failure(self._lost))
 
 
-def _fire(answer: Deferred[Any], result: Any) -> None:
+def _resolve(answer: Deferred[Any], result: Any) -> None:
     # After a timeout, the entry stays in the queue until its answer arrives.
     if not answer.called:
         answer.callback(result)
 
 
-class _Controls(Factory):
+class _MonitorFactory(Factory):
     """Creates the protocols of connections."""
 
     noisy = False
@@ -125,7 +127,7 @@ class _Controls(Factory):
         return Monitor(self._clock)
 
 
-class Monitors:
+class MonitorConnector:
     """Connects to monitors; ``endpoint`` returns the endpoint for a path."""
 
     def __init__(
@@ -140,11 +142,13 @@ class Monitors:
 
         :raises NoMonitor: if the connection fails.
         """
-        connecting = self._endpoint(path).connect(_Controls(self._clock))
+        connecting = self._endpoint(path).connect(_MonitorFactory(self._clock))
         try:
             control = await connecting.addTimeout(TIMEOUT, self._clock)
         except (ConnectError, TimeoutError) as error:
-            raise NoMonitor(f"cannot connect to the QEMU monitor at {path}: {error}") from error
+            raise MonitorUnavailable(
+                f"cannot connect to the QEMU monitor at {path}: {error}"
+            ) from error
         assert isinstance(control, Monitor)
         try:
             await control.begin()

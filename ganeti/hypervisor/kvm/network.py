@@ -50,11 +50,11 @@ class Taps:
                 await self._processes.run(["ip", "link", "delete", device], timeout=30)
 
     def _check(self, guest: Guest, card: GuestNic) -> None:
-        if obstacle := missing_link(card, self._files):
+        if obstacle := find_link_problem(card, self._files):
             raise Refused(f"network card {card.mac} of {guest.name}: {obstacle}")
 
 
-def missing_link(card: GuestNic, files: IFiles) -> str:
+def find_link_problem(card: GuestNic, files: IFiles) -> str:
     """Return why a card cannot be connected to this node's network; empty if it can."""
     if card.mode != "bridged" or files.stat(f"{_DEVICES}/{card.link}/bridge") is not None:
         return ""

@@ -16,7 +16,7 @@ _TIMEOUT = 30.0
 _VERSION = re.compile(r"version (\d[\w.]*)")
 _MACHINE = re.compile(r"^(\S+) +\S.*$", re.MULTILINE)
 _ALIAS = re.compile(r"\(alias of (\S+)\)")
-_USUAL = "pc"
+_PC = "pc"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class QemuProgram:
     binary: str
     version: str
     machines: Mapping[str, str] = field(default_factory=dict)
-    default: str = _USUAL
+    default: str = _PC
     cpus: frozenset[str] = frozenset()
 
     def machine(self, wanted: str) -> str:
@@ -49,7 +49,7 @@ class QemuProgram:
             )
         return f"{found}{comma}{options}"
 
-    def lacks_cpu(self, wanted: str) -> str:
+    def find_cpu_problem(self, wanted: str) -> str:
         """Return why a guest cannot have this CPU model; empty if it can."""
         model = wanted.partition(",")[0]
         if not model or not self.cpus or model in self.cpus:
@@ -60,7 +60,7 @@ class QemuProgram:
         )
 
 
-def read_machines(text: str) -> tuple[dict[str, str], str]:
+def parse_machines(text: str) -> tuple[dict[str, str], str]:
     """Parse the output of ``-machine help``; return the machine types and the default one.
 
     ``pc`` is the default if it exists, as in Ganeti.
@@ -73,10 +73,10 @@ def read_machines(text: str) -> tuple[dict[str, str], str]:
         machines[name] = alias[1] if alias else name
         if "(default)" in found[0]:
             default = name
-    return machines, _USUAL if _USUAL in machines else default
+    return machines, _PC if _PC in machines else default
 
 
-def read_cpus(text: str) -> frozenset[str]:
+def parse_cpus(text: str) -> frozenset[str]:
     """Parse the output of ``-cpu help``; old versions prefix each model with ``x86``."""
     models, _, _ = text.partition("\nRecognized CPUID flags")
     lines = [line for line in models.splitlines() if line.strip() and not line.endswith(":")]
@@ -105,12 +105,12 @@ class QemuPrograms:
             return known[1]
 
     async def _describe(self, binary: str) -> QemuProgram:
-        version = _VERSION.search(await self._ask(binary, "--version"))
-        machines, default = read_machines(await self._ask(binary, "-machine", "help"))
-        cpus = read_cpus(await self._ask(binary, "-cpu", "help"))
+        version = _VERSION.search(await self._run(binary, "--version"))
+        machines, default = parse_machines(await self._run(binary, "-machine", "help"))
+        cpus = parse_cpus(await self._run(binary, "-cpu", "help"))
         return QemuProgram(binary, version[1] if version else "unknown", machines, default, cpus)
 
-    async def _ask(self, binary: str, *arguments: str) -> str:
+    async def _run(self, binary: str, *arguments: str) -> str:
         finished = await self._processes.run([binary, *arguments], timeout=_TIMEOUT)
         if finished.code:
             said = finished.err.decode("utf-8", "replace").strip()

@@ -49,7 +49,7 @@ class QmpEvent:
 Message = QmpGreeting | QmpAnswer | QmpError | QmpEvent
 
 
-class QmpMessages:
+class QmpParser:
     """Parses messages from a stream of bytes; independent of the transport."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class QmpMessages:
             raise ProtocolError("the QEMU monitor sent an overlong line")
         for line in whole:
             if line.strip():
-                yield _message(line)
+                yield _parse_message(line)
 
 
 def encoded(command: str, arguments: Mapping[str, Any]) -> bytes:
@@ -74,7 +74,7 @@ def encoded(command: str, arguments: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(body) + b"\n"
 
 
-def _message(line: bytes) -> Message:
+def _parse_message(line: bytes) -> Message:
     try:
         content = msgspec.json.decode(line)
     except UNREADABLE:

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ganeti.errors import Invalid, Problem, Refused
-from ganeti.hypervisor.interfaces import Equipment
+from ganeti.hypervisor.interfaces import GuestDevices
 from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
-from ganeti.hypervisor.kvm.network import missing_link
+from ganeti.hypervisor.kvm.network import find_link_problem
 from ganeti.hypervisor.kvm.programs import QemuProgram
 from ganeti.model.guest import CheckScope
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import is_older
 from ganeti.schema.records import replace
-from ganeti.schema.shell import shell_words
+from ganeti.schema.shell import split_shell_words
 from ganeti.system.interfaces import IFiles
 
 FILES = (
@@ -38,41 +38,41 @@ Other values cannot be set, but configurations of Ganeti may contain them.
 
 
 def problems(
-    kvm: Kvm, equipment: Equipment, files: IFiles, program: QemuProgram | None
+    kvm: Kvm, equipment: GuestDevices, files: IFiles, program: QemuProgram | None
 ) -> Iterator[Problem]:
     """Yield the problems that keep a guest with these parameters from running on this node.
 
     ``program`` is None if the features of the node's QEMU are unknown.
     """
-    yield from _unattachable(kvm, equipment, files, program)
+    yield from _device_problems(kvm, equipment, files, program)
     if equipment.scope is CheckScope.EQUIPMENT:
         return
-    yield from _missing(kvm, files)
+    yield from _missing_files(kvm, files)
     if program is not None:
-        lacking = list(_not_in(program, kvm))
+        lacking = list(_program_problems(program, kvm))
         yield from lacking
         if not lacking and is_older(program.version, equipment.minimum_version):
-            yield Problem("kvm_path", too_old(program, equipment.minimum_version))
+            yield Problem("kvm_path", describe_older_qemu(program, equipment.minimum_version))
     if equipment.scope is CheckScope.ALL:
-        yield from _mistakes(kvm)
+        yield from _parameter_problems(kvm)
 
 
-def _unattachable(
-    kvm: Kvm, equipment: Equipment, files: IFiles, program: QemuProgram | None
+def _device_problems(
+    kvm: Kvm, equipment: GuestDevices, files: IFiles, program: QemuProgram | None
 ) -> Iterator[Problem]:
     """Yield the problems of network cards and disks that cannot be attached."""
     if kvm.kvm_net == "host":
         for index, card in enumerate(equipment.nics):
-            if obstacle := missing_link(card, files):
+            if obstacle := find_link_problem(card, files):
                 yield Problem(f"nics/{index}", obstacle)
     if program is not None:
         with suppress(Refused):
             kvm = replace(kvm, machine_version=program.machine(kvm.machine_version))
-    if reason := too_many_disks(kvm, equipment.disks):
+    if reason := find_disk_problem(kvm, equipment.disks):
         yield Problem("disk_type", reason)
 
 
-def _missing(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
+def _missing_files(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
     """Yield the problems of files and devices that do not exist on the node."""
     for name in FILES:
         path = getattr(kvm, name)
@@ -84,9 +84,9 @@ def _missing(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
         yield Problem("kvm_accel", "/dev/kvm does not exist on this node")
 
 
-def _not_in(program: QemuProgram, kvm: Kvm) -> Iterator[Problem]:
+def _program_problems(program: QemuProgram, kvm: Kvm) -> Iterator[Problem]:
     """Yield the problems of features that the node's QEMU lacks."""
-    if reason := program.lacks_cpu(kvm.cpu_type):
+    if reason := program.find_cpu_problem(kvm.cpu_type):
         yield Problem("cpu_type", reason)
     try:
         program.machine(kvm.machine_version)
@@ -94,7 +94,7 @@ def _not_in(program: QemuProgram, kvm: Kvm) -> Iterator[Problem]:
         yield Problem("machine_version", str(error))
 
 
-def too_old(program: QemuProgram, version: str) -> str:
+def describe_older_qemu(program: QemuProgram, version: str) -> str:
     """Return the problem of a guest that runs on a newer QEMU than this node's."""
     return (
         f"QEMU {program.version} ({program.binary}) is older than {version}, on which the guest"
@@ -103,7 +103,7 @@ def too_old(program: QemuProgram, version: str) -> str:
     )
 
 
-def _mistakes(kvm: Kvm) -> Iterator[Problem]:
+def _parameter_problems(kvm: Kvm) -> Iterator[Problem]:
     """Yield the problems of the parameters themselves."""
     yield from missing(kvm)
     for name in ("disk_type", "cdrom_disk_type"):
@@ -116,7 +116,7 @@ def _mistakes(kvm: Kvm) -> Iterator[Problem]:
     if ":" in kvm.cpu_mask:
         yield Problem("cpu_mask", "a mask for each processor is not supported; use a single mask")
     try:
-        shell_words(kvm.kvm_extra, "kvm_extra")
+        split_shell_words(kvm.kvm_extra, "kvm_extra")
     except Invalid as error:
         yield from error.problems
 
@@ -129,7 +129,7 @@ def missing(kvm: Kvm) -> Iterator[Problem]:
             yield Problem(name, words)
 
 
-def too_many_disks(kvm: Kvm, count: int) -> str:
+def find_disk_problem(kvm: Kvm, count: int) -> str:
     """Return why this many disks cannot be attached; empty if they can."""
     if kvm.disk_type != "ide":
         return ""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ganeti.errors import Refused
 
-_MAX = 107
+_MAX_SOCKET_PATH = 107
 """The maximum length of a Unix socket's path, without the final NUL (unix(7))."""
 
 
@@ -39,7 +39,8 @@ def places(folder: str, name: str) -> RuntimePaths:
         stem = f"{folder}/{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     if not _fits(stem):
         raise Refused(
-            f"the path of {folder} is too long for Unix sockets ({_MAX} bytes); use a shorter root"
+            f"the path of {folder} is too long for Unix sockets ({_MAX_SOCKET_PATH} bytes); "
+            "use a shorter root"
             " directory"
         )
     suffixes = ("qmp", "serial", "agent", "vnc", "pid", "log")
@@ -47,4 +48,4 @@ def places(folder: str, name: str) -> RuntimePaths:
 
 
 def _fits(stem: str) -> bool:
-    return len(f"{stem}.serial".encode()) <= _MAX
+    return len(f"{stem}.serial".encode()) <= _MAX_SOCKET_PATH

@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.config.changes.access import note_uses
-from ganeti.config.writer import ChangeCause, Config
-from ganeti.errors import NotKept
+from ganeti.config.writer import ChangeCause, ConfigWriter
+from ganeti.errors import CommitFailed
 from ganeti.master.access.callers import Callers
 from ganeti.master.access.listing import listed
 from ganeti.master.access.sessions import Sessions
@@ -30,7 +30,7 @@ class Accounts:
 
     _log = Logger()
 
-    def __init__(self, config: Config, now: Callable[[], float], clock: IReactorTime) -> None:
+    def __init__(self, config: ConfigWriter, now: Callable[[], float], clock: IReactorTime) -> None:
         self._config = config
         self._clock = clock
         self._timer: IDelayedCall | None = None
@@ -85,5 +85,5 @@ class Accounts:
         await self._config.change(note_uses(uses), because=because)
 
     def _not_kept(self, failure: Failure) -> None:
-        if not failure.check(NotKept):  # what was lost is known within minutes again
+        if not failure.check(CommitFailed):  # what was lost is known within minutes again
             self._log.failure("the last uses of tokens could not be kept", failure)

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.access.text import printable
-from ganeti.errors import NotKept
+from ganeti.errors import CommitFailed
 from ganeti.journal.interfaces import Append, Commit, IJournal
 from ganeti.schema.records import Record, replace
 
@@ -123,5 +123,5 @@ class AuditTrail:
         await self._journal.append(commit)
 
     def _not_kept(self, failure: Failure) -> None:
-        if not failure.check(NotKept):
+        if not failure.check(CommitFailed):
             self._log.failure("the audit trail could not be kept", failure)

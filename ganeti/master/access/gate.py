@@ -24,7 +24,7 @@ from ganeti.access.permissions import (
     role_for,
 )
 from ganeti.access.rights import Rights, scope_tags
-from ganeti.config.state import ClusterState, EditedState
+from ganeti.config.state import ClusterState, RecordEdit
 from ganeti.errors import (
     AccessDenied,
     Code,
@@ -134,7 +134,7 @@ class Gate:
         finally:
             del self._waiting[waiting]
 
-    def changed(self, state: ClusterState, edits: Sequence[EditedState]) -> None:
+    def changed(self, state: ClusterState, edits: Sequence[RecordEdit]) -> None:
         """See to it that those wait no longer who are refused in the new state."""
         if any(edit.kind in ACCESS for edit in edits):
             self.recheck()

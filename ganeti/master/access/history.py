@@ -19,7 +19,7 @@ from ganeti.jobs.job import Job, decode
 from ganeti.jobs.store import JOB
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import Append, Commit, JournalDamaged, Position, Put
-from ganeti.journal.segments import NotInSegments
+from ganeti.journal.segments import PositionNotFound
 from ganeti.master.access.audit import KIND, AuditEntry
 from ganeti.master.change_events import CommitEntry, subjects
 from ganeti.schema.records import Record
@@ -133,13 +133,13 @@ class History:
 
     async def _entries(self, submitted: dict[int, tuple[str, str]]) -> AsyncIterator[HistoryEntry]:
         try:
-            commits = self._journal.replay(self._journal.begins_after())
+            commits = self._journal.replay(self._journal.base_position())
             for number, (position, commit) in enumerate(commits, 1):
                 for entry in self._of(position, commit, submitted):
                     yield entry
                 if number % SLICE == 0:
                     await deferLater(self._clock, 0)
-        except (JournalDamaged, NotInSegments):
+        except (JournalDamaged, PositionNotFound):
             return  # a checkpoint has let the oldest go meanwhile; what was read is told
 
     def _of(

@@ -13,7 +13,7 @@ import msgspec
 
 from ganeti.access.permissions import ON_INSTANCE
 from ganeti.access.rights import Rights
-from ganeti.config.state import ClusterState, Stored, collected
+from ganeti.config.state import ClusterState, Stored, make_state
 from ganeti.config.state import RecordKind as StateKind
 from ganeti.errors import Invalid, Refused
 from ganeti.events.event import Event, EventAction, EventKind, make_event
@@ -150,7 +150,7 @@ def subject_of(opcode: Opcode) -> str | None:
 
 def visible_state(state: ClusterState, rights: Rights) -> ClusterState:
     """Return the part of a state that may be seen with ``rights``."""
-    return collected(
+    return make_state(
         _visible(state, rights), serial_no=state.serial_no, ctime=state.ctime, mtime=state.mtime
     )
 
@@ -160,7 +160,7 @@ def _visible(state: ClusterState, rights: Rights) -> Iterator[Stored]:
     nodes, networks, groups = {state.cluster.master_node}, set(), set()
     for instance in rights.visible(state):
         yield instance
-        nodes |= {instance.primary_node, *state.secondaries_of(instance)}
+        nodes |= {instance.primary_node, *state.get_secondaries(instance)}
         networks |= {nic.network for nic in instance.nics if nic.network}
         for uuid in instance.disks:
             if uuid in state.disks:

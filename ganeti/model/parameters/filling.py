@@ -26,7 +26,7 @@ from ganeti.schema.types import Parameters
 _NONE: Mapping[str, Any] = {}
 
 
-def be_filled(cluster: Cluster, instance: Instance) -> Parameters:
+def fill_backend(cluster: Cluster, instance: Instance) -> Parameters:
     """Return the effective backend parameters of ``instance``."""
     return be_defaults(cluster) | instance.beparams
 
@@ -36,7 +36,7 @@ def be_defaults(cluster: Cluster) -> Parameters:
     return {**defaults(Backend), **cluster.beparams.get("default", _NONE)}
 
 
-def hv_filled(cluster: Cluster, instance: Instance) -> Parameters:
+def fill_hypervisor(cluster: Cluster, instance: Instance) -> Parameters:
     """Return the effective hypervisor parameters of ``instance``."""
     return hv_defaults(cluster, instance.hypervisor, instance.os) | instance.hvparams
 
@@ -53,7 +53,7 @@ def hv_defaults(cluster: Cluster, hypervisor: str, os: str = "") -> Parameters:
     return filled
 
 
-def nic_filled(cluster: Cluster, nic: Nic) -> Parameters:
+def fill_nic(cluster: Cluster, nic: Nic) -> Parameters:
     """Return the effective parameters of a network card."""
     return nic_defaults(cluster) | nic.nicparams
 
@@ -63,13 +63,13 @@ def nic_defaults(cluster: Cluster) -> Parameters:
     return {**defaults(NicParameters), **cluster.nicparams.get("default", _NONE)}
 
 
-def nd_filled(cluster: Cluster, group: Group, node: Node | None = None) -> Parameters:
+def fill_node(cluster: Cluster, group: Group, node: Node | None = None) -> Parameters:
     """Return the parameters of ``node``, or those of nodes in ``group`` that set none."""
     own = node.ndparams if node else _NONE
     return {**defaults(NodeParameters), **cluster.ndparams, **group.ndparams, **own}
 
 
-def disk_filled(cluster: Cluster, group: Group, template: Template) -> Parameters:
+def fill_disk(cluster: Cluster, group: Group, template: Template) -> Parameters:
     """Return the parameters of disks of this template on nodes of ``group``."""
     return {
         **defaults(DISKS[template]),
@@ -78,7 +78,7 @@ def disk_filled(cluster: Cluster, group: Group, template: Template) -> Parameter
     }
 
 
-def policy_filled(cluster: Cluster, group: Group | None = None) -> Parameters:
+def fill_policy(cluster: Cluster, group: Group | None = None) -> Parameters:
     """Return the instance policy of ``group``, or of the cluster.
 
     The group's ``minmax`` replaces the cluster's as a whole; ranges are not merged.
@@ -86,7 +86,7 @@ def policy_filled(cluster: Cluster, group: Group | None = None) -> Parameters:
     return {**defaults(Policy), **cluster.ipolicy, **(group.ipolicy if group else _NONE)}
 
 
-def os_filled(cluster: Cluster, instance: Instance) -> Parameters:
+def fill_os(cluster: Cluster, instance: Instance) -> Parameters:
     """Return the OS parameters of ``instance``, including private ones."""
     filled: Parameters = {}
     for known in (cluster.osparams, cluster.osparams_private_cluster):

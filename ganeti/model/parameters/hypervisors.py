@@ -18,11 +18,11 @@ HYPERVISORS: Mapping[str, type[ParameterSet]] = MappingProxyType(
     }
 )
 
-NEED_PORT = frozenset({"kvm"})
+NETWORK_PORT_HYPERVISORS = frozenset({"kvm"})
 """Hypervisors whose guests get a TCP port from the cluster's pool for a graphical console."""
 
 
-def driven(name: str) -> type[ParameterSet]:
+def get_parameter_set(name: str) -> type[ParameterSet]:
     """Return the parameter set of a hypervisor.
 
     :raises Refused: the hypervisor is not supported; an imported configuration may contain such.

@@ -14,15 +14,15 @@ from msgspec import inspect
 from ganeti.errors import Invalid, Problem
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.schema.parameters import Parameter, parameters
-from ganeti.schema.reading import choices, phrased
-from ganeti.schema.shell import shell_words
+from ganeti.schema.reading import choices, rephrase
+from ganeti.schema.shell import split_shell_words
 from ganeti.schema.types import Parameters
 from ganeti.schema.units import mebibytes
 
 DEFAULT = "default"
 """The value that removes a setting, so that the level above applies again."""
 
-_TRUTH = {
+_BOOLEANS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
@@ -51,14 +51,14 @@ def checked(
     for alias, value in given.items():
         for name in kind.aliases.get(alias, (alias,)):
             if name not in known:
-                found.append(Problem(f"{path}/{alias}", _unknown(name, known)))
+                found.append(Problem(f"{path}/{alias}", _format_unknown(name, known)))
             elif for_one and known[name].extra.get("shared"):
                 found.append(Problem(f"{path}/{alias}", "can only be set for the whole cluster"))
             elif value == DEFAULT:
                 result.pop(name, None)
             else:
                 try:
-                    result[name] = _supported(known[name], _value(kind, known[name], value))
+                    result[name] = _check_supported(known[name], _convert(kind, known[name], value))
                 except Invalid as e:
                     found += [Problem(f"{path}/{alias}{p.path}", p.message) for p in e.problems]
     if found:
@@ -67,7 +67,7 @@ def checked(
     return result
 
 
-def with_defaults(
+def validate_with_defaults(
     kind: type[ParameterSet],
     given: Mapping[str, Any],
     above: Mapping[str, Any],
@@ -81,11 +81,11 @@ def with_defaults(
     :raises Invalid: with every problem of ``given``, or of the combination.
     """
     found = checked(kind, given, path=path, onto=onto, for_one=for_one)
-    consistent(kind, {**above, **found}, path=path)
+    check_consistency(kind, {**above, **found}, path=path)
     return found
 
 
-def consistent(kind: type[ParameterSet], filled: Mapping[str, Any], *, path: str) -> None:
+def check_consistency(kind: type[ParameterSet], filled: Mapping[str, Any], *, path: str) -> None:
     """Check that effective values do not contradict each other.
 
     :raises Invalid: with every invalid value and every contradiction.
@@ -109,32 +109,32 @@ def _hints(kind: type[ParameterSet]) -> Mapping[str, Any]:
     return {each.encode_name: hints[each.name] for each in msgspec.structs.fields(kind)}
 
 
-def _value(kind: type[ParameterSet], parameter: Parameter, value: Any) -> Any:
+def _convert(kind: type[ParameterSet], parameter: Parameter, value: Any) -> Any:
     hint = _hints(kind)[parameter.name]
     if isinstance(value, str):
-        value = _spelt(parameter, value)
+        value = _parse_text(parameter, value)
     try:
         found = plain(msgspec.convert(value, hint))
     except msgspec.ValidationError as e:
-        raise Invalid([_problem(parameter, hint, e)]) from None
+        raise Invalid([_translate_error(parameter, hint, e)]) from None
     if parameter.extra.get("shell"):
-        shell_words(found)
+        split_shell_words(found)
     return found
 
 
-def _supported(parameter: Parameter, value: Any) -> Any:
+def _check_supported(parameter: Parameter, value: Any) -> Any:
     if parameter.extra.get("supported", True) or value == plain(parameter.default):
         return value
-    words = f"is not supported by this version: it must stay {_shown(parameter.default)}"
+    words = f"is not supported by this version: it must stay {_format_value(parameter.default)}"
     raise Invalid([Problem("", words)])
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """Format a value as users write it."""
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value) or "empty"
 
 
-def _spelt(parameter: Parameter, text: str) -> Any:
+def _parse_text(parameter: Parameter, text: str) -> Any:
     """Convert ``text`` to the type of ``parameter``, or return it if that is impossible."""
     kinds = parameter.type.types if isinstance(parameter.type, inspect.UnionType) else ()
     if text == "none" and any(isinstance(kind, inspect.NoneType) for kind in kinds):
@@ -143,7 +143,7 @@ def _spelt(parameter: Parameter, text: str) -> Any:
         return mebibytes(text)
     if isinstance(parameter.type, inspect.LiteralType):
         return _number(int, text) if text not in parameter.type.values else text
-    return _SPELT.get(type(parameter.type), str)(text)
+    return _TEXT_PARSERS.get(type(parameter.type), str)(text)
 
 
 def _number(kind: Callable[[str], Any], text: str) -> Any:
@@ -153,21 +153,21 @@ def _number(kind: Callable[[str], Any], text: str) -> Any:
         return text
 
 
-_SPELT: Mapping[type, Callable[[str], Any]] = {
-    inspect.BoolType: lambda text: _TRUTH.get(text.lower(), text),
+_TEXT_PARSERS: Mapping[type, Callable[[str], Any]] = {
+    inspect.BoolType: lambda text: _BOOLEANS.get(text.lower(), text),
     inspect.IntType: functools.partial(_number, int),
     inspect.FloatType: functools.partial(_number, float),
     inspect.VarTupleType: lambda text: [part for part in text.split(",") if part],
 }
 
 
-def _problem(parameter: Parameter, hint: Any, error: msgspec.ValidationError) -> Problem:
+def _translate_error(parameter: Parameter, hint: Any, error: msgspec.ValidationError) -> Problem:
     if rule := parameter.extra.get("rule"):
         return Problem("", str(rule))
-    return Problem(*phrased(str(error), choices(hint)))
+    return Problem(*rephrase(str(error), choices(hint)))
 
 
-def _unknown(name: str, known: Mapping[str, Parameter]) -> str:
+def _format_unknown(name: str, known: Mapping[str, Parameter]) -> str:
     import difflib  # expensive to import, and only needed for misspelt names
 
     near = difflib.get_close_matches(name, known, n=3)

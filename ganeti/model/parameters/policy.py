@@ -30,9 +30,7 @@ class Specs(Record, rename="kebab"):
     spindle_use: Annotated[Count, doc("Number of disk spindles in use.")]
 
 
-_LEAST = Specs(
-    cpu_count=1, disk_count=1, disk_size=1024, memory_size=128, nic_count=1, spindle_use=1
-)
+_MIN = Specs(cpu_count=1, disk_count=1, disk_size=1024, memory_size=128, nic_count=1, spindle_use=1)
 _MAX = Specs(
     cpu_count=8, disk_count=16, disk_size=1048576, memory_size=32768, nic_count=8, spindle_use=12
 )
@@ -42,7 +40,7 @@ class Range(Record):
     """A range of instance specs; an instance must fit into one of the ranges of a policy."""
 
     max: Specs = _MAX
-    min: Specs = _LEAST
+    min: Specs = _MIN
 
 
 class Policy(ParameterSet, rename="kebab"):
@@ -55,7 +53,7 @@ class Policy(ParameterSet, rename="kebab"):
         tuple[Range, ...], doc("Ranges of instance specs; an instance must fit into one of them.")
     ] = (Range(),)
     spindle_ratio: Annotated[Ratio, doc("Maximum spindles in use per spindle of a node.")] = 32.0
-    std: Annotated[Specs, shared("Standard instance, the unit of capacity.")] = _LEAST
+    std: Annotated[Specs, shared("Standard instance, the unit of capacity.")] = _MIN
     vcpu_ratio: Annotated[Ratio, doc("Maximum virtual processors per CPU of a node.")] = 4.0
 
     def conflicts(self) -> list[Problem]:
@@ -67,16 +65,16 @@ class Policy(ParameterSet, rename="kebab"):
         for number, bounds in enumerate(self.minmax):
             found += [
                 Problem(f"minmax[{number}].min.{name}", f"{low} is more than the maximum, {high}")
-                for name, low, high in _beside(bounds.min, bounds.max)
+                for name, low, high in _pair_fields(bounds.min, bounds.max)
                 if low > high
             ]
         if self.minmax and not found:
-            outside = [list(_outside(self.std, bounds)) for bounds in self.minmax]
+            outside = [list(_check_std(self.std, bounds)) for bounds in self.minmax]
             found = min(outside, key=len)
         return found
 
 
-def with_whole_standard(given: Mapping[str, Any], holds: Mapping[str, Any]) -> Mapping[str, Any]:
+def complete_std(given: Mapping[str, Any], holds: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return ``given`` with the missing fields of its ``std`` added.
 
     They are taken from ``holds``, the effective policy so far. The value ``default`` resets a field
@@ -90,15 +88,15 @@ def with_whole_standard(given: Mapping[str, Any], holds: Mapping[str, Any]) -> M
     return {**given, "std": {**holds["std"], **std, **reset}}
 
 
-def _outside(std: Specs, bounds: Range) -> Iterator[Problem]:
+def _check_std(std: Specs, bounds: Range) -> Iterator[Problem]:
     """Yield a problem for each field of ``std`` that is outside ``bounds``."""
     for (name, value, low), (_, _, high) in zip(
-        _beside(std, bounds.min), _beside(std, bounds.max), strict=True
+        _pair_fields(std, bounds.min), _pair_fields(std, bounds.max), strict=True
     ):
         if not low <= value <= high:
             yield Problem(f"std.{name}", f"{value} is outside the range of minmax, {low} to {high}")
 
 
-def _beside(one: Specs, other: Specs) -> list[tuple[str, int, int]]:
+def _pair_fields(one: Specs, other: Specs) -> list[tuple[str, int, int]]:
     left, right = msgspec.to_builtins(one), msgspec.to_builtins(other)
     return [(name, left[name], right[name]) for name in left]

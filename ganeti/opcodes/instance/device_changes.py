@@ -51,16 +51,16 @@ def changes(
 
     :raises ValueError: a change is malformed; the message has its number and the reason.
     """
-    return tuple(_change(number, each, keys) for number, each in enumerate(written))
+    return tuple(_parse_change(number, each, keys) for number, each in enumerate(written))
 
 
-def _change(number: int, written: Sequence[Any], keys: Collection[str]) -> DeviceChange:
+def _parse_change(number: int, written: Sequence[Any], keys: Collection[str]) -> DeviceChange:
     match list(written):
-        case [str(action), int() | str() as where, dict(parameters)] if not _truth(where):
-            found = DeviceChange(_action(number, action), _where(where), parameters)
+        case [str(action), int() | str() as where, dict(parameters)] if not _is_bool(where):
+            found = DeviceChange(_parse_action(number, action), _parse_where(where), parameters)
         case [str("add" | "attach" | "detach" | "remove" as action), dict(parameters)]:
             found = DeviceChange(ChangeAction(action), LAST, parameters)
-        case [int(index), dict(parameters)] if not _truth(index) and index >= 0:
+        case [int(index), dict(parameters)] if not _is_bool(index) and index >= 0:
             found = DeviceChange(ChangeAction.MODIFY, index, parameters)
         case _:
             raise ValueError(f"change {number} must be [action, index or name, parameters]")
@@ -69,16 +69,16 @@ def _change(number: int, written: Sequence[Any], keys: Collection[str]) -> Devic
             raise ValueError(
                 f"change {number}: unknown parameter {key}; known are {', '.join(keys)}"
             )
-        if not isinstance(value, str | int | None) or _truth(value):
+        if not isinstance(value, str | int | None) or _is_bool(value):
             raise ValueError(f"change {number}: {key} must be text, a number or null")
     return found
 
 
-def _where(written: int | str) -> int | str:
+def _parse_where(written: int | str) -> int | str:
     return int(written) if isinstance(written, str) and _INDEX.match(written) else written
 
 
-def _action(number: int, word: str) -> ChangeAction:
+def _parse_action(number: int, word: str) -> ChangeAction:
     try:
         return ChangeAction(word)
     except ValueError:
@@ -86,5 +86,5 @@ def _action(number: int, word: str) -> ChangeAction:
         raise ValueError(f"change {number}: unknown action {word}; known are {known}") from None
 
 
-def _truth(value: object) -> bool:
+def _is_bool(value: object) -> bool:
     return isinstance(value, bool)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 from typing import Annotated
 
-from ganeti.model.instance import WantedBy
+from ganeti.model.instance import AdminStateSource
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
@@ -43,7 +43,8 @@ class ShutdownInstance(Opcode, tag="OP_INSTANCE_SHUTDOWN"):
     ] = fields.SHUTDOWN_TIMEOUT
     no_remember: fields.NoRemember = False
     admin_state_source: Annotated[
-        WantedBy | None, doc("Source of the shutdown: an administrator or the guest's user.")
+        AdminStateSource | None,
+        doc("Source of the shutdown: an administrator or the guest's user."),
     ] = None
 
 

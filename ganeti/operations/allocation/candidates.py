@@ -12,14 +12,14 @@ from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled, policy_filled
-from ganeti.operations.allocation.iallocator_protocol import disk_space
+from ganeti.model.parameters.filling import fill_backend, fill_policy
+from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.allocation.policy_check import PolicySize, violations
 from ganeti.operations.allocation.request import Candidate, NodeResources
 from ganeti.rpc.node import NodeInfo
 from ganeti.schema.records import replace
 
-_UNIT = {
+_STORAGE_TYPES = {
     Template.FILE: "file",
     Template.SHAREDFILE: "sharedfile",
     Template.PLAIN: "lvm-vg",
@@ -31,7 +31,7 @@ ON_PAPER = frozenset({"fake"})
 """Hypervisors whose guests use no processors."""
 
 
-class KnownNodeInfo(Protocol):
+class NodeInfoLookup(Protocol):
     """A lookup of a node's live data; None if the node did not answer."""
 
     def __call__(self, node: Node) -> NodeInfo | None: ...
@@ -49,7 +49,7 @@ def candidates(
     nodes: Iterable[Node],
     template: Template,
     state: ClusterState,
-    known: KnownNodeInfo,
+    known: NodeInfoLookup,
     *,
     size: PolicySize | None = None,
 ) -> list[Candidate]:
@@ -60,17 +60,17 @@ def candidates(
     found = []
     objections: dict[str, str | None] = {}
     for node in nodes:
-        policy = policy_filled(state.cluster, state.groups[node.group])
+        policy = fill_policy(state.cluster, state.groups[node.group])
         if node.group not in objections:
-            objections[node.group] = None if size is None else _objection(size, node, state)
+            objections[node.group] = None if size is None else _find_objection(size, node, state)
         facts = known(node)
         found.append(
             Candidate(
                 node,
-                _space(facts, template),
-                sum(1 for _ in state.primaries_on(node)),
-                _reserved(node, state),
-                _vcpus(node, state, facts),
+                _free_resources(facts, template),
+                sum(1 for _ in state.list_primary_instances(node)),
+                _reserved_memory(node, state),
+                _count_vcpus(node, state, facts),
                 policy["vcpu-ratio"],
                 objections[node.group],
                 state.groups[node.group].alloc_policy is AllocPolicy.LAST_RESORT,
@@ -79,7 +79,7 @@ def candidates(
     return found
 
 
-def _vcpus(node: Node, state: ClusterState, facts: NodeInfo | None) -> int:
+def _count_vcpus(node: Node, state: ClusterState, facts: NodeInfo | None) -> int:
     """Return the virtual processors of the node's instances.
 
     A change of a running instance waits for its next start, so the larger of its running and its
@@ -87,31 +87,31 @@ def _vcpus(node: Node, state: ClusterState, facts: NodeInfo | None) -> int:
     """
     guests = facts.guests if facts is not None else {}
     total = 0
-    for instance in state.primaries_on(node):
+    for instance in state.list_primary_instances(node):
         if instance.hypervisor not in ON_PAPER:
-            configured = int(be_filled(state.cluster, instance)["vcpus"])
+            configured = int(fill_backend(state.cluster, instance)["vcpus"])
             guest = guests.get(instance.name)
             total += configured if guest is None else max(configured, guest.vcpus)
     return total
 
 
-def _objection(size: PolicySize, node: Node, state: ClusterState) -> str | None:
+def _find_objection(size: PolicySize, node: Node, state: ClusterState) -> str | None:
     group = state.groups[node.group]
-    broken = violations(size, policy_filled(state.cluster, group))
+    broken = violations(size, fill_policy(state.cluster, group))
     if not broken:
         return None
     return f"is in group {group.name}, whose instance policy is violated: {', '.join(broken)}"
 
 
-def _space(facts: NodeInfo | None, template: Template) -> NodeResources:
+def _free_resources(facts: NodeInfo | None, template: Template) -> NodeResources:
     if facts is None:
         return NodeResources(None, None, None)
-    return NodeResources(facts.memory_free, free_space(facts, template), facts.cpus)
+    return NodeResources(facts.memory_free, get_free_space(facts, template), facts.cpus)
 
 
-def free_space(facts: NodeInfo, template: Template) -> int | None:
+def get_free_space(facts: NodeInfo, template: Template) -> int | None:
     """Return the free space in MiB for disks of this template, or None if it is unknown."""
-    unit = _UNIT.get(template)
+    unit = _STORAGE_TYPES.get(template)
     return max((each.free for each in facts.storage if each.kind == unit), default=None)
 
 
@@ -122,7 +122,7 @@ def require_space(
 
     :raises Refused: the node has less free.
     """
-    free, needed = free_space(facts, template), disk_space(template, sizes) - freed
+    free, needed = get_free_space(facts, template), compute_disk_space(template, sizes) - freed
     if free is not None and free < needed:
         raise Refused(
             f"node {node.name} has {free} MiB of free disk space, but {needed} MiB are required",
@@ -132,7 +132,7 @@ def require_space(
 
 def spent(facts: NodeInfo, template: Template, *, memory: int, disk: int) -> NodeInfo:
     """Return the node's data with this much memory and disk (MiB) used in addition."""
-    unit = _UNIT.get(template)
+    unit = _STORAGE_TYPES.get(template)
     return replace(
         facts,
         memory_free=facts.memory_free - memory,
@@ -143,11 +143,11 @@ def spent(facts: NodeInfo, template: Template, *, memory: int, disk: int) -> Nod
     )
 
 
-def _reserved(node: Node, state: ClusterState) -> int:
+def _reserved_memory(node: Node, state: ClusterState) -> int:
     """Return the memory in MiB to reserve for a failure of another node (N+1 redundancy)."""
     by_peer: dict[str, int] = {}
-    for instance in state.secondaries_on(node):
-        filled = be_filled(state.cluster, instance)
+    for instance in state.list_secondary_instances(node):
+        filled = fill_backend(state.cluster, instance)
         if filled["auto_balance"]:
             peer = instance.primary_node
             by_peer[peer] = by_peer.get(peer, 0) + int(filled["minmem"])

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE
+from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES
 from ganeti.model.group import Group
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
@@ -21,9 +21,9 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.allocation.candidates import candidates, storage_units
 from ganeti.operations.allocation.policy_check import PolicySize
 from ganeti.operations.allocation.request import Candidate, Placement
-from ganeti.operations.allocation.scoring import choose, disk_needed
-from ganeti.operations.allocation.sizes import placement_of
-from ganeti.operations.instance.context import require_online
+from ganeti.operations.allocation.scoring import choose, required_disk_space
+from ganeti.operations.allocation.sizes import make_placement
+from ganeti.operations.instance.context import check_online
 from ganeti.operations.operation import NodeAnswers, NodeQuery
 from ganeti.rpc.node import DescribeNode
 
@@ -35,7 +35,7 @@ class Capacity:
     state: ClusterState
     nodes: Sequence[Node]
     facts: NodeAnswers
-    _taken: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    _allocated: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def take(self, wish: Placement, only: Node | None = None) -> Node:
         """Allocate a node for ``wish``, or ``only`` this one.
@@ -43,7 +43,7 @@ class Capacity:
         :raises Refused: no node fits; the message has the reason for each.
         """
         nodes = [node for node in self.nodes if only in (None, node)]
-        return self._taken_of([only] if only is not None else nodes, wish, None)[0]
+        return self._allocate_from([only] if only is not None else nodes, wish, None)[0]
 
     def take_in(self, group: Group, wish: Placement, size: PolicySize) -> tuple[Node, ...]:
         """Allocate the number of nodes of ``group`` that ``wish`` requires.
@@ -51,9 +51,9 @@ class Capacity:
         :raises Refused: not enough nodes fit, or the group's policy does not allow ``size``.
         """
         nodes = [node for node in self.nodes if node.group == group.uuid]
-        return self._taken_of(nodes, wish, size)
+        return self._allocate_from(nodes, wish, size)
 
-    def _taken_of(
+    def _allocate_from(
         self, nodes: Sequence[Node], wish: Placement, size: PolicySize | None
     ) -> tuple[Node, ...]:
         found = candidates(
@@ -63,18 +63,22 @@ class Capacity:
             lambda node: self.facts.known(node, DescribeNode),
             size=size,
         )
-        chosen = tuple(choose(wish, [self._left(each) for each in found]).nodes)
+        chosen = tuple(choose(wish, [self._remaining(each) for each in found]).nodes)
         for node in chosen:
-            memory, disk, count = self._taken.get(node.uuid, (0, 0, 0))
-            self._taken[node.uuid] = (memory + wish.memory, disk + disk_needed(wish), count + 1)
+            memory, disk, count = self._allocated.get(node.uuid, (0, 0, 0))
+            self._allocated[node.uuid] = (
+                memory + wish.memory,
+                disk + required_disk_space(wish),
+                count + 1,
+            )
         return chosen
 
     def require(self, wish: Placement, node: Node) -> None:
         """Allocate resources on a node that already has the disks."""
         self.take(replace(wish, disks=()), node)
 
-    def _left(self, candidate: Candidate) -> Candidate:
-        memory, disk, count = self._taken.get(candidate.node.uuid, (0, 0, 0))
+    def _remaining(self, candidate: Candidate) -> Candidate:
+        memory, disk, count = self._allocated.get(candidate.node.uuid, (0, 0, 0))
         space = candidate.space
         return replace(
             candidate,
@@ -103,10 +107,10 @@ class Evacuation:
 def others(node: Node, state: ClusterState) -> list[Node]:
     """Return the other nodes of the node's group."""
     group = state.groups[node.group]
-    return [each for each in state.nodes_in(group) if each.uuid != node.uuid]
+    return [each for each in state.list_nodes(group) if each.uuid != node.uuid]
 
 
-def room_questions(node: Node, state: ClusterState) -> Sequence[NodeQuery]:
+def capacity_queries(node: Node, state: ClusterState) -> Sequence[NodeQuery]:
     """Return the queries for the resources of the group's other nodes."""
     online = [each for each in others(node, state) if not each.offline]
     hypervisors = state.cluster.enabled_hypervisors
@@ -119,24 +123,24 @@ def by_name(instances: Iterable[Instance]) -> list[Instance]:
     return sorted(instances, key=lambda instance: instance.name)
 
 
-def primary_target(
+def choose_primary(
     instance: Instance, node: Node, places: Capacity, state: ClusterState, asked: Node | None
 ) -> Node:
     """Choose a new primary node for an instance on ``node``; it must be ``asked`` unless None.
 
     :raises Refused: no node fits.
     """
-    disks = state.disks_of(instance)
-    template = state.template_of(instance)
-    wish = placement_of(instance, disks, state, away_from=[node.uuid])
-    if template in MIRRORED_BETWEEN_NODES:
-        target = state.nodes[state.secondaries_of(instance)[0]]
+    disks = state.get_disks(instance)
+    template = state.get_template(instance)
+    wish = make_placement(instance, disks, state, away_from=[node.uuid])
+    if template in MIRRORED_TEMPLATES:
+        target = state.nodes[state.get_secondaries(instance)[0]]
         if asked is not None and asked != target:
             raise Refused(f"its secondary node is {target.name}, and it can only move there")
-        require_online(target, "it cannot move there")
+        check_online(target, "it cannot move there")
         places.require(replace(wish, template=template), target)
         return target
-    if template not in REACHED_FROM_ANYWHERE:
+    if template not in SHARED_TEMPLATES:
         raise Refused(f"its {template.value} disks are only on {node.name}; use gnt-instance move")
     return places.take(wish, asked)
 
@@ -144,12 +148,12 @@ def primary_target(
 def moving(instance: Instance, node: Node, target: Node, template_named: bool) -> Opcode:
     """Return the opcode that moves an instance from its primary node to ``target``."""
     name = target.name if template_named else None
-    if node.offline or instance.admin_state is not Wanted.UP:
+    if node.offline or instance.admin_state is not AdminState.UP:
         return FailoverInstance(instance_name=instance.name, target_node=name)
     return MigrateInstance(instance_name=instance.name, target_node=name, allow_failover=True)
 
 
-def new_secondary(
+def make_secondary_replacement(
     instance: Instance,
     leaves: Node,
     primary: Node,
@@ -163,9 +167,9 @@ def new_secondary(
 
     :raises Refused: no node fits.
     """
-    wish = placement_of(
+    wish = make_placement(
         instance,
-        state.disks_of(instance),
+        state.get_disks(instance),
         state,
         away_from=[leaves.uuid, primary.uuid],
         runs_there=False,

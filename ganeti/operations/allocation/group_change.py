@@ -10,23 +10,23 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE
+from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES
 from ganeti.model.group import AllocPolicy, Group
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.allocation.candidates import storage_units
 from ganeti.operations.allocation.evacuation import Capacity, by_name
-from ganeti.operations.allocation.iallocator_jobs import advised_jobs
-from ganeti.operations.allocation.sizes import placement_of, size_of
+from ganeti.operations.allocation.iallocator_jobs import get_allocator_jobs
+from ganeti.operations.allocation.sizes import make_placement, size_of
 from ganeti.operations.instance.context import InstanceContext, standing
 from ganeti.operations.instance.nic_networks import connected
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.rpc.node import DescribeNode
 
-_ORDER = (AllocPolicy.PREFERRED, AllocPolicy.LAST_RESORT)
+_POLICY_ORDER = (AllocPolicy.PREFERRED, AllocPolicy.LAST_RESORT)
 """Allocation policies of groups that are used without being requested, in order."""
 
 
@@ -55,7 +55,7 @@ class GroupChange:
         return " ".join(group.uuid for group in self.groups)
 
 
-def groups_for(
+def select_groups(
     names: Sequence[str] | None, leaving: Sequence[Group], state: ClusterState
 ) -> tuple[Group, ...]:
     """Return the groups with these names, or all allocatable groups except those in ``leaving``.
@@ -73,22 +73,24 @@ def groups_for(
     others = [
         group
         for group in state.groups.values()
-        if group not in leaving and group.alloc_policy in _ORDER
+        if group not in leaving and group.alloc_policy in _POLICY_ORDER
     ]
     if not others:
         raise Refused(
             "no other allocatable node group exists; give a target group, or create one: "
             "gnt-group add NAME, and gnt-group assign-nodes NAME NODE"
         )
-    return tuple(sorted(others, key=lambda each: (_ORDER.index(each.alloc_policy), each.name)))
+    return tuple(
+        sorted(others, key=lambda each: (_POLICY_ORDER.index(each.alloc_policy), each.name))
+    )
 
 
 def nodes_of(groups: Sequence[Group], state: ClusterState) -> list[Node]:
     """Return the nodes of the groups."""
-    return [node for group in groups for node in state.nodes_in(group)]
+    return [node for group in groups for node in state.list_nodes(group)]
 
 
-def group_questions(groups: Sequence[Group], state: ClusterState) -> Sequence[NodeQuery]:
+def group_queries(groups: Sequence[Group], state: ClusterState) -> Sequence[NodeQuery]:
     """Return the queries for the resources of the groups' nodes."""
     online = [node for node in nodes_of(groups, state) if not node.offline]
     hypervisors = state.cluster.enabled_hypervisors
@@ -105,7 +107,7 @@ def change_request(instances: Sequence[Instance], groups: Sequence[Group]) -> di
     }
 
 
-def regrouping(
+def plan_group_change(
     instances: Sequence[Instance],
     groups: tuple[Group, ...],
     manner: Options,
@@ -119,23 +121,23 @@ def regrouping(
     :raises Refused: an instance cannot move; with the reason for each.
     """
     if facts.advice is not None:
-        advised = advised_jobs(facts, early_release=manner.early_release)
+        advised = get_allocator_jobs(facts, early_release=manner.early_release)
         jobs, stuck = list(advised.jobs), list(advised.stuck)
     else:
         jobs, stuck = [], []
         places = Capacity(state, nodes_of(groups, state), facts)
         for instance in by_name(instances):
             try:
-                jobs.append(_steps(instance, groups, manner, places, state))
+                jobs.append(_plan_instance(instance, groups, manner, places, state))
             except Refused as e:
                 stuck.append((instance.name, str(e)))
     if stuck:
         told = "; ".join(f"{name}: {reason}" for name, reason in stuck)
         raise Refused(f"not all instances can move to another group: {told}", Code.RESOURCES)
-    return GroupChange(tuple(_in_manner(job, manner) for job in jobs), groups)
+    return GroupChange(tuple(_apply_options(job, manner) for job in jobs), groups)
 
 
-def _steps(
+def _plan_instance(
     instance: Instance,
     groups: Sequence[Group],
     manner: Options,
@@ -147,8 +149,8 @@ def _steps(
     :raises Refused: no group is suitable; with the reason for each.
     """
     subject, reasons = standing(instance, state), []
-    template = state.template_of(instance)
-    if template not in MIRRORED_BETWEEN_NODES | REACHED_FROM_ANYWHERE:
+    template = state.get_template(instance)
+    if template not in MIRRORED_TEMPLATES | SHARED_TEMPLATES:
         raise Refused(
             f"its {template.value} disks are only on {subject.primary.name}; to stop it and copy "
             f"them: gnt-instance move -n NODE {instance.name}"
@@ -156,40 +158,40 @@ def _steps(
     for group in groups:
         try:
             connected(instance.nics, group, state, before=instance.nics)
-            if template in MIRRORED_BETWEEN_NODES:
-                return _both_copies(subject, group, manner, places, state)
-            return _only_the_guest(subject, group, places, state)
+            if template in MIRRORED_TEMPLATES:
+                return _move_mirrored(subject, group, manner, places, state)
+            return _move_shared(subject, group, places, state)
         except Refused as e:
             reasons.append(f"group {group.name}: {e}")
     raise Refused("; ".join(reasons), Code.RESOURCES)
 
 
-def _only_the_guest(
+def _move_shared(
     subject: InstanceContext, group: Group, places: Capacity, state: ClusterState
 ) -> tuple[Opcode, ...]:
     instance = subject.instance
     away = [subject.primary.uuid]
-    wish = placement_of(instance, subject.disks, state, away_from=away, group=group.uuid)
+    wish = make_placement(instance, subject.disks, state, away_from=away, group=group.uuid)
     [target] = places.take_in(group, wish, size_of(instance, subject.disks, state))
     return (_move(subject, target),)
 
 
-def _both_copies(
+def _move_mirrored(
     subject: InstanceContext, group: Group, manner: Options, places: Capacity, state: ClusterState
 ) -> tuple[Opcode, ...]:
     """Replace the copies outside the group one after the other, with a move in between."""
     instance, primary = subject.instance, subject.primary
     there = [node for node in subject.nodes if node.group == group.uuid]
-    wish = placement_of(
+    wish = make_placement(
         instance,
         subject.disks,
         state,
         away_from=[node.uuid for node in subject.nodes],
         group=group.uuid,
         runs_there=False,
-    ).for_nodes(2 - len(there))
+    ).with_node_count(2 - len(there))
     taken = places.take_in(group, wish, size_of(instance, subject.disks, state))
-    copies = [_copy_to(instance, node, manner) for node in taken]
+    copies = [_replace_secondary(instance, node, manner) for node in taken]
     if primary in there:
         return (copies[0],)
     if there:
@@ -199,7 +201,7 @@ def _both_copies(
     return *first, copies[0], _move(subject, live=primary.offline), copies[1]
 
 
-def _copy_to(instance: Instance, node: Node, manner: Options) -> ReplaceDisks:
+def _replace_secondary(instance: Instance, node: Node, manner: Options) -> ReplaceDisks:
     return ReplaceDisks(
         instance_name=instance.name,
         mode=ReplacementMode.NEW_SECONDARY,
@@ -214,13 +216,13 @@ def _move(subject: InstanceContext, target: Node | None = None, *, live: bool = 
     ``live`` states that its node will be online by then, so that a migration is possible.
     """
     instance, name = subject.instance, None if target is None else target.name
-    stands = instance.admin_state is not Wanted.UP or (subject.primary.offline and not live)
+    stands = instance.admin_state is not AdminState.UP or (subject.primary.offline and not live)
     if stands:
         return FailoverInstance(instance_name=instance.name, target_node=name)
     return MigrateInstance(instance_name=instance.name, target_node=name, allow_failover=True)
 
 
-def _in_manner(job: tuple[Opcode, ...], manner: Options) -> tuple[Opcode, ...]:
+def _apply_options(job: tuple[Opcode, ...], manner: Options) -> tuple[Opcode, ...]:
     """Return the job with failovers instead of migrations if requested."""
     return tuple(
         FailoverInstance(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk
 from ganeti.model.node import Node
-from ganeti.operations.allocation.sizes import require_policy_of
+from ganeti.operations.allocation.sizes import check_group_policy
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.instance.nic_networks import connected
 
@@ -32,4 +32,4 @@ def require_group(
     instance = subject.instance
     connected(instance.nics, state.groups[target.group], state, before=instance.nics)
     if not ignore_ipolicy:
-        require_policy_of(target, instance, disks, state)
+        check_group_policy(target, instance, disks, state)

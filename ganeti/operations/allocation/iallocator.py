@@ -18,8 +18,8 @@ from ganeti.model.node import Node
 from ganeti.operations.allocation.candidates import storage_units
 from ganeti.operations.allocation.iallocator_protocol import (
     NodeReport,
+    encode_request,
     nodes_of,
-    request_text,
     result_of,
 )
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery
@@ -28,7 +28,7 @@ from ganeti.rpc.node import DescribeNode, NodeInfo
 DEFAULT = "."
 
 
-def consultation(
+def make_request(
     asked: str | None, request: Mapping[str, Any], state: ClusterState
 ) -> IAllocatorRequest | None:
     """Return the request to the iallocator named ``asked``, or None for the built-in one."""
@@ -37,7 +37,7 @@ def consultation(
     name = cluster.default_iallocator if by_default else asked
     if not name:
         return None
-    options = _options(cluster.default_iallocator_params) if by_default else []
+    options = _format_options(cluster.default_iallocator_params) if by_default else []
     return IAllocatorRequest(name, request, options, optional=name == BUILT_IN)
 
 
@@ -52,23 +52,23 @@ def room(state: ClusterState) -> NodeQuery:
     return NodeQuery([node for node in state.nodes.values() if not node.offline], asked)
 
 
-def request_for(request: Mapping[str, Any], state: ClusterState, facts: NodeAnswers) -> str:
+def format_request(request: Mapping[str, Any], state: ClusterState, facts: NodeAnswers) -> str:
     """Return the input of an iallocator, with the node data from ``room``."""
     present = {
-        node.uuid: _present(known, state)
+        node.uuid: _node_report(known, state)
         for node in state.nodes.values()
         if (known := facts.known(node, DescribeNode)) is not None
     }
-    return request_text(state, present, request)
+    return encode_request(state, present, request)
 
 
-def _options(parameters: Mapping[str, Any]) -> list[str]:
+def _format_options(parameters: Mapping[str, Any]) -> list[str]:
     return [
         f"--{name}" if value is None else f"--{name}={value}" for name, value in parameters.items()
     ]
 
 
-def _present(facts: NodeInfo, state: ClusterState) -> NodeReport:
+def _node_report(facts: NodeInfo, state: ClusterState) -> NodeReport:
     uses_groups = {Template.PLAIN.value, Template.DRBD.value} & {
         *state.cluster.enabled_disk_templates
     }
@@ -93,20 +93,20 @@ def advised(facts: NodeAnswers, wanted: int, state: ClusterState) -> tuple[Node,
     """
     if facts.advice is None:
         return None
-    return nodes_of(facts.advice.name, _answer(facts), wanted, state)
+    return nodes_of(facts.advice.name, _get_reply(facts), wanted, state)
 
 
-def advised_result(facts: NodeAnswers) -> Any:
+def get_allocator_result(facts: NodeAnswers) -> Any:
     """Return the result of an external iallocator, or None if none was used.
 
     The form depends on the type of the request.
 
     :raises Refused: it has found no solution; with its reason.
     """
-    return None if facts.advice is None else result_of(facts.advice.name, _answer(facts))
+    return None if facts.advice is None else result_of(facts.advice.name, _get_reply(facts))
 
 
-def _answer(facts: NodeAnswers) -> str:
+def _get_reply(facts: NodeAnswers) -> str:
     assert facts.advice is not None
     answer, name = facts.advice.answer, facts.advice.name
     if not isinstance(answer, Failed):
@@ -118,7 +118,7 @@ def _answer(facts: NodeAnswers) -> str:
     raise Refused(f"iallocator {name} failed: {answer}", Code.RESOURCES)
 
 
-def require_one(asked: str | None, nodes: Sequence[str | None]) -> None:
+def check_not_both(asked: str | None, nodes: Sequence[str | None]) -> None:
     """Check that a request does not have both an iallocator and nodes.
 
     :raises Refused: it has both.

@@ -11,11 +11,11 @@ from ganeti.opcodes.instance.disks import ReplaceDisks
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
-from ganeti.operations.allocation.iallocator import advised_result
+from ganeti.operations.allocation.iallocator import get_allocator_result
 from ganeti.operations.operation import NodeAnswers
 from ganeti.schema.records import replace
 
-MAY_ASK_FOR = (FailoverInstance, MigrateInstance, ReplaceDisks)
+ALLOWED_OPCODES = (FailoverInstance, MigrateInstance, ReplaceDisks)
 """The opcodes that an iallocator may propose."""
 
 
@@ -27,12 +27,12 @@ class IAllocatorJobs:
     stuck: tuple[tuple[str, str], ...]
 
 
-def advised_jobs(facts: NodeAnswers, *, early_release: bool) -> IAllocatorJobs:
+def get_allocator_jobs(facts: NodeAnswers, *, early_release: bool) -> IAllocatorJobs:
     """Return the jobs that the iallocator has proposed.
 
     :raises Refused: it has found no solution, or has proposed opcodes that are not allowed.
     """
-    match advised_result(facts):
+    match get_allocator_result(facts):
         case [list(), list(failed), list(jobs)]:
             pass
         case _:
@@ -41,12 +41,12 @@ def advised_jobs(facts: NodeAnswers, *, early_release: bool) -> IAllocatorJobs:
                 Code.ENVIRONMENT,
             )
     return IAllocatorJobs(
-        tuple(_job(job, early_release) for job in jobs),
+        tuple(_read_job(job, early_release) for job in jobs),
         tuple((str(name), str(reason or "no reason given")) for name, reason in failed),
     )
 
 
-def _job(written: list[Any], early_release: bool) -> tuple[Opcode, ...]:
+def _read_job(written: list[Any], early_release: bool) -> tuple[Opcode, ...]:
     opcodes: list[Opcode] = []
     for each in written:
         try:
@@ -55,7 +55,7 @@ def _job(written: list[Any], early_release: bool) -> tuple[Opcode, ...]:
             raise Refused(
                 f"the iallocator proposed an invalid opcode: {e}", Code.ENVIRONMENT
             ) from e
-        if not isinstance(opcode, MAY_ASK_FOR):
+        if not isinstance(opcode, ALLOWED_OPCODES):
             raise Refused(f"the iallocator must not propose {opcode.op_id}", Code.ENVIRONMENT)
         if isinstance(opcode, ReplaceDisks):
             opcode = replace(opcode, early_release=early_release)

@@ -12,12 +12,12 @@ import msgspec
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.group import Group
-from ganeti.model.instance import Instance, Nic, Wanted
+from ganeti.model.instance import AdminState, Instance, Nic
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled, nd_filled, nic_filled, policy_filled
-from ganeti.operations.allocation.scoring import METADATA
+from ganeti.model.parameters.filling import fill_backend, fill_nic, fill_node, fill_policy
+from ganeti.operations.allocation.scoring import DRBD_METADATA_SIZE
 from ganeti.schema.documents import UNREADABLE
 
 VERSION = 2
@@ -37,7 +37,7 @@ class NodeReport:
     guests: Mapping[str, int] = field(default_factory=dict)
 
 
-def request_text(
+def encode_request(
     state: ClusterState, present: Mapping[str, NodeReport], request: Mapping[str, Any]
 ) -> str:
     """Return the input of an iallocator; ``present`` has the data of reachable nodes by UUID."""
@@ -47,13 +47,15 @@ def request_text(
         "cluster_name": cluster.cluster_name,
         "cluster_tags": list(cluster.tags),
         "enabled_hypervisors": list(cluster.enabled_hypervisors),
-        "ipolicy": policy_filled(cluster),
-        "nodegroups": {uuid: _group(group, state) for uuid, group in state.groups.items()},
+        "ipolicy": fill_policy(cluster),
+        "nodegroups": {uuid: _describe_group(group, state) for uuid, group in state.groups.items()},
         "nodes": {
-            node.name: _node(node, state, present.get(node.uuid)) for node in state.nodes.values()
+            node.name: _describe_node(node, state, present.get(node.uuid))
+            for node in state.nodes.values()
         },
         "instances": {
-            instance.name: _instance(instance, state) for instance in state.instances.values()
+            instance.name: _describe_instance(instance, state)
+            for instance in state.instances.values()
         },
         "request": dict(request),
     }
@@ -62,17 +64,17 @@ def request_text(
     return text if text.isascii() else json.dumps(msgspec.json.decode(text))
 
 
-def _group(group: Group, state: ClusterState) -> dict[str, Any]:
+def _describe_group(group: Group, state: ClusterState) -> dict[str, Any]:
     return {
         "name": group.name,
         "alloc_policy": group.alloc_policy.value,
         "networks": list(group.networks),
-        "ipolicy": policy_filled(state.cluster, group),
+        "ipolicy": fill_policy(state.cluster, group),
         "tags": list(group.tags),
     }
 
 
-def _node(node: Node, state: ClusterState, present: NodeReport | None) -> dict[str, Any]:
+def _describe_node(node: Node, state: ClusterState, present: NodeReport | None) -> dict[str, Any]:
     facts = {
         "tags": list(node.tags),
         "primary_ip": node.primary_ip,
@@ -83,24 +85,24 @@ def _node(node: Node, state: ClusterState, present: NodeReport | None) -> dict[s
         "group": node.group,
         "master_capable": node.master_capable,
         "vm_capable": node.vm_capable,
-        "ndparams": nd_filled(state.cluster, state.groups[node.group], node),
+        "ndparams": fill_node(state.cluster, state.groups[node.group], node),
     }
     if node.offline or not node.vm_capable:
         return facts
     if present is None:
         # Iallocators reject the whole input if an online node has no live data.
         return facts | {"offline": True}
-    return facts | _live(node, state, present)
+    return facts | _describe_live(node, state, present)
 
 
-def _live(node: Node, state: ClusterState, present: NodeReport) -> dict[str, Any]:
+def _describe_live(node: Node, state: ClusterState, present: NodeReport) -> dict[str, Any]:
     memory = up_memory = lent = 0
-    for instance in state.primaries_on(node):
+    for instance in state.list_primary_instances(node):
         used = present.guests.get(instance.name, 0)
         # A running guest may have more memory than is configured for its next start.
-        wanted = max(int(be_filled(state.cluster, instance)["maxmem"]), used)
+        wanted = max(int(fill_backend(state.cluster, instance)["maxmem"]), used)
         memory += wanted
-        if instance.admin_state is Wanted.UP:
+        if instance.admin_state is AdminState.UP:
             up_memory += wanted
             # Memory that a guest does not use now must stay free, as it may use it later.
             lent += wanted - used
@@ -119,11 +121,11 @@ def _live(node: Node, state: ClusterState, present: NodeReport) -> dict[str, Any
     }
 
 
-def _instance(instance: Instance, state: ClusterState) -> dict[str, Any]:
-    filled = be_filled(state.cluster, instance)
-    disks = state.disks_of(instance)
-    template = state.template_of(instance)
-    nodes = (instance.primary_node, *state.secondaries_of(instance))
+def _describe_instance(instance: Instance, state: ClusterState) -> dict[str, Any]:
+    filled = fill_backend(state.cluster, instance)
+    disks = state.get_disks(instance)
+    template = state.get_template(instance)
+    nodes = (instance.primary_node, *state.get_secondaries(instance))
     return {
         "tags": list(instance.tags),
         "admin_state": instance.admin_state.value,
@@ -132,23 +134,23 @@ def _instance(instance: Instance, state: ClusterState) -> dict[str, Any]:
         "spindle_use": filled["spindle_use"],
         "os": instance.os,
         "nodes": [state.nodes[uuid].name for uuid in nodes],
-        "nics": [nic_facts(nic, state) for nic in instance.nics],
-        "disks": [disk_facts(disk) for disk in disks],
+        "nics": [describe_nic(nic, state) for nic in instance.nics],
+        "disks": [describe_disk(disk) for disk in disks],
         "disk_template": template.value,
         "disks_active": instance.disks_active,
         "hypervisor": instance.hypervisor,
-        "disk_space_total": disk_space(template, [disk.size for disk in disks]),
+        "disk_space_total": compute_disk_space(template, [disk.size for disk in disks]),
     }
 
 
-def nic_facts(nic: Nic, state: ClusterState) -> dict[str, Any]:
+def describe_nic(nic: Nic, state: ClusterState) -> dict[str, Any]:
     """Return a network card in the form of the protocol."""
-    filled = nic_filled(state.cluster, nic)
+    filled = fill_nic(state.cluster, nic)
     facts = {"mac": nic.mac, "ip": nic.ip, "mode": filled["mode"], "link": filled["link"]}
     return {**facts, "bridge": filled["link"]} if filled["mode"] == "bridged" else facts
 
 
-def disk_facts(disk: Disk) -> dict[str, Any]:
+def describe_disk(disk: Disk) -> dict[str, Any]:
     """Return a disk in the form of the protocol."""
     return {
         "dev_type": disk.dev_type.value,
@@ -158,9 +160,9 @@ def disk_facts(disk: Disk) -> dict[str, Any]:
     }
 
 
-def disk_space(template: Template, sizes: Sequence[int]) -> int:
+def compute_disk_space(template: Template, sizes: Sequence[int]) -> int:
     """Return the space in MiB that disks use on each of their nodes."""
-    extra = METADATA if template in MIRRORED_BETWEEN_NODES else 0
+    extra = DRBD_METADATA_SIZE if template in MIRRORED_TEMPLATES else 0
     return 0 if template is Template.DISKLESS else sum(size + extra for size in sizes)
 
 

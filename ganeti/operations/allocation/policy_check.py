@@ -23,7 +23,7 @@ class PolicySize:
     template: Template
 
 
-def require_policy(size: PolicySize, policy: Mapping[str, Any], name: str) -> None:
+def check_policy(size: PolicySize, policy: Mapping[str, Any], name: str) -> None:
     """Check that ``size`` fits into one of the ranges of ``policy``, an effective policy.
 
     :raises Refused: with all violations of the range with the fewest ones.
@@ -45,11 +45,11 @@ def violations(size: PolicySize, policy: Mapping[str, Any]) -> list[str]:
         found.append(
             f"disk template {size.template.value} is not allowed; allowed are {', '.join(allowed)}"
         )
-    ranges = [list(_outside(size, bounds)) for bounds in policy["minmax"]]
+    ranges = [list(_find_out_of_range(size, bounds)) for bounds in policy["minmax"]]
     return found + min(ranges, key=len, default=[])
 
 
-def _outside(size: PolicySize, bounds: Mapping[str, Any]) -> Iterator[str]:
+def _find_out_of_range(size: PolicySize, bounds: Mapping[str, Any]) -> Iterator[str]:
     if size.template is Template.DISKLESS:
         disks: list[tuple[str, int, str]] = []
     else:

@@ -36,7 +36,7 @@ class Placement:
     away_from: frozenset[str] = frozenset()
     group: str | None = None
 
-    def for_nodes(self, wanted: int) -> Placement:
+    def with_node_count(self, wanted: int) -> Placement:
         """Return the same request for another number of nodes."""
         return replace(self, wanted=wanted)
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES
+from ganeti.model.disk import MIRRORED_TEMPLATES
 from ganeti.operations.allocation.request import Candidate, Choice, Placement
 
 Rule: TypeAlias = Callable[[Placement, Candidate], str | None]
 
-METADATA = 128
+DRBD_METADATA_SIZE = 128
 """Size of the DRBD metadata volume of each mirrored disk in MiB."""
 
 
-def _asked_for_another(request: Placement, candidate: Candidate) -> str | None:
+def _excluded(request: Placement, candidate: Candidate) -> str | None:
     return "is excluded by the request" if candidate.node.uuid in request.away_from else None
 
 
@@ -28,17 +28,17 @@ def _drained(request: Placement, candidate: Candidate) -> str | None:
     return "is drained" if candidate.node.drained else None
 
 
-def _not_for_guests(request: Placement, candidate: Candidate) -> str | None:
+def _not_vm_capable(request: Placement, candidate: Candidate) -> str | None:
     return None if candidate.node.vm_capable else "is not vm_capable"
 
 
-def _elsewhere(request: Placement, candidate: Candidate) -> str | None:
+def _other_group(request: Placement, candidate: Candidate) -> str | None:
     if request.group in (None, candidate.node.group):
         return None
     return "is in another node group"
 
 
-def _unknown(request: Placement, candidate: Candidate) -> str | None:
+def _unreachable(request: Placement, candidate: Candidate) -> str | None:
     return "does not answer" if candidate.space.memory is None else None
 
 
@@ -51,7 +51,7 @@ def _memory(request: Placement, candidate: Candidate) -> str | None:
 
 def _memory_for_failover(request: Placement, candidate: Candidate) -> str | None:
     free = (candidate.space.memory or 0) - candidate.reserved
-    if request.template not in MIRRORED_BETWEEN_NODES or free >= request.memory:
+    if request.template not in MIRRORED_TEMPLATES or free >= request.memory:
         return None
     return (
         f"has {max(free, 0)} MiB of free memory besides the {candidate.reserved} MiB reserved for "
@@ -60,7 +60,7 @@ def _memory_for_failover(request: Placement, candidate: Candidate) -> str | None
 
 
 def _disk(request: Placement, candidate: Candidate) -> str | None:
-    needed, free = disk_needed(request), candidate.space.disk
+    needed, free = required_disk_space(request), candidate.space.disk
     if free is None or free >= needed:
         return None
     return f"has {free} MiB of free disk space, but {needed} MiB are required"
@@ -81,13 +81,13 @@ def _policy(request: Placement, candidate: Candidate) -> str | None:
 
 
 RULES: Sequence[Rule] = (
-    _asked_for_another,
+    _excluded,
     _offline,
     _drained,
-    _not_for_guests,
-    _elsewhere,
+    _not_vm_capable,
+    _other_group,
     _policy,
-    _unknown,
+    _unreachable,
     _memory,
     _memory_for_failover,
     _disk,
@@ -95,9 +95,9 @@ RULES: Sequence[Rule] = (
 )
 
 
-def disk_needed(request: Placement) -> int:
+def required_disk_space(request: Placement) -> int:
     """Return the disk space in MiB that the request needs on each node."""
-    extra = METADATA if request.template in MIRRORED_BETWEEN_NODES else 0
+    extra = DRBD_METADATA_SIZE if request.template in MIRRORED_TEMPLATES else 0
     return sum(size + extra for size in request.disks)
 
 
@@ -111,16 +111,16 @@ def against(request: Placement, candidate: Candidate, rules: Sequence[Rule] = RU
 
 def explained(request: Placement, candidates: Iterable[Candidate]) -> str:
     """Return a line for each candidate: chosen ones first, then suitable and unsuitable ones."""
-    able, reasons = _weighed(request, candidates)
-    chosen = _together(request, able)
+    able, reasons = _rank_candidates(request, candidates)
+    chosen = _select_one_group(request, able)
     rest = [each for each in able if each not in chosen]
-    lines = [f"{each.node.name}: chosen, {_room(each)}" for each in chosen]
-    lines += [f"{each.node.name}: suitable, {_room(each)}" for each in rest]
+    lines = [f"{each.node.name}: chosen, {_format_resources(each)}" for each in chosen]
+    lines += [f"{each.node.name}: suitable, {_format_resources(each)}" for each in rest]
     lines += [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
     return "\n".join(lines)
 
 
-def _room(candidate: Candidate) -> str:
+def _format_resources(candidate: Candidate) -> str:
     space = candidate.space
     disk = "" if space.disk is None else f" and {space.disk} MiB of free disk space"
     return f"has {space.memory} MiB of free memory{disk}, and {candidate.instances} instances"
@@ -135,13 +135,13 @@ def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
 
     :raises Refused: not enough nodes are suitable; the message has a reason for each.
     """
-    able, reasons = _weighed(request, candidates)
-    if not (chosen := _together(request, able)):
-        raise Refused(_too_few(request, able, reasons), Code.RESOURCES)
+    able, reasons = _rank_candidates(request, candidates)
+    if not (chosen := _select_one_group(request, able)):
+        raise Refused(_format_too_few(request, able, reasons), Code.RESOURCES)
     return Choice([each.node for each in chosen], reasons)
 
 
-def _together(request: Placement, able: Sequence[Candidate]) -> list[Candidate]:
+def _select_one_group(request: Placement, able: Sequence[Candidate]) -> list[Candidate]:
     """Return the best suitable nodes of one group, or none if no group has enough."""
     for group in dict.fromkeys(each.node.group for each in able):
         members = [each for each in able if each.node.group == group]
@@ -150,7 +150,7 @@ def _together(request: Placement, able: Sequence[Candidate]) -> list[Candidate]:
     return []
 
 
-def _weighed(
+def _rank_candidates(
     request: Placement, candidates: Iterable[Candidate]
 ) -> tuple[list[Candidate], dict[str, str]]:
     """Return the suitable candidates, the best first, and the reason against each other one."""
@@ -162,15 +162,17 @@ def _weighed(
             able.append(candidate)
         else:
             reasons[candidate.node.name] = reason
-    able.sort(key=_rank)
+    able.sort(key=_sort_key)
     return able, reasons
 
 
-def _rank(each: Candidate) -> tuple[bool, int, int, str]:
+def _sort_key(each: Candidate) -> tuple[bool, int, int, str]:
     return each.last_resort, -(each.space.memory or 0), each.instances, each.node.name
 
 
-def _too_few(request: Placement, able: Sequence[Candidate], reasons: Mapping[str, str]) -> str:
+def _format_too_few(
+    request: Placement, able: Sequence[Candidate], reasons: Mapping[str, str]
+) -> str:
     if len(able) >= request.wanted:
         need = "no node group has two nodes that"
         reasons = {**reasons, **{each.node.name: "is suitable" for each in able}}

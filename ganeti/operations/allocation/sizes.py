@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ganeti.config.state import ClusterState
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE, Disk, Template
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES, Disk, Template
+from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled, policy_filled
-from ganeti.operations.allocation.policy_check import PolicySize, require_policy
+from ganeti.model.parameters.filling import fill_backend, fill_policy
+from ganeti.operations.allocation.policy_check import PolicySize, check_policy
 from ganeti.operations.allocation.request import Placement
 
 
 def size_of(instance: Instance, disks: Sequence[Disk], state: ClusterState) -> PolicySize:
     """Return the size of an instance with these disks."""
-    filled = be_filled(state.cluster, instance)
+    filled = fill_backend(state.cluster, instance)
     return PolicySize(
         memory=int(filled["maxmem"]),
         vcpus=int(filled["vcpus"]),
@@ -27,18 +27,18 @@ def size_of(instance: Instance, disks: Sequence[Disk], state: ClusterState) -> P
     )
 
 
-def require_policy_of(
+def check_group_policy(
     node: Node, instance: Instance, disks: Sequence[Disk], state: ClusterState
 ) -> None:
     """Check an instance against the policy of the group of ``node``.
 
     :raises Refused: with all violations.
     """
-    policy = policy_filled(state.cluster, state.groups[node.group])
-    require_policy(size_of(instance, disks, state), policy, instance.name)
+    policy = fill_policy(state.cluster, state.groups[node.group])
+    check_policy(size_of(instance, disks, state), policy, instance.name)
 
 
-def placement_of(
+def make_placement(
     instance: Instance,
     disks: Sequence[Disk],
     state: ClusterState,
@@ -52,11 +52,11 @@ def placement_of(
     Shared disks need no space there. Unless ``runs_there``, the node becomes a secondary node.
     """
     size = size_of(instance, disks, state)
-    needs_disk = size.template not in REACHED_FROM_ANYWHERE
-    up = instance.admin_state is Wanted.UP
+    needs_disk = size.template not in SHARED_TEMPLATES
+    up = instance.admin_state is AdminState.UP
     return Placement(
         name=instance.name,
-        memory=size.memory if up and (runs_there or size.template in MIRRORED_BETWEEN_NODES) else 0,
+        memory=size.memory if up and (runs_there or size.template in MIRRORED_TEMPLATES) else 0,
         vcpus=size.vcpus,
         disks=size.disks if needs_disk else (),
         template=size.template,

@@ -9,27 +9,27 @@ from typing import Any, Protocol
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE, Template
+from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES, Template
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.operations.allocation.candidates import candidates
 from ganeti.operations.allocation.group_check import require_group
-from ganeti.operations.allocation.iallocator import advised, consultation
-from ganeti.operations.allocation.iallocator_protocol import disk_space
+from ganeti.operations.allocation.iallocator import advised, make_request
+from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.allocation.scoring import choose
-from ganeti.operations.allocation.sizes import placement_of, size_of
+from ganeti.operations.allocation.sizes import make_placement, size_of
 from ganeti.operations.instance.context import (
-    AboutInstance,
     InstanceContext,
-    require_online,
+    InstanceOpcode,
+    check_online,
     subject_of,
 )
-from ganeti.operations.instance.disks.mirrors import ask_about
+from ganeti.operations.instance.disks.mirrors import mirror_queries
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery
 from ganeti.rpc.node import DescribeNode
 
 
-class MoveOpcode(AboutInstance, Protocol):
+class MoveOpcode(InstanceOpcode, Protocol):
     """An opcode that moves an instance to another node."""
 
     @property
@@ -45,7 +45,7 @@ class MoveOpcode(AboutInstance, Protocol):
     def ignore_ipolicy(self) -> bool: ...
 
 
-def template_of(subject: InstanceContext) -> Template:
+def get_template(subject: InstanceContext) -> Template:
     """Return the template of the instance's disks."""
     return subject.disks[0].dev_type if subject.disks else Template.DISKLESS
 
@@ -55,14 +55,14 @@ def possible(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> l
 
     :raises Refused: there are none, or the requested one is not among them.
     """
-    instance, template = subject.instance, template_of(subject)
+    instance, template = subject.instance, get_template(subject)
     named = op.target_node_uuid or op.target_node
     if named is not None and op.iallocator is not None:
         raise Refused("give either a target node or an iallocator, not both", Code.INPUT)
     target = None if named is None else state.node(named)
     if target is not None and target.uuid == subject.primary.uuid:
         raise Refused(f"instance {instance.name} is already on node {target.name}", Code.INPUT)
-    if template in MIRRORED_BETWEEN_NODES:
+    if template in MIRRORED_TEMPLATES:
         if target is not None and target not in subject.secondaries:
             others = ", ".join(node.name for node in subject.secondaries)
             raise Refused(
@@ -72,7 +72,7 @@ def possible(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> l
                 Code.INPUT,
             )
         return list(subject.secondaries)
-    if template not in REACHED_FROM_ANYWHERE:
+    if template not in SHARED_TEMPLATES:
         raise Refused(
             f"the {template.value} disks of instance {instance.name} are only on node "
             f"{subject.primary.name}; to stop it and copy them to another node: "
@@ -81,12 +81,10 @@ def possible(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> l
     if target is not None:
         return [target]
     group = state.groups[subject.primary.group]
-    return [node for node in state.nodes_in(group) if node.uuid != subject.primary.uuid]
+    return [node for node in state.list_nodes(group) if node.uuid != subject.primary.uuid]
 
 
-def move_questions(
-    op: MoveOpcode, subject: InstanceContext, state: ClusterState
-) -> list[NodeQuery]:
+def move_queries(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> list[NodeQuery]:
     """Return the queries for the instance's node and its possible targets."""
     nodes = possible(op, subject, state)
     online = [node for node in (subject.primary, *nodes) if not node.offline]
@@ -94,7 +92,7 @@ def move_questions(
     copies: Sequence[Node] = nodes if subject.instance.disks_active else ()
     return [
         NodeQuery(online, asked),
-        *ask_about(state, subject.instance, subject.disks, copies),
+        *mirror_queries(state, subject.instance, subject.disks, copies),
     ]
 
 
@@ -121,7 +119,7 @@ def destination(
     elif (chosen := advised(facts, 1, state)) is not None:
         [node] = chosen
     else:
-        wish = placement_of(instance, subject.disks, state, away_from=[subject.primary.uuid])
+        wish = make_placement(instance, subject.disks, state, away_from=[subject.primary.uuid])
         if runs_with is not None:
             wish = replace(wish, memory=runs_with.memory, vcpus=runs_with.vcpus)
         size = None if op.ignore_ipolicy else size_of(instance, subject.disks, state)
@@ -137,7 +135,7 @@ def destination(
     return node
 
 
-def consult_about_move(
+def request_move_allocation(
     op: MoveOpcode, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
     """Return the request to the iallocator for a target, if its disks leave a choice.
@@ -148,7 +146,7 @@ def consult_about_move(
     if subject.secondaries or op.target_node or op.target_node_uuid:
         return None
     request = relocation(subject, [subject.primary])
-    return consultation(op.iallocator, request, state)
+    return make_request(op.iallocator, request, state)
 
 
 def relocation(subject: InstanceContext, away_from: Sequence[Node]) -> dict[str, Any]:
@@ -157,7 +155,7 @@ def relocation(subject: InstanceContext, away_from: Sequence[Node]) -> dict[str,
     return {
         "type": "relocate",
         "name": subject.instance.name,
-        "disk_space_total": disk_space(template_of(subject), sizes),
+        "disk_space_total": compute_disk_space(get_template(subject), sizes),
         "required_nodes": 1,
         "relocate_from": [node.name for node in away_from],
     }
@@ -168,7 +166,7 @@ def require_usable(node: Node, what: str) -> None:
 
     :raises Refused: it is offline, drained, or not vm_capable.
     """
-    require_online(node, what)
+    check_online(node, what)
     if node.drained:
         raise Refused(
             f"node {node.name} is drained, so {what}; to use it again: "

@@ -10,20 +10,20 @@ from typing import Any
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Template
+from ganeti.model.disk import MIRRORED_TEMPLATES, Template
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_defaults
 from ganeti.opcodes.test import AllocatorDirection, AllocatorMode, TestAllocator
 from ganeti.operations.allocation.candidates import candidates
-from ganeti.operations.allocation.iallocator import consultation, request_for, room
-from ganeti.operations.allocation.iallocator_protocol import disk_space
+from ganeti.operations.allocation.iallocator import format_request, make_request, room
+from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.allocation.policy_check import PolicySize
 from ganeti.operations.allocation.request import Placement
 from ganeti.operations.allocation.scoring import explained
-from ganeti.operations.allocation.sizes import placement_of
+from ganeti.operations.allocation.sizes import make_placement
 from ganeti.operations.allocation.target_node import relocation
 from ganeti.operations.instance.context import standing
-from ganeti.operations.instance.device_specs import disks_wanted
+from ganeti.operations.instance.device_specs import read_disks
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import already_exists
 from ganeti.rpc.node import DescribeNode
@@ -44,20 +44,22 @@ def questions(op: TestAllocator, state: ClusterState) -> Sequence[NodeQuery]:
     return [room(state)]
 
 
-def consult(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
+def request_allocation(
+    op: TestAllocator, state: ClusterState, facts: NodeAnswers
+) -> IAllocatorRequest | None:
     """Return the request to the iallocator, for the direction out."""
     if op.direction is AllocatorDirection.IN:
         return None
-    return consultation(op.iallocator, _request(op, state), state)
+    return make_request(op.iallocator, _request(op, state), state)
 
 
 def plan(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> AllocatorTest:
     """Plan the text to show."""
     request = _request(op, state)
     if op.direction is AllocatorDirection.IN:
-        return AllocatorTest(request_for(request, state, facts))
+        return AllocatorTest(format_request(request, state, facts))
     if facts.advice is None:
-        return AllocatorTest(_built_in(op, state, facts))
+        return AllocatorTest(_explain_built_in(op, state, facts))
     if isinstance(facts.advice.answer, str):
         return AllocatorTest(facts.advice.answer)
     error = facts.advice.answer
@@ -77,7 +79,7 @@ def _size(op: TestAllocator, state: ClusterState) -> PolicySize:
     return PolicySize(
         memory=defaults["maxmem"] if op.memory is None else op.memory,
         vcpus=defaults["vcpus"] if op.vcpus is None else op.vcpus,
-        disks=[disk.size for disk in disks_wanted(op.disks or (), template)],
+        disks=[disk.size for disk in read_disks(op.disks or (), template)],
         nics=len(op.nics or ()),
         spindles=op.spindle_use,
         template=template,
@@ -87,10 +89,10 @@ def _size(op: TestAllocator, state: ClusterState) -> PolicySize:
 def _allocate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
     if state.knows(RecordKind.INSTANCE, op.name):
         raise already_exists(RecordKind.INSTANCE, op.name)
-    return _wish(op, op.name, state)
+    return _make_spec(op, op.name, state)
 
 
-def _wish(op: TestAllocator, name: str, state: ClusterState) -> dict[str, Any]:
+def _make_spec(op: TestAllocator, name: str, state: ClusterState) -> dict[str, Any]:
     size = _size(op, state)
     hypervisor = op.hypervisor.value if op.hypervisor else state.cluster.enabled_hypervisors[0]
     return {
@@ -104,22 +106,22 @@ def _wish(op: TestAllocator, name: str, state: ClusterState) -> dict[str, Any]:
         "memory": size.memory,
         "spindle_use": size.spindles,
         "disks": [dict(disk) for disk in op.disks or ()],
-        "disk_space_total": disk_space(size.template, size.disks),
+        "disk_space_total": compute_disk_space(size.template, size.disks),
         "nics": [dict(nic) for nic in op.nics or ()],
-        "required_nodes": _nodes_wanted(size),
+        "required_nodes": _required_nodes(size),
         "hypervisor": hypervisor,
     }
 
 
-def _nodes_wanted(size: PolicySize) -> int:
-    return 2 if size.template in MIRRORED_BETWEEN_NODES else 1
+def _required_nodes(size: PolicySize) -> int:
+    return 2 if size.template in MIRRORED_TEMPLATES else 1
 
 
 def _multi_allocate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
     names = [f"{op.name}-{number}" for number in range(op.count)]
     return {
         "type": "multi-allocate",
-        "instances": [_wish(op, name, state) for name in names],
+        "instances": [_make_spec(op, name, state) for name in names],
     }
 
 
@@ -162,7 +164,7 @@ _REQUESTS: Mapping[AllocatorMode, Callable[[TestAllocator, ClusterState], dict[s
 }
 
 
-def _built_in(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> str:
+def _explain_built_in(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> str:
     """Return the built-in allocator's decision for every node."""
     if op.mode is AllocatorMode.ALLOCATE:
         size = _size(op, state)
@@ -173,16 +175,16 @@ def _built_in(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> str
             vcpus=size.vcpus,
             disks=size.disks,
             template=size.template,
-            wanted=_nodes_wanted(size),
+            wanted=_required_nodes(size),
             group=group,
         )
-        return _explained(wish, list(state.nodes.values()), size, state, facts)
+        return _explain(wish, list(state.nodes.values()), size, state, facts)
     if op.mode is AllocatorMode.RELOCATE:
         subject = standing(state.instance(op.name), state)
         away = [node.uuid for node in subject.nodes]
-        wish = placement_of(subject.instance, subject.disks, state, away_from=away)
-        members = list(state.nodes_in(state.groups[subject.primary.group]))
-        return _explained(wish, members, None, state, facts)
+        wish = make_placement(subject.instance, subject.disks, state, away_from=away)
+        members = list(state.list_nodes(state.groups[subject.primary.group]))
+        return _explain(wish, members, None, state, facts)
     raise Refused(
         f"the built-in allocator cannot be tested with mode {op.mode.value}; use "
         "--dry-run with the command that moves the instances",
@@ -190,7 +192,7 @@ def _built_in(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> str
     )
 
 
-def _explained(
+def _explain(
     wish: Placement,
     nodes: Sequence[Node],
     size: PolicySize | None,
@@ -207,4 +209,4 @@ async def run(plan: AllocatorTest, tools: Tools) -> str:
     return plan.text
 
 
-OPERATION = Operation(TestAllocator, plan, run, questions, consult=consult)
+OPERATION = Operation(TestAllocator, plan, run, questions, request_allocation=request_allocation)

@@ -18,7 +18,7 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.instance import Instance
 from ganeti.model.parameters.hypervisors import HYPERVISORS
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.schema.parameters import parameters
 
 VERSION = 0
@@ -26,7 +26,7 @@ _NIC = ("mac", "ip", "network", "name", "mode", "link", "vlan")
 _NIC_KEYS = {"bridge": "link", **dict(zip(_NIC, _NIC, strict=True))}
 """Fields of a network card by their name in the file; exports of Ganeti 2.0 have ``bridge``."""
 _SIZES = ("maxmem", "minmem", "vcpus")
-_MAX = 1000
+_MAX_DEVICES = 1000
 """Maximum number of disks or network cards, a bound for damaged descriptions."""
 
 
@@ -64,7 +64,7 @@ def described(
     ``dumps`` are its disks with the names of their dumps; ``now`` is in seconds since the epoch.
     """
     disks = tuple(disk for disk, _ in dumps)
-    guest, private = guest_of(state, instance, disks), instance.osparams_private
+    guest, private = make_guest(state, instance, disks), instance.osparams_private
     values: dict[str, Any] = {
         "name": guest.name,
         "maxmem": guest.memory,
@@ -78,7 +78,7 @@ def described(
         "disk_count": len(dumps),
     }
     for number, nic in enumerate(guest.nics):
-        values |= {f"nic{number}_{key}": value for key, value in _nic(nic)}
+        values |= {f"nic{number}_{key}": value for key, value in _nic_values(nic)}
     for number, (disk, dump) in enumerate(dumps):
         values |= {
             f"disk{number}_ivname": disk.iv_name,
@@ -123,7 +123,7 @@ def section(name: str, values: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _nic(nic: GuestNic) -> Iterator[tuple[str, Any]]:
+def _nic_values(nic: GuestNic) -> Iterator[tuple[str, Any]]:
     for key in _NIC:
         value = getattr(nic, key)
         yield key, nic.network.uuid if key == "network" and nic.network else value
@@ -139,13 +139,13 @@ def read(text: str) -> ExportDescription:
     )
     try:
         parser.read_string(text)
-        return _read(parser)
+        return _parse(parser)
     except (configparser.Error, KeyError, ValueError) as e:
         why = f"{e} is missing" if isinstance(e, KeyError) else str(e)
         raise Invalid(f"invalid description of the export: {why}") from None
 
 
-def _read(parser: configparser.RawConfigParser) -> ExportDescription:
+def _parse(parser: configparser.RawConfigParser) -> ExportDescription:
     export, instance = parser["export"], parser["instance"]
     if int(export["version"]) != VERSION:
         raise ValueError(f"unsupported version {export['version']}; supported is {VERSION}")
@@ -153,16 +153,16 @@ def _read(parser: configparser.RawConfigParser) -> ExportDescription:
         raise ValueError(
             f"its dumps are compressed by {export['compression']}, which is not supported"
         )
-    nics, disks = (_count(instance, f"{kind}_count") for kind in ("nic", "disk"))
+    nics, disks = (_parse_count(instance, f"{kind}_count") for kind in ("nic", "disk"))
     return ExportDescription(
         name=instance["name"],
-        os=_value(export.get("os", "")) or None,
+        os=_parse_value(export.get("os", "")) or None,
         disk_template=instance["disk_template"],
         hypervisor=instance.get("hypervisor", ""),
         tags=tuple(instance.get("tags", "").split()),
         nics=tuple(
             {
-                key: _value(instance[f"nic{number}_{written}"])
+                key: _parse_value(instance[f"nic{number}_{written}"])
                 for written, key in _NIC_KEYS.items()
                 if f"nic{number}_{written}" in instance
             }
@@ -172,22 +172,22 @@ def _read(parser: configparser.RawConfigParser) -> ExportDescription:
             DumpedDisk(
                 size=int(instance[f"disk{number}_size"]),
                 dump=instance[f"disk{number}_dump"],
-                name=_value(instance.get(f"disk{number}_name", "")) or None,
+                name=_parse_value(instance.get(f"disk{number}_name", "")) or None,
             )
             for number in range(disks)
         ),
-        hvparams=_values(parser, "hypervisor"),
-        beparams=_backend(parser),
-        osparams=_values(parser, "os"),
-        osparams_private=_values(parser, "os_private"),
+        hvparams=_parse_section(parser, "hypervisor"),
+        beparams=_parse_backend(parser),
+        osparams=_parse_section(parser, "os"),
+        osparams_private=_parse_section(parser, "os_private"),
     )
 
 
-def _backend(parser: configparser.RawConfigParser) -> dict[str, str | None]:
+def _parse_backend(parser: configparser.RawConfigParser) -> dict[str, str | None]:
     """Parse the backend parameters, also of old exports without this section or ``minmem``."""
-    instance = {key: _value(value) for key, value in parser["instance"].items()}
+    instance = {key: _parse_value(value) for key, value in parser["instance"].items()}
     found = {key: instance[key] for key in ("memory", *_SIZES) if key in instance}
-    found |= _values(parser, "backend")
+    found |= _parse_section(parser, "backend")
     memory = found.pop("memory", None)
     if memory is not None:
         found.setdefault("minmem", memory)
@@ -195,18 +195,18 @@ def _backend(parser: configparser.RawConfigParser) -> dict[str, str | None]:
     return found
 
 
-def _count(instance: configparser.SectionProxy, key: str) -> int:
+def _parse_count(instance: configparser.SectionProxy, key: str) -> int:
     count = int(instance.get(key, "0"))
-    if not 0 <= count <= _MAX:
-        raise ValueError(f"{key} is {count}, which is outside the range 0 to {_MAX}")
+    if not 0 <= count <= _MAX_DEVICES:
+        raise ValueError(f"{key} is {count}, which is outside the range 0 to {_MAX_DEVICES}")
     return count
 
 
-def _values(parser: configparser.RawConfigParser, name: str) -> dict[str, str | None]:
+def _parse_section(parser: configparser.RawConfigParser, name: str) -> dict[str, str | None]:
     if not parser.has_section(name):
         return {}
-    return {key: _value(value) for key, value in parser[name].items()}
+    return {key: _parse_value(value) for key, value in parser[name].items()}
 
 
-def _value(text: str) -> str | None:
+def _parse_value(text: str) -> str | None:
     return None if text.lower() == "none" else text

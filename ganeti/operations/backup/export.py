@@ -16,7 +16,7 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.guest import Guest
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.model.node import Node
 from ganeti.opcodes.backup import ExportInstance, ExportMode
 from ganeti.opcodes.fields import NO_COMPRESSION
@@ -25,15 +25,15 @@ from ganeti.operations.backup.description import described
 from ganeti.operations.backup.handshake import ImportEndpoint, proofs
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.backup.snapshots import SnapshotOptions, standing
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.lifecycle import remove
-from ganeti.operations.instance.os_check import require_os
+from ganeti.operations.instance.os_check import find_definition
 from ganeti.operations.instance.running_check import (
     Presence,
-    presence,
-    presence_questions,
-    require_nowhere_else,
+    check_nowhere_else,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
@@ -42,7 +42,7 @@ from ganeti.rpc import transfers as calls
 from ganeti.rpc.node import DescribeNode, DescribeOSes
 
 CONNECT_TIMEOUT = 20.0
-CONNECT_TRIES = 10
+MAX_CONNECT_ATTEMPTS = 10
 """Connection attempts of a source to its destination: seconds per attempt, and their number."""
 
 
@@ -81,22 +81,22 @@ def questions(op: ExportInstance, state: ClusterState) -> Sequence[NodeQuery]:
     present = DescribeNode(hypervisors=(subject.instance.hypervisor,))
     return [
         *(NodeQuery([subject.primary], call) for call in (present, DescribeOSes())),
-        *presence_questions(subject, state, besides=[subject.primary]),
+        *presence_queries(subject, state, besides=[subject.primary]),
     ]
 
 
 def plan(op: ExportInstance, state: ClusterState, facts: NodeAnswers) -> Export:
     """Plan the export."""
-    _require_sense(op)
+    _validate(op)
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
-    require_online(node, f"instance {instance.name} cannot be exported")
+    check_online(node, f"instance {instance.name} cannot be exported")
     if not subject.disks:
         raise Refused(f"instance {instance.name} has no disks to export")
     target = None
     if op.mode is ExportMode.LOCAL:
         target = state.node(op.target_node_uuid or str(op.target_node))
-        require_online(target, "it cannot store the export")
+        check_online(target, "it cannot store the export")
     elif len(op.target_node) != len(subject.disks):
         raise Refused(
             f"instance {instance.name} has {len(subject.disks)} disks, but target_node has"
@@ -104,16 +104,16 @@ def plan(op: ExportInstance, state: ClusterState, facts: NodeAnswers) -> Export:
             Code.INPUT,
         )
     if instance.os:
-        require_os(instance.os, facts.of(node, DescribeOSes), node.name, force_variant=True)
+        find_definition(instance.os, facts.of(node, DescribeOSes), node.name, force_variant=True)
     facts.of(node, DescribeNode)
-    found = presence(subject, state, facts)
-    require_nowhere_else(found)
+    found = determine_presence(subject, state, facts)
+    check_nowhere_else(found)
     if op.remove_instance and found.here and not op.shutdown:
         raise Refused("an instance must be stopped for its export if it is removed afterwards")
     return Export(op, subject, target, found)
 
 
-def _require_sense(op: ExportInstance) -> None:
+def _validate(op: ExportInstance) -> None:
     """Check the parameters of the opcode.
 
     :raises Invalid: parameters are missing or not supported.
@@ -140,25 +140,25 @@ async def run(plan: Export, tools: Tools) -> tuple[bool, list[bool]]:
         shutdown=op.shutdown,
         timeout=op.shutdown_timeout,
         long_sleep=op.long_sleep,
-        goes=op.remove_instance or subject.instance.admin_state is not Wanted.UP,
+        goes=op.remove_instance or subject.instance.admin_state is not AdminState.UP,
     )
     if plan.target is not None:
         async with standing(subject, manner, tools) as guest:
-            await _keep(plan, plan.target, guest, tools)
-        await _remove_older(plan, plan.target, tools)
+            await _export_to_node(plan, plan.target, guest, tools)
+        await _remove_older_exports(plan, plan.target, tools)
     else:
-        destination = await _destination(plan, tools)
+        destination = await _check_destination(plan, tools)
         try:
             async with standing(subject, manner, tools) as guest:
-                await _send(plan, destination, guest, tools)
+                await _send_disks(plan, destination, guest, tools)
         finally:
-            await _forget_key(plan, destination, tools)
+            await _remove_key(plan, destination, tools)
     if op.remove_instance:
         await _remove_instance(plan, tools)
     return True, [True for _ in subject.disks]
 
 
-async def _keep(plan: Export, target: Node, guest: Guest, tools: Tools) -> None:
+async def _export_to_node(plan: Export, target: Node, guest: Guest, tools: Tools) -> None:
     """Dump the disks to a node as an export."""
     subject, state = plan.subject, tools.config.state()
     name, source = subject.instance.name, subject.primary
@@ -168,19 +168,19 @@ async def _keep(plan: Export, target: Node, guest: Guest, tools: Tools) -> None:
         undo.by("remove the unfinished export", partial(tools.nodes.ask, target, unfinished))
         async with RunningTransfers(tools) as transfers:
             for index, disk in enumerate(subject.disks):
-                content = calls.OfDisk(guest=guest, index=index, raw=plan.raw)
-                dump = calls.OfExport(path=name + calls.NEW, dump=disk.uuid)
+                content = calls.DiskData(guest=guest, index=index, raw=plan.raw)
+                dump = calls.ExportData(path=name + calls.NEW, dump=disk.uuid)
                 if target == source:
                     await transfers.send(source, disk.iv_name, content, dump)
                 else:
                     await transfers.between(source, target, disk.iv_name, content, dump)
-            await transfers.arrive()
+            await transfers.wait_for_all()
         dumps = [(disk, disk.uuid) for disk in subject.disks]
         text = described(state, subject.instance, dumps, tools.time.date())
         await tools.nodes.ask(target, calls.FinalizeExport(name=name, description=text))
 
 
-async def _remove_older(plan: Export, target: Node, tools: Tools) -> None:
+async def _remove_older_exports(plan: Export, target: Node, tools: Tools) -> None:
     """Remove older exports of the instance from other nodes."""
     name, state = plan.subject.instance.name, tools.config.state()
     others = [node for node in state.nodes.values() if node.uuid != target.uuid]
@@ -196,7 +196,7 @@ async def _remove_older(plan: Export, target: Node, tools: Tools) -> None:
             tools.progress.say(f"cannot remove an older export on node {node.name}: {e}")
 
 
-async def _destination(plan: Export, tools: Tools) -> Destination:
+async def _check_destination(plan: Export, tools: Tools) -> Destination:
     """Verify the data of the destination cluster.
 
     :raises Refused: they were not signed with this cluster's secret.
@@ -205,30 +205,30 @@ async def _destination(plan: Export, tools: Tools) -> Destination:
     assert op.x509_key_name is not None and op.destination_x509_ca is not None
     key = check.check_key_name(op.x509_key_name)
     peer = check.check_certificate(op.destination_x509_ca)
-    places = tuple(check.check_place(index, row) for index, row in enumerate(op.target_node))
+    places = tuple(check.check_endpoint(index, row) for index, row in enumerate(op.target_node))
     return Destination(places, calls.Trust(key=key, peer=peer))
 
 
-async def _send(plan: Export, destination: Destination, guest: Guest, tools: Tools) -> None:
+async def _send_disks(plan: Export, destination: Destination, guest: Guest, tools: Tools) -> None:
     """Send the disks to the endpoints of the other cluster."""
     node = plan.subject.primary
     async with RunningTransfers(tools) as transfers:
         for index, place in enumerate(destination.places):
-            peer = calls.ToPeer(
+            peer = calls.PeerSink(
                 host=place.host,
                 port=place.port,
                 magic=place.magic,
                 patience=CONNECT_TIMEOUT,
-                tries=CONNECT_TRIES,
+                tries=MAX_CONNECT_ATTEMPTS,
                 name=calls.PEER,
                 trust=destination.trust,
             )
-            content = calls.OfDisk(guest=guest, index=index, raw=plan.raw)
+            content = calls.DiskData(guest=guest, index=index, raw=plan.raw)
             await transfers.send(node, plan.subject.disks[index].iv_name, content, peer)
-        await transfers.arrive()
+        await transfers.wait_for_all()
 
 
-async def _forget_key(plan: Export, destination: Destination, tools: Tools) -> None:
+async def _remove_key(plan: Export, destination: Destination, tools: Tools) -> None:
     key = destination.trust.key
     assert key is not None
     try:

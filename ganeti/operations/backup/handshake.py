@@ -19,7 +19,7 @@ from ganeti.pki.signatures import DomainSecret
 VERSION = 0
 """The version of the handshake."""
 
-KEY_LIFE = 86400
+KEY_LIFETIME = 86400
 """Lifetime of the key of a move in seconds."""
 
 _TEXT = "Hi, I'm Ganeti"
@@ -38,7 +38,7 @@ class ImportEndpoint:
 
 
 @dataclass(frozen=True)
-class Proofs:
+class Handshake:
     """The creation and verification of messages signed with the cluster domain secret."""
 
     secret: DomainSecret
@@ -46,7 +46,7 @@ class Proofs:
 
     def handshake(self) -> list[Any]:
         """Return the handshake that authorizes this cluster at the destination."""
-        return [VERSION, *self._signed(f"{VERSION}:{_TEXT}")]
+        return [VERSION, *self._sign(f"{VERSION}:{_TEXT}")]
 
     def check_handshake(self, given: Sequence[Any]) -> None:
         """Check the handshake of a source cluster.
@@ -65,9 +65,9 @@ class Proofs:
             case _:
                 raise Refused("source_handshake must be [version, signature, salt]", Code.INPUT)
 
-    def key_name(self, name: str) -> list[Any]:
+    def sign_key_name(self, name: str) -> list[Any]:
         """Return the signed name of a key, which only this cluster accepts back."""
-        return [name, *self._signed(name)]
+        return [name, *self._sign(name)]
 
     def check_key_name(self, given: Sequence[Any]) -> str:
         """Return the name of a key from its signed form.
@@ -83,9 +83,9 @@ class Proofs:
     def place(self, index: int, place: ImportEndpoint) -> list[Any]:
         """Return the signed endpoint of a disk, for the source."""
         text = f"{index}:{place.host}:{place.port}:{place.magic}"
-        return [place.host, place.port, place.magic, *self._signed(text)]
+        return [place.host, place.port, place.magic, *self._sign(text)]
 
-    def check_place(self, index: int, given: Any) -> ImportEndpoint:
+    def check_endpoint(self, index: int, given: Any) -> ImportEndpoint:
         """Return the endpoint of a disk from its signed form.
 
         :raises Refused: it was not signed with this cluster's secret.
@@ -122,7 +122,7 @@ class Proofs:
     def _salt(self) -> str:
         return self.ids.secret()[:_SALT]
 
-    def _signed(self, text: str) -> list[str]:
+    def _sign(self, text: str) -> list[str]:
         salt = self._salt()
         return [self.secret.sign(text, salt), salt]
 
@@ -135,14 +135,14 @@ class Proofs:
             )
 
 
-async def proofs(tools: Tools) -> Proofs:
+async def proofs(tools: Tools) -> Handshake:
     """Return the handshake with this cluster's secret.
 
     :raises Refused: the cluster has no secret.
     """
     for file in await tools.shared.read():
         if file.path.endswith(_FILE):
-            return Proofs(DomainSecret.read(file.content), tools.ids)
+            return Handshake(DomainSecret.read(file.content), tools.ids)
     raise Refused(
         "this cluster has no domain secret, which moves between clusters require; create one by"
         " gnt-cluster renew-crypto --new-cluster-domain-secret, and install it on the other"

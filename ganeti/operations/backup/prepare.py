@@ -9,8 +9,8 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.locking.names import LockRequest, instance_lock, node_lock, request
 from ganeti.opcodes.backup import ExportMode, PrepareExport
-from ganeti.operations.backup.handshake import KEY_LIFE, proofs
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.backup.handshake import KEY_LIFETIME, proofs
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.rpc.transfers import CreateCertificate
 
@@ -33,7 +33,7 @@ class ExportPreparation:
 def plan(op: PrepareExport, state: ClusterState, facts: NodeAnswers) -> ExportPreparation:
     """Plan the preparation; the instance's node must be online."""
     subject = subject_of(op, state)
-    require_online(subject.primary, f"instance {subject.instance.name} cannot be exported")
+    check_online(subject.primary, f"instance {subject.instance.name} cannot be exported")
     return ExportPreparation(op, subject)
 
 
@@ -41,10 +41,10 @@ async def run(plan: ExportPreparation, tools: Tools) -> dict[str, Any] | None:
     if plan.op.mode is ExportMode.LOCAL:
         return None
     ours = await proofs(tools)
-    made = await tools.nodes.ask(plan.subject.primary, CreateCertificate(validity=KEY_LIFE))
+    made = await tools.nodes.ask(plan.subject.primary, CreateCertificate(validity=KEY_LIFETIME))
     return {
         "handshake": ours.handshake(),
-        "x509_key_name": ours.key_name(made.name),
+        "x509_key_name": ours.sign_key_name(made.name),
         "x509_ca": ours.certificate(made.certificate),
     }
 

@@ -11,13 +11,13 @@ from ganeti.operations.operation import Tools
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.transfers import TransferStatus
 
-_LOOKS = (0.05, 1.0)
+_POLL_INTERVALS = (0.05, 1.0)
 """Seconds between two polls, at first and at most."""
-_SAY = 10.0
+_REPORT_INTERVAL = 10.0
 """Seconds between two progress messages of a transfer."""
-_TIMEOUT = 15.0
+_UNREACHABLE_TIMEOUT = 15.0
 """Seconds for which a node may be unreachable; a restarted daemon does not know its transfers."""
-_LATER = 0.5
+_FAILURE_DELAY = 0.5
 """Seconds after which both ends of a failed transfer have noticed the failure."""
 _MIB = 1 << 20
 
@@ -26,7 +26,7 @@ CONNECT_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
-class UnderWay:
+class StartedTransfer:
     """A transfer on a node; ``what`` describes it in messages."""
 
     node: Node
@@ -39,7 +39,7 @@ class RunningTransfers:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._begun: list[UnderWay] = []
+        self._started: list[StartedTransfer] = []
 
     async def __aenter__(self) -> RunningTransfers:
         return self
@@ -47,19 +47,23 @@ class RunningTransfers:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is GeneratorExit:
             return  # the coroutine is being garbage collected, and can no longer await
-        for each in self._begun:
+        for each in self._started:
             try:
-                await self._tools.nodes.ask(each.node, calls.ForgetTransfer(name=each.name))
+                await self._tools.nodes.ask(each.node, calls.RemoveTransfer(name=each.name))
             except GanetiError as e:
                 # The node stops it after some minutes without a query.
                 self._tools.progress.say(f"{each.what}: cannot clean up: {e}")
 
     async def receive(
-        self, node: Node, what: str, source: calls.FromPeer, sink: calls.OfDisk | calls.OfExport
+        self,
+        node: Node,
+        what: str,
+        source: calls.PeerSource,
+        sink: calls.DiskData | calls.ExportData,
     ) -> int:
         """Start to receive a transfer; return the port."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
-        self._begun.append(UnderWay(node, started.name, what))
+        self._started.append(StartedTransfer(node, started.name, what))
         if started.port is None:
             raise Failed(f"node {node.name} returned no port for {what}", Code.INTERNAL)
         return started.port
@@ -68,35 +72,35 @@ class RunningTransfers:
         self,
         node: Node,
         what: str,
-        source: calls.OfDisk | calls.OfExport,
-        sink: calls.ToPeer | calls.OfExport,
+        source: calls.DiskData | calls.ExportData,
+        sink: calls.PeerSink | calls.ExportData,
     ) -> None:
         """Start to send."""
         started = await self._tools.nodes.ask(node, calls.StartExport(source=source, sink=sink))
-        self._begun.append(UnderWay(node, started.name, what))
+        self._started.append(StartedTransfer(node, started.name, what))
 
     async def restore(
-        self, node: Node, what: str, source: calls.OfExport, sink: calls.OfDisk
+        self, node: Node, what: str, source: calls.ExportData, sink: calls.DiskData
     ) -> None:
         """Start to restore a disk from a dump on the same node."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
-        self._begun.append(UnderWay(node, started.name, what))
+        self._started.append(StartedTransfer(node, started.name, what))
 
     async def between(
         self,
         sender: Node,
         receiver: Node,
         what: str,
-        source: calls.OfDisk | calls.OfExport,
-        sink: calls.OfDisk | calls.OfExport,
+        source: calls.DiskData | calls.ExportData,
+        sink: calls.DiskData | calls.ExportData,
     ) -> None:
         """Start a transfer between two nodes of this cluster."""
         magic = self._tools.ids.secret()
-        awaited = calls.FromPeer(
+        awaited = calls.PeerSource(
             address=receiver.secondary_ip, magic=magic, patience=CONNECT_TIMEOUT
         )
         port = await self.receive(receiver, f"{what} to {receiver.name}", awaited, sink)
-        peer = calls.ToPeer(
+        peer = calls.PeerSink(
             host=receiver.secondary_ip,
             port=port,
             magic=magic,
@@ -106,24 +110,24 @@ class RunningTransfers:
         )
         await self.send(sender, f"{what} from {sender.name}", source, peer)
 
-    async def arrive(self) -> None:
+    async def wait_for_all(self) -> None:
         """Wait until all transfers are complete.
 
         :raises Failed: a transfer failed; with the known reasons of both ends.
         """
-        waiting = [_Watch(each) for each in self._begun]
-        nap = _LOOKS[0]
+        waiting = [_TransferMonitor(each) for each in self._started]
+        nap = _POLL_INTERVALS[0]
         while waiting:
             waiting = [watch for watch in waiting if not await watch.look(self._tools)]
             if any(watch.problem for watch in waiting):
-                await self._explain(waiting)
+                await self._raise_problems(waiting)
             if waiting:
                 await self._tools.time.sleep(nap)
-                nap = min(2 * nap, _LOOKS[1])
+                nap = min(2 * nap, _POLL_INTERVALS[1])
 
-    async def _explain(self, failing: list[_Watch]) -> None:
+    async def _raise_problems(self, failing: list[_TransferMonitor]) -> None:
         """Raise the problems of both ends, after a delay, as either end may know the reason."""
-        await self._tools.time.sleep(_LATER)
+        await self._tools.time.sleep(_FAILURE_DELAY)
         for watch in failing:
             if not watch.problem:
                 await watch.look(self._tools)
@@ -131,10 +135,10 @@ class RunningTransfers:
         raise Failed("; ".join(problems), Code.ENVIRONMENT)
 
 
-class _Watch:
+class _TransferMonitor:
     """A monitor of one transfer."""
 
-    def __init__(self, of: UnderWay) -> None:
+    def __init__(self, of: StartedTransfer) -> None:
         self.of = of
         self.problem = ""
         self._connected = False
@@ -148,11 +152,11 @@ class _Watch:
         """
         now = tools.time.seconds()
         try:
-            asked = tools.nodes.ask(self.of.node, calls.AskTransfers(names=(self.of.name,)))
+            asked = tools.nodes.ask(self.of.node, calls.DescribeTransfers(names=(self.of.name,)))
             [status] = await tools.progress.interruptible(asked)
         except Unreachable as e:
             self._silent_since = now if self._silent_since is None else self._silent_since
-            if now - self._silent_since > _TIMEOUT:
+            if now - self._silent_since > _UNREACHABLE_TIMEOUT:
                 self.problem = str(e)
             return False
         self._silent_since = None
@@ -165,22 +169,22 @@ class _Watch:
         if status.problem is not None:
             self.problem = status.problem
             return False
-        self._say(status, now, tools)
+        self._report(status, now, tools)
         return status.over
 
-    def _say(self, status: TransferStatus, now: float, tools: Tools) -> None:
+    def _report(self, status: TransferStatus, now: float, tools: Tools) -> None:
         if status.over:
             moved, rate = status.moved / _MIB, status.rate / _MIB
             tools.progress.say(f"{self.of.what}: done, {moved:.1f} MiB at {rate:.1f} MiB/s")
         elif status.connected and not self._connected:
             self._connected, self._said = True, now
             tools.progress.say(f"{self.of.what}: transfer started")
-        elif self._connected and now - self._said >= _SAY:
+        elif self._connected and now - self._said >= _REPORT_INTERVAL:
             self._said = now
-            tools.progress.say(f"{self.of.what}: {_progress(status)}")
+            tools.progress.say(f"{self.of.what}: {_format_progress(status)}")
 
 
-def _progress(status: TransferStatus) -> str:
+def _format_progress(status: TransferStatus) -> str:
     text = f"{status.moved / _MIB:.1f} MiB at {status.rate / _MIB:.1f} MiB/s"
     if status.expected:
         text += f", {min(100, 100 * status.moved // status.expected)}%"

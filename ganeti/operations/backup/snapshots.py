@@ -15,7 +15,7 @@ from ganeti.errors import Failed, GanetiError, Refused, Unreachable
 from ganeti.model.disk import Disk
 from ganeti.model.guest import Guest
 from ganeti.operations.allocation.node_check import require_able
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.lifecycle.stop import stop_guest
@@ -47,7 +47,7 @@ async def standing(
 
     :raises Refused: the guest should keep running, but its storage has no snapshots.
     """
-    stands, well = _Standing(subject, manner, tools), False
+    stands, well = _DiskHold(subject, manner, tools), False
     try:
         yield await stands.hold()
         well = True
@@ -55,12 +55,12 @@ async def standing(
         await stands.let_go(well=well)
 
 
-class _Standing:
+class _DiskHold:
     """The changes made to an instance for the export, which are reverted at its end."""
 
     def __init__(self, subject: InstanceContext, manner: SnapshotOptions, tools: Tools) -> None:
         self._subject, self._manner, self._tools = subject, manner, tools
-        self._guest = guest_of(tools.config.state(), subject.instance, subject.disks)
+        self._guest = make_guest(tools.config.state(), subject.instance, subject.disks)
         self._snapshots: list[Disk] = []
         self._stopped = self._attached = False
 
@@ -77,13 +77,13 @@ class _Standing:
             tools.progress.say(f"stopping instance {subject.instance.name}")
             self._stopped = True
             await tools.progress.interruptible(stop_guest(subject, manner.timeout, tools))
-        if not await self._snapshot():
+        if not await self._create_snapshots():
             return self._guest
         if self._stopped and not manner.long_sleep and not manner.goes:
             await self._start()
         return replace(self._guest, disks=tuple(self._snapshots))
 
-    async def _snapshot(self) -> bool:
+    async def _create_snapshots(self) -> bool:
         """Create a snapshot of every disk, or of none; return whether there are snapshots."""
         for disk in self._guest.disks:
             name = f"snapshot-{self._tools.ids.uuid()}"

@@ -14,13 +14,13 @@ from ganeti.config.changes.authorities import forget_certificates, trust
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed
 from ganeti.model.node import Node
-from ganeti.operations.cluster.redistribute import other_candidates, share_files
-from ganeti.operations.member_list import enforce_members
+from ganeti.operations.cluster.redistribute import distribute_files, other_candidates
+from ganeti.operations.member_list import distribute_member_list
 from ganeti.operations.operation import Tools
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import AskVersion
 
-RELOAD = 5.0
+RELOAD_DELAY = 5.0
 """Seconds after which the master daemon has noticed changed files of its node."""
 
 AGAIN = (
@@ -38,16 +38,16 @@ async def introduce_authority(tools: Tools) -> None:
 
     :raises Failed: nodes did not answer, with their names; both authorities are trusted.
     """
-    await _require_answers(tools)
+    await _check_reachable(tools)
     if not await _is_introduced(tools):
-        await _generate(tools)
+        await _generate_authority(tools)
     if lacking := await tools.members.distribute():
-        raise _unfinished(lacking)
+        raise _unfinished_error(lacking)
     # Wait for the master daemon, too, which will soon get certificates of the new authority.
-    await tools.time.sleep(RELOAD)
+    await tools.time.sleep(RELOAD_DELAY)
     await tools.keys.renew_rapi()
-    if lacking := await share_files(other_candidates(tools.config.state()), tools):
-        raise _unfinished(lacking)
+    if lacking := await distribute_files(other_candidates(tools.config.state()), tools):
+        raise _unfinished_error(lacking)
     tools.progress.say("all nodes trust the new authority, and the master candidates have its key")
     await _forget_offline_nodes(tools)
 
@@ -58,7 +58,7 @@ async def _forget_offline_nodes(tools: Tools) -> None:
     They do not trust the new authority, so they would reject the master.
     """
     state = tools.config.state()
-    online = {node.uuid for node in _online(state)}
+    online = {node.uuid for node in _online_nodes(state)}
     if set(state.certificates) <= online:
         return
     await tools.config.change(forget_certificates(online))
@@ -76,26 +76,26 @@ async def retire_authority(tools: Tools) -> None:
        trusted.
     """
     # Distribute again: an earlier distribution with old content may have arrived last.
-    if lacking := await share_files(other_candidates(tools.config.state()), tools):
-        raise _unfinished(lacking)
+    if lacking := await distribute_files(other_candidates(tools.config.state()), tools):
+        raise _unfinished_error(lacking)
     state = tools.config.state()
     assert state.authorities is not None
     await tools.config.change(trust(state.authorities.certificates[0]))
-    await enforce_members(tools)
+    await distribute_member_list(tools)
     tools.progress.say("the old authority is no longer trusted")
 
 
-async def _require_answers(tools: Tools) -> None:
+async def _check_reachable(tools: Tools) -> None:
     """Check that all online nodes answer, so that the replacement can be completed.
 
     :raises Failed: nodes do not answer.
     """
-    nodes = _online(tools.config.state())
+    nodes = _online_nodes(tools.config.state())
     answers = await tools.nodes.ask_all(nodes, AskVersion())
     silent = [node.name for node in nodes if isinstance(answers[node.uuid], Failed)]
     if silent:
         raise Failed(
-            f"the authority was not replaced, because nodes do not answer: {_named(silent)}"
+            f"the authority was not replaced, because nodes do not answer: {_format_nodes(silent)}"
         )
 
 
@@ -108,7 +108,7 @@ async def _is_introduced(tools: Tools) -> bool:
     return await tools.keys.issuing_authority() == newest
 
 
-async def _generate(tools: Tools) -> None:
+async def _generate_authority(tools: Tools) -> None:
     """Generate a new authority, make the nodes trust it, and install its key on this host."""
     state = tools.config.state()
     made = await tools.keys.generate_authority(state.cluster.cluster_name)
@@ -118,25 +118,27 @@ async def _generate(tools: Tools) -> None:
     lacking = await tools.members.distribute()
     if state.master.name in lacking:
         # This host would have the key without its certificate. The unused key is discarded.
-        raise _unfinished(lacking)
+        raise _unfinished_error(lacking)
     await tools.keys.use_authority(made.key)
-    tools.progress.say(f"the new authority has the fingerprint {_short(made.certificate)}")
-
-
-def _online(state: ClusterState) -> list[Node]:
-    return [node for node in state.nodes.values() if not node.offline]
-
-
-def _unfinished(lacking: Collection[str]) -> Failed:
-    return Failed(
-        "both authorities stay trusted, because these nodes do not have the new one:"
-        f" {_named(lacking)}"
+    tools.progress.say(
+        f"the new authority has the fingerprint {_short_fingerprint(made.certificate)}"
     )
 
 
-def _named(nodes: Collection[str]) -> str:
+def _online_nodes(state: ClusterState) -> list[Node]:
+    return [node for node in state.nodes.values() if not node.offline]
+
+
+def _unfinished_error(lacking: Collection[str]) -> Failed:
+    return Failed(
+        "both authorities stay trusted, because these nodes do not have the new one:"
+        f" {_format_nodes(lacking)}"
+    )
+
+
+def _format_nodes(nodes: Collection[str]) -> str:
     return f"{', '.join(sorted(nodes))}; {AGAIN}"
 
 
-def _short(certificate: str) -> str:
+def _short_fingerprint(certificate: str) -> str:
     return f"{fingerprint(certificate.encode())[:16]}..."

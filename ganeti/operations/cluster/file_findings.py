@@ -14,14 +14,14 @@ from typing import Any
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.cluster.findings import Finding
-from ganeti.operations.cluster.group_findings import Checked
-from ganeti.operations.operation import SharedFile
+from ganeti.operations.cluster.group_findings import GroupData
+from ganeti.operations.operation import AncillaryFile
 from ganeti.paths import Paths
 
 _MEND = "unless a job is already queued for this, run gnt-cluster redist-conf"
 
 
-def own_file_findings(shared: Sequence[SharedFile], cluster: str) -> Iterator[Finding]:
+def own_file_findings(shared: Sequence[AncillaryFile], cluster: str) -> Iterator[Finding]:
     """Yield findings about files that the master itself lacks."""
     there = {file.path for file in shared}
     for path in Paths().shared_files:
@@ -32,7 +32,7 @@ def own_file_findings(shared: Sequence[SharedFile], cluster: str) -> Iterator[Fi
             yield Finding(Code.ECLUSTERFILECHECK, "cluster", cluster, message)
 
 
-def file_findings(checked: Checked, shared: Sequence[SharedFile]) -> Iterator[Finding]:
+def file_findings(checked: GroupData, shared: Sequence[AncillaryFile]) -> Iterator[Finding]:
     """Yield findings about missing, different or unexpected files on nodes of a group."""
     expected = {file.path: hashlib.sha256(file.content).hexdigest() for file in shared}
     for node, found in checked.answers("filelist"):

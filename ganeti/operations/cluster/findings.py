@@ -36,7 +36,7 @@ class Report:
     ignored: Collection[Code]
     verbose: bool = False
 
-    def heading(self, text: str) -> None:
+    def write_heading(self, text: str) -> None:
         """Write the heading of a section."""
         self.progress.say(f"* {text}")
 

@@ -14,7 +14,7 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import hv_filled, nd_filled, nic_filled, policy_filled
+from ganeti.model.parameters.filling import fill_hypervisor, fill_nic, fill_node, fill_policy
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.allocation.policy_check import violations
 from ganeti.operations.allocation.sizes import size_of
@@ -22,12 +22,12 @@ from ganeti.operations.cluster.findings import Finding
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import VerifyNode
 
-EXCLUSION = "htools:iextags:"
+EXCLUSION_TAG_PREFIX = "htools:iextags:"
 """The prefix of cluster tags that declare prefixes of exclusion tags."""
 
 
 @dataclass(frozen=True)
-class Checked:
+class GroupData:
     """A node group, its online nodes, and their answers."""
 
     group: Group
@@ -44,70 +44,79 @@ class Checked:
 
     def instances_on(self, node: Node) -> dict[str, Instance]:
         """Return the instances with this primary or secondary node by UUID."""
-        found = (*self.state.primaries_on(node), *self.state.secondaries_on(node))
+        found = (
+            *self.state.list_primary_instances(node),
+            *self.state.list_secondary_instances(node),
+        )
         return {each.uuid: each for each in found}
 
 
-def bridges_of(instances: Iterable[Instance], state: ClusterState) -> set[str]:
+def list_bridges(instances: Iterable[Instance], state: ClusterState) -> set[str]:
     """Return the bridges that guests of these instances use."""
     return {
         str(filled["link"])
         for instance in instances
-        if hv_filled(state.cluster, instance).get("kvm_net") == "host"
+        if fill_hypervisor(state.cluster, instance).get("kvm_net") == "host"
         for nic in instance.nics
-        if (filled := nic_filled(state.cluster, nic))["mode"] == "bridged"
+        if (filled := fill_nic(state.cluster, nic))["mode"] == "bridged"
     }
 
 
-def instance_findings(checked: Checked) -> Iterator[Finding]:
+def check_instances(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about the group's instances from the configuration."""
     state = checked.state
-    policy = policy_filled(state.cluster, checked.group)
-    for node in state.nodes_in(checked.group):
-        for instance in state.primaries_on(node):
-            disks = state.disks_of(instance)
-            yield from _layout(instance, disks)
-            yield from _places(instance, node, state)
+    policy = fill_policy(state.cluster, checked.group)
+    for node in state.list_nodes(checked.group):
+        for instance in state.list_primary_instances(node):
+            disks = state.get_disks(instance)
+            yield from _check_layout(instance, disks)
+            yield from _check_nodes(instance, node, state)
             if broken := violations(size_of(instance, disks, state), policy):
                 message = f"violates the instance policy: {'; '.join(broken)}"
                 # Only a warning: it keeps running, but cannot be moved or created again.
-                yield _about(instance, Code.EINSTANCEPOLICY, message, warning=True)
-        yield from _excluded(node, state)
+                yield _instance_finding(instance, Code.EINSTANCEPOLICY, message, warning=True)
+        yield from _check_exclusion_tags(node, state)
 
 
-def _about(instance: Instance, code: Code, message: str, *, warning: bool = False) -> Finding:
+def _instance_finding(
+    instance: Instance, code: Code, message: str, *, warning: bool = False
+) -> Finding:
     return Finding(code, "instance", instance.name, message, warning)
 
 
-def _layout(instance: Instance, disks: Sequence[Disk]) -> Iterator[Finding]:
+def _check_layout(instance: Instance, disks: Sequence[Disk]) -> Iterator[Finding]:
     kinds = sorted({disk.dev_type.value for disk in disks})
     if len(kinds) > 1:
         message = f"has disks of several templates: {', '.join(kinds)}"
-        yield _about(instance, Code.EINSTANCELAYOUT, message)
+        yield _instance_finding(instance, Code.EINSTANCELAYOUT, message)
     mirrors = {disk.nodes for disk in disks if disk.dev_type is Template.DRBD}
     if len({frozenset(nodes) for nodes in mirrors}) > 1:
-        yield _about(instance, Code.EINSTANCELAYOUT, "has mirrored disks on more than two nodes")
+        yield _instance_finding(
+            instance, Code.EINSTANCELAYOUT, "has mirrored disks on more than two nodes"
+        )
 
 
-def _places(instance: Instance, primary: Node, state: ClusterState) -> Iterator[Finding]:
-    others = [state.nodes[uuid] for uuid in state.secondaries_of(instance)]
+def _check_nodes(instance: Instance, primary: Node, state: ClusterState) -> Iterator[Finding]:
+    others = [state.nodes[uuid] for uuid in state.get_secondaries(instance)]
     for node in (primary, *others):
         if not node.vm_capable:
             message = f"is on node {node.name}, which is not vm_capable; move it to another node"
-            yield _about(instance, Code.EINSTANCEUNSUITABLENODE, message)
+            yield _instance_finding(instance, Code.EINSTANCEUNSUITABLENODE, message)
     groups = sorted({state.groups[node.group].name for node in (primary, *others)})
     if len(groups) > 1:
         message = f"has copies of its disks in several node groups: {', '.join(groups)}"
-        yield _about(instance, Code.EINSTANCESPLITGROUPS, message, warning=True)
+        yield _instance_finding(instance, Code.EINSTANCESPLITGROUPS, message, warning=True)
 
 
-def _excluded(node: Node, state: ClusterState) -> Iterator[Finding]:
+def _check_exclusion_tags(node: Node, state: ClusterState) -> Iterator[Finding]:
     """Yield findings about instances with the same exclusion tag and primary node."""
     starts = tuple(
-        tag.removeprefix(EXCLUSION) + ":" for tag in state.cluster.tags if tag.startswith(EXCLUSION)
+        tag.removeprefix(EXCLUSION_TAG_PREFIX) + ":"
+        for tag in state.cluster.tags
+        if tag.startswith(EXCLUSION_TAG_PREFIX)
     )
     by_tag: dict[str, list[str]] = {}
-    for instance in state.primaries_on(node) if starts else ():
+    for instance in state.list_primary_instances(node) if starts else ():
         for tag in instance.tags:
             if tag.startswith(starts):
                 by_tag.setdefault(tag, []).append(instance.name)
@@ -119,25 +128,32 @@ def _excluded(node: Node, state: ClusterState) -> Iterator[Finding]:
             yield Finding(Code.EEXTAGS, "node", node.name, message)
 
 
-def node_findings(checked: Checked) -> Iterator[Finding]:
+def check_nodes(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about the group's nodes from their answers."""
-    for check in (_bridges, _orphans, _definitions, _shared_folder, _forbidden_folders, _drbd):
+    for check in (
+        _check_bridges,
+        _check_orphan_volumes,
+        _check_os_definitions,
+        _check_shared_directory,
+        _check_allowed_directories,
+        _check_drbd_versions,
+    ):
         yield from check(checked)
 
 
-def _of_node(node: Node, code: Code, message: str, *, warning: bool = False) -> Finding:
+def _node_finding(node: Node, code: Code, message: str, *, warning: bool = False) -> Finding:
     return Finding(code, "node", node.name, message, warning)
 
 
-def _bridges(checked: Checked) -> Iterator[Finding]:
+def _check_bridges(checked: GroupData) -> Iterator[Finding]:
     for node, missing in checked.answers("bridges"):
-        needed = bridges_of(checked.instances_on(node).values(), checked.state)
+        needed = list_bridges(checked.instances_on(node).values(), checked.state)
         if lacking := sorted(needed.intersection(missing)):
             message = f"lacks bridges of its instances: {', '.join(lacking)}"
-            yield _of_node(node, Code.ENODENET, message)
+            yield _node_finding(node, Code.ENODENET, message)
 
 
-def _orphans(checked: Checked) -> Iterator[Finding]:
+def _check_orphan_volumes(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about logical volumes that are neither disks nor reserved."""
     reserved = [re.compile(pattern) for pattern in checked.state.cluster.reserved_lvs]
     known = {
@@ -159,10 +175,10 @@ def _orphans(checked: Checked) -> Iterator[Finding]:
                 f"has volumes that belong to no instance: {', '.join(strange)}; remove or reserve"
                 " them (gnt-cluster modify --reserved-lvs)"
             )
-            yield _of_node(node, Code.ENODEORPHANLV, message, warning=True)
+            yield _node_finding(node, Code.ENODEORPHANLV, message, warning=True)
 
 
-def _definitions(checked: Checked) -> Iterator[Finding]:
+def _check_os_definitions(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about missing OS definitions of instances or of other nodes."""
     valid = {
         node.uuid: {each["name"] for each in found if each["valid"]}
@@ -175,25 +191,27 @@ def _definitions(checked: Checked) -> Iterator[Finding]:
             continue
         needed = {each.os.partition("+")[0] for each in checked.instances_on(node).values()}
         for name in sorted((needed - {""}) - valid[node.uuid]):
-            yield _of_node(node, Code.ENODEOS, f"lacks the OS definition {name} of its instances")
+            yield _node_finding(
+                node, Code.ENODEOS, f"lacks the OS definition {name} of its instances"
+            )
         for name in sorted(set(everywhere) - valid[node.uuid] - needed):
             message = f"lacks the OS definition {name}, which is valid on other nodes"
-            yield _of_node(node, Code.ENODEOS, message, warning=True)
+            yield _node_finding(node, Code.ENODEOS, message, warning=True)
 
 
-def _shared_folder(checked: Checked) -> Iterator[Finding]:
+def _check_shared_directory(checked: GroupData) -> Iterator[Finding]:
     for node, problem in checked.answers("shared-file-storage-path"):
-        yield _of_node(node, Code.ENODESHAREDFILESTORAGEPATHUNUSABLE, str(problem))
+        yield _node_finding(node, Code.ENODESHAREDFILESTORAGEPATHUNUSABLE, str(problem))
 
 
-def _forbidden_folders(checked: Checked) -> Iterator[Finding]:
+def _check_allowed_directories(checked: GroupData) -> Iterator[Finding]:
     for node, found in checked.answers("allowed-file-storage-paths"):
         if found:
             message = f"allows unsafe directories for file disks: {', '.join(found)}"
-            yield _of_node(node, Code.ENODEFILESTORAGEPATHS, message)
+            yield _node_finding(node, Code.ENODEFILESTORAGEPATHS, message)
 
 
-def _drbd(checked: Checked) -> Iterator[Finding]:
+def _check_drbd_versions(checked: GroupData) -> Iterator[Finding]:
     versions = {node.name: text for node, text in checked.answers("drbd-version") if text}
     if len(set(versions.values())) > 1:
         told = ", ".join(f"{name} {text}" for name, text in sorted(versions.items()))
@@ -201,20 +219,20 @@ def _drbd(checked: Checked) -> Iterator[Finding]:
         yield Finding(Code.ENODEDRBDVERSION, "group", checked.group.name, message, warning=True)
 
 
-def power_helpers(state: ClusterState) -> dict[str, list[str]]:
+def list_oob_programs(state: ClusterState) -> dict[str, list[str]]:
     """Return the out-of-band programs, each with the names of its nodes."""
     found: dict[str, list[str]] = {}
     for node in state.nodes.values():
-        program = str(nd_filled(state.cluster, state.groups[node.group], node)["oob_program"])
+        program = str(fill_node(state.cluster, state.groups[node.group], node)["oob_program"])
         if program:
             found.setdefault(program, []).append(node.name)
     return found
 
 
-def helper_findings(state: ClusterState, facts: NodeAnswers) -> Iterator[Finding]:
+def check_oob_programs(state: ClusterState, facts: NodeAnswers) -> Iterator[Finding]:
     """Yield findings about out-of-band programs that are missing on the master."""
     said = facts.known(state.master, VerifyNode) or {}
-    helpers = power_helpers(state)
+    helpers = list_oob_programs(state)
     for program in said.get("user-scripts") or ():
         for name in sorted(helpers.get(program, ())):
             what = f"its out-of-band program {program}"

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from ganeti.config.state import ClusterState
 from ganeti.model.disk import Template
 from ganeti.model.group import Group
-from ganeti.model.parameters.filling import hv_defaults, hv_filled
+from ganeti.model.parameters.filling import fill_hypervisor, hv_defaults
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.cluster.findings import Finding
-from ganeti.operations.cluster.group_findings import Checked
-from ganeti.rpc.node import OBSTACLES
+from ganeti.operations.cluster.group_findings import GroupData
+from ganeti.rpc.node import STORAGE_OBSTACLES
 from ganeti.schema.types import Parameters
 
 _INSTANCES = "instances "
 """The prefix of the source of a set of parameters of instances; their names follow."""
 
 
-def host_findings(checked: Checked) -> Iterator[Finding]:
+def host_findings(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about hosts from the nodes' answers."""
     for node, problems in checked.answers("nodesetup"):
         for problem in problems:
@@ -28,7 +28,7 @@ def host_findings(checked: Checked) -> Iterator[Finding]:
         yield from check(checked)
 
 
-def _missing_devices(checked: Checked) -> Iterator[Finding]:
+def _missing_devices(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about missing physical volumes."""
     for node, found in checked.answers("pvlist"):
         if not isinstance(found, list):
@@ -42,7 +42,7 @@ def _missing_devices(checked: Checked) -> Iterator[Finding]:
                 yield Finding(Code.ENODELVM, "node", node.name, message)
 
 
-def _unknown_minors(checked: Checked) -> Iterator[Finding]:
+def _unknown_minors(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about DRBD devices that belong to no disk and block their minors."""
     before = checked.facts.state or checked.state
     known = {end for state in (before, checked.state) for end in _minors(state)}
@@ -62,11 +62,13 @@ def _minors(state: ClusterState) -> Iterator[tuple[str, int]]:
             yield from ((one, here), (other, there))
 
 
-def _other_helpers(checked: Checked) -> Iterator[Finding]:
+def _other_helpers(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about nodes whose DRBD usermode helper differs from the cluster's."""
     wanted = checked.state.cluster.drbd_usermode_helper
     obstructed = {
-        node.uuid for node, found in checked.answers(OBSTACLES) if Template.DRBD.value in found
+        node.uuid
+        for node, found in checked.answers(STORAGE_OBSTACLES)
+        if Template.DRBD.value in found
     }
     for node, (loaded, helper) in checked.answers("drbd-helper"):
         if wanted and loaded and helper != wanted and node.uuid not in obstructed:
@@ -91,10 +93,10 @@ def parameter_sets(group: Group, state: ClusterState) -> Iterator[tuple[str, str
         for hypervisor in sorted(set(sets).intersection(enabled)):
             yield f"OS {os}", hypervisor, hv_defaults(cluster, hypervisor, os)
     alike: dict[tuple[str, str], tuple[list[str], Parameters]] = {}
-    for node in state.nodes_in(group):
-        for instance in state.primaries_on(node):
+    for node in state.list_nodes(group):
+        for instance in state.list_primary_instances(node):
             if instance.hvparams and instance.hypervisor in enabled:
-                filled = hv_filled(cluster, instance)
+                filled = fill_hypervisor(cluster, instance)
                 # Even thousands of instances have few different sets of parameters.
                 key = instance.hypervisor, repr(sorted(filled.items()))
                 alike.setdefault(key, ([], filled))[0].append(instance.name)
@@ -102,7 +104,7 @@ def parameter_sets(group: Group, state: ClusterState) -> Iterator[tuple[str, str
         yield _INSTANCES + ", ".join(sorted(names)), hypervisor, filled
 
 
-def _parameters(checked: Checked) -> Iterator[Finding]:
+def _parameters(checked: GroupData) -> Iterator[Finding]:
     for node, found in checked.answers("hvparms"):
         if not node.vm_capable or not isinstance(found, list):
             continue  # another check reports errors of the hypervisor

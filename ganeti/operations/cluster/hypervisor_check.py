@@ -13,20 +13,20 @@ from ganeti.rpc.node import ValidateHypervisor
 from ganeti.schema.types import Parameters
 
 
-def changed_parameters(before: Cluster, after: Cluster) -> Iterator[ValidateHypervisor]:
+def list_checks(before: Cluster, after: Cluster) -> Iterator[ValidateHypervisor]:
     """Yield a check for each set of parameters that changes, limited to changed ones."""
     for hypervisor in after.enabled_hypervisors:
         given = after.hvparams.get(hypervisor, {})
-        yield from _question(hypervisor, given, before.hvparams.get(hypervisor, {}), given)
+        yield from _make_check(hypervisor, given, before.hvparams.get(hypervisor, {}), given)
     for os, sets in after.os_hvp.items():
         for hypervisor, given in sets.items():
             if hypervisor in after.enabled_hypervisors:
                 filled = {**after.hvparams.get(hypervisor, {}), **given}
                 known = before.os_hvp.get(os, {}).get(hypervisor, {})
-                yield from _question(hypervisor, filled, known, given)
+                yield from _make_check(hypervisor, filled, known, given)
 
 
-def _question(
+def _make_check(
     hypervisor: str, filled: Parameters, before: Mapping[str, object], given: Parameters
 ) -> Iterator[ValidateHypervisor]:
     names = tuple(name for name, value in given.items() if before.get(name) != value)
@@ -43,7 +43,7 @@ async def require_able(before: Cluster, after: Cluster, state: ClusterState, too
     """
     hosts = [node for node in state.nodes.values() if node.vm_capable and not node.offline]
     problems: list[str] = []
-    for question in changed_parameters(before, after):
+    for question in list_checks(before, after):
         answers = await tools.nodes.ask_all(hosts, question)
         for node in sorted(hosts, key=lambda node: node.name):
             match answers[node.uuid]:

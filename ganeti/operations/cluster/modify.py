@@ -20,7 +20,7 @@ from ganeti.model.parameters.parsing import DEFAULT
 from ganeti.opcodes.cluster import ModifyCluster
 from ganeti.operations.cluster.hypervisor_check import require_able
 from ganeti.operations.cluster.settings import settings
-from ganeti.operations.instance.os_check import DELIMITER, unknown_parameters
+from ganeti.operations.instance.os_check import VARIANT_DELIMITER, unknown_parameters
 from ganeti.operations.operation import (
     HookCall,
     NodeAnswers,
@@ -51,44 +51,44 @@ class ClusterModification:
 def questions(op: ModifyCluster, state: ClusterState) -> Sequence[NodeQuery]:
     found = []
     if op.vg_name:
-        found.append(NodeQuery(_hosts(state), ListStorageCall(kind="lvm-vg")))
-    if folders := _folders(op):
+        found.append(NodeQuery(_online_hosts(state), ListStorageCall(kind="lvm-vg")))
+    if folders := _changed_directories(op):
         name = state.cluster.cluster_name
-        found.append(NodeQuery(_hosts(state), VerifyNode(what=folders, cluster_name=name)))
+        found.append(NodeQuery(_online_hosts(state), VerifyNode(what=folders, cluster_name=name)))
     if op.osparams or op.osparams_private_cluster:
-        found.append(NodeQuery(_hosts(state), DescribeOSes()))
+        found.append(NodeQuery(_online_hosts(state), DescribeOSes()))
     return found
 
 
-_FOLDERS = {
+_DIRECTORY_CHECKS = {
     "file-storage-path": "file_storage_dir",
     "shared-file-storage-path": "shared_file_storage_dir",
 }
 """The node checks of directories for disks, with their settings."""
 
 
-def _folders(op: ModifyCluster) -> dict[str, str]:
-    return {check: path for check, name in _FOLDERS.items() if (path := getattr(op, name))}
+def _changed_directories(op: ModifyCluster) -> dict[str, str]:
+    return {check: path for check, name in _DIRECTORY_CHECKS.items() if (path := getattr(op, name))}
 
 
-def _hosts(state: ClusterState) -> list[Any]:
+def _online_hosts(state: ClusterState) -> list[Any]:
     return [node for node in state.nodes.values() if node.vm_capable and not node.offline]
 
 
 def plan(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterModification:
     """Plan the changes; refuse with all problems of the request."""
     fields = settings(op, state)
-    _require_useful(replace(state.cluster, **fields), fields, state)
+    _check_consistent(replace(state.cluster, **fields), fields, state)
     if op.vg_name and not op.force:
-        _require_group(op.vg_name, state, facts)
-    _require_folders(op, state, facts)
-    _require_osparams(op, state, facts)
+        _check_volume_group(op.vg_name, state, facts)
+    _check_directories(op, state, facts)
+    _check_osparams(op, state, facts)
     if not fields:
         raise Invalid([Problem("", NOTHING_TO_CHANGE)])
     return ClusterModification(op, fields)
 
 
-def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterState) -> None:
+def _check_consistent(after: Cluster, fields: Mapping[str, Any], state: ClusterState) -> None:
     """Check that the settings do not contradict each other or existing instances.
 
     :raises Refused: with the contradiction.
@@ -98,7 +98,7 @@ def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterSta
     if not touched:
         return
     for instance in state.instances.values():
-        _require_runnable(instance, after, state)
+        _check_instance(instance, after, state)
     templates = [Template(name) for name in after.enabled_disk_templates]
     for template, setting in missing_settings(templates, msgspec.structs.asdict(after)):
         if setting in touched:
@@ -107,8 +107,8 @@ def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterSta
             )
 
 
-def _require_runnable(instance: Instance, after: Cluster, state: ClusterState) -> None:
-    template = state.template_of(instance)
+def _check_instance(instance: Instance, after: Cluster, state: ClusterState) -> None:
+    template = state.get_template(instance)
     if instance.hypervisor not in after.enabled_hypervisors:
         raise Refused(
             f"instance {instance.name} uses hypervisor {instance.hypervisor}; remove such "
@@ -124,22 +124,24 @@ def _require_runnable(instance: Instance, after: Cluster, state: ClusterState) -
         )
 
 
-def _require_folders(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
+def _check_directories(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
     """Check that nodes allow the directories for disks, in their ``file-storage-paths``.
 
     :raises Refused: with the reason of each node that does not.
     """
     lacking = []
-    for node in _hosts(state) if _folders(op) else ():
+    for node in _online_hosts(state) if _changed_directories(op) else ():
         answer = facts.of(node, VerifyNode)
-        lacking += [f"{node.name}: {answer[check]}" for check in _folders(op) if check in answer]
+        lacking += [
+            f"{node.name}: {answer[check]}" for check in _changed_directories(op) if check in answer
+        ]
     if lacking:
         raise Refused(
             f"nodes do not accept the directory for disks: {'; '.join(lacking)}", Code.ENVIRONMENT
         )
 
 
-def _require_osparams(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
+def _check_osparams(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
     """Check that the OS definitions on the nodes declare the parameters.
 
     Parameters of a definition that no node has cannot be checked.
@@ -148,27 +150,27 @@ def _require_osparams(op: ModifyCluster, state: ClusterState, facts: NodeAnswers
     """
     definitions = {
         definition.name: definition
-        for node in _hosts(state)
+        for node in _online_hosts(state)
         for definition in facts.known(node, DescribeOSes) or ()
         if definition.valid
     }
     problems = []
     for path in ("osparams", "osparams_private_cluster"):
         for os, values in (getattr(op, path) or {}).items():
-            if (definition := definitions.get(os.partition(DELIMITER)[0])) is not None:
+            if (definition := definitions.get(os.partition(VARIANT_DELIMITER)[0])) is not None:
                 names = [name for name, value in values.items() if value != DEFAULT]
                 problems += unknown_parameters(definition, names, f"{path}/{os}")
     if problems:
         raise Invalid(problems)
 
 
-def _require_group(name: str, state: ClusterState, facts: NodeAnswers) -> None:
+def _check_volume_group(name: str, state: ClusterState, facts: NodeAnswers) -> None:
     """Check that all nodes have the volume group.
 
     :raises Refused: with the reason of each node that does not.
     """
     lacking = []
-    for node in _hosts(state):
+    for node in _online_hosts(state):
         answer = facts.answers[node.uuid, ListStorageCall]
         if isinstance(answer, Failed):
             lacking.append(f"{node.name}: {answer}")
@@ -188,7 +190,7 @@ async def run(plan: ClusterModification, tools: Tools) -> ResultWithCommit:
         return state.put(replace(state.cluster, **settings(plan.op, state)))
 
     name = plan.fields.get("default_iallocator")
-    if name and name != BUILT_IN_ALLOCATOR and not tools.allocate.installed(name):
+    if name and name != BUILT_IN_ALLOCATOR and not tools.run_allocator.installed(name):
         raise Refused(
             f"iallocator {name} is not installed on the master; install it or choose another one",
             Code.UNKNOWN,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ganeti.config.state import ClusterState
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.cluster.findings import Finding
-from ganeti.operations.operation import SharedFile
+from ganeti.operations.operation import AncillaryFile
 
 USERS_FILE = "/rapi/users"
 """How the path of the users file ends."""
@@ -20,7 +20,7 @@ _OLD = {
 }
 
 
-def password_findings(state: ClusterState, files: Iterable[SharedFile]) -> Iterator[Finding]:
+def password_findings(state: ClusterState, files: Iterable[AncillaryFile]) -> Iterator[Finding]:
     """Return a warning for each user of the users file with an old scheme, or a name in both."""
     for file in files:
         if not file.path.endswith(USERS_FILE):

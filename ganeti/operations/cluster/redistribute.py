@@ -19,7 +19,7 @@ from ganeti.rpc.node import UploadFile, WriteSsconf
 
 
 @dataclass(frozen=True)
-class Redistribute:
+class RedistributionPlan:
     """The nodes that get ssconf files, and the candidates that also get ancillary files."""
 
     everybody: Sequence[Node]
@@ -30,13 +30,13 @@ class Redistribute:
         return {all_of(LockLevel.NODE): LockMode.SHARED}
 
 
-def plan(op: RedistributeConfig, state: ClusterState, facts: NodeAnswers) -> Redistribute:
+def plan(op: RedistributeConfig, state: ClusterState, facts: NodeAnswers) -> RedistributionPlan:
     """Plan the distribution to all online nodes."""
     online = [node for node in state.nodes.values() if not node.offline]
-    return Redistribute(online, other_candidates(state))
+    return RedistributionPlan(online, other_candidates(state))
 
 
-async def run(plan: Redistribute, tools: Tools) -> None:
+async def run(plan: RedistributionPlan, tools: Tools) -> None:
     state = tools.config.state()
     write = WriteSsconf(values=ssconf(state, release=__version__))
     for uuid, answer in (await tools.nodes.ask_all(plan.everybody, write)).items():
@@ -44,11 +44,11 @@ async def run(plan: Redistribute, tools: Tools) -> None:
             tools.progress.say(
                 f"cannot update all files on node {state.nodes[uuid].name}: {answer}"
             )
-    for name, trouble in (await share_files(plan.candidates, tools)).items():
+    for name, trouble in (await distribute_files(plan.candidates, tools)).items():
         tools.progress.say(f"cannot update all files on node {name}: {trouble}")
 
 
-async def share_files(candidates: Sequence[Node], tools: Tools) -> Mapping[str, Failed]:
+async def distribute_files(candidates: Sequence[Node], tools: Tools) -> Mapping[str, Failed]:
     """Send the ancillary files to the given candidates; return failures by node name."""
     trouble = {}
     for shared in await tools.shared.read():

@@ -63,12 +63,12 @@ def plan(op: RenameCluster, state: ClusterState, facts: NodeAnswers) -> ClusterR
         raise Refused(
             f"the cluster already has the name {op.name} and the address {address}", Code.INPUT
         )
-    for owner in _owners(address, state):
+    for owner in _find_owners(address, state):
         raise Refused(f"{op.name} resolves to {address}, the address of {owner}", Code.NOT_UNIQUE)
     return ClusterRename((cluster.cluster_name, cluster.master_ip), (op.name, address))
 
 
-def _owners(address: str, state: ClusterState) -> Iterator[str]:
+def _find_owners(address: str, state: ClusterState) -> Iterator[str]:
     """Yield other owners of an address; the master may have the cluster's as its only one."""
     for node in state.nodes.values():
         if node != state.master and address in (node.primary_ip, node.secondary_ip):

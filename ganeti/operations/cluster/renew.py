@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ganeti.config.changes.authorities import secrets_replaced
-from ganeti.config.changes.nodes import certificates_of, certify
+from ganeti.config.changes.authorities import record_secrets_replaced
+from ganeti.config.changes.nodes import get_certificates, set_certificates
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused, Unreachable
@@ -16,19 +16,19 @@ from ganeti.model.node import Node
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.operations.cluster.authority import (
     AGAIN,
-    RELOAD,
+    RELOAD_DELAY,
     introduce_authority,
     retire_authority,
 )
-from ganeti.operations.cluster.redistribute import other_candidates, share_files
-from ganeti.operations.member_list import enforce_members, members_of
+from ganeti.operations.cluster.redistribute import distribute_files, other_candidates
+from ganeti.operations.member_list import distribute_member_list, make_member_list
 from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import RequestCertificate, UseCertificate
 
 
 @dataclass(frozen=True)
-class Renew:
+class RenewalPlan:
     """The nodes that get new certificates.
 
     ``secrets`` and ``authority`` state whether these are replaced, too.
@@ -44,13 +44,13 @@ class Renew:
         return request(exclusive=[*(node_lock(node.uuid) for node in self.nodes), *shared])
 
 
-def plan(op: RenewCrypto, state: ClusterState, facts: NodeAnswers) -> Renew:
+def plan(op: RenewCrypto, state: ClusterState, facts: NodeAnswers) -> RenewalPlan:
     """Plan what to renew."""
     if op.renew_ssh_keys:
         raise Refused("the cluster has no SSH keys to renew", Code.INPUT)
     if not (op.node_certificates or op.shared_secrets or op.cluster_certificate):
         raise Refused("no item to renew given; use --new-node-certificates", Code.INPUT)
-    replaceable = members_of(state) is not None
+    replaceable = make_member_list(state) is not None
     if op.cluster_certificate and not replaceable:
         raise Refused(
             "the authority can only be replaced if node certificates are recorded; first run:"
@@ -62,7 +62,7 @@ def plan(op: RenewCrypto, state: ClusterState, facts: NodeAnswers) -> Renew:
     authority = op.cluster_certificate or (op.shared_secrets and exposed and replaceable)
     secrets = op.shared_secrets if known is None else known.secrets_exposed
     online = [node for node in state.nodes.values() if not node.offline]
-    return Renew(
+    return RenewalPlan(
         nodes=tuple(sorted(online, key=lambda node: node.name))
         if op.node_certificates or authority
         else (),
@@ -71,7 +71,7 @@ def plan(op: RenewCrypto, state: ClusterState, facts: NodeAnswers) -> Renew:
     )
 
 
-async def run(plan: Renew, tools: Tools) -> None:
+async def run(plan: RenewalPlan, tools: Tools) -> None:
     """Issue the certificates, announce them to all nodes, install them, and revoke the old ones.
 
     The old certificate of a node is valid until it uses the new one. When this returns, old keys
@@ -97,10 +97,10 @@ async def run(plan: Renew, tools: Tools) -> None:
 
 async def _renew_secrets(tools: Tools) -> None:
     await tools.keys.renew_secrets()
-    await tools.config.change(secrets_replaced)
+    await tools.config.change(record_secrets_replaced)
     tools.progress.say("replaced the cluster domain secret and the key of the remote API")
     candidates = other_candidates(tools.config.state())
-    for name, trouble in (await share_files(candidates, tools)).items():
+    for name, trouble in (await distribute_files(candidates, tools)).items():
         tools.progress.say(f"node {name} does not have the new secrets yet: {trouble}")
 
 
@@ -112,7 +112,7 @@ class _Renewal:
         self._tools = tools
         self._old: dict[str, tuple[str, ...]] = {}
         self._issued: dict[str, bytes] = {}
-        self._left: dict[str, tuple[str, ...]] = {}
+        self._accepted: dict[str, tuple[str, ...]] = {}
         self.failed: list[str] = []
 
     async def issue(self) -> None:
@@ -123,8 +123,8 @@ class _Renewal:
                 wanted = await self._tools.nodes.ask(node, RequestCertificate())
                 self._issued[name] = await self._tools.issue(wanted.encode("ascii"), names)
             except Failed as e:
-                self._keeps(name, e)
-            self._old[name] = certificates_of(self._tools.config.state(), node)
+                self._record_failure(name, e)
+            self._old[name] = get_certificates(self._tools.config.state(), node)
 
     async def announce(self) -> None:
         """Make all nodes accept both the old and the new certificates."""
@@ -134,8 +134,8 @@ class _Renewal:
         if lacking and self._master in self._issued:
             del self._issued[self._master]
             # Those nodes would reject the master, and nothing could update them any more.
-            self._left[self._master] = self._old[self._master]
-            self._keeps(
+            self._accepted[self._master] = self._old[self._master]
+            self._record_failure(
                 self._master, Failed(f"cannot announce the new certificate to {', '.join(lacking)}")
             )
 
@@ -146,20 +146,20 @@ class _Renewal:
             try:
                 await self._tools.nodes.ask(self._nodes[name], use)
             except Unreachable as e:
-                self._keeps(name, e)  # unknown, so both certificates stay valid
+                self._record_failure(name, e)  # unknown, so both certificates stay valid
             except Failed as e:
-                self._left[name] = self._old[name]
-                self._keeps(name, e)
+                self._accepted[name] = self._old[name]
+                self._record_failure(name, e)
             else:
-                self._left[name] = (fingerprint(new),)
+                self._accepted[name] = (fingerprint(new),)
                 self._tools.progress.say(f"node {name}: key and certificate renewed")
 
     async def revoke(self) -> None:
         """Make all nodes reject certificates that are no longer in use."""
         if self._master in self._issued:
-            await self._tools.time.sleep(RELOAD)
-        await self._certify(self._left)
-        await enforce_members(self._tools)
+            await self._tools.time.sleep(RELOAD_DELAY)
+        await self._certify(self._accepted)
+        await distribute_member_list(self._tools)
 
     @property
     def _master(self) -> str:
@@ -167,12 +167,14 @@ class _Renewal:
 
     async def _certify(self, certificates: Mapping[str, tuple[str, ...]]) -> None:
         changes = [
-            certify(self._nodes[name], *known) for name, known in certificates.items() if known
+            set_certificates(self._nodes[name], *known)
+            for name, known in certificates.items()
+            if known
         ]
         if changes:
             await self._tools.config.change(together(*changes))
 
-    def _keeps(self, name: str, why: Failed) -> None:
+    def _record_failure(self, name: str, why: Failed) -> None:
         self.failed.append(name)
         self._tools.progress.say(f"node {name}: certificate not renewed: {why}")
 

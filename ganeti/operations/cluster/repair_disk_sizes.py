@@ -16,7 +16,7 @@ from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import RepairDiskSizes
-from ganeti.operations.guests import with_parameters
+from ganeti.operations.guests import fill_disk_parameters
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, ResultWithCommit, Tools
 from ganeti.rpc.disks import DescribeDisks
 
@@ -48,7 +48,7 @@ class SizeRepair:
         return request(exclusive=[instance_lock(each.instance.uuid) for each in self.found])
 
 
-def _by_node(
+def _disks_by_node(
     op: RepairDiskSizes, state: ClusterState
 ) -> list[tuple[Node, list[tuple[Instance, int, Disk]]]]:
     """Return the disks to check by primary node."""
@@ -56,7 +56,7 @@ def _by_node(
     wanted = {instance.uuid: instance for instance in named}
     found: dict[str, list[tuple[Instance, int, Disk]]] = {}
     for instance in sorted(wanted.values(), key=lambda each: each.name):
-        for number, disk in enumerate(state.disks_of(instance)):
+        for number, disk in enumerate(state.get_disks(instance)):
             found.setdefault(instance.primary_node, []).append((instance, number, disk))
     return [(state.nodes[uuid], disks) for uuid, disks in found.items()]
 
@@ -66,10 +66,10 @@ def questions(op: RepairDiskSizes, state: ClusterState) -> Sequence[NodeQuery]:
         NodeQuery(
             [node],
             DescribeDisks(
-                disks=tuple(with_parameters(state, each, disk) for each, _, disk in disks)
+                disks=tuple(fill_disk_parameters(state, each, disk) for each, _, disk in disks)
             ),
         )
-        for node, disks in _by_node(op, state)
+        for node, disks in _disks_by_node(op, state)
         if not node.offline
     ]
 
@@ -78,7 +78,7 @@ def plan(op: RepairDiskSizes, state: ClusterState, facts: NodeAnswers) -> SizeRe
     """Plan the corrections."""
     found: list[SizeDifference] = []
     unknown: list[str] = []
-    for node, disks in _by_node(op, state):
+    for node, disks in _disks_by_node(op, state):
         if node.offline:
             unknown.append(f"node {node.name} is offline; its disks were not checked")
             continue

@@ -11,22 +11,22 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import Cluster
 from ganeti.model.cluster_settings import setting_problems
-from ganeti.model.disk import SUPPORTED, Template
+from ganeti.model.disk import SUPPORTED_TEMPLATES, Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.parameters.disk import DISKS
-from ganeti.model.parameters.filling import policy_filled
+from ganeti.model.parameters.filling import fill_policy
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.parsing import DEFAULT, checked, consistent
-from ganeti.model.parameters.policy import Policy, with_whole_standard
-from ganeti.model.unsupported import unsupported, unsupported_template
+from ganeti.model.parameters.parsing import DEFAULT, check_consistency, checked
+from ganeti.model.parameters.policy import Policy, complete_std
+from ganeti.model.unsupported import format_unsupported_template, unsupported
 from ganeti.opcodes.cluster import ListAction, ModifyCluster
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
 
-_AS_GIVEN = (
+_PLAIN_SETTINGS = (
     "candidate_pool_size",
     "max_running_jobs",
     "max_tracked_jobs",
@@ -45,8 +45,8 @@ _AS_GIVEN = (
     "instance_communication_network",
 )
 """Settings that are stored as given."""
-_FOLDERS = ("file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir")
-_OR_NOTHING = {"vg_name": "volume_group_name", "drbd_helper": "drbd_usermode_helper"}
+_DIRECTORY_SETTINGS = ("file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir")
+_UNSETTABLE_SETTINGS = {"vg_name": "volume_group_name", "drbd_helper": "drbd_usermode_helper"}
 """Settings that an empty string unsets, with their field names."""
 
 Fields = dict[str, Any]
@@ -68,7 +68,7 @@ def settings(op: ModifyCluster, state: ClusterState) -> Fields:
             problems += e.problems
     problems += unsupported(fields, cluster)
     ipv6 = cluster.primary_ip_family == socket.AF_INET6
-    given_as = {kept: name for name, kept in _OR_NOTHING.items()}
+    given_as = {kept: name for name, kept in _UNSETTABLE_SETTINGS.items()}
     problems += [
         Problem(given_as.get(each.path, each.path), each.message)
         for each in setting_problems(fields, ipv6=ipv6)
@@ -78,31 +78,31 @@ def settings(op: ModifyCluster, state: ClusterState) -> Fields:
     return fields
 
 
-def _simple(op: ModifyCluster, cluster: Cluster) -> Fields:
-    return {name: value for name in _AS_GIVEN if (value := getattr(op, name)) is not None}
+def _read_plain(op: ModifyCluster, cluster: Cluster) -> Fields:
+    return {name: value for name in _PLAIN_SETTINGS if (value := getattr(op, name)) is not None}
 
 
-def _unsettable(op: ModifyCluster, cluster: Cluster) -> Fields:
-    given = {kept: getattr(op, name) for name, kept in _OR_NOTHING.items()}
+def _read_unsettable(op: ModifyCluster, cluster: Cluster) -> Fields:
+    given = {kept: getattr(op, name) for name, kept in _UNSETTABLE_SETTINGS.items()}
     return {name: value or None for name, value in given.items() if value is not None}
 
 
-def _folders(op: ModifyCluster, cluster: Cluster) -> Fields:
-    return {name: value for name in _FOLDERS if (value := getattr(op, name)) is not None}
+def _read_directories(op: ModifyCluster, cluster: Cluster) -> Fields:
+    return {name: value for name in _DIRECTORY_SETTINGS if (value := getattr(op, name)) is not None}
 
 
 def _prefix(op: ModifyCluster, cluster: Cluster) -> Fields:
     return {} if op.mac_prefix is None else {"mac_prefix": op.mac_prefix.lower()}
 
 
-def _patterns(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_patterns(op: ModifyCluster, cluster: Cluster) -> Fields:
     fields: Fields = {}
     if op.reserved_lvs is not None:
         fields["reserved_lvs"] = op.reserved_lvs
     return fields
 
 
-def _enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
     fields: Fields = {}
     for name in ("enabled_hypervisors", "enabled_disk_templates"):
         if (given := getattr(op, name)) is not None:
@@ -110,51 +110,60 @@ def _enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
                 raise Invalid([Problem(name, "must not be empty")])
             fields[name] = tuple(dict.fromkeys(each.value for each in given))
     for number, template in enumerate(op.enabled_disk_templates or ()):
-        if template not in SUPPORTED and template.value not in cluster.enabled_disk_templates:
+        if (
+            template not in SUPPORTED_TEMPLATES
+            and template.value not in cluster.enabled_disk_templates
+        ):
             where = f"enabled_disk_templates[{number}]"
-            raise Invalid([Problem(where, unsupported_template(template))])
+            raise Invalid([Problem(where, format_unsupported_template(template))])
     for number, hypervisor in enumerate(op.enabled_hypervisors or ()):
-        _hypervisor(hypervisor.value, "enabled_hypervisors", f"[{number}]")
+        _get_parameter_set(hypervisor.value, "enabled_hypervisors", f"[{number}]")
     return fields
 
 
-def _parameters(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_parameters(op: ModifyCluster, cluster: Cluster) -> Fields:
     fields: Fields = {}
     if op.beparams is not None:
         before = cluster.beparams.get("default", {})
-        fields["beparams"] = {"default": _level(Backend, op.beparams, before, "beparams")}
+        fields["beparams"] = {"default": _validate_level(Backend, op.beparams, before, "beparams")}
     if op.nicparams is not None:
         given: Mapping[str, Any] = {k: v for k, v in op.nicparams.items() if v is not None}
         before = cluster.nicparams.get("default", {})
-        fields["nicparams"] = {"default": _level(NicParameters, given, before, "nicparams")}
+        fields["nicparams"] = {
+            "default": _validate_level(NicParameters, given, before, "nicparams")
+        }
     if op.ndparams is not None:
-        fields["ndparams"] = _level(NodeParameters, op.ndparams, cluster.ndparams, "ndparams")
+        fields["ndparams"] = _validate_level(
+            NodeParameters, op.ndparams, cluster.ndparams, "ndparams"
+        )
     if op.ipolicy is not None:
-        policy = with_whole_standard(op.ipolicy, policy_filled(cluster))
-        fields["ipolicy"] = _level(Policy, policy, cluster.ipolicy, "ipolicy")
+        policy = complete_std(op.ipolicy, fill_policy(cluster))
+        fields["ipolicy"] = _validate_level(Policy, policy, cluster.ipolicy, "ipolicy")
     return fields
 
 
-def _level(
+def _validate_level(
     kind: type[ParameterSet], given: Mapping[str, Any], onto: Mapping[str, Any], path: str
 ) -> Parameters:
     """Validate parameters of a level whose only upper level are the built-in defaults."""
     found = checked(kind, given, path=path, onto=onto)
-    consistent(kind, {**defaults(kind), **found}, path=path)
+    check_consistency(kind, {**defaults(kind), **found}, path=path)
     return found
 
 
-def _hypervisors(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_hvparams(op: ModifyCluster, cluster: Cluster) -> Fields:
     if op.hvparams is None:
         return {}
     found = dict(cluster.hvparams)
     for name, given in op.hvparams.items():
         before = found.get(name, {})
-        found[name] = _level(_hypervisor(name, "hvparams"), given, before, f"hvparams/{name}")
+        found[name] = _validate_level(
+            _get_parameter_set(name, "hvparams"), given, before, f"hvparams/{name}"
+        )
     return {"hvparams": found}
 
 
-def _hypervisor(name: str, path: str, place: str = "") -> type[ParameterSet]:
+def _get_parameter_set(name: str, path: str, place: str = "") -> type[ParameterSet]:
     if name not in HYPERVISORS:
         known = ", ".join(HYPERVISORS)
         where = f"{path}{place or f'/{name}'}"
@@ -164,21 +173,21 @@ def _hypervisor(name: str, path: str, place: str = "") -> type[ParameterSet]:
     return HYPERVISORS[name]
 
 
-def _os_hypervisors(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_os_hvp(op: ModifyCluster, cluster: Cluster) -> Fields:
     if op.os_hvp is None:
         return {}
     found = {os: dict(by_name) for os, by_name in cluster.os_hvp.items()}
     for os, by_name in op.os_hvp.items():
         for name, given in by_name.items():
             path = f"os_hvp/{os}/{name}"
-            kind, of_os = _hypervisor(name, f"os_hvp/{os}"), found.setdefault(os, {})
+            kind, of_os = _get_parameter_set(name, f"os_hvp/{os}"), found.setdefault(os, {})
             if not isinstance(given, dict):
                 raise Invalid([Problem(path, "must be an object of parameters by name")])
             of_os[name] = checked(kind, given, path=path, onto=of_os.get(name, {}), for_one=True)
     return {"os_hvp": {os: by_name for os, by_name in found.items() if any(by_name.values())}}
 
 
-def _systems(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_os_settings(op: ModifyCluster, cluster: Cluster) -> Fields:
     fields: Fields = {}
     for name in ("osparams", "osparams_private_cluster"):
         given = getattr(op, name)
@@ -191,11 +200,11 @@ def _systems(op: ModifyCluster, cluster: Cluster) -> Fields:
         fields[name] = {os: values for os, values in found.items() if values}
     for name in ("hidden_os", "blacklisted_os"):
         if (changes := getattr(op, name)) is not None:
-            fields[name] = _listed(getattr(cluster, name), changes, name)
+            fields[name] = _apply_list_changes(getattr(cluster, name), changes, name)
     return fields
 
 
-def _listed(
+def _apply_list_changes(
     before: Sequence[str], changes: Sequence[tuple[ListAction, str]], path: str
 ) -> tuple[str, ...]:
     found = list(before)
@@ -209,13 +218,13 @@ def _listed(
     return tuple(found)
 
 
-def _disks(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_diskparams(op: ModifyCluster, cluster: Cluster) -> Fields:
     if op.diskparams is None:
         return {}
-    return {"diskparams": disk_parameters(op.diskparams, cluster.diskparams)}
+    return {"diskparams": validate_diskparams(op.diskparams, cluster.diskparams)}
 
 
-def disk_parameters(
+def validate_diskparams(
     given: Mapping[Template, Parameters], before: Mapping[str, Parameters]
 ) -> dict[str, Parameters]:
     """Validate ``given`` and return it merged into ``before``, by template.
@@ -234,7 +243,7 @@ def disk_parameters(
     return {name: values for name, values in found.items() if values}
 
 
-def _users(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_uid_pool(op: ModifyCluster, cluster: Cluster) -> Fields:
     if op.uid_pool is None and op.add_uids is None and op.remove_uids is None:
         return {}
     ranges = [*(cluster.uid_pool if op.uid_pool is None else op.uid_pool), *(op.add_uids or ())]
@@ -250,7 +259,7 @@ def _users(op: ModifyCluster, cluster: Cluster) -> Fields:
     return {"uid_pool": tuple(sorted(set(ranges)))}
 
 
-def _collectors(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_collectors(op: ModifyCluster, cluster: Cluster) -> Fields:
     changes: Mapping[str, Mapping[str, Any]] = {
         "active": op.enabled_data_collectors or {},
         "interval": op.data_collector_interval or {},
@@ -266,17 +275,17 @@ def _collectors(op: ModifyCluster, cluster: Cluster) -> Fields:
 
 
 _STEPS: Sequence[Step] = (
-    _simple,
-    _unsettable,
-    _folders,
+    _read_plain,
+    _read_unsettable,
+    _read_directories,
     _prefix,
-    _patterns,
-    _enabled,
-    _parameters,
-    _hypervisors,
-    _os_hypervisors,
-    _systems,
-    _disks,
-    _users,
-    _collectors,
+    _read_patterns,
+    _read_enabled,
+    _read_parameters,
+    _read_hvparams,
+    _read_os_hvp,
+    _read_os_settings,
+    _read_diskparams,
+    _read_uid_pool,
+    _read_collectors,
 )

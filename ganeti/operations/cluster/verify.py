@@ -14,27 +14,27 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import CONFIG_VERSION, Cluster
 from ganeti.model.disk import Template
 from ganeti.model.group import Group
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled
+from ganeti.model.parameters.filling import fill_backend
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.cluster.group_findings import (
-    Checked,
-    bridges_of,
-    helper_findings,
-    instance_findings,
-    node_findings,
-    power_helpers,
+    GroupData,
+    check_instances,
+    check_nodes,
+    check_oob_programs,
+    list_bridges,
+    list_oob_programs,
 )
 from ganeti.operations.cluster.host_findings import host_findings, parameter_sets
 from ganeti.operations.cluster.password_findings import password_findings
-from ganeti.operations.cluster.verify_disks import disk_findings, disk_questions
+from ganeti.operations.cluster.verify_disks import check_disks, disk_queries
 from ganeti.operations.instance.context import standing
-from ganeti.operations.instance.running_check import possible_hosts
+from ganeti.operations.instance.running_check import list_possible_hosts
 from ganeti.operations.operation import (
     HookCall,
     HookFailures,
@@ -47,7 +47,7 @@ from ganeti.paths import Paths
 from ganeti.rpc.node import (
     CERTIFICATES,
     HYPERVISOR_VERSIONS,
-    OBSTACLES,
+    STORAGE_OBSTACLES,
     DescribeNode,
     NodeInfo,
     VerifyNode,
@@ -56,11 +56,11 @@ from ganeti.rpc.node import (
 SOON, URGENT = 30 * 86400, 7 * 86400
 """Seconds before the expiry of a certificate, for a warning and for an error."""
 
-MAX_SKEW = 150
+MAX_CLOCK_SKEW = 150
 """Maximum difference in seconds of a node's clock from the master's."""
 
 
-_REPLACE = (
+_AUTHORITY_MUST_BE_REPLACED = (
     "a former master candidate may know keys of the cluster, or the replacement of its certificate"
     " authority is unfinished; unless a job is already queued for this, run"
     " gnt-cluster renew-crypto --new-cluster-certificate"
@@ -114,9 +114,9 @@ class ConfigVerification:
         return {}
 
 
-def config_questions(op: VerifyConfig, state: ClusterState) -> Sequence[NodeQuery]:
+def config_queries(op: VerifyConfig, state: ClusterState) -> Sequence[NodeQuery]:
     """Return the query to the master for the out-of-band programs, which run there."""
-    helpers = power_helpers(state)
+    helpers = list_oob_programs(state)
     if not helpers:
         return ()
     what = {"user-scripts": sorted(helpers)}
@@ -135,7 +135,7 @@ def _report(op: VerifyConfig | VerifyGroup, tools: Tools) -> Report:
 
 async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
     report = _report(plan.op, tools)
-    report.heading("Verifying the configuration")
+    report.write_heading("Verifying the configuration")
     state = plan.state
     report.detail(
         f"{len(state.groups)} node groups, {len(state.nodes)} nodes, {len(state.networks)} "
@@ -143,11 +143,11 @@ async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
     )
     name = plan.state.cluster.cluster_name
     findings = [*config_findings(plan.state), *own_file_findings(await tools.shared.read(), name)]
-    findings += helper_findings(plan.state, plan.facts)
+    findings += check_oob_programs(plan.state, plan.facts)
     if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
-        findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
+        findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _AUTHORITY_MUST_BE_REPLACED))
     findings += password_findings(plan.state, await tools.shared.read())
-    report.heading("Verifying the copies of the state with the master candidates")
+    report.write_heading("Verifying the copies of the state with the master candidates")
     findings += [
         Finding(
             Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its replica is not in sync: {why}"
@@ -187,12 +187,12 @@ class GroupVerification:
         return {}
 
 
-def _online(group: Group, state: ClusterState) -> list[Node]:
-    return [node for node in state.nodes_in(group) if not node.offline]
+def _online_nodes(group: Group, state: ClusterState) -> list[Node]:
+    return [node for node in state.list_nodes(group) if not node.offline]
 
 
 def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
-    nodes = _online(state.group(op.group_name), state)
+    nodes = _online_nodes(state.group(op.group_name), state)
     cluster = state.cluster
     peers = {node.name: [node.primary_ip, node.secondary_ip] for node in nodes}
     what: dict[str, Any] = {
@@ -205,7 +205,7 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
         "node-net-test": peers,
         "client-cert": None,
         CERTIFICATES: None,
-        OBSTACLES: list(cluster.enabled_disk_templates),
+        STORAGE_OBSTACLES: list(cluster.enabled_disk_templates),
         "oslist": None,
         "nodesetup": None,
         "filelist": list(Paths().shared_files),
@@ -222,14 +222,14 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
         what["shared-file-storage-path"] = cluster.shared_file_storage_dir
     if Template.DRBD.value in cluster.enabled_disk_templates:
         what |= {"drbd-version": None, "drbd-list": None, "drbd-helper": None}
-    instances = (each for node in nodes for each in state.primaries_on(node))
-    others = (each for node in nodes for each in state.secondaries_on(node))
-    if bridges := bridges_of((*instances, *others), state):
+    instances = (each for node in nodes for each in state.list_primary_instances(node))
+    others = (each for node in nodes for each in state.list_secondary_instances(node))
+    if bridges := list_bridges((*instances, *others), state):
         what["bridges"] = sorted(bridges)
     return [
         NodeQuery(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors)),
         NodeQuery(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name)),
-        *disk_questions(state.group(op.group_name), state),
+        *disk_queries(state.group(op.group_name), state),
     ]
 
 
@@ -246,25 +246,25 @@ def plan_group(op: VerifyGroup, state: ClusterState, facts: NodeAnswers) -> Grou
 
 async def run_group(plan: GroupVerification, tools: Tools) -> bool:
     report = _report(plan.op, tools)
-    state, nodes = plan.state, _online(plan.group, plan.state)
-    report.heading(f"Verifying the nodes of group {plan.group.name}")
+    state, nodes = plan.state, _online_nodes(plan.group, plan.state)
+    report.write_heading(f"Verifying the nodes of group {plan.group.name}")
     for node in nodes:
         report.detail(_summary(node, plan))
-    findings = [each for node in nodes for each in _node(node, plan, tools.time.date())]
-    findings += _mixed_versions(nodes, plan)
-    report.heading(f"Verifying the instances of group {plan.group.name}")
-    for node in state.nodes_in(plan.group):
-        for instance in state.primaries_on(node):
-            findings += _instance(instance, node, plan)
-    findings += _strangers(nodes, plan)
-    findings += disk_findings(plan.group, state, plan.facts)
-    checked = Checked(plan.group, nodes, state, plan.facts)
-    findings += [*node_findings(checked), *host_findings(checked), *instance_findings(checked)]
+    findings = [each for node in nodes for each in _check_node(node, plan, tools.time.date())]
+    findings += _check_hypervisor_versions(nodes, plan)
+    report.write_heading(f"Verifying the instances of group {plan.group.name}")
+    for node in state.list_nodes(plan.group):
+        for instance in state.list_primary_instances(node):
+            findings += _check_instance(instance, node, plan)
+    findings += _check_unexpected_guests(nodes, plan)
+    findings += check_disks(plan.group, state, plan.facts)
+    checked = GroupData(plan.group, nodes, state, plan.facts)
+    findings += [*check_nodes(checked), *host_findings(checked), *check_instances(checked)]
     findings += file_findings(checked, await tools.shared.read())
     if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
-        report.heading("Verifying N+1 memory redundancy")
-        findings += [each for node in nodes for each in _spare(node, plan)]
-    offline = [node.name for node in state.nodes_in(plan.group) if node.offline]
+        report.write_heading("Verifying N+1 memory redundancy")
+        findings += [each for node in nodes for each in _check_n_plus_one(node, plan)]
+    offline = [node.name for node in state.list_nodes(plan.group) if node.offline]
     if offline:
         tools.progress.say(f"  - NOTICE: offline, and not verified: {', '.join(sorted(offline))}")
     return report.write(findings)
@@ -272,7 +272,7 @@ async def run_group(plan: GroupVerification, tools: Tools) -> bool:
 
 def _summary(node: Node, plan: GroupVerification) -> str:
     """Return a one-line summary of a node's answers."""
-    answer, facts = plan.facts.known(node, VerifyNode), _facts(node, plan)
+    answer, facts = plan.facts.known(node, VerifyNode), _node_info(node, plan)
     if answer is None or facts is None:
         return f"node {node.name} did not answer"
     return (
@@ -281,7 +281,7 @@ def _summary(node: Node, plan: GroupVerification) -> str:
     )
 
 
-def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
+def _check_node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
     def finding(code: Code, message: str) -> Finding:
         return Finding(code, "node", node.name, message)
 
@@ -296,7 +296,7 @@ def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
                 f"runs release {release}, which has another protocol version: {protocol}",
             )
     match answer.get("time"):
-        case [int(seconds), int(_)] if skew := _skew(seconds, plan.facts, now):
+        case [int(seconds), int(_)] if skew := _clock_skew(seconds, plan.facts, now):
             yield finding(Code.ENODETIME, f"its clock differs from the master's by {skew:+.0f} s")
     for hypervisor, problem in (answer.get("hypervisor") or {}).items():
         if problem:
@@ -306,7 +306,7 @@ def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
     if problem := answer.get("file-storage-path"):
         yield finding(Code.ENODEFILESTORAGEPATHUNUSABLE, str(problem))
     if node.vm_capable:
-        yield from _storage(node, plan, answer)
+        yield from _check_storage(node, plan, answer)
     match answer.get("client-cert"):
         case [str(_), str(problem)]:
             yield finding(Code.ECLUSTERCLIENTCERT, problem)
@@ -317,7 +317,7 @@ def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
             yield Finding(Code.ECLUSTERCERT, "node", node.name, message, warning=left > URGENT)
 
 
-def _mixed_versions(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
+def _check_hypervisor_versions(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
     """Yield warnings about hypervisor versions that prevent migrations in one direction."""
     found: dict[str, dict[str, list[str]]] = {}
     for node in nodes:
@@ -340,15 +340,15 @@ def _mixed_versions(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[
             yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
 
 
-def _skew(seconds: float, facts: NodeAnswers, now: float) -> float:
+def _clock_skew(seconds: float, facts: NodeAnswers, now: float) -> float:
     """Return the certain deviation of a node's clock in seconds; 0 if it is acceptable.
 
     The node answered between the query and now, an interval that other nodes may have prolonged.
     """
     asked = now if facts.since is None else facts.since
-    if seconds < asked - MAX_SKEW:
+    if seconds < asked - MAX_CLOCK_SKEW:
         return seconds - asked
-    return seconds - now if seconds > now + MAX_SKEW else 0.0
+    return seconds - now if seconds > now + MAX_CLOCK_SKEW else 0.0
 
 
 def _has_changed(instance: Instance, facts: NodeAnswers) -> bool:
@@ -356,8 +356,10 @@ def _has_changed(instance: Instance, facts: NodeAnswers) -> bool:
     return facts.state is not None and facts.state.instances.get(instance.uuid) != instance
 
 
-def _storage(node: Node, plan: GroupVerification, answer: Mapping[str, Any]) -> Iterator[Finding]:
-    for template, obstacle in (answer.get(OBSTACLES) or {}).items():
+def _check_storage(
+    node: Node, plan: GroupVerification, answer: Mapping[str, Any]
+) -> Iterator[Finding]:
+    for template, obstacle in (answer.get(STORAGE_OBSTACLES) or {}).items():
         code = Code.ENODEDRBDHELPER if template == Template.DRBD else Code.ENODELVM
         yield Finding(code, "node", node.name, f"cannot use {template} disks: {obstacle}")
     wanted = _volume_group(plan.state.cluster)
@@ -370,30 +372,30 @@ def _storage(node: Node, plan: GroupVerification, answer: Mapping[str, Any]) -> 
             yield Finding(Code.ENODELVM, "node", node.name, message)
 
 
-def _instance(instance: Instance, node: Node, plan: GroupVerification) -> Iterator[Finding]:
+def _check_instance(instance: Instance, node: Node, plan: GroupVerification) -> Iterator[Finding]:
     def finding(code: Code, message: str) -> Finding:
         return Finding(code, "instance", instance.name, message)
 
     if node.offline:
         yield finding(Code.EINSTANCEBADNODE, f"its primary node {node.name} is offline")
         return
-    facts = _facts(node, plan)
+    facts = _node_info(node, plan)
     if facts is None or _has_changed(instance, plan.facts):
         return
     runs = instance.name in facts.guests
-    if instance.admin_state is Wanted.UP and not runs:
+    if instance.admin_state is AdminState.UP and not runs:
         yield finding(Code.EINSTANCEDOWN, f"should be running but is not, on its node {node.name}")
-    if instance.admin_state is not Wanted.UP and runs:
+    if instance.admin_state is not AdminState.UP and runs:
         wanted = instance.admin_state.value
         yield finding(Code.EINSTANCEDOWN, f"should be {wanted} but is running on node {node.name}")
 
 
-def _strangers(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
+def _check_unexpected_guests(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
     by_name = {instance.name: instance for instance in plan.state.instances.values()}
     before = plan.facts.state or plan.state
     gone = {instance.name for instance in before.instances.values()} - set(by_name)
     for node in nodes:
-        facts = _facts(node, plan)
+        facts = _node_info(node, plan)
         for guest in facts.guests if facts is not None else ():
             instance = by_name.get(guest)
             if guest in gone or (instance and _has_changed(instance, plan.facts)):
@@ -402,18 +404,18 @@ def _strangers(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Findi
                 message = f"runs an unknown guest: {guest}"
                 yield Finding(Code.ENODEORPHANINSTANCE, "node", node.name, message)
             elif instance.primary_node != node.uuid:
-                message = _wrong_node(instance, node, plan)
+                message = _format_wrong_node(instance, node, plan)
                 yield Finding(Code.EINSTANCEWRONGNODE, "instance", guest, message)
 
 
-def _wrong_node(instance: Instance, node: Node, plan: GroupVerification) -> str:
+def _format_wrong_node(instance: Instance, node: Node, plan: GroupVerification) -> str:
     primary = plan.state.nodes[instance.primary_node]
-    if node not in possible_hosts(standing(instance, plan.state), plan.state):
+    if node not in list_possible_hosts(standing(instance, plan.state), plan.state):
         return (
             f"is running on node {node.name}, which does not have its disks, and its primary node "
             f"is {primary.name}; stop it on {node.name}"
         )
-    facts = _facts(primary, plan)
+    facts = _node_info(primary, plan)
     if facts is not None and instance.name in facts.guests:
         return (
             f"is running on node {node.name} and on its primary node {primary.name}; find out "
@@ -426,13 +428,13 @@ def _wrong_node(instance: Instance, node: Node, plan: GroupVerification) -> str:
     )
 
 
-def _spare(node: Node, plan: GroupVerification) -> Iterator[Finding]:
-    facts = _facts(node, plan)
+def _check_n_plus_one(node: Node, plan: GroupVerification) -> Iterator[Finding]:
+    facts = _node_info(node, plan)
     if facts is None:
         return
     needed: dict[str, int] = {}
-    for instance in plan.state.secondaries_on(node):
-        filled = be_filled(plan.state.cluster, instance)
+    for instance in plan.state.list_secondary_instances(node):
+        filled = fill_backend(plan.state.cluster, instance)
         if filled["auto_balance"]:
             needed.setdefault(instance.primary_node, 0)
             needed[instance.primary_node] += int(filled["minmem"])
@@ -446,18 +448,18 @@ def _spare(node: Node, plan: GroupVerification) -> Iterator[Finding]:
             yield Finding(Code.ENODEN1, "node", node.name, message)
 
 
-def _facts(node: Node, plan: GroupVerification) -> NodeInfo | None:
+def _node_info(node: Node, plan: GroupVerification) -> NodeInfo | None:
     return plan.facts.known(node, DescribeNode)
 
 
 def group_hooks(plan: GroupVerification, state: ClusterState) -> HookCall:
-    nodes = list(state.nodes_in(plan.group))
+    nodes = list(state.list_nodes(plan.group))
     tags = {f"NODE_TAGS_{node.name}": " ".join(node.tags) for node in state.nodes.values()}
     environment = {"CLUSTER_TAGS": " ".join(state.cluster.tags), **tags}
     return HookCall("cluster-verify", "CLUSTER", environment, (), [node.uuid for node in nodes])
 
 
-def conclude_group(
+def count_hook_failures(
     plan: GroupVerification, result: bool, failures: HookFailures, tools: Tools
 ) -> bool:
     """Report failed hooks as findings, as hooks can implement site-specific checks."""
@@ -471,6 +473,13 @@ def conclude_group(
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(VerifyCluster, plan_all, run_all),
-    Operation(VerifyConfig, plan_config, run_config, config_questions),
-    Operation(VerifyGroup, plan_group, run_group, questions, group_hooks, conclude=conclude_group),
+    Operation(VerifyConfig, plan_config, run_config, config_queries),
+    Operation(
+        VerifyGroup,
+        plan_group,
+        run_group,
+        questions,
+        group_hooks,
+        finish_result=count_hook_failures,
+    ),
 )

@@ -10,7 +10,7 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed
 from ganeti.locking.names import LockRequest
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
@@ -19,13 +19,13 @@ from ganeti.opcodes.cluster import VerifyDisks
 from ganeti.opcodes.group import VerifyGroupDisks
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster.findings import Finding
-from ganeti.operations.guests import with_parameters
+from ganeti.operations.guests import fill_disk_parameters
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.disks import DescribeDisks, DiskStatus
 
 
 @dataclass(frozen=True)
-class DisksOfInstance:
+class DiskOnNode:
     """A disk of an instance on a node; ``status`` is None if it is missing."""
 
     instance: Instance
@@ -38,50 +38,53 @@ class DisksOfInstance:
         return self.status is not None and bool(self.status.path)
 
 
-def disk_questions(group: Group, state: ClusterState) -> list[NodeQuery]:
+def disk_queries(group: Group, state: ClusterState) -> list[NodeQuery]:
     """Return a query to each online node of the group for the status of all its disks."""
     found = []
-    for node in state.nodes_in(group):
+    for node in state.list_nodes(group):
         if not node.offline and (disks := _disks_on(node, state)):
-            asked = tuple(with_parameters(state, instance, disk) for instance, disk in disks)
+            asked = tuple(fill_disk_parameters(state, instance, disk) for instance, disk in disks)
             found.append(NodeQuery([node], DescribeDisks(disks=asked)))
     return found
 
 
 def _disks_on(node: Node, state: ClusterState) -> list[tuple[Instance, Disk]]:
-    here = {each.uuid: each for each in (*state.primaries_on(node), *state.secondaries_on(node))}
+    here = {
+        each.uuid: each
+        for each in (*state.list_primary_instances(node), *state.list_secondary_instances(node))
+    }
     return [
         (instance, disk)
         for instance in here.values()
-        for disk in state.disks_of(instance)
+        for disk in state.get_disks(instance)
         if instance.primary_node == node.uuid or node.uuid in disk.nodes
     ]
 
 
-def looked_at(group: Group, state: ClusterState, facts: NodeAnswers) -> Iterator[DisksOfInstance]:
+def list_disks(group: Group, state: ClusterState, facts: NodeAnswers) -> Iterator[DiskOnNode]:
     """Yield every disk on the nodes that have answered."""
-    for node in state.nodes_in(group):
+    for node in state.list_nodes(group):
         statuses = facts.known(node, DescribeDisks)
         if statuses is None:
             continue
         for (instance, disk), status in zip(_disks_on(node, state), statuses, strict=True):
-            yield DisksOfInstance(instance, disk, node, status)
+            yield DiskOnNode(instance, disk, node, status)
 
 
-def disk_findings(group: Group, state: ClusterState, facts: NodeAnswers) -> Iterator[Finding]:
+def check_disks(group: Group, state: ClusterState, facts: NodeAnswers) -> Iterator[Finding]:
     """Yield findings about the disks of the group's instances."""
-    for each in looked_at(group, state, facts):
-        found = _finding(each)
+    for each in list_disks(group, state, facts):
+        found = _check_disk(each)
         if found is not None:
             code, message = found
             yield Finding(code, "instance", each.instance.name, message)
 
 
-def _finding(looked: DisksOfInstance) -> tuple[Code, str] | None:
+def _check_disk(looked: DiskOnNode) -> tuple[Code, str] | None:
     status, what = looked.status, f"{looked.disk.iv_name} on {looked.node.name}"
     if status is None:
         return Code.EINSTANCEMISSINGDISK, f"{what} is missing"
-    if looked.disk.dev_type not in MIRRORED_BETWEEN_NODES or not looked.instance.disks_active:
+    if looked.disk.dev_type not in MIRRORED_TEMPLATES or not looked.instance.disks_active:
         return None
     if status.local == "faulty":
         return Code.EINSTANCEFAULTYDISK, f"{what} is faulty; use gnt-instance replace-disks --auto"
@@ -109,7 +112,7 @@ class GroupDisksVerification:
 
 
 def questions(op: VerifyGroupDisks, state: ClusterState) -> Sequence[NodeQuery]:
-    return disk_questions(state.group(op.group_name), state)
+    return disk_queries(state.group(op.group_name), state)
 
 
 def plan(op: VerifyGroupDisks, state: ClusterState, facts: NodeAnswers) -> GroupDisksVerification:
@@ -126,7 +129,7 @@ async def run(plan: GroupDisksVerification, tools: Tools) -> list[Any]:
     }
     passive: set[str] = set()
     missing: dict[str, list[list[str]]] = {}
-    for each in looked_at(plan.group, plan.state, plan.facts):
+    for each in list_disks(plan.group, plan.state, plan.facts):
         name = each.instance.name
         if each.status is None:
             missing.setdefault(name, []).append([each.node.name, each.disk.iv_name])

@@ -14,7 +14,7 @@ from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 
 
-class AboutInstance(Protocol):
+class InstanceOpcode(Protocol):
     """An opcode that names an instance."""
 
     @property
@@ -47,7 +47,7 @@ class InstanceContext:
         )
 
 
-def subject_of(op: AboutInstance, state: ClusterState) -> InstanceContext:
+def subject_of(op: InstanceOpcode, state: ClusterState) -> InstanceContext:
     """Return the context of the instance that ``op`` names.
 
     :raises Refused: the instance does not exist.
@@ -60,13 +60,13 @@ def standing(instance: Instance, state: ClusterState) -> InstanceContext:
     """Return the context of an instance."""
     return InstanceContext(
         instance,
-        state.disks_of(instance),
+        state.get_disks(instance),
         state.nodes[instance.primary_node],
-        tuple(state.nodes[uuid] for uuid in state.secondaries_of(instance)),
+        tuple(state.nodes[uuid] for uuid in state.get_secondaries(instance)),
     )
 
 
-def require_online(node: Node, what: str) -> None:
+def check_online(node: Node, what: str) -> None:
     """Check that a node is online; ``what`` is the consequence for the message.
 
     :raises Refused: the node is marked offline.

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganeti.config.changes.macs import mac_checked
+from ganeti.config.changes.macs import parse_mac
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import DiskMode, Template
 from ganeti.model.instance import Nic
 from ganeti.model.parameters.filling import nic_defaults
 from ganeti.model.parameters.nic import NicParameters
-from ganeti.model.parameters.parsing import checked, consistent
+from ganeti.model.parameters.parsing import check_consistency, checked
 from ganeti.schema.units import mebibytes
 
 MAX_DISKS = 16
@@ -24,11 +24,11 @@ MAX_NICS = 8
 
 _NUMBER = re.compile(r"[+-]?\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TEXTS = ("mac", "ip", "name", "network", "bridge", "link")
+_TEXT_PARAMETERS = ("mac", "ip", "name", "network", "bridge", "link")
 
 
-_OF_ANY_DISK = ("size", "mode", "name", "spindles")
-_OF_TEMPLATE: Mapping[Template, tuple[str, ...]] = {
+_DISK_PARAMETERS = ("size", "mode", "name", "spindles")
+_TEMPLATE_PARAMETERS: Mapping[Template, tuple[str, ...]] = {
     Template.PLAIN: ("vg", "adopt"),
     Template.DRBD: ("vg", "metavg"),
 }
@@ -59,7 +59,7 @@ class NicSpec:
     nicparams: Mapping[str, Any] = field(default_factory=dict)
 
 
-def disks_wanted(disks: Sequence[Mapping[str, Any]], template: Template) -> tuple[DiskSpec, ...]:
+def read_disks(disks: Sequence[Mapping[str, Any]], template: Template) -> tuple[DiskSpec, ...]:
     """Return the specs of the requested disks.
 
     :raises Invalid: with every problem of each disk.
@@ -73,9 +73,9 @@ def disks_wanted(disks: Sequence[Mapping[str, Any]], template: Template) -> tupl
         raise Invalid([Problem("disks", f"must have at most {MAX_DISKS} entries")])
     problems: list[Problem] = []
     wishes = [
-        _disk(disk, f"disks[{index}]", problems, template) for index, disk in enumerate(disks)
+        _read_disk(disk, f"disks[{index}]", problems, template) for index, disk in enumerate(disks)
     ]
-    problems += unusable_names([wish.name for wish in wishes], "disks")
+    problems += check_names([wish.name for wish in wishes], "disks")
     if 0 < sum(wish.adopt is not None for wish in wishes) < len(wishes):
         problems.append(Problem("disks", "must either all adopt a volume, or none"))
     if problems:
@@ -83,19 +83,19 @@ def disks_wanted(disks: Sequence[Mapping[str, Any]], template: Template) -> tupl
     return tuple(wishes)
 
 
-def _disk(
+def _read_disk(
     given: Mapping[str, Any], path: str, problems: list[Problem], template: Template
 ) -> DiskSpec:
     rest = dict(given)
-    known = (*_OF_ANY_DISK, *_OF_TEMPLATE.get(template, ()))
+    known = (*_DISK_PARAMETERS, *_TEMPLATE_PARAMETERS.get(template, ()))
     for key in rest:
         if key not in known:
             words = f"is not a parameter of {template.value} disks; known are {', '.join(known)}"
             problems.append(Problem(f"{path}/{key}", words))
-    if wrong := list(_not_text(rest, ("name", "vg", "metavg", "adopt"), path)):
+    if wrong := list(_check_text(rest, ("name", "vg", "metavg", "adopt"), path)):
         problems += wrong
         return DiskSpec(size=0)
-    size = _size(rest.pop("size", None), f"{path}/size", problems, adopts="adopt" in rest)
+    size = _read_size(rest.pop("size", None), f"{path}/size", problems, adopts="adopt" in rest)
     mode = rest.pop("mode", None) or DiskMode.READ_WRITE.value
     if mode not in set(DiskMode):
         problems.append(Problem(f"{path}/mode", "must be rw or ro"))
@@ -107,7 +107,7 @@ def _disk(
     return DiskSpec(
         size=size,
         mode=DiskMode(mode),
-        name=_nullable(rest.pop("name", None)),
+        name=_parse_nullable(rest.pop("name", None)),
         vg=rest.pop("vg", None),
         metavg=rest.pop("metavg", None),
         spindles=None if spindles is None else int(spindles),
@@ -115,13 +115,13 @@ def _disk(
     )
 
 
-def _not_text(given: Mapping[Any, Any], keys: Sequence[str], path: str) -> Iterator[Problem]:
+def _check_text(given: Mapping[Any, Any], keys: Sequence[str], path: str) -> Iterator[Problem]:
     for key in keys:
         if not isinstance(given.get(key), str | None):
             yield Problem(f"{path}/{key}", "must be text")
 
 
-def unusable_names(names: Sequence[str | None], path: str) -> Iterator[Problem]:
+def check_names(names: Sequence[str | None], path: str) -> Iterator[Problem]:
     """Yield the problems of the names of an instance's disks or network cards.
 
     Devices are addressed by name, index or UUID, so a name must not look like the others.
@@ -137,7 +137,7 @@ def unusable_names(names: Sequence[str | None], path: str) -> Iterator[Problem]:
             yield Problem(f"{path}[{index}]/name", f"{name} is not unique")
 
 
-def _size(size: Any, path: str, problems: list[Problem], *, adopts: bool) -> int:
+def _read_size(size: Any, path: str, problems: list[Problem], *, adopts: bool) -> int:
     try:
         amount = mebibytes(size) if isinstance(size, str) else size
     except Invalid as e:
@@ -152,7 +152,7 @@ def _size(size: Any, path: str, problems: list[Problem], *, adopts: bool) -> int
     return amount
 
 
-def nics_wanted(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicSpec, ...]:
+def read_nics(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicSpec, ...]:
     """Return the specs of the requested network cards.
 
     :raises Invalid: with every problem of each card.
@@ -160,8 +160,8 @@ def nics_wanted(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicSpec, ...]:
     if len(nics) > MAX_NICS:
         raise Invalid([Problem("nics", f"must have at most {MAX_NICS} entries")])
     problems: list[Problem] = []
-    wishes = [_nic(nic, f"nics[{index}]", problems) for index, nic in enumerate(nics)]
-    problems += unusable_names([wish.name for wish in wishes], "nics")
+    wishes = [_read_nic(nic, f"nics[{index}]", problems) for index, nic in enumerate(nics)]
+    problems += check_names([wish.name for wish in wishes], "nics")
     macs = [wish.mac for wish in wishes if wish.mac is not None]
     problems += [
         Problem("nics", f"two network cards have the MAC address {mac}")
@@ -172,9 +172,9 @@ def nics_wanted(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicSpec, ...]:
     return tuple(wishes)
 
 
-def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicSpec:
+def _read_nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicSpec:
     rest = {name: value for name, value in given.items() if value is not None}
-    if wrong := list(_not_text(rest, _TEXTS, path)):
+    if wrong := list(_check_text(rest, _TEXT_PARAMETERS, path)):
         problems += wrong
         return NicSpec()
     mac = rest.pop("mac", "auto").lower()
@@ -182,10 +182,10 @@ def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicSpe
         mac = None
     else:
         try:
-            mac_checked(mac)
+            parse_mac(mac)
         except Invalid as e:
             problems += [Problem(f"{path}/mac", each.message) for each in e.problems]
-    ip = _nullable(rest.pop("ip", None))
+    ip = _parse_nullable(rest.pop("ip", None))
     if ip not in (None, "pool"):
         try:
             ipaddress.ip_address(str(ip))
@@ -195,7 +195,10 @@ def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicSpe
         if rest.get("link", bridge) != bridge:
             problems.append(Problem(f"{path}/bridge", "differs from link; give one of them"))
         rest["link"] = bridge
-    name, network = _nullable(rest.pop("name", None)), _nullable(rest.pop("network", None))
+    name, network = (
+        _parse_nullable(rest.pop("name", None)),
+        _parse_nullable(rest.pop("network", None)),
+    )
     try:
         parameters = checked(NicParameters, rest, path=path)
     except Invalid as e:
@@ -204,13 +207,13 @@ def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicSpe
     return NicSpec(mac, ip, name, network, parameters)
 
 
-def disk_wanted(disk: Mapping[str, Any], path: str, template: Template) -> DiskSpec:
+def read_disk(disk: Mapping[str, Any], path: str, template: Template) -> DiskSpec:
     """Return the spec of an additional disk.
 
     :raises Invalid: with every problem of the disk.
     """
     problems: list[Problem] = []
-    wish = _disk(disk, path, problems, template)
+    wish = _read_disk(disk, path, problems, template)
     if wish.adopt is not None:
         problems.append(Problem(f"{path}/adopt", "is only possible when an instance is created"))
     if problems:
@@ -218,11 +221,11 @@ def disk_wanted(disk: Mapping[str, Any], path: str, template: Template) -> DiskS
     return wish
 
 
-def _nullable(text: Any) -> Any:
+def _parse_nullable(text: Any) -> Any:
     return None if text in (None, "none", "") else text
 
 
-def require_connectable(nics: Sequence[NicSpec | Nic], cluster: Cluster) -> None:
+def check_nic_parameters(nics: Sequence[NicSpec | Nic], cluster: Cluster) -> None:
     """Check the effective parameters of network cards.
 
     Cards in a network are checked later, with the parameters of the network's connection.
@@ -234,14 +237,14 @@ def require_connectable(nics: Sequence[NicSpec | Nic], cluster: Cluster) -> None
         if nic.network is None:
             try:
                 filled = {**nic_defaults(cluster), **nic.nicparams}
-                consistent(NicParameters, filled, path=f"nics[{index}]")
+                check_consistency(NicParameters, filled, path=f"nics[{index}]")
             except Invalid as e:
                 problems += e.problems
     if problems:
         raise Invalid(problems)
 
 
-def require_no_pool(nics: Sequence[NicSpec]) -> None:
+def check_pool_addresses(nics: Sequence[NicSpec]) -> None:
     """Check that cards that request an address from a pool have a network.
 
     :raises Refused: a card has none.

@@ -9,7 +9,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.instance import Instance
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.operation import HookCall
 from ganeti.rpc.node import HookDirectory
@@ -46,7 +46,7 @@ def instance_hooks(
 
 def environment(state: ClusterState, instance: Instance, disks: tuple[Disk, ...]) -> dict[str, str]:
     """Return the variables of an instance, without the prefix ``GANETI_``."""
-    guest = guest_of(state, instance, disks)
+    guest = make_guest(state, instance, disks)
     names = {uuid: node.name for uuid, node in state.nodes.items()}
     template = disks[0].dev_type if disks else Template.DISKLESS
     variables = {
@@ -69,14 +69,16 @@ def environment(state: ClusterState, instance: Instance, disks: tuple[Disk, ...]
     variables |= {f"INSTANCE_BE_{name}": str(value) for name, value in guest.beparams.items()}
     variables |= {f"INSTANCE_HV_{name}": str(value) for name, value in guest.hvparams.items()}
     for index, nic in enumerate(guest.nics):
-        variables |= {f"INSTANCE_NIC{index}_{name}": text for name, text in _nic(nic).items()}
+        variables |= {
+            f"INSTANCE_NIC{index}_{name}": text for name, text in _nic_variables(nic).items()
+        }
     for index, disk in enumerate(guest.disks):
-        described = _disk(disk, guest, names)
+        described = _disk_variables(disk, guest, names)
         variables |= {f"INSTANCE_DISK{index}_{name}": text for name, text in described.items()}
     return variables
 
 
-def _nic(nic: GuestNic) -> dict[str, str]:
+def _nic_variables(nic: GuestNic) -> dict[str, str]:
     variables = {
         "UUID": nic.uuid,
         "IP": nic.ip or "",
@@ -107,7 +109,7 @@ def _nic(nic: GuestNic) -> dict[str, str]:
     return variables
 
 
-def _disk(disk: Disk, guest: Guest, names: Mapping[str, str]) -> dict[str, str]:
+def _disk_variables(disk: Disk, guest: Guest, names: Mapping[str, str]) -> dict[str, str]:
     variables = {
         "UUID": disk.uuid,
         "SIZE": str(disk.size),

@@ -24,13 +24,13 @@ class InstanceName(Protocol):
     def ip_check(self) -> bool: ...
 
 
-def name_questions(op: InstanceName, name: str, state: ClusterState) -> Iterator[NodeQuery]:
+def name_queries(op: InstanceName, name: str, state: ClusterState) -> Iterator[NodeQuery]:
     """Yield the query to resolve the name on the master, if name_check is set."""
     if op.name_check:
         yield NodeQuery([state.master], ResolveName(name=name, probe=op.ip_check))
 
 
-def require_name(
+def check_name(
     op: InstanceName, name: str, state: ClusterState, facts: NodeAnswers, *, own: str | None = None
 ) -> None:
     """Check the name of an instance; ``own`` is its present name, which is allowed.

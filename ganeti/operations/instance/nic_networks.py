@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ganeti.config.changes.networks import POOL, in_use, outside, place_of, taken
+from ganeti.config.changes.networks import POOL, address_index, in_use, outside, taken
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.model.group import Group
@@ -32,14 +32,14 @@ def connected(
     if conflicts_check:
         for nic in nics:
             if nic.network is None and nic.ip is not None and (None, nic.ip) not in had:
-                _require_foreign(nic.ip, group, state)
-    return tuple(_connected(nic, group, state, had) for nic in nics)
+                _check_no_conflict(nic.ip, group, state)
+    return tuple(_connect_nic(nic, group, state, had) for nic in nics)
 
 
-def _require_foreign(address: str, group: Group, state: ClusterState) -> None:
+def _check_no_conflict(address: str, group: Group, state: ClusterState) -> None:
     for uuid in group.networks:
         network = state.networks[uuid]
-        if place_of(network, address) is not None:
+        if address_index(network, address) is not None:
             raise Refused(
                 f"address {address} belongs to network {network.name}, which is connected to node "
                 f"group {group.name}, but the network card is not in this network; set "
@@ -47,14 +47,14 @@ def _require_foreign(address: str, group: Group, state: ClusterState) -> None:
             )
 
 
-def mac_prefix_of(nic: Nic, state: ClusterState) -> str:
+def get_mac_prefix(nic: Nic, state: ClusterState) -> str:
     """Return the MAC prefix of a card's network, or an empty string."""
     if nic.network is None:
         return ""
     return state.network(nic.network).mac_prefix or ""
 
 
-def _connected(
+def _connect_nic(
     nic: Nic, group: Group, state: ClusterState, had: Container[tuple[str | None, str | None]]
 ) -> Nic:
     if nic.network is None:
@@ -66,7 +66,7 @@ def _connected(
             f"connect it: gnt-network connect {network.name} MODE LINK {group.name}"
         )
     if nic.ip not in (None, POOL):
-        if place_of(network, str(nic.ip)) is None:
+        if address_index(network, str(nic.ip)) is None:
             raise outside(network, str(nic.ip))
         if taken(network, str(nic.ip)) and (network.uuid, nic.ip) not in had:
             raise in_use(network, str(nic.ip))

@@ -12,18 +12,18 @@ from ganeti.model.node import Node
 from ganeti.operations.operation import NodeQuery
 from ganeti.rpc.node import OSDefinitionReport, ValidateOS
 
-DELIMITER = "+"
+VARIANT_DELIMITER = "+"
 """The delimiter between the name of an OS definition and its variant."""
 
 
-def require_os(
+def find_definition(
     os: str, definitions: Sequence[OSDefinitionReport], node: str, *, force_variant: bool
 ) -> OSDefinitionReport:
     """Return the definition of ``os``, a name with an optional variant, of a node.
 
     :raises Refused: it does not exist, is invalid, or does not have the variant.
     """
-    name, _, variant = os.partition(DELIMITER)
+    name, _, variant = os.partition(VARIANT_DELIMITER)
     definition = next((each for each in definitions if each.name == name), None)
     if definition is None:
         known = ", ".join(sorted(each.name for each in definitions if each.valid)) or "none"
@@ -40,7 +40,7 @@ def require_os(
     if definition.variants and not variant:
         raise Refused(
             f"OS definition {name} requires a variant: "
-            f"{', '.join(name + DELIMITER + each for each in definition.variants)}",
+            f"{', '.join(name + VARIANT_DELIMITER + each for each in definition.variants)}",
             Code.INPUT,
         )
     if variant and variant not in definition.variants:
@@ -53,7 +53,7 @@ def require_os(
     return definition
 
 
-def require_installable(
+def check_installable(
     guest: Guest,
     definitions: Sequence[OSDefinitionReport],
     node: str,
@@ -63,12 +63,12 @@ def require_installable(
 ) -> None:
     """Check that the OS definition of a guest can be installed on a node.
 
-    The values of OS parameters are checked by the definition's script, see ``os_question``.
+    The values of OS parameters are checked by the definition's script, see ``make_os_query``.
 
-    :raises Refused: as ``require_os``, or the OS is blacklisted.
+    :raises Refused: as ``find_definition``, or the OS is blacklisted.
     :raises Invalid: the definition does not declare the guest's OS parameters.
     """
-    definition = require_os(guest.os, definitions, node, force_variant=force_variant)
+    definition = find_definition(guest.os, definitions, node, force_variant=force_variant)
     if banned := {guest.os, definition.name}.intersection(cluster.blacklisted_os):
         [name, *_] = sorted(banned)
         raise Refused(
@@ -96,7 +96,7 @@ def unknown_parameters(
     return [Problem(f"{path}/{name}", message) for name in unknown]
 
 
-def os_question(guest: Guest, node: Node, *, force_variant: bool) -> NodeQuery:
+def make_os_query(guest: Guest, node: Node, *, force_variant: bool) -> NodeQuery:
     """Return the query whether the OS definition on ``node`` accepts the guest's parameters."""
     call = ValidateOS(os=guest.os, osparams=guest.osparams, force_variant=force_variant)
     return NodeQuery([node], call)

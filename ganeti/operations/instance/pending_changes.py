@@ -7,7 +7,7 @@ from ganeti.errors import Failed, Refused
 from ganeti.model.guest import Guest
 from ganeti.model.node import Node
 from ganeti.model.running import RunningConfig, pending_changes
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import DescribeRunning
@@ -21,13 +21,13 @@ async def running_config(node: Node, guest: Guest, tools: Tools) -> RunningConfi
         return None
 
 
-async def say_pending(subject: InstanceContext, tools: Tools) -> None:
+async def report_pending(subject: InstanceContext, tools: Tools) -> None:
     """Report the pending changes of a running guest in the job's log.
 
     A node that does not know the running settings is no failure, as the configuration is changed.
     """
     state, name = tools.config.state(), subject.instance.name
-    guest = guest_of(state, state.instances[subject.instance.uuid])
+    guest = make_guest(state, state.instances[subject.instance.uuid])
     running = await running_config(subject.primary, guest, tools)
     if running is not None and (waiting := pending_changes(running, guest)):
         tools.progress.say(

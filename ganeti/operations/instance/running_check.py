@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.disk import REACHED_FROM_ANYWHERE
+from ganeti.model.disk import SHARED_TEMPLATES
 from ganeti.model.guest import GuestState
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.model.node import Node
-from ganeti.operations.allocation.target_node import template_of
+from ganeti.operations.allocation.target_node import get_template
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.operation import NodeAnswers, NodeQuery
 from ganeti.operations.refusals import not_stopped
@@ -45,21 +45,21 @@ class Presence:
         return (*((self.subject.primary,) if self.here else ()), *self.elsewhere)
 
 
-def possible_hosts(subject: InstanceContext, state: ClusterState) -> list[Node]:
+def list_possible_hosts(subject: InstanceContext, state: ClusterState) -> list[Node]:
     """Return the nodes that could run the instance now, its primary node first.
 
     These are the nodes that can open its disks. One that is marked offline is not among them:
     marking it so is an administrator's word that nothing runs there.
     """
     nodes = list(subject.nodes)
-    if template_of(subject) in REACHED_FROM_ANYWHERE:
+    if get_template(subject) in SHARED_TEMPLATES:
         # Nodes of any group, as an instance with shared disks may come from another group.
         able = [node for node in state.nodes.values() if node.vm_capable and node not in nodes]
         nodes += sorted(able, key=lambda node: node.name)
     return [node for node in nodes if not node.offline]
 
 
-def presence_questions(
+def presence_queries(
     subject: InstanceContext, state: ClusterState, besides: Collection[Node] = ()
 ) -> list[NodeQuery]:
     """Return the query for running guests on the possible hosts of the instance.
@@ -67,16 +67,18 @@ def presence_questions(
     ``besides`` are nodes with a ``DescribeNode`` query that includes the instance's hypervisor,
     which has the same answer.
     """
-    asked = [node for node in possible_hosts(subject, state) if node not in besides]
+    asked = [node for node in list_possible_hosts(subject, state) if node not in besides]
     if not asked:
         return []
     return [NodeQuery(asked, ListGuests(hypervisors=(subject.instance.hypervisor,)))]
 
 
-def presence(subject: InstanceContext, state: ClusterState, facts: NodeAnswers) -> Presence:
-    """Return where the instance runs, from the answers to ``presence_questions``."""
+def determine_presence(
+    subject: InstanceContext, state: ClusterState, facts: NodeAnswers
+) -> Presence:
+    """Return where the instance runs, from the answers to ``presence_queries``."""
     name, running, unknown = subject.instance.name, [], []
-    for node in possible_hosts(subject, state):
+    for node in list_possible_hosts(subject, state):
         found = _guests(node, subject.instance.hypervisor, facts)
         if isinstance(found, str):
             unknown.append((node, found))
@@ -98,7 +100,7 @@ def _guests(node: Node, hypervisor: str, facts: NodeAnswers) -> Mapping[str, Gue
     return guests
 
 
-def require_not_elsewhere(found: Presence) -> None:
+def check_not_elsewhere(found: Presence) -> None:
     """Refuse if the instance is known to run on another node than its primary one.
 
     :raises Refused: the message says where it runs and what to do.
@@ -110,7 +112,7 @@ def require_not_elsewhere(found: Presence) -> None:
         raise runs_elsewhere(name, found.elsewhere[0])
 
 
-def require_known(found: Presence) -> None:
+def check_known(found: Presence) -> None:
     """Refuse if a node that could run the instance does not say whether it does.
 
     :raises Refused: the message names the nodes and what to do.
@@ -127,29 +129,29 @@ def require_known(found: Presence) -> None:
     )
 
 
-def require_nowhere_else(found: Presence) -> None:
+def check_nowhere_else(found: Presence) -> None:
     """Refuse to start the instance, or to write to its disks, unless it runs on no other node.
 
     :raises Refused: it runs on another node, or a node that could run it does not answer.
     """
-    require_not_elsewhere(found)
+    check_not_elsewhere(found)
     if not found.here:
-        require_known(found)
+        check_known(found)
 
 
-def require_stopped(found: Presence) -> None:
+def check_stopped(found: Presence) -> None:
     """Check that the instance is down and does not run on any node.
 
     :raises Refused: it runs or is configured to run, or a node does not answer.
     """
-    require_not_elsewhere(found)
+    check_not_elsewhere(found)
     instance = found.subject.instance
-    if instance.admin_state is Wanted.UP or found.here:
+    if instance.admin_state is AdminState.UP or found.here:
         raise not_stopped(instance.name)
-    require_known(found)
+    check_known(found)
 
 
-def require_no_guest(name: str, nodes: Iterable[Node], facts: NodeAnswers) -> None:
+def check_no_guest(name: str, nodes: Iterable[Node], facts: NodeAnswers) -> None:
     """Check that no unknown guest with a new instance's name is running.
 
     A node that does not answer is accepted, as it was never requested to run this instance.

@@ -20,12 +20,12 @@ from ganeti.model.node import Node, Role
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import AddNode
-from ganeti.operations.member_list import enforce_members, issued_to
-from ganeti.operations.name_rules import require_address, require_node_addresses, require_own_name
+from ganeti.operations.member_list import distribute_member_list, list_issued_certificates
+from ganeti.operations.name_rules import check_address, require_node_addresses, require_own_name
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.node import AskVersion, VerifyNode
-from ganeti.schema.host_names import RULE, is_host_name, normalized
+from ganeti.schema.host_names import RULE, is_host_name, normalize
 from ganeti.schema.records import replace
 
 CLIENT_CERTIFICATE = "client-cert"
@@ -46,7 +46,7 @@ class NodeAddition:
 
 
 def questions(op: AddNode, state: ClusterState) -> Sequence[NodeQuery]:
-    node = _drafted(op, state)
+    node = _draft_node(op, state)
     verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
     return [NodeQuery([node], AskVersion()), NodeQuery([node], verify)]
 
@@ -59,9 +59,9 @@ def plan(op: AddNode, state: ClusterState, facts: NodeAnswers) -> NodeAddition:
             f"node {op.node_name} is already a member; use --readd to set it up again",
             Code.EXISTS,
         )
-    node = _drafted(op, state)
+    node = _draft_node(op, state)
     if known is None:
-        _require_name(node.name, state)
+        _check_name(node.name, state)
     require_node_addresses(node, state)
     version = facts.of(node, AskVersion)
     if version.protocol != CONFIG_VERSION:
@@ -72,7 +72,7 @@ def plan(op: AddNode, state: ClusterState, facts: NodeAnswers) -> NodeAddition:
     return NodeAddition(op, node, known, _may_be_candidate(node, state))
 
 
-def _require_name(name: str, state: ClusterState) -> None:
+def _check_name(name: str, state: ClusterState) -> None:
     """Check the name of a new node.
 
     It must be in normalized form, because the node's certificate and daemon have the same name.
@@ -80,22 +80,22 @@ def _require_name(name: str, state: ClusterState) -> None:
     :raises Invalid: it is not a normalized host name.
     :raises Refused: it is the name of the cluster or of an instance.
     """
-    if name != normalized(name) or not is_host_name(name):
+    if name != normalize(name) or not is_host_name(name):
         raise Invalid([Problem("node_name", f"{RULE}, in lower case and without a trailing dot")])
     require_own_name(RecordKind.NODE, name, state)
 
 
-def _drafted(op: AddNode, state: ClusterState) -> Node:
+def _draft_node(op: AddNode, state: ClusterState) -> Node:
     """Return the record of the node without its final UUID and role."""
-    require_address(op.primary_ip, "primary_ip")
-    require_address(op.secondary_ip, "secondary_ip")
+    check_address(op.primary_ip, "primary_ip")
+    check_address(op.secondary_ip, "secondary_ip")
     if op.readd:
         node = state.node(op.node_name)
         if problems := [
             Problem(
                 name, f"cannot be changed by readd (it is {has}); use gnt-node modify or gnt-group"
             )
-            for name, has in _kept(node, state).items()
+            for name, has in _unchanged_fields(node, state).items()
             if (given := getattr(op, name)) is not None and given != has
         ]:
             raise Invalid(problems)
@@ -125,7 +125,7 @@ def _drafted(op: AddNode, state: ClusterState) -> Node:
     )
 
 
-def _kept(node: Node, state: ClusterState) -> dict[str, Any]:
+def _unchanged_fields(node: Node, state: ClusterState) -> dict[str, Any]:
     """Return the fields that a readd does not change."""
     return {
         "group": state.groups[node.group].name,
@@ -154,15 +154,15 @@ async def run(plan: NodeAddition, tools: Tools) -> None:
     await tools.progress.interruptible(tools.nodes.ask(node, AskVersion()))
     role = Role.CANDIDATE if plan.candidate else Role.REGULAR
     certificate = await certificate_of(node, state, tools)
-    await tools.config.change(_taken_in(plan, node, role, certificate))
-    await enforce_members(tools)
+    await tools.config.change(_make_change(plan, node, role, certificate))
+    await distribute_member_list(tools)
     what = "again" if plan.known else "now"
     tools.progress.say(
         f"node {node.name} is {what} a member of the cluster, with role {role.value}"
     )
 
 
-def _taken_in(plan: NodeAddition, node: Node, role: Role, certificate: str) -> Change:
+def _make_change(plan: NodeAddition, node: Node, role: Role, certificate: str) -> Change:
     if plan.known is None:
         member = replace(node, master_candidate=role is Role.CANDIDATE)
         added = add_node(member, certificate)
@@ -180,7 +180,7 @@ async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
     verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
     answers = await tools.progress.interruptible(tools.nodes.ask(node, verify))
     match answer := answers.get(CLIENT_CERTIFICATE):
-        case [None, str(fingerprint)] if fingerprint in issued_to(state, node.name):
+        case [None, str(fingerprint)] if fingerprint in list_issued_certificates(state, node.name):
             return fingerprint
         case [None, str(fingerprint)]:
             raise Failed(

@@ -11,7 +11,7 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE
+from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.choices import EvacuationMode
@@ -21,14 +21,14 @@ from ganeti.operations.allocation.evacuation import (
     Capacity,
     Evacuation,
     by_name,
+    capacity_queries,
+    choose_primary,
+    make_secondary_replacement,
     moving,
-    new_secondary,
     others,
-    primary_target,
-    room_questions,
 )
-from ganeti.operations.allocation.iallocator import consultation
-from ganeti.operations.allocation.iallocator_jobs import advised_jobs
+from ganeti.operations.allocation.iallocator import make_request
+from ganeti.operations.allocation.iallocator_jobs import get_allocator_jobs
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery, Operation, Tools
 
 
@@ -45,26 +45,26 @@ class NodeEvacuation:
 
 
 def questions(op: EvacuateNode, state: ClusterState) -> Sequence[NodeQuery]:
-    return room_questions(state.node(op.node_uuid or op.node_name), state)
+    return capacity_queries(state.node(op.node_uuid or op.node_name), state)
 
 
 def plan(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> NodeEvacuation:
     """Choose the target of every instance; refuse with the reason for each that is stuck."""
     node = state.node(op.node_uuid or op.node_name)
-    asked = _asked(op, node, state)
+    asked = _requested_node(op, node, state)
     if facts.advice is not None:
-        return NodeEvacuation(op, _advised(op, node, facts))
+        return NodeEvacuation(op, _allocator_evacuation(op, node, facts))
     places = Capacity(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
 
     wanted: list[tuple[Instance, Callable[[], tuple[Opcode, ...]]]] = []
     if op.mode is not EvacuationMode.SECONDARY_ONLY:
-        for each in by_name(state.primaries_on(node)):
-            wanted.append((each, partial(_primary, each, node, places, state, op)))
+        for each in by_name(state.list_primary_instances(node)):
+            wanted.append((each, partial(_move_primary, each, node, places, state, op)))
     if op.mode is not EvacuationMode.PRIMARY_ONLY:
-        for each in by_name(state.secondaries_on(node)):
-            wanted.append((each, partial(_secondary, each, node, places, state, asked, op)))
+        for each in by_name(state.list_secondary_instances(node)):
+            wanted.append((each, partial(_move_secondary, each, node, places, state, asked, op)))
     for instance, steps in wanted:
         try:
             jobs.append(steps())
@@ -76,33 +76,38 @@ def plan(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> NodeEvacu
     return NodeEvacuation(op, leaving)
 
 
-def consult(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
+def request_allocation(
+    op: EvacuateNode, state: ClusterState, facts: NodeAnswers
+) -> IAllocatorRequest | None:
     """Return the request to the iallocator, unless a node is given."""
     if op.remote_node or op.remote_node_uuid:
         return None
     node = state.node(op.node_uuid or op.node_name)
     leaving = {
-        EvacuationMode.PRIMARY_ONLY: [*state.primaries_on(node)],
-        EvacuationMode.SECONDARY_ONLY: [*state.secondaries_on(node)],
-        EvacuationMode.ALL: [*state.primaries_on(node), *state.secondaries_on(node)],
+        EvacuationMode.PRIMARY_ONLY: [*state.list_primary_instances(node)],
+        EvacuationMode.SECONDARY_ONLY: [*state.list_secondary_instances(node)],
+        EvacuationMode.ALL: [
+            *state.list_primary_instances(node),
+            *state.list_secondary_instances(node),
+        ],
     }
     request = {
         "type": "node-evacuate",
         "instances": [instance.name for instance in by_name(leaving[op.mode])],
         "evac_mode": op.mode.value,
     }
-    wanted = consultation(op.iallocator, request, state)
+    wanted = make_request(op.iallocator, request, state)
     if wanted is None or not op.ignore_soft_errors:
         return wanted
     return replace(wanted, options=[*wanted.options, "--ignore-soft-errors"])
 
 
-def _advised(op: EvacuateNode, node: Node, facts: NodeAnswers) -> Evacuation:
+def _allocator_evacuation(op: EvacuateNode, node: Node, facts: NodeAnswers) -> Evacuation:
     """Return the evacuation that an iallocator has proposed.
 
     :raises Refused: it has opcodes that are not allowed, or instances are stuck.
     """
-    advised = advised_jobs(facts, early_release=op.early_release)
+    advised = get_allocator_jobs(facts, early_release=op.early_release)
     leaving = Evacuation(node, advised.jobs, advised.stuck)
     if leaving.stuck and not op.ignore_soft_errors:
         raise _stuck(leaving)
@@ -116,7 +121,7 @@ def _stuck(leaving: Evacuation) -> Refused:
     )
 
 
-def _asked(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:
+def _requested_node(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:
     name = op.remote_node_uuid or op.remote_node
     if name is None:
         return None
@@ -133,19 +138,21 @@ def _asked(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:
     return asked
 
 
-def _primary(
+def _move_primary(
     instance: Instance, node: Node, places: Capacity, state: ClusterState, op: EvacuateNode
 ) -> tuple[Opcode, ...]:
-    template = state.template_of(instance)
-    target = primary_target(instance, node, places, state, None)
-    move = moving(instance, node, target, template in REACHED_FROM_ANYWHERE)
-    if op.mode is EvacuationMode.PRIMARY_ONLY or template not in MIRRORED_BETWEEN_NODES:
+    template = state.get_template(instance)
+    target = choose_primary(instance, node, places, state, None)
+    move = moving(instance, node, target, template in SHARED_TEMPLATES)
+    if op.mode is EvacuationMode.PRIMARY_ONLY or template not in MIRRORED_TEMPLATES:
         return (move,)
     early = op.early_release
-    return move, new_secondary(instance, node, target, places, state, None, early=early)
+    return move, make_secondary_replacement(
+        instance, node, target, places, state, None, early=early
+    )
 
 
-def _secondary(
+def _move_secondary(
     instance: Instance,
     node: Node,
     places: Capacity,
@@ -154,7 +161,7 @@ def _secondary(
     op: EvacuateNode,
 ) -> tuple[Opcode, ...]:
     primary, early = state.nodes[instance.primary_node], op.early_release
-    return (new_secondary(instance, node, primary, places, state, asked, early=early),)
+    return (make_secondary_replacement(instance, node, primary, places, state, asked, early=early),)
 
 
 async def run(plan: NodeEvacuation, tools: Tools) -> dict[str, Any]:
@@ -169,4 +176,6 @@ def preview(plan: NodeEvacuation) -> list[list[str]]:
     return [[opcode.summary for opcode in job] for job in plan.leaving.jobs]
 
 
-OPERATION = Operation(EvacuateNode, plan, run, questions, preview=preview, consult=consult)
+OPERATION = Operation(
+    EvacuateNode, plan, run, questions, preview=preview, request_allocation=request_allocation
+)

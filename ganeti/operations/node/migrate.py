@@ -10,8 +10,8 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
-from ganeti.model.disk import REACHED_FROM_ANYWHERE
-from ganeti.model.instance import Wanted
+from ganeti.model.disk import SHARED_TEMPLATES
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.node import MigrateNode
 from ganeti.opcodes.opcode import Opcode
@@ -19,9 +19,9 @@ from ganeti.operations.allocation.evacuation import (
     Capacity,
     Evacuation,
     by_name,
+    capacity_queries,
+    choose_primary,
     others,
-    primary_target,
-    room_questions,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 
@@ -39,7 +39,7 @@ class NodeMigration:
 
 
 def questions(op: MigrateNode, state: ClusterState) -> Sequence[NodeQuery]:
-    return room_questions(state.node(op.node_uuid or op.node_name), state)
+    return capacity_queries(state.node(op.node_uuid or op.node_name), state)
 
 
 def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigration:
@@ -54,13 +54,13 @@ def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigrat
     places = Capacity(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
-    for instance in by_name(state.primaries_on(node)):
+    for instance in by_name(state.list_primary_instances(node)):
         try:
-            target = primary_target(instance, node, places, state, asked)
+            target = choose_primary(instance, node, places, state, asked)
         except Refused as e:
             stuck.append((instance.name, str(e)))
             continue
-        named = op.iallocator is None and state.template_of(instance) in REACHED_FROM_ANYWHERE
+        named = op.iallocator is None and state.get_template(instance) in SHARED_TEMPLATES
         migrate = MigrateInstance(
             instance_name=instance.name,
             mode=op.mode,
@@ -69,7 +69,7 @@ def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigrat
             iallocator=op.iallocator,
             allow_runtime_changes=op.allow_runtime_changes,
             ignore_ipolicy=op.ignore_ipolicy,
-            allow_failover=instance.admin_state is not Wanted.UP,
+            allow_failover=instance.admin_state is not AdminState.UP,
         )
         jobs.append((migrate,))
     leaving = Evacuation(node, tuple(jobs), tuple(stuck))

@@ -18,8 +18,8 @@ from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.member_list import enforce_members, replace_secrets
-from ganeti.operations.name_rules import require_address, require_node_addresses
+from ganeti.operations.member_list import distribute_member_list, replace_secrets
+from ganeti.operations.name_rules import check_address, require_node_addresses
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 from ganeti.operations.refusals import nothing_to_change
@@ -56,7 +56,7 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
     node = state.node(op.node_uuid or op.node_name)
     if all(getattr(op, name) is None for name in _SETTINGS):
         raise nothing_to_change()
-    require_address(op.secondary_ip, "secondary_ip")
+    check_address(op.secondary_ip, "secondary_ip")
     was = node.role(state.cluster.master_node)
     role = _new_role(op, node, was)
     if was is Role.MASTER and role is not Role.MASTER:
@@ -65,10 +65,13 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
             "gnt-cluster master-failover"
         )
     if was is Role.OFFLINE and role is not was:
-        _require_certificate(node, state)
-    if role is Role.CANDIDATE and not _stays(op.master_capable, node.master_capable):
+        _check_certificate(node, state)
+    if role is Role.CANDIDATE and not _new_or_old(op.master_capable, node.master_capable):
         raise Refused(f"node {node.name} is not master_capable and cannot be a master candidate")
-    living = [each.name for each in (*state.primaries_on(node), *state.secondaries_on(node))]
+    living = [
+        each.name
+        for each in (*state.list_primary_instances(node), *state.list_secondary_instances(node))
+    ]
     if op.vm_capable is False and living:
         raise Refused(
             f"node {node.name} still has instances: {', '.join(sorted(living))}; "
@@ -76,7 +79,7 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
         )
     if op.secondary_ip is not None:
         require_node_addresses(replace(node, secondary_ip=op.secondary_ip), state)
-    promoted = _promoted(op, node, was, role, state)
+    promoted = _nodes_to_promote(op, node, was, role, state)
     fields: dict[str, Any] = {
         name: getattr(op, name)
         for name in ("master_capable", "vm_capable", "secondary_ip", "powered")
@@ -89,7 +92,7 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
     return NodeModification(node, role, was, promoted, fields)
 
 
-def _require_certificate(node: Node, state: ClusterState) -> None:
+def _check_certificate(node: Node, state: ClusterState) -> None:
     if state.authorities is not None and recorded_certificate(state, node) is None:
         raise Refused(
             f"node {node.name} was offline when the cluster's certificate authority was replaced,"
@@ -97,7 +100,7 @@ def _require_certificate(node: Node, state: ClusterState) -> None:
         )
 
 
-def _stays(given: bool | None, before: bool) -> bool:
+def _new_or_old(given: bool | None, before: bool) -> bool:
     return before if given is None else given
 
 
@@ -112,7 +115,7 @@ def _new_role(op: ModifyNode, node: Node, was: Role) -> Role:
     return Role.REGULAR if was in ended else was
 
 
-def _promoted(
+def _nodes_to_promote(
     op: ModifyNode, node: Node, was: Role, role: Role, state: ClusterState
 ) -> tuple[Node, ...]:
     """Return the nodes that become candidates to replace this one."""
@@ -149,7 +152,7 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
         certificate = None
         if plan.role is Role.CANDIDATE:
             # A candidate is no longer offline, so the node can be queried.
-            certificate = await _recorded(replace(plan.node, offline=False), state, tools)
+            certificate = await _get_certificate(replace(plan.node, offline=False), state, tools)
         changes.append(set_role(plan.node, plan.role, certificate))
         result += [
             [name, str(plan.role is flag)]
@@ -157,11 +160,11 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
             if flag in (plan.role, plan.was)
         ]
     for each in plan.promoted:
-        changes.append(set_role(each, Role.CANDIDATE, await _recorded(each, state, tools)))
+        changes.append(set_role(each, Role.CANDIDATE, await _get_certificate(each, state, tools)))
         tools.progress.say(f"node {each.name} becomes a master candidate")
     await tools.config.change(together(*changes))
     if plan.role is not plan.was:
-        await enforce_members(tools)
+        await distribute_member_list(tools)
     if plan.was is Role.CANDIDATE and plan.role is Role.OFFLINE:
         tools.progress.say(
             f"node {plan.node.name} still has the secrets of a master candidate; if the host may be"
@@ -172,7 +175,7 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
     return result
 
 
-async def _recorded(node: Node, state: ClusterState, tools: Tools) -> str:
+async def _get_certificate(node: Node, state: ClusterState, tools: Tools) -> str:
     """Return the recorded fingerprint of a node's certificate, or query the node for it."""
     return recorded_certificate(state, node) or await certificate_of(node, state, tools)
 

@@ -18,22 +18,22 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import nd_filled
+from ganeti.model.parameters.filling import fill_node
 from ganeti.opcodes.node import CommandPower, PowerCommand
 from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.rpc.node import RunPowerHelper
 from ganeti.schema.documents import UNREADABLE
 
-_NORMAL, _NO_DATA, _UNAVAILABLE = 0, 2, 3
+_RS_NORMAL, _RS_NODATA, _RS_UNAVAIL = 0, 2, 3
 """Result statuses of a value as in queries: available, failed to fetch, and not available."""
 
-_INTERRUPTS = frozenset({PowerCommand.POWER_OFF, PowerCommand.POWER_CYCLE})
-_LEAVES: Mapping[PowerCommand, bool] = {
+_DISRUPTIVE = frozenset({PowerCommand.POWER_OFF, PowerCommand.POWER_CYCLE})
+_POWER_AFTER: Mapping[PowerCommand, bool] = {
     PowerCommand.POWER_ON: True,
     PowerCommand.POWER_OFF: False,
 }
 """The power state of a node after a command."""
-_MAX = 600
+_MAX_TIMEOUT = 600
 """Maximum time-out of a program in seconds."""
 _STATUSES = frozenset({"OK", "WARNING", "CRITICAL", "UNKNOWN"})
 
@@ -47,7 +47,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Power:
+class PowerPlan:
     """The command and its target nodes."""
 
     op: CommandPower
@@ -60,60 +60,60 @@ class Power:
         return request(exclusive=[node_lock(each.node.uuid) for each in self.targets])
 
 
-def plan(op: CommandPower, state: ClusterState, facts: NodeAnswers) -> Power:
+def plan(op: CommandPower, state: ClusterState, facts: NodeAnswers) -> PowerPlan:
     """Plan the target nodes; refuse to power off the master."""
-    if not 0 < op.timeout <= _MAX:
-        raise Invalid([Problem("timeout", f"must be from 1 to {_MAX} seconds")])
+    if not 0 < op.timeout <= _MAX_TIMEOUT:
+        raise Invalid([Problem("timeout", f"must be from 1 to {_MAX_TIMEOUT} seconds")])
     named = op.node_uuids or op.node_names
     nodes = [state.node(name) for name in named]
     if not nodes:
         nodes = sorted(state.nodes.values(), key=lambda node: node.name)
-    if op.command in _INTERRUPTS:
+    if op.command in _DISRUPTIVE:
         if named and state.master in nodes:
             raise Refused(
                 f"node {state.master.name} is the master and cannot power itself off; make another "
                 "node the master first: gnt-cluster master-failover"
             )
         nodes = [node for node in nodes if node != state.master]
-    targets = tuple(Target(node, _program(node, state)) for node in nodes)
+    targets = tuple(Target(node, _oob_program(node, state)) for node in nodes)
     alive = [each.node.name for each in targets if each.program and not each.node.offline]
     if op.command is PowerCommand.POWER_OFF and alive and not op.ignore_status:
         raise Refused(
             f"nodes {', '.join(alive)} are not marked offline; first run: gnt-node modify "
             f"--offline=yes {alive[0]}, or use --ignore-status"
         )
-    return Power(op, targets)
+    return PowerPlan(op, targets)
 
 
-def _program(node: Node, state: ClusterState) -> str:
-    return str(nd_filled(state.cluster, state.groups[node.group], node)["oob_program"])
+def _oob_program(node: Node, state: ClusterState) -> str:
+    return str(fill_node(state.cluster, state.groups[node.group], node)["oob_program"])
 
 
-async def run(plan: Power, tools: Tools) -> list[list[list[Any]]]:
+async def run(plan: PowerPlan, tools: Tools) -> list[list[list[Any]]]:
     """Return a row for each node: its name and the program's output, each with its status."""
     rows: list[list[list[Any]]] = []
     switched = False
     for target in plan.targets:
-        name = [_NORMAL, target.node.name]
+        name = [_RS_NORMAL, target.node.name]
         if not target.program:
-            rows.append([name, [_UNAVAILABLE, None]])
+            rows.append([name, [_RS_UNAVAIL, None]])
             continue
         tools.progress.may_stop()
         if switched and plan.op.command is PowerCommand.POWER_ON:
             # Powering on many hosts at once may exceed the current limit of a circuit.
             await tools.time.sleep(plan.op.power_delay)
         try:
-            said = await _asked(plan.op, target, tools)
+            said = await _run_program(plan.op, target, tools)
         except (Failed, Refused) as e:
             tools.progress.say(f"{plan.op.command} of {target.node.name} failed: {e}")
-            rows.append([name, [_NO_DATA, None]])
+            rows.append([name, [_RS_NODATA, None]])
         else:
-            rows.append([name, [_NORMAL, said]])
+            rows.append([name, [_RS_NORMAL, said]])
         switched = True
     return rows
 
 
-async def _asked(op: CommandPower, target: Target, tools: Tools) -> Any:
+async def _run_program(op: CommandPower, target: Target, tools: Tools) -> Any:
     """Run the program of a node, return its output, and record a changed power state.
 
     :raises Failed: the program failed, or its output is malformed.
@@ -126,8 +126,8 @@ async def _asked(op: CommandPower, target: Target, tools: Tools) -> Any:
         timeout=float(op.timeout),
     )
     text = await tools.nodes.ask(tools.config.state().master, ask)
-    said = said_of(op.command, text)
-    if (powered := _LEAVES.get(op.command)) is not None and powered != node.powered:
+    said = parse_output(op.command, text)
+    if (powered := _POWER_AFTER.get(op.command)) is not None and powered != node.powered:
         await tools.config.change(update(node, powered=powered))
     if op.command is PowerCommand.POWER_STATUS and said["powered"] != node.powered:
         has, flag = ("on", "yes") if said["powered"] else ("off", "no")
@@ -142,12 +142,12 @@ async def _asked(op: CommandPower, target: Target, tools: Tools) -> Any:
     return said
 
 
-def said_of(command: PowerCommand, text: str) -> Any:
+def parse_output(command: PowerCommand, text: str) -> Any:
     """Parse the output of a program; return None for commands without output.
 
     :raises Failed: the output is malformed, see the out-of-band interface.
     """
-    understood = _FORMS.get(command)
+    understood = _CHECKS.get(command)
     if understood is None:
         return None
     try:
@@ -177,13 +177,13 @@ def _is_health(said: Any) -> bool:
     )
 
 
-_FORMS: Mapping[PowerCommand, Callable[[Any], bool]] = {
+_CHECKS: Mapping[PowerCommand, Callable[[Any], bool]] = {
     PowerCommand.POWER_STATUS: _is_status,
     PowerCommand.HEALTH: _is_health,
 }
 
 
-def preview(plan: Power) -> dict[str, Any]:
+def preview(plan: PowerPlan) -> dict[str, Any]:
     """Return the result of a dry run: the programs that would run."""
     return {each.node.name: each.program or None for each in plan.targets}
 

@@ -13,7 +13,7 @@ from ganeti.model.node import Node
 from ganeti.opcodes.node import RemoveNode
 from ganeti.opcodes.opcode import op_id
 from ganeti.operations.hooks import run_on_leaving
-from ganeti.operations.member_list import enforce_members, replace_secrets
+from ganeti.operations.member_list import distribute_member_list, replace_secrets
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 from ganeti.rpc.node import LeaveCluster
@@ -38,7 +38,10 @@ def plan(op: RemoveNode, state: ClusterState, facts: NodeAnswers) -> NodeRemoval
             f"node {node.name} is the master; make another node the master first: "
             "gnt-cluster master-failover"
         )
-    living = [each.name for each in (*state.primaries_on(node), *state.secondaries_on(node))]
+    living = [
+        each.name
+        for each in (*state.list_primary_instances(node), *state.list_secondary_instances(node))
+    ]
     if living:
         raise Refused(
             f"node {node.name} still has instances: {', '.join(sorted(living))}; "
@@ -51,24 +54,24 @@ async def run(plan: NodeRemoval, tools: Tools) -> None:
     state = tools.config.state()
     await run_on_leaving(hooks(plan, state), plan.node, op_id(RemoveNode), state, tools)
     await tools.config.change(remove_node(plan.node))
-    await enforce_members(tools)
+    await distribute_member_list(tools)
     if plan.node.offline:
-        tools.progress.say(f"node {plan.node.name} is offline; {_leftovers(plan.node)}")
+        tools.progress.say(f"node {plan.node.name} is offline; {_format_leftovers(plan.node)}")
     else:
-        await _dismiss(plan.node, tools)
+        await _leave_cluster(plan.node, tools)
     # An offline node may have been a candidate until it failed, which its flags no longer tell.
     if plan.node.master_candidate or plan.node.offline:
         await replace_secrets(plan.node.name, tools)
 
 
-async def _dismiss(node: Node, tools: Tools) -> None:
+async def _leave_cluster(node: Node, tools: Tools) -> None:
     try:
         await tools.nodes.ask(node, LeaveCluster())
     except Failed as e:
-        tools.progress.say(f"{e}; {_leftovers(node)}")
+        tools.progress.say(f"{e}; {_format_leftovers(node)}")
 
 
-def _leftovers(node: Node) -> str:
+def _format_leftovers(node: Node) -> str:
     """Return the manual steps for a node that could not be contacted."""
     return (
         f"node {node.name} is no longer a member, but its node daemon may still be running: "

@@ -14,7 +14,7 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.node import Node
 from ganeti.opcodes.choices import StorageType
 from ganeti.opcodes.node import ListStorage, ListVolumes, ModifyStorage, RepairStorage
-from ganeti.operations.instance.context import require_online
+from ganeti.operations.instance.context import check_online
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc import storage as calls
 from ganeti.rpc.storage import StorageUnit, StoredVolume
@@ -57,20 +57,20 @@ _UNIT_FIELDS: Mapping[str, Callable[[Node, str, StorageUnit], Any]] = {
 }
 
 
-def _require_fields(asked: Sequence[str], known: Mapping[str, Any]) -> None:
+def _check_fields(asked: Sequence[str], known: Mapping[str, Any]) -> None:
     if unknown := [name for name in asked if name not in known]:
         raise Refused(
             f"unknown output fields {', '.join(unknown)}; known are {', '.join(known)}", Code.INPUT
         )
 
 
-def units_questions(op: ListStorage, state: ClusterState) -> Sequence[NodeQuery]:
-    kind = (op.storage_type or _kind(state)).value
-    _require_fields(op.output_fields, _UNIT_FIELDS)
+def units_queries(op: ListStorage, state: ClusterState) -> Sequence[NodeQuery]:
+    kind = (op.storage_type or _default_storage_type(state)).value
+    _check_fields(op.output_fields, _UNIT_FIELDS)
     return [NodeQuery(_online(op.nodes, state), calls.ListStorageCall(kind=kind, name=op.name))]
 
 
-def _kind(state: ClusterState) -> StorageType:
+def _default_storage_type(state: ClusterState) -> StorageType:
     """Return the storage type of the cluster's default disk template."""
     first = Template(state.cluster.enabled_disk_templates[0])
     by_template = {
@@ -83,7 +83,7 @@ def _kind(state: ClusterState) -> StorageType:
 
 def plan_units(op: ListStorage, state: ClusterState, facts: NodeAnswers) -> StorageRows:
     """Format the answers of the nodes as rows."""
-    kind = (op.storage_type or _kind(state)).value
+    kind = (op.storage_type or _default_storage_type(state)).value
     columns = [_UNIT_FIELDS[name] for name in op.output_fields]
     rows: list[list[Any]] = []
     troubles = []
@@ -93,10 +93,10 @@ def plan_units(op: ListStorage, state: ClusterState, facts: NodeAnswers) -> Stor
             troubles.append((node, answer))
             continue
         rows += [[column(node, kind, unit) for column in columns] for unit in answer]
-    return StorageRows(rows, _told(troubles, bool(rows)))
+    return StorageRows(rows, _format_errors(troubles, bool(rows)))
 
 
-def _told(troubles: Sequence[tuple[Node, Failed]], some: bool) -> tuple[str, ...]:
+def _format_errors(troubles: Sequence[tuple[Node, Failed]], some: bool) -> tuple[str, ...]:
     """Format the errors.
 
     :raises Refused: there are only errors and no rows; with the first error.
@@ -137,14 +137,14 @@ _VOLUME_FIELDS: Mapping[str, Callable[[_Row], Any]] = {
 }
 
 
-def volumes_questions(op: ListVolumes, state: ClusterState) -> Sequence[NodeQuery]:
-    _require_fields(op.output_fields, _VOLUME_FIELDS)
+def volumes_queries(op: ListVolumes, state: ClusterState) -> Sequence[NodeQuery]:
+    _check_fields(op.output_fields, _VOLUME_FIELDS)
     return [NodeQuery(_online(op.nodes, state), calls.ListVolumesCall())]
 
 
 def plan_volumes(op: ListVolumes, state: ClusterState, facts: NodeAnswers) -> StorageRows:
     """Format the answers of the nodes as rows, with the instances of the volumes."""
-    owners = _owners(state)
+    owners = _volume_owners(state)
     columns = [_VOLUME_FIELDS[name] for name in op.output_fields]
     rows: list[list[Any]] = []
     troubles = []
@@ -156,10 +156,10 @@ def plan_volumes(op: ListVolumes, state: ClusterState, facts: NodeAnswers) -> St
         for volume in answer:
             row = _Row(node, volume, owners.get((node.uuid, volume.name), ""))
             rows.append([column(row) for column in columns])
-    return StorageRows(rows, _told(troubles, bool(rows)))
+    return StorageRows(rows, _format_errors(troubles, bool(rows)))
 
 
-def _owners(state: ClusterState) -> dict[tuple[str, str], str]:
+def _volume_owners(state: ClusterState) -> dict[tuple[str, str], str]:
     """Return the name of the instance of each logical volume, by node and volume name."""
     found = {}
     instances = state.instances
@@ -202,7 +202,7 @@ def plan_modify(op: ModifyStorage, state: ClusterState, facts: NodeAnswers) -> S
         raise Refused(
             "the parameters name and allocatable (true or false) are required", Code.INPUT
         )
-    require_online(node, "its storage cannot be changed")
+    check_online(node, "its storage cannot be changed")
     kind = op.storage_type.value
     return StorageChange(
         node, calls.ModifyStorageCall(kind=kind, name=op.name, allocatable=allocatable)
@@ -217,21 +217,21 @@ def plan_repair(op: RepairStorage, state: ClusterState, facts: NodeAnswers) -> S
         raise Refused(f"cannot repair {op.storage_type} storage; repairable: {can}", Code.INPUT)
     if op.name is None:
         raise Refused("the parameter name is required", Code.INPUT)
-    require_online(node, "its storage cannot be repaired")
+    check_online(node, "its storage cannot be repaired")
     if not op.ignore_consistency:
-        _require_copies_elsewhere(node, state)
+        _check_copies(node, state)
     return StorageChange(node, calls.RepairStorageCall(kind=op.storage_type.value, name=op.name))
 
 
-def _require_copies_elsewhere(node: Node, state: ClusterState) -> None:
+def _check_copies(node: Node, state: ClusterState) -> None:
     """Check that no instance has its only disks on this node.
 
     :raises Refused: the repair might destroy them.
     """
     alone = sorted(
         instance.name
-        for instance in state.primaries_on(node)
-        if state.template_of(instance) is Template.PLAIN
+        for instance in state.list_primary_instances(node)
+        if state.get_template(instance) is Template.PLAIN
     )
     if alone:
         raise Refused(
@@ -246,8 +246,8 @@ async def run_change(plan: StorageChange, tools: Tools) -> None:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(ListStorage, plan_units, run_table, units_questions),
-    Operation(ListVolumes, plan_volumes, run_table, volumes_questions),
+    Operation(ListStorage, plan_units, run_table, units_queries),
+    Operation(ListVolumes, plan_volumes, run_table, volumes_queries),
     Operation(ModifyStorage, plan_modify, run_change),
     Operation(RepairStorage, plan_repair, run_change),
 )

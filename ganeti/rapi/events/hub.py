@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from ganeti.errors import AccessDenied, GanetiError, Unauthenticated
 from ganeti.events.event import Event, EventFilter, EventKind, read_event
-from ganeti.events.log import Encoded, Entry, EventLog, EventPage
+from ganeti.events.log import EncodedEntry, Entry, EventLog, EventPage
 from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import WaitForEvents
@@ -165,7 +165,7 @@ class EventHub:
                 f"{self._max_subscribers} clients read the event stream already; try again later",
                 (("Retry-After", "30"),),
             )
-        events = await self._begin()
+        events = await self._start_following()
         reset = since is not None and await self._is_lost(events, since)
         cursor = events.end if since is None or reset else since
         subscriber.cursor = cursor
@@ -197,18 +197,18 @@ class EventHub:
 
     # --- following the master
 
-    async def _begin(self) -> EventLog:
+    async def _start_following(self) -> EventLog:
         await self._beginning.acquire()
         try:
             # Keep following the master until this client has subscribed.
             self._left = self._clock.seconds()
             if self._events is None:
-                answer = await self._ask(None, 5.0)
+                answer = await self._query_events(None, 5.0)
                 self._events = EventLog(
                     StreamPosition.parse(answer.position), max_bytes=self._max_bytes
                 )
                 self._following = Deferred.fromCoroutine(self._follow(self._events))
-                self._following.addErrback(self._broke)
+                self._following.addErrback(self._follow_failed)
             return self._events
         finally:
             self._beginning.release()
@@ -216,7 +216,7 @@ class EventHub:
     async def _follow(self, events: EventLog) -> None:
         while self._subscribers or self._clock.seconds() < self._left + LINGER:
             try:
-                answer = await self._ask(events.end, FOLLOW_TIMEOUT)
+                answer = await self._query_events(events.end, FOLLOW_TIMEOUT)
             except (AccessDenied, Unauthenticated):
                 for subscriber in list(self._subscribers):
                     subscriber.refuse()
@@ -230,7 +230,7 @@ class EventHub:
             if answer.reset:
                 self._restart(events, position)
             elif answer.events or position > events.end:
-                entry = _entry(answer, position)
+                entry = _build_entry(answer, position)
                 if any(event.kind == EventKind.ACCESS for event in entry.encoded):
                     # Nothing that happened after a revocation is sent to whom it is about.
                     await self._confirm()
@@ -243,12 +243,12 @@ class EventHub:
         asked = [Deferred.fromCoroutine(each.confirm()) for each in list(self._subscribers)]
         await DeferredList(asked, consumeErrors=True)
 
-    def _broke(self, failure: Failure) -> None:
+    def _follow_failed(self, failure: Failure) -> None:
         self._events = self._following = None
         if not failure.check(CancelledError):
             self._log.failure("following the events of the master failed", failure)
             for subscriber in list(self._subscribers):
-                self._lag(subscriber)
+                self._disconnect_slow(subscriber)
 
     def _restart(self, events: EventLog, position: StreamPosition) -> None:
         events.restart(position)
@@ -262,23 +262,23 @@ class EventHub:
         if since > events.end:
             # The client got this position from another process, or the events up to it have not
             # been fetched yet.
-            return (await self._ask(since, 0)).reset
+            return (await self._query_events(since, 0)).reset
         if since < events.floor:
-            await self._fill(events, since)
+            await self._backfill(events, since)
         return since < events.floor
 
-    async def _fill(self, events: EventLog, since: StreamPosition) -> None:
+    async def _backfill(self, events: EventLog, since: StreamPosition) -> None:
         """Prepend the master's events after ``since`` to the log, as far as they fit."""
         await self._filling.acquire()
         try:
             entries: list[Entry] = []
             cursor, size = since, 0
             while cursor < events.floor and size + events.size < self._max_bytes:
-                answer = await self._ask(cursor, 0)
+                answer = await self._query_events(cursor, 0)
                 position = StreamPosition.parse(answer.position)
                 if answer.reset or position <= cursor:
                     return
-                entry = _entry(answer, position, before=events.floor)
+                entry = _build_entry(answer, position, before=events.floor)
                 entries.append(entry)
                 size += entry.size
                 cursor = entry.cursor
@@ -287,7 +287,7 @@ class EventHub:
         finally:
             self._filling.release()
 
-    async def _ask(self, since: StreamPosition | None, timeout: float) -> _Answer:
+    async def _query_events(self, since: StreamPosition | None, timeout: float) -> _Answer:
         text = None if since is None else str(since)
         return _decode(await self._master.ask_raw(WaitForEvents(since=text, timeout=timeout)))
 
@@ -310,7 +310,7 @@ class EventHub:
         for subscriber in list(self._subscribers):
             cursor = subscriber.cursor
             if cursor < events.floor:
-                self._lag(subscriber)
+                self._disconnect_slow(subscriber)
                 continue
             if subscriber.paused or cursor >= events.end:
                 continue
@@ -332,7 +332,7 @@ class EventHub:
         if behind:
             self._schedule()
 
-    def _lag(self, subscriber: Subscriber) -> None:
+    def _disconnect_slow(self, subscriber: Subscriber) -> None:
         self.unsubscribe(subscriber)
         self._lagged.count()
         subscriber.lag()
@@ -346,13 +346,13 @@ class EventHub:
             self._beat = self._clock.callLater(HEARTBEAT, self._heartbeat)
 
 
-def _entry(
+def _build_entry(
     answer: _Answer, position: StreamPosition, before: StreamPosition | None = None
-) -> Encoded:
+) -> EncodedEntry:
     """Return the log entry of an answer, only with events up to ``before`` if that is given."""
     # Copies, as each slice would otherwise keep the whole answer in memory.
     events = [read_event(bytes(raw)) for raw in answer.events]
     if before is not None and position > before:
         events = [event for event in events if event.cursor <= before]
         position = before
-    return Encoded.of(events, position)
+    return EncodedEntry.of(events, position)

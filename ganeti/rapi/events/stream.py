@@ -13,8 +13,8 @@ from zope.interface import implementer
 
 from ganeti.errors import GanetiError
 from ganeti.events.event import EventFilter
-from ganeti.events.stream_position import BEFORE_ALL, StreamPosition
-from ganeti.luxi.unreachable import Unanswered
+from ganeti.events.stream_position import STREAM_START, StreamPosition
+from ganeti.luxi.unreachable import NoAnswer
 from ganeti.rapi.events.hub import Encode, EventHub
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class EventStream:
         selection: EventFilter,
         confirm: Confirm,
     ) -> None:
-        self.cursor = BEFORE_ALL
+        self.cursor = STREAM_START
         self.paused = False
         self.selection = selection
         self.encode = form.encode
@@ -71,7 +71,7 @@ class EventStream:
         self._hub = hub
         self._confirm = confirm
         self._ended = False
-        request.notifyFinish().addBoth(self._finished)
+        request.notifyFinish().addBoth(self._unsubscribe)
 
     # --- a subscriber of the hub
 
@@ -102,20 +102,20 @@ class EventStream:
         """End the stream if its client may not read it any more."""
         try:
             await self._confirm()
-        except Unanswered:
+        except NoAnswer:
             return  # the master restarts, and nothing can be read meanwhile
         except GanetiError:
             self.refuse()
         except CancelledError:
-            self._end("refused")
+            self._close("refused")
         except Exception:
             self._log.failure("asking whether a client may still read broke")
-            self._end("refused")
+            self._close("refused")
 
     def refuse(self) -> None:
         """End the stream, as its client may not read it any more."""
         self._log.info("{peer} may not read events any more", peer=self._channel.peer)
-        self._end("refused")
+        self._close("refused")
 
     def lag(self) -> None:
         self._log.info(
@@ -124,22 +124,22 @@ class EventStream:
             position=str(self.cursor),
         )
         self._form.write(self._form.notice(LAGGED, self.cursor))
-        self._end(LAGGED)
+        self._close(LAGGED)
 
     # --- end of the stream
 
-    def _end(self, kind: str) -> None:
+    def _close(self, kind: str) -> None:
         """End the answer; the client may reconnect."""
         if self._ended:
             return
         channel = self._channel
-        self._finished(None)
+        self._unsubscribe(None)
         if self._request.producer is not None:
             self._request.unregisterProducer()
         self._form.finish(kind)
         channel.loseConnection()
 
-    def _finished(self, _: object) -> None:
+    def _unsubscribe(self, _: object) -> None:
         self._ended = True
         self._hub.unsubscribe(self)
 
@@ -150,9 +150,9 @@ class EventStream:
 
     def resumeProducing(self) -> None:
         self.paused = False
-        self._channel.caught_up()
+        self._channel.clear_write_deadline()
         self._hub.resumed()
 
     def stopProducing(self) -> None:
         """The connection is lost or must be closed."""
-        self._finished(None)
+        self._unsubscribe(None)

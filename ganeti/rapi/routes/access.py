@@ -36,7 +36,7 @@ from ganeti.opcodes.access import (
     SetOpenId,
 )
 from ganeti.opcodes.opcode import Opcode
-from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.access import AccessLevel
 from ganeti.rapi.arguments import REASON, ArgumentType, QueryParameter
 from ganeti.rapi.cookies import Cookie, cookie_value, set_cookie
 from ganeti.rapi.openid import COOKIE as OPENID_COOKIE
@@ -367,13 +367,13 @@ ROUTES = (
         {
             "GET": asks(
                 _listing("users", "Users; who is no administrator is told of itself only."),
-                access=AuthenticationRealm.LOGIN,
+                access=AccessLevel.LOGIN,
                 result=list[UserRow],
             ),
             "POST": asks(
                 _add_user,
                 parameters=(REASON,),
-                access=AuthenticationRealm.ADMIN,
+                access=AccessLevel.ADMIN,
                 body=NewUser,
                 result=int,
                 unlimited=True,
@@ -386,12 +386,12 @@ ROUTES = (
             "PUT": asks(
                 _modify_user,
                 parameters=(REASON,),
-                access=AuthenticationRealm.ADMIN,
+                access=AccessLevel.ADMIN,
                 body=ChangedUser,
                 result=int,
                 unlimited=True,
             ),
-            "DELETE": submits(RemoveUser, access=AuthenticationRealm.ADMIN),
+            "DELETE": submits(RemoveUser, access=AccessLevel.ADMIN),
         },
     ),
     Route(
@@ -401,41 +401,37 @@ ROUTES = (
                 _listing(
                     "roles", "Roles that are granted; who is no administrator is told its own."
                 ),
-                access=AuthenticationRealm.LOGIN,
+                access=AccessLevel.LOGIN,
                 result=list[GrantRow],
             ),
-            "POST": submits(GrantRole, access=AuthenticationRealm.ADMIN),
+            "POST": submits(GrantRole, access=AccessLevel.ADMIN),
         },
     ),
-    Route(
-        _ROLES + "/{grant_id}", {"DELETE": submits(RevokeRole, access=AuthenticationRealm.ADMIN)}
-    ),
+    Route(_ROLES + "/{grant_id}", {"DELETE": submits(RevokeRole, access=AccessLevel.ADMIN)}),
     Route(
         _TOKENS,
         {
             "GET": asks(
                 _listing("tokens", "Tokens; who is no administrator is told its own."),
-                access=AuthenticationRealm.LOGIN,
+                access=AccessLevel.LOGIN,
                 result=list[TokenRow],
             ),
             "POST": asks(
                 _add_token,
                 parameters=(REASON,),
-                access=AuthenticationRealm.LOGIN,
+                access=AccessLevel.LOGIN,
                 body=NewToken,
                 result=Added,
             ),
         },
     ),
-    Route(
-        _TOKENS + "/{token_id}", {"DELETE": submits(RevokeToken, access=AuthenticationRealm.LOGIN)}
-    ),
+    Route(_TOKENS + "/{token_id}", {"DELETE": submits(RevokeToken, access=AccessLevel.LOGIN)}),
     Route(
         "/2/access/session",
         {
-            "GET": asks(_who, access=AuthenticationRealm.LOGIN, result=CallerRow),
-            "POST": asks(_sign_in, access=AuthenticationRealm.LOGIN, result=SignedIn),
-            "DELETE": asks(_sign_out, access=AuthenticationRealm.LOGIN, result=None),
+            "GET": asks(_who, access=AccessLevel.LOGIN, result=CallerRow),
+            "POST": asks(_sign_in, access=AccessLevel.LOGIN, result=SignedIn),
+            "DELETE": asks(_sign_out, access=AccessLevel.LOGIN, result=None),
         },
     ),
     Route(
@@ -443,20 +439,16 @@ ROUTES = (
         {
             "GET": asks(
                 _listing("openid", "The OpenID provider, for administrators: none, or one."),
-                access=AuthenticationRealm.LOGIN,
+                access=AccessLevel.LOGIN,
                 result=list[OpenIdRow],
             ),
-            "PUT": submits(SetOpenId, access=AuthenticationRealm.ADMIN),
-            "DELETE": submits(RemoveOpenId, access=AuthenticationRealm.ADMIN),
+            "PUT": submits(SetOpenId, access=AccessLevel.ADMIN),
+            "DELETE": submits(RemoveOpenId, access=AccessLevel.ADMIN),
         },
     ),
     Route(
         "/2/access/openid/login",
-        {
-            "GET": asks(
-                _openid_begin, access=AuthenticationRealm.PUBLIC, result=None, errors=_NO_PROVIDER
-            )
-        },
+        {"GET": asks(_openid_begin, access=AccessLevel.PUBLIC, result=None, errors=_NO_PROVIDER)},
     ),
     Route(
         "/2/access/openid/callback",
@@ -464,7 +456,7 @@ ROUTES = (
             "GET": asks(
                 _openid_finish,
                 parameters=_SAID,
-                access=AuthenticationRealm.PUBLIC,
+                access=AccessLevel.PUBLIC,
                 result=None,
                 errors=_NO_PROVIDER,
             )
@@ -476,13 +468,11 @@ ROUTES = (
             "GET": asks(
                 _history,
                 parameters=_FILTERS,
-                access=AuthenticationRealm.LOGIN,
+                access=AccessLevel.LOGIN,
                 result=list[HistoryRow],
                 unlimited=True,
             )
         },
     ),
-    Route(
-        "/2/access/self", {"GET": asks(_who, access=AuthenticationRealm.LOGIN, result=CallerRow)}
-    ),
+    Route("/2/access/self", {"GET": asks(_who, access=AccessLevel.LOGIN, result=CallerRow)}),
 )

@@ -21,11 +21,11 @@ from ganeti.luxi.methods import (
 )
 from ganeti.opcodes.cluster import ModifyCluster, RedistributeConfig
 from ganeti.query.fields import FieldType as FieldKind
-from ganeti.rapi.access import AuthenticationRealm
-from ganeti.rapi.arguments import REASON, ArgumentType, QueryParameter, object_of
+from ganeti.rapi.access import AccessLevel
+from ganeti.rapi.arguments import REASON, ArgumentType, QueryParameter, require_object
 from ganeti.rapi.problems import HttpProblem
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.routes.tags import tags_of
+from ganeti.rapi.routes.tags import tags_route
 from ganeti.rapi.verbs import (
     ApiCall,
     Document,
@@ -104,13 +104,13 @@ class _Copied(msgspec.Struct):
     drbd_usermode_helper: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_copied = msgspec.json.Decoder(_Copied)
+_decode_copied = msgspec.json.Decoder(_Copied)
 
 
 async def _info(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Return information about the cluster."""
     facts = bytes(await call.master.ask_raw(QueryClusterInfo()))
-    copied = _copied.decode(facts)
+    copied = _decode_copied.decode(facts)
     # The answer is spliced, not decoded: clients poll this resource.
     return msgspec.Raw(
         b'%b,"vg_name":%b,"drbd_helper":%b}'
@@ -165,13 +165,13 @@ class RowsAnswer(TypedDict):
     data: list[list[tuple[int, Any]]]
 
 
-class Columns(TypedDict):
+class FieldsAnswer(TypedDict):
     """The definitions of fields."""
 
     fields: list[Column]
 
 
-class SavedRule(TypedDict):
+class FilterAnswer(TypedDict):
     """A job filter."""
 
     watermark: int
@@ -182,12 +182,12 @@ class SavedRule(TypedDict):
     uuid: str
 
 
-async def _ask(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
+async def _query_all(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
     """Return fields of all objects of a kind; each value has a status."""
     return await _query(call, tuple(values["fields"]), None)
 
 
-async def _ask_some(call: ApiCall, values: Mapping[str, Any], question: QueryBody) -> Any:
+async def _query_filtered(call: ApiCall, values: Mapping[str, Any], question: QueryBody) -> Any:
     """Return fields of the objects that a filter selects; each value has a status."""
     if None not in (question.qfilter, question.filter) and question.qfilter != question.filter:
         raise Invalid(
@@ -200,17 +200,17 @@ async def _ask_some(call: ApiCall, values: Mapping[str, Any], question: QueryBod
 
 
 async def _query(call: ApiCall, fields: tuple[str, ...], qfilter: Any) -> Any:
-    request = Query(what=_kind(call), fields=fields, qfilter=qfilter)
+    request = Query(what=_require_kind(call), fields=fields, qfilter=qfilter)
     return await call.master.ask_raw(request)
 
 
-async def _fields(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
+async def _query_fields(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
     """Return the fields of a kind of object."""
     names = tuple(values["fields"]) if "fields" in values else None
-    return await call.master.ask_raw(QueryFields(what=_kind(call), fields=names))
+    return await call.master.ask_raw(QueryFields(what=_require_kind(call), fields=names))
 
 
-def _kind(call: ApiCall) -> str:
+def _require_kind(call: ApiCall) -> str:
     kind = call.path["resource"]
     if kind not in KINDS:
         raise HttpProblem(
@@ -222,7 +222,7 @@ def _kind(call: ApiCall) -> str:
 # --- job filters
 
 
-def _of(kind: str, **more: Any) -> Meta:
+def _json_type(kind: str, **more: Any) -> Meta:
     """Return the JSON type of a value that the master checks, as only it knows all rules."""
     return Meta(extra_json_schema={"type": kind, **more})
 
@@ -231,32 +231,34 @@ class Rule(Record):
     """A job filter; null stands for the default of a field."""
 
     priority: Annotated[
-        Any, doc("Filters with lower numbers are applied first."), _of("integer", minimum=0)
+        Any, doc("Filters with lower numbers are applied first."), _json_type("integer", minimum=0)
     ] = 0
     predicates: Annotated[
         Any,
         doc("The conditions for a job: [name, filter], where name is jobid, opcode or reason."),
-        _of("array"),
+        _json_type("array"),
     ] = ()
     action: Annotated[Any, doc("ACCEPT, PAUSE, REJECT, CONTINUE, or [RATE_LIMIT, n].")] = "CONTINUE"
     reason: Annotated[
         Any,
         doc("Who adds the filter, why, and when, in nanoseconds since the epoch."),
-        _of("array"),
+        _json_type("array"),
     ] = ()
 
 
-async def _add_rule(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
+async def _add_filter(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
     """Add a job filter; return its UUID."""
-    return await _set(call, None, values, rule)
+    return await _submit_filter(call, None, values, rule)
 
 
-async def _set_rule(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
+async def _replace_filter(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
     """Replace or add the job filter with this UUID; return the UUID."""
-    return await _set(call, call.path["filter_uuid"], values, rule)
+    return await _submit_filter(call, call.path["filter_uuid"], values, rule)
 
 
-async def _set(call: ApiCall, uuid: str | None, values: Mapping[str, Any], rule: Rule) -> Any:
+async def _submit_filter(
+    call: ApiCall, uuid: str | None, values: Mapping[str, Any], rule: Rule
+) -> Any:
     trail = rule.reason or ()
     if isinstance(trail, list | tuple):
         trail = [*trail, *reason_trail(call, values.get("reason"))]
@@ -270,7 +272,7 @@ async def _set(call: ApiCall, uuid: str | None, values: Mapping[str, Any], rule:
     return await call.master.ask_raw(request)
 
 
-async def _rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show_filter(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Return one job filter."""
     uuid = call.path["filter_uuid"]
     rows = await call.master.ask(QueryFilters(uuids=(uuid,), fields=FILTER_FIELDS))
@@ -279,7 +281,7 @@ async def _rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return dict(zip(FILTER_FIELDS, rows[0], strict=True))
 
 
-async def _remove_rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _delete_filter(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Remove a job filter."""
     uuid = call.path["filter_uuid"]
     try:
@@ -291,14 +293,14 @@ async def _remove_rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
         raise unknown("job filter", uuid) from None
 
 
-_LOCAL = ("compression_tools",)
+_LOCAL_SETTINGS = ("compression_tools",)
 """Settings that only administrators on the nodes of the cluster may change."""
 
 
-def _permitted(body: Any) -> Document:
+def _reject_local_settings(body: Any) -> Document:
     """Return the body of a change of the cluster, which must not contain such settings."""
-    document = object_of(body)
-    for name in document.keys() & set(_LOCAL):
+    document = require_object(body)
+    for name in document.keys() & set(_LOCAL_SETTINGS):
         raise HttpProblem(
             HTTPStatus.FORBIDDEN,
             f"{name}: programs to run cannot be set by the remote API; use gnt-cluster modify",
@@ -307,7 +309,7 @@ def _permitted(body: Any) -> Document:
 
 
 _COLUMNS = QueryParameter("fields", ArgumentType.WORDS, "The fields to return.")
-_NEEDED_COLUMNS = QueryParameter("fields", ArgumentType.WORDS, _COLUMNS.doc, required=True)
+_REQUIRED_COLUMNS = QueryParameter("fields", ArgumentType.WORDS, _COLUMNS.doc, required=True)
 
 ROUTES = (
     Route("/version", {"GET": asks(_version, result=int)}),
@@ -317,27 +319,30 @@ ROUTES = (
         "/2/modify",
         {
             "PUT": submits(
-                ModifyCluster, query=("force",), body=_permitted, withheld=frozenset(_LOCAL)
+                ModifyCluster,
+                query=("force",),
+                body=_reject_local_settings,
+                withheld=frozenset(_LOCAL_SETTINGS),
             )
         },
     ),
     Route("/2/events", {"GET": streams()}),
     Route("/2/os", {"GET": asks(_oses, result=list[str])}),
     Route("/2/redistribute-config", {"PUT": submits(RedistributeConfig)}),
-    tags_of("cluster", "/2", None),
+    tags_route("cluster", "/2", None),
     Route(
         "/2/query/{resource}",
         {
             "GET": asks(
-                _ask,
-                parameters=(_NEEDED_COLUMNS,),
-                access=AuthenticationRealm.LOGIN,
+                _query_all,
+                parameters=(_REQUIRED_COLUMNS,),
+                access=AccessLevel.LOGIN,
                 result=RowsAnswer,
             ),
             "PUT": asks(
-                _ask_some,
+                _query_filtered,
                 parameters=(_COLUMNS, REASON),
-                access=AuthenticationRealm.LOGIN,
+                access=AccessLevel.LOGIN,
                 body=QueryBody,
                 result=RowsAnswer,
             ),
@@ -345,7 +350,7 @@ ROUTES = (
     ),
     Route(
         "/2/query/{resource}/fields",
-        {"GET": asks(_fields, parameters=(_COLUMNS,), result=Columns)},
+        {"GET": asks(_query_fields, parameters=(_COLUMNS,), result=FieldsAnswer)},
     ),
     Route(
         "/2/filters",
@@ -359,9 +364,9 @@ ROUTES = (
                 key="uuid",
             ),
             "POST": asks(
-                _add_rule,
+                _add_filter,
                 parameters=(REASON,),
-                access=AuthenticationRealm.ADMIN,
+                access=AccessLevel.ADMIN,
                 body=Rule,
                 result=str,
                 unlimited=True,
@@ -371,19 +376,19 @@ ROUTES = (
     Route(
         "/2/filters/{filter_uuid}",
         {
-            "GET": asks(_rule, result=SavedRule, unlimited=True),
+            "GET": asks(_show_filter, result=FilterAnswer, unlimited=True),
             "PUT": asks(
-                _set_rule,
+                _replace_filter,
                 parameters=(REASON,),
-                access=AuthenticationRealm.ADMIN,
+                access=AccessLevel.ADMIN,
                 body=Rule,
                 result=str,
                 unlimited=True,
             ),
             "DELETE": asks(
-                _remove_rule,
+                _delete_filter,
                 parameters=(REASON,),
-                access=AuthenticationRealm.ADMIN,
+                access=AccessLevel.ADMIN,
                 result=None,
                 unlimited=True,
             ),

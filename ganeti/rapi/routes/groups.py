@@ -14,7 +14,7 @@ from ganeti.opcodes.network import (
     RenameNetwork,
 )
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.routes.tags import tags_of
+from ganeti.rapi.routes.tags import tags_route
 from ganeti.rapi.verbs import lists, shows, submits
 
 GROUP_FIELDS = (
@@ -53,7 +53,7 @@ ROUTES = (
     Route(_GROUP + "/assign-nodes", {"PUT": submits(AssignNodes, query=("force",))}),
     Route(_GROUP + "/modify", {"PUT": submits(ModifyGroup, renames=_CUSTOM)}),
     Route(_GROUP + "/rename", {"PUT": submits(RenameGroup)}),
-    tags_of("nodegroup", _GROUP, "group_name"),
+    tags_route("nodegroup", _GROUP, "group_name"),
     Route(
         "/2/networks",
         {
@@ -78,5 +78,5 @@ ROUTES = (
     Route(_NETWORK + "/disconnect", {"PUT": submits(DisconnectNetwork)}),
     Route(_NETWORK + "/modify", {"PUT": submits(ModifyNetwork)}),
     Route(_NETWORK + "/rename", {"PUT": submits(RenameNetwork)}),
-    tags_of("network", _NETWORK, "network_name"),
+    tags_route("network", _NETWORK, "network_name"),
 )

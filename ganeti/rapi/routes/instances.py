@@ -29,20 +29,20 @@ from ganeti.opcodes.instance.lifecycle import (
 )
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
-from ganeti.rapi.access import AuthenticationRealm
-from ganeti.rapi.arguments import DRY_RUN, REASON, ArgumentType, QueryParameter, object_of
+from ganeti.rapi.access import AccessLevel
+from ganeti.rapi.arguments import DRY_RUN, REASON, ArgumentType, QueryParameter, require_object
 from ganeti.rapi.problems import HttpProblem
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.routes.tags import tags_of
+from ganeti.rapi.routes.tags import tags_route
 from ganeti.rapi.verbs import (
     ApiCall,
     Document,
+    SharedOpcodeVerb,
     asks,
     lists,
     reason_trail,
     shows,
     submits,
-    submits_shared,
     unknown,
 )
 from ganeti.schema.reading import problems as problems_of
@@ -63,9 +63,9 @@ RENAMED: Mapping[Any, str] = {"name": "instance_name", "os": "os_type"}
 VERSION = "__version__"
 
 
-def _version_1(body: Any) -> Document:
+def _check_version(body: Any) -> Document:
     """Return the body of a creation request without its version, which must be 1."""
-    document = dict(object_of(body))
+    document = dict(require_object(body))
     version = document.pop(VERSION, None)
     if version is True or version != 1:
         said = "is required and" if version is None else ""
@@ -78,7 +78,7 @@ def _version_1(body: Any) -> Document:
     return document
 
 
-def _listed_devices(document: Document) -> Document:
+def _split_usb_devices(document: Document) -> Document:
     """Accept ``usb_devices`` separated by spaces, too."""
     hvparams = document.get("hvparams")
     if isinstance(hvparams, dict) and isinstance(devices := hvparams.get("usb_devices"), str):
@@ -86,14 +86,14 @@ def _listed_devices(document: Document) -> Document:
     return document
 
 
-def _indexes(document: Document) -> Document:
+def _split_disk_indexes(document: Document) -> Document:
     """Accept disk indexes as text separated by commas."""
     if isinstance(disks := document.get("disks"), str):
         return {**document, "disks": [each.strip() for each in disks.split(",") if each.strip()]}
     return document
 
 
-def _each_created(document: Document) -> Document:
+def _rename_each(document: Document) -> Document:
     """Rename the fields of each instance of a multi-allocation to those of the opcode."""
     if "instances" not in document:
         raise Invalid([Problem("instances", "is required")])
@@ -101,7 +101,7 @@ def _each_created(document: Document) -> Document:
     if not isinstance(instances, list):
         return document
     renamed = [
-        _listed_devices({RENAMED.get(name, name): value for name, value in each.items()})
+        _split_usb_devices({RENAMED.get(name, name): value for name, value in each.items()})
         if isinstance(each, dict)
         else each
         for each in instances
@@ -109,7 +109,7 @@ def _each_created(document: Document) -> Document:
     return {**document, "instances": renamed}
 
 
-class Reinstallation(Record):
+class ReinstallBody(Record):
     """How to reinstall an instance."""
 
     os: Annotated[Text | None, doc("The OS definition; the current one if not given.")] = None
@@ -117,14 +117,14 @@ class Reinstallation(Record):
     osparams: Annotated[Parameters | None, doc("Parameters for the OS definition.")] = None
 
 
-async def _reinstall(call: ApiCall, values: Mapping[str, Any], how: Reinstallation) -> Any:
+async def _reinstall(call: ApiCall, values: Mapping[str, Any], how: ReinstallBody) -> Any:
     """Reinstall the operating system: shut down, reinstall, and start unless disabled."""
     said = dict(values)
     dry_run, why = said.pop("dry_run", None), said.pop("reason", None)
     if call.body and said:
         raise Invalid("give the parameters in the query or in the body, not in both")
     if said:
-        how = Reinstallation(os=said.get("os"), start=not said.get("nostartup", False))
+        how = ReinstallBody(os=said.get("os"), start=not said.get("nostartup", False))
     if how.os is not None:
         await _require_os(call, how.os)
     name, trail = call.path["instance_name"], tuple(map(tuple, reason_trail(call, why)))
@@ -177,8 +177,8 @@ async def _console(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return console
 
 
-_ONE = "/2/instances/{instance_name}"
-_OLD_REINSTALL = (
+_INSTANCE = "/2/instances/{instance_name}"
+_REINSTALL_PARAMETERS = (
     QueryParameter("os", ArgumentType.TEXT, "The OS definition; the current one if not given."),
     QueryParameter("nostartup", ArgumentType.FLAG, "Do not start the instance afterwards."),
     DRY_RUN,
@@ -198,22 +198,22 @@ ROUTES = (
                 ("id", "name"),
             ),
             "POST": submits(
-                CreateInstance, renames=RENAMED, body=_version_1, shape=_listed_devices
+                CreateInstance, renames=RENAMED, body=_check_version, shape=_split_usb_devices
             ),
         },
     ),
-    Route("/2/instances-multi-alloc", {"POST": submits(AllocateInstances, shape=_each_created)}),
+    Route("/2/instances-multi-alloc", {"POST": submits(AllocateInstances, shape=_rename_each)}),
     Route(
-        _ONE,
+        _INSTANCE,
         {
             "GET": shows("instance", "instance_name", FIELDS),
             "DELETE": submits(RemoveInstance, fixed={"ignore_failures": False}),
         },
     ),
     Route(
-        _ONE + "/info",
+        _INSTANCE + "/info",
         {
-            "GET": submits_shared(
+            "GET": SharedOpcodeVerb(
                 DescribeInstances,
                 query=("static",),
                 fixed={"instances": ["{instance_name}"]},
@@ -221,18 +221,18 @@ ROUTES = (
         },
     ),
     Route(
-        _ONE + "/console",
+        _INSTANCE + "/console",
         {
             "GET": asks(
                 _console,
-                access=AuthenticationRealm.LOGIN,
+                access=AccessLevel.LOGIN,
                 result=ConsoleAnswer,
                 errors={HTTPStatus.SERVICE_UNAVAILABLE: "The instance is not running."},
             )
         },
     ),
     Route(
-        _ONE + "/reboot",
+        _INSTANCE + "/reboot",
         {
             "POST": submits(
                 RebootInstance,
@@ -241,51 +241,52 @@ ROUTES = (
             )
         },
     ),
-    Route(_ONE + "/startup", {"PUT": submits(StartInstance, query=("force", "no_remember"))}),
-    Route(_ONE + "/shutdown", {"PUT": submits(ShutdownInstance, query=("no_remember",))}),
+    Route(_INSTANCE + "/startup", {"PUT": submits(StartInstance, query=("force", "no_remember"))}),
+    Route(_INSTANCE + "/shutdown", {"PUT": submits(ShutdownInstance, query=("no_remember",))}),
     Route(
-        _ONE + "/reinstall",
+        _INSTANCE + "/reinstall",
         {
             "POST": asks(
                 _reinstall,
-                parameters=_OLD_REINSTALL,
-                access=AuthenticationRealm.WRITE,
-                body=Reinstallation,
+                parameters=_REINSTALL_PARAMETERS,
+                access=AccessLevel.WRITE,
+                body=ReinstallBody,
                 result=int,
             )
         },
     ),
     Route(
-        _ONE + "/replace-disks",
+        _INSTANCE + "/replace-disks",
         {
             "POST": submits(
                 ReplaceDisks,
                 query=("mode", "disks", "remote_node", "iallocator"),
                 alone=True,
-                shape=_indexes,
+                shape=_split_disk_indexes,
             )
         },
     ),
-    Route(_ONE + "/activate-disks", {"PUT": submits(ActivateDisks, query=("ignore_size",))}),
-    Route(_ONE + "/deactivate-disks", {"PUT": submits(DeactivateDisks, query=("force",))}),
-    Route(_ONE + "/recreate-disks", {"POST": submits(RecreateDisks)}),
-    Route(_ONE + "/disk/{disk}/grow", {"POST": submits(GrowDisk)}),
-    Route(_ONE + "/prepare-export", {"PUT": submits(PrepareExport, query=("mode",))}),
+    Route(_INSTANCE + "/activate-disks", {"PUT": submits(ActivateDisks, query=("ignore_size",))}),
+    Route(_INSTANCE + "/deactivate-disks", {"PUT": submits(DeactivateDisks, query=("force",))}),
+    Route(_INSTANCE + "/recreate-disks", {"POST": submits(RecreateDisks)}),
+    Route(_INSTANCE + "/disk/{disk}/grow", {"POST": submits(GrowDisk)}),
+    Route(_INSTANCE + "/prepare-export", {"PUT": submits(PrepareExport, query=("mode",))}),
     Route(
-        _ONE + "/export", {"PUT": submits(ExportInstance, renames={"destination": "target_node"})}
+        _INSTANCE + "/export",
+        {"PUT": submits(ExportInstance, renames={"destination": "target_node"})},
     ),
-    Route(_ONE + "/migrate", {"PUT": submits(MigrateInstance)}),
-    Route(_ONE + "/failover", {"PUT": submits(FailoverInstance)}),
-    Route(_ONE + "/rename", {"PUT": submits(RenameInstance)}),
+    Route(_INSTANCE + "/migrate", {"PUT": submits(MigrateInstance)}),
+    Route(_INSTANCE + "/failover", {"PUT": submits(FailoverInstance)}),
+    Route(_INSTANCE + "/rename", {"PUT": submits(RenameInstance)}),
     Route(
-        _ONE + "/modify",
+        _INSTANCE + "/modify",
         {
             "PUT": submits(
                 ModifyInstance,
                 renames={"custom_beparams": "beparams", "custom_hvparams": "hvparams"},
-                shape=_listed_devices,
+                shape=_split_usb_devices,
             )
         },
     ),
-    tags_of("instance", _ONE, "instance_name"),
+    tags_route("instance", _INSTANCE, "instance_name"),
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypedDict
 
 from ganeti.errors import JobLost
 from ganeti.luxi.methods import CancelJob, QueryJobs, WaitForJobChange
-from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.access import AccessLevel
 from ganeti.rapi.arguments import REASON
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import ApiCall, asks, lists
@@ -20,7 +20,7 @@ BULK_FIELDS = (
 )
 FIELDS = (*BULK_FIELDS, "oplog", "opresult")
 
-WAIT_SECONDS = 10
+WAIT_TIMEOUT = 10
 """How long one request waits for a change, in seconds."""
 
 
@@ -46,7 +46,7 @@ class JobChangeAnswer(TypedDict):
     log_entries: list[tuple[int, tuple[int, int], str, Any]] | None
 
 
-class Watch(Record):
+class WaitBody(Record):
     """What to wait for."""
 
     fields: Annotated[tuple[Text, ...], doc("The fields of the job to watch.")] = ("status",)
@@ -58,14 +58,14 @@ class Watch(Record):
     ] = None
 
 
-async def _job(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show_job(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Return the details of one job."""
     number = int(call.path["job_id"])
     rows = await call.master.ask(QueryJobs(ids=(number,), fields=FIELDS))
     row = rows[0] if rows else None
     # For an unknown job, all fields but the ID are null.
     if row is None or row[FIELDS.index("status")] is None:
-        raise _lost(number)
+        raise _job_lost(number)
     return dict(zip(FIELDS, row, strict=True))
 
 
@@ -74,7 +74,7 @@ async def _cancel(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return await call.master.ask_raw(CancelJob(job_id=int(call.path["job_id"])))
 
 
-async def _wait(call: ApiCall, _: Mapping[str, Any], watch: Watch) -> Any:
+async def _wait(call: ApiCall, _: Mapping[str, Any], watch: WaitBody) -> Any:
     """Wait for a change of a job; return null if there is none within ten seconds.
 
     The values of a finished job are returned at once, even to a client that knows them: it cannot
@@ -86,18 +86,18 @@ async def _wait(call: ApiCall, _: Mapping[str, Any], watch: Watch) -> Any:
         fields=watch.fields,
         prev_job_info=watch.previous_job_info,
         prev_log_serial=watch.previous_log_serial,
-        timeout=WAIT_SECONDS,
+        timeout=WAIT_TIMEOUT,
     )
     answer = await call.master.ask(request)
     if answer is None:
-        raise _lost(number)
+        raise _job_lost(number)
     if answer == "nochange":
         return None
     info, log = answer
     return {"job_info": info, "log_entries": log}
 
 
-def _lost(number: int) -> JobLost:
+def _job_lost(number: int) -> JobLost:
     return JobLost(f"job {number} does not exist or is archived")
 
 
@@ -118,14 +118,16 @@ ROUTES = (
     Route(
         "/2/jobs/{job_id}",
         {
-            "GET": asks(_job, result=JobAnswer),
+            "GET": asks(_show_job, result=JobAnswer),
             "DELETE": asks(
                 _cancel,
                 parameters=(REASON,),
-                access=AuthenticationRealm.WRITE,
+                access=AccessLevel.WRITE,
                 result=tuple[bool, str],
             ),
         },
     ),
-    Route("/2/jobs/{job_id}/wait", {"GET": asks(_wait, body=Watch, result=JobChangeAnswer | None)}),
+    Route(
+        "/2/jobs/{job_id}/wait", {"GET": asks(_wait, body=WaitBody, result=JobChangeAnswer | None)}
+    ),
 )

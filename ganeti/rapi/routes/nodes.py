@@ -19,8 +19,8 @@ from ganeti.opcodes.node import (
 )
 from ganeti.rapi.arguments import LOCK, ArgumentType, QueryParameter
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.routes.tags import tags_of
-from ganeti.rapi.verbs import ApiCall, Document, asks, lists, submits, submits_shared, unknown
+from ganeti.rapi.routes.tags import tags_route
+from ganeti.rapi.verbs import ApiCall, Document, SharedOpcodeVerb, asks, lists, submits, unknown
 
 FIELDS = (
     *("name", "offline", "master_candidate", "drained", "dtotal", "dfree", "sptotal", "spfree"),
@@ -49,7 +49,7 @@ FLAGS: Mapping[str, Document] = {
 """The flags that set each role; the master role cannot be assigned this way."""
 
 
-async def _node(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show_node(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Return the details of one node."""
     name = call.path["node_name"]
     found = await call.master.ask(QueryObjects(what="node", fields=FIELDS, names=(name,)))
@@ -59,7 +59,7 @@ async def _node(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return {**found[0], "secondary_ip": found[0].get("sip")}
 
 
-async def _role(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show_role(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Return the role of a node."""
     name = call.path["node_name"]
     rows = await call.master.ask(QueryNodes(names=(name,), fields=("role",)))
@@ -68,14 +68,14 @@ async def _role(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return ROLES[rows[0][0]]
 
 
-def _flags(body: Any) -> Document:
+def _role_to_flags(body: Any) -> Document:
     """Turn a role, given as a bare text, into the flags that set it."""
     if not isinstance(body, str) or body not in FLAGS:
         raise Invalid(f"the body must be one of the texts {', '.join(sorted(FLAGS))}")
     return dict(FLAGS[body])
 
 
-def _allocatable(document: Document) -> Document:
+def _move_allocatable(document: Document) -> Document:
     """Move the change of a storage unit to the field where the opcode has it."""
     changes = document.get("changes", {})
     if "allocatable" in document and isinstance(changes, dict):
@@ -83,14 +83,18 @@ def _allocatable(document: Document) -> Document:
     return {**document, "changes": changes}
 
 
-def _needed(name: str, kind: ArgumentType, text: str, target: str = "") -> QueryParameter:
+def _required_parameter(
+    name: str, kind: ArgumentType, text: str, target: str = ""
+) -> QueryParameter:
     return QueryParameter(name, kind, text, target, required=True)
 
 
-_ONE = "/2/nodes/{node_name}"
-_TYPE = _needed("storage_type", ArgumentType.TEXT, "The type of storage: file, lvm-pv or lvm-vg.")
-_UNIT = _needed("name", ArgumentType.TEXT, "The name of the storage unit.")
-_COLUMNS = _needed("output_fields", ArgumentType.WORDS, "The fields to return.")
+_NODE = "/2/nodes/{node_name}"
+_TYPE = _required_parameter(
+    "storage_type", ArgumentType.TEXT, "The type of storage: file, lvm-pv or lvm-vg."
+)
+_UNIT = _required_parameter("name", ArgumentType.TEXT, "The name of the storage unit.")
+_COLUMNS = _required_parameter("output_fields", ArgumentType.WORDS, "The fields to return.")
 _ALLOCATABLE = QueryParameter(
     "allocatable", ArgumentType.FLAG, "Whether new disks may be created on the storage unit."
 )
@@ -114,9 +118,9 @@ ROUTES = (
             )
         },
     ),
-    Route(_ONE, {"GET": asks(_node, parameters=(LOCK,), result=dict[str, Any])}),
+    Route(_NODE, {"GET": asks(_show_node, parameters=(LOCK,), result=dict[str, Any])}),
     Route(
-        _ONE + "/evacuate",
+        _NODE + "/evacuate",
         {
             "POST": submits(
                 EvacuateNode,
@@ -125,20 +129,20 @@ ROUTES = (
             )
         },
     ),
-    Route(_ONE + "/migrate", {"POST": submits(MigrateNode, query=("live", "mode"), alone=True)}),
-    Route(_ONE + "/modify", {"POST": submits(ModifyNode)}),
-    Route(_ONE + "/powercycle", {"POST": submits(PowercycleNode, query=("force",))}),
+    Route(_NODE + "/migrate", {"POST": submits(MigrateNode, query=("live", "mode"), alone=True)}),
+    Route(_NODE + "/modify", {"POST": submits(ModifyNode)}),
+    Route(_NODE + "/powercycle", {"POST": submits(PowercycleNode, query=("force",))}),
     Route(
-        _ONE + "/role",
+        _NODE + "/role",
         {
-            "GET": asks(_role, parameters=(LOCK,), result=Role),
-            "PUT": submits(ModifyNode, query=("force", _PROMOTE), body=_flags),
+            "GET": asks(_show_role, parameters=(LOCK,), result=Role),
+            "PUT": submits(ModifyNode, query=("force", _PROMOTE), body=_role_to_flags),
         },
     ),
     Route(
-        _ONE + "/storage",
+        _NODE + "/storage",
         {
-            "GET": submits_shared(
+            "GET": SharedOpcodeVerb(
                 ListStorage,
                 query=("storage_type", _COLUMNS),
                 fixed={"nodes": ["{node_name}"]},
@@ -146,16 +150,16 @@ ROUTES = (
         },
     ),
     Route(
-        _ONE + "/storage/modify",
+        _NODE + "/storage/modify",
         {
             "PUT": submits(
                 ModifyStorage,
                 query=(_TYPE, _UNIT, _ALLOCATABLE),
                 defaults={"changes": {}},
-                shape=_allocatable,
+                shape=_move_allocatable,
             ),
         },
     ),
-    Route(_ONE + "/storage/repair", {"PUT": submits(RepairStorage, query=(_TYPE, _UNIT))}),
-    tags_of("node", _ONE, "node_name"),
+    Route(_NODE + "/storage/repair", {"PUT": submits(RepairStorage, query=(_TYPE, _UNIT))}),
+    tags_route("node", _NODE, "node_name"),
 )

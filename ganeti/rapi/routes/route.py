@@ -9,7 +9,7 @@ from functools import cached_property
 
 from ganeti.rapi.verbs import Verb
 
-DIGITS = {"job_id": 10**15 - 1, "disk": 15}
+MAX_NUMBERS = {"job_id": 10**15 - 1, "disk": 15}
 """Path variables that are numbers, and their maxima."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from ganeti.rapi.metrics import exposes
+from ganeti.rapi.metrics import MetricsVerb
 from ganeti.rapi.openapi import description
 from ganeti.rapi.routes import access, cluster, groups, instances, jobs, nodes
 from ganeti.rapi.routes.route import Route
@@ -23,44 +23,44 @@ class Child(TypedDict):
     uri: str
 
 
-async def _top(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
+async def _list_root(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
     """Return the top-level resources."""
-    return [{"name": name, "uri": f"/{name}"} for name in _children(0)]
+    return [{"name": name, "uri": f"/{name}"} for name in _list_children(0)]
 
 
-async def _children_of_2(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
+async def _list_version_2(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
     """Return the resources of version 2 of this interface."""
-    return [{"name": name, "uri": f"/2/{name}"} for name in _children(1)]
+    return [{"name": name, "uri": f"/2/{name}"} for name in _list_children(1)]
 
 
 @cache
-def _children(depth: int) -> tuple[str, ...]:
+def _list_children(depth: int) -> tuple[str, ...]:
     # Clients that follow the listed resources expect finite JSON documents.
-    listed = (route for route in ROUTES if not any(map(_is_other, route.verbs.values())))
+    listed = (route for route in ROUTES if not any(map(_is_not_json, route.verbs.values())))
     found = {route.segments[depth] for route in listed if len(route.segments) > depth}
     return tuple(sorted(found - {""}))
 
 
-def _is_other(verb: Verb) -> bool:
+def _is_not_json(verb: Verb) -> bool:
     """Return whether the answer of a verb is not a JSON document."""
-    return isinstance(verb, streams | exposes)
+    return isinstance(verb, streams | MetricsVerb)
 
 
-async def _openapi(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
+async def _show_openapi(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
     """Return the OpenAPI description of this interface."""
-    return _described()
+    return _encode_description()
 
 
 @cache
-def _described() -> msgspec.Raw:
+def _encode_description() -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(description(ROUTES)))
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("/", {"GET": asks(_top, result=list[Child])}),
-    Route("/2", {"GET": asks(_children_of_2, result=list[Child])}),
-    Route("/2/openapi", {"GET": asks(_openapi, result=dict[str, Any])}),
-    Route("/metrics", {"GET": exposes()}),
+    Route("/", {"GET": asks(_list_root, result=list[Child])}),
+    Route("/2", {"GET": asks(_list_version_2, result=list[Child])}),
+    Route("/2/openapi", {"GET": asks(_show_openapi, result=dict[str, Any])}),
+    Route("/metrics", {"GET": MetricsVerb()}),
     *cluster.ROUTES,
     *instances.ROUTES,
     *nodes.ROUTES,

@@ -16,7 +16,7 @@ from ganeti.rapi.verbs import ApiCall, Document, asks, submits
 TAG = QueryParameter("tag", ArgumentType.MANY, "A tag; may be repeated.", "tags")
 
 
-def _tags(body: Any) -> Document:
+def _parse_tags(body: Any) -> Document:
     """Return the tags in a body, which is a list."""
     if body is None or body == {}:
         return {}
@@ -25,7 +25,7 @@ def _tags(body: Any) -> Document:
     return {"tags": body}
 
 
-def tags_of(kind: str, owner: str, variable: str | None) -> Route:
+def tags_route(kind: str, owner: str, variable: str | None) -> Route:
     """Return the route for the tags of the object at ``owner``; ``variable`` of the path is its
     name."""
 
@@ -39,7 +39,7 @@ def tags_of(kind: str, owner: str, variable: str | None) -> Route:
         f"{owner}/tags",
         {
             "GET": asks(answer, parameters=(LOCK,), result=list[str]),
-            "PUT": submits(AddTags, query=(TAG,), fixed=fixed, body=_tags),
-            "DELETE": submits(RemoveTags, query=(TAG,), fixed=fixed, body=_tags),
+            "PUT": submits(AddTags, query=(TAG,), fixed=fixed, body=_parse_tags),
+            "DELETE": submits(RemoveTags, query=(TAG,), fixed=fixed, body=_parse_tags),
         },
     )

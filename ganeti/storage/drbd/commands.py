@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ganeti.model.mirror import MirrorEnds
-from ganeti.schema.shell import shell_words
+from ganeti.schema.shell import split_shell_words
 from ganeti.schema.types import Parameters
 
 Command = tuple[str, ...]
@@ -15,7 +15,7 @@ INDEXED_METADATA = 128
 """The size of an indexed metadata slot, in MiB; a smaller metadata volume is used as a whole."""
 
 _BARRIERS = {"b": "--disk-barrier=no", "f": "--disk-flushes=no", "d": "--disk-drain=no"}
-_HASH = "md5"
+_HMAC_ALGORITHM = "md5"
 
 
 def resource(minor: int) -> str:
@@ -28,7 +28,7 @@ def create_metadata(meta: str, size: int) -> Command:
     return ("drbdmeta", "--force", "0", "v08", meta, slot, "create-md")
 
 
-def apply_log(minor: int, meta: str, size: int) -> Command:
+def apply_activity_log(minor: int, meta: str, size: int) -> Command:
     """Return the command to run before each attach: after a power failure, the kernel otherwise
     rejects the metadata."""
     slot = "0" if size >= INDEXED_METADATA else "flex-external"
@@ -55,7 +55,7 @@ def attach(
     if params.get("meta-barriers"):
         options.append("--md-flushes=no")
     options += resync_options(params)
-    options += shell_words(str(params.get("disk-custom", "")), "disk-custom")
+    options += split_shell_words(str(params.get("disk-custom", "")), "disk-custom")
     return ("drbdsetup", "attach", str(minor), data, meta, slot, *options)
 
 
@@ -72,10 +72,10 @@ def connect(minor: int, ends: MirrorEnds, params: Parameters, *, both: bool) -> 
         f"--protocol={params.get('protocol', 'C')}",
         "--after-sb-0pri=discard-zero-changes",
         "--after-sb-1pri=consensus",
-        f"--cram-hmac-alg={_HASH}",
+        f"--cram-hmac-alg={_HMAC_ALGORITHM}",
         f"--shared-secret={ends.secret}",
         *(["--allow-two-primaries"] if both else []),
-        *shell_words(str(params.get("net-custom", "")), "net-custom"),
+        *split_shell_words(str(params.get("net-custom", "")), "net-custom"),
     ]
     return ("drbdsetup", "connect", resource(minor), *addresses(ends), *options)
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from ganeti.errors import Code
-from ganeti.storage.interfaces import LocalHost, VolumeStatus
+from ganeti.storage.interfaces import LocalState, VolumeStatus
 
 MAJOR = 147
 PROC = "/proc/drbd"
@@ -22,8 +22,8 @@ _PERCENT = re.compile(r"sync'ed:\s*(\d+(?:\.\d+)?)%")
 _FINISH = re.compile(r"finish: (\d+):(\d+):(\d+)")
 _NUMBER = re.compile(r"\((-?\d+)\)")
 
-_ALONE = frozenset({"StandAlone", "Disconnecting"})
-_UNCONNECTED = _ALONE | {
+_NOT_LISTENING = frozenset({"StandAlone", "Disconnecting"})
+_UNCONNECTED = _NOT_LISTENING | {
     "Unconfigured",
     "Unconnected",
     "Timeout",
@@ -34,8 +34,8 @@ _UNCONNECTED = _ALONE | {
     "WFConnection",
     "WFReportParams",
 }
-_FILLED = frozenset({"SyncTarget", "PausedSyncT", "WFBitMapT", "WFSyncUUID", "StartingSyncT"})
-_NO_COPY = frozenset({"", "Diskless", "Failed", "Detaching"})
+_SYNC_TARGET = frozenset({"SyncTarget", "PausedSyncT", "WFBitMapT", "WFSyncUUID", "StartingSyncT"})
+_WITHOUT_LOCAL_DATA = frozenset({"", "Diskless", "Failed", "Detaching"})
 
 
 def objection(helper: str) -> str:
@@ -70,26 +70,30 @@ class DrbdMinor:
         return self.role == "Primary"
 
     @property
-    def has_copy(self) -> bool:
+    def has_local_data(self) -> bool:
         """Whether local volumes are attached."""
-        return self.disk not in _NO_COPY
+        return self.disk not in _WITHOUT_LOCAL_DATA
 
     @property
     def listens(self) -> bool:
         """Whether it is connected to its peer, or waits for a connection."""
-        return self.connection not in _ALONE and self.connection != "Unconfigured"
+        return self.connection not in _NOT_LISTENING and self.connection != "Unconfigured"
 
     @property
     def peer_is_current(self) -> bool:
         return self.connection not in _UNCONNECTED and self.peer_disk == "UpToDate"
 
     @property
-    def local(self) -> LocalHost:
+    def local(self) -> LocalState:
         if self.disk == "UpToDate":
-            return LocalHost.OK
+            return LocalState.OK
         if self.disk in ("Attaching", "Negotiating"):
-            return LocalHost.UNKNOWN
-        return LocalHost.SYNC if self.connection in _FILLED and self.has_copy else LocalHost.FAULTY
+            return LocalState.UNKNOWN
+        return (
+            LocalState.SYNC
+            if self.connection in _SYNC_TARGET and self.has_local_data
+            else LocalState.FAULTY
+        )
 
     def status(self, size: int | None) -> VolumeStatus:
         """Return the status of the disk, whose ``size`` is known from elsewhere."""
@@ -151,7 +155,7 @@ MANY_PRIMARIES, NO_DATA, HELD_OPEN = -1, -2, -12
 IN_USE, NO_METADATA, ATTACHED, NO_MINOR = 102, 119, 124, 127
 RESYNCING, PAUSED, NOT_PAUSED, NO_CONNECTION = 130, 134, 135, 162
 
-REFUSALS = {
+KNOWN_ERRORS = {
     MANY_PRIMARIES: (Code.STATE, "make the peer's copy secondary first"),
     NO_DATA: (Code.STATE, "connect it to a node that has current data"),
     HELD_OPEN: (Code.STATE, "stop the process that has the device open first"),

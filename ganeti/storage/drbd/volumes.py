@@ -10,14 +10,14 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
-from ganeti.model.mirror import MirrorEnds, ends_of
+from ganeti.model.mirror import MirrorEnds, resolve_ends
 from ganeti.storage.drbd import commands, reading
 from ganeti.storage.interfaces import (
-    IDemanding,
+    IHasRequirements,
     IMirror,
     ISnapshots,
     IVolumes,
-    LocalHost,
+    LocalState,
     Volume,
     VolumeStatus,
 )
@@ -30,7 +30,7 @@ ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL"
 _SECTORS_PER_MIB = 2048
 
 
-class Declined(Refused):
+class DrbdError(Refused):
     """An error of DRBD that has a known cause; ``number`` is DRBD's error number."""
 
     def __init__(self, message: str, code: Code, number: int) -> None:
@@ -38,11 +38,11 @@ class Declined(Refused):
         self.number = number
 
 
-@implementer(IVolumes, IMirror, ISnapshots, IDemanding)
+@implementer(IVolumes, IMirror, ISnapshots, IHasRequirements)
 class DrbdVolumes:
     """Disks with two children, data and metadata, which are volumes of ``below``.
 
-    A disk carries its ends (``model.mirror.with_ends``); ``here`` is the name of this node. The
+    A disk carries its ends (``model.mirror.add_ends``); ``here`` is the name of this node. The
     state is read from ``/proc/drbd``, which needs no process.
     """
 
@@ -58,15 +58,15 @@ class DrbdVolumes:
                 "the DRBD module is not loaded; run modprobe drbd minor_count=128"
                 " usermode_helper=/bin/true"
             )
-        return self._objection()
+        return self._find_helper_problem()
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
         self._require_helper()
         data, meta = _children(disk)
-        minor = self._ends(disk).local_minor
-        if minor in self._minors():
+        minor = self._get_ends(disk).local_minor
+        if minor in self._read_minors():
             raise Refused(f"{reading.path(minor)} is in use on this node", Code.EXISTS)
-        async with self._kept_whole(minor, data, meta) as made:
+        async with self._rollback_on_error(minor, data, meta) as made:
             for child in (data, meta):
                 await self._below.create(child, owner=owner, primary=primary)
                 made.append(child)
@@ -83,7 +83,7 @@ class DrbdVolumes:
     async def grow(self, disk: Disk, amount: int) -> None:
         data, _ = _children(disk)
         await self._below.grow(data, amount)
-        found = self._minor(disk)
+        found = self._find_minor(disk)
         # The peer's volume has grown before this one, otherwise the kernel rejects it: see
         # ``IVolumes.grow``.
         if found is not None and found.primary:
@@ -95,11 +95,11 @@ class DrbdVolumes:
                 await self._below.rename(child, new)
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
-        ends = self._ends(disk)
-        found = self._minor(disk)
+        ends = self._get_ends(disk)
+        found = self._find_minor(disk)
         if found is None or not found.listens:
             self._require_helper()
-        if found is None or not found.has_copy:
+        if found is None or not found.has_local_data:
             await self._bring_up(disk, ignore_size=ignore_size)
         if found is None or not found.listens:
             await self._run(commands.connect(ends.local_minor, ends, disk.params or {}, both=False))
@@ -108,45 +108,47 @@ class DrbdVolumes:
         return reading.path(ends.local_minor)
 
     async def detach(self, disk: Disk) -> None:
-        if (found := self._minor(disk)) is not None:
+        if (found := self._find_minor(disk)) is not None:
             await self._run(commands.down(found.minor))
         for child in _children(disk):
             await self._below.detach(child)
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
-        there = self._minors()
-        found = [there.get(self._ends(disk).local_minor) for disk in disks]
+        there = self._read_minors()
+        found = [there.get(self._get_ends(disk).local_minor) for disk in disks]
         down = [disk for disk, minor in zip(disks, found, strict=True) if minor is None]
         below = await self._below.describe([_children(disk)[0] for disk in down]) if down else []
         rest = iter(below)
         return [
-            minor.status(self._size(minor.minor)) if minor else _detached(next(rest))
+            minor.status(self._read_size(minor.minor)) if minor else _detached_status(next(rest))
             for minor in found
         ]
 
     async def volumes(self) -> list[Volume]:
         return [
-            Volume(name=reading.path(number), size=self._size(number) or 0, opened=minor.primary)
-            for number, minor in sorted(self._minors().items())
+            Volume(
+                name=reading.path(number), size=self._read_size(number) or 0, opened=minor.primary
+            )
+            for number, minor in sorted(self._read_minors().items())
         ]
 
     async def promote(self, disk: Disk, *, both: bool = False) -> None:
-        ends = self._ends(disk)
+        ends = self._get_ends(disk)
         if both:
             await self._run(commands.net_options(ends, both=True))
         await self._run(commands.primary(ends.local_minor))
 
     async def demote(self, disk: Disk) -> None:
-        if (found := self._minor(disk)) is not None and found.primary:
+        if (found := self._find_minor(disk)) is not None and found.primary:
             await self._run(commands.secondary(found.minor))
 
     async def disconnect(self, disk: Disk) -> None:
-        found = self._minor(disk)
+        found = self._find_minor(disk)
         if found is not None and found.listens:
-            await self._run(commands.disconnect(self._ends(disk)))
+            await self._run(commands.disconnect(self._get_ends(disk)))
 
     async def connect(self, disk: Disk, *, both: bool = False) -> None:
-        ends, found = self._ends(disk), self._up(disk)
+        ends, found = self._get_ends(disk), self._require_up(disk)
         if found.listens:
             await self._run(commands.net_options(ends, both=both))
         else:
@@ -155,35 +157,35 @@ class DrbdVolumes:
             await self._run(command)
 
     async def drop(self, disk: Disk) -> None:
-        found = self._up(disk)
+        found = self._require_up(disk)
         if not found.peer_is_current:
             raise Refused(
                 f"the peer of {reading.path(found.minor)} has no current data, so this node's copy"
                 " is needed; wait until the peer is connected and in sync",
                 Code.STATE,
             )
-        if found.has_copy:
+        if found.has_local_data:
             await self._run(commands.detach(found.minor))
 
     async def take(self, disk: Disk) -> None:
-        found = self._up(disk)
-        if not found.has_copy:
+        found = self._require_up(disk)
+        if not found.has_local_data:
             await self._write_metadata(_children(disk)[1])
             paths = await self._attach_below(disk)
             await self._attach_copy(disk, paths, ignore_size=False)
 
     async def pause(self, disk: Disk, *, paused: bool) -> None:
-        found = self._up(disk)
+        found = self._require_up(disk)
         try:
             await self._run(commands.pause_sync(found.minor, paused=paused))
-        except Declined as e:
+        except DrbdError as e:
             if e.number not in (reading.PAUSED, reading.NOT_PAUSED):
                 raise
 
     async def snapshot(self, disk: Disk, name: str) -> Disk:
         return await ISnapshots(self._below).snapshot(_children(disk)[0], name)
 
-    def _objection(self) -> str:
+    def _find_helper_problem(self) -> str:
         if self._files.stat(reading.HELPER) is None:
             return ""
         helper = self._files.read(reading.HELPER).decode("utf-8", "replace")
@@ -191,11 +193,11 @@ class DrbdVolumes:
 
     def _require_helper(self) -> None:
         """Reject connecting a disk if the usermode helper would make the kernel disconnect it."""
-        if objection := self._objection():
+        if objection := self._find_helper_problem():
             raise Refused(objection, Code.ENVIRONMENT)
 
     async def _bring_up(self, disk: Disk, *, ignore_size: bool) -> None:
-        minor = self._ends(disk).local_minor
+        minor = self._get_ends(disk).local_minor
         paths = await self._attach_below(
             disk
         )  # first: if the volumes are missing, no device is created
@@ -209,10 +211,10 @@ class DrbdVolumes:
         return data_path, await self._below.attach(meta, primary=True)
 
     async def _attach_copy(self, disk: Disk, paths: tuple[str, str], *, ignore_size: bool) -> None:
-        minor, (_, meta) = self._ends(disk).local_minor, _children(disk)
+        minor, (_, meta) = self._get_ends(disk).local_minor, _children(disk)
         data_path, meta_path = paths
         size = None if ignore_size else disk.size
-        await self._run(commands.apply_log(minor, meta_path, meta.size))
+        await self._run(commands.apply_activity_log(minor, meta_path, meta.size))
         await self._run(
             commands.attach(minor, data_path, meta_path, meta.size, size, disk.params or {})
         )
@@ -222,14 +224,14 @@ class DrbdVolumes:
         await self._run(commands.create_metadata(path, meta.size))
 
     @asynccontextmanager
-    async def _kept_whole(self, minor: int, *children: Disk) -> AsyncIterator[list[Disk]]:
+    async def _rollback_on_error(self, minor: int, *children: Disk) -> AsyncIterator[list[Disk]]:
         """Remove what was created if an error occurs; the caller adds each created child to the
         list."""
         made: list[Disk] = []
         try:
             yield made
         except BaseException:
-            if len(made) == len(children) and minor in self._minors():
+            if len(made) == len(children) and minor in self._read_minors():
                 await self._run(commands.down(minor))
             for child in reversed(made):
                 await self._below.remove(child)
@@ -246,31 +248,31 @@ class DrbdVolumes:
             return
         said = " ".join((ended.err + ended.out).decode("utf-8", "replace").split())
         number = reading.refusal(said)
-        if number is not None and number in reading.REFUSALS:
-            code, advice = reading.REFUSALS[number]
-            raise Declined(f"{said}; {advice}", code, number)
+        if number is not None and number in reading.KNOWN_ERRORS:
+            code, advice = reading.KNOWN_ERRORS[number]
+            raise DrbdError(f"{said}; {advice}", code, number)
         what = " ".join(command[:2])
         raise Failed(f"{what} failed: {said or f'exit code {ended.code}'}", Code.ENVIRONMENT)
 
-    def _minors(self) -> dict[int, reading.DrbdMinor]:
+    def _read_minors(self) -> dict[int, reading.DrbdMinor]:
         if self._files.stat(reading.PROC) is None:
             return {}
         return reading.minors(self._files.read(reading.PROC).decode("utf-8", "replace"))
 
-    def _minor(self, disk: Disk) -> reading.DrbdMinor | None:
-        return self._minors().get(self._ends(disk).local_minor)
+    def _find_minor(self, disk: Disk) -> reading.DrbdMinor | None:
+        return self._read_minors().get(self._get_ends(disk).local_minor)
 
-    def _ends(self, disk: Disk) -> MirrorEnds:
-        return ends_of(disk, self._here)
+    def _get_ends(self, disk: Disk) -> MirrorEnds:
+        return resolve_ends(disk, self._here)
 
-    def _up(self, disk: Disk) -> reading.DrbdMinor:
-        found = self._minor(disk)
+    def _require_up(self, disk: Disk) -> reading.DrbdMinor:
+        found = self._find_minor(disk)
         if found is None:
-            path = reading.path(self._ends(disk).local_minor)
+            path = reading.path(self._get_ends(disk).local_minor)
             raise Refused(f"{path} is not attached on this node; attach the disk first", Code.STATE)
         return found
 
-    def _size(self, minor: int) -> int | None:
+    def _read_size(self, minor: int) -> int | None:
         path = f"/sys/block/drbd{minor}/size"
         if self._files.stat(path) is None:
             return None
@@ -285,8 +287,8 @@ def _children(disk: Disk) -> tuple[Disk, Disk]:
     raise Failed(f"DRBD disk {disk.uuid} has no volumes for data and metadata", Code.INTERNAL)
 
 
-def _detached(below: VolumeStatus | None) -> VolumeStatus | None:
+def _detached_status(below: VolumeStatus | None) -> VolumeStatus | None:
     """Return the status of a DRBD disk that is not up; it exists if its data volume exists."""
     if below is None:
         return None
-    return VolumeStatus(path="", size=below.size, degraded=True, local=LocalHost.UNKNOWN)
+    return VolumeStatus(path="", size=below.size, degraded=True, local=LocalState.UNKNOWN)

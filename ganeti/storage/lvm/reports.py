@@ -65,55 +65,55 @@ class PhysicalVolume:
     missing: bool
 
 
-def logical_volumes(report: bytes) -> list[LogicalVolume]:
-    return [_logical(row) for row in _rows(report, "lv")]
+def parse_logical_volumes(report: bytes) -> list[LogicalVolume]:
+    return [_parse_logical_volume(row) for row in _parse_rows(report, "lv")]
 
 
-def volume_groups(report: bytes) -> list[VolumeGroup]:
+def parse_volume_groups(report: bytes) -> list[VolumeGroup]:
     return [
         VolumeGroup(
             name=row["vg_name"],
-            size=_mib(row["vg_size"]),
-            free=_mib(row["vg_free"]),
-            partial=_flag(row["vg_attr"], 3) == "p",
+            size=_parse_mib(row["vg_size"]),
+            free=_parse_mib(row["vg_free"]),
+            partial=_get_flag(row["vg_attr"], 3) == "p",
         )
-        for row in _rows(report, "vg")
+        for row in _parse_rows(report, "vg")
     ]
 
 
-def physical_volumes(report: bytes) -> list[PhysicalVolume]:
+def parse_physical_volumes(report: bytes) -> list[PhysicalVolume]:
     return [
         PhysicalVolume(
             name=row["pv_name"],
             group=row["vg_name"],
-            size=_mib(row["pv_size"]),
-            free=_mib(row["pv_free"]),
-            used=_mib(row["pv_used"]),
-            allocatable=_flag(row["pv_attr"], 0) == "a",
-            missing=_flag(row["pv_attr"], 2) == "m",
+            size=_parse_mib(row["pv_size"]),
+            free=_parse_mib(row["pv_free"]),
+            used=_parse_mib(row["pv_used"]),
+            allocatable=_get_flag(row["pv_attr"], 0) == "a",
+            missing=_get_flag(row["pv_attr"], 2) == "m",
         )
-        for row in _rows(report, "pv")
+        for row in _parse_rows(report, "pv")
     ]
 
 
-def _logical(row: Mapping[str, str]) -> LogicalVolume:
+def _parse_logical_volume(row: Mapping[str, str]) -> LogicalVolume:
     tags = row["lv_tags"].split(",")
     owners = [tag.removeprefix(OWNER_TAG) for tag in tags if tag.startswith(OWNER_TAG)]
     return LogicalVolume(
         group=row["vg_name"],
         name=row["lv_name"],
-        size=_mib(row["lv_size"]),
+        size=_parse_mib(row["lv_size"]),
         # X means unknown, as the kernel was not queried; treat it as active.
-        active=_flag(row["lv_attr"], 4) in "aX",
-        opened=_flag(row["lv_attr"], 5) == "o",
-        partial=_flag(row["lv_attr"], 8) == "p",
+        active=_get_flag(row["lv_attr"], 4) in "aX",
+        opened=_get_flag(row["lv_attr"], 5) == "o",
+        partial=_get_flag(row["lv_attr"], 8) == "p",
         owner=owners[0] if owners else "",
-        major=_number(row["lv_kernel_major"]),
-        minor=_number(row["lv_kernel_minor"]),
+        major=_parse_number(row["lv_kernel_major"]),
+        minor=_parse_number(row["lv_kernel_minor"]),
     )
 
 
-def _rows(report: bytes, kind: str) -> list[dict[str, Any]]:
+def _parse_rows(report: bytes, kind: str) -> list[dict[str, Any]]:
     try:
         document = json.loads(report)
         return [row for part in document["report"] for row in part.get(kind, ())]
@@ -122,13 +122,13 @@ def _rows(report: bytes, kind: str) -> list[dict[str, Any]]:
         raise Failed(f"lvm2 returned an unreadable report: {text!r}", Code.ENVIRONMENT) from None
 
 
-def _mib(text: str) -> int:
+def _parse_mib(text: str) -> int:
     return int(float(text)) if text else 0
 
 
-def _flag(attributes: str, position: int) -> str:
+def _get_flag(attributes: str, position: int) -> str:
     return attributes[position : position + 1] or "-"
 
 
-def _number(text: str) -> int | None:
+def _parse_number(text: str) -> int | None:
     return int(text) if text.isdigit() else None

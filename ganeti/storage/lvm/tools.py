@@ -19,7 +19,7 @@ ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL"
 TIMEOUT = 600.0
 """Timeout in seconds; with a lost device, the programs wait until the kernel gives it up."""
 
-REFUSALS = (
+KNOWN_ERRORS = (
     ("already exists in volume group", Code.EXISTS),
     ("nsufficient free space", Code.RESOURCES),
     ("nsufficient suitable", Code.RESOURCES),
@@ -31,7 +31,7 @@ REFUSALS = (
 """Parts of error messages of lvm2 that mean a refusal, not a failure."""
 
 
-class Shared(Generic[T]):
+class CoalescedQuery(Generic[T]):
     """A query whose result is shared by all concurrent callers.
 
     A caller that comes while the query runs gets the result of the next run, as the current one may
@@ -47,18 +47,18 @@ class Shared(Generic[T]):
         answer: Deferred[T] = Deferred()
         self._waiting.append(answer)
         if not self._asking:
-            self._begin()
+            self._start()
         return answer
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         self._asking = True
         waiting, self._waiting = self._waiting, []
-        Deferred.fromCoroutine(self._ask()).addBoth(self._tell, waiting)
+        Deferred.fromCoroutine(self._ask()).addBoth(self._deliver, waiting)
 
-    def _tell(self, result: T | Failure, waiting: list[Deferred[T]]) -> None:
+    def _deliver(self, result: T | Failure, waiting: list[Deferred[T]]) -> None:
         self._asking = False
         if self._waiting:
-            self._begin()
+            self._start()
         for each in waiting:
             each.callback(result)
 
@@ -73,9 +73,9 @@ class Lvm:
     def __init__(self, processes: IProcesses, options: Sequence[str] = ()) -> None:
         self._processes = processes
         self._options = tuple(options)
-        self.volumes = Shared(self._volumes)
-        self.groups = Shared(self._groups)
-        self.devices = Shared(self._devices)
+        self.volumes = CoalescedQuery(self._volumes)
+        self.groups = CoalescedQuery(self._groups)
+        self.devices = CoalescedQuery(self._devices)
 
     async def run(self, program: str, *arguments: str) -> bytes:
         """Run a program and return its output.
@@ -87,22 +87,22 @@ class Lvm:
         ended = await self._processes.run(command, env=ENVIRONMENT, timeout=TIMEOUT)
         if ended.code == 0:
             return ended.out
-        said = _message(ended.err)
-        for part, code in REFUSALS:
+        said = _error_message(ended.err)
+        for part, code in KNOWN_ERRORS:
             if part in said:
                 raise Refused(said, code)
         raise Failed(f"{program} failed: {said or f'exit code {ended.code}'}", Code.ENVIRONMENT)
 
     async def _volumes(self) -> list[reports.LogicalVolume]:
-        return reports.logical_volumes(await self.run(*reports.VOLUMES))
+        return reports.parse_logical_volumes(await self.run(*reports.VOLUMES))
 
     async def _groups(self) -> list[reports.VolumeGroup]:
-        return reports.volume_groups(await self.run(*reports.GROUPS))
+        return reports.parse_volume_groups(await self.run(*reports.GROUPS))
 
     async def _devices(self) -> list[reports.PhysicalVolume]:
-        return reports.physical_volumes(await self.run(*reports.DEVICES))
+        return reports.parse_physical_volumes(await self.run(*reports.DEVICES))
 
 
-def _message(err: bytes) -> str:
+def _error_message(err: bytes) -> str:
     lines = (line.strip() for line in err.decode("utf-8", "replace").splitlines())
     return "; ".join(line for line in lines if line and not line.startswith("WARNING"))

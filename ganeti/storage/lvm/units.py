@@ -6,12 +6,12 @@ from __future__ import annotations
 from zope.interface import implementer
 
 from ganeti.errors import Code, Refused
-from ganeti.storage.interfaces import IUnits, StorageUnit
+from ganeti.storage.interfaces import IStorageUnits, StorageUnit
 from ganeti.storage.lvm.reports import PhysicalVolume, VolumeGroup
 from ganeti.storage.lvm.tools import Lvm
 
 
-@implementer(IUnits)
+@implementer(IStorageUnits)
 class VolumeGroups:
     """The volume groups of this node."""
 
@@ -19,7 +19,7 @@ class VolumeGroups:
         self._lvm = lvm
 
     async def units(self) -> list[StorageUnit]:
-        return sorted(map(_group, await self._lvm.groups()), key=lambda unit: unit.name)
+        return sorted(map(_group_unit, await self._lvm.groups()), key=lambda unit: unit.name)
 
     async def unit(self, name: str) -> StorageUnit:
         for each in await self.units():
@@ -38,7 +38,7 @@ class VolumeGroups:
         await self._lvm.run("vgreduce", "--removemissing", name)
 
 
-@implementer(IUnits)
+@implementer(IStorageUnits)
 class PhysicalVolumes:
     """The physical volumes of this node."""
 
@@ -46,7 +46,7 @@ class PhysicalVolumes:
         self._lvm = lvm
 
     async def units(self) -> list[StorageUnit]:
-        return sorted(map(_device, await self._lvm.devices()), key=lambda unit: unit.name)
+        return sorted(map(_device_unit, await self._lvm.devices()), key=lambda unit: unit.name)
 
     async def unit(self, name: str) -> StorageUnit:
         for each in await self.units():
@@ -66,14 +66,14 @@ class PhysicalVolumes:
         )
 
 
-def _group(group: VolumeGroup) -> StorageUnit:
+def _group_unit(group: VolumeGroup) -> StorageUnit:
     used = group.size - group.free
     return StorageUnit(
         name=group.name, size=group.size, free=group.free, used=used, healthy=not group.partial
     )
 
 
-def _device(device: PhysicalVolume) -> StorageUnit:
+def _device_unit(device: PhysicalVolume) -> StorageUnit:
     return StorageUnit(
         name=device.name,
         group=device.group,

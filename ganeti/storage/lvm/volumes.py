@@ -11,7 +11,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.schema.records import replace
-from ganeti.storage.interfaces import ISnapshots, IVolumes, LocalHost, Volume, VolumeStatus
+from ganeti.storage.interfaces import ISnapshots, IVolumes, LocalState, Volume, VolumeStatus
 from ganeti.storage.loss import lost
 from ganeti.storage.lvm.reports import OWNER_TAG, LogicalVolume
 from ganeti.storage.lvm.tools import Lvm
@@ -28,25 +28,25 @@ class LogicalVolumes:
         self._lvm = lvm
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
-        group, name = _id(disk)
+        group, name = _volume_id(disk)
         # Create it inactive; attaching activates it. So nothing is in the kernel until then, and
         # there is nothing to zero or to wipe signatures from.
         await self._lvm.run("lvcreate", *create_arguments(disk, group, name, owner))
 
     async def remove(self, disk: Disk) -> None:
         try:
-            await self._lvm.run("lvremove", "-f", _full(disk))
+            await self._lvm.run("lvremove", "-f", _full_name(disk))
         except Refused as e:
             if e.code is not Code.UNKNOWN:
                 raise
 
     async def grow(self, disk: Disk, amount: int) -> None:
-        found = await self._present(disk)
+        found = await self._require_volume(disk)
         if found.size < disk.size + amount:
-            await self._lvm.run("lvextend", "-L", f"{disk.size + amount}m", _full(disk))
+            await self._lvm.run("lvextend", "-L", f"{disk.size + amount}m", _full_name(disk))
 
     async def rename(self, disk: Disk, to: Disk) -> None:
-        (group, name), (new_group, new_name) = _id(disk), _id(to)
+        (group, name), (new_group, new_name) = _volume_id(disk), _volume_id(to)
         if group != new_group:
             raise Refused(
                 f"volume {name} cannot be renamed from volume group {group} to {new_group}; copy"
@@ -57,23 +57,23 @@ class LogicalVolumes:
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
         try:
-            await self._lvm.run("lvchange", "-a", "y", _full(disk))
+            await self._lvm.run("lvchange", "-a", "y", _full_name(disk))
         except Refused as e:
             if e.code is not Code.UNKNOWN:
                 raise
-            raise lost(disk, f"volume {_full(disk)}") from e
-        return f"/dev/{_full(disk)}"
+            raise lost(disk, f"volume {_full_name(disk)}") from e
+        return f"/dev/{_full_name(disk)}"
 
     async def detach(self, disk: Disk) -> None:
         try:
-            await self._lvm.run("lvchange", "-a", "n", _full(disk))
+            await self._lvm.run("lvchange", "-a", "n", _full_name(disk))
         except Refused as e:
             if e.code is not Code.UNKNOWN:
                 raise
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
         there = {(each.group, each.name): each for each in await self._lvm.volumes()}
-        return [_status(there.get(_id(disk))) for disk in disks]
+        return [_to_status(there.get(_volume_id(disk))) for disk in disks]
 
     async def volumes(self) -> list[Volume]:
         listed = [
@@ -89,18 +89,18 @@ class LogicalVolumes:
         return sorted(listed, key=lambda each: each.name)
 
     async def snapshot(self, disk: Disk, name: str) -> Disk:
-        size = (await self._present(disk)).size
-        taken = replace(disk, logical_id=(_id(disk)[0], name), size=size)
-        _id(taken)
-        arguments = ("--yes", "-W", "n", "-s", "-L", f"{size}m", "-n", name, _full(disk))
+        size = (await self._require_volume(disk)).size
+        taken = replace(disk, logical_id=(_volume_id(disk)[0], name), size=size)
+        _volume_id(taken)
+        arguments = ("--yes", "-W", "n", "-s", "-L", f"{size}m", "-n", name, _full_name(disk))
         await self._lvm.run("lvcreate", *arguments)
         return taken
 
-    async def _present(self, disk: Disk) -> LogicalVolume:
+    async def _require_volume(self, disk: Disk) -> LogicalVolume:
         for each in await self._lvm.volumes():
-            if (each.group, each.name) == _id(disk):
+            if (each.group, each.name) == _volume_id(disk):
                 return each
-        raise lost(disk, f"volume {_full(disk)}")
+        raise lost(disk, f"volume {_full_name(disk)}")
 
 
 def create_arguments(disk: Disk, group: str, name: str, owner: str) -> tuple[str, ...]:
@@ -112,18 +112,18 @@ def create_arguments(disk: Disk, group: str, name: str, owner: str) -> tuple[str
     return (*inactive, "-L", f"{disk.size}m", *striped, *tag, "-n", name, group)
 
 
-def _id(disk: Disk) -> tuple[str, str]:
+def _volume_id(disk: Disk) -> tuple[str, str]:
     match disk.logical_id:
         case (str(group), str(name)) if _NAME.fullmatch(group) and _NAME.fullmatch(name):
             return group, name
     raise Failed(f"{disk.logical_id!r} is not a pair of volume group and volume", Code.INPUT)
 
 
-def _full(disk: Disk) -> str:
-    return "/".join(_id(disk))
+def _full_name(disk: Disk) -> str:
+    return "/".join(_volume_id(disk))
 
 
-def _status(found: LogicalVolume | None) -> VolumeStatus | None:
+def _to_status(found: LogicalVolume | None) -> VolumeStatus | None:
     if found is None:
         return None
     return VolumeStatus(
@@ -132,5 +132,5 @@ def _status(found: LogicalVolume | None) -> VolumeStatus | None:
         minor=found.minor,
         size=found.size,
         degraded=found.partial,
-        local=LocalHost.FAULTY if found.partial else LocalHost.OK,
+        local=LocalState.FAULTY if found.partial else LocalState.OK,
     )

@@ -18,10 +18,10 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
-from ganeti.model.mirror import ENDS, ends_of
+from ganeti.model.mirror import ENDS, resolve_ends
 from ganeti.schema.documents import UNREADABLE
-from ganeti.storage.interfaces import IMirror, IVolumes, LocalHost, Volume, VolumeStatus
-from ganeti.storage.pretend.volumes import PretendVolumes, file_of
+from ganeti.storage.interfaces import IMirror, IVolumes, LocalState, Volume, VolumeStatus
+from ganeti.storage.pretend.volumes import PretendVolumes, volume_path
 from ganeti.system import hardlinks
 
 
@@ -71,12 +71,15 @@ class PretendMirror:
                 await self._below.remove(child)
             raise
         with hardlinks.locked(self._folder):
-            _keep(self._note(disk, self._here), MirrorCopy(self._peer(disk), current=primary))
+            _write_copy(
+                self._state_path(disk, self._here),
+                MirrorCopy(self._peer_name(disk), current=primary),
+            )
 
     async def remove(self, disk: Disk) -> None:
         await self.detach(disk)
         with hardlinks.locked(self._folder):
-            _keep(self._note(disk, self._here), None)
+            _write_copy(self._state_path(disk, self._here), None)
         for child in disk.children:
             await self._below.remove(child)
 
@@ -93,14 +96,14 @@ class PretendMirror:
             mine = pair.mine
             if not mine.up:
                 mine.up = mine.listens = True
-            mine.peer = self._peer(disk)
+            mine.peer = self._peer_name(disk)
             pair.settle()
             if primary and not mine.writable:
                 pair.promote(both=False)
             return pair.here.path
 
     async def detach(self, disk: Disk) -> None:
-        if self._copy(disk) is None:
+        if self._read_copy(disk) is None:
             return
         with self._pair(disk) as pair:
             mine = pair.mine
@@ -121,7 +124,7 @@ class PretendMirror:
             pair.promote(both=both)
 
     async def demote(self, disk: Disk) -> None:
-        if self._copy(disk) is not None:
+        if self._read_copy(disk) is not None:
             with self._pair(disk) as pair:
                 pair.mine.writable = False
 
@@ -134,7 +137,7 @@ class PretendMirror:
             mine, peer = pair.mine, pair.peer
             if mine.writable and peer and peer.writable and pair.connected and not both:
                 raise Refused(f"both copies of disk {disk.uuid} are writable; demote one", _STATE)
-            mine.peer = self._peer(disk)
+            mine.peer = self._peer_name(disk)
             mine.listens, mine.both = True, both
 
     async def drop(self, disk: Disk) -> None:
@@ -155,19 +158,19 @@ class PretendMirror:
         """Do nothing, as a resync takes no time."""
 
     def _describe(self, disk: Disk, size: int | None) -> VolumeStatus | None:
-        if self._copy(disk) is None:
+        if self._read_copy(disk) is None:
             return None
         with self._pair(disk) as pair:
             mine, peer = pair.mine, pair.peer
             if not mine.up:
-                return VolumeStatus(path="", size=size, degraded=True, local=LocalHost.UNKNOWN)
+                return VolumeStatus(path="", size=size, degraded=True, local=LocalState.UNKNOWN)
             whole = pair.connected and mine.current and peer is not None and peer.current
             return VolumeStatus(
                 path=pair.here.path,
-                minor=ends_of(disk, self._here).local_minor,
+                minor=resolve_ends(disk, self._here).local_minor,
                 size=size,
                 degraded=not whole,
-                local=LocalHost.OK if mine.current else LocalHost.FAULTY,
+                local=LocalState.OK if mine.current else LocalState.FAULTY,
             )
 
     @contextmanager
@@ -175,15 +178,15 @@ class PretendMirror:
         """Yield both copies with their current state; changes are written unless an error is
         raised."""
         with hardlinks.locked(self._folder):
-            here = self._side(disk, self._here)
+            here = self._read_side(disk, self._here)
             if here is None:
                 raise Refused(f"this node has no copy of disk {disk.uuid}", Code.UNKNOWN)
-            pair = MirrorPair(self._here, here, self._side(disk, self._peer(disk)))
+            pair = MirrorPair(self._here, here, self._read_side(disk, self._peer_name(disk)))
             pair.settle()
             yield pair
             pair.settle()
             for side in pair.sides:
-                _keep(side.note, side.copy)
+                _write_copy(side.note, side.copy)
 
     @contextmanager
     def _attached(self, disk: Disk) -> Iterator[MirrorPair]:
@@ -192,22 +195,24 @@ class PretendMirror:
                 raise Refused(f"disk {disk.uuid} is not attached; attach it first", _STATE)
             yield pair
 
-    def _copy(self, disk: Disk) -> MirrorCopy | None:
-        found = hardlinks.read(self._note(disk, self._here))
+    def _read_copy(self, disk: Disk) -> MirrorCopy | None:
+        found = hardlinks.read(self._state_path(disk, self._here))
         return None if found is None else _decode(found)
 
-    def _side(self, disk: Disk, node: str) -> MirrorSide | None:
-        note = self._note(disk, node)
+    def _read_side(self, disk: Disk, node: str) -> MirrorSide | None:
+        note = self._state_path(disk, node)
         found = hardlinks.read(note)
         if found is None:
             return None
-        return MirrorSide(_decode(found), f"{self._folder}/{node}{file_of(disk.children[0])}", note)
+        return MirrorSide(
+            _decode(found), f"{self._folder}/{node}{volume_path(disk.children[0])}", note
+        )
 
-    def _note(self, disk: Disk, node: str) -> str:
+    def _state_path(self, disk: Disk, node: str) -> str:
         return f"{self._folder}/{node}/mirrors/{disk.logical_id[2]}.json"
 
-    def _peer(self, disk: Disk) -> str:
-        ends_of(disk, self._here)  # raises an error if it is not a disk of this node
+    def _peer_name(self, disk: Disk) -> str:
+        resolve_ends(disk, self._here)  # raises an error if it is not a disk of this node
         ends: Any = (disk.params or {})[ENDS]
         [peer] = [str(name) for name, _ in ends if name != self._here]
         return peer
@@ -261,13 +266,13 @@ class MirrorPair:
             if side.copy.there and not hardlinks.is_there(side.path):
                 side.copy.there = side.copy.current = False  # its file was removed by hand
         if self.there is None or not self.connected:
-            self._lose_each_other()
+            self._disconnect()
             return
         mine, peer = self.mine, self.there.copy
         two_primaries = mine.writable and peer.writable and not (mine.both and peer.both)
         if two_primaries or (mine.changed and peer.changed):
             mine.listens = peer.listens = False  # split brain: an administrator has to decide
-            self._lose_each_other()
+            self._disconnect()
             return
         for ahead, late in ((self.here, self.there), (self.there, self.here)):
             if ahead.copy.changed:
@@ -279,7 +284,7 @@ class MirrorPair:
             first, second = (self.there, self.here) if peer.writable else (self.here, self.there)
             hardlinks.join(second.path, first.path)
 
-    def _lose_each_other(self) -> None:
+    def _disconnect(self) -> None:
         written = [side for side in self.sides if side.copy.writable]
         for side in written:
             side.copy.changed = True
@@ -299,5 +304,5 @@ def _decode(note: bytes) -> MirrorCopy:
         ) from None
 
 
-def _keep(note: str, copy: MirrorCopy | None) -> None:
+def _write_copy(note: str, copy: MirrorCopy | None) -> None:
     hardlinks.write(note, None if copy is None else msgspec.json.encode(copy))

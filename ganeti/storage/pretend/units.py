@@ -12,7 +12,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Refused
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record, replace
-from ganeti.storage.interfaces import IUnits, StorageUnit
+from ganeti.storage.interfaces import IStorageUnits, StorageUnit
 from ganeti.system.interfaces import IFiles, IImages
 
 MIB = 1 << 20
@@ -66,7 +66,7 @@ class Devices:
         return f"{self.folder}/devices.json"
 
 
-@implementer(IUnits)
+@implementer(IStorageUnits)
 class PretendGroups:
     """The groups of the devices; volumes take space of a group, on any of its devices."""
 
@@ -111,7 +111,7 @@ class PretendGroups:
         await self._devices.keep(kept)
 
 
-@implementer(IUnits)
+@implementer(IStorageUnits)
 class PretendDevices:
     """The devices of the groups."""
 
@@ -123,7 +123,7 @@ class PretendDevices:
         return [await self.unit(name) for name in names]
 
     async def unit(self, name: str) -> StorageUnit:
-        device = self._present(name)
+        device = self._require_device(name)
         # Volumes are attributed to the devices of a group one after the other.
         left = await self._devices.used(device.group)
         for each in self._devices.all():
@@ -142,7 +142,7 @@ class PretendDevices:
         )
 
     async def set_allocatable(self, name: str, allocatable: bool) -> None:
-        self._present(name)
+        self._require_device(name)
         await self._devices.keep(
             [
                 replace(each, allocatable=allocatable) if each.name == name else each
@@ -157,7 +157,7 @@ class PretendDevices:
             Code.INPUT,
         )
 
-    def _present(self, name: str) -> Device:
+    def _require_device(self, name: str) -> Device:
         for each in self._devices.all():
             if each.name == name:
                 return each

@@ -37,28 +37,28 @@ class PretendVolumes:
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
         await self._require_room(disk, disk.size)
-        await self._below.create(_file(disk), owner=owner, primary=primary)
+        await self._below.create(_file_disk(disk), owner=owner, primary=primary)
 
     async def remove(self, disk: Disk) -> None:
-        await self._below.remove(_file(disk))
+        await self._below.remove(_file_disk(disk))
 
     async def grow(self, disk: Disk, amount: int) -> None:
-        [found] = await self._below.describe([_file(disk)])
+        [found] = await self._below.describe([_file_disk(disk)])
         if found is not None and found.size is not None:
             await self._require_room(disk, max(0, disk.size + amount - found.size))
-        await self._below.grow(_file(disk), amount)
+        await self._below.grow(_file_disk(disk), amount)
 
     async def rename(self, disk: Disk, to: Disk) -> None:
-        await self._below.rename(_file(disk), _file(to))
+        await self._below.rename(_file_disk(disk), _file_disk(to))
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
-        return await self._below.attach(_file(disk), primary=primary)
+        return await self._below.attach(_file_disk(disk), primary=primary)
 
     async def detach(self, disk: Disk) -> None:
         """Do nothing, as a file needs no detaching."""
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
-        return await self._below.describe([_file(disk) for disk in disks])
+        return await self._below.describe([_file_disk(disk) for disk in disks])
 
     async def volumes(self) -> list[Volume]:
         return [
@@ -76,11 +76,11 @@ class PretendVolumes:
             )
 
 
-def file_of(disk: Disk) -> str:
+def volume_path(disk: Disk) -> str:
     """Return the path of a volume below the directory of its node."""
     group, name = disk.logical_id
     return f"{VOLUMES}/{group}/{name}"
 
 
-def _file(disk: Disk) -> Disk:
-    return replace(disk, logical_id=("loop", file_of(disk)))
+def _file_disk(disk: Disk) -> Disk:
+    return replace(disk, logical_id=("loop", volume_path(disk)))

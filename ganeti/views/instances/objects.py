@@ -19,18 +19,18 @@ from ganeti.views.instances.table import INSTANCES
 from ganeti.views.objects import object_encoder
 from ganeti.views.snapshot import ClusterSnapshot, in_order
 
-_Shown: TypeAlias = FieldStatus | bool | tuple[int, int]
+_GuestSummary: TypeAlias = FieldStatus | bool | tuple[int, int]
 """The part of a guest's state that objects show: unknown; absent, or on another node; or its memory
 and processors. The CPU time is not shown, as it changes all the time."""
 
 
 @dataclass(slots=True)
-class _Piece:
+class _CachedObject:
     """The JSON object of an instance, and the inputs that it was encoded from."""
 
     instance: Instance
     disks: list[Disk]
-    shown: _Shown
+    shown: _GuestSummary
     encoded: bytes
 
 
@@ -44,7 +44,7 @@ class InstanceObjects:
     def __init__(self, fields: Sequence[str]) -> None:
         """:raises Invalid: if ``fields`` contains an unknown field."""
         self._encode = object_encoder(INSTANCES, fields)
-        self._pieces: dict[str, _Piece] = {}
+        self._pieces: dict[str, _CachedObject] = {}
         self._around: tuple[Any, ...] = ()
         self._instances: Map[str, Instance] | None = None
         self._ordered: list[Instance] = []
@@ -63,7 +63,7 @@ class InstanceObjects:
             if len(self._pieces) > len(instances):
                 for gone in self._pieces.keys() - instances.keys():
                     del self._pieces[gone]
-        self._list = self._joined(moment, self._ordered)
+        self._list = self._join(moment, self._ordered)
         self._basis = moment.state.objects, moment.present
         return self._list
 
@@ -73,10 +73,10 @@ class InstanceObjects:
 
         :raises Refused: if one of the instances does not exist.
         """
-        return self._joined(moment, [moment.state.instance(name) for name in names])
+        return self._join(moment, [moment.state.instance(name) for name in names])
 
-    def _joined(self, moment: ClusterSnapshot, instances: Iterable[Instance]) -> bytes:
-        self._forget_if_moved(moment)
+    def _join(self, moment: ClusterSnapshot, instances: Iterable[Instance]) -> bytes:
+        self._clear_if_stale(moment)
         # Compare what all instances share once, not for each.
         objects, present = self._basis
         same_disks = bool(objects) and moment.disks is objects.get(RecordKind.DISK)
@@ -88,17 +88,19 @@ class InstanceObjects:
                 known is None
                 or known.instance is not instance
                 or not (same_disks or all(map(is_, known.disks, _disks(moment, instance))))
-                or not (same_said or known.shown == _shown(moment, instance))
+                or not (same_said or known.shown == _summarize_guest(moment, instance))
             ):
-                known = self._pieces[instance.uuid] = self._made(moment, instance)
+                known = self._pieces[instance.uuid] = self._encode_instance(moment, instance)
             pieces.append(known.encoded)
         return b"[" + b",".join(pieces) + b"]"
 
-    def _made(self, moment: ClusterSnapshot, instance: Instance) -> _Piece:
+    def _encode_instance(self, moment: ClusterSnapshot, instance: Instance) -> _CachedObject:
         encoded = self._encode(InstanceRow(moment, instance))
-        return _Piece(instance, _disks(moment, instance), _shown(moment, instance), encoded)
+        return _CachedObject(
+            instance, _disks(moment, instance), _summarize_guest(moment, instance), encoded
+        )
 
-    def _forget_if_moved(self, moment: ClusterSnapshot) -> None:
+    def _clear_if_stale(self, moment: ClusterSnapshot) -> None:
         """Clear the cache if an input that many objects depend on has changed."""
         around = _around(moment)
         if around != self._around:
@@ -129,7 +131,7 @@ def _disks(moment: ClusterSnapshot, instance: Instance) -> list[Disk]:
     return [every_disk[uuid] for uuid in instance.disks]
 
 
-def _shown(moment: ClusterSnapshot, instance: Instance) -> _Shown:
+def _summarize_guest(moment: ClusterSnapshot, instance: Instance) -> _GuestSummary:
     said = moment.present.said.get(instance.primary_node, FieldStatus.NODATA)
     if isinstance(said, FieldStatus):
         return said

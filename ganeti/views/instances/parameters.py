@@ -36,7 +36,7 @@ _BACKEND = (
     ("vcpus", "ConfigVCPUs", FieldType.NUMBER, "The number of virtual processors."),
 )
 
-_TRUTHS = """
+_BOOLEANS = """
     acpi pae serial_console spice_playback_compression spice_use_tls spice_use_vdagent
     use_bootloader use_chroot use_guest_agent use_localtime user_shutdown vhost_net viridian
     vnc_tls vnc_x509_verify vnet_hdr
@@ -74,21 +74,21 @@ _TITLES = {
 def parameter_fields() -> Iterator[Field[InstanceRow]]:
     """Yield the fields of all single parameters."""
     for name, title, kind, text in _BACKEND:
-        yield Field(f"be/{name}", title, kind, text, partial(_backend, name))
+        yield Field(f"be/{name}", title, kind, text, partial(_backend_value, name))
     for kind, names in (
-        (FieldType.BOOL, _TRUTHS),
+        (FieldType.BOOL, _BOOLEANS),
         (FieldType.NUMBER, _NUMBERS),
         (FieldType.OTHER, _OTHERS),
     ):
         for name in names.split():
             title = _TITLES.get(name, f"hv/{name}")
             text = f"The hypervisor parameter {name}."
-            yield Field(f"hv/{name}", title, kind, text, partial(_hypervisor, name))
+            yield Field(f"hv/{name}", title, kind, text, partial(_hypervisor_value, name))
 
 
-def _backend(name: str, row: InstanceRow) -> Any:
+def _backend_value(name: str, row: InstanceRow) -> Any:
     return row.beparams.get(name, FieldStatus.UNAVAILABLE)
 
 
-def _hypervisor(name: str, row: InstanceRow) -> Any:
+def _hypervisor_value(name: str, row: InstanceRow) -> Any:
     return row.hvparams.get(name, FieldStatus.UNAVAILABLE)

@@ -21,13 +21,13 @@ class FieldFamily:
     """Fields for one property of disks or network cards: a list, and one field for each index.
 
     ``each`` and ``title`` are the name and title of the fields by index, ``all`` and
-    ``title_of_all`` those of the list.
+    ``list_title`` those of the list.
     """
 
     each: str
     title: str
     all: str
-    title_of_all: str
+    list_title: str
     doc: str
     values: Callable[[InstanceRow], Sequence[Any]]
     kind: FieldType = FieldType.TEXT
@@ -38,7 +38,7 @@ class FieldFamily:
         if self.all:
             yield Field(
                 self.all,
-                self.title_of_all,
+                self.list_title,
                 FieldType.OTHER,
                 f"{self.doc} 0, 1, …, as a list.",
                 self.values,
@@ -49,11 +49,11 @@ class FieldFamily:
                 f"{self.title}/{number}",
                 self.kind,
                 f"{self.doc} {number}.",
-                partial(_of_number, self.values, number),
+                partial(_item_value, self.values, number),
             )
 
 
-def _of_number(
+def _item_value(
     values: Callable[[InstanceRow], Sequence[Any]], number: int, row: InstanceRow
 ) -> Any:
     found = values(row)
@@ -62,11 +62,11 @@ def _of_number(
     return found[number]
 
 
-def _disks(of: Callable[[Disk], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
+def _disk_values(of: Callable[[Disk], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
     return lambda row: [of(disk) for disk in row.disks]
 
 
-def _cards(of: Callable[[NicColumns], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
+def _nic_values(of: Callable[[NicColumns], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
     return lambda row: [of(card) for card in row.cards]
 
 
@@ -86,7 +86,7 @@ def _vlan(card: NicColumns) -> str | None:
 def _disk_family(
     each: str, title: str, plural: str, doc: str, of: Callable[[Disk], Any], kind: FieldType
 ) -> FieldFamily:
-    values = _disks(of)
+    values = _disk_values(of)
     return FieldFamily(f"disk.{each}", title, f"disk.{each}s", plural, doc, values, kind, MAX_DISKS)
 
 
@@ -106,7 +106,7 @@ DISKS = (
         "disk.spindles",
         "Disk_spindles",
         "The number of spindles of disk",
-        _disks(lambda disk: disk.spindles),
+        _disk_values(lambda disk: disk.spindles),
         FieldType.NUMBER,
         MAX_DISKS,
     ),
@@ -116,7 +116,7 @@ DISKS = (
 def _nic_family(
     each: str, title: str, plural: str, doc: str, of: Callable[[NicColumns], Any]
 ) -> FieldFamily:
-    return FieldFamily(f"nic.{each}", title, f"nic.{each}s", plural, doc, _cards(of))
+    return FieldFamily(f"nic.{each}", title, f"nic.{each}s", plural, doc, _nic_values(of))
 
 
 NICS = (
@@ -171,7 +171,7 @@ COUNTS: tuple[Field[InstanceRow], ...] = (
 )
 
 
-def part_fields() -> Iterator[Field[InstanceRow]]:
+def device_fields() -> Iterator[Field[InstanceRow]]:
     """Yield all fields of disks and network cards."""
     yield from COUNTS
     for family in (*DISKS, *NICS):

@@ -15,16 +15,18 @@ from ganeti.model.instance import Instance, Nic
 from ganeti.model.node import Node
 from ganeti.query.fields import FieldStatus
 from ganeti.schema.types import Parameters
-from ganeti.views.instances.status import Condition, GuestStatus, condition
+from ganeti.views.instances.status import GuestStatus, InstanceStatus, condition
 from ganeti.views.snapshot import ClusterSnapshot, in_order
 
-GLOBAL = frozenset({"migration_bandwidth", "migration_mode", "migration_port", "xen_cmd"})
+NODE_WIDE_PARAMETERS = frozenset(
+    {"migration_bandwidth", "migration_mode", "migration_port", "xen_cmd"}
+)
 """Hypervisor parameters that apply to all instances of a node, and are not shown for one."""
 
 DRBD_METADATA = 128
 """The size of the DRBD metadata of a disk, in MiB."""
 
-_WITHOUT_SPACE = frozenset({Template.DISKLESS, Template.BLOCKDEV})
+_WITHOUT_USAGE = frozenset({Template.DISKLESS, Template.BLOCKDEV})
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class InstanceRow:
 
     @cached_property
     def secondaries(self) -> list[Node]:
-        return [self.moment.nodes[uuid] for uuid in self.moment.state.secondaries_of(self.instance)]
+        return [
+            self.moment.nodes[uuid] for uuid in self.moment.state.get_secondaries(self.instance)
+        ]
 
     @cached_property
     def groups_of_secondaries(self) -> list[Group]:
@@ -86,7 +90,7 @@ class InstanceRow:
     def hvparams(self) -> Parameters:
         """The effective hypervisor parameters, without node-wide ones."""
         filled = self.moment.hypervisor(self.instance) | self.instance.hvparams
-        for name in GLOBAL:
+        for name in NODE_WIDE_PARAMETERS:
             filled.pop(name, None)
         return filled
 
@@ -112,7 +116,7 @@ class InstanceRow:
         return sum(
             disk.size + (DRBD_METADATA if disk.dev_type is Template.DRBD else 0)
             for disk in self.disks
-            if disk.dev_type not in _WITHOUT_SPACE
+            if disk.dev_type not in _WITHOUT_USAGE
         )
 
     # --- values from the nodes
@@ -137,7 +141,7 @@ class InstanceRow:
         return GuestStatus.ELSEWHERE if elsewhere else GuestStatus.ABSENT
 
     @property
-    def condition(self) -> Condition:
+    def condition(self) -> InstanceStatus:
         """The value of the field ``status``."""
         instance = self.instance
         return condition(self.seen, instance.admin_state, instance.admin_state_source)

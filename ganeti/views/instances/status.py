@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-from ganeti.model.instance import Wanted, WantedBy
+from ganeti.model.instance import AdminState, AdminStateSource
 
 
 class GuestStatus(enum.Enum):
@@ -19,7 +19,7 @@ class GuestStatus(enum.Enum):
     NODE_OFFLINE = "the primary node is marked offline"
 
 
-class Condition(enum.StrEnum):
+class InstanceStatus(enum.StrEnum):
     """The values of the field ``status``."""
 
     RUNNING = "running"
@@ -33,25 +33,27 @@ class Condition(enum.StrEnum):
     ERROR_NODEOFFLINE = "ERROR_nodeoffline"
 
 
-_WHEREVER: Mapping[GuestStatus, Condition] = {
-    GuestStatus.NODE_OFFLINE: Condition.ERROR_NODEOFFLINE,
-    GuestStatus.NO_ANSWER: Condition.ERROR_NODEDOWN,
-    GuestStatus.ELSEWHERE: Condition.ERROR_WRONGNODE,
+_INDEPENDENT_OF_ADMIN_STATE: Mapping[GuestStatus, InstanceStatus] = {
+    GuestStatus.NODE_OFFLINE: InstanceStatus.ERROR_NODEOFFLINE,
+    GuestStatus.NO_ANSWER: InstanceStatus.ERROR_NODEDOWN,
+    GuestStatus.ELSEWHERE: InstanceStatus.ERROR_WRONGNODE,
 }
-_AS_WANTED: Mapping[tuple[GuestStatus, Wanted], Condition] = {
-    (GuestStatus.RUNNING, Wanted.UP): Condition.RUNNING,
-    (GuestStatus.RUNNING, Wanted.DOWN): Condition.ERROR_UP,
-    (GuestStatus.RUNNING, Wanted.OFFLINE): Condition.ERROR_UP,
-    (GuestStatus.ABSENT, Wanted.UP): Condition.ERROR_DOWN,
-    (GuestStatus.ABSENT, Wanted.DOWN): Condition.ADMIN_DOWN,
-    (GuestStatus.ABSENT, Wanted.OFFLINE): Condition.ADMIN_OFFLINE,
+_BY_ADMIN_STATE: Mapping[tuple[GuestStatus, AdminState], InstanceStatus] = {
+    (GuestStatus.RUNNING, AdminState.UP): InstanceStatus.RUNNING,
+    (GuestStatus.RUNNING, AdminState.DOWN): InstanceStatus.ERROR_UP,
+    (GuestStatus.RUNNING, AdminState.OFFLINE): InstanceStatus.ERROR_UP,
+    (GuestStatus.ABSENT, AdminState.UP): InstanceStatus.ERROR_DOWN,
+    (GuestStatus.ABSENT, AdminState.DOWN): InstanceStatus.ADMIN_DOWN,
+    (GuestStatus.ABSENT, AdminState.OFFLINE): InstanceStatus.ADMIN_OFFLINE,
 }
 
 
-def condition(seen: GuestStatus, wanted: Wanted, by: WantedBy = WantedBy.ADMIN) -> Condition:
+def condition(
+    seen: GuestStatus, wanted: AdminState, by: AdminStateSource = AdminStateSource.ADMIN
+) -> InstanceStatus:
     """Return the status of an instance that was set to ``wanted`` by its administrator or its
     user."""
-    found = _WHEREVER.get(seen) or _AS_WANTED[seen, wanted]
-    if found is Condition.ADMIN_DOWN and by is WantedBy.USER:
-        return Condition.USER_DOWN
+    found = _INDEPENDENT_OF_ADMIN_STATE.get(seen) or _BY_ADMIN_STATE[seen, wanted]
+    if found is InstanceStatus.ADMIN_DOWN and by is AdminStateSource.USER:
+        return InstanceStatus.USER_DOWN
     return found

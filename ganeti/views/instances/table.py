@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, Table
 from ganeti.views.instances.parameters import parameter_fields
-from ganeti.views.instances.parts import part_fields
+from ganeti.views.instances.parts import device_fields
 from ganeti.views.instances.row import InstanceRow
 
 F = Field[InstanceRow]
 
-_ITSELF = (
+_CONFIGURED = (
     F(
         "name",
         "Instance",
@@ -74,7 +74,7 @@ _ITSELF = (
         "Autostart",
         FieldType.BOOL,
         "Whether the configured state is up.",
-        lambda row: row.instance.admin_state is Wanted.UP,
+        lambda row: row.instance.admin_state is AdminState.UP,
     ),
     F(
         "disks_active",
@@ -109,7 +109,7 @@ _ITSELF = (
         "Network_port",
         FieldType.OTHER,
         "The port of the graphical console.",
-        lambda row: _given(row.instance.network_port),
+        lambda row: _or_unavailable(row.instance.network_port),
     ),
 )
 
@@ -165,7 +165,7 @@ _PARAMETERS = (
     ),
 )
 
-_PLACES = (
+_NODES = (
     F(
         "pnode",
         "Primary_node",
@@ -249,7 +249,7 @@ _LIVE = (
         "Console",
         FieldType.OTHER,
         "How to connect to the console.",
-        lambda row: row.moment.consoles.get(row.instance.uuid, _without_console(row)),
+        lambda row: row.moment.consoles.get(row.instance.uuid, _missing_console_status(row)),
         Source.CONSOLES,
     ),
 )
@@ -268,18 +268,18 @@ ALIASES = {
 """Older names of fields."""
 
 
-def _given(value: Any) -> Any:
+def _or_unavailable(value: Any) -> Any:
     return FieldStatus.UNAVAILABLE if value is None else value
 
 
-def _without_console(row: InstanceRow) -> FieldStatus:
+def _missing_console_status(row: InstanceRow) -> FieldStatus:
     if row.guest is None:
         return FieldStatus.UNAVAILABLE
     return row.guest if isinstance(row.guest, FieldStatus) else FieldStatus.NODATA
 
 
 def _fields() -> Iterator[F]:
-    known = [*_ITSELF, *_PARAMETERS, *_PLACES, *_LIVE, *part_fields(), *parameter_fields()]
+    known = [*_CONFIGURED, *_PARAMETERS, *_NODES, *_LIVE, *device_fields(), *parameter_fields()]
     yield from known
     by_name = {field.name: field for field in known}
     for name, meant in ALIASES.items():

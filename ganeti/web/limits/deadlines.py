@@ -13,7 +13,7 @@ INTERVAL = 1.0
 request, would cost more than all other limits together."""
 
 
-class Timed(Protocol):
+class IHasDeadline(Protocol):
     """An object with a deadline, in terms of the clock of :class:`Deadlines`."""
 
     @property
@@ -28,19 +28,19 @@ class Deadlines:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._watched: dict[Timed, None] = {}
+        self._watched: dict[IHasDeadline, None] = {}
         self._next: IDelayedCall | None = None
 
-    def __iter__(self) -> Iterator[Timed]:
+    def __iter__(self) -> Iterator[IHasDeadline]:
         return iter(list(self._watched))
 
-    def watch(self, one: Timed) -> None:
+    def watch(self, one: IHasDeadline) -> None:
         """Start to check the deadline of ``one``."""
         self._watched[one] = None
         if self._next is None:
             self._next = self._clock.callLater(INTERVAL, self._check)
 
-    def forget(self, one: Timed) -> None:
+    def forget(self, one: IHasDeadline) -> None:
         """Stop checking the deadline of ``one``."""
         self._watched.pop(one, None)
         if not self._watched and self._next is not None:

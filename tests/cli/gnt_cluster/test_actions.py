@@ -13,14 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.bootstrap.init_cluster import init_cluster
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
 from ganeti.journal.frames import digest_of, encode, header
-from ganeti.journal.interfaces import BEGINNING, NO_DIGEST, Commit, Put
+from ganeti.journal.interfaces import BEGINNING, ZERO_DIGEST, Commit, Put
 from ganeti.luxi.methods import (
     ConfirmNodesDown,
     QueryClusterInfo,
     QueryConfigValues,
     WaitForJobChange,
 )
-from ganeti.luxi.unreachable import MasterAway
+from ganeti.luxi.unreachable import MasterNotRunning
 from ganeti.opcodes.cluster import DestroyCluster, ModifyCluster, RedistributeConfig, RenewCrypto
 from ganeti.opcodes.opcode import Opcode
 from ganeti.paths import Paths
@@ -47,7 +47,7 @@ class AnswerTests(SynchronousTestCase):
     def test_a_ping_is_the_answer_of_the_master(self) -> None:
         terminal = Terminal(answers_about(a_cluster()))
         self.assertEqual((terminal.run(GNT_CLUSTER, "master-ping"), terminal.out), (0, ""))
-        away = Terminal({QueryClusterInfo: MasterAway("the master daemon is not running")})
+        away = Terminal({QueryClusterInfo: MasterNotRunning("the master daemon is not running")})
         self.assertEqual(away.run(GNT_CLUSTER, "master-ping"), 1)
         self.assertEqual(away.err, "Failure: the master daemon is not running\n")
 
@@ -206,7 +206,7 @@ class HistoryTests(SynchronousTestCase):
         in_utc(self)
         self.terminal = Terminal(paths=Paths(os.path.abspath(self.mktemp())))
         web1 = Put(kind="instance", key="uuid-1", value=msgspec.Raw(b'{"name":"web1"}'))
-        frames, digest = [header(BEGINNING)], NO_DIGEST
+        frames, digest = [header(BEGINNING)], ZERO_DIGEST
         for who, job, edits in (("job", 7, (web1,)), ("masterd", None, (web1,))):
             commit = Commit(at=NOW, who=who, why="OP_NAME(web1)", job=job, edits=edits)
             frames.append(encode(commit, digest, 0))

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
 from ganeti.cli.gnt_cluster.watch import RETRIES, describe
 from ganeti.luxi.methods import WaitForEvents
-from ganeti.luxi.unreachable import MasterAway
+from ganeti.luxi.unreachable import MasterNotRunning
 from tests.cli.terminal import Terminal, in_utc
 
 WEB1 = {
@@ -83,19 +83,19 @@ class WatchTests(SynchronousTestCase):
         self.assertTrue(self.terminal.out.endswith(" message a?[2Jb?\n"))
 
     def test_a_master_that_restarts_is_waited_for(self) -> None:
-        away = MasterAway("the master daemon is not running")
+        away = MasterNotRunning("the master daemon is not running")
         self.answers = [page("5"), away, away, page("5", reset=True)]
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "watch"), 1)
         self.assertEqual(len(self.terminal.slept), 2)
 
     def test_a_master_that_does_not_come_back_ends_it(self) -> None:
-        away = MasterAway("the master daemon is not running")
+        away = MasterNotRunning("the master daemon is not running")
         self.answers = [page("5"), *[away] * RETRIES]
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "watch"), 1)
         self.assertIn("not running", self.terminal.err)
 
     def test_without_a_master_it_does_not_begin(self) -> None:
-        self.answers = [MasterAway("the master daemon is not running")]
+        self.answers = [MasterNotRunning("the master daemon is not running")]
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "watch"), 1)
         self.assertEqual(self.terminal.slept, [])
 

@@ -11,21 +11,21 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.changes import ports
 from ganeti.config.changes.instances import (
-    activated,
     add_disk,
     add_instance,
-    moved_to,
     remove_disk,
     remove_instance,
+    set_disks_active,
+    set_primary_node,
     want,
 )
-from ganeti.config.changes.macs import mac_checked, new_mac
+from ganeti.config.changes.macs import generate_mac, parse_mac
 from ganeti.config.changes.nodes import add_node, remove_node, set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.changes.tags import MOST, add_tags, remove_tags
 from ganeti.errors import Invalid, Refused
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.model.node import Role
 from ganeti.testing.builders import a_cluster, a_disk, a_nic, a_node, an_instance, uuid_of
 
@@ -39,14 +39,14 @@ WEB = STATE.instance("web1")
 
 class InstanceTests(SynchronousTestCase):
     def test_a_change_keeps_what_others_changed_meanwhile(self) -> None:
-        state = together(add_tags(WEB, ["a"]), want(WEB, Wanted.DOWN))(STATE)
+        state = together(add_tags(WEB, ["a"]), want(WEB, AdminState.DOWN))(STATE)
         web = state.instance("web1")
-        self.assertEqual((web.tags, web.admin_state), (("a",), Wanted.DOWN))
+        self.assertEqual((web.tags, web.admin_state), (("a",), AdminState.DOWN))
 
     def test_what_is_gone_cannot_be_changed(self) -> None:
         state = remove_instance(WEB)(STATE)
         with self.assertRaisesRegex(Refused, "instance web1 has been removed"):
-            want(WEB, Wanted.UP)(state)
+            want(WEB, AdminState.UP)(state)
 
     def test_an_instance_goes_with_its_disks_and_gives_its_ports_back(self) -> None:
         state = remove_instance(WEB)(update(WEB, network_port=11500)(STATE))
@@ -73,27 +73,27 @@ class InstanceTests(SynchronousTestCase):
             add_instance(an_instance("web2", node="node9").instance)(STATE)
 
     def test_an_instance_changes_sides(self) -> None:
-        state = moved_to(WEB, STATE.node("node2"))(STATE)
+        state = set_primary_node(WEB, STATE.node("node2"))(STATE)
         web = state.instance("web1")
         self.assertEqual(web.primary_node, uuid_of("node", "node2"))
-        self.assertEqual(state.secondaries_of(web), (uuid_of("node", "node1"),))
-        self.assertEqual(state.disks_of(web)[0].nodes, (uuid_of("node", "node2"),))
+        self.assertEqual(state.get_secondaries(web), (uuid_of("node", "node1"),))
+        self.assertEqual(state.get_disks(web)[0].nodes, (uuid_of("node", "node2"),))
 
     def test_what_is_wanted_up_has_its_disks_active_and_what_is_offline_has_not(self) -> None:
-        off = want(WEB, Wanted.OFFLINE)(STATE)
+        off = want(WEB, AdminState.OFFLINE)(STATE)
         self.assertFalse(off.instance("web1").disks_active)
-        on = activated(WEB, True)(off)
-        self.assertTrue(want(WEB, Wanted.DOWN)(on).instance("web1").disks_active)
+        on = set_disks_active(WEB, True)(off)
+        self.assertTrue(want(WEB, AdminState.DOWN)(on).instance("web1").disks_active)
 
     def test_disks_are_numbered_in_their_order(self) -> None:
         state = add_disk(WEB, a_disk("first"), 0)(STATE)
-        names = [(d.logical_id[-1], d.iv_name) for d in state.disks_of(state.instance("web1"))]
+        names = [(d.logical_id[-1], d.iv_name) for d in state.get_disks(state.instance("web1"))]
         self.assertEqual([n for _, n in names], ["disk/0", "disk/1", "disk/2"])
         self.assertTrue(names[0][0].endswith("first"))
 
     def test_a_disk_goes_and_gives_its_port_back(self) -> None:
         state = remove_disk(WEB, MIRROR)(STATE)
-        self.assertEqual([d.iv_name for d in state.disks_of(state.instance("web1"))], ["disk/0"])
+        self.assertEqual([d.iv_name for d in state.get_disks(state.instance("web1"))], ["disk/0"])
         self.assertEqual(state.cluster.tcpudp_port_pool, (11006,))
 
 
@@ -177,13 +177,13 @@ class PortTests(SynchronousTestCase):
 
 class MacTests(SynchronousTestCase):
     def test_a_new_address_is_free_and_has_the_prefix(self) -> None:
-        first = new_mac(STATE, Random(1))
-        second = new_mac(STATE, Random(1), besides=[first])
+        first = generate_mac(STATE, Random(1))
+        second = generate_mac(STATE, Random(1), besides=[first])
         self.assertNotEqual(first, second)
         self.assertTrue(first.startswith("aa:00:10:"), first)
-        self.assertEqual(mac_checked(first.upper()), first)
+        self.assertEqual(parse_mac(first.upper()), first)
 
     def test_what_is_no_address_of_a_card_is_refused(self) -> None:
         for text in ("", "aa:00:00:12:34", "aa:00:00:12:34:5g", "01:00:00:00:00:01"):
             with self.assertRaises(Invalid, msg=text):
-                mac_checked(text)
+                parse_mac(text)

@@ -7,11 +7,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.hypervisor.kvm.accelerator import Accelerators
+from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.command import Accelerator
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
-from ganeti.testing.processes import MemoryNotes, MemoryProcesses, Program, Script
+from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles, Program, Script
 
 KVM, TCG = Accelerator.KVM, Accelerator.TCG
 BARE, NESTED = b"flags\t\t: fpu svm\n", b"flags\t\t: fpu svm hypervisor\n"
@@ -20,7 +20,7 @@ WORKS = Script(code=99)
 
 class AcceleratorsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock, self.disk, self.notes = Clock(), MemoryDisk(), MemoryNotes()
+        self.clock, self.disk, self.notes = Clock(), MemoryDisk(), MemoryStateFiles()
         self.processes = MemoryProcesses(self.clock, {})
 
     def host(self, qemu: Program, cpuinfo: bytes = BARE, *, device: bool = True) -> None:
@@ -30,7 +30,7 @@ class AcceleratorsTests(SynchronousTestCase):
         self.processes.programs["/qemu"] = qemu
 
     def choose(self, kvm: Kvm | None = None) -> Accelerator:
-        chosen = Accelerators(MemoryFiles(self.disk), self.processes, self.notes)
+        chosen = AcceleratorSelector(MemoryFiles(self.disk), self.processes, self.notes)
         choosing = Deferred.fromCoroutine(chosen.choose(kvm or Kvm(), "/qemu"))
         self.clock.pump([1] * 6)
         return self.successResultOf(choosing)
@@ -69,7 +69,7 @@ class AcceleratorsTests(SynchronousTestCase):
 
     def test_guests_that_start_together_cause_one_test(self) -> None:
         self.host(Script(code=99, takes=1))
-        chosen = Accelerators(MemoryFiles(self.disk), self.processes, self.notes)
+        chosen = AcceleratorSelector(MemoryFiles(self.disk), self.processes, self.notes)
         both = [Deferred.fromCoroutine(chosen.choose(Kvm(), "/qemu")) for _ in range(2)]
         self.clock.advance(1)
         self.assertEqual([self.successResultOf(each) for each in both], [KVM, KVM])

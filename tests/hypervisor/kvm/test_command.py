@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
 from ganeti.hypervisor.interfaces import AttachedDisk
-from ganeti.hypervisor.kvm.command import Accelerator, Machine, command
+from ganeti.hypervisor.kvm.command import Accelerator, HostSettings, command
 from ganeti.hypervisor.kvm.devices import escaped, tap
 from ganeti.hypervisor.kvm.runtime_paths import places
 from ganeti.model.disk import DiskMode
@@ -41,7 +41,7 @@ def called(
         network_port=11001,
         beparams={"maxmem": memory, "minmem": memory, "vcpus": 1},
     )
-    machine = Machine(binary="/qemu", accelerator=accelerator, places=places("/run", "web1"))
+    machine = HostSettings(binary="/qemu", accelerator=accelerator, places=places("/run", "web1"))
     return command(guest, disks, machine, **(how or {}))
 
 

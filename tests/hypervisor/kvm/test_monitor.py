@@ -13,7 +13,12 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor, Monitors, NoMonitor
+from ganeti.hypervisor.kvm.monitor import (
+    CommandFailed,
+    Monitor,
+    MonitorConnector,
+    MonitorUnavailable,
+)
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost
 
 HELLO = b'{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}}}\n'
@@ -58,20 +63,20 @@ class ControlTests(SynchronousTestCase):
     def test_a_qemu_that_does_not_answer_is_given_up(self) -> None:
         asking = self.begin(self.control.ask("quit"))
         self.clock.advance(10)
-        failure = self.failureResultOf(asking, NoMonitor)
+        failure = self.failureResultOf(asking, MonitorUnavailable)
         self.assertEqual(str(failure.value), "QEMU did not answer quit within 10 s")
 
     def test_a_connection_that_is_lost_fails_everything(self) -> None:
         asking = self.begin(self.control.ask("quit"))
         self.control.connectionLost(Failure(ConnectionDone()))
-        self.failureResultOf(asking, NoMonitor)
-        self.failureResultOf(self.control.ask("quit"), NoMonitor)
-        self.failureResultOf(self.control.begin(), NoMonitor)
+        self.failureResultOf(asking, MonitorUnavailable)
+        self.failureResultOf(self.control.ask("quit"), MonitorUnavailable)
+        self.failureResultOf(self.control.begin(), MonitorUnavailable)
 
     def test_garbage_ends_the_conversation(self) -> None:
         asking = self.begin(self.control.ask("quit"))
         self.control.dataReceived(b"SSH-2.0-OpenSSH\n")
-        failure = self.failureResultOf(asking, NoMonitor)
+        failure = self.failureResultOf(asking, MonitorUnavailable)
         self.assertIn("sent an unexpected message", str(failure.value))
         self.assertTrue(self.transport.disconnecting)
 
@@ -79,8 +84,8 @@ class ControlTests(SynchronousTestCase):
         host = ScriptedHost(self.clock, QemuNetwork(), [])
 
         async def talk() -> None:
-            async with Monitors(host.endpoint, self.clock).talk("/run/web1.qmp"):
+            async with MonitorConnector(host.endpoint, self.clock).talk("/run/web1.qmp"):
                 raise AssertionError("nobody is there")
 
-        failure = self.failureResultOf(talk(), NoMonitor)
+        failure = self.failureResultOf(talk(), MonitorUnavailable)
         self.assertIn("cannot connect to the QEMU monitor at /run/web1.qmp", str(failure.value))

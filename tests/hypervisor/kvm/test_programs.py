@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.hypervisor.kvm.programs import QemuPrograms, read_cpus, read_machines
+from ganeti.hypervisor.kvm.programs import QemuPrograms, parse_cpus, parse_machines
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.processes import Script
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost
@@ -44,13 +44,13 @@ class ProgramTests(SynchronousTestCase):
     def test_without_a_pc_the_default_of_the_program_is_taken(self) -> None:
         text = "Supported machines are:\nnone   empty\nvirt-7.2  ARM Virtual (default)\n"
         self.assertEqual(
-            read_machines(text), ({"none": "none", "virt-7.2": "virt-7.2"}, "virt-7.2")
+            parse_machines(text), ({"none": "none", "virt-7.2": "virt-7.2"}, "virt-7.2")
         )
 
     def test_cpu_models_are_read_with_and_without_the_architecture(self) -> None:
-        self.assertEqual(read_cpus(NEWER), {"486", "Denverton-v3"})
+        self.assertEqual(parse_cpus(NEWER), {"486", "Denverton-v3"})
         older = NEWER.replace("  486", "x86 486").replace("  Denv", "x86 Denv")
-        self.assertEqual(read_cpus(older), {"486", "Denverton-v3"})
+        self.assertEqual(parse_cpus(older), {"486", "Denverton-v3"})
 
     def test_a_program_is_asked_again_when_it_was_replaced(self) -> None:
         self.host.disk.put("/qemu", b"", 0o755, 1)

@@ -31,12 +31,12 @@ MEANT = [
 
 class QmpTests(SynchronousTestCase):
     def test_messages_are_told_apart(self) -> None:
-        self.assertEqual(list(qmp.QmpMessages().receive(SPOKEN)), MEANT)
+        self.assertEqual(list(qmp.QmpParser().receive(SPOKEN)), MEANT)
 
     @given(st.lists(st.integers(0, len(SPOKEN))))
     def test_messages_come_whole_however_they_are_cut(self, cuts: list[int]) -> None:
         edges = [0, *sorted(cuts), len(SPOKEN)]
-        messages = qmp.QmpMessages()
+        messages = qmp.QmpParser()
         found = [
             message
             for start, end in pairwise(edges)
@@ -47,11 +47,11 @@ class QmpTests(SynchronousTestCase):
     @given(st.binary())
     def test_garbage_is_refused_or_understood_but_never_breaks(self, data: bytes) -> None:
         with contextlib.suppress(ProtocolError):
-            list(qmp.QmpMessages().receive(data + b"\n"))
+            list(qmp.QmpParser().receive(data + b"\n"))
 
     def test_a_line_without_end_is_refused(self) -> None:
         with self.assertRaises(ProtocolError):
-            list(qmp.QmpMessages().receive(b"x" * (qmp.MAX_LENGTH + 1)))
+            list(qmp.QmpParser().receive(b"x" * (qmp.MAX_LENGTH + 1)))
 
     def test_commands_are_lines(self) -> None:
         self.assertEqual(qmp.encoded("quit", {}), b'{"execute":"quit"}\n')

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.hypervisor.interfaces import NO_EQUIPMENT, Equipment
+from ganeti.hypervisor.interfaces import NO_DEVICES, GuestDevices
 from ganeti.hypervisor.kvm.programs import QemuProgram
-from ganeti.hypervisor.kvm.requirements import problems, too_many_disks
+from ganeti.hypervisor.kvm.requirements import find_disk_problem, problems
 from ganeti.model.guest import CheckScope, GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -25,7 +25,7 @@ def a_card(link: str = "br0", mode: str = "bridged") -> GuestNic:
 
 
 class CheckTests(SynchronousTestCase):
-    def found(self, kvm: Kvm, equipment: Equipment = NO_EQUIPMENT) -> dict[str, str]:
+    def found(self, kvm: Kvm, equipment: GuestDevices = NO_DEVICES) -> dict[str, str]:
         disk = MemoryDisk()
         disk.put("/vmlinuz", b"", 0o644, 0)
         disk.add_folder("/sys/class/net/br0/bridge", 0o755)
@@ -54,7 +54,7 @@ class CheckTests(SynchronousTestCase):
 
     def test_a_guest_of_a_newer_qemu_is_not_taken(self) -> None:
         for version, wrong in (("7.2.22", []), ("6.0", []), ("", []), ("7.10.1", ["kvm_path"])):
-            found = self.found(Kvm(kernel_path=""), Equipment(minimum_version=version))
+            found = self.found(Kvm(kernel_path=""), GuestDevices(minimum_version=version))
             self.assertEqual(list(found), wrong, version)
 
     def test_a_machine_type_and_a_cpu_model_must_be_offered_by_qemu(self) -> None:
@@ -67,14 +67,14 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(self.found(offered), {})
 
     def test_a_bridge_must_be_there_unless_qemu_reaches_out_by_itself(self) -> None:
-        cards = Equipment((a_card(), a_card(link="br7"), a_card(mode="routed", link="")))
+        cards = GuestDevices((a_card(), a_card(link="br7"), a_card(mode="routed", link="")))
         found = self.found(Kvm(kernel_path=""), cards)
         self.assertEqual(list(found), ["nics/1"])
         self.assertIn("this node has no bridge br7: create it", found["nics/1"])
         self.assertEqual(self.found(Kvm(kernel_path="", kvm_net="user"), cards), {})
 
     def test_a_change_of_cards_alone_is_not_refused_for_what_was_wrong_before(self) -> None:
-        cards = Equipment((a_card(link="br7"),), 1, CheckScope.EQUIPMENT)
+        cards = GuestDevices((a_card(link="br7"),), 1, CheckScope.EQUIPMENT)
         self.assertEqual(list(self.found(Kvm(kernel_path="/missing"), cards)), ["nics/0"])
 
     def test_kvm_needs_its_device(self) -> None:
@@ -84,18 +84,18 @@ class CheckTests(SynchronousTestCase):
     def test_a_guest_that_runs_elsewhere_is_not_refused_for_what_it_runs_without(self) -> None:
         kvm = Kvm(kernel_path="", use_chroot=True, cdrom_image_path="/missing.iso")
         self.assertEqual(
-            list(self.found(kvm, Equipment(scope=CheckScope.RUNNING))), ["cdrom_image_path"]
+            list(self.found(kvm, GuestDevices(scope=CheckScope.RUNNING))), ["cdrom_image_path"]
         )
 
     def test_disks_must_find_a_place_in_the_machine(self) -> None:
         for machine, room in (("pc", 4), ("q35", 6)):
             kvm = Kvm(kernel_path="", disk_type="ide", machine_version=machine)
-            self.assertEqual(self.found(kvm, Equipment(disks=room)), {})
+            self.assertEqual(self.found(kvm, GuestDevices(disks=room)), {})
             self.assertIn(
-                f"supports {room} disks", self.found(kvm, Equipment(disks=room + 1))["disk_type"]
+                f"supports {room} disks", self.found(kvm, GuestDevices(disks=room + 1))["disk_type"]
             )
 
     def test_ide_has_four_places(self) -> None:
         ide = Kvm(disk_type="ide", cdrom_image_path="/cd")
-        self.assertEqual([bool(too_many_disks(ide, count)) for count in (3, 4)], [False, True])
-        self.assertEqual(too_many_disks(Kvm(), 16), "")
+        self.assertEqual([bool(find_disk_problem(ide, count)) for count in (3, 4)], [False, True])
+        self.assertEqual(find_disk_problem(Kvm(), 16), "")

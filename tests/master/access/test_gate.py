@@ -35,7 +35,7 @@ from ganeti.luxi.methods import (
     WaitForEvents,
     WaitForJobChange,
 )
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.model.users import Role, Scope
 from ganeti.opcodes.access import AddToken, RevokeToken
 from ganeti.opcodes.instance.lifecycle import (
@@ -282,7 +282,7 @@ class OperatorTests(AccessCase):
         job = self.submit(OLI, ShutdownInstance(instance_name="web1"))
         self.cluster.settle()
         state = self.master.config.state()
-        self.assertEqual(state.instance("web1").admin_state, Wanted.DOWN)
+        self.assertEqual(state.instance("web1").admin_state, AdminState.DOWN)
         [[ops]] = self.answer(None, QueryJobs(ids=(job,), fields=("ops",)))
         self.assertEqual(ops[0]["instance_uuid"], uuid_of("instance", "web1"))
         self.assertIn(["gnt:access:oli", "from 192.0.2.7"], [e[:2] for e in ops[0]["reason"]])

@@ -13,7 +13,7 @@ from ganeti.config.verify import verify
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.disks import ReplaceDisks
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.testing.builders import (
@@ -52,7 +52,7 @@ class RegroupingTests(SynchronousTestCase):
         whole = WholeCluster(state)
         for instance in state.instances.values():
             self.successResultOf(whole.make_disks(instance.name))
-            if instance.admin_state is Wanted.UP:
+            if instance.admin_state is AdminState.UP:
                 self.successResultOf(whole.start(instance.name))
         whole.clock.advance(60)  # copies are the same by then
         return whole
@@ -73,7 +73,7 @@ class RegroupingTests(SynchronousTestCase):
         """Where the instance is, the primary node first."""
         state = whole.state
         instance = state.instance(name)
-        uuids = (instance.primary_node, *state.secondaries_of(instance))
+        uuids = (instance.primary_node, *state.get_secondaries(instance))
         return [state.nodes[uuid].name for uuid in uuids]
 
     def refusal(self, state: ClusterState, op_id: str, **fields: Any) -> Refused:
@@ -99,7 +99,7 @@ class ChangeGroupTests(RegroupingTests):
         self.assertEqual(whole.where("db1"), ["node3"])
 
     def test_a_stopped_one_is_not_migrated(self) -> None:
-        state = cluster(drbd("db1", 1, "node1", "node2", admin_state=Wanted.DOWN))
+        state = cluster(drbd("db1", 1, "node1", "node2", admin_state=AdminState.DOWN))
         whole = self.whole(state)
         self.assertEqual(self.change(whole), [ReplaceDisks, FailoverInstance, ReplaceDisks])
         self.assertEqual(self.nodes(whole, "db1"), ["node3", "node4"])
@@ -194,7 +194,7 @@ class EvacuateGroupTests(RegroupingTests):
             drbd("db1", 1, "node1", "node2"),
             drbd("db2", 2, "node3", "node1"),
             an_instance("web1"),
-            an_instance("still", node="node2", admin_state=Wanted.DOWN),
+            an_instance("still", node="node2", admin_state=AdminState.DOWN),
             an_instance("away", node="node4"),
         )
 
@@ -205,8 +205,10 @@ class EvacuateGroupTests(RegroupingTests):
         self.assertEqual([op.depends for job in jobs for op in job], [None] * 6)
         self.carry_out(whole, jobs)
         state = whole.state
-        for node in state.nodes_in(state.group("old")):
-            self.assertEqual([*state.primaries_on(node), *state.secondaries_on(node)], [])
+        for node in state.list_nodes(state.group("old")):
+            self.assertEqual(
+                [*state.list_primary_instances(node), *state.list_secondary_instances(node)], []
+            )
         self.assertEqual(self.nodes(whole, "db2"), ["node3", "node4"])
         self.assertEqual([whole.where(name) for name in ("db2", "still")], [["node3"], []])
 

@@ -12,8 +12,8 @@ from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.operations.allocation.iallocator_protocol import (
     NodeReport,
+    encode_request,
     nodes_of,
-    request_text,
     result_of,
 )
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
@@ -38,7 +38,7 @@ class RequestTests(SynchronousTestCase):
             instances=[an_instance("web1", disks=[disk])],
         )
         present = {uuid_of("node", name): HERE for name in ("node1", "node2")}
-        self.request = json.loads(request_text(state, present, {"type": "allocate"}))
+        self.request = json.loads(encode_request(state, present, {"type": "allocate"}))
 
     def test_it_has_the_parts_of_the_protocol(self) -> None:
         self.assertEqual(
@@ -75,12 +75,12 @@ class RequestTests(SynchronousTestCase):
     def test_a_guest_that_runs_with_more_than_is_configured_counts_with_that(self) -> None:
         state = a_cluster(nodes=["node1"], instances=[an_instance("web1")])
         present = {uuid_of("node", "node1"): replace(HERE, guests={"web1": 512})}
-        node = json.loads(request_text(state, present, {"type": "allocate"}))["nodes"]["node1"]
+        node = json.loads(encode_request(state, present, {"type": "allocate"}))["nodes"]["node1"]
         self.assertEqual((node["i_pri_memory"], node["i_pri_up_memory"]), (512, 512))
         self.assertEqual(node["free_memory"], 16000)
 
     def test_it_is_written_in_ascii(self) -> None:
-        text = request_text(a_cluster(), {}, {"type": "\u00e9\U0001f600"})
+        text = encode_request(a_cluster(), {}, {"type": "\u00e9\U0001f600"})
         self.assertTrue(text.isascii())
         self.assertEqual(json.loads(text)["request"], {"type": "\u00e9\U0001f600"})
 

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, GanetiError
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.operations.backup.description import read
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from ganeti.testing.processes import Script
@@ -29,7 +29,7 @@ class BackupTests(SynchronousTestCase):
         settings = {"enabled_disk_templates": ("plain", "file", "diskless")}
         cluster = WholeCluster(a_cluster(nodes=NODES, instances=[built], **settings))
         self.successResultOf(Deferred.fromCoroutine(cluster.make_disks("web1")))
-        if built.instance.admin_state is Wanted.UP:
+        if built.instance.admin_state is AdminState.UP:
             self.successResultOf(Deferred.fromCoroutine(cluster.start("web1")))
         return cluster
 
@@ -92,7 +92,7 @@ class ExportTests(BackupTests):
         self.assertEqual(set(whole.volumes["node1"].held), before)
 
     def test_a_stopped_instance_stays_down(self) -> None:
-        whole = self.whole(admin_state=Wanted.DOWN)
+        whole = self.whole(admin_state=AdminState.DOWN)
         self.do(whole, "OP_BACKUP_EXPORT", target_node="node2")
         self.assertEqual(whole.where("web1"), [])
 
@@ -194,7 +194,7 @@ class ImportTests(BackupTests):
         instance = whole.state.instance("web1")
         self.assertEqual((instance.os, instance.tags), ("noop", ("web",)))
         self.assertEqual(instance.beparams["vcpus"], 3)
-        self.assertEqual([disk.size for disk in whole.state.disks_of(instance)], [64, 128])
+        self.assertEqual([disk.size for disk in whole.state.get_disks(instance)], [64, 128])
         self.assertEqual(before, [b"piped", b"piped"])
         self.assertEqual(whole.where("web1"), ["node3"])
         self.nothing_under_way(whole)
@@ -216,8 +216,8 @@ class ImportTests(BackupTests):
         )
         instance = whole.state.instance("web1")
         self.assertEqual((instance.beparams, instance.hvparams), ({"vcpus": 2}, {}))
-        self.assertIs(instance.admin_state, Wanted.DOWN)
-        [first, _] = whole.state.disks_of(instance)
+        self.assertIs(instance.admin_state, AdminState.DOWN)
+        [first, _] = whole.state.get_disks(instance)
         self.assertIs(first.dev_type, Template.FILE)
 
     def test_another_name_gets_other_addresses_and_is_told_to_the_guest(self) -> None:

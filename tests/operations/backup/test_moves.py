@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, GanetiError, JobCanceled
 from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
-from ganeti.operations.operation import SharedFile
+from ganeti.model.instance import AdminState
+from ganeti.operations.operation import AncillaryFile
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from ganeti.testing.processes import Script
 from ganeti.testing.streams import MemoryNetwork
@@ -27,7 +27,7 @@ class MoveTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, wires = Clock(), MemoryNetwork()
         disks = [a_disk(f"web1/{n}", Template.PLAIN, size=64) for n in range(2)]
-        built = an_instance("web1", disks=disks, admin_state=Wanted.DOWN)
+        built = an_instance("web1", disks=disks, admin_state=AdminState.DOWN)
         source = a_cluster(nodes=["node1"], instances=[built], **SETTINGS)
         self.source = WholeCluster(source, self.clock, wires)
         self.target = WholeCluster(a_cluster(nodes=["node7"], **SETTINGS), self.clock, wires)
@@ -37,7 +37,7 @@ class MoveTests(SynchronousTestCase):
 
     def share(self, cluster: WholeCluster, secret: bytes) -> None:
         path = "/var/lib/ganeti/cluster-domain-secret"
-        cluster.memory.files[:] = [SharedFile(path, secret, 0o600)]
+        cluster.memory.files[:] = [AncillaryFile(path, secret, 0o600)]
 
     def begin(self, cluster: WholeCluster, op_id: str, **fields: Any) -> Deferred[Any]:
         work = cluster.do(op_id, **{"instance_name": "web1", **fields})
@@ -103,12 +103,12 @@ class MoveTests(SynchronousTestCase):
     def test_an_instance_arrives_whole_and_the_source_stays_until_told(self) -> None:
         prepared = self.prepare()
         arriving = self.take_in(prepared)
-        self.assertIs(self.target.state.instance("web1").admin_state, Wanted.OFFLINE)
+        self.assertIs(self.target.state.instance("web1").admin_state, AdminState.OFFLINE)
         sending = self.send(prepared)
         self.passes(5)
         self.assertEqual(self.successResultOf(arriving), ["node7"])
         self.assertEqual(self.successResultOf(sending), (True, [True, True]))
-        self.assertIs(self.target.state.instance("web1").admin_state, Wanted.DOWN)
+        self.assertIs(self.target.state.instance("web1").admin_state, AdminState.DOWN)
         self.assertEqual(self.target.hosts["node7"].streams.read, [b"piped", b"piped"])
         self.assertEqual(len(self.source.state.instances), 1)
         self.nothing_is_left()

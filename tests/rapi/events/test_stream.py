@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.testing import StringTransport
 
 from ganeti.events.stream_position import StreamPosition
-from ganeti.rapi.access import LOOK_SECONDS
+from ganeti.rapi.access import CHECK_INTERVAL
 from ganeti.rapi.channel import TIMEOUTS, Channel
 from ganeti.rapi.events.hub import HEARTBEAT, LINGER, RETRY_DELAY
 from tests.rapi.asking import AUTO, USERS, basic
@@ -171,7 +171,7 @@ class RefusalTests(StreamCase):
         reader = self.connect()
         with open(self.asker.users._path, "w") as file:
             file.write(USERS.replace("xyz789 write", "changed-password write"))
-        self.clock.advance(LOOK_SECONDS + HEARTBEAT)
+        self.clock.advance(CHECK_INTERVAL + HEARTBEAT)
         self.assertTrue(reader.closed)
         self.assertEqual(len(self.hub), 0)
 

@@ -22,11 +22,11 @@ MUTANTS = (
         file=_QUEUE,
         before="""
         job = new_job(job_id, opcodes, self._store.now())
-        await shielded(self._take([job], who))
+        await shield_from_cancellation(self._accept([job], who))
 """,
         after="""
         job = new_job(job_id, opcodes, self._store.now())
-        shielded(self._take([job], who)).addErrback(lambda _: None)
+        shield_from_cancellation(self._accept([job], who)).addErrback(lambda _: None)
 """,
         reason="a job is acknowledged that a crash makes unknown",
         modes=(
@@ -62,7 +62,7 @@ MUTANTS = (
         file=_RECOVERY,
         before="""
             case JobStatus.RUNNING:
-                after = job.after(JobEvent.RESTARTED, now, _was_under_way(job, index))
+                after = job.after(JobEvent.RESTARTED, now, _interrupted_result(job, index))
             case JobStatus.WAITING | JobStatus.CANCELING:
 """,
         after="""
@@ -92,12 +92,12 @@ MUTANTS = (
         file=_STORE,
         before="""
         for job in jobs:
-            self._said[job.id] = job.log_serial
+            self._appended_serials[job.id] = job.log_serial
         try:
 """,
         after="""
         for job in jobs:
-            self._said[job.id] = job.log_serial
+            self._appended_serials[job.id] = job.log_serial
             self._publish(job)
         try:
 """,
@@ -161,11 +161,11 @@ MUTANTS = (
         name="locks-kept-by-the-canceled",
         file=_KEEPER,
         before="""
-            self._sleeping.pop(owner, None)
+            self._waiters.pop(owner, None)
             self._wake(self._table.release(owner))
 """,
         after="""
-            if self._sleeping.pop(owner, None) is None:
+            if self._waiters.pop(owner, None) is None:
                 self._wake(self._table.release(owner))
 """,
         reason="a job that is canceled while it waits stays in the queue for its locks",

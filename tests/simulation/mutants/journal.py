@@ -167,8 +167,12 @@ MUTANTS = (
     Mutant(
         name="checkpoint-marker-first",
         file=_CHECKPOINTS,
-        before="await self._files.replace(self._places.marker, replacing(before, mark, digests))",
-        after="await self._files.replace(self._places.marker, complete(mark, digests))",
+        before="""
+                    self._places.marker, encode_transition_marker(before, mark, digests)
+""",
+        after="""
+                    self._places.marker, complete(mark, digests)
+""",
         reason="after a crash the marker is ahead of the files of its checkpoint",
         modes=(
             "crash",
@@ -211,7 +215,7 @@ MUTANTS = (
     Mutant(
         name="checkpoint-abandoned",
         file=_CHECKPOINTS,
-        before="        await shielded(self.write())",
+        before="        await shield_from_cancellation(self.write())",
         after="        await self.write()",
         reason="a checkpoint for a candidate that goes away is broken off, and its jobs are lost",
         modes=("departures", "membership"),
@@ -234,10 +238,10 @@ MUTANTS = (
         name="replay-loses-messages",
         file=_STORE,
         before="""
-                self._settle(job if old is None else job.with_logs_of(old))
+                self._set_job(job if old is None else job.with_logs_of(old))
 """,
         after="""
-                self._settle(job)
+                self._set_job(job)
 """,
         reason="what a job has said before its last move is gone after a restart",
         modes=(

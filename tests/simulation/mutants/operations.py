@@ -20,7 +20,7 @@ MUTANTS = (
     Mutant(
         name="undo-of-what-was-recorded",
         file=_UNDO,
-        before="        if kind is ChangeMade:",
+        before="        if kind is CancelledAfterCommit:",
         after="        if kind is None:",
         reason="a move is taken back that was recorded while its job was interrupted",
         modes=("flapping", "guests-crash", "succession"),
@@ -41,11 +41,11 @@ MUTANTS = (
         name="migration-runs-before-it-is-recorded",
         file=_SENDING,
         before="""
-        await tools.config.change(moved_to(subject.instance, target))
+        await tools.config.change(set_primary_node(subject.instance, target))
 """,
         after="""
         await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=True))
-        await tools.config.change(moved_to(subject.instance, target))
+        await tools.config.change(set_primary_node(subject.instance, target))
 """,
         reason="the guest runs on its new node before the configuration says that it is there",
         modes=("guests",),
@@ -56,7 +56,7 @@ MUTANTS = (
         file=_SENDING,
         before="""
     try:
-        said = await _drop(target, guest, tools)
+        said = await _drop_on_target(target, guest, tools)
     except GanetiError as e:
         left.append(str(e))
     try:
@@ -85,7 +85,7 @@ MUTANTS = (
         name="migration-ends-unseen",
         file=_SENDING,
         before="""
-            if tools.time.seconds() - heard >= _MAX_SILENCE:
+            if tools.time.seconds() - heard >= _UNREACHABLE_TIMEOUT:
                 raise
 """,
         after="""
@@ -99,7 +99,7 @@ MUTANTS = (
         name="cleanup-lets-both-run",
         file=_SETTLING,
         before="""
-    await _drop(plan, guest, here, tools)
+    await _drop_elsewhere(plan, guest, here, tools)
     if here.uuid !=""",
         after="    if here.uuid !=",
         reason="what was sent and what was awaited stay after a cleanup",

@@ -30,8 +30,12 @@ MUTANTS = (
     Mutant(
         name="lease-of-one-answer",
         file=_QUORUM,
-        before="reverse=True)[len(group) // 2]",
-        after="reverse=True)[0]",
+        before="""
+                len(group) // 2
+""",
+        after="""
+                0
+""",
         reason="a master takes the answer of one node for that of a majority",
         modes=("isolation",),
         seeds=150,
@@ -39,8 +43,8 @@ MUTANTS = (
     Mutant(
         name="lease-from-the-answer",
         file=_QUORUM,
-        before="self._heard[node.name] = max(asked_at, self._heard.get(node.name, 0.0))",
-        after="self._heard[node.name] = self._clock.seconds() + 5",
+        before="max(asked_at, self._last_answers.get(node.name, 0.0))",
+        after="self._clock.seconds() + 5",
         reason="a master counts its lease from later than the node counts its promise",
         modes=("isolation",),
         seeds=150,
@@ -58,7 +62,7 @@ MUTANTS = (
         name="election-without-a-majority",
         file=_QUORUM,
         before="""
-                if current.has_majority(granted, without=self._down):
+                if current.has_majority(granted, without=self._confirmed_down):
                     self._term, self._elected""",
         after="""
                 if granted:
@@ -70,8 +74,8 @@ MUTANTS = (
     Mutant(
         name="vote-despite-a-promise",
         file=_VOTER,
-        before="        if self._lease() > 0:",
-        after="        if self._lease() < 0:",
+        before="        if self._remaining_promise() > 0:",
+        after="        if self._remaining_promise() < 0:",
         reason="a node grants a term although it has promised another master not to",
         modes=(
             "isolation",
@@ -84,10 +88,10 @@ MUTANTS = (
         file=_VOTER,
         before="""
                 await self._persist(state)
-                self._promised""",
+                self._promised_until""",
         after="""
                 self._state = state
-                self._promised""",
+                self._promised_until""",
         reason="a node forgets its vote when its daemon starts again, and obeys the old master",
         modes=("crashes",),
         seeds=150,
@@ -105,7 +109,7 @@ MUTANTS = (
         name="votes-not-given-back",
         file=_QUORUM,
         before="""
-                await self._give_back(term, known, granted)
+                await self._release_votes(term, known, granted)
 """,
         after="",
         reason="two that have split the votes keep their halves from each other",
@@ -119,7 +123,7 @@ MUTANTS = (
         sets = (self._in_effect, *self._proposed)
         return frozenset(name for each in sets""",
         after="""
-        sets = (self._current(),)
+        sets = (self._latest_set(),)
         return frozenset(name for each in sets""",
         reason="commits stop waiting for a copy before a majority knows that it does not count",
         modes=("partition",),
@@ -129,7 +133,7 @@ MUTANTS = (
         name="set-in-effect-at-once",
         file=_QUORUM,
         before="""
-            if made.has_majority(accepting, without=self._down):
+            if made.has_majority(accepting, without=self._confirmed_down):
                 self._in_effect""",
         after="""
             if accepting:
@@ -263,7 +267,7 @@ MUTANTS = (
         name="copy-cut-below-its-checkpoint",
         file=_REPLICA,
         before="""
-                self._require_older_checkpoint(after)
+                self._check_truncation(after)
 """,
         after="",
         reason="commits are cut off whose effect stays in the files of the checkpoint",
@@ -324,8 +328,8 @@ MUTANTS = (
     Mutant(
         name="master-adopts-nothing",
         file=_ADOPTION,
-        before="        if isinstance(end, Failed) or end.position <= journal.end_mark().position:",
-        after="        if journal is not None:",
+        before="if isinstance(end, Failed) or end.position <= journal.end_position().position:",
+        after="if journal is not None:",
         reason="a new master does not take over what other copies have",
         modes=("takeover",),
         seeds=150,
@@ -335,10 +339,10 @@ MUTANTS = (
         file=_ADOPTION,
         before="""
     if not accept_loss:
-        _require_all(""",
+        _check_complete(""",
         after="""
     if journal is None:
-        _require_all(""",
+        _check_complete(""",
         reason="a master begins from an old disk without what was acknowledged",
         modes=("takeover",),
         seeds=150,

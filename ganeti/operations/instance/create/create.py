@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ganeti.config.changes.instances import activated, add_instance, remove_instance, want
-from ganeti.config.changes.macs import mac_in_use, new_mac
+from ganeti.config.changes.instances import add_instance, remove_instance, set_disks_active, want
+from ganeti.config.changes.macs import generate_mac, mac_in_use
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -23,46 +23,46 @@ from ganeti.locking.names import LockRequest, group_lock, instance_lock, node_lo
 from ganeti.model.disk import Disk, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
-from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
+from ganeti.model.instance import AdminState, AdminStateSource, Instance, Nic
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled, policy_filled
-from ganeti.model.parameters.hypervisors import NEED_PORT
+from ganeti.model.parameters.filling import fill_backend, fill_policy
+from ganeti.model.parameters.hypervisors import NETWORK_PORT_HYPERVISORS
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.operations.allocation.candidates import ON_PAPER, candidates, storage_units
-from ganeti.operations.allocation.iallocator import advised, consultation, require_one
-from ganeti.operations.allocation.iallocator_protocol import disk_space
+from ganeti.operations.allocation.iallocator import advised, check_not_both, make_request
+from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.allocation.node_check import hypervisor_check
-from ganeti.operations.allocation.policy_check import PolicySize, require_policy
+from ganeti.operations.allocation.policy_check import PolicySize, check_policy
 from ganeti.operations.allocation.request import Placement
 from ganeti.operations.allocation.scoring import against, choose
-from ganeti.operations.guests import guest_of
-from ganeti.operations.identifiers import PlannedIdentifiers, no_secret
+from ganeti.operations.guests import make_guest
+from ganeti.operations.identifiers import DeterministicIdentifiers, empty_secret
 from ganeti.operations.instance.create.disk_adoption import (
     adopt_disks,
     adopted,
-    adoption_questions,
+    adoption_queries,
     adopts,
 )
 from ganeti.operations.instance.create.imports import (
-    Arrival,
+    ImportSource,
     arriving,
-    export_questions,
+    check_source,
+    export_queries,
     fill,
     hook_variables,
-    require_proof,
 )
-from ganeti.operations.instance.create.instance_spec import InstanceSpec, order_of
+from ganeti.operations.instance.create.instance_spec import InstanceSpec, make_spec
 from ganeti.operations.instance.device_specs import DiskSpec
 from ganeti.operations.instance.disks.block_devices import attach_disks, create_disks, detach_disks
-from ganeti.operations.instance.disks.layout import DiskSite, lay_out
+from ganeti.operations.instance.disks.layout import DiskLocation, lay_out
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
-from ganeti.operations.instance.disks.wipe import wipe_if_wanted
+from ganeti.operations.instance.disks.wipe import wipe_if_enabled
 from ganeti.operations.instance.hooks import environment
-from ganeti.operations.instance.lifecycle.start import require_memory, wanted_up
-from ganeti.operations.instance.name_check import name_questions, require_name
-from ganeti.operations.instance.nic_networks import connected, mac_prefix_of
-from ganeti.operations.instance.os_check import os_question, require_installable
-from ganeti.operations.instance.running_check import require_no_guest
+from ganeti.operations.instance.lifecycle.start import check_memory, wanted_up
+from ganeti.operations.instance.name_check import check_name, name_queries
+from ganeti.operations.instance.nic_networks import connected, get_mac_prefix
+from ganeti.operations.instance.os_check import check_installable, make_os_query
+from ganeti.operations.instance.running_check import check_no_guest
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -80,14 +80,14 @@ from ganeti.schema.records import replace
 
 
 @dataclass(frozen=True)
-class Create:
+class CreationPlan:
     """A new instance and its nodes, the primary first."""
 
     op: CreateInstance
     order: InstanceSpec
     nodes: tuple[Node, ...]
     draft: Instance
-    arrival: Arrival | None
+    arrival: ImportSource | None
 
     @property
     def locks(self) -> LockRequest:
@@ -102,10 +102,10 @@ class Create:
 
 
 def questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
-    online = [node for node in _eligible(op, state) if not node.offline]
+    online = [node for node in _eligible_nodes(op, state) if not node.offline]
     units = storage_units(state.cluster)
     asked = DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units)
-    found = [NodeQuery(online, asked), *name_questions(op, op.instance_name, state)]
+    found = [NodeQuery(online, asked), *name_queries(op, op.instance_name, state)]
     others = [
         node
         for node in state.nodes.values()
@@ -114,20 +114,20 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
     if others:
         present = DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
         found.append(NodeQuery(others, present))
-    found += export_questions(op, state)
-    found += adoption_questions(op, online)
+    found += export_queries(op, state)
+    found += adoption_queries(op, online)
     if op.mode is not CreationMode.CREATE or (op.os_type is not None and not op.no_install):
         found.append(NodeQuery(online, DescribeOSes()))
     return found
 
 
-def _eligible(op: CreateInstance, state: ClusterState) -> list[Node]:
+def _eligible_nodes(op: CreateInstance, state: ClusterState) -> list[Node]:
     """Return the requested nodes, or all nodes of allocatable groups."""
     primary, secondary = op.pnode_uuid or op.pnode, op.snode_uuid or op.snode
     if primary is not None:
         return [state.node(name) for name in (primary, secondary) if name is not None]
     if op.group_name is not None:
-        return list(state.nodes_in(state.group(op.group_name)))
+        return list(state.list_nodes(state.group(op.group_name)))
     closed = {
         group.uuid
         for group in state.groups.values()
@@ -136,45 +136,45 @@ def _eligible(op: CreateInstance, state: ClusterState) -> list[Node]:
     return [node for node in state.nodes.values() if node.group not in closed]
 
 
-def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Create:
+def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> CreationPlan:
     """Plan the new instance and its nodes."""
     op, arrival = arriving(op, state, facts)
-    order = order_of(op, state.cluster)
+    order = make_spec(op, state.cluster)
     if adopts(op):
-        order = dataclasses.replace(order, disks=_adopted(op, order, state, facts))
-    require_name(op, op.instance_name, state, facts)
-    require_no_guest(op.instance_name, state.nodes.values(), facts)
+        order = dataclasses.replace(order, disks=_adopt_sizes(op, order, state, facts))
+    check_name(op, op.instance_name, state, facts)
+    check_no_guest(op.instance_name, state.nodes.values(), facts)
     for nic in order.nics:
         if nic.mac is not None and nic.mac in state.macs:
             owner = state.instances[state.macs[nic.mac]].name
             raise mac_in_use(nic.mac, owner)
-    draft = _draft(order, op.instance_name, facts.identity)
-    nodes = _nodes(op, order, draft, state, facts)
+    draft = _draft_instance(order, op.instance_name, facts.identity)
+    nodes = _choose_nodes(op, order, draft, state, facts)
     group = state.groups[nodes[0].group]
-    draft = replace(draft, nics=_connected(op, order, group, state))
+    draft = replace(draft, nics=_connect_nics(op, order, group, state))
     if not op.ignore_ipolicy:
-        policy = policy_filled(state.cluster, group)
-        require_policy(_size(order, draft, state), policy, op.instance_name)
-    guest = guest_of(state, _placed(draft, nodes), ())
+        policy = fill_policy(state.cluster, group)
+        check_policy(_policy_size(order, draft, state), policy, op.instance_name)
+    guest = make_guest(state, _set_primary(draft, nodes), ())
     if _runs_scripts(order, arrival):
-        require_installable(
-            _with_secrets(guest, op),
+        check_installable(
+            _add_secrets(guest, op),
             facts.of(nodes[0], DescribeOSes),
             nodes[0].name,
             state.cluster,
             force_variant=op.force_variant,
         )
     if op.start:
-        require_memory(guest, facts.of(nodes[0], DescribeNode), nodes[0].name)
+        check_memory(guest, facts.of(nodes[0], DescribeNode), nodes[0].name)
     if arrival is not None:
         # An incomplete instance must not be started, even if the job is interrupted.
-        draft = replace(draft, admin_state=Wanted.OFFLINE)
-    plan = Create(op, order, nodes, _placed(draft, nodes), arrival)
-    _records(plan, state)  # refuses impossible disk layouts
+        draft = replace(draft, admin_state=AdminState.OFFLINE)
+    plan = CreationPlan(op, order, nodes, _set_primary(draft, nodes), arrival)
+    _make_records(plan, state)  # refuses impossible disk layouts
     return plan
 
 
-def _adopted(
+def _adopt_sizes(
     op: CreateInstance, order: InstanceSpec, state: ClusterState, facts: NodeAnswers
 ) -> tuple[DiskSpec, ...]:
     """Return the disks with the sizes of the volumes that they adopt.
@@ -182,7 +182,7 @@ def _adopted(
     :raises Invalid: the request has no primary node, or is an import.
     :raises Refused: a volume cannot be adopted.
     """
-    nodes = _eligible(op, state)
+    nodes = _eligible_nodes(op, state)
     if not (op.pnode or op.pnode_uuid) or op.mode is not CreationMode.CREATE:
         message = "adoption of volumes requires mode create and a primary node"
         raise Invalid([Problem("disks", message)])
@@ -191,12 +191,12 @@ def _adopted(
     return adopted(order.disks, nodes[0], state, facts)
 
 
-def _runs_scripts(order: InstanceSpec, arrival: Arrival | None) -> bool:
+def _runs_scripts(order: InstanceSpec, arrival: ImportSource | None) -> bool:
     """Return whether scripts of the OS definition run on the disks."""
     return order.installs or (arrival is not None and bool(order.os))
 
 
-def _draft(order: InstanceSpec, name: str, uuid: str) -> Instance:
+def _draft_instance(order: InstanceSpec, name: str, uuid: str) -> Instance:
     """Return the record of the instance without generated values."""
     return Instance(
         uuid=uuid,
@@ -212,20 +212,20 @@ def _draft(order: InstanceSpec, name: str, uuid: str) -> Instance:
         beparams=order.beparams,
         osparams=order.osparams,
         osparams_private=order.osparams_private,
-        admin_state=Wanted.DOWN,
-        admin_state_source=WantedBy.ADMIN,
+        admin_state=AdminState.DOWN,
+        admin_state_source=AdminStateSource.ADMIN,
         nics=(),
         disks=(),
         disks_active=False,
     )
 
 
-def _placed(draft: Instance, nodes: Sequence[Node]) -> Instance:
+def _set_primary(draft: Instance, nodes: Sequence[Node]) -> Instance:
     return replace(draft, primary_node=nodes[0].uuid)
 
 
-def _size(order: InstanceSpec, draft: Instance, state: ClusterState) -> PolicySize:
-    filled = be_filled(state.cluster, draft)
+def _policy_size(order: InstanceSpec, draft: Instance, state: ClusterState) -> PolicySize:
+    filled = fill_backend(state.cluster, draft)
     return PolicySize(
         memory=int(filled["maxmem"]),
         vcpus=int(filled["vcpus"]),
@@ -236,7 +236,7 @@ def _size(order: InstanceSpec, draft: Instance, state: ClusterState) -> PolicySi
     )
 
 
-def _cards(order: InstanceSpec) -> tuple[Nic, ...]:
+def _draft_nics(order: InstanceSpec) -> tuple[Nic, ...]:
     """Return the network cards without generated values."""
     return tuple(
         Nic(
@@ -251,13 +251,13 @@ def _cards(order: InstanceSpec) -> tuple[Nic, ...]:
     )
 
 
-def _connected(
+def _connect_nics(
     op: CreateInstance, order: InstanceSpec, group: Group, state: ClusterState
 ) -> tuple[Nic, ...]:
-    return connected(_cards(order), group, state, conflicts_check=op.conflicts_check)
+    return connected(_draft_nics(order), group, state, conflicts_check=op.conflicts_check)
 
 
-def _nodes(
+def _choose_nodes(
     op: CreateInstance,
     order: InstanceSpec,
     draft: Instance,
@@ -265,45 +265,45 @@ def _nodes(
     facts: NodeAnswers,
 ) -> tuple[Node, ...]:
     """Return the requested nodes, or those that an allocator chooses."""
-    require_one(op.iallocator, [op.pnode, op.pnode_uuid, op.snode, op.snode_uuid])
-    filled, nodes = be_filled(state.cluster, draft), _eligible(op, state)
+    check_not_both(op.iallocator, [op.pnode, op.pnode_uuid, op.snode, op.snode_uuid])
+    filled, nodes = fill_backend(state.cluster, draft), _eligible_nodes(op, state)
     wish = Placement(
         name=op.instance_name,
         memory=int(filled["maxmem"]) if op.start else 0,
         vcpus=0 if order.hypervisor in ON_PAPER else int(filled["vcpus"]),
         disks=[disk.size for disk in order.disks],
         template=order.template,
-        wanted=_nodes_wanted(order),
+        wanted=_required_nodes(order),
     )
     if op.pnode_uuid or op.pnode:
-        return _asked_for(wish, nodes, facts, state, op)
+        return _check_requested_nodes(wish, nodes, facts, state, op)
     if nodes and not (nodes := [node for node in nodes if node.uuid not in facts.busy]):
         raise Refused("all nodes are locked by other jobs; try again later", Code.TEMPORARY)
     if (chosen := advised(facts, wish.wanted, state)) is not None:
         return chosen
-    size = None if op.ignore_ipolicy else _size(order, draft, state)
+    size = None if op.ignore_ipolicy else _policy_size(order, draft, state)
     found = candidates(
         nodes, order.template, state, lambda node: facts.known(node, DescribeNode), size=size
     )
     if size is not None and found and all(each.objection for each in found):
         # No group allows the size, so the request itself has to change.
         group = state.groups[found[0].node.group]
-        require_policy(size, policy_filled(state.cluster, group), op.instance_name)
+        check_policy(size, fill_policy(state.cluster, group), op.instance_name)
     return tuple(choose(wish, found).nodes)
 
 
-def _nodes_wanted(order: InstanceSpec) -> int:
+def _required_nodes(order: InstanceSpec) -> int:
     return 2 if order.template is Template.DRBD else 1
 
 
-def consult(
+def request_allocation(
     op: CreateInstance, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
     """Return the request to the iallocator, unless nodes are given."""
     if op.pnode_uuid or op.pnode:
         return None
     op, _ = arriving(op, state, facts)
-    return consultation(op.iallocator, allocation(op, state, facts.busy), state)
+    return make_request(op.iallocator, allocation(op, state, facts.busy), state)
 
 
 def allocation(
@@ -315,8 +315,8 @@ def allocation(
 
     :raises GanetiError: ``op`` is not valid.
     """
-    order = order_of(op, state.cluster)
-    size = _size(order, _draft(order, op.instance_name, ""), state)
+    order = make_spec(op, state.cluster)
+    size = _policy_size(order, _draft_instance(order, op.instance_name, ""), state)
     return {
         "type": "allocate",
         "name": op.instance_name,
@@ -328,19 +328,19 @@ def allocation(
         "memory": size.memory,
         "spindle_use": size.spindles,
         "disks": [{"size": disk.size, "mode": disk.mode.value} for disk in order.disks],
-        "disk_space_total": disk_space(order.template, size.disks),
+        "disk_space_total": compute_disk_space(order.template, size.disks),
         "nics": [{"mac": nic.mac or "auto", "ip": nic.ip, **nic.nicparams} for nic in order.nics],
-        "required_nodes": _nodes_wanted(order),
+        "required_nodes": _required_nodes(order),
         "hypervisor": order.hypervisor,
-        **({"restrict-to-nodes": _names_besides(busy, state)} if busy else {}),
+        **({"restrict-to-nodes": _free_node_names(busy, state)} if busy else {}),
     }
 
 
-def _names_besides(busy: Collection[str], state: ClusterState) -> list[str]:
+def _free_node_names(busy: Collection[str], state: ClusterState) -> list[str]:
     return sorted(node.name for node in state.nodes.values() if node.uuid not in busy)
 
 
-def _asked_for(
+def _check_requested_nodes(
     wish: Placement,
     nodes: Sequence[Node],
     facts: NodeAnswers,
@@ -378,55 +378,55 @@ def _asked_for(
     return tuple(nodes)
 
 
-async def _require_accepted(plan: Create, tools: Tools) -> None:
+async def _check_on_nodes(plan: CreationPlan, tools: Tools) -> None:
     """Check on the nodes what depends on them: files that parameters name, and OS parameters.
 
     Only the chosen nodes are queried, before any change there.
 
     :raises Refused: a node does not accept the guest.
     """
-    guest = _with_secrets(guest_of(tools.config.state(), plan.draft, ()), plan.op)
+    guest = _add_secrets(make_guest(tools.config.state(), plan.draft, ()), plan.op)
     call = replace(hypervisor_check(guest), disks=len(plan.order.disks))
     questions: list[NodeQuery] = [NodeQuery(plan.nodes, call)]
     if _runs_scripts(plan.order, plan.arrival):
-        questions.append(os_question(guest, plan.nodes[0], force_variant=plan.op.force_variant))
+        questions.append(make_os_query(guest, plan.nodes[0], force_variant=plan.op.force_variant))
     facts = await tools.progress.interruptible(gather(questions, tools.nodes))
     for question in questions:
         for node in question.nodes:
             facts.of(node, type(question.call))
 
 
-async def run(plan: Create, tools: Tools) -> list[str]:
-    await require_proof(plan.arrival, tools)
-    await _require_accepted(plan, tools)
-    instance, disks = _records(plan, tools.config.state(), tools.ids.secret)
+async def run(plan: CreationPlan, tools: Tools) -> list[str]:
+    await check_source(plan.arrival, tools)
+    await _check_on_nodes(plan, tools)
+    instance, disks = _make_records(plan, tools.config.state(), tools.ids.secret)
     names = [node.name for node in plan.nodes]
     async with Undo(tools.progress) as undo:
         # The configuration comes first: it allocates ports and minors, and so every created disk
         # belongs to a recorded instance, even after an interruption.
-        await tools.config.change(_added(instance, disks))
+        await tools.config.change(_add_change(instance, disks))
         undo.by(
             f"remove {instance.name} from the configuration",
             partial(tools.config.change, remove_instance(instance)),
         )
         state = tools.config.state()
         instance = state.instances[instance.uuid]
-        disks = state.disks_of(instance)
+        disks = state.get_disks(instance)
         if adopts(plan.op):
             await adopt_disks(disks, plan.order.disks, plan.nodes[0], tools, undo)
         else:
             await create_disks(state, instance, disks, tools, undo)
         tools.progress.may_stop()
-        guest = guest_of(state, instance)
+        guest = make_guest(state, instance)
         if len(plan.nodes) > 1:
             await attach_disks(state, instance, disks, tools)
         if not adopts(plan.op):
-            await wipe_if_wanted(instance, disks, tools)
+            await wipe_if_enabled(instance, disks, tools)
         if plan.order.installs:
             await _install(plan, guest, tools)
         if plan.arrival is not None:
-            await fill(plan.arrival, plan.nodes[0], _with_secrets(guest, plan.op), tools)
-            await tools.config.change(want(instance, Wanted.DOWN))
+            await fill(plan.arrival, plan.nodes[0], _add_secrets(guest, plan.op), tools)
+            await tools.config.change(want(instance, AdminState.DOWN))
     if plan.op.start:
         await _start(plan, guest, tools)
     if len(plan.nodes) > 1:
@@ -437,15 +437,15 @@ async def run(plan: Create, tools: Tools) -> list[str]:
     return names
 
 
-def _records(
-    plan: Create, state: ClusterState, secret: Callable[[], str] = no_secret
+def _make_records(
+    plan: CreationPlan, state: ClusterState, secret: Callable[[], str] = empty_secret
 ) -> tuple[Instance, tuple[Disk, ...]]:
     """Return the records of the instance and its disks, with generated identifiers.
 
     They are deterministic for one plan and state, except for ``secret``.
     """
-    op, ids = plan.op, PlannedIdentifiers(plan.draft.uuid, secret)
-    site = DiskSite(
+    op, ids = plan.op, DeterministicIdentifiers(plan.draft.uuid, secret)
+    site = DiskLocation(
         op.instance_name,
         [node.uuid for node in plan.nodes],
         op.file_storage_dir,
@@ -455,8 +455,8 @@ def _records(
     taken: set[str] = set()
     nics = []
     for card in plan.draft.nics:
-        prefix = mac_prefix_of(card, state)
-        mac = card.mac or new_mac(state, ids.random, prefix=prefix, besides=taken)
+        prefix = get_mac_prefix(card, state)
+        mac = card.mac or generate_mac(state, ids.random, prefix=prefix, besides=taken)
         taken.add(mac)
         nics.append(replace(card, mac=mac, uuid=ids.uuid()))
     instance = replace(
@@ -467,54 +467,54 @@ def _records(
     return instance, disks
 
 
-async def _install(plan: Create, guest: Guest, tools: Tools) -> None:
+async def _install(plan: CreationPlan, guest: Guest, tools: Tools) -> None:
     tools.progress.say(f"installing {guest.os} on {guest.name}")
     debug = plan.op.debug_level or 0
-    install = InstallOS(guest=_with_secrets(guest, plan.op), debug=debug)
+    install = InstallOS(guest=_add_secrets(guest, plan.op), debug=debug)
     await tools.progress.interruptible(tools.nodes.ask(plan.nodes[0], install))
 
 
-def _with_secrets(guest: Guest, op: CreateInstance) -> Guest:
+def _add_secrets(guest: Guest, op: CreateInstance) -> Guest:
     return replace(guest, osparams={**guest.osparams, **(op.osparams_secret or {})})
 
 
-async def _start(plan: Create, guest: Guest, tools: Tools) -> None:
+async def _start(plan: CreationPlan, guest: Guest, tools: Tools) -> None:
     instance = tools.config.state().instances[guest.uuid]
     await tools.config.change(wanted_up(instance))
     try:
         await tools.nodes.ask(plan.nodes[0], StartInstanceCall(guest=guest))
     except Failed as e:
-        down = together(want(instance, Wanted.DOWN), activated(instance, False))
+        down = together(want(instance, AdminState.DOWN), set_disks_active(instance, False))
         await tools.config.change(down)
         raise Failed(f"instance {guest.name} was created but cannot be started: {e}", e.code) from e
 
 
-def hooks(plan: Create, state: ClusterState) -> HookCall:
-    state = _with(plan, state)
+def hooks(plan: CreationPlan, state: ClusterState) -> HookCall:
+    state = _state_with_instance(plan, state)
     instance = state.instances[plan.draft.uuid]
-    disks = state.disks_of(instance)
+    disks = state.get_disks(instance)
     here = [state.cluster.master_node, *(node.uuid for node in plan.nodes)]
     variables = {**environment(state, instance, disks), "ADD_MODE": plan.op.mode.value}
     variables |= hook_variables(plan.arrival)
     return HookCall("instance-add", "INSTANCE", variables, here, here)
 
 
-def _with(plan: Create, state: ClusterState) -> ClusterState:
+def _state_with_instance(plan: CreationPlan, state: ClusterState) -> ClusterState:
     """Return the state with the instance, which is added if it does not exist yet."""
     if plan.draft.uuid in state.instances:
         return state
-    instance, disks = _records(plan, state)
-    wanted = Wanted.UP if plan.op.start else Wanted.DOWN
-    change = _added(replace(instance, admin_state=wanted), disks)
+    instance, disks = _make_records(plan, state)
+    wanted = AdminState.UP if plan.op.start else AdminState.DOWN
+    change = _add_change(replace(instance, admin_state=wanted), disks)
     return change(state)
 
 
-def _added(instance: Instance, disks: Sequence[Disk]) -> Change:
-    return add_instance(instance, disks, with_port=instance.hypervisor in NEED_PORT)
+def _add_change(instance: Instance, disks: Sequence[Disk]) -> Change:
+    return add_instance(instance, disks, with_port=instance.hypervisor in NETWORK_PORT_HYPERVISORS)
 
 
-def preview(plan: Create) -> list[str]:
+def preview(plan: CreationPlan) -> list[str]:
     return [node.name for node in plan.nodes]
 
 
-OPERATION = Operation(CreateInstance, plan, run, questions, hooks, preview, consult)
+OPERATION = Operation(CreateInstance, plan, run, questions, hooks, preview, request_allocation)

@@ -29,7 +29,7 @@ def adopts(op: CreateInstance) -> bool:
     return any(disk.get("adopt") is not None for disk in op.disks)
 
 
-def adoption_questions(op: CreateInstance, nodes: Sequence[Node]) -> Iterator[NodeQuery]:
+def adoption_queries(op: CreateInstance, nodes: Sequence[Node]) -> Iterator[NodeQuery]:
     """Yield the query for existing volumes if some are adopted."""
     if adopts(op):
         yield NodeQuery(nodes, ListVolumesCall(template=Template.PLAIN))
@@ -43,7 +43,7 @@ def adopted(
     :raises Refused: a volume does not exist, is in use, or belongs to an instance.
     """
     volumes = {volume.name: volume for volume in facts.of(node, ListVolumesCall)}
-    names = [_volume(wish, state) for wish in wishes]
+    names = [_volume_name(wish, state) for wish in wishes]
     for number, name in enumerate(names):
         if name not in volumes:
             raise Refused(f"volume {name} does not exist on node {node.name}", Code.UNKNOWN)
@@ -51,7 +51,7 @@ def adopted(
             raise Refused(f"volume {name} is given twice", Code.INPUT)
         if volumes[name].opened:
             raise Refused(f"volume {name} on node {node.name} is in use; unmount it first")
-        if owner := _owner(name, node, state):
+        if owner := _find_owner(name, node, state):
             raise Refused(f"volume {name} belongs to instance {owner}", Code.NOT_UNIQUE)
         if any(re.fullmatch(pattern, name) for pattern in state.cluster.reserved_lvs):
             raise Refused(f"volume {name} is reserved by the cluster setting reserved_lvs")
@@ -61,11 +61,11 @@ def adopted(
     )
 
 
-def _volume(wish: DiskSpec, state: ClusterState) -> str:
+def _volume_name(wish: DiskSpec, state: ClusterState) -> str:
     return f"{wish.vg or state.cluster.volume_group_name}/{wish.adopt}"
 
 
-def _owner(name: str, node: Node, state: ClusterState) -> str:
+def _find_owner(name: str, node: Node, state: ClusterState) -> str:
     """Return the name of the instance that a volume belongs to, or an empty string."""
     for uuid, disk in state.disks.items():
         for each in (disk, *disk.children):

@@ -22,23 +22,23 @@ from ganeti.schema.records import replace
 _NIC_PARAMETERS = ("mode", "link", "vlan")
 
 
-def restored(op: CreateInstance, export: ExportDescription, cluster: Cluster) -> CreateInstance:
+def apply_export(op: CreateInstance, export: ExportDescription, cluster: Cluster) -> CreateInstance:
     """Return ``op`` with missing values taken from the export.
 
     ``identify_defaults`` drops values that equal the cluster's defaults.
 
     :raises Invalid: the export has values that this cluster does not know.
     """
-    hypervisor = op.hypervisor or _choice(Hypervisor, export.hypervisor, "hypervisor")
-    template = op.disk_template or _choice(Template, export.disk_template, "disk_template")
+    hypervisor = op.hypervisor or _parse_choice(Hypervisor, export.hypervisor, "hypervisor")
+    template = op.disk_template or _parse_choice(Template, export.disk_template, "disk_template")
     os = op.os_type or export.os
-    hvparams = _known(export.hvparams, HYPERVISORS.get(hypervisor.value))
-    beparams = _known(export.beparams, Backend)
+    hvparams = _select_known(export.hvparams, HYPERVISORS.get(hypervisor.value))
+    beparams = _select_known(export.beparams, Backend)
     if op.identify_defaults and hypervisor.value in HYPERVISORS:
         defaults = hv_defaults(cluster, hypervisor.value, os or "")
-        hvparams = _different(hvparams, HYPERVISORS[hypervisor.value], defaults, "hvparams")
+        hvparams = _drop_defaults(hvparams, HYPERVISORS[hypervisor.value], defaults, "hvparams")
     if op.identify_defaults:
-        beparams = _different(beparams, Backend, be_defaults(cluster), "beparams")
+        beparams = _drop_defaults(beparams, Backend, be_defaults(cluster), "beparams")
     return replace(
         op,
         no_install=True,
@@ -47,15 +47,15 @@ def restored(op: CreateInstance, export: ExportDescription, cluster: Cluster) ->
         os_type=os,
         hvparams={**hvparams, **op.hvparams},
         beparams={**beparams, **op.beparams},
-        osparams={**_texts(export.osparams), **op.osparams},
-        osparams_private={**_texts(export.osparams_private), **(op.osparams_private or {})},
+        osparams={**_drop_nulls(export.osparams), **op.osparams},
+        osparams_private={**_drop_nulls(export.osparams_private), **(op.osparams_private or {})},
         tags=op.tags or export.tags,
-        disks=op.disks or tuple(_disks(export)),
-        nics=op.nics or tuple(_nics(op, export, cluster)),
+        disks=op.disks or tuple(_make_disks(export)),
+        nics=op.nics or tuple(_make_nics(op, export, cluster)),
     )
 
 
-def _choice(kind: Any, value: str, what: str) -> Any:
+def _parse_choice(kind: Any, value: str, what: str) -> Any:
     try:
         return kind(value)
     except ValueError:
@@ -64,7 +64,7 @@ def _choice(kind: Any, value: str, what: str) -> Any:
         raise Invalid([Problem(what, message)]) from None
 
 
-def _known(given: Mapping[str, str | None], kind: Any) -> dict[str, Any]:
+def _select_known(given: Mapping[str, str | None], kind: Any) -> dict[str, Any]:
     """Return the parameters that an instance can have here, with ``none`` for no value."""
     if kind is None:
         return {}
@@ -74,23 +74,23 @@ def _known(given: Mapping[str, str | None], kind: Any) -> dict[str, Any]:
     }
 
 
-def _different(
+def _drop_defaults(
     given: Mapping[str, Any], kind: Any, defaults: Mapping[str, Any], path: str
 ) -> dict[str, Any]:
     values = checked(kind, given, path=path)
     return {name: value for name, value in values.items() if value != defaults.get(name)}
 
 
-def _texts(given: Mapping[str, str | None]) -> dict[str, str]:
+def _drop_nulls(given: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _disks(export: ExportDescription) -> Iterator[dict[str, Any]]:
+def _make_disks(export: ExportDescription) -> Iterator[dict[str, Any]]:
     for disk in export.disks:
         yield {"size": disk.size} | ({"name": disk.name} if disk.name else {})
 
 
-def _nics(
+def _make_nics(
     op: CreateInstance, export: ExportDescription, cluster: Cluster
 ) -> Iterator[dict[str, Any]]:
     """Yield the network cards; MAC addresses are only kept if the instance keeps its name."""

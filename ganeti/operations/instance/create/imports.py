@@ -14,9 +14,9 @@ from ganeti.model.node import Node
 from ganeti.opcodes.fields import NO_COMPRESSION
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.operations.backup.description import read
-from ganeti.operations.backup.handshake import KEY_LIFE, ImportEndpoint, Proofs, proofs
+from ganeti.operations.backup.handshake import KEY_LIFETIME, Handshake, ImportEndpoint, proofs
 from ganeti.operations.backup.running_transfers import RunningTransfers
-from ganeti.operations.instance.create.export_defaults import restored
+from ganeti.operations.instance.create.export_defaults import apply_export
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.rpc import transfers as calls
@@ -30,7 +30,7 @@ NOTE = "remote-import"
 """The type of the job log entry with the endpoints of the disks, for the source cluster."""
 
 
-_FOR_OTHER_MODES = (
+_SOURCE_PARAMETERS = (
     *("src_node", "src_node_uuid", "src_path", "compress"),
     *("source_handshake", "source_instance_name", "source_x509_ca"),
 )
@@ -38,7 +38,7 @@ _FOR_OTHER_MODES = (
 
 
 @dataclass(frozen=True)
-class FromExport:
+class ExportSource:
     """An export on a node; ``dumps`` are the dumps of the first disks in order."""
 
     node: Node
@@ -48,7 +48,7 @@ class FromExport:
 
 
 @dataclass(frozen=True)
-class FromCluster:
+class ClusterSource:
     """Another cluster with its ``handshake``, which connects within ``patience`` seconds."""
 
     handshake: tuple[Any, ...]
@@ -57,30 +57,30 @@ class FromCluster:
     patience: float
 
 
-Arrival = FromExport | FromCluster
+ImportSource = ExportSource | ClusterSource
 
 
-def export_questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
+def export_queries(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
     """Return the queries for the export that ``op`` imports."""
     if op.mode is not CreationMode.IMPORT:
         return ()
-    return [NodeQuery(_sources(op, state), calls.DescribeExport(path=_path(op)))]
+    return [NodeQuery(_source_nodes(op, state), calls.DescribeExport(path=_export_path(op)))]
 
 
-def _sources(op: CreateInstance, state: ClusterState) -> list[Node]:
+def _source_nodes(op: CreateInstance, state: ClusterState) -> list[Node]:
     """Return the nodes that may have the export."""
     named = op.src_node_uuid or op.src_node
     nodes = state.nodes.values() if named is None else [state.node(named)]
     return [node for node in nodes if not node.offline]
 
 
-def _path(op: CreateInstance) -> str:
+def _export_path(op: CreateInstance) -> str:
     return op.src_path or op.instance_name
 
 
 def arriving(
     op: CreateInstance, state: ClusterState, facts: NodeAnswers
-) -> tuple[CreateInstance, Arrival | None]:
+) -> tuple[CreateInstance, ImportSource | None]:
     """Return ``op`` completed from the source of its data, and the source.
 
     :raises Refused: the export does not exist, or is ambiguous.
@@ -89,7 +89,7 @@ def arriving(
     if op.mode is CreationMode.CREATE:
         if problems := [
             Problem(name, f"is not valid for mode {op.mode.value}")
-            for name in _FOR_OTHER_MODES
+            for name in _SOURCE_PARAMETERS
             if getattr(op, name) not in (None, NO_COMPRESSION)
         ]:
             raise Invalid(problems)
@@ -97,19 +97,19 @@ def arriving(
     if op.compress != NO_COMPRESSION:
         raise Invalid([COMPRESSION_UNSUPPORTED])
     if op.mode is CreationMode.REMOTE_IMPORT:
-        return replace(op, no_install=True), _from_cluster(op)
-    node, text = _found(op, state, facts)
+        return replace(op, no_install=True), _cluster_source(op)
+    node, text = _find_export(op, state, facts)
     export = read(text)
-    completed = restored(op, export, state.cluster)
+    completed = apply_export(op, export, state.cluster)
     if len(completed.disks) < len(export.disks):
         raise Invalid(
             [Problem("disks", f"must have at least the {len(export.disks)} disks of the export")]
         )
     dumps = tuple(disk.dump for disk in export.disks)
-    return completed, FromExport(node, _path(op), export.name, dumps)
+    return completed, ExportSource(node, _export_path(op), export.name, dumps)
 
 
-def _from_cluster(op: CreateInstance) -> FromCluster:
+def _cluster_source(op: CreateInstance) -> ClusterSource:
     problems = [
         Problem(name, "is required for an import from another cluster")
         for name in ("source_handshake", "source_x509_ca", "source_instance_name")
@@ -117,7 +117,7 @@ def _from_cluster(op: CreateInstance) -> FromCluster:
     ]
     if problems:
         raise Invalid(problems)
-    return FromCluster(
+    return ClusterSource(
         handshake=op.source_handshake or (),
         certificate=op.source_x509_ca or "",
         name=op.source_instance_name or "",
@@ -125,8 +125,8 @@ def _from_cluster(op: CreateInstance) -> FromCluster:
     )
 
 
-def _found(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> tuple[Node, str]:
-    nodes = _sources(op, state)
+def _find_export(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> tuple[Node, str]:
+    nodes = _source_nodes(op, state)
     if op.src_node_uuid or op.src_node:
         if not nodes:
             raise Refused(f"node {op.src_node or op.src_node_uuid} is offline")
@@ -138,39 +138,39 @@ def _found(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> tuple
     if having:
         names = ", ".join(node.name for node, _ in having)
         raise Refused(
-            f"nodes {names} have an export {_path(op)}; choose one by src_node", Code.INPUT
+            f"nodes {names} have an export {_export_path(op)}; choose one by src_node", Code.INPUT
         )
     raise Refused(
-        f"no reachable node has an export {_path(op)}; see gnt-backup list",
+        f"no reachable node has an export {_export_path(op)}; see gnt-backup list",
         Code.UNKNOWN,
     )
 
 
-def hook_variables(arrival: Arrival | None) -> Mapping[str, str]:
+def hook_variables(arrival: ImportSource | None) -> Mapping[str, str]:
     """Return the hook variables of an import from an export."""
-    if not isinstance(arrival, FromExport):
+    if not isinstance(arrival, ExportSource):
         return {}
     images = " ".join(f"{arrival.path}/{dump}" for dump in arrival.dumps)
     return {"SRC_NODE": arrival.node.name, "SRC_PATH": arrival.path, "SRC_IMAGES": images}
 
 
-async def require_proof(arrival: Arrival | None, tools: Tools) -> None:
+async def check_source(arrival: ImportSource | None, tools: Tools) -> None:
     """Check the handshake of a source cluster.
 
     :raises Refused: it has another cluster domain secret.
     """
-    if isinstance(arrival, FromCluster):
+    if isinstance(arrival, ClusterSource):
         check = await proofs(tools)
         check.check_handshake(arrival.handshake)
         check.check_certificate(arrival.certificate)
 
 
-async def fill(arrival: Arrival, node: Node, guest: Guest, tools: Tools) -> None:
+async def fill(arrival: ImportSource, node: Node, guest: Guest, tools: Tools) -> None:
     """Import the data of the disks of ``guest``, attached on ``node``, and run the rename script.
 
     :raises Failed: the import failed; only the data on the disks remain.
     """
-    if isinstance(arrival, FromExport):
+    if isinstance(arrival, ExportSource):
         await _restore(arrival, node, guest, tools)
     else:
         await _receive(arrival, node, guest, tools)
@@ -181,42 +181,42 @@ async def fill(arrival: Arrival, node: Node, guest: Guest, tools: Tools) -> None
         await tools.nodes.ask(node, RenameOS(guest=guest, old_name=arrival.name))
 
 
-def _disk(guest: Guest, index: int) -> calls.OfDisk:
-    return calls.OfDisk(guest=guest, index=index, raw=not guest.os)
+def _disk_data(guest: Guest, index: int) -> calls.DiskData:
+    return calls.DiskData(guest=guest, index=index, raw=not guest.os)
 
 
-async def _restore(arrival: FromExport, node: Node, guest: Guest, tools: Tools) -> None:
+async def _restore(arrival: ExportSource, node: Node, guest: Guest, tools: Tools) -> None:
     async with RunningTransfers(tools) as transfers:
         for index, dump in enumerate(arrival.dumps):
-            source = calls.OfExport(path=arrival.path, dump=dump)
-            what, sink = guest.disks[index].iv_name, _disk(guest, index)
+            source = calls.ExportData(path=arrival.path, dump=dump)
+            what, sink = guest.disks[index].iv_name, _disk_data(guest, index)
             if node.uuid == arrival.node.uuid:
                 await transfers.restore(node, what, source, sink)
             else:
                 await transfers.between(arrival.node, node, what, source, sink)
-        await transfers.arrive()
+        await transfers.wait_for_all()
 
 
-async def _receive(arrival: FromCluster, node: Node, guest: Guest, tools: Tools) -> None:
+async def _receive(arrival: ClusterSource, node: Node, guest: Guest, tools: Tools) -> None:
     ours = await proofs(tools)
     peer = ours.check_certificate(arrival.certificate)
-    made = await tools.nodes.ask(node, calls.CreateCertificate(validity=KEY_LIFE))
+    made = await tools.nodes.ask(node, calls.CreateCertificate(validity=KEY_LIFETIME))
     try:
         trust = calls.Trust(key=made.name, peer=peer)
         async with RunningTransfers(tools) as transfers:
             places = []
             for index, disk in enumerate(guest.disks):
-                source = calls.FromPeer(
+                source = calls.PeerSource(
                     address=node.primary_ip,
                     magic=ours.magic(),
                     patience=arrival.patience,
                     trust=trust,
                 )
-                sink = _disk(guest, index)
+                sink = _disk_data(guest, index)
                 port = await transfers.receive(node, disk.iv_name, source, sink)
                 places.append(ImportEndpoint(node.primary_ip, port, source.magic))
-            tools.progress.note(NOTE, _note(ours, places, made.certificate))
-            await transfers.arrive()
+            tools.progress.note(NOTE, _make_log_entry(ours, places, made.certificate))
+            await transfers.wait_for_all()
     finally:
         try:
             await tools.nodes.ask(node, calls.RemoveCertificate(name=made.name))
@@ -224,7 +224,9 @@ async def _receive(arrival: FromCluster, node: Node, guest: Guest, tools: Tools)
             tools.progress.say(f"cannot remove the key {made.name} on node {node.name}: {e}")
 
 
-def _note(ours: Proofs, places: Sequence[ImportEndpoint], certificate: str) -> dict[str, Any]:
+def _make_log_entry(
+    ours: Handshake, places: Sequence[ImportEndpoint], certificate: str
+) -> dict[str, Any]:
     """Return the data for the source cluster."""
     return {
         "disks": [ours.place(index, place) for index, place in enumerate(places)],

@@ -7,25 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ganeti.config.changes.tags import tags_checked
+from ganeti.config.changes.tags import validate_tags
 from ganeti.errors import Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.filling import be_defaults, hv_defaults
-from ganeti.model.parameters.hypervisors import driven
-from ganeti.model.parameters.parsing import with_defaults
+from ganeti.model.parameters.hypervisors import get_parameter_set
+from ganeti.model.parameters.parsing import validate_with_defaults
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.operations.instance.create.disk_adoption import adopts
 from ganeti.operations.instance.device_specs import (
     DiskSpec,
     NicSpec,
-    disks_wanted,
-    nics_wanted,
-    require_connectable,
-    require_no_pool,
+    check_nic_parameters,
+    check_pool_addresses,
+    read_disks,
+    read_nics,
 )
-from ganeti.operations.instance.disks.layout import require_layout
+from ganeti.operations.instance.disks.layout import check_template
 from ganeti.schema.host_names import RULE, is_host_name
 from ganeti.schema.types import Parameters
 
@@ -47,7 +47,7 @@ class InstanceSpec:
     tags: tuple[str, ...]
 
 
-def order_of(op: CreateInstance, cluster: Cluster) -> InstanceSpec:
+def make_spec(op: CreateInstance, cluster: Cluster) -> InstanceSpec:
     """Return the spec of the instance that ``op`` requests.
 
     :raises Invalid: with every problem of its parameters.
@@ -57,33 +57,33 @@ def order_of(op: CreateInstance, cluster: Cluster) -> InstanceSpec:
     if hypervisor not in cluster.enabled_hypervisors:
         enabled = ", ".join(cluster.enabled_hypervisors)
         raise Refused(f"hypervisor {hypervisor} is not enabled; enabled are: {enabled}")
-    kind = driven(hypervisor)
+    kind = get_parameter_set(hypervisor)
     template = op.disk_template or Template(cluster.enabled_disk_templates[0])
-    require_layout(template, cluster)
+    check_template(template, cluster)
     problems: list[Problem] = []
-    disks = _collected(problems, (), lambda: disks_wanted(op.disks, template))
-    nics = _collected(problems, (), lambda: nics_wanted(op.nics))
+    disks = _collect(problems, (), lambda: read_disks(op.disks, template))
+    nics = _collect(problems, (), lambda: read_nics(op.nics))
     above = hv_defaults(cluster, hypervisor, op.os_type or "")
-    hvparams = _collected(
+    hvparams = _collect(
         problems,
         {},
-        lambda: with_defaults(kind, op.hvparams, above, path="hvparams", for_one=True),
+        lambda: validate_with_defaults(kind, op.hvparams, above, path="hvparams", for_one=True),
     )
-    beparams = _collected(
+    beparams = _collect(
         problems,
         {},
-        lambda: with_defaults(Backend, op.beparams, be_defaults(cluster), path="beparams"),
+        lambda: validate_with_defaults(Backend, op.beparams, be_defaults(cluster), path="beparams"),
     )
-    _collected(problems, None, lambda: require_connectable(nics, cluster))
+    _collect(problems, None, lambda: check_nic_parameters(nics, cluster))
     if not is_host_name(op.instance_name):
         problems.append(Problem("instance_name", RULE))
-    tags = _collected(problems, (), lambda: tags_checked(op.tags))
+    tags = _collect(problems, (), lambda: validate_tags(op.tags))
     installs = not op.no_install and not adopts(op)
     if installs and not op.os_type:
         problems.append(Problem("os_type", "is required unless no_install is set"))
     if problems:
         raise Invalid(problems)
-    require_no_pool(nics)
+    check_pool_addresses(nics)
     return InstanceSpec(
         hypervisor=hypervisor,
         template=template,
@@ -99,7 +99,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> InstanceSpec:
     )
 
 
-def _collected(problems: list[Problem], nothing: Any, read: Callable[[], Any]) -> Any:
+def _collect(problems: list[Problem], nothing: Any, read: Callable[[], Any]) -> Any:
     """Return the result of ``read``, or ``nothing`` after adding its problems to ``problems``."""
     try:
         return read()

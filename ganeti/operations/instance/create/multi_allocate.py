@@ -13,16 +13,16 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, DiskMode
-from ganeti.model.instance import Wanted
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, DiskMode
+from ganeti.model.instance import AdminState
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled
+from ganeti.model.parameters.filling import fill_backend
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance, CreationMode
 from ganeti.operations.allocation.candidates import spent
-from ganeti.operations.allocation.iallocator import advised_result, consultation, room
-from ganeti.operations.allocation.iallocator_protocol import disk_space
+from ganeti.operations.allocation.iallocator import get_allocator_result, make_request, room
+from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.instance.create import create
-from ganeti.operations.instance.create.create import Create
+from ganeti.operations.instance.create.create import CreationPlan
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.node import DescribeNode, DescribeOSes
 from ganeti.schema import records
@@ -51,8 +51,8 @@ def questions(op: AllocateInstances, state: ClusterState) -> Sequence[NodeQuery]
 
 def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> MultiAllocation:
     """Allocate nodes for each instance; refuse all if one request is not valid."""
-    _require_sense(op)
-    chosen = _advised(op, state, facts)
+    _validate(op)
+    chosen = _allocated_nodes(op, state, facts)
     reached, known = state, replace(facts, advice=None)
     jobs: list[CreateInstance] = []
     nodes: list[tuple[Node, ...]] = []
@@ -61,24 +61,28 @@ def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> Mult
     refused: list[tuple[str, Refused]] = []
     for number, each in enumerate(op.instances):
         name = each.instance_name
-        wanted = each if chosen is None or _placed(each) else _on(each, chosen.get(name, ()))
+        wanted = (
+            each if chosen is None or _has_nodes(each) else _set_nodes(each, chosen.get(name, ()))
+        )
         if wanted is None:
             failed.append((name, "the iallocator has found no nodes for it"))
             continue
         identity = f"{facts.identity}/{number}"
         try:
-            made = create.plan(_unchecked(wanted), reached, replace(known, identity=identity))
+            made = create.plan(
+                _without_name_checks(wanted), reached, replace(known, identity=identity)
+            )
         except Invalid as e:
-            problems += _inside(number, e)
+            problems += _prefix_problems(number, e)
         except Refused as e:
             if e.code is Code.RESOURCES:
                 failed.append((name, str(e)))
             else:
                 refused.append((name, e))
         else:
-            jobs.append(_on(each, made.nodes) or each)
+            jobs.append(_set_nodes(each, made.nodes) or each)
             nodes.append(made.nodes)
-            reached, known = _with(made, reached), _less(made, known, reached)
+            reached, known = _add_instance(made, reached), _subtract_resources(made, known, reached)
     if problems:
         raise Invalid(problems)
     if refused:
@@ -87,7 +91,7 @@ def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> Mult
     return MultiAllocation(tuple(jobs), tuple(nodes), tuple(failed))
 
 
-def _require_sense(op: AllocateInstances) -> None:
+def _validate(op: AllocateInstances) -> None:
     """Check the requests.
 
     :raises Invalid: a request cannot be part of a multi-allocation.
@@ -108,24 +112,24 @@ def _require_sense(op: AllocateInstances) -> None:
         raise Invalid(problems)
 
 
-def _inside(number: int, error: Invalid) -> list[Problem]:
+def _prefix_problems(number: int, error: Invalid) -> list[Problem]:
     """Return the problems of one instance with their paths in the whole request."""
     return [Problem(f"instances[{number}]/{each.path}", each.message) for each in error.problems]
 
 
-def _placed(op: CreateInstance) -> bool:
+def _has_nodes(op: CreateInstance) -> bool:
     """Return whether the request has nodes."""
     return bool(op.pnode or op.pnode_uuid)
 
 
-def _unchecked(op: CreateInstance) -> CreateInstance:
+def _without_name_checks(op: CreateInstance) -> CreateInstance:
     """Return the request without name checks, which its job makes."""
     return records.replace(op, name_check=False, ip_check=False)
 
 
-def _on(op: CreateInstance, nodes: Sequence[Node]) -> CreateInstance | None:
+def _set_nodes(op: CreateInstance, nodes: Sequence[Node]) -> CreateInstance | None:
     """Return the request with these nodes unless it has some; None if there are no nodes."""
-    if _placed(op):
+    if _has_nodes(op):
         return op
     if not nodes:
         return None
@@ -133,20 +137,20 @@ def _on(op: CreateInstance, nodes: Sequence[Node]) -> CreateInstance | None:
     return records.replace(op, pnode=nodes[0].name, snode=secondary)
 
 
-def _with(made: Create, state: ClusterState) -> ClusterState:
+def _add_instance(made: CreationPlan, state: ClusterState) -> ClusterState:
     """Return the state with the instance, as far as it affects other allocations."""
     nics = tuple(nic for nic in made.draft.nics if nic.mac)
-    wanted = Wanted.UP if made.op.start else Wanted.DOWN
-    disks = _mirrored(made)
+    wanted = AdminState.UP if made.op.start else AdminState.DOWN
+    disks = _mirrored_disks(made)
     for disk in disks:
         state = state.put(disk)
     uuids = tuple(disk.uuid for disk in disks)
     return state.put(records.replace(made.draft, nics=nics, disks=uuids, admin_state=wanted))
 
 
-def _mirrored(made: Create) -> list[Disk]:
+def _mirrored_disks(made: CreationPlan) -> list[Disk]:
     """Return the mirrored disks, whose secondary nodes reserve memory."""
-    if made.order.template not in MIRRORED_BETWEEN_NODES:
+    if made.order.template not in MIRRORED_TEMPLATES:
         return []
     return [
         Disk(
@@ -166,11 +170,11 @@ def _mirrored(made: Create) -> list[Disk]:
     ]
 
 
-def _less(made: Create, facts: NodeAnswers, state: ClusterState) -> NodeAnswers:
+def _subtract_resources(made: CreationPlan, facts: NodeAnswers, state: ClusterState) -> NodeAnswers:
     """Return the node answers with the instance's resources subtracted."""
-    memory = int(be_filled(state.cluster, made.draft)["maxmem"]) if made.op.start else 0
+    memory = int(fill_backend(state.cluster, made.draft)["maxmem"]) if made.op.start else 0
     template = made.order.template
-    disk = disk_space(template, [wish.size for wish in made.order.disks])
+    disk = compute_disk_space(template, [wish.size for wish in made.order.disks])
     answers = dict(facts.answers)
     for node in made.nodes:
         key = (node.uuid, DescribeNode)
@@ -180,27 +184,27 @@ def _less(made: Create, facts: NodeAnswers, state: ClusterState) -> NodeAnswers:
     return replace(facts, answers=answers)
 
 
-def consult(
+def request_allocation(
     op: AllocateInstances, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
     """Return the request to the iallocator for instances without nodes."""
-    _require_sense(op)
+    _validate(op)
     wanted: list[dict[str, Any]] = []
     problems: list[Problem] = []
     for number, each in enumerate(op.instances):
-        if not _placed(each):
+        if not _has_nodes(each):
             try:
                 wanted.append(create.allocation(each, state, facts.busy))
             except Invalid as e:
-                problems += _inside(number, e)
+                problems += _prefix_problems(number, e)
     if problems:
         raise Invalid(problems)
     if not wanted:
         return None
-    return consultation(op.iallocator, {"type": "multi-allocate", "instances": wanted}, state)
+    return make_request(op.iallocator, {"type": "multi-allocate", "instances": wanted}, state)
 
 
-def _advised(
+def _allocated_nodes(
     op: AllocateInstances, state: ClusterState, facts: NodeAnswers
 ) -> Mapping[str, tuple[Node, ...]] | None:
     """Return the nodes by instance that an external iallocator chose, or None if none was used.
@@ -210,7 +214,7 @@ def _advised(
     if facts.advice is None:
         return None
     name, found = facts.advice.name, {}
-    match advised_result(facts):
+    match get_allocator_result(facts):
         case [list(placed), list()]:
             pass
         case _:
@@ -221,7 +225,7 @@ def _advised(
     for each in placed:
         match each:
             case [str(instance), list(nodes)]:
-                found[instance] = tuple(_node(str(node), name, state) for node in nodes)
+                found[instance] = tuple(_get_node(str(node), name, state) for node in nodes)
             case _:
                 raise Refused(
                     f"result of iallocator {name} has an invalid entry: {each}", Code.ENVIRONMENT
@@ -229,7 +233,7 @@ def _advised(
     return found
 
 
-def _node(node: str, allocator: str, state: ClusterState) -> Node:
+def _get_node(node: str, allocator: str, state: ClusterState) -> Node:
     try:
         return state.node(node)
     except Refused as e:
@@ -240,20 +244,20 @@ async def run(plan: MultiAllocation, tools: Tools) -> dict[str, Any]:
     for name, reason in plan.failed:
         tools.progress.say(f"cannot allocate nodes for {name}: {reason}")
     submitted = await tools.submit([(job,) for job in plan.jobs]) if plan.jobs else []
-    return _result(plan, [list(row) for row in submitted])
+    return _make_result(plan, [list(row) for row in submitted])
 
 
 def preview(plan: MultiAllocation) -> dict[str, Any]:
     """Return the result of a dry run: the result without jobs, with nodes and reasons."""
     pairs = zip(plan.jobs, plan.nodes, strict=True)
     return {
-        **_result(plan, []),
+        **_make_result(plan, []),
         "nodes": {job.instance_name: [node.name for node in nodes] for job, nodes in pairs},
         "reasons": dict(plan.failed),
     }
 
 
-def _result(plan: MultiAllocation, jobs: list[Any]) -> dict[str, Any]:
+def _make_result(plan: MultiAllocation, jobs: list[Any]) -> dict[str, Any]:
     """Return the result in the form that clients expect."""
     return {
         "jobs": jobs,
@@ -262,4 +266,6 @@ def _result(plan: MultiAllocation, jobs: list[Any]) -> dict[str, Any]:
     }
 
 
-OPERATION = Operation(AllocateInstances, plan, run, questions, preview=preview, consult=consult)
+OPERATION = Operation(
+    AllocateInstances, plan, run, questions, preview=preview, request_allocation=request_allocation
+)

@@ -6,26 +6,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganeti.config.changes.instances import activated
+from ganeti.config.changes.instances import set_disks_active
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest
 from ganeti.opcodes.instance.disks import ActivateDisks, DeactivateDisks
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
 from ganeti.operations.instance.running_check import (
-    presence,
-    presence_questions,
-    require_not_elsewhere,
-    require_nowhere_else,
+    check_not_elsewhere,
+    check_nowhere_else,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.node import DescribeNode
 
 
 @dataclass(frozen=True)
-class Activate:
+class ActivationPlan:
     """An instance whose disks are activated."""
 
     op: ActivateDisks
@@ -36,21 +36,21 @@ class Activate:
         return self.subject.locks
 
 
-def activate_questions(op: ActivateDisks, state: ClusterState) -> Sequence[NodeQuery]:
-    return presence_questions(subject_of(op, state), state)
+def activate_queries(op: ActivateDisks, state: ClusterState) -> Sequence[NodeQuery]:
+    return presence_queries(subject_of(op, state), state)
 
 
-def plan_activate(op: ActivateDisks, state: ClusterState, facts: NodeAnswers) -> Activate:
+def plan_activate(op: ActivateDisks, state: ClusterState, facts: NodeAnswers) -> ActivationPlan:
     """Plan the activation; the instance must not run on another node."""
     subject = subject_of(op, state)
-    require_online(
+    check_online(
         subject.primary, f"the disks of instance {subject.instance.name} cannot be activated"
     )
-    require_nowhere_else(presence(subject, state, facts))
-    return Activate(op, subject)
+    check_nowhere_else(determine_presence(subject, state, facts))
+    return ActivationPlan(op, subject)
 
 
-async def run_activate(plan: Activate, tools: Tools) -> list[tuple[str, str, str]]:
+async def run_activate(plan: ActivationPlan, tools: Tools) -> list[tuple[str, str, str]]:
     """Attach the disks; return rows of node, disk and path."""
     instance, disks = plan.subject.instance, plan.subject.disks
     rows = await attach_disks(
@@ -62,14 +62,14 @@ async def run_activate(plan: Activate, tools: Tools) -> list[tuple[str, str, str
         ignore_size=plan.op.ignore_size,
     )
     if not instance.disks_active:
-        await tools.config.change(activated(instance, True))
+        await tools.config.change(set_disks_active(instance, True))
     if plan.op.wait_for_sync:
         await wait_for_sync(instance, disks, tools)
     return rows
 
 
 @dataclass(frozen=True)
-class Deactivate:
+class DeactivationPlan:
     """An instance whose disks are deactivated."""
 
     subject: InstanceContext
@@ -86,31 +86,33 @@ def questions(op: DeactivateDisks, state: ClusterState) -> Sequence[NodeQuery]:
     asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
     return [
         NodeQuery([subject.primary], asked),
-        *presence_questions(subject, state, besides=[subject.primary]),
+        *presence_queries(subject, state, besides=[subject.primary]),
     ]
 
 
-def plan_deactivate(op: DeactivateDisks, state: ClusterState, facts: NodeAnswers) -> Deactivate:
+def plan_deactivate(
+    op: DeactivateDisks, state: ClusterState, facts: NodeAnswers
+) -> DeactivationPlan:
     """Plan the deactivation; the instance must be stopped unless forced."""
     subject = subject_of(op, state)
     name, node = subject.instance.name, subject.primary
     if not op.force and not node.offline:
         runs = name in facts.of(node, DescribeNode).guests
-        require_not_elsewhere(presence(subject, state, facts))
+        check_not_elsewhere(determine_presence(subject, state, facts))
         if runs:
             raise Refused(
                 f"instance {name} is running on node {node.name}; stop it first: "
                 f"gnt-instance shutdown {name}"
             )
-    return Deactivate(subject)
+    return DeactivationPlan(subject)
 
 
-async def run_deactivate(plan: Deactivate, tools: Tools) -> None:
+async def run_deactivate(plan: DeactivationPlan, tools: Tools) -> None:
     instance, disks = plan.subject.instance, plan.subject.disks
     await detach_disks(tools.config.state(), instance, disks, tools)
     if instance.disks_active:
-        await tools.config.change(activated(instance, False))
+        await tools.config.change(set_disks_active(instance, False))
 
 
-ACTIVATE = Operation(ActivateDisks, plan_activate, run_activate, activate_questions)
+ACTIVATE = Operation(ActivateDisks, plan_activate, run_activate, activate_queries)
 DEACTIVATE = Operation(DeactivateDisks, plan_deactivate, run_deactivate, questions)

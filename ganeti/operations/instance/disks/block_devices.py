@@ -15,7 +15,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.operations.guests import with_parameters
+from ganeti.operations.guests import fill_disk_parameters
 from ganeti.operations.operation import Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.disks import AttachDisk, CreateDisk, DetachDisk, RemoveDisk
@@ -32,7 +32,7 @@ async def create_disks(
 ) -> None:
     """Create the disks on all their nodes; they are removed if the block of ``undo`` fails."""
     for disk in disks:
-        filled = with_parameters(state, instance, disk)
+        filled = fill_disk_parameters(state, instance, disk)
         for node in places(state, instance, disk):
             tools.progress.may_stop()
             # Registered before the call: a node that does not answer may have created the disk.
@@ -65,7 +65,7 @@ async def attach_disks(
     """
     rows = []
     for disk in disks:
-        filled = with_parameters(state, instance, disk)
+        filled = fill_disk_parameters(state, instance, disk)
         for node in places(state, instance, disk):
             primary = node.uuid == instance.primary_node
             if node.offline and not primary:
@@ -98,7 +98,7 @@ async def detach_disks(
 ) -> None:
     """Detach the disks on all online nodes, or on one of them."""
     for disk in disks:
-        filled = with_parameters(state, instance, disk)
+        filled = fill_disk_parameters(state, instance, disk)
         for node in reversed(places(state, instance, disk)):
             if not node.offline and only_on in (None, node):
                 await tools.nodes.ask(node, DetachDisk(disk=filled))
@@ -110,7 +110,7 @@ async def remove_disks(
     """Remove the disks and their data; return messages for those that could not be removed."""
     left = []
     for disk in disks:
-        filled = with_parameters(state, instance, disk)
+        filled = fill_disk_parameters(state, instance, disk)
         for node in reversed(places(state, instance, disk)):
             if node.offline:
                 left.append(f"{disk.iv_name} on {node.name}: the node is offline")

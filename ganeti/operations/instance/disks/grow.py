@@ -13,23 +13,23 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.disk import Disk, Template
 from ganeti.opcodes.instance.disks import GrowDisk as GrowOpcode
 from ganeti.operations.allocation.candidates import require_space, storage_units
-from ganeti.operations.allocation.sizes import require_policy_of
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.allocation.sizes import check_group_policy
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks, places
 from ganeti.operations.instance.disks.mirrors import mirrored, sent, wait_for_sync
-from ganeti.operations.instance.disks.wipe import real_size, wipe_if_wanted
+from ganeti.operations.instance.disks.wipe import get_actual_size, wipe_if_enabled
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.running_check import (
-    presence,
-    presence_questions,
-    require_nowhere_else,
+    check_nowhere_else,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.disks import GrowDiskCall
 from ganeti.rpc.node import DescribeNode
 from ganeti.schema.records import replace
 
-_CANNOT = frozenset({Template.DISKLESS, Template.BLOCKDEV})
+_FIXED_SIZE_TEMPLATES = frozenset({Template.DISKLESS, Template.BLOCKDEV})
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def questions(op: GrowOpcode, state: ClusterState) -> Sequence[NodeQuery]:
     online = [node for node in subject.nodes if not node.offline]
     return [
         NodeQuery(online, DescribeNode(hypervisors=(), storage=storage_units(state.cluster))),
-        *presence_questions(subject, state),
+        *presence_queries(subject, state),
     ]
 
 
@@ -64,16 +64,16 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
             f"disk {op.disk} does not exist; instance {name} has {count} disks, from 0", Code.INPUT
         )
     disk = subject.disks[op.disk]
-    if disk.dev_type in _CANNOT:
+    if disk.dev_type in _FIXED_SIZE_TEMPLATES:
         raise Refused(f"cannot grow {disk.dev_type.value} disks", Code.INPUT)
     amount = op.amount - disk.size if op.absolute else op.amount
     if amount < 0:
         raise Refused(
             f"{disk.iv_name} of {name} has {disk.size} MiB and cannot be shrunk", Code.INPUT
         )
-    require_nowhere_else(presence(subject, state, facts))
+    check_nowhere_else(determine_presence(subject, state, facts))
     for node in subject.nodes:
-        require_online(node, f"{disk.iv_name} of {name} cannot grow there")
+        check_online(node, f"{disk.iv_name} of {name} cannot grow there")
         # DRBD metadata keep their size, so only the data volume grows.
         volumes = Template.PLAIN if disk.dev_type is Template.DRBD else disk.dev_type
         require_space(node, facts.of(node, DescribeNode), volumes, [amount])
@@ -82,7 +82,7 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
             replace(each, size=each.size + amount) if each.uuid == disk.uuid else each
             for each in subject.disks
         ]
-        require_policy_of(subject.primary, subject.instance, larger, state)
+        check_group_policy(subject.primary, subject.instance, larger, state)
     return Grow(op, subject, disk, amount)
 
 
@@ -99,12 +99,12 @@ async def run(plan: Grow, tools: Tools) -> None:
     [whole] = sent(state, instance, [disk])
     # The guest may have data up to the actual size, which can exceed the recorded one by a
     # part of an extent; wiping starts after it.
-    old = await real_size(whole, plan.subject.primary, tools) if wipes else disk.size
+    old = await get_actual_size(whole, plan.subject.primary, tools) if wipes else disk.size
     # A repetition after a failure grows no node twice, because the call has the old size.
     for node in places(state, instance, disk):
         tools.progress.may_stop()
         await tools.nodes.ask(node, GrowDiskCall(disk=whole, amount=plan.amount))
-    await wipe_if_wanted(instance, [disk], tools, start=old)
+    await wipe_if_enabled(instance, [disk], tools, start=old)
     await tools.config.change(grown(disk, plan.amount))
     if plan.op.wait_for_sync:
         await wait_for_sync(instance, [disk], tools)

@@ -12,16 +12,16 @@ from ganeti.config.changes.instances import NO_MINOR, NO_PORT
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import SUPPORTED, Disk, DiskMode, Template
-from ganeti.model.parameters.filling import disk_filled
-from ganeti.model.unsupported import unsupported_template
-from ganeti.operations.allocation.scoring import METADATA
+from ganeti.model.disk import SUPPORTED_TEMPLATES, Disk, DiskMode, Template
+from ganeti.model.parameters.filling import fill_disk
+from ganeti.model.unsupported import format_unsupported_template
+from ganeti.operations.allocation.scoring import DRBD_METADATA_SIZE
 from ganeti.operations.instance.device_specs import DiskSpec
 from ganeti.operations.operation import Identifiers
 
 
 @dataclass(frozen=True)
-class DiskSite:
+class DiskLocation:
     """The location of new disks: the instance's name, its node UUIDs (the primary first), and
     directory and driver for file disks.
     """
@@ -32,13 +32,13 @@ class DiskSite:
     driver: str | None = None
 
 
-Layout: TypeAlias = Callable[[DiskSpec, int, DiskSite, ClusterState, Identifiers], Disk]
+Layout: TypeAlias = Callable[[DiskSpec, int, DiskLocation, ClusterState, Identifiers], Disk]
 
 
 def lay_out(
     wishes: Sequence[DiskSpec],
     template: Template,
-    site: DiskSite,
+    site: DiskLocation,
     state: ClusterState,
     ids: Identifiers,
     *,
@@ -53,7 +53,7 @@ def lay_out(
     )
 
 
-def require_layout(template: Template, cluster: Cluster) -> None:
+def check_template(template: Template, cluster: Cluster) -> None:
     """Check that the cluster can create disks of a template.
 
     :raises Refused: it is not enabled or supported, or a cluster setting is missing.
@@ -63,9 +63,9 @@ def require_layout(template: Template, cluster: Cluster) -> None:
         raise Refused(
             f"disk template {template.value} is not enabled; enabled are: {', '.join(enabled)}"
         )
-    if template not in SUPPORTED:
-        raise Refused(unsupported_template(template))
-    setting = _NEEDS.get(template)
+    if template not in SUPPORTED_TEMPLATES:
+        raise Refused(format_unsupported_template(template))
+    setting = _REQUIRED_SETTINGS.get(template)
     if setting is not None and not getattr(cluster, setting):
         raise Refused(
             f"disk template {template.value} requires the cluster setting {setting}; "
@@ -74,20 +74,20 @@ def require_layout(template: Template, cluster: Cluster) -> None:
 
 
 def _file(
-    wish: DiskSpec, index: int, site: DiskSite, state: ClusterState, ids: Identifiers
+    wish: DiskSpec, index: int, site: DiskLocation, state: ClusterState, ids: Identifiers
 ) -> Disk:
-    return _in_folder(Template.FILE, state.cluster.file_storage_dir, wish, index, site, ids)
+    return _file_in_directory(Template.FILE, state.cluster.file_storage_dir, wish, index, site, ids)
 
 
 def _shared(
-    wish: DiskSpec, index: int, site: DiskSite, state: ClusterState, ids: Identifiers
+    wish: DiskSpec, index: int, site: DiskLocation, state: ClusterState, ids: Identifiers
 ) -> Disk:
     folder = state.cluster.shared_file_storage_dir
-    return _in_folder(Template.SHAREDFILE, folder, wish, index, site, ids)
+    return _file_in_directory(Template.SHAREDFILE, folder, wish, index, site, ids)
 
 
-def _in_folder(
-    template: Template, top: str, wish: DiskSpec, index: int, site: DiskSite, ids: Identifiers
+def _file_in_directory(
+    template: Template, top: str, wish: DiskSpec, index: int, site: DiskLocation, ids: Identifiers
 ) -> Disk:
     folder = posixpath.normpath(posixpath.join(top, site.folder or ""))
     if folder != top and not folder.startswith(top.rstrip("/") + "/"):
@@ -98,7 +98,7 @@ def _in_folder(
 
 
 def _plain(
-    wish: DiskSpec, index: int, site: DiskSite, state: ClusterState, ids: Identifiers
+    wish: DiskSpec, index: int, site: DiskLocation, state: ClusterState, ids: Identifiers
 ) -> Disk:
     group = wish.vg or state.cluster.volume_group_name
     logical_id = (group, f"{ids.uuid()}.disk{index}")
@@ -106,17 +106,17 @@ def _plain(
 
 
 def _drbd(
-    wish: DiskSpec, index: int, site: DiskSite, state: ClusterState, ids: Identifiers
+    wish: DiskSpec, index: int, site: DiskLocation, state: ClusterState, ids: Identifiers
 ) -> Disk:
     group = wish.vg or state.cluster.volume_group_name
     unique = ids.uuid()
     data = (group, f"{unique}.disk{index}_data")
     there = state.groups[state.nodes[site.nodes[0]].group]
-    usual = disk_filled(state.cluster, there, Template.DRBD)["metavg"]
+    usual = fill_disk(state.cluster, there, Template.DRBD)["metavg"]
     meta = (wish.metavg or usual or group, f"{unique}.disk{index}_meta")
     children = (
         _disk(Template.PLAIN, data, site.nodes, DiskSpec(size=wish.size), "", ids),
-        _disk(Template.PLAIN, meta, site.nodes, DiskSpec(size=METADATA), "", ids),
+        _disk(Template.PLAIN, meta, site.nodes, DiskSpec(size=DRBD_METADATA_SIZE), "", ids),
     )
     # Port and minors are allocated when the disk is added to the configuration.
     logical_id = (*site.nodes, NO_PORT, NO_MINOR, NO_MINOR, ids.secret())
@@ -160,7 +160,7 @@ LAYOUTS: Mapping[Template, Layout] = {
     Template.DRBD: _drbd,
 }
 
-_NEEDS: Mapping[Template, str] = {
+_REQUIRED_SETTINGS: Mapping[Template, str] = {
     Template.FILE: "file_storage_dir",
     Template.SHAREDFILE: "shared_file_storage_dir",
     Template.PLAIN: "volume_group_name",

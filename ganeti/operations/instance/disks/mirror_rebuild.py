@@ -11,25 +11,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from ganeti.config.changes.instances import copied_to, placed_as
+from ganeti.config.changes.instances import replace_mirror_node, restore_placement
 from ganeti.errors import Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.operations.instance.disks.mirrors import require_sync, sent
+from ganeti.operations.instance.disks.mirrors import sent, wait_until_synced
 from ganeti.operations.operation import Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.disks import (
     AttachDisk,
+    AttachMirrorChildren,
     ConnectDisk,
     CreateDisk,
     DescribeDisks,
     DetachDisk,
+    DetachMirrorChildren,
     DisconnectDisk,
-    DropCopy,
     RemoveDisk,
     RenameDisk,
-    TakeCopy,
 )
 from ganeti.schema.records import replace
 
@@ -44,24 +44,24 @@ class MirrorRebuild:
     other: Node
 
 
-async def rebuild(what: MirrorRebuild, early: bool, tools: Tools) -> None:
+async def rebuild_copies(what: MirrorRebuild, early: bool, tools: Tools) -> None:
     """Rebuild the copies; remove the old volumes when they are in sync, or ``early`` before.
 
     :raises Failed: a step failed; copies that are not in use yet are removed.
     """
-    await _require_current(what.instance, what.disks, what.other, tools)
+    await _check_current(what.instance, what.disks, what.other, tools)
     old: list[Disk] = []
     for disk in what.disks:
         tools.progress.may_stop()
         old += await _rebuild_one(what, disk, tools)
     if early:
-        await _remove(old, what.node, tools)
-    await require_sync(what.instance, what.disks, tools)
+        await _remove_volumes(old, what.node, tools)
+    await wait_until_synced(what.instance, what.disks, tools)
     if not early:
-        await _remove(old, what.node, tools)
+        await _remove_volumes(old, what.node, tools)
 
 
-async def _require_current(
+async def _check_current(
     instance: Instance, disks: Sequence[Disk], node: Node, tools: Tools
 ) -> None:
     """Check that the copies on ``node`` are current.
@@ -94,15 +94,18 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
     known = await tools.nodes.ask(what.node, DescribeDisks(disks=whole.children))
     there = [child for child, found in zip(whole.children, known, strict=True) if found]
     stamp = tools.ids.uuid()
-    fresh = {child.uuid: _named(child, f"new-{stamp}") for child in whole.children}
-    aside = {child.uuid: _named(child, f"replaced-{stamp}") for child in there}
+    fresh = {child.uuid: _rename_volume(child, f"new-{stamp}") for child in whole.children}
+    aside = {child.uuid: _rename_volume(child, f"replaced-{stamp}") for child in there}
     async with Undo(tools.progress) as undo:
         for each in fresh.values():
             undo.by(f"remove {each.logical_id[1]}", partial(ask, RemoveDisk(disk=each)))
             await ask(CreateDisk(disk=each, owner=what.instance.name))
         tools.progress.may_stop()
-        undo.by(f"attach the old copy of {disk.iv_name} again", partial(ask, TakeCopy(disk=whole)))
-        await ask(DropCopy(disk=whole))
+        undo.by(
+            f"attach the old copy of {disk.iv_name} again",
+            partial(ask, AttachMirrorChildren(disk=whole)),
+        )
+        await ask(DetachMirrorChildren(disk=whole))
         for child in whole.children:
             for before, after in (
                 (child, aside.get(child.uuid)),
@@ -112,17 +115,17 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
                     back = partial(ask, RenameDisk(disk=after, to=before))
                     await ask(RenameDisk(disk=before, to=after))
                     undo.by(f"rename {before.logical_id[1]} back", back)
-        await ask(TakeCopy(disk=whole))
+        await ask(AttachMirrorChildren(disk=whole))
     return list(aside.values())
 
 
-def _named(volume: Disk, suffix: str) -> Disk:
+def _rename_volume(volume: Disk, suffix: str) -> Disk:
     """Return the volume with a name suffix, in the same volume group."""
     group, name = volume.logical_id
     return replace(volume, logical_id=(group, f"{name}.{suffix}"))
 
 
-async def _remove(volumes: Sequence[Disk], node: Node, tools: Tools) -> None:
+async def _remove_volumes(volumes: Sequence[Disk], node: Node, tools: Tools) -> None:
     for volume in volumes:
         try:
             await tools.nodes.ask(node, RemoveDisk(disk=volume))
@@ -133,7 +136,7 @@ async def _remove(volumes: Sequence[Disk], node: Node, tools: Tools) -> None:
 
 
 @dataclass(frozen=True)
-class Relocation:
+class MirrorRelocation:
     """Disks on ``primary`` whose second copy moves from ``old`` to ``new``."""
 
     instance: Instance
@@ -143,18 +146,18 @@ class Relocation:
     new: Node
 
 
-async def relocate(what: Relocation, early: bool, tools: Tools) -> None:
+async def relocate_copies(what: MirrorRelocation, early: bool, tools: Tools) -> None:
     """Create the second copies on the new node, and remove the old ones when they are in sync.
 
     :raises Failed: a step failed; all steps before the connection to the new node are undone.
     """
     instance = what.instance
-    await _require_current(instance, what.disks, what.primary, tools)
+    await _check_current(instance, what.disks, what.primary, tools)
     before = sent(tools.config.state(), instance, what.disks)
     async with Undo(tools.progress) as undo:
         # The configuration comes first, as it allocates the minors on the new node.
-        await tools.config.change(copied_to(instance, what.disks, what.old, what.new))
-        back = partial(tools.config.change, placed_as(what.disks))
+        await tools.config.change(replace_mirror_node(instance, what.disks, what.old, what.new))
+        back = partial(tools.config.change, restore_placement(what.disks))
         undo.by(f"record {what.old.name} as the secondary node again", back)
         state = tools.config.state()
         disks = [state.disks[disk.uuid] for disk in what.disks]
@@ -175,7 +178,7 @@ async def relocate(what: Relocation, early: bool, tools: Tools) -> None:
     if early:
         await _remove_old(what, before, tools)
     try:
-        await require_sync(instance, disks, tools)
+        await wait_until_synced(instance, disks, tools)
     except Failed:
         tools.progress.say(
             f"the old copies on node {what.old.name} are no longer used; remove them manually"
@@ -185,7 +188,7 @@ async def relocate(what: Relocation, early: bool, tools: Tools) -> None:
         await _remove_old(what, before, tools)
 
 
-async def _switch(what: Relocation, was: Disk, now: Disk, tools: Tools) -> None:
+async def _switch(what: MirrorRelocation, was: Disk, now: Disk, tools: Tools) -> None:
     """Connect the primary node to the new secondary node."""
     if not what.old.offline:
         try:
@@ -198,7 +201,7 @@ async def _switch(what: Relocation, was: Disk, now: Disk, tools: Tools) -> None:
     await tools.nodes.ask(what.primary, ConnectDisk(disk=now))
 
 
-async def _switch_back(what: Relocation, was: Disk, now: Disk, tools: Tools) -> None:
+async def _switch_back(what: MirrorRelocation, was: Disk, now: Disk, tools: Tools) -> None:
     """Connect the primary node to the old secondary node again."""
     for node, call in ((what.new, DetachDisk(disk=now)), (what.primary, DisconnectDisk(disk=now))):
         with suppress(Failed, Refused):  # the failed switch may not have come this far
@@ -208,7 +211,7 @@ async def _switch_back(what: Relocation, was: Disk, now: Disk, tools: Tools) -> 
     await tools.nodes.ask(what.primary, ConnectDisk(disk=was))
 
 
-async def _remove_old(what: Relocation, disks: Sequence[Disk], tools: Tools) -> None:
+async def _remove_old(what: MirrorRelocation, disks: Sequence[Disk], tools: Tools) -> None:
     for disk in disks:
         if what.old.offline:
             tools.progress.say(

@@ -7,33 +7,33 @@ from collections.abc import Iterator, Sequence
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.operations.guests import with_parameters
+from ganeti.operations.guests import fill_disk_parameters
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.rpc.disks import ConnectDisk, DemoteDisk, DescribeDisks, DiskStatus, PromoteDisk
 
-_NAPS = (1.0, 20.0)
+_POLL_INTERVALS = (1.0, 20.0)
 """Seconds between two polls of a resync, at least and at most."""
-_SAY = 10.0
+_REPORT_INTERVAL = 10.0
 """Seconds between two progress messages of a resync."""
-_STUCK = 10
+_MAX_STALLED_POLLS = 10
 """The number of polls without any resync in progress after which to give up."""
-_FINE = ("ok",)
+_CURRENT_STATUSES = ("ok",)
 
 
 def mirrored(disks: Sequence[Disk]) -> list[Disk]:
     """Return those of the disks that are mirrored between nodes."""
-    return [disk for disk in disks if disk.dev_type in MIRRORED_BETWEEN_NODES]
+    return [disk for disk in disks if disk.dev_type in MIRRORED_TEMPLATES]
 
 
 def sent(state: ClusterState, instance: Instance, disks: Sequence[Disk]) -> tuple[Disk, ...]:
     """Return the disks in the form that is sent to nodes."""
-    return tuple(with_parameters(state, instance, disk) for disk in disks)
+    return tuple(fill_disk_parameters(state, instance, disk) for disk in disks)
 
 
-def ask_about(
+def mirror_queries(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], nodes: Sequence[Node]
 ) -> Iterator[NodeQuery]:
     """Yield the query for the status of mirrored disks on those of the nodes that are online."""
@@ -42,28 +42,32 @@ def ask_about(
         yield NodeQuery(online, DescribeDisks(disks=sent(state, instance, found)))
 
 
-def broken_on(node: Node, disks: Sequence[Disk], facts: NodeAnswers) -> list[tuple[Disk, str]]:
+def find_outdated(node: Node, disks: Sequence[Disk], facts: NodeAnswers) -> list[tuple[Disk, str]]:
     """Return the mirrored disks whose copy on ``node`` is not current, with its status.
 
     :raises Refused: the node did not answer.
     """
     statuses = facts.of(node, DescribeDisks)
     pairs = zip(mirrored(disks), statuses, strict=True)
-    return [(disk, word) for disk, status in pairs if (word := _word(status)) not in _FINE]
+    return [
+        (disk, word)
+        for disk, status in pairs
+        if (word := _format_status(status)) not in _CURRENT_STATUSES
+    ]
 
 
-def _word(status: DiskStatus | None) -> str:
+def _format_status(status: DiskStatus | None) -> str:
     return "missing" if status is None else status.local
 
 
-def require_current(node: Node, disks: Sequence[Disk], facts: NodeAnswers, otherwise: str) -> None:
+def check_current(node: Node, disks: Sequence[Disk], facts: NodeAnswers, otherwise: str) -> None:
     """Check that the copies on ``node`` are current; ``otherwise`` is the advice in the message.
 
     :raises Refused: a copy is not current, or the node did not answer.
     """
     if not mirrored(disks):
         return
-    if broken := broken_on(node, disks, facts):
+    if broken := find_outdated(node, disks, facts):
         each = ", ".join(f"{disk.iv_name} is {word}" for disk, word in broken)
         raise Refused(f"the copies on node {node.name} are not current: {each}; {otherwise}")
 
@@ -79,7 +83,7 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
     if not wanted:
         return True
     node = state.nodes[current.primary_node]
-    call, stuck, said = DescribeDisks(disks=sent(state, current, wanted)), 0, -_SAY
+    call, stuck, said = DescribeDisks(disks=sent(state, current, wanted)), 0, -_REPORT_INTERVAL
     while True:
         statuses = await tools.nodes.ask(node, call)
         late = [
@@ -91,30 +95,30 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
             return True
         moving = [status for _, status in late if status and status.sync_percent is not None]
         stuck = 0 if moving else stuck + 1
-        if stuck >= _STUCK:
+        if stuck >= _MAX_STALLED_POLLS:
             names = ", ".join(disk.iv_name for disk, _ in late)
             tools.progress.say(f"instance {instance.name} has no second current copy of {names}")
             return False
-        if tools.time.seconds() - said >= _SAY:
+        if tools.time.seconds() - said >= _REPORT_INTERVAL:
             said = tools.time.seconds()
             for disk, status in late:
                 if status is not None and status.sync_percent is not None:
-                    tools.progress.say(_progress(disk, status))
-        await tools.time.sleep(_nap(moving))
+                    tools.progress.say(_format_progress(disk, status))
+        await tools.time.sleep(_poll_interval(moving))
 
 
-def _progress(disk: Disk, status: DiskStatus) -> str:
+def _format_progress(disk: Disk, status: DiskStatus) -> str:
     left = "" if status.estimated_time is None else f", {status.estimated_time} s left"
     return f"syncing {disk.iv_name}: {status.sync_percent:.1f}% done{left}"
 
 
-def _nap(statuses: Sequence[DiskStatus]) -> float:
+def _poll_interval(statuses: Sequence[DiskStatus]) -> float:
     left = [each.estimated_time for each in statuses if each.estimated_time is not None]
-    least, most = _NAPS
+    least, most = _POLL_INTERVALS
     return min(most, max(least, max(left, default=0) / 2))
 
 
-async def require_sync(instance: Instance, disks: Sequence[Disk], tools: Tools) -> None:
+async def wait_until_synced(instance: Instance, disks: Sequence[Disk], tools: Tools) -> None:
     """Wait until mirrored disks are in sync.
 
     :raises Failed: no resync is in progress.
@@ -127,7 +131,7 @@ async def require_sync(instance: Instance, disks: Sequence[Disk], tools: Tools) 
         )
 
 
-async def let_both_write(
+async def enable_dual_primary(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], target: Node, tools: Tools
 ) -> None:
     """Enable dual-primary mode: ``target`` may also write to the mirrored disks."""
@@ -138,7 +142,7 @@ async def let_both_write(
         await tools.nodes.ask(target, PromoteDisk(disk=disk, both=True))
 
 
-async def let_one_write(
+async def disable_dual_primary(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], other: Node, tools: Tools
 ) -> list[str]:
     """Disable dual-primary mode: only the primary node may write, not ``other``.

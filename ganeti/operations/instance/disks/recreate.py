@@ -8,30 +8,38 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ganeti.config.changes.instances import moved_to, put_back, relaid
+from ganeti.config.changes.instances import put_back, set_disk_layout, set_primary_node
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import policy_filled
+from ganeti.model.parameters.filling import fill_policy
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.operations.allocation.candidates import candidates, require_space, storage_units
 from ganeti.operations.allocation.group_check import require_group
-from ganeti.operations.allocation.iallocator import advised, consultation, require_one
-from ganeti.operations.allocation.iallocator_protocol import disk_facts, disk_space, nic_facts
+from ganeti.operations.allocation.iallocator import advised, check_not_both, make_request
+from ganeti.operations.allocation.iallocator_protocol import (
+    compute_disk_space,
+    describe_disk,
+    describe_nic,
+)
 from ganeti.operations.allocation.policy_check import violations
 from ganeti.operations.allocation.scoring import choose
-from ganeti.operations.allocation.sizes import placement_of, size_of
-from ganeti.operations.allocation.target_node import require_usable, template_of
-from ganeti.operations.guests import with_parameters
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
-from ganeti.operations.instance.device_specs import disk_wanted
+from ganeti.operations.allocation.sizes import make_placement, size_of
+from ganeti.operations.allocation.target_node import get_template, require_usable
+from ganeti.operations.guests import fill_disk_parameters
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
+from ganeti.operations.instance.device_specs import read_disk
 from ganeti.operations.instance.disks.block_devices import attach_disks, create_disks, detach_disks
-from ganeti.operations.instance.disks.wipe import wipe_if_wanted
+from ganeti.operations.instance.disks.wipe import wipe_if_enabled
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.running_check import presence, presence_questions, require_stopped
+from ganeti.operations.instance.running_check import (
+    check_stopped,
+    determine_presence,
+    presence_queries,
+)
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -49,7 +57,7 @@ _SETTABLE = frozenset({"size", "spindles", "mode"})
 
 
 @dataclass(frozen=True)
-class Recreate:
+class RecreationPlan:
     """The records of recreated disks, and their nodes, the primary first."""
 
     op: RecreateDisks
@@ -73,46 +81,46 @@ def questions(op: RecreateDisks, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
     hypervisors = state.cluster.enabled_hypervisors
     asked = DescribeNode(hypervisors=hypervisors, storage=storage_units(state.cluster))
-    members = state.nodes_in(state.groups[subject.primary.group])
-    wanted = {node.uuid: node for node in (*subject.nodes, *members, *_named(op, state))}
+    members = state.list_nodes(state.groups[subject.primary.group])
+    wanted = {node.uuid: node for node in (*subject.nodes, *members, *_requested_nodes(op, state))}
     online = [node for node in wanted.values() if not node.offline]
-    return [NodeQuery(online, asked), *presence_questions(subject, state)]
+    return [NodeQuery(online, asked), *presence_queries(subject, state)]
 
 
-def _named(op: RecreateDisks, state: ClusterState) -> list[Node]:
+def _requested_nodes(op: RecreateDisks, state: ClusterState) -> list[Node]:
     return [state.node(name) for name in op.node_uuids or op.nodes]
 
 
-def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreate:
+def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> RecreationPlan:
     """Plan the disks to recreate and their nodes."""
     subject = subject_of(op, state)
     instance = subject.instance
-    if template_of(subject) is Template.DISKLESS:
+    if get_template(subject) is Template.DISKLESS:
         raise Refused(f"instance {instance.name} has no disks", Code.INPUT)
-    require_stopped(presence(subject, state, facts))
-    nodes = _nodes(op, subject, state, facts)
-    disks = _wanted(op, subject)
+    check_stopped(determine_presence(subject, state, facts))
+    nodes = _choose_nodes(op, subject, state, facts)
+    disks = _disks_to_recreate(op, subject)
     if nodes != subject.nodes and len(disks) != len(subject.disks):
         raise Refused("on other nodes all disks must be recreated; omit the disks", Code.INPUT)
     _require_sizes(subject, disks, nodes, state)
     sizes = [disk.size for disk in disks]
     for node in nodes:
-        require_space(node, facts.of(node, DescribeNode), template_of(subject), sizes)
-    return Recreate(op, subject, disks, nodes)
+        require_space(node, facts.of(node, DescribeNode), get_template(subject), sizes)
+    return RecreationPlan(op, subject, disks, nodes)
 
 
-def _nodes(
+def _choose_nodes(
     op: RecreateDisks, subject: InstanceContext, state: ClusterState, facts: NodeAnswers
 ) -> tuple[Node, ...]:
     """Return the requested or chosen nodes, or the instance's own."""
-    name, named = subject.instance.name, tuple(_named(op, state))
-    require_one(op.iallocator, [node.name for node in named])
-    count = _nodes_wanted(subject)
+    name, named = subject.instance.name, tuple(_requested_nodes(op, state))
+    check_not_both(op.iallocator, [node.name for node in named])
+    count = _required_nodes(subject)
     if op.iallocator is not None:
-        named = advised(facts, count, state) or _chosen(subject, count, state, facts)
+        named = advised(facts, count, state) or _choose_built_in(subject, count, state, facts)
     if not named:
         for node in subject.nodes:
-            require_online(node, f"disks of instance {name} cannot be created there")
+            check_online(node, f"disks of instance {name} cannot be created there")
         return subject.nodes
     if len({node.uuid for node in named}) != count:
         raise Refused(f"the disks of instance {name} require {count} different nodes", Code.INPUT)
@@ -121,16 +129,16 @@ def _nodes(
     return named
 
 
-def _chosen(
+def _choose_built_in(
     subject: InstanceContext, count: int, state: ClusterState, facts: NodeAnswers
 ) -> tuple[Node, ...]:
-    wish = placement_of(subject.instance, subject.disks, state, group=subject.primary.group)
-    members = state.nodes_in(state.groups[subject.primary.group])
+    wish = make_placement(subject.instance, subject.disks, state, group=subject.primary.group)
+    members = state.list_nodes(state.groups[subject.primary.group])
     known = candidates(members, wish.template, state, lambda node: facts.known(node, DescribeNode))
-    return tuple(choose(wish.for_nodes(count), known).nodes)
+    return tuple(choose(wish.with_node_count(count), known).nodes)
 
 
-def _wanted(op: RecreateDisks, subject: InstanceContext) -> tuple[Disk, ...]:
+def _disks_to_recreate(op: RecreateDisks, subject: InstanceContext) -> tuple[Disk, ...]:
     """Return the records of the disks to recreate, with the requested changes."""
     changes: dict[int, Mapping[str, Any]] = {}
     for each in op.disks or range(len(subject.disks)):
@@ -147,7 +155,7 @@ def _wanted(op: RecreateDisks, subject: InstanceContext) -> tuple[Disk, ...]:
                 [Problem(f"disks[{index}]/{unknown[0]}", f"cannot be set; only {can} can")]
             )
         changes[index] = values
-    return tuple(_resized(subject.disks[index], values) for index, values in changes.items())
+    return tuple(_apply_changes(subject.disks[index], values) for index, values in changes.items())
 
 
 def _require_sizes(
@@ -162,7 +170,7 @@ def _require_sizes(
     for node in nodes:
         require_group(node, subject, disks, state)
     if [disk.size for disk in disks] != [disk.size for disk in subject.disks]:
-        policy = policy_filled(state.cluster, state.groups[nodes[0].group])
+        policy = fill_policy(state.cluster, state.groups[nodes[0].group])
         if broken := violations(size_of(subject.instance, disks, state), policy):
             raise Refused(
                 f"instance {subject.instance.name} would violate the instance policy: "
@@ -172,8 +180,8 @@ def _require_sizes(
             )
 
 
-def _resized(disk: Disk, values: Mapping[str, Any]) -> Disk:
-    wish = disk_wanted({"size": disk.size, **values}, disk.iv_name, disk.dev_type)
+def _apply_changes(disk: Disk, values: Mapping[str, Any]) -> Disk:
+    wish = read_disk({"size": disk.size, **values}, disk.iv_name, disk.dev_type)
     fields = {name: getattr(wish, name) for name in values}
     children = disk.children
     if children:
@@ -181,21 +189,23 @@ def _resized(disk: Disk, values: Mapping[str, Any]) -> Disk:
     return replace(disk, **fields, children=children)
 
 
-def consult(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
+def request_allocation(
+    op: RecreateDisks, state: ClusterState, facts: NodeAnswers
+) -> IAllocatorRequest | None:
     """Return the request to the iallocator if one is given."""
     if op.iallocator is None or op.nodes or op.node_uuids:
         return None
-    return consultation(op.iallocator, _allocation(op, state), state)
+    return make_request(op.iallocator, _make_allocation_request(op, state), state)
 
 
-def _allocation(op: RecreateDisks, state: ClusterState) -> dict[str, Any]:
+def _make_allocation_request(op: RecreateDisks, state: ClusterState) -> dict[str, Any]:
     """Return the request for nodes for new disks, in the form of the iallocator protocol.
 
     All nodes are chosen again as for a new instance, because lost disks cannot be relocated.
     """
     subject = subject_of(op, state)
-    instance, template = subject.instance, template_of(subject)
-    made = {disk.uuid: disk for disk in _wanted(op, subject)}
+    instance, template = subject.instance, get_template(subject)
+    made = {disk.uuid: disk for disk in _disks_to_recreate(op, subject)}
     disks = [made.get(disk.uuid, disk) for disk in subject.disks]
     size = size_of(instance, disks, state)
     return {
@@ -209,26 +219,26 @@ def _allocation(op: RecreateDisks, state: ClusterState) -> dict[str, Any]:
         "vcpus": size.vcpus,
         "memory": size.memory,
         "spindle_use": size.spindles,
-        "disks": [disk_facts(disk) for disk in disks],
-        "disk_space_total": disk_space(template, size.disks),
-        "nics": [nic_facts(nic, state) for nic in instance.nics],
-        "required_nodes": _nodes_wanted(subject),
+        "disks": [describe_disk(disk) for disk in disks],
+        "disk_space_total": compute_disk_space(template, size.disks),
+        "nics": [describe_nic(nic, state) for nic in instance.nics],
+        "required_nodes": _required_nodes(subject),
         "hypervisor": instance.hypervisor,
     }
 
 
-def _nodes_wanted(subject: InstanceContext) -> int:
-    return 2 if template_of(subject) in MIRRORED_BETWEEN_NODES else 1
+def _required_nodes(subject: InstanceContext) -> int:
+    return 2 if get_template(subject) in MIRRORED_TEMPLATES else 1
 
 
-async def _require_lost(plan: Recreate, state: ClusterState, tools: Tools) -> None:
+async def _check_missing(plan: RecreationPlan, state: ClusterState, tools: Tools) -> None:
     """Check that the disks are missing, as existing ones may have the last copy of the data.
 
     :raises Refused: a disk exists.
     """
     instance = plan.subject.instance
     disks = [state.disks[disk.uuid] for disk in plan.disks]
-    filled = tuple(with_parameters(state, instance, disk) for disk in disks)
+    filled = tuple(fill_disk_parameters(state, instance, disk) for disk in disks)
     for node in plan.nodes:
         found = await tools.nodes.ask(node, DescribeDisks(disks=filled))
         there = [disk.iv_name for disk, status in zip(disks, found, strict=True) if status]
@@ -240,16 +250,16 @@ async def _require_lost(plan: Recreate, state: ClusterState, tools: Tools) -> No
             )
 
 
-async def run(plan: Recreate, tools: Tools) -> None:
+async def run(plan: RecreationPlan, tools: Tools) -> None:
     instance, before = plan.subject.instance, tools.config.state()
     if not plan.moves:
-        await _require_lost(plan, before, tools)
+        await _check_missing(plan, before, tools)
     old = [before.disks[disk.uuid] for disk in plan.disks]
     nodes = [node.uuid for node in plan.nodes]
     async with Undo(tools.progress) as undo:
-        changes = [relaid(instance, plan.disks, nodes)]
+        changes = [set_disk_layout(instance, plan.disks, nodes)]
         if plan.nodes[0] != plan.subject.primary:
-            changes.append(moved_to(instance, plan.nodes[0]))
+            changes.append(set_primary_node(instance, plan.nodes[0]))
         await tools.config.change(together(*changes))
         back = partial(tools.config.change, put_back(instance, old))
         undo.by("restore the records of the disks", back)
@@ -259,14 +269,16 @@ async def run(plan: Recreate, tools: Tools) -> None:
         await create_disks(state, recorded, disks, tools, undo)
         if state.cluster.prealloc_wipe_disks:
             await attach_disks(state, recorded, disks, tools)
-            await wipe_if_wanted(recorded, disks, tools)
+            await wipe_if_enabled(recorded, disks, tools)
             await detach_disks(state, recorded, disks, tools)
     where = " and ".join(node.name for node in plan.nodes)
     tools.progress.say(f"recreated {len(plan.disks)} disks of {instance.name}, empty, on {where}")
 
 
-def hooks(plan: Recreate, state: ClusterState) -> HookCall:
+def hooks(plan: RecreationPlan, state: ClusterState) -> HookCall:
     return instance_hooks("instance-recreate-disks", plan.subject, state, {})
 
 
-OPERATION = Operation(RecreateDisks, plan, run, questions, hooks, consult=consult)
+OPERATION = Operation(
+    RecreateDisks, plan, run, questions, hooks, request_allocation=request_allocation
+)

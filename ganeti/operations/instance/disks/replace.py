@@ -9,29 +9,29 @@ from dataclasses import dataclass
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
 from ganeti.operations.allocation.candidates import candidates, storage_units
 from ganeti.operations.allocation.group_check import require_group
-from ganeti.operations.allocation.iallocator import advised, consultation
+from ganeti.operations.allocation.iallocator import advised, make_request
 from ganeti.operations.allocation.scoring import against, choose
-from ganeti.operations.allocation.sizes import placement_of
-from ganeti.operations.allocation.target_node import relocation, require_usable, template_of
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.allocation.sizes import make_placement
+from ganeti.operations.allocation.target_node import get_template, relocation, require_usable
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.disks.mirror_rebuild import (
     MirrorRebuild,
-    Relocation,
-    rebuild,
-    relocate,
+    MirrorRelocation,
+    rebuild_copies,
+    relocate_copies,
 )
-from ganeti.operations.instance.disks.mirrors import ask_about, broken_on, require_current
+from ganeti.operations.instance.disks.mirrors import check_current, find_outdated, mirror_queries
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.running_check import (
-    presence,
-    presence_questions,
-    require_nowhere_else,
+    check_nowhere_else,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import (
     HookCall,
@@ -44,11 +44,11 @@ from ganeti.operations.operation import (
 from ganeti.rpc.node import DescribeNode
 
 _BROKEN = frozenset({"missing", "faulty"})
-_CANNOT = "without them the other copies cannot be rebuilt"
+_NO_CURRENT_COPY = "without them the other copies cannot be rebuilt"
 
 
 @dataclass(frozen=True)
-class Replace:
+class ReplacementPlan:
     """Disks of an instance, and the node where their copies are rebuilt.
 
     ``new`` is true if the node has none of them yet.
@@ -66,24 +66,24 @@ class Replace:
 
 
 def questions(op: ReplaceDisks, state: ClusterState) -> Sequence[NodeQuery]:
-    subject = _mirrored(op, state)
-    found = presence_questions(subject, state)
+    subject = _get_mirrored_context(op, state)
+    found = presence_queries(subject, state)
     if subject.instance.disks_active:
-        found += ask_about(state, subject.instance, subject.disks, subject.nodes)
+        found += mirror_queries(state, subject.instance, subject.disks, subject.nodes)
     if op.mode is ReplacementMode.NEW_SECONDARY:
-        nodes = [node for node in _eligible(op, subject, state) if not node.offline]
-        found.append(NodeQuery(nodes, DescribeNode(hypervisors=(), storage=_units(state))))
+        nodes = [node for node in _eligible_nodes(op, subject, state) if not node.offline]
+        found.append(NodeQuery(nodes, DescribeNode(hypervisors=(), storage=_storage_units(state))))
     return found
 
 
-def _units(state: ClusterState) -> tuple[tuple[str, str], ...]:
+def _storage_units(state: ClusterState) -> tuple[tuple[str, str], ...]:
     return storage_units(state.cluster)
 
 
-def _mirrored(op: ReplaceDisks, state: ClusterState) -> InstanceContext:
+def _get_mirrored_context(op: ReplaceDisks, state: ClusterState) -> InstanceContext:
     subject = subject_of(op, state)
-    template = template_of(subject)
-    if template not in MIRRORED_BETWEEN_NODES or not subject.secondaries:
+    template = get_template(subject)
+    if template not in MIRRORED_TEMPLATES or not subject.secondaries:
         raise Refused(
             f"instance {subject.instance.name} has {template.value} disks, which have no second "
             "copy to replace",
@@ -92,43 +92,43 @@ def _mirrored(op: ReplaceDisks, state: ClusterState) -> InstanceContext:
     return subject
 
 
-def _eligible(op: ReplaceDisks, subject: InstanceContext, state: ClusterState) -> list[Node]:
+def _eligible_nodes(op: ReplaceDisks, subject: InstanceContext, state: ClusterState) -> list[Node]:
     """Return the nodes that may become the new secondary node."""
     named = op.remote_node_uuid or op.remote_node
     if named is not None:
         return [state.node(named)]
     group = state.groups[subject.primary.group]
-    return [node for node in state.nodes_in(group) if node not in subject.nodes]
+    return [node for node in state.list_nodes(group) if node not in subject.nodes]
 
 
-def plan(op: ReplaceDisks, state: ClusterState, facts: NodeAnswers) -> Replace:
+def plan(op: ReplaceDisks, state: ClusterState, facts: NodeAnswers) -> ReplacementPlan:
     """Plan the copies to replace and their node."""
-    subject = _mirrored(op, state)
-    _check(op)
-    disks = _wanted(op, subject)
-    require_online(subject.primary, "its copies of the disks are unavailable")
-    require_nowhere_else(presence(subject, state, facts))
+    subject = _get_mirrored_context(op, state)
+    _validate(op)
+    disks = _requested_disks(op, subject)
+    check_online(subject.primary, "its copies of the disks are unavailable")
+    check_nowhere_else(determine_presence(subject, state, facts))
     active = subject.instance.disks_active
     match op.mode:
         case ReplacementMode.AUTO:
-            return _automatic(op, subject, facts)
+            return _plan_automatic(op, subject, facts)
         case ReplacementMode.NEW_SECONDARY:
             if active:
-                require_current(subject.primary, subject.disks, facts, _CANNOT)
-            target = _new_secondary(op, subject, state, facts)
-            return Replace(op, subject, subject.disks, target, new=True)
+                check_current(subject.primary, subject.disks, facts, _NO_CURRENT_COPY)
+            target = _choose_secondary(op, subject, state, facts)
+            return ReplacementPlan(op, subject, subject.disks, target, new=True)
         case ReplacementMode.ON_PRIMARY:
             node, other = subject.primary, subject.secondaries[0]
         case ReplacementMode.ON_SECONDARY:
             node, other = subject.secondaries[0], subject.primary
     for each in subject.nodes:
-        require_online(each, "its copies of the disks are unavailable")
+        check_online(each, "its copies of the disks are unavailable")
     if active:
-        require_current(other, subject.disks, facts, _CANNOT)
-    return Replace(op, subject, disks, node)
+        check_current(other, subject.disks, facts, _NO_CURRENT_COPY)
+    return ReplacementPlan(op, subject, disks, node)
 
 
-def _check(op: ReplaceDisks) -> None:
+def _validate(op: ReplaceDisks) -> None:
     """Check that the parameters match the mode.
 
     :raises Refused: they do not.
@@ -154,7 +154,7 @@ def _check(op: ReplaceDisks) -> None:
         raise Refused("mode replace_auto detects faulty disks; omit the disks", Code.INPUT)
 
 
-def _wanted(op: ReplaceDisks, subject: InstanceContext) -> tuple[Disk, ...]:
+def _requested_disks(op: ReplaceDisks, subject: InstanceContext) -> tuple[Disk, ...]:
     count = len(subject.disks)
     if beyond := [index for index in op.disks if index >= count]:
         raise Refused(
@@ -166,7 +166,9 @@ def _wanted(op: ReplaceDisks, subject: InstanceContext) -> tuple[Disk, ...]:
     return tuple(subject.disks[index] for index in indexes)
 
 
-def _automatic(op: ReplaceDisks, subject: InstanceContext, facts: NodeAnswers) -> Replace:
+def _plan_automatic(
+    op: ReplaceDisks, subject: InstanceContext, facts: NodeAnswers
+) -> ReplacementPlan:
     """Plan the replacement of the only faulty side."""
     if not subject.instance.disks_active:
         raise Refused(
@@ -175,8 +177,8 @@ def _automatic(op: ReplaceDisks, subject: InstanceContext, facts: NodeAnswers) -
         )
     found: list[tuple[Node, tuple[Disk, ...]]] = []
     for node in subject.nodes:
-        require_online(node, "its copies cannot be checked; replace it by a new secondary node")
-        broken = broken_on(node, subject.disks, facts)
+        check_online(node, "its copies cannot be checked; replace it by a new secondary node")
+        broken = find_outdated(node, subject.disks, facts)
         if disks := tuple(disk for disk, word in broken if word in _BROKEN):
             found.append((node, disks))
     if len(found) > 1:
@@ -185,17 +187,17 @@ def _automatic(op: ReplaceDisks, subject: InstanceContext, facts: NodeAnswers) -
             "after the other explicitly"
         )
     if not found:
-        return Replace(op, subject, (), subject.primary)
+        return ReplacementPlan(op, subject, (), subject.primary)
     [(node, disks)] = found
-    return Replace(op, subject, disks, node)
+    return ReplacementPlan(op, subject, disks, node)
 
 
-def _new_secondary(
+def _choose_secondary(
     op: ReplaceDisks, subject: InstanceContext, state: ClusterState, facts: NodeAnswers
 ) -> Node:
-    instance, nodes = subject.instance, _eligible(op, subject, state)
+    instance, nodes = subject.instance, _eligible_nodes(op, subject, state)
     away = [node.uuid for node in subject.nodes]
-    wish = placement_of(instance, subject.disks, state, away_from=away, runs_there=False)
+    wish = make_placement(instance, subject.disks, state, away_from=away, runs_there=False)
     known = candidates(nodes, wish.template, state, lambda node: facts.known(node, DescribeNode))
     if op.remote_node_uuid or op.remote_node:
         [node] = nodes
@@ -220,15 +222,17 @@ def _new_secondary(
     return node
 
 
-def consult(op: ReplaceDisks, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
+def request_allocation(
+    op: ReplaceDisks, state: ClusterState, facts: NodeAnswers
+) -> IAllocatorRequest | None:
     """Return the request to the iallocator for a new secondary node, if one is given."""
     if op.mode is not ReplacementMode.NEW_SECONDARY or op.iallocator is None:
         return None
-    subject = _mirrored(op, state)
-    return consultation(op.iallocator, relocation(subject, subject.secondaries), state)
+    subject = _get_mirrored_context(op, state)
+    return make_request(op.iallocator, relocation(subject, subject.secondaries), state)
 
 
-async def run(plan: Replace, tools: Tools) -> None:
+async def run(plan: ReplacementPlan, tools: Tools) -> None:
     instance, disks = plan.subject.instance, plan.subject.disks
     if not plan.disks:
         tools.progress.say(f"instance {instance.name} has no faulty disks; nothing to do")
@@ -239,20 +243,22 @@ async def run(plan: Replace, tools: Tools) -> None:
     try:
         if plan.new:
             [old] = plan.subject.secondaries
-            relocation = Relocation(instance, plan.disks, plan.subject.primary, old, plan.node)
-            await relocate(relocation, plan.op.early_release, tools)
+            relocation = MirrorRelocation(
+                instance, plan.disks, plan.subject.primary, old, plan.node
+            )
+            await relocate_copies(relocation, plan.op.early_release, tools)
         else:
             [other] = [node for node in plan.subject.nodes if node != plan.node]
             rebuilding = MirrorRebuild(instance, plan.disks, plan.node, other)
-            await rebuild(rebuilding, plan.op.early_release, tools)
+            await rebuild_copies(rebuilding, plan.op.early_release, tools)
     finally:
         if not instance.disks_active:
             now = tools.config.state()
             current = now.instances[instance.uuid]
-            await detach_disks(now, current, now.disks_of(current), tools)
+            await detach_disks(now, current, now.get_disks(current), tools)
 
 
-def hooks(plan: Replace, state: ClusterState) -> HookCall:
+def hooks(plan: ReplacementPlan, state: ClusterState) -> HookCall:
     old = " ".join(node.name for node in plan.subject.secondaries)
     more = {
         "MODE": plan.op.mode.value,
@@ -264,4 +270,6 @@ def hooks(plan: Replace, state: ClusterState) -> HookCall:
     return instance_hooks("mirrors-replace", plan.subject, state, more, before=here, after=here)
 
 
-OPERATION = Operation(ReplaceDisks, plan, run, questions, hooks, consult=consult)
+OPERATION = Operation(
+    ReplaceDisks, plan, run, questions, hooks, request_allocation=request_allocation
+)

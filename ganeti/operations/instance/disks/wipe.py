@@ -16,11 +16,11 @@ from ganeti.rpc.disks import DescribeDisks, PauseResync, WipeDisk
 
 CHUNK = 1024
 """MiB that a node wipes per call; the job can be canceled between two calls."""
-_SAY = 30.0
+_REPORT_INTERVAL = 30.0
 """Seconds between two progress messages."""
 
 
-async def wipe_if_wanted(
+async def wipe_if_enabled(
     instance: Instance, disks: Sequence[Disk], tools: Tools, *, start: int = 0
 ) -> None:
     """Wipe disks from ``start`` (MiB) on if the cluster setting prealloc_wipe_disks is on.
@@ -35,13 +35,13 @@ async def wipe_if_wanted(
     current = state.instances[instance.uuid]
     node = state.nodes[current.primary_node]
     wanted = sent(state, current, [state.disks[disk.uuid] for disk in disks])
-    async with _resync_paused(node, wanted, tools):
+    async with _pause_resync(node, wanted, tools):
         for disk in wanted:
             await _wipe(disk, node, start, tools)
 
 
 async def _wipe(disk: Disk, node: Node, start: int, tools: Tools) -> None:
-    end, begun = await real_size(disk, node, tools), tools.time.seconds()
+    end, begun = await get_actual_size(disk, node, tools), tools.time.seconds()
     tools.progress.say(f"wiping {disk.iv_name} ({end - start} MiB) on {node.name}")
     offset, said = start, begun
     while offset < end:
@@ -51,14 +51,14 @@ async def _wipe(disk: Disk, node: Node, start: int, tools: Tools) -> None:
         await tools.progress.interruptible(tools.nodes.ask(node, call))
         offset += size
         now = tools.time.seconds()
-        if offset < end and now - said >= _SAY:
+        if offset < end and now - said >= _REPORT_INTERVAL:
             said = now
             left = (now - begun) / (offset - start) * (end - offset)
             done = 100 * (offset - start) / (end - start)
             tools.progress.say(f"wiping {disk.iv_name}: {done:.0f}% done, {left:.0f} s left")
 
 
-async def real_size(disk: Disk, node: Node, tools: Tools) -> int:
+async def get_actual_size(disk: Disk, node: Node, tools: Tools) -> int:
     """Return the size in MiB that guests see; ``disk`` is in the form that is sent to nodes.
 
     Volumes consist of whole extents, so it can exceed the recorded size.
@@ -68,7 +68,7 @@ async def real_size(disk: Disk, node: Node, tools: Tools) -> int:
 
 
 @asynccontextmanager
-async def _resync_paused(node: Node, disks: Sequence[Disk], tools: Tools) -> AsyncIterator[None]:
+async def _pause_resync(node: Node, disks: Sequence[Disk], tools: Tools) -> AsyncIterator[None]:
     """Pause the initial sync of mirrored disks, which would write all data a second time."""
     held = []
     try:

@@ -11,8 +11,8 @@ from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest, instance_lock, request
 from ganeti.model.guest import Guest
 from ganeti.opcodes.instance.lifecycle import OpenConsole
-from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.guests import make_guest
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.instances import ConsoleInfo, DescribeConsole
 from ganeti.rpc.node import DescribeNode
@@ -42,13 +42,13 @@ def plan(op: OpenConsole, state: ClusterState, facts: NodeAnswers) -> ConsoleReq
     """Plan the query; the instance must be running."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
-    require_online(node, f"the console of instance {instance.name} cannot be reached")
+    check_online(node, f"the console of instance {instance.name} cannot be reached")
     if instance.name not in facts.of(node, DescribeNode).guests:
         raise Refused(
             f"instance {instance.name} is not running; "
             f"start it first: gnt-instance startup {instance.name}"
         )
-    return ConsoleRequest(subject, guest_of(state, instance))
+    return ConsoleRequest(subject, make_guest(state, instance))
 
 
 async def run(plan: ConsoleRequest, tools: Tools) -> ConsoleInfo:

@@ -15,10 +15,10 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Nic
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled, hv_filled, nic_filled, os_filled
+from ganeti.model.parameters.filling import fill_backend, fill_hypervisor, fill_nic, fill_os
 from ganeti.model.running import pending_changes
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
-from ganeti.operations.guests import guest_of, with_parameters
+from ganeti.operations.guests import fill_disk_parameters, make_guest
 from ganeti.operations.instance.context import InstanceContext, standing
 from ganeti.operations.instance.pending_changes import running_config
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
@@ -43,17 +43,17 @@ class Describe:
 def questions(op: DescribeInstances, state: ClusterState) -> Sequence[NodeQuery]:
     if op.static:
         return ()
-    primaries = {each.primary.uuid: each.primary for each in _subjects(op, state)}
+    primaries = {each.primary.uuid: each.primary for each in _get_contexts(op, state)}
     online = [node for node in primaries.values() if not node.offline]
     return [NodeQuery(online, DescribeNode(hypervisors=state.cluster.enabled_hypervisors))]
 
 
 def plan(op: DescribeInstances, state: ClusterState, facts: NodeAnswers) -> Describe:
     """Find the instances."""
-    return Describe(op, state, _subjects(op, state), facts)
+    return Describe(op, state, _get_contexts(op, state), facts)
 
 
-def _subjects(op: DescribeInstances, state: ClusterState) -> tuple[InstanceContext, ...]:
+def _get_contexts(op: DescribeInstances, state: ClusterState) -> tuple[InstanceContext, ...]:
     instances = [state.instance(name) for name in op.instances] or state.instances.values()
     return tuple(standing(instance, state) for instance in instances)
 
@@ -64,25 +64,27 @@ async def run(plan: Describe, tools: Tools) -> dict[str, Any]:
         statuses: dict[str, Sequence[DiskStatus | None]] = {}
         if not plan.op.static:
             for node in subject.nodes:
-                statuses[node.uuid] = await _statuses(plan.state, subject, node, tools)
+                statuses[node.uuid] = await _query_disks(plan.state, subject, node, tools)
         described[subject.instance.name] = {
-            **_described(plan, subject, statuses),
-            "running": await _running(plan, subject, tools),
+            **_describe(plan, subject, statuses),
+            "running": await _describe_running(plan, subject, tools),
         }
     return described
 
 
-def _runs(plan: Describe, subject: InstanceContext) -> bool | None:
+def _is_running(plan: Describe, subject: InstanceContext) -> bool | None:
     """Return whether the guest runs on the primary node, or None if it is unknown."""
     facts = None if plan.op.static else plan.facts.known(subject.primary, DescribeNode)
     return None if facts is None else subject.instance.name in facts.guests
 
 
-async def _running(plan: Describe, subject: InstanceContext, tools: Tools) -> dict[str, Any] | None:
+async def _describe_running(
+    plan: Describe, subject: InstanceContext, tools: Tools
+) -> dict[str, Any] | None:
     """Return the running settings that may differ from the configured ones."""
-    if not _runs(plan, subject):
+    if not _is_running(plan, subject):
         return None
-    guest = guest_of(plan.state, subject.instance)
+    guest = make_guest(plan.state, subject.instance)
     running = await running_config(subject.primary, guest, tools)
     if running is None:
         return None
@@ -96,12 +98,12 @@ async def _running(plan: Describe, subject: InstanceContext, tools: Tools) -> di
     }
 
 
-async def _statuses(
+async def _query_disks(
     state: ClusterState, subject: InstanceContext, node: Node, tools: Tools
 ) -> Sequence[DiskStatus | None]:
     if node.offline or not subject.disks:
         return ()
-    disks = tuple(with_parameters(state, subject.instance, disk) for disk in subject.disks)
+    disks = tuple(fill_disk_parameters(state, subject.instance, disk) for disk in subject.disks)
     try:
         return await tools.nodes.ask(node, DescribeDisks(disks=disks))
     except Failed as e:
@@ -109,12 +111,12 @@ async def _statuses(
         return ()
 
 
-def _described(
+def _describe(
     plan: Describe, subject: InstanceContext, statuses: Mapping[str, Sequence[DiskStatus | None]]
 ) -> dict[str, Any]:
     state, instance = plan.state, subject.instance
     cluster, group = state.cluster, state.groups[subject.primary.group]
-    run_state = {None: None, True: "up", False: "down"}[_runs(plan, subject)]
+    run_state = {None: None, True: "up", False: "down"}[_is_running(plan, subject)]
     others = [state.groups[node.group] for node in subject.secondaries]
     template = subject.disks[0].dev_type if subject.disks else Template.DISKLESS
     return {
@@ -128,19 +130,20 @@ def _described(
         "snodes_group_uuids": [each.uuid for each in others],
         "snodes_group_names": [each.name for each in others],
         "os": instance.os,
-        "nics": [_nic(state, nic) for nic in instance.nics],
+        "nics": [_describe_nic(state, nic) for nic in instance.nics],
         "disk_template": template.value,
         "disks": [
-            _disk(subject, disk, index, statuses) for index, disk in enumerate(subject.disks)
+            _describe_disk(subject, disk, index, statuses)
+            for index, disk in enumerate(subject.disks)
         ],
         "hypervisor": instance.hypervisor,
         "network_port": instance.network_port,
         "hv_instance": instance.hvparams,
-        "hv_actual": hv_filled(cluster, instance),
+        "hv_actual": fill_hypervisor(cluster, instance),
         "be_instance": instance.beparams,
-        "be_actual": be_filled(cluster, instance),
+        "be_actual": fill_backend(cluster, instance),
         "os_instance": instance.osparams,
-        "os_actual": _shown_os(os_filled(cluster, instance), instance.osparams_private),
+        "os_actual": _visible_osparams(fill_os(cluster, instance), instance.osparams_private),
         "serial_no": instance.serial_no,
         "mtime": instance.mtime,
         "ctime": instance.ctime,
@@ -148,12 +151,12 @@ def _described(
     }
 
 
-def _shown_os(filled: Mapping[str, Any], private: Mapping[str, Any]) -> dict[str, Any]:
+def _visible_osparams(filled: Mapping[str, Any], private: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in filled.items() if name not in private}
 
 
-def _nic(state: ClusterState, nic: Nic) -> list[Any]:
-    filled = nic_filled(state.cluster, nic)
+def _describe_nic(state: ClusterState, nic: Nic) -> list[Any]:
+    filled = fill_nic(state.cluster, nic)
     network = state.networks[nic.network] if nic.network is not None else None
     return [
         nic.name,
@@ -168,7 +171,7 @@ def _nic(state: ClusterState, nic: Nic) -> list[Any]:
     ]
 
 
-def _disk(
+def _describe_disk(
     subject: InstanceContext,
     disk: Disk,
     index: int,
@@ -180,10 +183,10 @@ def _disk(
         "iv_name": disk.iv_name,
         "dev_type": disk.dev_type.value,
         "logical_id": list(disk.logical_id),
-        "drbd_info": _drbd(subject, disk),
-        "pstatus": _status(seen.get(subject.primary.uuid)),
-        "sstatus": _status(others[0]) if others else None,
-        "children": [_disk(subject, child, 0, {}) for child in disk.children],
+        "drbd_info": _describe_drbd(subject, disk),
+        "pstatus": _format_status(seen.get(subject.primary.uuid)),
+        "sstatus": _format_status(others[0]) if others else None,
+        "children": [_describe_disk(subject, child, 0, {}) for child in disk.children],
         "mode": disk.mode.value,
         "size": disk.size,
         "spindles": disk.spindles,
@@ -192,7 +195,7 @@ def _disk(
     }
 
 
-def _drbd(subject: InstanceContext, disk: Disk) -> dict[str, Any] | None:
+def _describe_drbd(subject: InstanceContext, disk: Disk) -> dict[str, Any] | None:
     if disk.dev_type is not Template.DRBD:
         return None
     one, other, port, minor_of_one, minor_of_other, _ = disk.logical_id
@@ -208,7 +211,7 @@ def _drbd(subject: InstanceContext, disk: Disk) -> dict[str, Any] | None:
     }
 
 
-def _status(status: DiskStatus | None) -> list[Any] | None:
+def _format_status(status: DiskStatus | None) -> list[Any] | None:
     """Return the row for clients; the last value is 1 ok, 2 syncing, 3 unknown, 4 faulty."""
     if status is None:
         return None

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from ganeti.config.state import ClusterState
 from ganeti.locking.names import LockRequest
 from ganeti.model.guest import Guest
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.lifecycle import RebootInstance as RebootOpcode
 from ganeti.opcodes.instance.lifecycle import RebootType
 from ganeti.operations.allocation.node_check import require_able
-from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.guests import make_guest
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.lifecycle.start import require_memory, wanted_up
+from ganeti.operations.instance.lifecycle.start import check_memory, wanted_up
 from ganeti.operations.instance.lifecycle.stop import stop_guest
-from ganeti.operations.instance.pending_changes import say_pending
+from ganeti.operations.instance.pending_changes import report_pending
 from ganeti.operations.instance.running_check import (
-    presence,
-    presence_questions,
-    require_nowhere_else,
+    check_nowhere_else,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import marked_offline
@@ -53,7 +53,7 @@ def questions(op: RebootOpcode, state: ClusterState) -> Sequence[NodeQuery]:
     hypervisors = (subject.instance.hypervisor,)
     return [
         NodeQuery([subject.primary], DescribeNode(hypervisors=hypervisors)),
-        *presence_questions(subject, state, besides=[subject.primary]),
+        *presence_queries(subject, state, besides=[subject.primary]),
     ]
 
 
@@ -61,15 +61,15 @@ def plan(op: RebootOpcode, state: ClusterState, facts: NodeAnswers) -> InstanceR
     """Plan the reboot."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
-    require_online(node, f"instance {instance.name} cannot be rebooted")
-    if instance.admin_state is Wanted.OFFLINE:
+    check_online(node, f"instance {instance.name} cannot be rebooted")
+    if instance.admin_state is AdminState.OFFLINE:
         raise marked_offline(instance.name)
     present = facts.of(node, DescribeNode)
-    guest = guest_of(state, instance)
-    found = presence(subject, state, facts)
-    require_nowhere_else(found)
+    guest = make_guest(state, instance)
+    found = determine_presence(subject, state, facts)
+    check_nowhere_else(found)
     if op.reboot_type is not RebootType.SOFT or not found.here:
-        require_memory(guest, present, node.name, restarts=True)
+        check_memory(guest, present, node.name, restarts=True)
     return InstanceReboot(op, subject, guest, found.here)
 
 
@@ -83,7 +83,7 @@ async def run(plan: InstanceReboot, tools: Tools) -> None:
         reboot = RebootInstanceCall(guest=plan.guest, kind=kind, timeout=plan.op.shutdown_timeout)
         await tools.nodes.ask(node, reboot)
         if soft:
-            await say_pending(plan.subject, tools)
+            await report_pending(plan.subject, tools)
     else:
         if plan.runs:
             await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
@@ -94,7 +94,7 @@ async def run(plan: InstanceReboot, tools: Tools) -> None:
             state, lenient = tools.config.state(), plan.op.ignore_secondaries
             await attach_disks(state, instance, disks, tools, ignore_secondaries=lenient)
         await tools.nodes.ask(node, StartInstanceCall(guest=plan.guest))
-    if instance.admin_state is not Wanted.UP:
+    if instance.admin_state is not AdminState.UP:
         await tools.config.change(wanted_up(instance))
 
 

@@ -14,12 +14,16 @@ from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.guest import Guest
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
-from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.guests import make_guest
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.os_check import os_question, require_installable
-from ganeti.operations.instance.running_check import presence, presence_questions, require_stopped
+from ganeti.operations.instance.os_check import check_installable, make_os_query
+from ganeti.operations.instance.running_check import (
+    check_stopped,
+    determine_presence,
+    presence_queries,
+)
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import InstallOS
@@ -28,7 +32,7 @@ from ganeti.schema.records import replace
 
 
 @dataclass(frozen=True)
-class Reinstall:
+class ReinstallationPlan:
     """An instance to reinstall."""
 
     op: ReinstallInstance
@@ -46,25 +50,25 @@ def questions(op: ReinstallInstance, state: ClusterState) -> Sequence[NodeQuery]
     if subject.primary.offline:
         return ()
     present = DescribeNode(hypervisors=(subject.instance.hypervisor,))
-    guest = _guest(op, subject, state)
-    checked = os_question(guest, subject.primary, force_variant=op.force_variant)
+    guest = _make_guest(op, subject, state)
+    checked = make_os_query(guest, subject.primary, force_variant=op.force_variant)
     return [
         *([checked] if guest.os else ()),
         *(NodeQuery([subject.primary], call) for call in (present, DescribeOSes())),
-        *presence_questions(subject, state, besides=[subject.primary]),
+        *presence_queries(subject, state, besides=[subject.primary]),
     ]
 
 
-def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> Reinstall:
+def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> ReinstallationPlan:
     """Plan the reinstallation; the instance must be stopped."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
-    require_online(node, f"instance {instance.name} cannot be reinstalled")
-    require_stopped(presence(subject, state, facts))
-    guest = _guest(op, subject, state)
+    check_online(node, f"instance {instance.name} cannot be reinstalled")
+    check_stopped(determine_presence(subject, state, facts))
+    guest = _make_guest(op, subject, state)
     if not guest.os:
         raise Refused(f"instance {instance.name} has no OS definition; give one")
-    require_installable(
+    check_installable(
         guest,
         facts.of(node, DescribeOSes),
         node.name,
@@ -72,21 +76,21 @@ def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> Rein
         force_variant=op.force_variant,
     )
     facts.of(node, ValidateOS)
-    return Reinstall(op, subject, guest.os, _given(op))
+    return ReinstallationPlan(op, subject, guest.os, _given_osparams(op))
 
 
-def _guest(op: ReinstallInstance, subject: InstanceContext, state: ClusterState) -> Guest:
+def _make_guest(op: ReinstallInstance, subject: InstanceContext, state: ClusterState) -> Guest:
     """Return the guest to install."""
     instance = replace(subject.instance, os=op.os_type or subject.instance.os)
-    return guest_of(state, instance, osparams=_given(op))
+    return make_guest(state, instance, osparams=_given_osparams(op))
 
 
-def _given(op: ReinstallInstance) -> dict[str, Any]:
+def _given_osparams(op: ReinstallInstance) -> dict[str, Any]:
     given = (op.osparams, op.osparams_private, op.osparams_secret)
     return {name: value for each in given for name, value in (each or {}).items()}
 
 
-async def run(plan: Reinstall, tools: Tools) -> None:
+async def run(plan: ReinstallationPlan, tools: Tools) -> None:
     instance, disks = plan.subject.instance, plan.subject.disks
     if plan.os != instance.os:
         await tools.config.change(update(instance, os=plan.os))
@@ -96,13 +100,13 @@ async def run(plan: Reinstall, tools: Tools) -> None:
         undo.by(f"detach the disks of {instance.name}", detach)
         await attach_disks(state, instance, disks, tools)
         tools.progress.say(f"installing {plan.os} on {instance.name}")
-        guest = guest_of(state, state.instances[instance.uuid], osparams=plan.osparams)
+        guest = make_guest(state, state.instances[instance.uuid], osparams=plan.osparams)
         install = InstallOS(guest=guest, reinstall=True, debug=plan.op.debug_level or 0)
         await tools.nodes.ask(plan.subject.primary, install)
     await detach()
 
 
-def hooks(plan: Reinstall, state: ClusterState) -> HookCall:
+def hooks(plan: ReinstallationPlan, state: ClusterState) -> HookCall:
     return instance_hooks("instance-reinstall", plan.subject, state, {})
 
 

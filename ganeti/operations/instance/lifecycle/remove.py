@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 from ganeti.config.changes.instances import remove_instance
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, NotKept, Refused, Unreachable
+from ganeti.errors import Code, CommitFailed, Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
-from ganeti.model.instance import Wanted, WantedBy
+from ganeti.model.instance import AdminState, AdminStateSource
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import remove_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.stop import record_down, stop_everywhere
 from ganeti.operations.instance.running_check import (
     Presence,
-    possible_hosts,
-    presence,
-    presence_questions,
-    require_known,
+    check_known,
+    determine_presence,
+    list_possible_hosts,
+    presence_queries,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
@@ -43,7 +43,7 @@ class InstanceRemoval:
 
 
 def questions(op: RemoveInstance, state: ClusterState) -> Sequence[NodeQuery]:
-    return presence_questions(subject_of(op, state), state)
+    return presence_queries(subject_of(op, state), state)
 
 
 def plan(op: RemoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceRemoval:
@@ -55,18 +55,18 @@ def plan(op: RemoveInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
             f"instance {subject.instance.name} cannot be removed while its nodes are offline: "
             f"{', '.join(offline)}; use --ignore-failures to remove it anyway"
         )
-    found = presence(subject, state, facts)
+    found = determine_presence(subject, state, facts)
     # Also with --ignore-failures, as no record of a guest that keeps running would remain.
-    require_known(found)
+    check_known(found)
     return InstanceRemoval(op, subject, found)
 
 
 async def run(plan: InstanceRemoval, tools: Tools) -> None:
     instance, lenient = plan.subject.instance, plan.op.ignore_failures
     async with Undo(tools.progress) as undo:
-        if instance.admin_state is Wanted.UP:
+        if instance.admin_state is AdminState.UP:
             # After an interruption the instance may have no disks, so it must not be started.
-            await record_down(plan.subject, WantedBy.ADMIN, tools, undo)
+            await record_down(plan.subject, AdminStateSource.ADMIN, tools, undo)
         await _stop(plan, tools)
         await _drop_held(plan, tools)
     state = tools.config.state()
@@ -81,7 +81,7 @@ async def run(plan: InstanceRemoval, tools: Tools) -> None:
         )
     try:
         await tools.config.change(remove_instance(instance))
-    except NotKept as e:
+    except CommitFailed as e:
         raise Failed(
             f"the disks of instance {instance.name} were removed, but not its configuration: "
             f"{e}; then remove the instance again",
@@ -109,8 +109,8 @@ async def _drop_held(plan: InstanceRemoval, tools: Tools) -> None:
     """
     state, instance = tools.config.state(), plan.subject.instance
     stopped = (plan.subject.primary, *plan.found.nodes)
-    others = [node for node in possible_hosts(plan.subject, state) if node not in stopped]
-    drop = FinalizeMigrationDst(guest=guest_of(state, instance), arrived=False)
+    others = [node for node in list_possible_hosts(plan.subject, state) if node not in stopped]
+    drop = FinalizeMigrationDst(guest=make_guest(state, instance), arrived=False)
     answers = await tools.nodes.ask_all(others, drop)
     errors = [error for error in answers.values() if isinstance(error, Failed)]
     if errors and not plan.op.ignore_failures:

@@ -14,17 +14,17 @@ from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, instance_lock, request
 from ganeti.model.disk import Disk, Template
 from ganeti.opcodes.instance.lifecycle import RenameInstance
-from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.guests import make_guest
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.disks.mirrors import sent
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.name_check import name_questions, require_name
+from ganeti.operations.instance.name_check import check_name, name_queries
 from ganeti.operations.instance.running_check import (
-    presence,
-    presence_questions,
-    require_no_guest,
-    require_stopped,
+    check_no_guest,
+    check_stopped,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
@@ -34,7 +34,7 @@ from ganeti.rpc.node import DescribeNode
 from ganeti.schema.host_names import RULE, is_host_name
 from ganeti.schema.records import replace
 
-_NAMED_FOLDERS = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
+_DIRECTORY_TEMPLATES = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
 """Templates whose disks are in a directory with the instance's name."""
 
 
@@ -54,11 +54,11 @@ class InstanceRename:
 
 def questions(op: RenameInstance, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
-    found = list(name_questions(op, op.new_name, state))
+    found = list(name_queries(op, op.new_name, state))
     if not subject.primary.offline:
         asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
         found.append(NodeQuery([subject.primary], asked))
-        found += presence_questions(subject, state, besides=[subject.primary])
+        found += presence_queries(subject, state, besides=[subject.primary])
     return found
 
 
@@ -66,22 +66,22 @@ def plan(op: RenameInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
     """Plan the new name; the instance must be stopped and the name unused."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
-    require_online(node, f"instance {instance.name} cannot be renamed")
+    check_online(node, f"instance {instance.name} cannot be renamed")
     # Nodes identify guests by name, so a running guest would not be found under the new one.
-    require_stopped(presence(subject, state, facts))
+    check_stopped(determine_presence(subject, state, facts))
     if not is_host_name(op.new_name):
         raise Invalid([Problem("new_name", RULE)])
-    require_name(op, op.new_name, state, facts, own=instance.name)
-    require_no_guest(op.new_name, state.nodes.values(), facts)
+    check_name(op, op.new_name, state, facts, own=instance.name)
+    check_no_guest(op.new_name, state.nodes.values(), facts)
     moved = tuple(
-        (disk, _moved(disk, instance.name, op.new_name))
+        (disk, _move_disk(disk, instance.name, op.new_name))
         for disk in subject.disks
-        if disk.dev_type in _NAMED_FOLDERS
+        if disk.dev_type in _DIRECTORY_TEMPLATES
     )
     return InstanceRename(op, subject, tuple(pair for pair in moved if pair[0] != pair[1]))
 
 
-def _moved(disk: Disk, old: str, new: str) -> Disk:
+def _move_disk(disk: Disk, old: str, new: str) -> Disk:
     """Return the disk in the directory with the new name, if it is in one with the old name."""
     driver, path = disk.logical_id
     folder, file = posixpath.split(str(path))
@@ -108,22 +108,22 @@ async def run(plan: InstanceRename, tools: Tools) -> str:
             await ask(there)
         changes = [update(old, logical_id=new.logical_id) for old, new in plan.moved]
         await tools.config.change(together(update(instance, name=name), *changes))
-    await _tell_guest(plan, tools)
+    await _run_rename_script(plan, tools)
     return name
 
 
-async def _tell_guest(plan: InstanceRename, tools: Tools) -> None:
+async def _run_rename_script(plan: InstanceRename, tools: Tools) -> None:
     """Run the rename script of the OS definition; a failure does not undo the rename."""
     state = tools.config.state()
     renamed = state.instances[plan.subject.instance.uuid]
-    disks = state.disks_of(renamed)
+    disks = state.get_disks(renamed)
     if not renamed.os or not disks:
         return
     old = plan.subject.instance.name
     try:
         if not renamed.disks_active:
             await attach_disks(state, renamed, disks, tools, ignore_secondaries=True)
-        rename = RenameOS(guest=guest_of(state, renamed), old_name=old)
+        rename = RenameOS(guest=make_guest(state, renamed), old_name=old)
         await tools.nodes.ask(plan.subject.primary, rename)
     except (Failed, Refused) as e:
         tools.progress.say(

@@ -6,27 +6,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganeti.config.changes.instances import activated, want
+from ganeti.config.changes.instances import set_disks_active, want
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.guest import Guest
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.instance import AdminState, Instance
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.filling import be_filled, hv_filled
-from ganeti.model.parameters.hypervisors import driven
-from ganeti.model.parameters.parsing import with_defaults
+from ganeti.model.parameters.filling import fill_backend, fill_hypervisor
+from ganeti.model.parameters.hypervisors import get_parameter_set
+from ganeti.model.parameters.parsing import validate_with_defaults
 from ganeti.opcodes.instance.lifecycle import StartInstance as StartOpcode
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.running_check import (
-    presence,
-    presence_questions,
-    require_nowhere_else,
+    check_nowhere_else,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import marked_offline
@@ -35,7 +35,7 @@ from ganeti.rpc.node import DescribeNode, NodeInfo
 
 
 @dataclass(frozen=True)
-class Start:
+class StartPlan:
     """An instance to start."""
 
     op: StartOpcode
@@ -54,25 +54,25 @@ def questions(op: StartOpcode, state: ClusterState) -> Sequence[NodeQuery]:
     hypervisors = (subject.instance.hypervisor,)
     return [
         NodeQuery([subject.primary], DescribeNode(hypervisors=hypervisors)),
-        *presence_questions(subject, state, besides=[subject.primary]),
+        *presence_queries(subject, state, besides=[subject.primary]),
     ]
 
 
-def plan(op: StartOpcode, state: ClusterState, facts: NodeAnswers) -> Start:
+def plan(op: StartOpcode, state: ClusterState, facts: NodeAnswers) -> StartPlan:
     """Plan the start."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
-    if instance.admin_state is Wanted.OFFLINE:
+    if instance.admin_state is AdminState.OFFLINE:
         raise marked_offline(instance.name)
-    kind, cluster = driven(instance.hypervisor), state.cluster
+    kind, cluster = get_parameter_set(instance.hypervisor), state.cluster
     hvparams, beparams = op.hvparams, op.beparams
     if hvparams:
-        above = hv_filled(cluster, instance)
-        hvparams = with_defaults(kind, hvparams, above, path="hvparams", for_one=True)
+        above = fill_hypervisor(cluster, instance)
+        hvparams = validate_with_defaults(kind, hvparams, above, path="hvparams", for_one=True)
     if beparams:
-        above = be_filled(cluster, instance)
-        beparams = with_defaults(Backend, beparams, above, path="beparams")
-    guest = guest_of(state, instance, hvparams=hvparams, beparams=beparams)
+        above = fill_backend(cluster, instance)
+        beparams = validate_with_defaults(Backend, beparams, above, path="beparams")
+    guest = make_guest(state, instance, hvparams=hvparams, beparams=beparams)
     if node.offline:
         if not op.ignore_offline_nodes:
             raise Refused(
@@ -81,12 +81,12 @@ def plan(op: StartOpcode, state: ClusterState, facts: NodeAnswers) -> Start:
             )
     else:
         present = facts.of(node, DescribeNode)
-        require_nowhere_else(presence(subject, state, facts))
-        require_memory(guest, present, node.name)
-    return Start(op, subject, guest)
+        check_nowhere_else(determine_presence(subject, state, facts))
+        check_memory(guest, present, node.name)
+    return StartPlan(op, subject, guest)
 
 
-def require_memory(guest: Guest, facts: NodeInfo, node: str, *, restarts: bool = False) -> None:
+def check_memory(guest: Guest, facts: NodeInfo, node: str, *, restarts: bool = False) -> None:
     """Check that a node has enough memory to start a guest.
 
     A guest that is running there needs none, unless it ``restarts``, which frees its present
@@ -109,12 +109,12 @@ def require_memory(guest: Guest, facts: NodeInfo, node: str, *, restarts: bool =
 
 def wanted_up(instance: Instance) -> Change:
     """Return the change that sets an instance up, with active disks."""
-    return together(want(instance, Wanted.UP), activated(instance, True))
+    return together(want(instance, AdminState.UP), set_disks_active(instance, True))
 
 
-async def run(plan: Start, tools: Tools) -> None:
+async def run(plan: StartPlan, tools: Tools) -> None:
     instance, node = plan.subject.instance, plan.subject.primary
-    if not plan.op.no_remember and instance.admin_state is not Wanted.UP:
+    if not plan.op.no_remember and instance.admin_state is not AdminState.UP:
         await tools.config.change(wanted_up(instance))
     if node.offline:
         tools.progress.say(f"node {node.name} is offline; only the new state was recorded")
@@ -127,7 +127,7 @@ async def run(plan: Start, tools: Tools) -> None:
     await tools.nodes.ask(node, StartInstanceCall(guest=plan.guest, paused=plan.op.startup_paused))
 
 
-def hooks(plan: Start, state: ClusterState) -> HookCall:
+def hooks(plan: StartPlan, state: ClusterState) -> HookCall:
     return instance_hooks("instance-start", plan.subject, state, {"FORCE": str(plan.op.force)})
 
 

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ganeti.config.changes.instances import activated, want
+from ganeti.config.changes.instances import set_disks_active, want
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
-from ganeti.model.instance import Wanted, WantedBy
+from ganeti.model.instance import AdminState, AdminStateSource
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.running_check import Presence, presence, presence_questions
+from ganeti.operations.instance.running_check import Presence, determine_presence, presence_queries
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StopInstance
@@ -41,30 +41,30 @@ class Stop:
 
 def questions(op: ShutdownInstance, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
-    return presence_questions(subject, state)
+    return presence_queries(subject, state)
 
 
 def plan(op: ShutdownInstance, state: ClusterState, facts: NodeAnswers) -> Stop:
     """Plan the stop."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
-    if instance.admin_state is Wanted.OFFLINE and not op.force:
+    if instance.admin_state is AdminState.OFFLINE and not op.force:
         raise Refused(f"instance {instance.name} is marked offline; use --force to stop it anyway")
     if node.offline and not op.ignore_offline_nodes:
         raise Refused(
             f"primary node {node.name} is offline; "
             "use --ignore-offline to record the new state only"
         )
-    return Stop(op, subject, presence(subject, state, facts))
+    return Stop(op, subject, determine_presence(subject, state, facts))
 
 
 async def run(plan: Stop, tools: Tools) -> None:
     instance, node = plan.subject.instance, plan.subject.primary
     async with Undo(tools.progress) as undo:
         if not plan.op.no_remember:
-            source = plan.op.admin_state_source or WantedBy.ADMIN
+            source = plan.op.admin_state_source or AdminStateSource.ADMIN
             await record_down(plan.subject, source, tools, undo)
-        _tell_of_silent(plan.found, tools)
+        _report_unknown(plan.found, tools)
         await tools.progress.interruptible(stop_everywhere(plan.found, plan.op.timeout, tools))
         if node.offline and not plan.found.elsewhere:
             tools.progress.say(f"node {node.name} is offline; only the new state was recorded")
@@ -72,7 +72,7 @@ async def run(plan: Stop, tools: Tools) -> None:
     await detach_disks(tools.config.state(), instance, plan.subject.disks, tools)
 
 
-def _tell_of_silent(found: Presence, tools: Tools) -> None:
+def _report_unknown(found: Presence, tools: Tools) -> None:
     """Report the nodes where the instance may keep running."""
     for node, reason in found.unknown:
         # A primary node that does not answer makes the stop fail later.
@@ -111,17 +111,19 @@ async def _stop_on(node: Node, subject: InstanceContext, timeout: int, tools: To
         await detach_disks(tools.config.state(), there, subject.disks, tools, only_on=node)
 
 
-async def record_down(subject: InstanceContext, source: WantedBy, tools: Tools, undo: Undo) -> None:
+async def record_down(
+    subject: InstanceContext, source: AdminStateSource, tools: Tools, undo: Undo
+) -> None:
     """Record the instance as down; an undo restores the old state, as the guest may still run.
 
     An instance that is marked offline stays so, because stopping it must not make it startable.
     """
     instance = subject.instance
-    offline = instance.admin_state is Wanted.OFFLINE
-    down = want(instance, Wanted.OFFLINE if offline else Wanted.DOWN, source)
+    offline = instance.admin_state is AdminState.OFFLINE
+    down = want(instance, AdminState.OFFLINE if offline else AdminState.DOWN, source)
     wanted = want(instance, instance.admin_state, instance.admin_state_source)
-    before = together(wanted, activated(instance, instance.disks_active))
-    await tools.config.change(together(down, activated(instance, False)))
+    before = together(wanted, set_disks_active(instance, instance.disks_active))
+    await tools.config.change(together(down, set_disks_active(instance, False)))
     undo.by(f"restore the recorded state of {instance.name}", partial(tools.config.change, before))
 
 
@@ -132,7 +134,7 @@ async def stop_guest(
 
     ``node`` is its primary node by default.
     """
-    guest = guest_of(tools.config.state(), subject.instance, subject.disks)
+    guest = make_guest(tools.config.state(), subject.instance, subject.disks)
     stop = StopInstance(
         instance_name=guest.name,
         hypervisor=guest.hypervisor,

@@ -21,9 +21,9 @@ from ganeti.operations.instance.device_specs import (
     MAX_NICS,
     DiskSpec,
     NicSpec,
-    disk_wanted,
-    nics_wanted,
-    unusable_names,
+    check_names,
+    read_disk,
+    read_nics,
 )
 from ganeti.schema.records import replace
 
@@ -42,7 +42,9 @@ class Nics:
     changed: tuple[tuple[str, Any], ...] = ()
 
 
-def nics_after(instance: Instance, changes: Sequence[DeviceChange], state: ClusterState) -> Nics:
+def apply_nic_changes(
+    instance: Instance, changes: Sequence[DeviceChange], state: ClusterState
+) -> Nics:
     """Return the network cards of an instance after ``changes``.
 
     :raises Invalid: a change is malformed.
@@ -53,34 +55,34 @@ def nics_after(instance: Instance, changes: Sequence[DeviceChange], state: Clust
     for change in changes:
         match change.action:
             case ChangeAction.ADD:
-                place = _place(change, cards)
-                card = _card(_wish(change.parameters))
+                place = _insert_position(change, cards)
+                card = _make_nic(_read_nic(change.parameters))
                 cards.insert(place, card)
-                changed.append((f"nic.{place}", f"add:{_described(card)}"))
+                changed.append((f"nic.{place}", f"add:{_format_nic(card)}"))
             case ChangeAction.REMOVE:
-                place = _found(change, cards, "network card", instance)
+                place = _find_entry(change, cards, "network card", instance)
                 del cards[place]
                 changed.append((f"nic.{place}", "remove"))
             case ChangeAction.MODIFY:
-                place = _found(change, cards, "network card", instance)
-                cards[place] = _altered(cards[place], change.parameters)
+                place = _find_entry(change, cards, "network card", instance)
+                cards[place] = _modify_nic(cards[place], change.parameters)
                 changed += [(f"nic.{key}/{place}", v) for key, v in change.parameters.items()]
             case _:
-                raise _no_such_action(change)
-    if problems := list(unusable_names([card.name for card in cards], "nics")):
+                raise _unsupported_action(change)
+    if problems := list(check_names([card.name for card in cards], "nics")):
         raise Invalid(problems)
     if len(cards) > MAX_NICS:
         raise Refused(f"an instance can have at most {MAX_NICS} network cards", Code.INPUT)
-    _require_own_macs(instance, cards, state)
+    _check_macs(instance, cards, state)
     return Nics(tuple(cards), tuple(changed))
 
 
-def _wish(parameters: Mapping[str, Any]) -> NicSpec:
-    [wish] = nics_wanted([parameters])
+def _read_nic(parameters: Mapping[str, Any]) -> NicSpec:
+    [wish] = read_nics([parameters])
     return wish
 
 
-def _card(wish: NicSpec) -> Nic:
+def _make_nic(wish: NicSpec) -> Nic:
     return Nic(
         mac=wish.mac or _AUTOMATIC,
         ip=wish.ip,
@@ -91,8 +93,8 @@ def _card(wish: NicSpec) -> Nic:
     )
 
 
-def _altered(card: Nic, parameters: Mapping[str, Any]) -> Nic:
-    wish = _wish(parameters)
+def _modify_nic(card: Nic, parameters: Mapping[str, Any]) -> Nic:
+    wish = _read_nic(parameters)
     fields: dict[str, Any] = {
         name: getattr(wish, name) for name in ("ip", "name", "network") if name in parameters
     }
@@ -101,12 +103,12 @@ def _altered(card: Nic, parameters: Mapping[str, Any]) -> Nic:
     return replace(card, **fields, nicparams={**card.nicparams, **wish.nicparams})
 
 
-def _described(card: Nic) -> str:
+def _format_nic(card: Nic) -> str:
     known = {"mac": card.mac or "auto", "ip": card.ip, **card.nicparams}
     return ",".join(f"{name}={value}" for name, value in known.items())
 
 
-def _require_own_macs(instance: Instance, cards: Sequence[Nic], state: ClusterState) -> None:
+def _check_macs(instance: Instance, cards: Sequence[Nic], state: ClusterState) -> None:
     seen = set()
     for card in cards:
         owner = state.macs.get(card.mac)
@@ -156,7 +158,7 @@ class DiskChanges:
 _SETTABLE = ("mode", "name")
 
 
-def disks_after(
+def apply_disk_changes(
     instance: Instance, disks: Sequence[Disk], changes: Sequence[DeviceChange]
 ) -> DiskChanges:
     """Return the steps that apply ``changes`` to the disks of an instance.
@@ -170,40 +172,40 @@ def disks_after(
     for number, change in enumerate(changes):
         match change.action:
             case ChangeAction.ADD:
-                place = _place(change, now)
+                place = _insert_position(change, now)
                 template = disks[0].dev_type if disks else Template.DISKLESS
-                wish = disk_wanted(change.parameters, f"disks[{number}]", template)
+                wish = read_disk(change.parameters, f"disks[{number}]", template)
                 now.insert(place, wish)
                 steps.append(DiskStep(place, wish=wish))
                 words = f"add:size={wish.size},mode={wish.mode.value}"
                 changed.append((f"disk/{place}", words))
             case ChangeAction.REMOVE:
-                place = _found(change, now, "disk", instance)
-                steps.append(DiskStep(place, disk=_existing(now.pop(place))))
+                place = _find_entry(change, now, "disk", instance)
+                steps.append(DiskStep(place, disk=_check_existing(now.pop(place))))
                 changed.append((f"disk/{place}", "remove"))
             case ChangeAction.MODIFY:
-                place = _found(change, now, "disk", instance)
-                fields = _fields(change.parameters, number)
-                disk = _existing(now[place])
+                place = _find_entry(change, now, "disk", instance)
+                fields = _read_fields(change.parameters, number)
+                disk = _check_existing(now[place])
                 now[place] = replace(disk, **fields)
                 steps.append(DiskStep(place, disk=disk, fields=fields))
                 changed += [(f"disk.{key}/{place}", v) for key, v in change.parameters.items()]
             case _:
-                raise _no_such_action(change)
-    if problems := list(unusable_names([each.name for each in now], "disks")):
+                raise _unsupported_action(change)
+    if problems := list(check_names([each.name for each in now], "disks")):
         raise Invalid(problems)
     if len(now) > MAX_DISKS:
         raise Refused(f"an instance can have at most {MAX_DISKS} disks", Code.INPUT)
     return DiskChanges(tuple(steps), tuple(each.size for each in now), tuple(changed))
 
 
-def _existing(disk: Disk | DiskSpec) -> Disk:
+def _check_existing(disk: Disk | DiskSpec) -> Disk:
     if isinstance(disk, DiskSpec):
         raise Refused("cannot change a disk that the same request adds", Code.INPUT)
     return disk
 
 
-def _fields(parameters: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _read_fields(parameters: Mapping[str, Any], number: int) -> dict[str, Any]:
     if unknown := [key for key in parameters if key not in _SETTABLE]:
         can = " and ".join(_SETTABLE)
         raise Invalid(
@@ -221,7 +223,7 @@ def _fields(parameters: Mapping[str, Any], number: int) -> dict[str, Any]:
     return fields
 
 
-def _place(change: DeviceChange, entries: Sequence[object]) -> int:
+def _insert_position(change: DeviceChange, entries: Sequence[object]) -> int:
     """Return the index of a new entry."""
     if change.where == LAST:
         return len(entries)
@@ -233,7 +235,7 @@ def _place(change: DeviceChange, entries: Sequence[object]) -> int:
     return change.where
 
 
-def _found(change: DeviceChange, entries: Sequence[Any], what: str, instance: Instance) -> int:
+def _find_entry(change: DeviceChange, entries: Sequence[Any], what: str, instance: Instance) -> int:
     """Return the index of the entry of a change, given by index, name or UUID."""
     where = change.where
     if isinstance(where, int):
@@ -254,7 +256,7 @@ def _found(change: DeviceChange, entries: Sequence[Any], what: str, instance: In
     )
 
 
-def _no_such_action(change: DeviceChange) -> Refused:
+def _unsupported_action(change: DeviceChange) -> Refused:
     return Refused(
         f"the action {change.action.value} is not supported by this version; use add and remove,"
         " or move disks with their instance (gnt-backup export and import)",

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ganeti.config.changes.instances import add_disk, carry, remove_disk, want
-from ganeti.config.changes.macs import new_mac
+from ganeti.config.changes.macs import generate_mac
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -19,49 +19,49 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import CheckScope
-from ganeti.model.instance import Instance, Nic, Wanted
+from ganeti.model.instance import AdminState, Instance, Nic
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.filling import be_defaults, be_filled, hv_defaults, policy_filled
-from ganeti.model.parameters.hypervisors import driven
-from ganeti.model.parameters.parsing import DEFAULT, with_defaults
+from ganeti.model.parameters.filling import be_defaults, fill_backend, fill_policy, hv_defaults
+from ganeti.model.parameters.hypervisors import get_parameter_set
+from ganeti.model.parameters.parsing import DEFAULT, validate_with_defaults
 from ganeti.model.running import RunningConfig
 from ganeti.opcodes.instance.device_changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.operations.allocation.candidates import require_space, storage_units
 from ganeti.operations.allocation.node_check import hypervisor_check
-from ganeti.operations.allocation.policy_check import require_policy
+from ganeti.operations.allocation.policy_check import check_policy
 from ganeti.operations.allocation.sizes import size_of
-from ganeti.operations.allocation.target_node import template_of
-from ganeti.operations.guests import guest_of
-from ganeti.operations.identifiers import PlannedIdentifiers, no_secret
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
-from ganeti.operations.instance.device_specs import require_connectable
+from ganeti.operations.allocation.target_node import get_template
+from ganeti.operations.guests import make_guest
+from ganeti.operations.identifiers import DeterministicIdentifiers, empty_secret
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
+from ganeti.operations.instance.device_specs import check_nic_parameters
 from ganeti.operations.instance.disks.block_devices import (
     attach_disks,
     create_disks,
     detach_disks,
     remove_disks,
 )
-from ganeti.operations.instance.disks.layout import DiskSite, lay_out
+from ganeti.operations.instance.disks.layout import DiskLocation, lay_out
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
-from ganeti.operations.instance.disks.wipe import wipe_if_wanted
+from ganeti.operations.instance.disks.wipe import wipe_if_enabled
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.modify.device_changes import (
     DiskChanges,
     DiskStep,
     Nics,
-    disks_after,
-    nics_after,
+    apply_disk_changes,
+    apply_nic_changes,
 )
-from ganeti.operations.instance.nic_networks import connected, mac_prefix_of
-from ganeti.operations.instance.os_check import os_question, require_installable
-from ganeti.operations.instance.pending_changes import say_pending
+from ganeti.operations.instance.nic_networks import connected, get_mac_prefix
+from ganeti.operations.instance.os_check import check_installable, make_os_query
+from ganeti.operations.instance.pending_changes import report_pending
 from ganeti.operations.instance.running_check import (
-    presence,
-    presence_questions,
-    require_known,
-    require_not_elsewhere,
+    check_known,
+    check_not_elsewhere,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import not_stopped, nothing_to_change
@@ -82,7 +82,7 @@ class InstanceModification:
     subject: InstanceContext
     nics: Nics
     disks: DiskChanges
-    wanted: Wanted | None
+    wanted: AdminState | None
     runs: bool
     rows: Rows
     identity: str
@@ -98,7 +98,7 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[NodeQuery]:
     here, hypervisor = [subject.primary], subject.instance.hypervisor
     found: list[NodeQuery] = []
     if op.disks or op.offline:
-        found += presence_questions(subject, state, besides=here)
+        found += presence_queries(subject, state, besides=here)
     if subject.primary.offline:
         return found
     described = DescribeNode(hypervisors=(hypervisor,))
@@ -107,14 +107,14 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[NodeQuery]:
     nodes = subject.nodes if op.disks else here
     found.append(NodeQuery([node for node in nodes if not node.offline], described))
     if op.disks:
-        found.append(NodeQuery(here, DescribeRunning(guest=guest_of(state, subject.instance))))
+        found.append(NodeQuery(here, DescribeRunning(guest=make_guest(state, subject.instance))))
     if _changes_os(op) and not op.force:
         found.append(NodeQuery(here, DescribeOSes()))
-        guest = guest_of(state, replace(subject.instance, **_os_fields(op, subject)))
+        guest = make_guest(state, replace(subject.instance, **_os_fields(op, subject)))
         if guest.os:
-            found.append(os_question(guest, subject.primary, force_variant=op.force_variant))
+            found.append(make_os_query(guest, subject.primary, force_variant=op.force_variant))
     if _changes_guest(op):
-        found.append(NodeQuery(here, _check(op, subject, state)))
+        found.append(NodeQuery(here, _make_check(op, subject, state)))
     return found
 
 
@@ -123,23 +123,27 @@ def _changes_guest(op: ModifyInstance) -> bool:
     return bool(op.hvparams or op.nics or op.disks)
 
 
-def _check(op: ModifyInstance, subject: InstanceContext, state: ClusterState) -> ValidateHypervisor:
+def _make_check(
+    op: ModifyInstance, subject: InstanceContext, state: ClusterState
+) -> ValidateHypervisor:
     """Return the check whether the node supports the new settings.
 
     Changes of cards or disks alone do not check parameters that were set before.
     """
-    hvparams = _hvparams(op, subject, state.cluster) if op.hvparams else subject.instance.hvparams
-    cards = _nics(op, subject, state).cards
+    hvparams = (
+        _read_hvparams(op, subject, state.cluster) if op.hvparams else subject.instance.hvparams
+    )
+    cards = _apply_nics(op, subject, state).cards
     changed = replace(subject.instance, hvparams=hvparams, nics=cards)
     scope = CheckScope.ALL if op.hvparams else CheckScope.EQUIPMENT
-    disks = disks_after(subject.instance, subject.disks, changes(op.disks))
-    check = hypervisor_check(guest_of(state, changed), scope)
+    disks = apply_disk_changes(subject.instance, subject.disks, changes(op.disks))
+    check = hypervisor_check(make_guest(state, changed), scope)
     return replace(check, disks=len(disks.sizes))
 
 
-def _nics(op: ModifyInstance, subject: InstanceContext, state: ClusterState) -> Nics:
+def _apply_nics(op: ModifyInstance, subject: InstanceContext, state: ClusterState) -> Nics:
     """Return the changed network cards, with the connections of their networks."""
-    nics = nics_after(subject.instance, changes(op.nics), state)
+    nics = apply_nic_changes(subject.instance, changes(op.nics), state)
     group = state.groups[subject.primary.group]
     cards = connected(
         nics.cards,
@@ -154,25 +158,25 @@ def _nics(op: ModifyInstance, subject: InstanceContext, state: ClusterState) -> 
 def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> InstanceModification:
     """Plan the changes."""
     subject = subject_of(op, state)
-    _require_possible(op, subject)
-    runs = _runs(subject, facts)
+    _check_supported(op, subject)
+    runs = _is_running(subject, facts)
     rows: Rows = []
-    fields = _parameters(op, subject, state, facts, rows)
-    nics = _nics(op, subject, state)
+    fields = _read_parameters(op, subject, state, facts, rows)
+    nics = _apply_nics(op, subject, state)
     if nics.changed:
-        require_connectable(nics.cards, state.cluster)
+        check_nic_parameters(nics.cards, state.cluster)
     if _changes_guest(op) and not subject.primary.offline:
         facts.of(subject.primary, ValidateHypervisor)
-    disks = disks_after(subject.instance, subject.disks, changes(op.disks))
+    disks = apply_disk_changes(subject.instance, subject.disks, changes(op.disks))
     if disks.removes or op.offline:
-        found = presence(subject, state, facts)
-        require_not_elsewhere(found)
+        found = determine_presence(subject, state, facts)
+        check_not_elsewhere(found)
         if disks.removes:
-            require_known(found)
-    wanted = _wanted(op, subject, runs, rows)
+            check_known(found)
+    wanted = _new_admin_state(op, subject, runs, rows)
     if disks.steps:
         running = facts.known(subject.primary, DescribeRunning) if runs else None
-        _require_disks_can_change(subject, disks, runs, running)
+        _check_disk_changes(subject, disks, runs, running)
         _require_space(subject, disks, facts)
     rows += [*nics.changed, *disks.changed]
     if not rows:
@@ -180,15 +184,15 @@ def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
     plan = InstanceModification(
         op, subject, nics, disks, wanted, runs, rows, facts.identity, fields
     )
-    _changed(plan, state)  # refuses impossible disk layouts
+    _changed_state(plan, state)  # refuses impossible disk layouts
     if not op.ignore_ipolicy:
-        _require_size(plan, state)
+        _check_policy(plan, state)
     if runs and not op.force:
-        _require_memory(plan, state, facts)
+        _check_memory(plan, state, facts)
     return plan
 
 
-def _require_possible(op: ModifyInstance, subject: InstanceContext) -> None:
+def _check_supported(op: ModifyInstance, subject: InstanceContext) -> None:
     name = subject.instance.name
     if op.disk_template is not None:
         raise Refused(
@@ -209,16 +213,16 @@ def _require_possible(op: ModifyInstance, subject: InstanceContext) -> None:
         raise Refused("this version does not support hotplug; omit --hotplug")
 
 
-def _runs(subject: InstanceContext, facts: NodeAnswers) -> bool:
+def _is_running(subject: InstanceContext, facts: NodeAnswers) -> bool:
     if subject.primary.offline:
         return False
     return subject.instance.name in facts.of(subject.primary, DescribeNode).guests
 
 
-def _hvparams(op: ModifyInstance, subject: InstanceContext, cluster: Cluster) -> Parameters:
+def _read_hvparams(op: ModifyInstance, subject: InstanceContext, cluster: Cluster) -> Parameters:
     instance = subject.instance
-    return with_defaults(
-        driven(instance.hypervisor),
+    return validate_with_defaults(
+        get_parameter_set(instance.hypervisor),
         op.hvparams,
         hv_defaults(cluster, instance.hypervisor, op.os_name or instance.os),
         path="hvparams",
@@ -227,7 +231,7 @@ def _hvparams(op: ModifyInstance, subject: InstanceContext, cluster: Cluster) ->
     )
 
 
-def _parameters(
+def _read_parameters(
     op: ModifyInstance,
     subject: InstanceContext,
     state: ClusterState,
@@ -239,10 +243,12 @@ def _parameters(
     fields: dict[str, Any] = {}
     if op.beparams:
         above, onto = be_defaults(state.cluster), instance.beparams
-        fields["beparams"] = with_defaults(Backend, op.beparams, above, path="beparams", onto=onto)
+        fields["beparams"] = validate_with_defaults(
+            Backend, op.beparams, above, path="beparams", onto=onto
+        )
         rows += [(f"be/{name}", value) for name, value in op.beparams.items()]
     if op.hvparams:
-        fields["hvparams"] = _hvparams(op, subject, state.cluster)
+        fields["hvparams"] = _read_hvparams(op, subject, state.cluster)
         rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]
     fields |= _os_fields(op, subject)
     rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
@@ -250,7 +256,7 @@ def _parameters(
     if op.os_name is not None:
         rows.append(("os", op.os_name))
     if _changes_os(op) and not op.force:
-        _require_os(op, replace(instance, **fields), subject.primary, state, facts)
+        _check_os(op, replace(instance, **fields), subject.primary, state, facts)
     return fields
 
 
@@ -262,15 +268,15 @@ def _os_fields(op: ModifyInstance, subject: InstanceContext) -> dict[str, Any]:
     """Return the changed OS fields of the instance's record."""
     instance, fields = subject.instance, dict[str, Any]()
     if op.osparams:
-        fields["osparams"] = _merged(instance.osparams, op.osparams)
+        fields["osparams"] = _merge(instance.osparams, op.osparams)
     if op.osparams_private:
-        fields["osparams_private"] = _merged(instance.osparams_private, op.osparams_private)
+        fields["osparams_private"] = _merge(instance.osparams_private, op.osparams_private)
     if op.os_name is not None:
         fields["os"] = op.os_name
     return fields
 
 
-def _require_os(
+def _check_os(
     op: ModifyInstance, changed: Instance, node: Node, state: ClusterState, facts: NodeAnswers
 ) -> None:
     """Check that the instance's node has the OS definition and accepts its parameters.
@@ -279,19 +285,21 @@ def _require_os(
     """
     if not changed.os:
         return
-    require_online(node, f"the OS definition {changed.os} and its parameters cannot be checked")
-    guest, force_variant = guest_of(state, changed), op.force_variant
+    check_online(node, f"the OS definition {changed.os} and its parameters cannot be checked")
+    guest, force_variant = make_guest(state, changed), op.force_variant
     definitions = facts.of(node, DescribeOSes)
-    require_installable(guest, definitions, node.name, state.cluster, force_variant=force_variant)
+    check_installable(guest, definitions, node.name, state.cluster, force_variant=force_variant)
     facts.of(node, ValidateOS)
 
 
-def _merged(before: Parameters, given: Parameters) -> Parameters:
+def _merge(before: Parameters, given: Parameters) -> Parameters:
     merged = {**before, **given}
     return {name: value for name, value in merged.items() if value != DEFAULT}
 
 
-def _wanted(op: ModifyInstance, subject: InstanceContext, runs: bool, rows: Rows) -> Wanted | None:
+def _new_admin_state(
+    op: ModifyInstance, subject: InstanceContext, runs: bool, rows: Rows
+) -> AdminState | None:
     """Return the new configured state, or None if it does not change.
 
     A request for the present state succeeds, which makes scripts idempotent.
@@ -299,17 +307,17 @@ def _wanted(op: ModifyInstance, subject: InstanceContext, runs: bool, rows: Rows
     instance = subject.instance
     if op.offline is None:
         return None
-    if op.offline is (instance.admin_state is Wanted.OFFLINE):
+    if op.offline is (instance.admin_state is AdminState.OFFLINE):
         rows.append(("admin_state", instance.admin_state.value))
         return None
-    if op.offline and (runs or instance.admin_state is Wanted.UP):
+    if op.offline and (runs or instance.admin_state is AdminState.UP):
         raise not_stopped(instance.name)
-    wanted = Wanted.OFFLINE if op.offline else Wanted.DOWN
+    wanted = AdminState.OFFLINE if op.offline else AdminState.DOWN
     rows.append(("admin_state", wanted.value))
     return wanted
 
 
-def _require_disks_can_change(
+def _check_disk_changes(
     subject: InstanceContext, disks: DiskChanges, runs: bool, running: RunningConfig | None
 ) -> None:
     name = subject.instance.name
@@ -319,12 +327,12 @@ def _require_disks_can_change(
         raise Refused(
             f"instance {name} is running with the disk; stop it first: gnt-instance shutdown {name}"
         )
-    if disks.added and template_of(subject) is Template.DISKLESS:
+    if disks.added and get_template(subject) is Template.DISKLESS:
         raise Refused(
             f"instance {name} is diskless and cannot get disks; create another instance", Code.INPUT
         )
     for node in subject.nodes:
-        require_online(node, f"the disks of instance {name} cannot be changed there")
+        check_online(node, f"the disks of instance {name} cannot be changed there")
 
 
 def _require_space(subject: InstanceContext, disks: DiskChanges, facts: NodeAnswers) -> None:
@@ -334,25 +342,25 @@ def _require_space(subject: InstanceContext, disks: DiskChanges, facts: NodeAnsw
     freed = sum(disk.size for disk in subject.disks if disk.uuid in disks.removed)
     for node in subject.nodes:
         present = facts.of(node, DescribeNode)
-        require_space(node, present, template_of(subject), sizes, freed=freed)
+        require_space(node, present, get_template(subject), sizes, freed=freed)
 
 
-def _require_size(plan: InstanceModification, state: ClusterState) -> None:
+def _check_policy(plan: InstanceModification, state: ClusterState) -> None:
     changed = replace(plan.subject.instance, **plan.fields, nics=plan.nics.cards)
     size = size_of(changed, plan.subject.disks, state)
-    policy = policy_filled(state.cluster, state.groups[plan.subject.primary.group])
+    policy = fill_policy(state.cluster, state.groups[plan.subject.primary.group])
     sized = dataclasses.replace(size, disks=plan.disks.sizes)
-    require_policy(sized, policy, changed.name)
+    check_policy(sized, policy, changed.name)
 
 
-def _require_memory(plan: InstanceModification, state: ClusterState, facts: NodeAnswers) -> None:
+def _check_memory(plan: InstanceModification, state: ClusterState, facts: NodeAnswers) -> None:
     """Check that the node has enough memory for the next start of a running instance.
 
     :raises Refused: it has not.
     """
     instance, node = plan.subject.instance, plan.subject.primary
     present = facts.of(node, DescribeNode)
-    wanted = int(be_filled(state.cluster, replace(instance, **plan.fields))["minmem"])
+    wanted = int(fill_backend(state.cluster, replace(instance, **plan.fields))["minmem"])
     has = present.guests[instance.name].memory
     if wanted > has and wanted > has + present.memory_free:
         raise Refused(
@@ -368,32 +376,35 @@ async def run(plan: InstanceModification, tools: Tools) -> list[list[Any]]:
         tools.progress.say("hotplug is not supported; changes take effect at the next start")
     for number, step in enumerate(plan.disks.steps):
         await _change_disk(plan, step, number, tools)
-    if made := _changes(plan, tools.config.state()):
+    if made := _make_changes(plan, tools.config.state()):
         await tools.config.change(together(*made))
     if plan.runs:
-        await say_pending(plan.subject, tools)
+        await report_pending(plan.subject, tools)
     return [list(row) for row in plan.rows]
 
 
-def _changes(plan: InstanceModification, state: ClusterState) -> list[Change]:
+def _make_changes(plan: InstanceModification, state: ClusterState) -> list[Change]:
     """Return the changes of the instance's record, except for disks."""
     instance, made = plan.subject.instance, list[Change]()
     if plan.fields:
         made.append(update(instance, **plan.fields))
     if plan.nics.changed:
-        made.append(carry(instance, _finished(plan, state)))
+        made.append(carry(instance, _complete_nics(plan, state)))
     if plan.wanted is not None:
         made.append(want(instance, plan.wanted))
     return made
 
 
-def _finished(plan: InstanceModification, state: ClusterState) -> tuple[Nic, ...]:
+def _complete_nics(plan: InstanceModification, state: ClusterState) -> tuple[Nic, ...]:
     """Return the network cards with generated MAC addresses and UUIDs."""
-    ids, taken = PlannedIdentifiers(f"{plan.identity}/nics"), {card.mac for card in plan.nics.cards}
+    ids, taken = (
+        DeterministicIdentifiers(f"{plan.identity}/nics"),
+        {card.mac for card in plan.nics.cards},
+    )
     finished = []
     for card in plan.nics.cards:
-        prefix = mac_prefix_of(card, state)
-        mac = card.mac or new_mac(state, ids.random, prefix=prefix, besides=taken)
+        prefix = get_mac_prefix(card, state)
+        mac = card.mac or generate_mac(state, ids.random, prefix=prefix, besides=taken)
         taken.add(mac)
         finished.append(replace(card, mac=mac, uuid=card.uuid or ids.uuid()))
     return tuple(finished)
@@ -419,15 +430,15 @@ def _new_disk(
     step: DiskStep,
     number: int,
     state: ClusterState,
-    secret: Callable[[], str] = no_secret,
+    secret: Callable[[], str] = empty_secret,
 ) -> Disk:
     """Return the record of the disk that this step adds; it is deterministic."""
     assert step.wish is not None
     op, nodes = plan.op, [node.uuid for node in plan.subject.nodes]
     driver = op.file_driver.value if op.file_driver else None
-    site = DiskSite(plan.subject.instance.name, nodes, op.file_storage_dir, driver)
-    template = template_of(plan.subject)
-    ids = PlannedIdentifiers(f"{plan.identity}/{number}", secret)
+    site = DiskLocation(plan.subject.instance.name, nodes, op.file_storage_dir, driver)
+    template = get_template(plan.subject)
+    ids = DeterministicIdentifiers(f"{plan.identity}/{number}", secret)
     [disk] = lay_out([step.wish], template, site, state, ids, first=step.place)
     return disk
 
@@ -439,32 +450,32 @@ async def _add_disk(plan: InstanceModification, step: DiskStep, number: int, too
         await tools.config.change(add_disk(instance, disk, step.place))
         take_out = partial(tools.config.change, remove_disk(instance, disk))
         undo.by(f"remove {disk.iv_name} from the configuration", take_out)
-        added = await _made(plan, disk, tools, undo)
+        added = await _create_disk(plan, disk, tools, undo)
     if op.wait_for_sync:
         await wait_for_sync(instance, [added], tools)
 
 
-async def _made(plan: InstanceModification, disk: Disk, tools: Tools, undo: Undo) -> Disk:
+async def _create_disk(plan: InstanceModification, disk: Disk, tools: Tools, undo: Undo) -> Disk:
     state = tools.config.state()
     instance, added = state.instances[plan.subject.instance.uuid], state.disks[disk.uuid]
     await create_disks(state, instance, [added], tools, undo)
     wipes = state.cluster.prealloc_wipe_disks
     if instance.disks_active or wipes:
         await attach_disks(state, instance, [added], tools)
-    await wipe_if_wanted(instance, [added], tools)
+    await wipe_if_enabled(instance, [added], tools)
     if wipes and not instance.disks_active:
         await detach_disks(state, instance, [added], tools)
     return added
 
 
 def hooks(plan: InstanceModification, state: ClusterState) -> HookCall:
-    return instance_hooks("instance-modify", plan.subject, _changed(plan, state), {})
+    return instance_hooks("instance-modify", plan.subject, _changed_state(plan, state), {})
 
 
-def _changed(plan: InstanceModification, state: ClusterState) -> ClusterState:
+def _changed_state(plan: InstanceModification, state: ClusterState) -> ClusterState:
     """Return the state with the changes applied, unless they already are."""
     instance = state.instances.get(plan.subject.instance.uuid)
-    if instance != plan.subject.instance or state.disks_of(instance) != plan.subject.disks:
+    if instance != plan.subject.instance or state.get_disks(instance) != plan.subject.disks:
         return state
     for number, step in enumerate(plan.disks.steps):
         if step.disk is None:
@@ -473,7 +484,7 @@ def _changed(plan: InstanceModification, state: ClusterState) -> ClusterState:
             state = update(step.disk, **step.fields)(state)
         else:
             state = remove_disk(instance, step.disk)(state)
-    for change in _changes(plan, state):
+    for change in _make_changes(plan, state):
         state = change(state)
     return state
 

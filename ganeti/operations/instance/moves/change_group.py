@@ -13,13 +13,13 @@ from ganeti.operations.allocation.group_change import (
     GroupChange,
     Options,
     change_request,
-    group_questions,
-    groups_for,
+    group_queries,
+    plan_group_change,
     preview,
-    regrouping,
     run,
+    select_groups,
 )
-from ganeti.operations.allocation.iallocator import consultation
+from ganeti.operations.allocation.iallocator import make_request
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.operation import (
@@ -38,34 +38,34 @@ class ChangeGroup(GroupChange):
     subject: InstanceContext
 
 
-def _groups(
+def _target_groups(
     op: ChangeInstanceGroup, subject: InstanceContext, state: ClusterState
 ) -> tuple[Group, ...]:
     """Return the possible target groups, without the present group of the instance."""
     present = {node.group: state.groups[node.group] for node in subject.nodes}
     split = len(present) > 1 and op.target_groups
-    return groups_for(op.target_groups, () if split else tuple(present.values()), state)
+    return select_groups(op.target_groups, () if split else tuple(present.values()), state)
 
 
 def questions(op: ChangeInstanceGroup, state: ClusterState) -> Sequence[NodeQuery]:
-    return group_questions(_groups(op, subject_of(op, state), state), state)
+    return group_queries(_target_groups(op, subject_of(op, state), state), state)
 
 
 def plan(op: ChangeInstanceGroup, state: ClusterState, facts: NodeAnswers) -> ChangeGroup:
     """Plan the opcodes that move the instance."""
     subject = subject_of(op, state)
-    groups, manner = _groups(op, subject, state), Options(op.early_release)
-    found = regrouping([subject.instance], groups, manner, state, facts)
+    groups, manner = _target_groups(op, subject, state), Options(op.early_release)
+    found = plan_group_change([subject.instance], groups, manner, state, facts)
     return ChangeGroup(found.jobs, groups, subject)
 
 
-def consult(
+def request_allocation(
     op: ChangeInstanceGroup, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
     """Return the request to the iallocator, if one is used."""
     subject = subject_of(op, state)
-    request = change_request([subject.instance], _groups(op, subject, state))
-    return consultation(op.iallocator, request, state)
+    request = change_request([subject.instance], _target_groups(op, subject, state))
+    return make_request(op.iallocator, request, state)
 
 
 def hooks(plan: ChangeGroup, state: ClusterState) -> HookCall:
@@ -75,4 +75,4 @@ def hooks(plan: ChangeGroup, state: ClusterState) -> HookCall:
     )
 
 
-OPERATION = Operation(ChangeInstanceGroup, plan, run, questions, hooks, preview, consult)
+OPERATION = Operation(ChangeInstanceGroup, plan, run, questions, hooks, preview, request_allocation)

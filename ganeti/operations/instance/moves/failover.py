@@ -12,37 +12,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ganeti.config.changes.instances import moved_to
+from ganeti.config.changes.instances import set_primary_node
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import AdminState
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.moves import FailoverInstance
 from ganeti.operations.allocation.node_check import require_able
 from ganeti.operations.allocation.target_node import (
-    consult_about_move,
     destination,
-    move_questions,
+    move_queries,
+    request_move_allocation,
 )
-from ganeti.operations.guests import guest_of
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
-from ganeti.operations.instance.disks.mirrors import require_current
+from ganeti.operations.instance.disks.mirrors import check_current
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.lifecycle.start import require_memory
+from ganeti.operations.instance.lifecycle.start import check_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.moves.migration_cleanup import (
     MigrationCleanup,
-    plan_settling,
-    run_settling,
-    settling_questions,
+    cleanup_queries,
+    plan_cleanup,
+    run_cleanup,
 )
 from ganeti.operations.instance.running_check import (
-    presence,
-    presence_questions,
-    require_not_elsewhere,
-    require_nowhere_else,
+    check_not_elsewhere,
+    check_nowhere_else,
+    determine_presence,
+    presence_queries,
 )
 from ganeti.operations.operation import (
     HookCall,
@@ -76,7 +76,7 @@ class Failover:
 
     @property
     def restarts(self) -> bool:
-        return self.subject.instance.admin_state is Wanted.UP
+        return self.subject.instance.admin_state is AdminState.UP
 
 
 def move_locks(subject: InstanceContext, target: Node) -> LockRequest:
@@ -87,18 +87,18 @@ def move_locks(subject: InstanceContext, target: Node) -> LockRequest:
 def questions(op: FailoverInstance, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
     if op.cleanup:
-        return settling_questions(subject, state)
-    return move_presence_questions(move_questions(op, subject, state), subject, state)
+        return cleanup_queries(subject, state)
+    return move_presence_queries(move_queries(op, subject, state), subject, state)
 
 
-def move_presence_questions(
+def move_presence_queries(
     asked: list[NodeQuery], subject: InstanceContext, state: ClusterState
 ) -> list[NodeQuery]:
     """Return the queries of a move together with those for the presence of the instance."""
     described = [
         node for each in asked if isinstance(each.call, DescribeNode) for node in each.nodes
     ]
-    return [*asked, *presence_questions(subject, state, besides=described)]
+    return [*asked, *presence_queries(subject, state, besides=described)]
 
 
 def plan(
@@ -107,9 +107,9 @@ def plan(
     """Plan the failover or cleanup."""
     subject = subject_of(op, state)
     if op.cleanup:
-        return plan_settling(subject, state, facts)
+        return plan_cleanup(subject, state, facts)
     target = destination(op, subject, state, facts)
-    return failover_to(
+    return make_failover(
         target,
         subject,
         state,
@@ -119,7 +119,7 @@ def plan(
     )
 
 
-def failover_to(
+def make_failover(
     target: Node,
     subject: InstanceContext,
     state: ClusterState,
@@ -135,15 +135,15 @@ def failover_to(
     """
     plan = Failover(subject, target, timeout, careless)
     present = facts.of(target, DescribeNode)
-    found = presence(subject, state, facts)
+    found = determine_presence(subject, state, facts)
     if plan.restarts or subject.instance.disks_active:
-        require_nowhere_else(found)
+        check_nowhere_else(found)
     else:
-        require_not_elsewhere(found)
+        check_not_elsewhere(found)
     if plan.restarts:
-        require_memory(guest_of(state, subject.instance), present, target.name)
+        check_memory(make_guest(state, subject.instance), present, target.name)
     if subject.instance.disks_active and not careless:
-        require_current(
+        check_current(
             target,
             subject.disks,
             facts,
@@ -154,7 +154,7 @@ def failover_to(
 
 async def run(plan: Failover | MigrationCleanup, tools: Tools) -> None:
     if isinstance(plan, MigrationCleanup):
-        await run_settling(plan, tools)
+        await run_cleanup(plan, tools)
     else:
         await run_failover(plan, tools)
 
@@ -166,18 +166,18 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
     """
     instance, target = plan.subject.instance, plan.target
     if plan.restarts:
-        await require_able(target, guest_of(tools.config.state(), instance), tools)
+        await require_able(target, make_guest(tools.config.state(), instance), tools)
     tools.progress.may_stop()
     async with Undo(tools.progress) as undo:
-        await _let_go(plan, tools, undo)
+        await _stop_on_source(plan, tools, undo)
         await tools.nodes.ask(
             target,
-            FinalizeMigrationDst(guest=guest_of(tools.config.state(), instance), arrived=False),
+            FinalizeMigrationDst(guest=make_guest(tools.config.state(), instance), arrived=False),
         )
-        await tools.config.change(moved_to(instance, target))
+        await tools.config.change(set_primary_node(instance, target))
     tools.progress.say(f"the primary node of instance {instance.name} is now {target.name}")
     try:
-        await _take_over(plan, tools)
+        await _start_on_target(plan, tools)
     except (Failed, Refused) as e:
         raise Failed(
             f"instance {instance.name} was moved to {target.name} but cannot be started there: "
@@ -186,7 +186,7 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
         ) from e
 
 
-async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
+async def _stop_on_source(plan: Failover, tools: Tools, undo: Undo) -> None:
     """Stop the instance and detach its disks, unless its node is marked offline.
 
     :raises Failed: the instance may still be running there.
@@ -229,7 +229,7 @@ async def _stop(plan: Failover, tools: Tools, undo: Undo) -> None:
     name, primary = plan.subject.instance.name, plan.subject.primary
     if plan.restarts:
         # Registered before the call: the guest may still stop after a cancel has ended the wait.
-        undo.by(f"start {name} on {primary.name} again", partial(_back, plan, tools))
+        undo.by(f"start {name} on {primary.name} again", partial(_start_again, plan, tools))
     try:
         await tools.progress.interruptible(stop_guest(plan.subject, plan.timeout, tools))
     except (Failed, Refused):
@@ -238,23 +238,25 @@ async def _stop(plan: Failover, tools: Tools, undo: Undo) -> None:
         raise
 
 
-async def _back(plan: Failover, tools: Tools) -> None:
+async def _start_again(plan: Failover, tools: Tools) -> None:
     """Start the instance on its old node again."""
     instance, state = plan.subject.instance, tools.config.state()
     await attach_disks(state, instance, plan.subject.disks, tools, ignore_secondaries=True)
-    await tools.nodes.ask(plan.subject.primary, StartInstanceCall(guest=guest_of(state, instance)))
+    await tools.nodes.ask(
+        plan.subject.primary, StartInstanceCall(guest=make_guest(state, instance))
+    )
 
 
-async def _take_over(plan: Failover, tools: Tools) -> None:
+async def _start_on_target(plan: Failover, tools: Tools) -> None:
     """Attach the disks on the new primary node, and start the instance if it should be up."""
     state = tools.config.state()
     moved = state.instances[plan.subject.instance.uuid]
     if plan.subject.secondaries and (plan.restarts or moved.disks_active):
-        disks = state.disks_of(moved)
+        disks = state.get_disks(moved)
         await attach_disks(state, moved, disks, tools, ignore_secondaries=True)
     if plan.restarts:
         tools.progress.say(f"starting instance {moved.name} on node {plan.target.name}")
-        await tools.nodes.ask(plan.target, StartInstanceCall(guest=guest_of(state, moved)))
+        await tools.nodes.ask(plan.target, StartInstanceCall(guest=make_guest(state, moved)))
 
 
 def hooks(plan: Failover | MigrationCleanup, state: ClusterState) -> HookCall:
@@ -292,10 +294,12 @@ def roles(subject: InstanceContext, target: Node) -> dict[str, str]:
     }
 
 
-def consult(
+def request_allocation(
     op: FailoverInstance, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
-    return None if op.cleanup else consult_about_move(op, state, facts)
+    return None if op.cleanup else request_move_allocation(op, state, facts)
 
 
-OPERATION = Operation(FailoverInstance, plan, run, questions, hooks, consult=consult)
+OPERATION = Operation(
+    FailoverInstance, plan, run, questions, hooks, request_allocation=request_allocation
+)

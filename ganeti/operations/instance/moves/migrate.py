@@ -17,34 +17,34 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled, hv_filled
+from ganeti.model.parameters.filling import fill_backend, fill_hypervisor
 from ganeti.opcodes.choices import MigrationMode
 from ganeti.opcodes.fields import SHUTDOWN_TIMEOUT
 from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.operations.allocation.target_node import (
-    consult_about_move,
     destination,
-    move_questions,
+    move_queries,
+    request_move_allocation,
 )
 from ganeti.operations.instance.context import InstanceContext, subject_of
-from ganeti.operations.instance.disks.mirrors import require_current
+from ganeti.operations.instance.disks.mirrors import check_current
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.moves.failover import (
     Failover,
-    failover_to,
+    make_failover,
     move_locks,
-    move_presence_questions,
+    move_presence_queries,
     roles,
     run_failover,
 )
 from ganeti.operations.instance.moves.migration import MigrationSteps, send
 from ganeti.operations.instance.moves.migration_cleanup import (
     MigrationCleanup,
-    plan_settling,
-    run_settling,
-    settling_questions,
+    cleanup_queries,
+    plan_cleanup,
+    run_cleanup,
 )
-from ganeti.operations.instance.running_check import presence, require_nowhere_else
+from ganeti.operations.instance.running_check import check_nowhere_else, determine_presence
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -55,7 +55,7 @@ from ganeti.operations.operation import (
 )
 from ganeti.rpc.node import DescribeNode
 
-_CANNOT = frozenset({"chroot", "lxc"})
+_HYPERVISORS_WITHOUT_MIGRATION = frozenset({"chroot", "lxc"})
 """Hypervisors without migration."""
 
 
@@ -89,8 +89,8 @@ class MigrationByRestart:
 def questions(op: MigrateInstance, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
     if op.cleanup:
-        return settling_questions(subject, state)
-    return move_presence_questions(move_questions(op, subject, state), subject, state)
+        return cleanup_queries(subject, state)
+    return move_presence_queries(move_queries(op, subject, state), subject, state)
 
 
 def plan(
@@ -99,42 +99,42 @@ def plan(
     """Plan the migration, failover or cleanup."""
     subject = subject_of(op, state)
     if op.cleanup:
-        return plan_settling(subject, state, facts)
-    live = _live(op, subject, state)
-    reason = _no_migration(subject, state, facts)
+        return plan_cleanup(subject, state, facts)
+    live = _is_live(op, subject, state)
+    reason = _find_obstacle(subject, state, facts)
     if reason is not None:
         target = destination(op, subject, state, facts)
-        return _restart(op, subject, target, reason, state, facts)
+        return _plan_failover(op, subject, target, reason, state, facts)
     guest = facts.of(subject.primary, DescribeNode).guests[subject.instance.name]
     target = destination(op, subject, state, facts, runs_with=guest)
     present = facts.of(target, DescribeNode)
-    require_nowhere_else(presence(subject, state, facts))
+    check_nowhere_else(determine_presence(subject, state, facts))
     if present.memory_free < guest.memory:
         raise Refused(
             f"node {target.name} has {present.memory_free} MiB of free memory, but instance "
             f"{subject.instance.name} uses {guest.memory} MiB; free memory there first",
             Code.RESOURCES,
         )
-    require_current(target, subject.disks, facts, "wait for the resync before the migration")
+    check_current(target, subject.disks, facts, "wait for the resync before the migration")
     return InstanceMigration(op, subject, target, live)
 
 
-def _live(op: MigrateInstance, subject: InstanceContext, state: ClusterState) -> bool:
+def _is_live(op: MigrateInstance, subject: InstanceContext, state: ClusterState) -> bool:
     if op.mode is not None and op.live is not None:
         raise Refused("give either mode or live, not both", Code.INPUT)
     if op.live is not None:
         return op.live
-    filled = hv_filled(state.cluster, subject.instance)
+    filled = fill_hypervisor(state.cluster, subject.instance)
     mode = op.mode or MigrationMode(filled.get("migration_mode", MigrationMode.LIVE))
     return mode is MigrationMode.LIVE
 
 
-def _no_migration(subject: InstanceContext, state: ClusterState, facts: NodeAnswers) -> str | None:
+def _find_obstacle(subject: InstanceContext, state: ClusterState, facts: NodeAnswers) -> str | None:
     """Return the reason why the instance cannot be migrated, or None."""
     instance, node = subject.instance, subject.primary
-    if instance.hypervisor in _CANNOT:
+    if instance.hypervisor in _HYPERVISORS_WITHOUT_MIGRATION:
         return f"hypervisor {instance.hypervisor} does not support migration"
-    if be_filled(state.cluster, instance)["always_failover"]:
+    if fill_backend(state.cluster, instance)["always_failover"]:
         return "its parameter always_failover is set"
     if node.offline:
         return f"its node {node.name} is offline"
@@ -143,7 +143,7 @@ def _no_migration(subject: InstanceContext, state: ClusterState, facts: NodeAnsw
     return None
 
 
-def _restart(
+def _plan_failover(
     op: MigrateInstance,
     subject: InstanceContext,
     target: Node,
@@ -152,12 +152,12 @@ def _restart(
     facts: NodeAnswers,
 ) -> MigrationByRestart:
     instance = subject.instance
-    if not (op.allow_failover or be_filled(state.cluster, instance)["always_failover"]):
+    if not (op.allow_failover or fill_backend(state.cluster, instance)["always_failover"]):
         raise Refused(
             f"instance {instance.name} cannot be migrated: {reason}; to move it anyway: "
             f"gnt-instance failover {instance.name}, or migrate --allow-failover"
         )
-    failover = failover_to(target, subject, state, facts, timeout=SHUTDOWN_TIMEOUT)
+    failover = make_failover(target, subject, state, facts, timeout=SHUTDOWN_TIMEOUT)
     return MigrationByRestart(op, failover, reason)
 
 
@@ -167,7 +167,7 @@ async def run(
     """Move the instance; return its node and the maximum downtime in ms for a migration."""
     match plan:
         case MigrationCleanup():
-            await run_settling(plan, tools)
+            await run_cleanup(plan, tools)
         case MigrationByRestart():
             name = plan.failover.subject.instance.name
             tools.progress.say(
@@ -207,10 +207,12 @@ def hooks(
     return instance_hooks("instance-migrate", subject, state, more, before=here, after=here)
 
 
-def consult(
+def request_allocation(
     op: MigrateInstance, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
-    return None if op.cleanup else consult_about_move(op, state, facts)
+    return None if op.cleanup else request_move_allocation(op, state, facts)
 
 
-OPERATION = Operation(MigrateInstance, plan, run, questions, hooks, consult=consult)
+OPERATION = Operation(
+    MigrateInstance, plan, run, questions, hooks, request_allocation=request_allocation
+)

@@ -6,23 +6,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ganeti.config.changes.instances import moved_to
-from ganeti.config.writer import ChangeMade
+from ganeti.config.changes.instances import set_primary_node
+from ganeti.config.writer import CancelledAfterCommit
 from ganeti.errors import Code, Failed, GanetiError, Refused, Unreachable
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES
+from ganeti.model.disk import MIRRORED_TEMPLATES
 from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.node import Node
-from ganeti.model.running import RunningConfig, as_running, pending_changes
+from ganeti.model.running import RunningConfig, apply_running_config, pending_changes
 from ganeti.operations.allocation.node_check import require_able
-from ganeti.operations.allocation.target_node import template_of
-from ganeti.operations.guests import guest_of
+from ganeti.operations.allocation.target_node import get_template
+from ganeti.operations.guests import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.disks.mirrors import (
-    let_both_write,
-    let_one_write,
+    disable_dual_primary,
+    enable_dual_primary,
     mirrored,
-    require_sync,
+    wait_until_synced,
 )
 from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import (
@@ -35,11 +35,11 @@ from ganeti.rpc.instances import (
     MigrationStatus,
 )
 
-_LOOKS = (0.05, 1.0)
+_POLL_INTERVALS = (0.05, 1.0)
 """Seconds between two polls of a migration, at least and at most."""
-_SAY = 5.0
+_REPORT_INTERVAL = 5.0
 """Seconds between two progress messages."""
-_MAX_SILENCE = 120.0
+_UNREACHABLE_TIMEOUT = 120.0
 """Seconds for which a node may be unreachable: its daemon may be restarting while QEMU runs."""
 _MIB = 1 << 20
 
@@ -64,29 +64,29 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
     :raises Failed: the migration failed; the message has the location of the guest if known.
     """
     subject, target = passage.subject, passage.target
-    source, guest = subject.primary, guest_of(tools.config.state(), subject.instance)
+    source, guest = subject.primary, make_guest(tools.config.state(), subject.instance)
     tools.progress.may_stop()
     running = await tools.nodes.ask(source, DescribeRunning(guest=guest))
-    await _require_able_as_it_runs(passage, guest, running, tools)
+    await _check_can_receive(passage, guest, running, tools)
     try:
-        still_since = await _sent(passage, guest, running, tools)
-        await tools.config.change(moved_to(subject.instance, target))
-    except ChangeMade:
+        still_since = await _send_guest(passage, guest, running, tools)
+        await tools.config.change(set_primary_node(subject.instance, target))
+    except CancelledAfterCommit:
         raise  # the guest is paused on both nodes, and a cleanup resumes it on the new one
     except Exception as e:
-        where = await _take_back(passage, guest, tools)
+        where = await _abort(passage, guest, tools)
         if isinstance(e, Failed | Refused):
             message = f"instance {guest.name} was not migrated: {e}; {where}"
             raise Failed(message, e.code) from e
         tools.progress.say(where)
         raise
-    moved = guest_of(tools.config.state(), tools.config.state().instances[guest.uuid])
-    await _let_run(passage, moved, tools)
+    moved = make_guest(tools.config.state(), tools.config.state().instances[guest.uuid])
+    await _resume_on_target(passage, moved, tools)
     stood_still = math.ceil((tools.time.seconds() - still_since) * 1000)
     tools.progress.say(
         f"instance {guest.name} is running on {target.name}; downtime: at most {stood_still} ms"
     )
-    await _clear(passage, source, moved, tools)
+    await _clean_up_source(passage, source, moved, tools)
     if waiting := pending_changes(running, moved):
         tools.progress.say(
             f"instance {moved.name} keeps its running settings; changes that take effect at its "
@@ -95,7 +95,7 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
     return stood_still
 
 
-async def _require_able_as_it_runs(
+async def _check_can_receive(
     passage: MigrationSteps, guest: Guest, running: RunningConfig, tools: Tools
 ) -> None:
     """Check that the target node can run the guest with its running settings.
@@ -105,7 +105,7 @@ async def _require_able_as_it_runs(
     try:
         await require_able(
             passage.target,
-            as_running(guest, running),
+            apply_running_config(guest, running),
             tools,
             scope=CheckScope.RUNNING,
             minimum_version="" if passage.ignore_versions else running.version,
@@ -119,7 +119,7 @@ async def _require_able_as_it_runs(
         ) from e
 
 
-async def _sent(
+async def _send_guest(
     passage: MigrationSteps, guest: Guest, running: RunningConfig, tools: Tools
 ) -> float:
     """Send the guest completely; return a time until which it certainly ran, in seconds."""
@@ -127,8 +127,8 @@ async def _sent(
     source, state = subject.primary, tools.config.state()
     if mirrored(subject.disks):
         await attach_disks(state, subject.instance, subject.disks, tools)
-        await require_sync(subject.instance, subject.disks, tools)
-        await let_both_write(state, subject.instance, subject.disks, target, tools)
+        await wait_until_synced(subject.instance, subject.disks, tools)
+        await enable_dual_primary(state, subject.instance, subject.disks, target, tools)
     # Remove leftovers of an earlier migration first.
     await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=False))
     accept = AcceptInstance(guest=guest, address=target.secondary_ip, running=running)
@@ -139,14 +139,16 @@ async def _sent(
     began = tools.time.seconds()
     send = MigrateInstanceCall(guest=guest, destination=destination, live=passage.live)
     await tools.nodes.ask(source, send)
-    ran, sent = await _watch(source, guest, began, tools)
+    ran, sent = await _wait_until_sent(source, guest, began, tools)
     tools.progress.say(
         f"{guest.name}: sent {sent.transferred // _MIB} MiB in {tools.time.seconds() - began:.1f} s"
     )
     return (ran if passage.live else began) - (sent.downtime_ms or 0) / 1000
 
 
-async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tuple[float, Migration]:
+async def _wait_until_sent(
+    source: Node, guest: Guest, began: float, tools: Tools
+) -> tuple[float, Migration]:
     """Wait until the guest is sent; return the last time at which it was active, and the result.
 
     :raises Failed: the migration failed.
@@ -158,9 +160,9 @@ async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tupl
         try:
             found = await tools.progress.interruptible(status)
         except Unreachable:
-            if tools.time.seconds() - heard >= _MAX_SILENCE:
+            if tools.time.seconds() - heard >= _UNREACHABLE_TIMEOUT:
                 raise
-            await tools.time.sleep(_LOOKS[1])
+            await tools.time.sleep(_POLL_INTERVALS[1])
             continue
         heard = asked
         if found.status == "completed":
@@ -169,32 +171,32 @@ async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tupl
             why = found.message or found.status
             raise Failed(f"migration from {source.name} failed: {why}", Code.ENVIRONMENT)
         ran = asked
-        if asked - said >= _SAY:
+        if asked - said >= _REPORT_INTERVAL:
             said = asked
-            tools.progress.say(_progress(guest.name, found))
-        await tools.time.sleep(_nap(found, asked - began))
+            tools.progress.say(_format_progress(guest.name, found))
+        await tools.time.sleep(_poll_interval(found, asked - began))
 
 
-def _progress(name: str, sending: Migration) -> str:
+def _format_progress(name: str, sending: Migration) -> str:
     done, total = sending.transferred // _MIB, sending.total // _MIB
     return f"{name}: {done} of {total} MiB sent"
 
 
-def _nap(sending: Migration, passed: float) -> float:
+def _poll_interval(sending: Migration, passed: float) -> float:
     """Return a tenth of the remaining time, which limits the delay at the end."""
-    least, most = _LOOKS
+    least, most = _POLL_INTERVALS
     if not sending.transferred or passed <= 0:
         return least
     left = max(0, sending.total - sending.transferred) * passed / sending.transferred
     return min(most, max(least, left / 10))
 
 
-async def _take_back(passage: MigrationSteps, guest: Guest, tools: Tools) -> str:
+async def _abort(passage: MigrationSteps, guest: Guest, tools: Tools) -> str:
     """Resume the guest on its old node; return a message with the location of the guest."""
     subject, source, target = passage.subject, passage.subject.primary, passage.target
     left, said = [], ""
     try:
-        said = await _drop(target, guest, tools)
+        said = await _drop_on_target(target, guest, tools)
     except GanetiError as e:
         left.append(str(e))
     try:
@@ -206,19 +208,19 @@ async def _take_back(passage: MigrationSteps, guest: Guest, tools: Tools) -> str
         )
     state = tools.config.state()
     if mirrored(subject.disks):
-        left += await let_one_write(state, subject.instance, subject.disks, target, tools)
+        left += await disable_dual_primary(state, subject.instance, subject.disks, target, tools)
     for each in left:
         tools.progress.say(f"cannot undo all steps: {each}")
     return f"{said}it is still running on {source.name}"
 
 
-async def _drop(target: Node, guest: Guest, tools: Tools) -> str:
+async def _drop_on_target(target: Node, guest: Guest, tools: Tools) -> str:
     """Remove the prepared guest on the target; return its hypervisor's log as a message prefix."""
     said = await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=False))
     return f"log of {target.name}: {said}; " if said else ""
 
 
-async def _let_run(passage: MigrationSteps, guest: Guest, tools: Tools) -> None:
+async def _resume_on_target(passage: MigrationSteps, guest: Guest, tools: Tools) -> None:
     """Resume the guest, which was sent completely, on the target.
 
     :raises Failed: it keeps running on the old node, or its location is unknown.
@@ -231,27 +233,29 @@ async def _let_run(passage: MigrationSteps, guest: Guest, tools: Tools) -> None:
             await tools.nodes.ask(target, arrived)
             return
         except Unreachable as e:
-            if tools.time.seconds() - began >= _MAX_SILENCE:
+            if tools.time.seconds() - began >= _UNREACHABLE_TIMEOUT:
                 raise Failed(
                     f"instance {guest.name} was sent to {target.name}, and it is unknown whether "
                     f"it is running there: {e}; it is paused on {passage.subject.primary.name}; "
                     f"when {target.name} answers: gnt-instance migrate --cleanup {guest.name}",
                     Code.INTERNAL,
                 ) from e
-            await tools.time.sleep(_LOOKS[1])
+            await tools.time.sleep(_POLL_INTERVALS[1])
         except (Failed, Refused) as e:
-            await _return(passage, guest, tools, e)
+            await _resume_on_source(passage, guest, tools, e)
 
 
-async def _return(passage: MigrationSteps, guest: Guest, tools: Tools, why: GanetiError) -> None:
+async def _resume_on_source(
+    passage: MigrationSteps, guest: Guest, tools: Tools, why: GanetiError
+) -> None:
     """Resume the guest on its old node, because it did not arrive.
 
     :raises Failed: always; the message has the location of the guest.
     """
     source, target, said = passage.subject.primary, passage.target, ""
     try:
-        said = await _drop(target, guest, tools)
-        await tools.config.change(moved_to(passage.subject.instance, source))
+        said = await _drop_on_target(target, guest, tools)
+        await tools.config.change(set_primary_node(passage.subject.instance, source))
         await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=False))
     except GanetiError as e:
         raise Failed(
@@ -262,7 +266,7 @@ async def _return(passage: MigrationSteps, guest: Guest, tools: Tools, why: Gane
     state = tools.config.state()
     if mirrored(passage.subject.disks):
         instance = state.instances[guest.uuid]
-        await let_one_write(state, instance, passage.subject.disks, target, tools)
+        await disable_dual_primary(state, instance, passage.subject.disks, target, tools)
     raise Failed(
         f"instance {guest.name} did not arrive on {target.name}: {why}; {said}it is still running "
         f"on {source.name}",
@@ -270,14 +274,16 @@ async def _return(passage: MigrationSteps, guest: Guest, tools: Tools, why: Gane
     )
 
 
-async def _clear(passage: MigrationSteps, source: Node, guest: Guest, tools: Tools) -> None:
+async def _clean_up_source(
+    passage: MigrationSteps, source: Node, guest: Guest, tools: Tools
+) -> None:
     """Remove leftovers on the old node; failures do not undo the migration."""
     state, disks = tools.config.state(), passage.subject.disks
     instance = state.instances[guest.uuid]
     try:
         await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=True))
-        if template_of(passage.subject) in MIRRORED_BETWEEN_NODES:
-            left = await let_one_write(state, instance, disks, source, tools)
+        if get_template(passage.subject) in MIRRORED_TEMPLATES:
+            left = await disable_dual_primary(state, instance, disks, source, tools)
         else:
             left = []
             await detach_disks(state, passage.subject.instance, disks, tools, only_on=source)

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganeti.config.changes.instances import moved_to
+from ganeti.config.changes.instances import set_primary_node
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.guest import Guest
 from ganeti.model.node import Node
-from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.context import InstanceContext, require_online
-from ganeti.operations.instance.disks.mirrors import let_one_write, mirrored
+from ganeti.operations.guests import make_guest
+from ganeti.operations.instance.context import InstanceContext, check_online
+from ganeti.operations.instance.disks.mirrors import disable_dual_primary, mirrored
 from ganeti.operations.instance.running_check import (
-    possible_hosts,
-    presence,
-    presence_questions,
-    require_known,
+    check_known,
+    determine_presence,
+    list_possible_hosts,
+    presence_queries,
     runs_twice,
 )
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
@@ -34,7 +34,7 @@ from ganeti.rpc.instances import (
     MigrationStatus,
 )
 
-_SENT = frozenset({"active", "completed"})
+_SENDING_STATUSES = frozenset({"active", "completed"})
 """The migration statuses of a paused guest on the sending node."""
 
 
@@ -51,44 +51,44 @@ class MigrationCleanup:
         return {**shared, **self.subject.locks}
 
 
-def settling_questions(subject: InstanceContext, state: ClusterState) -> list[NodeQuery]:
+def cleanup_queries(subject: InstanceContext, state: ClusterState) -> list[NodeQuery]:
     """Return the queries for the presence of the instance."""
-    return presence_questions(subject, state)
+    return presence_queries(subject, state)
 
 
-def plan_settling(
+def plan_cleanup(
     subject: InstanceContext, state: ClusterState, facts: NodeAnswers
 ) -> MigrationCleanup:
     """Plan the cleanup.
 
     :raises Refused: a node that may have the guest does not answer, or it runs on two nodes.
     """
-    name, found = subject.instance.name, presence(subject, state, facts)
+    name, found = subject.instance.name, determine_presence(subject, state, facts)
     if len(found.nodes) > 1:
         raise runs_twice(name, found.nodes)
-    require_known(found)
+    check_known(found)
     if not found.nodes:
-        _require_complete(subject)
-    return MigrationCleanup(subject, tuple(possible_hosts(subject, state)))
+        _check_all_online(subject)
+    return MigrationCleanup(subject, tuple(list_possible_hosts(subject, state)))
 
 
-def _require_complete(subject: InstanceContext) -> None:
+def _check_all_online(subject: InstanceContext) -> None:
     """Check that all nodes of the instance are online, as a sent guest may have run there.
 
     :raises Refused: a node of the instance is offline.
     """
     for node in subject.nodes:
-        require_online(node, f"it is unknown whether instance {subject.instance.name} ran there")
+        check_online(node, f"it is unknown whether instance {subject.instance.name} ran there")
 
 
-async def run_settling(plan: MigrationCleanup, tools: Tools) -> None:
+async def run_cleanup(plan: MigrationCleanup, tools: Tools) -> None:
     """Resume the instance on the right node, and remove leftovers on other nodes.
 
     :raises Failed: a node failed.
     """
     instance, state = plan.subject.instance, tools.config.state()
-    guest, primary = guest_of(state, instance), plan.subject.primary
-    running = await _running(plan, tools)
+    guest, primary = make_guest(state, instance), plan.subject.primary
+    running = await _find_running(plan, tools)
     if len(running) > 1:
         raise runs_twice(instance.name, running)
     if running:
@@ -96,12 +96,12 @@ async def run_settling(plan: MigrationCleanup, tools: Tools) -> None:
         await tools.nodes.ask(here, FinalizeMigrationSrc(guest=guest, left=False))
         woken = True
     else:
-        _require_complete(plan.subject)
-        here, woken = await _woken(plan, guest, tools)
-    await _drop(plan, guest, here, tools)
+        _check_all_online(plan.subject)
+        here, woken = await _resume_guest(plan, guest, tools)
+    await _drop_elsewhere(plan, guest, here, tools)
     if here.uuid != tools.config.state().instances[guest.uuid].primary_node:
-        await tools.config.change(moved_to(instance, here))
-    await _settle_disks(plan, here, tools)
+        await tools.config.change(set_primary_node(instance, here))
+    await _disable_dual_primary(plan, here, tools)
     if woken:
         tools.progress.say(f"instance {instance.name} is running on its primary node {here.name}")
     else:
@@ -111,7 +111,7 @@ async def run_settling(plan: MigrationCleanup, tools: Tools) -> None:
         )
 
 
-async def _running(plan: MigrationCleanup, tools: Tools) -> list[Node]:
+async def _find_running(plan: MigrationCleanup, tools: Tools) -> list[Node]:
     ask = ListGuests(hypervisors=(plan.subject.instance.hypervisor,))
     return [
         node
@@ -120,14 +120,14 @@ async def _running(plan: MigrationCleanup, tools: Tools) -> list[Node]:
     ]
 
 
-async def _woken(plan: MigrationCleanup, guest: Guest, tools: Tools) -> tuple[Node, bool]:
+async def _resume_guest(plan: MigrationCleanup, guest: Guest, tools: Tools) -> tuple[Node, bool]:
     """Resume a paused guest; return its node, and whether there was one.
 
     It may be resumed on the target only if the configuration already has the target as primary
     node: this change is made after the guest was sent completely and before it is resumed.
     """
     primary = plan.subject.primary
-    sender = await _sender(plan, guest, tools)
+    sender = await _find_sender(plan, guest, tools)
     if sender != primary:
         try:
             await tools.nodes.ask(primary, FinalizeMigrationDst(guest=guest, arrived=True))
@@ -138,14 +138,14 @@ async def _woken(plan: MigrationCleanup, guest: Guest, tools: Tools) -> tuple[No
             if sender is None:
                 return primary, False
     assert sender is not None
-    await _drop(plan, guest, sender, tools)
+    await _drop_elsewhere(plan, guest, sender, tools)
     if sender != primary:
-        await tools.config.change(moved_to(plan.subject.instance, sender))
+        await tools.config.change(set_primary_node(plan.subject.instance, sender))
     await tools.nodes.ask(sender, FinalizeMigrationSrc(guest=guest, left=False))
     return sender, True
 
 
-async def _sender(plan: MigrationCleanup, guest: Guest, tools: Tools) -> Node | None:
+async def _find_sender(plan: MigrationCleanup, guest: Guest, tools: Tools) -> Node | None:
     """Return the node that was sending the guest and has it paused, or None."""
     for node in plan.nodes:
         try:
@@ -154,24 +154,26 @@ async def _sender(plan: MigrationCleanup, guest: Guest, tools: Tools) -> Node | 
             raise
         except (Failed, Refused):
             continue
-        if sending.status in _SENT:
+        if sending.status in _SENDING_STATUSES:
             return node
     return None
 
 
-async def _drop(plan: MigrationCleanup, guest: Guest, here: Node, tools: Tools) -> None:
+async def _drop_elsewhere(plan: MigrationCleanup, guest: Guest, here: Node, tools: Tools) -> None:
     """Remove leftovers of the guest on every node but ``here``."""
     for node in plan.nodes:
         if node != here:
             await tools.nodes.ask(node, FinalizeMigrationDst(guest=guest, arrived=False))
 
 
-async def _settle_disks(plan: MigrationCleanup, stays: Node, tools: Tools) -> None:
+async def _disable_dual_primary(plan: MigrationCleanup, stays: Node, tools: Tools) -> None:
     state = tools.config.state()
     instance = state.instances[plan.subject.instance.uuid]
     if not instance.disks_active or not mirrored(plan.subject.disks):
         return
     for other in plan.nodes:
         if other != stays:
-            for each in await let_one_write(state, instance, plan.subject.disks, other, tools):
+            for each in await disable_dual_primary(
+                state, instance, plan.subject.disks, other, tools
+            ):
                 tools.progress.say(f"cannot clean up: {each}")

@@ -14,26 +14,26 @@ from functools import partial
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from ganeti.config.changes.instances import moved_to, placed_as
+from ganeti.config.changes.instances import restore_placement, set_primary_node
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.locking.names import LockRequest
-from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
-from ganeti.model.instance import Instance, Wanted
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
+from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.fields import NO_COMPRESSION
 from ganeti.opcodes.instance.moves import MoveInstance
 from ganeti.operations.allocation.candidates import require_space, storage_units
 from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.node_check import require_able
-from ganeti.operations.allocation.target_node import require_usable, template_of
+from ganeti.operations.allocation.target_node import get_template, require_usable
 from ganeti.operations.backup.running_transfers import RunningTransfers
-from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.guests import make_guest
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import create_disks, detach_disks, remove_disks
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.lifecycle.start import require_memory
+from ganeti.operations.instance.lifecycle.start import check_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.moves.failover import move_locks
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
@@ -42,10 +42,10 @@ from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StartInstanceCall
 from ganeti.rpc.node import DescribeNode
 from ganeti.rpc.storage import ListVolumesCall
-from ganeti.rpc.transfers import OfDisk
+from ganeti.rpc.transfers import DiskData
 from ganeti.schema.records import replace
 
-ON_ONE_NODE = frozenset({Template.FILE, Template.PLAIN})
+COPIED_TEMPLATES = frozenset({Template.FILE, Template.PLAIN})
 """Templates whose disks are only accessible on their node."""
 
 
@@ -68,7 +68,7 @@ class InstanceMove:
 
     @property
     def restarts(self) -> bool:
-        return self.subject.instance.admin_state is Wanted.UP
+        return self.subject.instance.admin_state is AdminState.UP
 
     @property
     def arrived(self) -> Instance:
@@ -77,7 +77,7 @@ class InstanceMove:
 
 
 def questions(op: MoveInstance, state: ClusterState) -> Sequence[NodeQuery]:
-    subject, target = subject_of(op, state), _target(op, state)
+    subject, target = subject_of(op, state), _get_target(op, state)
     asked = DescribeNode(
         hypervisors=(subject.instance.hypervisor,), storage=storage_units(state.cluster)
     )
@@ -85,7 +85,7 @@ def questions(op: MoveInstance, state: ClusterState) -> Sequence[NodeQuery]:
     return [NodeQuery([node for node in wanted.values() if not node.offline], asked)]
 
 
-def _target(op: MoveInstance, state: ClusterState) -> Node:
+def _get_target(op: MoveInstance, state: ClusterState) -> Node:
     return state.node(op.target_node_uuid or op.target_node)
 
 
@@ -93,10 +93,10 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
     """Plan the move."""
     if op.compress != NO_COMPRESSION:
         raise Invalid([COMPRESSION_UNSUPPORTED])
-    subject, target = subject_of(op, state), _target(op, state)
+    subject, target = subject_of(op, state), _get_target(op, state)
     instance, source = subject.instance, subject.primary
-    _require_copyable(subject, target)
-    require_online(source, f"the disks of instance {instance.name} cannot be read")
+    _check_copyable(subject, target)
+    check_online(source, f"the disks of instance {instance.name} cannot be read")
     require_usable(target, f"instance {instance.name} cannot move there")
     here, there = facts.of(source, DescribeNode), facts.of(target, DescribeNode)
     if instance.name in there.guests:
@@ -106,31 +106,31 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
             f"node {target.name} runs another guest with the name {instance.name}, which does not "
             "use the disks of the instance; stop it on that node"
         )
-    if instance.admin_state is Wanted.UP:
-        require_memory(guest_of(state, instance), there, target.name)
+    if instance.admin_state is AdminState.UP:
+        check_memory(make_guest(state, instance), there, target.name)
     sizes = [disk.size for disk in subject.disks]
-    require_space(target, there, template_of(subject), sizes)
+    require_space(target, there, get_template(subject), sizes)
     require_group(target, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
-    copies = tuple(_copy(disk, target, facts.identity) for disk in subject.disks)
+    copies = tuple(_make_copy(disk, target, facts.identity) for disk in subject.disks)
     return InstanceMove(op, subject, target, copies, instance.name in here.guests)
 
 
-def _require_copyable(subject: InstanceContext, target: Node) -> None:
+def _check_copyable(subject: InstanceContext, target: Node) -> None:
     """Check that the instance can be moved by copying its disks.
 
     :raises Refused: its disks need no copy, or it is already on the target.
     """
-    name, template = subject.instance.name, template_of(subject)
+    name, template = subject.instance.name, get_template(subject)
     if target == subject.primary:
         raise Refused(f"instance {name} is already on node {target.name}", Code.INPUT)
-    if template in MIRRORED_BETWEEN_NODES:
+    if template in MIRRORED_TEMPLATES:
         raise Refused(
             f"the {template.value} disks of instance {name} are mirrored; make {target.name} its "
             f"secondary node and migrate: gnt-instance replace-disks -n {target.name} {name}, "
             f"then gnt-instance migrate {name}",
             Code.INPUT,
         )
-    if template not in ON_ONE_NODE:
+    if template not in COPIED_TEMPLATES:
         raise Refused(
             f"{template.value} disks of instance {name} need not be copied; to move it to "
             f"{target.name}: gnt-instance migrate -n {target.name} {name}",
@@ -138,13 +138,13 @@ def _require_copyable(subject: InstanceContext, target: Node) -> None:
         )
 
 
-def _copy(disk: Disk, node: Node, identity: str) -> Disk:
+def _make_copy(disk: Disk, node: Node, identity: str) -> Disk:
     """Return the record of the copy on ``node``, with a new unique name.
 
     The old name is not used, because a volume with it may belong to something else or to an earlier
     move. The name of an earlier attempt is not used, because it may still be written to.
     """
-    unique, number = f"{_mark(disk, node)}.{identity[:8]}", disk.iv_name[5:]
+    unique, number = f"{_copy_prefix(disk, node)}.{identity[:8]}", disk.iv_name[5:]
     place, name = disk.logical_id
     if disk.dev_type is Template.PLAIN:
         new = f"{unique}.disk{number}"
@@ -153,7 +153,7 @@ def _copy(disk: Disk, node: Node, identity: str) -> Disk:
     return replace(disk, logical_id=(place, new), nodes=(node.uuid,))
 
 
-def _mark(disk: Disk, node: Node) -> str:
+def _copy_prefix(disk: Disk, node: Node) -> str:
     """Return the common name prefix of all copies of a disk that moves create on ``node``.
 
     By it a later move finds the leftovers of one that was interrupted by a crash of the master.
@@ -165,49 +165,51 @@ async def run(plan: InstanceMove, tools: Tools) -> None:
     instance, target = plan.subject.instance, plan.target
     state = tools.config.state()
     if plan.restarts:
-        await require_able(target, guest_of(state, instance), tools)
+        await require_able(target, make_guest(state, instance), tools)
     async with Undo(tools.progress) as undo:
-        await _make_room(plan, tools, undo)
-        await _hold(plan, tools, undo)
-        await _copy_all(plan, tools)
+        await _create_copies(plan, tools, undo)
+        await _stop_on_source(plan, tools, undo)
+        await _copy_disks(plan, tools)
         tools.progress.may_stop()
-        await tools.config.change(together(placed_as(plan.copies), moved_to(instance, target)))
+        await tools.config.change(
+            together(restore_placement(plan.copies), set_primary_node(instance, target))
+        )
     tools.progress.say(f"the primary node of instance {instance.name} is now {target.name}")
-    trouble = await _take_over(plan, tools)
+    trouble = await _start_on_target(plan, tools)
     for each in await remove_disks(state, instance, plan.subject.disks, tools):
         tools.progress.say(f"cannot remove an old disk: {each}")
     if trouble is not None:
         raise trouble
 
 
-async def _make_room(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
+async def _create_copies(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
     """Create the new disks, empty, while the guest is still running."""
     state = tools.config.state()
-    there = await tools.nodes.ask(plan.target, ListVolumesCall(template=template_of(plan.subject)))
+    there = await tools.nodes.ask(plan.target, ListVolumesCall(template=get_template(plan.subject)))
     left = [
-        replace(copy, logical_id=(copy.logical_id[0], _within(copy, volume.name)))
+        replace(copy, logical_id=(copy.logical_id[0], _volume_name(copy, volume.name)))
         for copy in plan.copies
         for volume in there
-        if posixpath.basename(volume.name).startswith(_mark(copy, plan.target))
+        if posixpath.basename(volume.name).startswith(_copy_prefix(copy, plan.target))
     ]
     for each in await remove_disks(state, plan.arrived, left, tools):
         tools.progress.say(f"cannot remove a leftover of an earlier move: {each}")
     await create_disks(state, plan.arrived, plan.copies, tools, undo)
 
 
-def _within(disk: Disk, volume: str) -> str:
+def _volume_name(disk: Disk, volume: str) -> str:
     """Return the volume's name as in the ``logical_id`` of ``disk``, without volume group."""
     return posixpath.basename(volume) if disk.dev_type is Template.PLAIN else volume
 
 
-async def _hold(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
+async def _stop_on_source(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
     """Stop the guest, so that its disks do not change during the copy."""
     subject, source, state = plan.subject, plan.subject.primary, tools.config.state()
     instance = subject.instance
     tools.progress.may_stop()
     if plan.runs:
         tools.progress.say(f"stopping instance {instance.name} on node {source.name}")
-        again = StartInstanceCall(guest=guest_of(state, instance))
+        again = StartInstanceCall(guest=make_guest(state, instance))
         # Registered before the call: a node that does not answer may have stopped it.
         undo.by(
             f"start {instance.name} on {source.name} again",
@@ -222,33 +224,33 @@ async def _hold(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
     await tools.progress.interruptible(stop_guest(subject, plan.op.shutdown_timeout, tools))
 
 
-async def _copy_all(plan: InstanceMove, tools: Tools) -> None:
+async def _copy_disks(plan: InstanceMove, tools: Tools) -> None:
     """Copy all disks to the target; they are durable there when this returns."""
     state, subject = tools.config.state(), plan.subject
-    old = guest_of(state, subject.instance, subject.disks)
-    new = guest_of(state, plan.arrived, plan.copies)
+    old = make_guest(state, subject.instance, subject.disks)
+    new = make_guest(state, plan.arrived, plan.copies)
     async with RunningTransfers(tools) as transfers:
         for index, disk in enumerate(subject.disks):
             await transfers.between(
                 subject.primary,
                 plan.target,
                 disk.iv_name,
-                OfDisk(guest=old, index=index, raw=True),
-                OfDisk(guest=new, index=index, raw=True),
+                DiskData(guest=old, index=index, raw=True),
+                DiskData(guest=new, index=index, raw=True),
             )
-        await transfers.arrive()
+        await transfers.wait_for_all()
 
 
-async def _take_over(plan: InstanceMove, tools: Tools) -> Failed | None:
+async def _start_on_target(plan: InstanceMove, tools: Tools) -> Failed | None:
     """Start the instance on its new node if it should be up; return the error of a failure."""
     state = tools.config.state()
     moved = state.instances[plan.subject.instance.uuid]
     try:
         if plan.restarts:
             tools.progress.say(f"starting {moved.name} on {plan.target.name}")
-            await tools.nodes.ask(plan.target, StartInstanceCall(guest=guest_of(state, moved)))
+            await tools.nodes.ask(plan.target, StartInstanceCall(guest=make_guest(state, moved)))
         elif not moved.disks_active:
-            await detach_disks(state, moved, state.disks_of(moved), tools)
+            await detach_disks(state, moved, state.get_disks(moved), tools)
     except (Failed, Refused) as e:
         what = "cannot be started" if plan.restarts else "its disks cannot be detached"
         command = "startup" if plan.restarts else "deactivate-disks"
