@@ -15,7 +15,7 @@ SCHEME = "{scrypt}"
 SCRYPT_COST = 2**14
 """CPU and memory cost of a new hash: 16 MiB and some fifty milliseconds."""
 
-SCRYPT_MOST = 2**17
+SCRYPT_MAX = 2**17
 """The highest cost that is computed; a check must not take the host's memory."""
 
 SALT_BYTES = 16
@@ -59,7 +59,7 @@ def check_of(stored: str) -> Check:
     except ValueError:
         raise Invalid("the form is {scrypt}cost$block$parallel$salt$key") from None
     n, r, p = numbers
-    if not (1 < n <= SCRYPT_MOST and n & (n - 1) == 0 and 0 < r <= 16 and 0 < p <= 16 and key):
+    if not (1 < n <= SCRYPT_MAX and n & (n - 1) == 0 and 0 < r <= 16 and 0 < p <= 16 and key):
         raise Invalid("the costs of this {scrypt} hash are out of bounds")
     return lambda password: hmac.compare_digest(_scrypt(password, n, r, p, salt, len(key)), key)
 

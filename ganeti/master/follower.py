@@ -73,14 +73,14 @@ class FrameGroup(Frames):
 class FollowerTimeouts:
     """Timing of replication.
 
-    ``bound`` is the time-out for storing frames; ``first`` and ``longest`` are the shortest and
+    ``bound`` is the time-out for storing frames; ``first`` and ``max_delay`` are the shortest and
     longest delay between two attempts to bring a candidate back, all in seconds. ``frames`` is the
     number of bytes between two checkpoints.
     """
 
     bound: float = 5.0
     first: float = 1.0
-    longest: float = 60.0
+    max_delay: float = 60.0
     frames: int = 64 << 20
 
 
@@ -191,10 +191,10 @@ class Follower:
             self._changed()
             # Longer each time: a candidate that repeatedly joins and fails would delay all commits.
             joined, self._joined = self._joined, None
-            if joined is not None and self._clock.seconds() - joined > self._timeouts.longest:
+            if joined is not None and self._clock.seconds() - joined > self._timeouts.max_delay:
                 pause = self._timeouts.first
             await deferLater(self._clock, pause)
-            pause = min(2 * pause, self._timeouts.longest)
+            pause = min(2 * pause, self._timeouts.max_delay)
 
     def _on_failure(self, failure: Failure) -> None:
         if not (self._stopped and failure.check(CancelledError)):

@@ -36,7 +36,7 @@ from ganeti.schema.documents import UNREADABLE
 T = TypeVar("T")
 
 COOKIE = "__Host-ganeti-openid"
-PATIENCE = 600
+SIGN_IN_TIMEOUT = 600
 """Seconds that somebody may take to sign in at the provider."""
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
@@ -153,7 +153,7 @@ class OpenIdClient:
         :raises HttpProblem: the provider does not answer as one.
         """
         begun = _begun(cookie)
-        if begun is None or not 0 <= self._now() - begun.at <= PATIENCE:
+        if begun is None or not 0 <= self._now() - begun.at <= SIGN_IN_TIMEOUT:
             raise Unauthenticated("signing in was not begun here, or took too long; begin again")
         if not hmac.compare_digest(begun.state.encode(), said.get("state", "").encode()):
             raise Unauthenticated("this answer belongs to another attempt to sign in; begin again")

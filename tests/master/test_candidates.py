@@ -397,7 +397,7 @@ class Simulation:
         self.seed = f"seed {seed}"
         self.random = Random(seed)
         self.cluster = Cluster(
-            (NODE2, NODE3), self.random, FollowerTimeouts(bound=2.0, longest=8.0)
+            (NODE2, NODE3), self.random, FollowerTimeouts(bound=2.0, max_delay=8.0)
         )
         self.acknowledged: list[tuple[int, Commit]] = []
         self.asked = 0

@@ -21,7 +21,7 @@ from ganeti.schema.types import Tag
 
 Taggable = Cluster | Node | Group | Instance | Network
 
-MOST = 4096
+MAX_TAGS = 4096
 """The maximum number of tags of an object."""
 
 
@@ -34,9 +34,9 @@ def validate_tags(tags: Sequence[str]) -> tuple[str, ...]:
         Problem(f"tags[{i}]", _RULE.format(tag)) for i, tag in enumerate(tags) if not _is_tag(tag)
     ]
     different = tuple(sorted(set(tags)))
-    if len(different) > MOST:
+    if len(different) > MAX_TAGS:
         found.append(
-            Problem("tags", f"an object can have at most {MOST} tags, not {len(different)}")
+            Problem("tags", f"an object can have at most {MAX_TAGS} tags, not {len(different)}")
         )
     if found:
         raise Invalid(found)
@@ -53,9 +53,9 @@ def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
     def change(state: ClusterState) -> ClusterState:
         before = current(state, record)
         after = _sort((*before.tags, *new))
-        if len(after) > MOST:
+        if len(after) > MAX_TAGS:
             raise Refused(
-                f"an object can have at most {MOST} tags, not {len(after)}; remove some first"
+                f"an object can have at most {MAX_TAGS} tags, not {len(after)}; remove some first"
             )
         return state.put(replace(before, tags=after))
 

@@ -30,10 +30,10 @@ PAUSE = 1.0
 REST = 10.0
 """Seconds until the next entries are kept."""
 
-MOST_AT_ONCE = 50
+MAX_AT_ONCE = 50
 """How many different entries one commit has; further ones are counted."""
 
-LONGEST = 300
+MAX_TEXT = 300
 """How many characters of a text that a client has made are kept."""
 
 
@@ -88,7 +88,7 @@ class AuditTrail:
         entry = replace(
             entry,
             **{
-                name: printable(getattr(entry, name), LONGEST)
+                name: printable(getattr(entry, name), MAX_TEXT)
                 for name in ("who", "how", "what", "why")
             },
         )
@@ -96,7 +96,7 @@ class AuditTrail:
         known = self._entries.get(key)
         if known is not None:
             self._entries[key] = replace(known, count=known.count + 1)
-        elif len(self._entries) < MOST_AT_ONCE:
+        elif len(self._entries) < MAX_AT_ONCE:
             self._entries[key] = entry
         else:
             self._left_out += 1

@@ -35,7 +35,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 SLICE = 50
 """How many commits are read in one turn of the reactor."""
 
-MOST_CHANGES = 50
+MAX_CHANGES = 50
 """How many changed objects of one commit are listed."""
 
 _UNTOLD = frozenset(("audit", "the last uses of tokens"))
@@ -225,7 +225,7 @@ def _audited(position: Position, entry: AuditEntry) -> HistoryEntry:
 
 def _changes(position: Position, commit: Commit) -> Iterator[Changed]:
     made = CommitEntry(position, commit, {}, lambda disk: None)
-    for event in made.events(StreamPosition(position - 1), MOST_CHANGES):
+    for event in made.events(StreamPosition(position - 1), MAX_CHANGES):
         if event.kind == EventKind.JOB:
             continue
         told: Mapping[str, Any] = msgspec.json.decode(event.data)

@@ -40,7 +40,7 @@ from ganeti.rapi.access import AccessLevel
 from ganeti.rapi.arguments import REASON, ArgumentType, QueryParameter
 from ganeti.rapi.cookies import Cookie, cookie_value, set_cookie
 from ganeti.rapi.openid import COOKIE as OPENID_COOKIE
-from ganeti.rapi.openid import PATIENCE
+from ganeti.rapi.openid import SIGN_IN_TIMEOUT
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import (
     Answer,
@@ -277,7 +277,7 @@ async def begin_session(call: ApiCall, master: IMaster) -> WithHeaders:
 async def _openid_begin(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Send a browser to the OpenID provider, from where it comes back signed in."""
     beginning = await _openid(call).begin()
-    cookie = f"{OPENID_COOKIE}={beginning.cookie}; Max-Age={PATIENCE}; {_LAX}"
+    cookie = f"{OPENID_COOKIE}={beginning.cookie}; Max-Age={SIGN_IN_TIMEOUT}; {_LAX}"
     headers = (("Location", beginning.location), ("Set-Cookie", cookie), NOT_STORED)
     return WithHeaders(None, headers, HTTPStatus.SEE_OTHER)
 

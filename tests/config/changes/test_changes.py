@@ -22,7 +22,7 @@ from ganeti.config.changes.instances import (
 from ganeti.config.changes.macs import generate_mac, parse_mac
 from ganeti.config.changes.nodes import add_node, remove_node, set_role
 from ganeti.config.changes.objects import together, update
-from ganeti.config.changes.tags import MOST, add_tags, remove_tags
+from ganeti.config.changes.tags import MAX_TAGS, add_tags, remove_tags
 from ganeti.errors import Invalid, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
@@ -151,7 +151,7 @@ class TagTests(SynchronousTestCase):
             remove_tags(WEB, ["c", "b", "a"])(add_tags(WEB, ["a"])(STATE))
 
     def test_there_is_a_limit(self) -> None:
-        state = add_tags(WEB, [f"t{i}" for i in range(MOST)])(STATE)
+        state = add_tags(WEB, [f"t{i}" for i in range(MAX_TAGS)])(STATE)
         with self.assertRaisesRegex(Refused, "can have at most 4096 tags, not 4097"):
             add_tags(WEB, ["more"])(state)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ganeti.cli.gnt_cluster.audit import describe
 from ganeti.luxi.methods import QueryHistory
-from ganeti.master.access.audit import MOST_AT_ONCE, REST
+from ganeti.master.access.audit import MAX_AT_ONCE, REST
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 from tests.master.access.case import a_token
 from tests.rapi.access.case import PASSWORD, SecuredCase, bearer
@@ -78,8 +78,8 @@ class HistoryTests(SecuredCase):
             self.master.audit.denied(f"user{number % 200}", "", "GET /", "no")
         found = self.history(limit=1000)
         denied = [e for e in found if e["denied"]]
-        self.assertEqual(len(denied), MOST_AT_ONCE + 1)
-        self.assertEqual(sum(e["count"] for e in denied[1:]), 5 * MOST_AT_ONCE)
+        self.assertEqual(len(denied), MAX_AT_ONCE + 1)
+        self.assertEqual(sum(e["count"] for e in denied[1:]), 5 * MAX_AT_ONCE)
         self.assertLess(self.master.journal.end() - before, 3)
 
     def test_denials_are_for_administrators_and_nothing_is_for_limited_roles(self) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from joserfc.jwk import RSAKey
 
 from ganeti.model.users import OpenIdProvider, Role
-from ganeti.rapi.openid import AGAIN_SECONDS, PATIENCE, OpenIdClient, SignIn
+from ganeti.rapi.openid import AGAIN_SECONDS, SIGN_IN_TIMEOUT, OpenIdClient, SignIn
 from ganeti.rapi.verbs import Services
 from ganeti.testing.openid import ISSUER, TestProvider
 from tests.master.access.case import a_grant, a_user
@@ -140,7 +140,7 @@ class AttackTests(OpenIdCase):
 
     def test_who_takes_too_long_begins_again(self) -> None:
         begun = self.begin()
-        self.cluster.pass_time(PATIENCE + 1)
+        self.cluster.pass_time(SIGN_IN_TIMEOUT + 1)
         self.refused(self.come_back(begun))
 
     def test_a_provider_that_does_not_answer_as_one_is_told(self) -> None:

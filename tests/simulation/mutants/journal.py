@@ -37,18 +37,6 @@ MUTANTS = (
         seeds=150,
     ),
     Mutant(
-        name="journal-failure-not-cut",
-        file=_FILE,
-        before="""
-                    with suppress(OSError):
-                        await self._segments.cut(self._acknowledged)
-""",
-        after="",
-        reason="what a failed sync has left is in the file, and is found after a restart",
-        modes=("disk",),
-        seeds=150,
-    ),
-    Mutant(
         name="journal-repair-keeps-refused",
         file=_FILE,
         before="""
@@ -115,22 +103,6 @@ MUTANTS = (
         reason="changes are acknowledged before they are on any disk",
         modes=(
             "crash",
-            "crashes",
-        ),
-        seeds=150,
-    ),
-    Mutant(
-        name="journal-order-of-segments",
-        file=_SEGMENTS,
-        before="""
-        while len(self._firsts) > 1 and self._firsts[1] <= before:
-""",
-        after="""
-        while len(self._firsts) > 1 and self._firsts[0] <= before:
-""",
-        reason="a segment is forgotten although it has commits that no checkpoint has",
-        modes=(
-            "disks",
             "crashes",
         ),
         seeds=150,

@@ -18,15 +18,6 @@ _STOP = "ganeti/operations/instance/lifecycle/stop.py"
 
 MUTANTS = (
     Mutant(
-        name="undo-of-what-was-recorded",
-        file=_UNDO,
-        before="        if kind is CancelledAfterCommit:",
-        after="        if kind is None:",
-        reason="a move is taken back that was recorded while its job was interrupted",
-        modes=("flapping", "guests-crash", "succession"),
-        seeds=150,
-    ),
-    Mutant(
         name="create-leaves-disks",
         file=_DISKS,
         before="""
@@ -82,20 +73,6 @@ MUTANTS = (
         seeds=150,
     ),
     Mutant(
-        name="migration-ends-unseen",
-        file=_SENDING,
-        before="""
-            if tools.time.seconds() - heard >= _UNREACHABLE_TIMEOUT:
-                raise
-""",
-        after="""
-            return ran, Migration(status="completed", transferred=0, total=0)
-""",
-        reason="a node that does not answer is taken to have sent the guest",
-        modes=("guests",),
-        seeds=150,
-    ),
-    Mutant(
         name="cleanup-lets-both-run",
         file=_SETTLING,
         before="""
@@ -103,28 +80,6 @@ MUTANTS = (
     if here.uuid !=""",
         after="    if here.uuid !=",
         reason="what was sent and what was awaited stay after a cleanup",
-        modes=(
-            "guests-crash",
-            "guests",
-        ),
-        seeds=150,
-    ),
-    Mutant(
-        name="cleanup-trusts-the-sender",
-        file=_SETTLING,
-        before="""
-    if sender != primary:
-        try:
-            await tools.nodes.ask(primary, FinalizeMigrationDst(guest=guest, arrived=True))
-            return primary, True
-""",
-        after="""
-    if sender is None:
-        try:
-            await tools.nodes.ask(primary, FinalizeMigrationDst(guest=guest, arrived=True))
-            return primary, True
-""",
-        reason="a guest that has arrived as a whole is woken where it came from",
         modes=(
             "guests-crash",
             "guests",
@@ -180,24 +135,6 @@ MUTANTS = (
 """,
         reason="a rename that failed leaves the disks at their new places",
         modes=("guests",),
-        seeds=150,
-    ),
-    Mutant(
-        name="remove-forgets-before-it-removes",
-        file=_REMOVE,
-        before="""
-    left = await remove_disks(state, instance, plan.subject.disks, tools)
-""",
-        after="""
-    await tools.config.change(remove_instance(instance))
-    left = await remove_disks(state, instance, plan.subject.disks, tools)
-    return
-""",
-        reason="an instance is forgotten although its disks could not be removed",
-        modes=(
-            "guests",
-            "guests-crash",
-        ),
         seeds=150,
     ),
     Mutant(

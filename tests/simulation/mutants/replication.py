@@ -72,18 +72,6 @@ MUTANTS = (
         seeds=150,
     ),
     Mutant(
-        name="vote-despite-a-promise",
-        file=_VOTER,
-        before="        if self._remaining_promise() > 0:",
-        after="        if self._remaining_promise() < 0:",
-        reason="a node grants a term although it has promised another master not to",
-        modes=(
-            "isolation",
-            "succession",
-        ),
-        seeds=150,
-    ),
-    Mutant(
         name="vote-not-kept",
         file=_VOTER,
         before="""
@@ -102,17 +90,6 @@ MUTANTS = (
         before="        if call.elected and call.term == self._state.term:",
         after="        if call.elected and call.term < self._state.term:",
         reason="a node that voted for the loser of a term obeys it for ever",
-        modes=("rivals",),
-        seeds=150,
-    ),
-    Mutant(
-        name="votes-not-given-back",
-        file=_QUORUM,
-        before="""
-                await self._release_votes(term, known, granted)
-""",
-        after="",
-        reason="two that have split the votes keep their halves from each other",
         modes=("rivals",),
         seeds=150,
     ),
@@ -251,77 +228,6 @@ MUTANTS = (
         modes=(
             "delays",
             "pauses",
-        ),
-        seeds=150,
-    ),
-    Mutant(
-        name="copy-in-use-passed-over",
-        file=_REPLICA,
-        before="        if self._in_use():\n            async with self._lock:",
-        after="        if self._in_use() is None:\n            async with self._lock:",
-        reason="what only the copy of a host has that wanted the role as well is lost",
-        modes=("takeover",),
-        seeds=150,
-    ),
-    Mutant(
-        name="copy-cut-below-its-checkpoint",
-        file=_REPLICA,
-        before="""
-                self._check_truncation(after)
-""",
-        after="",
-        reason="commits are cut off whose effect stays in the files of the checkpoint",
-        modes=(
-            "takeover",
-            "crashes",
-        ),
-        seeds=150,
-    ),
-    Mutant(
-        name="copy-checkpoint-unmarked",
-        file=_REPLICA,
-        before="""
-                await self._files.replace(f"{self._data}/{MARKER}", marker)
-            # Without""",
-        after="""
-            # Without""",
-        reason="after a crash the files of a copy are ahead of its marker",
-        modes=("disks",),
-        seeds=150,
-    ),
-    Mutant(
-        name="copy-of-two-histories",
-        file=_MARKER,
-        before="""
-        if not same:
-            raise JournalDamaged(""",
-        after="""
-        if same is None:
-            raise JournalDamaged(""",
-        reason="frames of one history follow the checkpoint of another",
-        modes=(
-            "takeover",
-            "crashes",
-            "disks",
-        ),
-        seeds=150,
-    ),
-    Mutant(
-        name="copy-reset-in-place",
-        file=_REPLICA,
-        before="""
-            await segments.clear()
-            await self._replace_files(contents, end)
-""",
-        after="""
-            await self._replace_files(contents, end)
-            await segments.clear()
-""",
-        reason="a crash leaves the frames of the old copy after the new checkpoint",
-        modes=(
-            "takeover",
-            "crashes",
-            "disks",
         ),
         seeds=150,
     ),
