@@ -176,8 +176,10 @@ class Session:
             else:
                 with open(path, encoding="utf-8") as file:
                     line = file.readline()
-        except (OSError, UnicodeDecodeError) as e:
-            raise ExitTool(FAILURE, f"{path} cannot be read: {e}") from None
+        except OSError as e:
+            raise ExitTool(FAILURE, f"cannot read {path}: {e.strerror}") from None
+        except UnicodeDecodeError:
+            raise ExitTool(FAILURE, f"cannot read {path}: it is not text in UTF-8") from None
         if not (line := line.rstrip("\r\n")):
             raise ExitTool(FAILURE, f"the first line of {path} is empty")
         return line

@@ -30,7 +30,7 @@ _REF = "#/components/schemas/{name}"
 _VALUE_NAME = "Value"
 _VALUE_SCHEMA: Schema = {
     "description": "The value of a parameter; also lists and objects, up to three levels deep.",
-    "type": ["array", "parse_boolean", "null", "number", "object", "string"],
+    "type": ["array", "boolean", "null", "number", "object", "string"],
     "pattern": ONE_LINE,
 }
 """The schema of a value, defined once under this name; written out it has three nested levels."""

@@ -128,7 +128,7 @@ class LimitTests(SharedCluster):
             self.assertLessEqual(self.files()[0], FILES)
         self.assert_let_go()
         log = Path(self.running.daemon("rapi").log).read_text()
-        self.assertEqual(log.count("closing one that is idle"), 1)
+        self.assertEqual(log.count("closing an idle one"), 1)
         self.assertNotIn("Too many open files", log)
 
     def test_more_who_do_not_shake_hands_than_there_are_files(self) -> None:

@@ -97,7 +97,7 @@ class NodeDaemonTests(SynchronousTestCase):
     def test_a_node_without_a_certificate_says_how_to_get_one(self) -> None:
         code, told = self.run_it("node2")
         self.assertEqual(code, 5)
-        self.assertIn("this node is not part of a cluster yet; join it to one", told)
+        self.assertIn("this node is not part of a cluster; add it to one", told)
 
     def test_a_daemon_listens_when_its_command_returns_and_is_the_only_one(self) -> None:
         self.assertEqual(self.run_it("node1"), (0, ""))
@@ -117,10 +117,10 @@ class NodeDaemonTests(SynchronousTestCase):
         self.run_master()
         token = self.token()
         self.assertEqual(self.run_it("node2", "--join", "-", said=token), (0, ""))
-        self.assertIn("node node2 has its certificate", self.log("node1", "master"))
+        self.assertIn("certificate issued to node node2", self.log("node1", "master"))
         code, told = self.run_it("node2", "--join", "-", said=token)
         self.assertEqual(code, 12)
-        self.assertIn("part of a cluster already", told)
+        self.assertIn("already part of a cluster", told)
         os.unlink(self.paths["node2"].node_certificate)
         code, told = self.run_it("node2", "--join", "-", said=token)
         self.assertIn("the token was already used", told)
