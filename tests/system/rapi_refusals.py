@@ -217,7 +217,7 @@ STATES = (
         *("wrong_input", "7"),
     ),
     bad("POST /2/instances/first.trial/replace-disks?mode=replace_auto", "wrong_input", "file"),
-    bad("PUT /2/instances/web1/deactivate-disks", "wrong_state", "web1", "runs"),
+    bad("PUT /2/instances/web1/deactivate-disks", "wrong_state", "web1", "is running"),
     bad("PUT /2/instances/web1/reinstall", 405, "POST"),
     bad("POST /2/instances/web1/reinstall?os=gentoo&nostartup=1", 400, "os", "gentoo", "mini"),
     bad("POST /2/nodes/{node2}/evacuate?remote_node={node2}", "wrong_input", "{node2}"),
