@@ -65,9 +65,7 @@ class StarvationTests(SharedCluster):
     def test_a_master_that_can_open_nothing_goes_on(self) -> None:
         with limited(self.running.daemon("masterd"), 0):
             # It looks at its files once a second.
-            eventually(
-                lambda: f"own files failed, trying again: {REFUSED}" in self.log_of("masterd")
-            )
+            eventually(lambda: f"files failed; retrying: {REFUSED}" in self.log_of("masterd"))
         eventually(lambda: "works again" in self.log_of("masterd"))
         self.assert_goes_on()
 
