@@ -158,7 +158,7 @@ class Session:
         if self._secret is None:
             raise ExitTool(
                 NOT_CONFIRMED,
-                f"standard input is not a terminal, so nobody can be asked; use {otherwise}",
+                f"standard input is not a terminal; use {otherwise}",
             )
         try:
             return self._secret(text)

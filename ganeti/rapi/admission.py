@@ -202,7 +202,7 @@ class Admission:
         self._authenticator.require_patience(source, _name_of(presented))
         try:
             if presented is None:
-                raise Unauthenticated("the token cannot be read; is all of it there?")
+                raise Unauthenticated("the token is malformed; check that it is complete")
             token_id, digest = presented
             return await self._described(Caller(token=token_id, digest=digest, source=source))
         except Unauthenticated:
