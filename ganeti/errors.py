@@ -33,7 +33,7 @@ class GanetiError(Exception):
 
     wire: ClassVar[str] = "GenericError"
 
-    def arguments(self) -> list[Any]:
+    def arguments(self) -> list[object]:
         """Return the arguments of the error in its wire form."""
         return [str(self)]
 
@@ -157,7 +157,7 @@ class NotMaster(GanetiError):
 
 
 class Unauthenticated(GanetiError):
-    """Nobody that the cluster knows, or not any more: credentials are missing, wrong or expired."""
+    """The caller is not authenticated: credentials are missing, wrong or expired."""
 
     wire = "Unauthenticated"
 

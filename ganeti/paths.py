@@ -12,9 +12,18 @@ from typing import Final
 try:
     from ganeti import _configured  # type: ignore[attr-defined, unused-ignore]
 except ImportError:  # a source tree without a ``configure`` run
-    SYSCONFDIR, LOCALSTATEDIR = "/etc", "/var"
+    SYSCONFDIR, LOCALSTATEDIR, DATADIR, GROUP = "/etc", "/var", "/usr/share", "gntadmin"
 else:
     SYSCONFDIR, LOCALSTATEDIR = _configured.SYSCONFDIR, _configured.LOCALSTATEDIR
+    DATADIR, GROUP = _configured.DATADIR, _configured.GROUP
+
+ADMINISTRATORS = GROUP
+"""The group whose members may use the master's socket, and so the ``gnt-*`` commands."""
+
+_TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+CONSOLE = f"{_TREE}/ui" if os.path.exists(f"{_TREE}/ui/index.html") else f"{DATADIR}/ganeti/ui"
+"""The folder of the web console's files: that of this source tree, or where it is installed."""
 
 NODED_PORT = 1811
 METRICS_PORT = 1812
@@ -132,6 +141,41 @@ class Paths:
             self.rapi_users: 0o640,
             self.domain_secret: 0o640,
             self.authority_key: 0o400,
+        }
+
+    @property
+    def state_store(self) -> str:
+        """The settings of a state store; without this file, the state is in files."""
+        return f"{self.data}/state-store.json"
+
+    @property
+    def store_authority(self) -> str:
+        """The certificate of the authority that the members of the state store belong to."""
+        return f"{self.data}/etcd-ca.pem"
+
+    @property
+    def store_certificate(self) -> str:
+        """The key and certificate with which a master accesses the state store."""
+        return f"{self.data}/etcd-client.pem"
+
+    @property
+    def store_authority_key(self) -> str:
+        """The key of that authority, if the members run on the master candidates."""
+        return f"{self.data}/etcd-ca.key"
+
+    @property
+    def store_member(self) -> str:
+        """The folder of the member of the state store on this node."""
+        return f"{self.data}/etcd"
+
+    @property
+    def store_files(self) -> Mapping[str, int]:
+        """The files that candidates have as well if the state is in a store on other hosts."""
+        return {
+            self.state_store: 0o640,
+            self.store_authority: 0o640,
+            self.store_certificate: 0o400,
+            self.store_authority_key: 0o400,
         }
 
     @property

@@ -13,8 +13,9 @@ from types import FunctionType
 from typing import Any
 
 from ganeti.cli.command import Command
+from ganeti.cli.lazy import LazyFunction
 from ganeti.opcodes.registry import OPCODES
-from ganeti.operations.operation import Operation
+from ganeti.operations.operation import AnyOperation
 
 SOURCE = Path(__file__).parents[1] / "ganeti"
 
@@ -72,13 +73,14 @@ def names_called(trees: Iterable[ast.Module]) -> set[str]:
     return found
 
 
-def parameters_read(operation: Operation[Any, Any]) -> set[str]:
+def parameters_read(operation: AnyOperation) -> set[str]:
     """The parameters of its opcode that an operation reads, wherever it hands it on to."""
     reads = _Reads()
     for function, kind in (
         (operation.plan, OPCODE),
         (operation.questions, OPCODE),
         (operation.request_allocation, OPCODE),
+        (operation.search, OPCODE),
         (operation.run, PLAN),
         (operation.hooks, PLAN),
         (operation.preview, PLAN),
@@ -241,7 +243,8 @@ def _called_at_first(command: Command) -> Iterator[FunctionType]:
         command.ended,
         *(getattr(each, "chosen", 0) for each in arguments),
     ]
-    yield from (each for each in candidates if isinstance(each, FunctionType))
+    loaded = (each.load() if isinstance(each, LazyFunction) else each for each in candidates)
+    yield from (each for each in loaded if isinstance(each, FunctionType))
 
 
 @functools.cache

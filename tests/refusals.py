@@ -33,9 +33,6 @@ NO_EFFECT: Mapping[str, str] = {
         "It applies to guests that are shut down from inside, which are started again here."
     ),
     "`verbose` and `debug` of `OP_CLUSTER_RENEW_CRYPTO`": "The job's log always has all details.",
-    "`master_netdev` and `master_netmask`": (
-        "They are only stored for scripts on the master, which read them from ssconf."
-    ),
 }
 """What is accepted without effect, as clients always send it."""
 
@@ -49,9 +46,9 @@ but never reported:
 
 MODIFY = """\
 
-`OP_INSTANCE_SET_PARAMS` does not convert disks (`disk_template`), change a running guest
-(`hotplug`, `runtime_mem`), set another primary node (`pnode`), or attach and detach disks; each
-error message says what to do instead.
+`OP_INSTANCE_SET_PARAMS` does not change the memory of a running guest (`runtime_mem`), set another
+primary node (`pnode`), or attach and detach disks; each error message says what to do instead. It
+converts disks (`disk_template`) by a request of their own.
 """
 
 

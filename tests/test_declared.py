@@ -36,7 +36,7 @@ from ganeti.opcodes.registry import OPCODES, find_unsupported_parameters
 from ganeti.operations import perform
 from ganeti.operations.cluster import verify
 from ganeti.operations.instance.device_specs import DiskSpec, NicSpec
-from ganeti.operations.instance.disks.layout import LAYOUTS
+from ganeti.operations.instance.disks.disk_layout import LAYOUTS
 from ganeti.operations.registry import OPERATIONS
 from ganeti.operations.unsupported import ALTERNATIVES
 from ganeti.rpc.call import Call
@@ -75,8 +75,6 @@ KEPT: Mapping[str, str] = {
 
 TOLD: Mapping[str, str] = {
     "cpu_speed": "to allocators, with all parameters of a node",
-    "spindle-ratio": "to allocators, with the instance policy",
-    "spindle_count": "to allocators, with all parameters of a node",
     "ssh_port": "to scripts, which read ssconf",
 }
 """Parameters that nothing here acts by, and whom they are for."""
@@ -84,7 +82,7 @@ TOLD: Mapping[str, str] = {
 SHOWING = ("cli/", "opcodes/", "testing/", "views/", "rapi/")
 STORING = (
     *("model/cluster.py", "model/unsupported.py", "master/cluster_info.py"),
-    *("config/formats.py", "config/founding.py", "config/ssconf.py", "config/upgrade.py"),
+    *("config/formats.py", "config/initial_state.py", "config/ssconf.py", "config/upgrade.py"),
     "operations/cluster/settings.py",
 )
 
@@ -194,7 +192,7 @@ class VerificationTests(SynchronousTestCase):
                 *verify.questions(VerifyGroup(group_name="default"), cluster),
                 *verify.config_queries(VerifyConfig(), cluster),
             )
-            if isinstance(question.call, VerifyNode)
+            if question is not None and isinstance(question.call, VerifyNode)
             for key in question.call.what
         }
         self.assertEqual(CHECKS.keys() - asked, set())
@@ -208,7 +206,8 @@ class CallTests(SynchronousTestCase):
 
     def test_every_call_to_nodes_is_made(self) -> None:
         made = names_called(modules(("rpc/", "node/", "testing/")))
-        self.assertEqual({kind.__name__ for kind in self.calls()} - made, set())
+        between_nodes = {"ExtendGuestLease"}
+        self.assertEqual({kind.__name__ for kind in self.calls()} - made, between_nodes)
 
     def test_every_field_of_a_call_is_read_by_nodes(self) -> None:
         besides = ("operations/", "master/", "bootstrap/", *SHOWING)

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from ganeti import __version__
 from ganeti.cli.command import COMMON, JOB_OPTIONS, Command, Tool
+from ganeti.cli.command_options import all_options
 from ganeti.cli.help import summary
 from ganeti.cli.options import Option
 
@@ -52,7 +53,7 @@ def _command(tool: str, command: Command) -> Iterator[str]:
     yield f"[options] {escaped(words)}".rstrip()
     yield ".PP"
     yield _line(summary(command))
-    options = command.all_options()
+    options = all_options(command)
     has_all = all(option in options for option in JOB_OPTIONS)
     shared = _SHARED if has_all else COMMON
     yield from _list(option for option in options if option not in shared)

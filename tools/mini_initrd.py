@@ -19,8 +19,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-MODULES = ("evdev", "button", "virtio_blk", "virtio_pci", "virtio_scsi", "sd_mod", "ata_piix")
-"""What the guest can use of the kernel, if it is not built in: its power button and its disks."""
+MODULES = (
+    *("evdev", "button", "virtio_blk", "virtio_pci", "virtio_scsi", "sd_mod", "sr_mod", "ata_piix"),
+)
+"""What the guest can use of the kernel, if it is not built in: its power button and its drives."""
 
 INIT = """\
 #!/bin/busybox sh

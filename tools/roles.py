@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ganeti.model.users import Role
-from ganeti.rapi.permissions import table as permissions
-from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.method_roles import table as permissions
+from ganeti.rapi.routes.route_table import ROUTES
 
 DOCUMENT = Path(__file__).parent.parent / "doc" / "access.md"
 BEGIN, END = "<!-- begin: python -m tools.roles -->\n", "<!-- end -->\n"

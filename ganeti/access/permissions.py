@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Which role may do what: tables by methods of the master and by opcodes.
 
-What is not in a table is for administrators of the whole cluster (opcodes), or for nobody but the
-programs that may open the master's socket (methods).
+Opcodes that are not in a table are for administrators of the whole cluster; methods that are not
+in a table are only for programs that may open the master's socket.
 """
 
 from __future__ import annotations
@@ -16,41 +16,58 @@ _V, _O, _A = Role.VIEWER, Role.OPERATOR, Role.ADMIN
 
 METHODS: Mapping[str, Role] = {
     "SubmitJob": _V,  # its opcodes decide
+    "PlanJob": _V,  # as for SubmitJob
+    "CreateConsoleTicket": _V,  # the instance decides
+    "TakeScreenshot": _V,  # as for CreateConsoleTicket
+    "WatchConsole": _V,  # as for CreateConsoleTicket
     "SubmitSharedJob": _V,
     "CancelJob": _O,
     "OpenSession": _V,
     "CloseSession": _V,
+    "EndSession": _V,  # its owner decides
     "WaitForJobChange": _V,
     "Query": _V,
     "QueryAccess": _V,
     "QueryCaller": _V,
     "QueryClusterInfo": _V,
+    "QueryFailover": _V,
     "QueryFields": _V,
     "QueryFilters": _V,
     "QueryGroups": _V,
     "QueryHistory": _V,
     "QueryInstances": _V,
+    "QueryJobRates": _V,
     "QueryJobs": _V,
     "QueryMetrics": _V,
     "QueryNetworks": _V,
     "QueryNodes": _V,
+    "QueryObjectPages": _V,
     "QueryObjects": _V,
     "QueryTags": _V,
+    "QueryUsage": _V,
     "WaitForEvents": _V,
+    "QueryNotifications": _A,
+    "TestNotification": _A,
     "ReplaceFilter": _A,
     "DeleteFilter": _A,
 }
 """The methods that callers of the remote API may use, and the role that they need."""
 
 UNLIMITED_METHODS = frozenset(
-    ("ReplaceFilter", "DeleteFilter", "QueryMetrics", "QueryFilters", "QueryHistory")
+    (
+        *("ReplaceFilter", "DeleteFilter", "QueryMetrics", "QueryFilters", "QueryHistory"),
+        *("QueryFailover", "QueryNotifications", "TestNotification"),
+    )
 )
 """The methods about the whole cluster: a role that is limited to some instances is not enough."""
 
 UNLIMITED_KINDS = frozenset(("export", "extstorage", "filter", "lock"))
 """The kinds of objects that a caller with a limited role cannot ask about."""
 
-_VIEWER_OPCODES = ("OP_INSTANCE_QUERY_DATA", "OP_NODE_QUERY_STORAGE", "OP_TAGS_GET")
+_VIEWER_OPCODES = (
+    *("OP_CLUSTER_CAPACITY", "OP_CLUSTER_REHEARSE_FAILURE", "OP_CLUSTER_SURVIVE"),
+    *("OP_INSTANCE_QUERY_DATA", "OP_NODE_QUERY_STORAGE", "OP_TAGS_GET"),
+)
 _OPERATOR_OPCODES = (
     *("OP_BACKUP_EXPORT", "OP_BACKUP_PREPARE", "OP_BACKUP_REMOVE"),
     *("OP_INSTANCE_ACTIVATE_DISKS", "OP_INSTANCE_CHANGE_GROUP", "OP_INSTANCE_CONSOLE"),

@@ -39,7 +39,7 @@ class PresentedToken(NamedTuple):
 
 
 def new_token(random: Callable[[int], bytes]) -> NewToken:
-    """Return a new token; ``random`` gives so many bytes that nobody can guess."""
+    """Return a new token; ``random`` gives so many unpredictable bytes."""
     token_id = random(ID_BYTES).hex()
     secret = base64.urlsafe_b64encode(random(SECRET_BYTES)).rstrip(b"=").decode("ascii")
     return NewToken(f"{PREFIX}_{token_id}_{secret}", token_id, digest_of(secret))

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
+from ganeti.bootstrap.foreign_folder import explain_foreign, is_foreign
 from ganeti.errors import Code, Refused
 from ganeti.paths import Paths
 from ganeti.system.files import LocalFiles
@@ -20,6 +21,8 @@ def check_no_cluster(paths: Paths) -> None:
 
     :raises Refused: it has one.
     """
+    if is_foreign(paths):
+        raise Refused(explain_foreign(paths), Code.EXISTS)
     if os.path.exists(paths.config_file):
         raise Refused(
             f"this host has a cluster configuration already ({paths.config_file}); to create a new"
@@ -66,7 +69,7 @@ def local_files() -> LocalFiles:
     return LocalFiles(_call_directly)
 
 
-def at_once(work: Coroutine[Any, Any, T]) -> T:
+def at_once(work: Coroutine[object, object, T]) -> T:
     """Run a coroutine that never waits, because its blocking calls run directly."""
     try:
         work.send(None)

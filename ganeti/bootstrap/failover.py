@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from ganeti.bootstrap.blocking_files import read_ssconf, write_ssconf
+from ganeti.bootstrap.blocking_files import local_files, read_ssconf, write_ssconf
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
 from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.bootstrap.secret_renewal import renew_rapi_certificate
 from ganeti.errors import Code, Failed, GanetiError, Refused
+from ganeti.journal.etcd.store_settings import read_settings
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.rpc.node import ResumeMaster, StopMaster
 from ganeti.rpc.quorum import Ballot, DescribeVote, ReplicaSet, newest
@@ -67,6 +68,11 @@ def become_master(
     :raises Failed: a step failed; the message says which one.
     """
     cluster = _observe_cluster(paths, name, port)
+    if cluster.has_store and options != WITHOUT_OVERRIDE:
+        raise Refused(
+            "--no-voting and --accept-loss are for clusters whose state is in files; the state of"
+            " this one is in etcd, which decides who is the master"
+        )
     if problems := cluster.problems(options):
         raise Refused("; ".join(problems))
     say(f"{cluster.answering} of {cluster.size} nodes answer")
@@ -78,15 +84,43 @@ def become_master(
             cluster.resume(node, say)
         raise
     say(f"{MASTERD} is running on {name}")
+    _complete_role(paths, name, say, start)
+
+
+def take_vacant_role(
+    paths: Paths,
+    name: str,
+    *,
+    say: Say = lambda _: None,
+    port: int = NODED_PORT,
+    start: StartDaemon = start,
+) -> None:
+    """Make this node, ``name``, the master of a cluster that has none, and whose state is in etcd.
+
+    :raises Failed: a step failed, or another node has become the master.
+    """
+    ports = [] if port == NODED_PORT else [f"--node-port={port}"]
+    start(paths, MASTERD, "--take-vacant-role", *ports)
+    say(f"{MASTERD} is running on {name}")
+    _complete_role(paths, name, say, start)
+
+
+def _complete_role(paths: Paths, name: str, say: Say, start: StartDaemon) -> None:
+    """Start what runs beside the master daemon of this node."""
     # The master daemon distributes this value soon, but the remote API reads it when it starts.
     write_ssconf(paths, {"master_node": name})
     try:
-        renew_rapi_certificate(paths, only_own=True)
+        renew_rapi_certificate(paths, only_own=True, needed=(name,))
     except (Refused, Failed) as e:
         # The old master has not copied everything here yet; the existing certificate works, too.
         say(f"the remote API keeps its certificate: {e}")
     if not runs(paths, RAPI):
-        start(paths, RAPI)
+        try:
+            start(paths, RAPI)
+        except Failed:
+            # The node daemon starts it on new candidates, and may have been faster.
+            if not runs(paths, RAPI):
+                raise
         say(f"{RAPI} is running on {name}")
 
 
@@ -151,7 +185,7 @@ def _observe_cluster(paths: Paths, name: str, port: int) -> _ObservedCluster:
         )
     cluster = _ObservedCluster(paths, name, port)
     cluster.look()
-    if runs(paths, MASTERD) and cluster.has_lease():
+    if runs(paths, MASTERD) and cluster.is_master():
         raise Refused(
             f"{MASTERD} is running on this node, which is already the master", Code.EXISTS
         )
@@ -169,6 +203,8 @@ class _ObservedCluster:
         nodes = [NodeEndpoint(node, ip, port) for node, ip in known.items() if node not in offline]
         self._name = name
         self._master = read_ssconf(paths, "master_node")
+        self.has_store = read_settings(local_files(), paths.state_store) is not None
+        """Whether the state is in a store, so that nodes neither vote nor have copies."""
         self._peers = Peers(paths, nodes)
         self._ballots: Mapping[str, Ballot] = {}
         self._unanswered: Mapping[str, GanetiError] = {}
@@ -193,6 +229,10 @@ class _ObservedCluster:
             for name, each in answers.items()
             if isinstance(each, GanetiError) and name != self._name
         }
+
+    def is_master(self) -> bool:
+        """Return whether this node is the master, as far as is known here."""
+        return self._master == self._name if self.has_store else self.has_lease()
 
     def has_lease(self) -> bool:
         """Return whether a majority of the voting nodes currently grants this node the lease."""
@@ -239,6 +279,8 @@ class _ObservedCluster:
 
     def problems(self, options: FailoverOptions) -> list[str]:
         """Return the reasons against this node as the master that ``options`` do not override."""
+        if self.has_store:
+            return []
         found = []
         replica_set = newest(ballot.state.replica_set for ballot in self._ballots.values())
         if options.voting:

@@ -12,7 +12,7 @@ import msgspec
 from ganeti.bootstrap.blocking_files import local_files
 from ganeti.errors import Refused
 from ganeti.journal.interfaces import Commit, Delete, Edit
-from ganeti.journal.reading import history as commits
+from ganeti.journal.log_reader import history as commits
 from ganeti.paths import Paths
 
 _BOOKKEEPING = frozenset({"config", "job", "job-log", "queue"})

@@ -19,9 +19,14 @@ from ganeti.bootstrap.blocking_files import (
     read_ssconf,
     write_ssconf,
 )
+from ganeti.bootstrap.foreign_folder import is_foreign
 from ganeti.bootstrap.node_client import NodeEndpoint, decode_answer, malformed
+from ganeti.bootstrap.take_over.folder_exchange import exchange_for_ours, prepared
+from ganeti.bootstrap.take_over.ganeti_daemons import require_stopped
+from ganeti.bootstrap.take_over.ganeti_folder import FolderPaths
 from ganeti.errors import Code, Invalid, Refused
 from ganeti.paths import NODED_PORT, Paths
+from ganeti.pki.authority import create_request
 from ganeti.pki.enrolment import (
     AUTHORITY_CALL,
     ENROL_CALL,
@@ -83,14 +88,13 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
     """Get a certificate for this host, the node ``name``; return the content of the token.
 
     ``again`` is for a node whose certificate has expired, or was issued by a former authority: it
-    gets a new certificate in a cluster with the same name.
+    gets a new certificate in a cluster with the same name. If that cluster was taken over from
+    Ganeti, the files of Ganeti on this node are put aside.
 
     :raises Refused: the token is for another node, the node is already in a cluster, or the cluster
         does not accept the token.
     :raises Failed: the master could not be reached.
     """
-    from ganeti.pki.authority import create_request
-
     invitation = read_token(token)
     if invitation.node != name:
         raise Refused(
@@ -98,14 +102,29 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
             " set GANETI_HOSTNAME",
             Code.INPUT,
         )
+    adopted = again and is_foreign(paths)
     if again:
         _check_same_cluster(paths, invitation.cluster)
     else:
         check_no_membership(paths, "join another cluster")
+    if adopted:
+        require_stopped(paths.run)
     key, wanted = create_request(name)
     master = _EnrolmentClient(invitation)
     pins = master.authority()
     granted = master.enrol(Application(token=token, request=wanted.decode("ascii")), pins)
+    if adopted:
+        with prepared(paths) as place:
+            _write_membership(FolderPaths(place, paths.root), invitation, granted, key)
+            exchange_for_ours(paths).carry_out()
+    else:
+        _write_membership(paths, invitation, granted, key)
+    return invitation
+
+
+def _write_membership(
+    paths: Paths, invitation: Invitation, granted: GrantedCertificate, key: bytes
+) -> None:
     files = local_files()
     at_once(files.make_folder(paths.data))
     if _read_authority_fingerprint(paths) not in (
@@ -124,7 +143,6 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
     credentials = key + granted.certificate.encode("ascii")
     # Last, because the existence of this file marks the node as part of a cluster.
     at_once(files.replace(paths.node_certificate, credentials, mode=0o600))
-    return invitation
 
 
 def _check_same_cluster(paths: Paths, cluster: str) -> None:

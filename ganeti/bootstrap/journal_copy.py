@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganeti.config import access
+from ganeti.config import access_file
 from ganeti.config.formats import loaded
 from ganeti.config.replay import apply
 from ganeti.config.state import ClusterState
@@ -44,8 +44,10 @@ def read(files: IFiles, data: str) -> JournalCopy:
         )
     marker = read_marker(files, f"{data}/journal/checkpoint")
     state = loaded(files.read(path), ids=_refuse_old_format)
-    beside = f"{data}/{access.NAME}"
-    state = access.restore(state, files.read(beside) if files.stat(beside) is not None else None)
+    beside = f"{data}/{access_file.NAME}"
+    state = access_file.restore(
+        state, files.read(beside) if files.stat(beside) is not None else None
+    )
     log = Segments(files, f"{data}/journal")
     try:
         log.open_read_only()

@@ -22,8 +22,8 @@ def leave_cluster(paths: Paths, *, patience: float = 30.0) -> list[str]:
     :raises Failed: a daemon does not end.
     """
     done = []
-    for daemon in ("ganeti-rapi", "ganeti-masterd", "ganeti-noded"):
-        if _stop_daemon(f"{paths.run}/{daemon}.pid", daemon, patience):
+    for daemon in ("ganeti-rapi", "ganeti-masterd", "ganeti-noded", "ganeti-etcd"):
+        if stop_daemon(f"{paths.run}/{daemon}.pid", daemon, patience):
             done.append(f"{daemon} was stopped")
     last = [os.path.basename(path) for path in (paths.config_file, paths.node_certificate)]
     stays = [os.path.basename(path) for path in (os.path.dirname(paths.rapi_users), paths.exports)]
@@ -40,7 +40,7 @@ def leave_cluster(paths: Paths, *, patience: float = 30.0) -> list[str]:
     return done
 
 
-def _stop_daemon(pid_file: str, daemon: str, patience: float) -> bool:
+def stop_daemon(pid_file: str, daemon: str, patience: float) -> bool:
     """Stop a running daemon, which holds a lock on its pid file; return whether it was running."""
     until = time.monotonic() + patience
     asked = False

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from ganeti.errors import Code, Failed, GanetiError, ProtocolError, from_wire
 from ganeti.paths import Paths
 from ganeti.rpc.call import Call
+from ganeti.rpc.protocol_version import OWN, PROTOCOL_HEADER
 from ganeti.rpc.wire import encode_request, result_of
 from ganeti.schema.documents import UNREADABLE
 
@@ -117,7 +118,7 @@ class Peers:
         :raises GanetiError: the node could not be reached, or has answered with an error.
         """
         request = encode_request(call, term)
-        headers = {"X-Ganeti-Term": str(term)}
+        headers = {"X-Ganeti-Term": str(term), PROTOCOL_HEADER: str(OWN)}
         node = self.nodes[name]
         body = node.ask(self._context, request.name, request.body, headers, timeout=timeout)
         return result_of(call, body)
@@ -135,7 +136,7 @@ class Peers:
             return dict(zip(calls, pool.map(one, calls), strict=True))
 
 
-def decode_answer(body: bytes, node: NodeEndpoint) -> Any:
+def decode_answer(body: bytes, node: NodeEndpoint) -> object:
     """Return the answer to a call that was made without a certificate.
 
     :raises GanetiError: the error in the answer.

@@ -11,7 +11,7 @@ import base64
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.errors import Code, GanetiError, Refused
@@ -21,6 +21,8 @@ from ganeti.rpc.node import CommandResult, CopyFile, RunCommand
 from ganeti.rpc.quorum import DescribeVote
 
 R = TypeVar("R")
+CommandAnswer: TypeAlias = CommandResult | GanetiError
+"""How a command ended on a node, or why nothing is known of it."""
 
 MAX_CONCURRENT_CALLS = 32
 COMMAND_TIMEOUT = 86400.0
@@ -32,7 +34,7 @@ MAX_FILE_SIZE = 40 * 1024 * 1024
 
 def run_command(
     paths: Paths, own: NodeEndpoint, endpoints: Sequence[NodeEndpoint], command: str
-) -> dict[str, CommandResult | GanetiError]:
+) -> dict[str, CommandAnswer]:
     """Run a command line on nodes; see :func:`_ask_all`."""
     return _ask_all(paths, own, endpoints, RunCommand(command=command), COMMAND_TIMEOUT)
 

@@ -9,39 +9,53 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ganeti.bootstrap.blocking_files import local_files, read_ssconf, write
 from ganeti.bootstrap.daemons import RAPI
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.paths import Paths, local_paths
+from ganeti.pki.authority import SERVER_USAGE, Authority, find_missing_names
 from ganeti.system.pidfile import holder
 
 
-def renew_rapi_certificate(paths: Paths, *, only_own: bool = False) -> bool:
-    """Issue a new key and certificate for the remote API with the names of cluster and master.
+def renew_rapi_certificate(
+    paths: Paths, *, only_own: bool = False, needed: Sequence[str] | None = None
+) -> bool:
+    """Issue a new key and certificate for the remote API; return whether that was done.
 
-    With ``only_own``, a certificate of another authority is kept, and the result is False.
+    It has the names of the cluster and of all master candidates, as it is served there. With
+    ``only_own``, a certificate of another authority is kept; with ``needed``, one that is for
+    these names already, and a new one is for them, too.
 
     :raises Refused: the key of the authority is not on this node.
     """
-    from ganeti.pki.authority import SERVER_USAGE, Authority
-
     files = local_files()
     if files.stat(paths.authority_key) is None:
         raise Refused(f"{paths.authority_key} does not exist; run this on the master, as root")
     authority = Authority.loaded(files.read(paths.authority), files.read(paths.authority_key))
-    there = files.stat(paths.rapi_certificate) is not None
-    if only_own and there and not authority.has_issued(files.read(paths.rapi_certificate)):
-        return False
-    master = read_ssconf(paths, "master_node")
-    known = dict(line.split(" ", 1) for line in read_ssconf(paths, "node_primary_ips").splitlines())
-    address = read_ssconf(paths, "master_ip")
-    names = (read_ssconf(paths, "cluster_name"), master, address, known[master])
+    if files.stat(paths.rapi_certificate) is not None:
+        present = files.read(paths.rapi_certificate)
+        if only_own and not authority.has_issued(present):
+            return False
+        if needed is not None and not find_missing_names(present, needed):
+            return False
+    names = (*(needed or ()), *_list_api_names(paths))
     server_names = dict.fromkeys((*names, "localhost", "127.0.0.1"))
     issued = authority.credentials(server_names, time.time(), usage=SERVER_USAGE)
     _install_rapi_certificate(paths, issued.pem)
     return True
+
+
+def _list_api_names(paths: Paths) -> Iterator[str]:
+    """Yield the names and addresses of the cluster, the master, and the other candidates."""
+    yield read_ssconf(paths, "cluster_name")
+    master = read_ssconf(paths, "master_node")
+    known = dict(line.split(" ", 1) for line in read_ssconf(paths, "node_primary_ips").splitlines())
+    candidates = read_ssconf(paths, "master_candidates").splitlines()
+    yield from (master, read_ssconf(paths, "master_ip"))
+    for node in dict.fromkeys((master, *candidates)):
+        yield from (node, *([known[node]] if node in known else []))
 
 
 def use_rapi_certificate(paths: Paths, file: str) -> None:
@@ -80,15 +94,13 @@ def renew_domain_secret(paths: Paths, file: str | None = None) -> None:
 
 
 def _install_rapi_certificate(paths: Paths, pem: bytes) -> None:
-    write({paths.rapi_certificate: (pem, 0o600)})
+    write({paths.rapi_certificate: (pem, 0o640)})
     if pid := holder(f"{paths.run}/{RAPI}.pid"):
         os.kill(pid, signal.SIGHUP)
 
 
 def issuing_authority(paths: Paths) -> str:
     """Return the fingerprint of the local authority; empty if it is unusable."""
-    from ganeti.pki.authority import Authority
-
     files = local_files()
     try:
         key = files.read(paths.authority_key)
@@ -99,8 +111,6 @@ def issuing_authority(paths: Paths) -> str:
 
 def new_authority(cluster: str) -> bytes:
     """Return the PEM key and certificate of a new authority for a cluster."""
-    from ganeti.pki.authority import Authority
-
     made = Authority.founded(cluster, time.time())
     return made.key + made.certificate
 
@@ -109,7 +119,8 @@ def main(arguments: Sequence[str], paths: Paths) -> bytes:
     """Create keys and secrets that master candidates share, on the master.
 
     ``secrets`` replaces the cluster domain secret and the remote API's key, ``rapi`` only the
-    latter. A remote API certificate of another authority is kept. ``authority CLUSTER`` returns a
+    latter, and ``rapi-names NAME...`` only if its certificate is not for all of these names. A
+    remote API certificate of another authority is kept. ``authority CLUSTER`` returns a
     new authority, ``issuer`` the fingerprint of the issuing authority.
     """
     match arguments:
@@ -118,6 +129,8 @@ def main(arguments: Sequence[str], paths: Paths) -> bytes:
             renew_rapi_certificate(paths, only_own=True)
         case ["rapi"]:
             renew_rapi_certificate(paths, only_own=True)
+        case ["rapi-names", *names]:
+            renew_rapi_certificate(paths, only_own=True, needed=names)
         case ["authority", cluster]:
             return new_authority(cluster)
         case ["issuer"]:

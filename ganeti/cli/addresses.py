@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Name resolution on this host: addresses, full names and network devices."""
+"""Name resolution on this host, its network devices, and whether an address answers."""
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -68,9 +70,6 @@ def resolve_full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
 
 def find_device(address: str) -> str | None:
     """Return the network device of this host whose first IPv4 address is ``address``, if any."""
-    import fcntl
-    import struct
-
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ask:
         for _, name in socket.if_nameindex():
             wanted = struct.pack("256s", name.encode()[:15])
@@ -89,3 +88,13 @@ _SIOCGIFADDR = 0x8915
 
 def _is_loopback(address: str) -> bool:
     return address.startswith("127.") or address == "::1"
+
+
+def answers(address: str, port: int) -> bool:
+    """Return whether a connection is accepted; a node daemon listens once it has its
+    certificate."""
+    try:
+        socket.create_connection((address, port), timeout=2).close()
+    except OSError:
+        return False
+    return True

@@ -8,7 +8,7 @@ administrators know by another name or letter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import inspect
 
@@ -143,7 +143,7 @@ def _relabel_problem(problem: Problem, flags: Mapping[str, str]) -> Problem:
     return Problem(flags.get(field, field) + problem.path[len(field) :], problem.message)
 
 
-def _merge_pairs(value: Any) -> Any:
+def _merge_pairs(value: object) -> object:
     """Merge ``(name, value)`` pairs, given one by one, into one object."""
     if isinstance(value, list) and value and isinstance(value[0], tuple):
         return dict(value)

@@ -7,7 +7,9 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from ganeti.cli.command import Command, Tool
+from ganeti.cli.command_options import all_options, described
 from ganeti.cli.options import Option
+from ganeti.cli.session import Session
 
 WIDTH = 80
 """The width of help texts, unless the terminal is narrower."""
@@ -16,6 +18,18 @@ _OPTIONS_INDENT = 30
 _LEAST_TEXT = 36
 """Minimum width of the explanations' column; if it is narrower, they are put below."""
 _BELOW = 6
+
+
+def show_tool_help(session: Session, tool: Tool) -> int:
+    """Show the help text of a tool; return the exit code."""
+    session.show(format_tool_help(tool, session.columns(WIDTH)))
+    return 0
+
+
+def show_command_help(session: Session, tool: Tool, command: Command) -> int:
+    """Show the help text of a command; return the exit code."""
+    session.show(format_command_help(tool, command, session.columns(WIDTH)))
+    return 0
 
 
 def format_tool_help(tool: Tool, width: int = WIDTH) -> str:
@@ -39,12 +53,12 @@ def format_tool_help(tool: Tool, width: int = WIDTH) -> str:
 def summary(command: Command) -> str:
     """Return what a command does, with its aliases."""
     others = f" (also: {', '.join(command.aliases)})" if command.aliases else ""
-    return command.described() + others
+    return described(command) + others
 
 
 def format_command_help(tool: Tool, command: Command, width: int = WIDTH) -> str:
     """Return the help text of a command."""
-    options = [*command.all_options(), Option(("-h", "--help"), "help", "Show this help.")]
+    options = [*all_options(command), Option(("-h", "--help"), "help", "Show this help.")]
     rows = (
         (f"  {each.shape}", each.doc + (" May be repeated." if each.many else ""))
         for each in options

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from ganeti.cli.command import Arguments
+from ganeti.cli.command import Arguments, Document
 from ganeti.cli.options import KEYVAL, LIMITS, LIST, MAYBE_FLOAT, Option, whole
+from ganeti.cli.output import Fields
 from ganeti.cli.session import FAILURE, ExitTool
 from ganeti.errors import Invalid
-from ganeti.schema.units import mebibytes
+from ganeti.schema.size_units import mebibytes
 
 DEFAULT = "default"
 
@@ -57,7 +57,7 @@ GROUP_OPTIONS = (BOUNDS, TEMPLATES, SPINDLE_RATIO, VCPU_RATIO)
 CLUSTER_OPTIONS = (*GROUP_OPTIONS, STANDARD)
 
 _SIZES = frozenset({"disk-size", "memory-size"})
-_PARTS: Mapping[str, tuple[str, Any]] = {
+_PARTS: Mapping[str, tuple[str, object]] = {
     "disk-templates": ("ipolicy_templates", [DEFAULT]),
     "minmax": ("ipolicy_bounds", [{DEFAULT: {}}]),
     "spindle-ratio": ("ipolicy_spindles", DEFAULT),
@@ -67,14 +67,14 @@ _PARTS: Mapping[str, tuple[str, Any]] = {
 """The option for each part of a policy, and its value if only the word ``default`` is given."""
 
 
-def policy(arguments: Arguments) -> dict[str, Any]:
+def policy(arguments: Arguments) -> Document:
     """Return the parts of a policy that were given; empty if none were.
 
     The word ``default`` in place of a value, or of all values, resets it.
 
     :raises ExitTool: if a value is malformed.
     """
-    found: dict[str, Any] = {
+    found: Document = {
         name: DEFAULT if arguments[key] == reset else arguments[key]
         for name, (key, reset) in _PARTS.items()
         if key in arguments
@@ -88,7 +88,7 @@ def policy(arguments: Arguments) -> dict[str, Any]:
     return found
 
 
-def format_options(limits: Mapping[str, Any], *, standard: bool) -> Iterator[str]:
+def format_options(limits: Fields, *, standard: bool) -> Iterator[str]:
     """Yield the options that set the specs of a policy, as words of a command line."""
     if standard and limits.get("std"):
         yield f"{STANDARD.flags[0]}={_format_specs(limits['std'])}"
@@ -104,7 +104,7 @@ def _format_specs(specs: Mapping[str, int]) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(specs.items()))
 
 
-def older(arguments: Arguments) -> dict[str, Any]:
+def older(arguments: Arguments) -> Document:
     """Return the specs that were given in the older form, one option for each spec.
 
     :raises ExitTool: if a value is malformed, or both forms are given.
@@ -125,7 +125,7 @@ def older(arguments: Arguments) -> dict[str, Any]:
     return found
 
 
-def _parse_specs(given: Mapping[str, Any] | None) -> dict[str, int | str]:
+def _parse_specs(given: Fields | None) -> dict[str, int | str]:
     found: dict[str, int | str] = {}
     for name, text in (given or {}).items():
         if text == DEFAULT:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
-from ganeti.cli.session import FAILURE, Session
+from ganeti.cli.command import Document, OpcodeResult
+from ganeti.cli.session import FAILURE, ExitTool, Session
+from ganeti.cli.yaml_output import yaml_lines
 from ganeti.errors import Failed, GanetiError, JobCanceled, JobLost, from_wire
-from ganeti.luxi.methods import QueryJobs, SubmitJob, SubmitManyJobs, WaitForJobChange
+from ganeti.luxi.methods import PlanJob, QueryJobs, Row, SubmitJob, SubmitManyJobs, WaitForJobChange
 from ganeti.schema.records import replace
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def carry_out(
     arguments: Arguments,
     opcode: Opcode,
     *,
-    ended: Callable[[Session, Arguments, Any], int] | None = None,
+    ended: Callable[[Session, Arguments, object], int] | None = None,
 ) -> int:
     """Submit a job and follow it; return the exit code, from ``ended`` if it is given.
 
@@ -53,34 +55,39 @@ def carry_out(
     return 0
 
 
-def follow_submitted_jobs(session: Session, arguments: Arguments, result: Any) -> int:
+def follow_submitted_jobs(session: Session, arguments: Arguments, result: OpcodeResult) -> int:
     """Follow the jobs that a job has submitted, from its result; return the exit code."""
     worst = 0
     for accepted, job in result["jobs"]:
         if not accepted:
-            session.tell(f"Failure: a job was rejected: {job}")
+            session.print_status(f"Failure: a job was rejected: {job}")
             worst = FAILURE
             continue
         try:
             outcomes = follow(session, job)
         except GanetiError as e:
-            session.tell(f"Failure: job {job}: {e}")
+            session.print_status(f"Failure: job {job}: {e}")
             worst = FAILURE
         else:
             worst = FAILURE if False in outcomes else worst
     return worst
 
 
-def results_of(session: Session, arguments: Arguments, *opcodes: Opcode) -> list[Any] | None:
+def results_of(
+    session: Session, arguments: Arguments, *opcodes: Opcode
+) -> list[OpcodeResult] | None:
     """Run a job and return the results of its opcodes; None with ``--submit``.
 
     :raises GanetiError: the error of the job.
+    :raises ExitTool: with ``--plan``, when the plan was shown.
     """
+    if arguments.get("plan"):
+        explain(session, arguments, [("", opcodes)])
     job = session.ask(SubmitJob(ops=tuple(stamped(session, arguments, each) for each in opcodes)))
     if arguments.get("print_jobid"):
         session.show(f"{job}\n")
     if arguments.get("submit"):
-        session.tell(f"JobID: {job}")
+        session.print_status(f"JobID: {job}")
         return None
     return follow(session, job)
 
@@ -105,6 +112,8 @@ def submit_and_follow_all(
         if arguments.get("dry_run") and results is not None:
             show_plan(session, results)
         return 0
+    if arguments.get("plan"):
+        explain(session, arguments, jobs)
     asked = tuple(
         tuple(stamped(session, arguments, opcode) for opcode in opcodes) for _, opcodes in jobs
     )
@@ -118,7 +127,7 @@ def submit_and_follow_all(
     worst = 0
     for name, accepted, job in submitted:
         if not accepted:
-            session.tell(f"{name}: {job}")
+            session.print_status(f"{name}: {job}")
             worst = FAILURE
         elif not arguments.get("submit") and not _follow_named_job(session, arguments, name, job):
             worst = FAILURE
@@ -130,23 +139,55 @@ def _follow_named_job(session: Session, arguments: Arguments, name: str, job: in
     try:
         results = follow(session, job)
     except GanetiError as e:
-        session.tell(f"Job {job} for {name} failed: {e}")
+        session.print_status(f"Job {job} for {name} failed: {e}")
         return False
     if arguments.get("dry_run"):
         show_plan(session, results)
     return True
 
 
-def show_plan(session: Session, results: Sequence[Any]) -> None:
-    """Show what a job would have done."""
-    from ganeti.cli.yaml_output import yaml_lines
+def explain(
+    session: Session, arguments: Arguments, jobs: Sequence[tuple[str, Sequence[Opcode]]]
+) -> NoReturn:
+    """Show what jobs would do, as the master plans it now, and end the tool: nothing was submitted.
 
+    :raises ExitTool: always; with exit code 1 if a job would be refused.
+    """
+    code = 0
+    for name, opcodes in jobs:
+        ops = tuple(stamped(session, arguments, opcode) for opcode in opcodes)
+        try:
+            explained = session.ask(PlanJob(ops=ops))
+        except GanetiError as e:
+            session.print_status(f"Failure: {name}: {e}" if name else f"Failure: {e}")
+            code = FAILURE
+            continue
+        for each in explained:
+            for line in _format_explanation(each):
+                session.print_line(line)
+    raise ExitTool(code)
+
+
+def _format_explanation(explained: Document) -> Iterator[str]:
+    yield f"{explained['summary']}:"
+    yield from (f"  - {step}" for step in explained["steps"])
+    locks = ", ".join(f"{lock['name']} ({lock['mode']})" for lock in explained["locks"])
+    for title, text in (
+        ("locks", locks or "none"),
+        ("nodes", ", ".join(explained["nodes"]) or "none"),
+        ("cannot be undone", explained["irreversible"] or "nothing"),
+    ):
+        yield f"  {title}: {text}"
+
+
+def show_plan(session: Session, results: Sequence[object]) -> None:
+    """Show what a job would have done."""
     for result in results:
         if result is None:
-            session.say("The job would run; its plan has no further details.")
+            session.print_line("The job would run; its plan has no further details.")
             continue
         for line in yaml_lines(result):
-            session.say(line)
+            session.print_line(line)
 
 
 def stamped(session: Session, arguments: Arguments, opcode: Opcode) -> Opcode:
@@ -174,8 +215,8 @@ def follow(
     job: int,
     *,
     quiet: bool = False,
-    others: Callable[[Any], None] | None = None,
-) -> list[Any]:
+    others: Callable[[Row], None] | None = None,
+) -> list[OpcodeResult]:
     """Show the messages of a job as they arrive; return the results of its opcodes.
 
     With ``quiet``, no messages are shown. ``others`` receives log entries that are not messages.
@@ -192,9 +233,9 @@ def follow(
 
 
 def _poll(
-    session: Session, job: int, quiet: bool, others: Callable[[Any], None] | None
-) -> list[Any]:
-    values: list[Any] | None = None
+    session: Session, job: int, quiet: bool, others: Callable[[Row], None] | None
+) -> list[OpcodeResult]:
+    values: Row | None = None
     serial: int | None = None
     told: set[str] = set()
     while True:
@@ -211,10 +252,10 @@ def _poll(
             )
         except JobLost:
             return _archived_results(session, job)
-        if answer in (None, "nochange") or (answer[0] == values and not answer[1]):
+        if answer is None or answer == "nochange" or (answer[0] == values and not answer[1]):
             status = values[0] if values else ""
             if status in _WAITING and status not in told and not quiet:
-                session.tell(_WAITING[status].format(job=job))
+                session.print_status(_WAITING[status].format(job=job))
             told.add(status)
             continue
         values, entries = answer
@@ -227,7 +268,7 @@ def _poll(
             return outcome(job, *values)
 
 
-def _archived_results(session: Session, job: int) -> list[Any]:
+def _archived_results(session: Session, job: int) -> list[object]:
     """Return the results of a job that has been archived."""
     row = session.ask(QueryJobs(ids=(job,), fields=_FIELDS))[0]
     if row is None or row[0] not in _FINAL:
@@ -235,9 +276,7 @@ def _archived_results(session: Session, job: int) -> list[Any]:
     return outcome(job, *row)
 
 
-def _show_entry(
-    session: Session, entry: Sequence[Any], others: Callable[[Any], None] | None
-) -> None:
+def _show_entry(session: Session, entry: Row, others: Callable[[Row], None] | None) -> None:
     _, when, kind, message = entry
     if kind not in ("message", "message-list"):
         if others is not None:
@@ -247,7 +286,9 @@ def _show_entry(
         session.show(f"{time.ctime(when[0])} {line}\n")
 
 
-def outcome(job: int, status: str, statuses: Sequence[str], results: Sequence[Any]) -> list[Any]:
+def outcome(
+    job: int, status: str, statuses: Sequence[str], results: Sequence[object]
+) -> list[object]:
     """Return the results of the opcodes of a finished job.
 
     :raises GanetiError: the error of the opcode that failed.

@@ -5,17 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ganeti.cli import output
 from ganeti.cli.command import Arguments, Command, Positional
+from ganeti.cli.lazy import LazyModule
 from ganeti.cli.options import TEXT, Option, choice
-from ganeti.cli.session import FAILURE, UNKNOWN_FIELD, ExitTool, Session
+from ganeti.cli.output import FORMATS, JSON
 
-JSON = "json"
-"""A value of the output option that selects the format instead of columns."""
+if TYPE_CHECKING:
+    from ganeti.cli import listing_output
+else:
+    listing_output = LazyModule("ganeti.cli.listing_output")
+
 
 NO_HEADERS = Option(("--no-headers",), "no_headers", "Do not print the line of column titles.")
 SEPARATOR = Option(
@@ -25,10 +29,11 @@ OUTPUT = Option(
     ("-o", "--output"),
     "output",
     "The columns, by the names that list-fields shows; with a leading +, in addition to the"
-    " default columns. The word json prints JSON objects instead of a table.",
+    " default columns. The words json, yaml and csv print objects for programs instead of a table;"
+    " columns can be given by another -o.",
     TEXT,
     many=True,
-    metavar="FIELDS|json",
+    metavar="FIELDS|json|yaml|csv|table",
 )
 UNITS = Option(
     ("--units",),
@@ -39,10 +44,26 @@ UNITS = Option(
 VERBOSE = Option(("-v", "--verbose"), "verbose", "Show in words why a value is missing.")
 FILTER = Option(("-F", "--filter"), "filter", "Always treat the argument as a filter.")
 FORM = Option(
-    ("-o", "--output"), "output", "The word json prints JSON instead of YAML.", choice((JSON,))
+    ("-o", "--output"),
+    "output",
+    "Print the values for programs: all formats have the same ones. Otherwise, the output is for"
+    " people.",
+    choice(FORMATS),
+)
+LINES = Option(
+    ("-o", "--output"),
+    "output",
+    "The word json prints a JSON object on each line.",
+    choice((JSON,)),
 )
 
 
+WATCH = Option(
+    ("--watch",),
+    "watch",
+    "Keep the list up to date until it is interrupted: repaint it on a terminal, otherwise print"
+    " rows as lines when they change.",
+)
 ROMAN = Option(("--roman",), "roman", "Show whole numbers as Roman numerals.")
 
 
@@ -57,7 +78,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     key: str = "name"
     numbers: bool = False
     shows: Mapping[str, output.Show] = {}
-    chosen: Callable[[Arguments], tuple[Any, Sequence[str]]] | None = None
+    chosen: Callable[[Arguments], tuple[object, Sequence[str]]] | None = None
 
 
 def lists(
@@ -68,19 +89,25 @@ def lists(
     units: bool = False,
     options: Sequence[Option] = (),
     own_defaults: bool = False,
+    watch: bool = False,
 ) -> tuple[Command, Command]:
     """Return the commands ``list`` and ``list-fields`` for a kind of object.
 
-    ``words`` is the kind of the arguments of ``list``; empty if it takes none.
+    ``words`` is the kind of the arguments of ``list``; empty if it takes none. ``watch`` is whether
+    the list can follow the event stream.
     """
-    usual = (NO_HEADERS, SEPARATOR, OUTPUT, VERBOSE, *((UNITS,) if units else ()))
+    usual = (
+        *(NO_HEADERS, SEPARATOR, OUTPUT, VERBOSE),
+        *((UNITS,) if units else ()),
+        *((WATCH,) if watch else ()),
+    )
     return (
         Command(
             name="list",
             doc=doc,
             words=(Positional("names", words, 0, None),) if words else (),
             options=(*usual, *((FILTER,) if words else ()), *options),
-            run=partial(show_list, listed),
+            run=partial(listing_output.show_list, listed),
             own_defaults=own_defaults,
         ),
         Command(
@@ -88,141 +115,6 @@ def lists(
             doc="List the fields that lists can show and filters can use.",
             words=(Positional("names", "field", 0, None),),
             options=(NO_HEADERS, SEPARATOR, FORM),
-            run=partial(show_fields, listed),
+            run=partial(listing_output.show_fields, listed),
         ),
     )
-
-
-def show_list(listed: Listing, session: Session, arguments: Arguments) -> int:
-    """Show objects as a table, or as JSON."""
-    from ganeti.luxi.methods import Query
-
-    fields, as_json = columns(arguments.get("output", ()), listed.columns)
-    wanted = _build_filter(listed, arguments)
-    if listed.chosen is not None:
-        narrowed, more = listed.chosen(arguments)
-        fields += [name for name in more if name not in fields]
-        wanted = ["&", wanted, narrowed] if wanted and narrowed else wanted or narrowed
-    answer = session.ask(Query(what=listed.what, fields=tuple(fields), qfilter=wanted))
-    return show_answer(session, arguments, answer, as_json=as_json, shows=listed.shows)
-
-
-def show_answer(
-    session: Session,
-    arguments: Arguments,
-    answer: Mapping[str, Any],
-    *,
-    as_json: bool = False,
-    shows: Mapping[str, output.Show] = {},
-) -> int:
-    """Show the answer to a query; return the exit code."""
-    if as_json:
-        session.say(output.as_json(output.objects(answer)))
-    else:
-        lines = output.listing(
-            answer,
-            headers=not arguments.get("no_headers"),
-            separator=arguments.get("separator"),
-            units=arguments.get("units"),
-            verbose=bool(arguments.get("verbose")),
-            shows=shows,
-        )
-        for line in lines:
-            session.say(line)
-    unknown = output.unknown(answer)
-    if unknown:
-        session.tell(f"Warning: unknown field {', '.join(unknown)}; see list-fields")
-        return UNKNOWN_FIELD
-    return 0
-
-
-def columns(given: Sequence[str], usual: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the fields that ``given`` texts select, and whether JSON is requested.
-
-    :raises ExitTool: if no field is selected.
-    """
-    fields = list(usual)
-    for text in given:
-        if text == JSON:
-            continue
-        names = [name for name in text.removeprefix("+").split(",") if name]
-        fields = fields + names if text.startswith("+") else names
-    if not fields:
-        raise ExitTool(FAILURE, "-o/--output: give at least one field; see list-fields")
-    return fields, JSON in given
-
-
-def _build_filter(listed: Listing, arguments: Arguments) -> Any:
-    names = arguments.get("names", ())
-    if not names and not arguments.get("filter"):
-        return None
-    # Import the filter parser only if there is something to parse.
-    from ganeti.query.arguments import build_filter
-
-    forced = bool(arguments.get("filter"))
-    return build_filter(names, key=listed.key, forced=forced, numbers=listed.numbers)
-
-
-_KINDS = {
-    "bool": "Boolean",
-    "float": "Floating-point number",
-    "number": "Number",
-    "other": "Custom",
-    "text": "Text",
-    "timestamp": "Timestamp",
-    "unit": "Storage size",
-    "unknown": "Unknown",
-}
-
-
-def show_fields(listed: Listing, session: Session, arguments: Arguments) -> int:
-    """Show the fields of a kind of object."""
-    from ganeti.luxi.methods import QueryFields
-
-    names = tuple(arguments.get("names", ()))
-    answer = session.ask(QueryFields(what=listed.what, fields=names or None))
-    if arguments.get("output"):
-        session.say(output.as_json(answer["fields"]))
-    else:
-        lines = output.table(
-            ("Name", "Type", "Title", "Description"),
-            [
-                (each["name"], _KINDS[each["kind"]], each["title"], each["doc"])
-                for each in answer["fields"]
-            ],
-            headers=not arguments.get("no_headers"),
-            separator=arguments.get("separator"),
-        )
-        for line in lines:
-            session.say(line)
-    unknown = output.unknown(answer)
-    if unknown:
-        session.tell(f"Warning: unknown field {', '.join(unknown)}")
-    return UNKNOWN_FIELD if unknown else 0
-
-
-def show_values(session: Session, arguments: Arguments, facts: Any, told: Any) -> int:
-    """Show ``facts`` as JSON if that is requested, otherwise ``told``, their text form, as YAML."""
-    if arguments.get("output"):
-        session.say(output.as_json(facts))
-        return 0
-    from ganeti.cli.yaml_output import with_roman_numerals, yaml_lines
-
-    shown = with_roman_numerals(told) if arguments.get("roman") else told
-    for line in yaml_lines(shown):
-        session.say(line)
-    return 0
-
-
-def require_found(
-    names: Sequence[str], found: Sequence[Mapping[str, Any]], what: str, tool: str
-) -> None:
-    """Check that each object that was named is among those found; ``what`` is its kind.
-
-    :raises ExitTool: some are not; ``tool`` lists those that there are.
-    """
-    from ganeti.query.arguments import is_name
-
-    known = {each["name"] for each in found}
-    if missing := [name for name in names if is_name(name) and name not in known]:
-        raise ExitTool(FAILURE, f"unknown {what} {', '.join(missing)}; see {tool} list")

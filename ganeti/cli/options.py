@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import getopt
 import math
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,8 +13,8 @@ import msgspec
 
 from ganeti.errors import GanetiError
 from ganeti.schema.documents import UNREADABLE
+from ganeti.schema.size_units import mebibytes
 from ganeti.schema.types import MAX_INTEGER
-from ganeti.schema.units import mebibytes
 
 MAX_PORT = 65535
 MAX_SECONDS = 86400
@@ -50,7 +52,7 @@ class Option(msgspec.Struct, frozen=True):
     name: str
     doc: str
     kind: OptionType | None = None
-    sets: Any = True
+    sets: object = True
     many: bool = False
     metavar: str = ""
     unsupported: str = ""
@@ -64,7 +66,7 @@ class Option(msgspec.Struct, frozen=True):
         sign = "=" if self.flags[-1].startswith("--") else " "
         return f"{flags}{sign}{self.metavar or self.kind.metavar}"
 
-    def value(self, flag: str, text: str) -> Any:
+    def value(self, flag: str, text: str) -> object:
         """Parse ``text``, which was given with ``flag``.
 
         :raises BadOption: if the text is malformed, or the option is not supported.
@@ -108,9 +110,9 @@ def split_list(text: str) -> list[str]:
     return [part for part in split_escaped(text) if part]
 
 
-def parse_key_values(text: str) -> dict[str, Any]:
+def parse_key_values(text: str) -> dict[str, object]:
     """Parse ``key=value,…``; a key alone is true, ``no_key`` false, ``-key`` null."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for part in split_list(text):
         key, value = _parse_assignment(part)
         if not key:
@@ -121,7 +123,7 @@ def parse_key_values(text: str) -> dict[str, Any]:
     return found
 
 
-def _parse_assignment(part: str) -> tuple[str, Any]:
+def _parse_assignment(part: str) -> tuple[str, object]:
     key, given, value = part.partition("=")
     if given:
         return key, value
@@ -132,13 +134,13 @@ def _parse_assignment(part: str) -> tuple[str, Any]:
     return part, True
 
 
-def parse_ident_key_values(text: str) -> tuple[str, Any]:
+def parse_ident_key_values(text: str) -> tuple[str, dict[str, object] | bool | None]:
     """Parse ``ident:key=value,…``; ``no_ident`` means removal, ``-ident`` the default.
 
     The latter two return False and None in place of the values. ``-1`` is an index, however.
     """
     ident, _, rest = text.partition(":")
-    value: Any = parse_key_values(rest)
+    value: dict[str, object] | bool | None = parse_key_values(rest)
     if ident.startswith("no_"):
         ident, value = ident[3:], False
     elif ident.startswith("-") and not ident[1:2].isdigit():
@@ -150,7 +152,7 @@ def parse_ident_key_values(text: str) -> tuple[str, Any]:
     return ident, value
 
 
-def limits(text: str) -> list[dict[str, dict[str, Any]]]:
+def limits(text: str) -> list[dict[str, dict[str, object] | bool | None]]:
     """Parse ``min:key=value,…/max:key=value,…``; alternatives are separated by ``//``."""
     return [dict(map(parse_ident_key_values, each.split("/"))) for each in text.split("//") if each]
 
@@ -203,8 +205,6 @@ def seconds(text: str) -> float:
 
 def address(text: str) -> str:
     """Parse an IPv4 or IPv6 address."""
-    import socket
-
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             return socket.inet_ntop(family, socket.inet_pton(family, text))
@@ -263,7 +263,7 @@ def parse_uid_ranges(text: str) -> list[list[int]]:
     return found
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str) -> object:
     """Parse JSON."""
     try:
         return msgspec.json.decode(text)
@@ -328,8 +328,6 @@ def parse(
 
     :raises BadOption: with the problem, and a suggestion if there is one.
     """
-    import getopt
-
     by_flag = {flag: option for option in options for flag in option.flags}
     short = "".join(
         flag[1] + (":" if option.kind else "")

@@ -7,7 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
+# Each field has a type of its own, which the master decides.
+Fields: TypeAlias = Mapping[str, Any]
+"""The fields of an object, or of an answer, by name."""
 Show: TypeAlias = Callable[[Any], str]
+"""Formats the values of one field."""
+
+JSON, YAML, CSV, TABLE = "json", "yaml", "csv", "table"
+FORMATS = (JSON, YAML, CSV, TABLE)
+"""Values of the output option that select a format instead of columns."""
 
 UNKNOWN = 1
 """The status of a value whose field is unknown."""
@@ -52,7 +62,7 @@ def moment(split: Sequence[int] | None) -> str:
     return f"{timestamp(seconds)}.{micros:06d}"
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """Format any value on one line: lists with commas, deeper nesting as JSON."""
     if value is None:
         return "-"
@@ -65,10 +75,8 @@ def plain(value: Any) -> str:
     return as_json(value, indent=0) if isinstance(value, dict) else str(value)
 
 
-def as_json(value: Any, indent: int = 2) -> str:
+def as_json(value: object, indent: int = 2) -> str:
     """Encode a value as JSON, indented, or on one line if ``indent`` is 0."""
-    import msgspec
-
     encoded = msgspec.json.encode(value)
     return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
 
@@ -108,11 +116,13 @@ def table(
     right: Sequence[bool] = (),
     headers: bool = True,
     separator: str | None = None,
+    least: Sequence[int] = (),
 ) -> Iterator[str]:
     """Yield lines with aligned columns, those in ``right`` to the right; with a ``separator``,
     unaligned.
 
-    The last column is not padded if it is aligned to the left.
+    Columns have at least the widths ``least``. The last column is not padded if it is aligned to
+    the left.
     """
     everything = [list(titles), *rows] if headers else list(rows)
     if separator is not None:
@@ -121,7 +131,7 @@ def table(
     if not everything:
         return
     rights = tuple(right) or (False,) * len(titles)
-    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
+    widths = measure(everything, least)
     if widths and not rights[-1]:
         widths[-1] = 0
     form = " ".join(
@@ -131,8 +141,36 @@ def table(
     yield from (form % tuple(row) for row in everything)
 
 
-def listing(
+def measure(rows: Sequence[Sequence[str]], least: Sequence[int] = ()) -> list[int]:
+    """Return the widths of the columns of ``rows``, which are at least ``least``."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [max(pair) for pair in zip(widths, least, strict=True)] if least else widths
+
+
+def aligned(
     answer: Mapping[str, Any],
+    least: Sequence[int],
+    *,
+    separator: str | None = None,
+    units: str | None = None,
+    verbose: bool = False,
+    shows: Mapping[str, Show] = {},
+) -> tuple[Iterator[str], Sequence[int]]:
+    """Return the lines of a query's answer with titles, and the widths of its columns.
+
+    With these widths as ``least``, the next answer is aligned to this one.
+    """
+    definitions = answer["fields"]
+    units = units or ("h" if separator is None else "m")
+    rows = cells(definitions, answer["data"], units=units, verbose=verbose, shows=shows)
+    titles = [field["title"] for field in definitions]
+    right = [field["kind"] in _RIGHT for field in definitions]
+    widths = measure([titles, *rows], least)
+    return table(titles, rows, right=right, separator=separator, least=widths), widths
+
+
+def listing(
+    answer: Fields,
     *,
     headers: bool = True,
     separator: str | None = None,
@@ -150,7 +188,7 @@ def listing(
     return table(titles, rows, right=right, headers=headers, separator=separator)
 
 
-def objects(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+def objects(answer: Fields) -> list[Fields]:
     """Return a query's answer as objects ``{field: value}``, with null for missing values."""
     names = [field["name"] for field in answer["fields"]]
     return [
@@ -158,6 +196,6 @@ def objects(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def unknown(answer: Mapping[str, Any]) -> list[str]:
+def unknown(answer: Fields) -> list[str]:
     """Return the requested fields that do not exist."""
     return [field["name"] for field in answer["fields"] if field["kind"] == "unknown"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A tool as a program: the real terminal, the real master, and an exit code.
 
-Most of a call's time is spent loading modules, so nothing is imported here that the chosen command
-does not need.
+Most of a call's time is spent loading modules, so nothing is imported here that most commands do
+not need.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import io
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    from ganeti.cli.command import Tool
-    from ganeti.cli.session import IMasterClient, Session
-    from ganeti.paths import Paths
+from ganeti.cli.command import Tool
+from ganeti.cli.dispatch import run
+from ganeti.cli.session import FAILURE, NOT_IN_CLUSTER, NOT_MASTER, ExitTool, IMasterClient, Session
+from ganeti.paths import Paths, local_node_name, local_paths
 
 _SOCKETS = ("master", "query")
 
@@ -32,10 +32,6 @@ def main(name: str) -> NoReturn:
 
 def run_tool(tool: Tool) -> NoReturn:
     """Run ``tool`` with the command line, and exit."""
-    from ganeti.cli.command import run
-    from ganeti.cli.session import FAILURE
-    from ganeti.paths import local_paths
-
     _reopen_closed_streams()
     _escape_unencodable()
     try:
@@ -76,9 +72,6 @@ def _escape_unencodable() -> None:
 
 def terminal(paths: Paths) -> Session:
     """Return the session of this process with the master on the node that ``paths`` belong to."""
-    from ganeti.cli.session import Session
-    from ganeti.paths import local_node_name
-
     seated = sys.stdin is not None and sys.stdin.isatty()
     return Session(
         connect=lambda: connected(paths),
@@ -112,7 +105,7 @@ def connected(paths: Paths) -> IMasterClient:
     if forced and forced not in _SOCKETS:
         return LuxiClient(forced)
     path = paths.master_socket if forced == "master" else paths.query_socket
-    if _is_missing(path):
+    if _is_missing(path) or _is_abandoned(path, paths):
         _explain_missing_master(paths)
     return LuxiClient(path)
 
@@ -122,9 +115,6 @@ def _explain_missing_master(paths: Paths) -> None:
 
     :raises ExitTool: with the exit code that scripts know.
     """
-    from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
-    from ganeti.paths import local_node_name
-
     if _is_missing(paths.node_certificate) and _is_missing(paths.config_file):
         where = f" in {paths.root}" if paths.root else ""
         raise ExitTool(
@@ -135,6 +125,25 @@ def _explain_missing_master(paths: Paths) -> None:
     master = read_master_name(paths)
     if master and master != local_node_name():
         raise ExitTool(NOT_MASTER, f"this node is not the master; run this on {master}")
+
+
+def _is_abandoned(path: str, paths: Paths) -> bool:
+    """Return whether the socket is what a master daemon has left that was killed on this node."""
+    try:
+        if read_master_name(paths) in ("", local_node_name()):
+            return False
+    except ExitTool:
+        return False
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def _is_missing(path: str) -> bool:
@@ -158,8 +167,6 @@ def read_master_name(paths: Paths) -> str:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except PermissionError:
-        from ganeti.cli.session import FAILURE, ExitTool
-
         raise ExitTool(FAILURE, f"permission denied for {path}; run this as root") from None
     except OSError:
         return ""

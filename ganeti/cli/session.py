@@ -23,6 +23,8 @@ NOT_MASTER = 11
 NODE_SETUP = 12
 NOT_CONFIRMED = 13
 UNKNOWN_FIELD = 14
+INTERRUPTED = 130
+"""As shells have it for a program that Ctrl-C has ended: 128 and the number of SIGINT."""
 
 
 class ExitTool(GanetiError):
@@ -34,6 +36,7 @@ class ExitTool(GanetiError):
 
 
 _LEAST_COLUMNS = 40
+_DEFAULT_TERMINAL = (80, 24)
 
 
 @contextmanager
@@ -60,7 +63,7 @@ class Session:
     """One call of a tool.
 
     ``connect`` is called when the master is first asked. ``answer`` shows a question and gives
-    what the person at the terminal says; it is None where there is nobody to ask. ``secret`` does
+    what the person at the terminal says; it is None without a terminal. ``secret`` does
     the same without showing it. ``stdin`` is what was piped in, if anything can be read there.
     """
 
@@ -101,7 +104,7 @@ class Session:
             self._master = self._connect()
         return self._master.ask(request)
 
-    def say(self, line: str = "") -> None:
+    def print_line(self, line: str = "") -> None:
         """Print a line of the result."""
         with _exit_on_write_error():
             self._out.write(line + "\n")
@@ -127,7 +130,17 @@ class Session:
                 found = most
         return min(max(found or most, _LEAST_COLUMNS), most)
 
-    def tell(self, line: str) -> None:
+    def terminal_size(self) -> tuple[int, int] | None:
+        """Return the columns and lines of the terminal that the output goes to, if it is one."""
+        if not self._out.isatty():
+            return None
+        try:
+            size = os.get_terminal_size(self._out.fileno())
+        except (OSError, ValueError):
+            return _DEFAULT_TERMINAL
+        return (size.columns, size.lines) if size.columns and size.lines else _DEFAULT_TERMINAL
+
+    def print_status(self, line: str) -> None:
         """Print a line that is not part of the result, to the standard error."""
         self._out.flush()
         self._err.write(line + "\n")
@@ -147,13 +160,13 @@ class Session:
         try:
             return self._answer(text).strip()
         except (EOFError, UnicodeDecodeError):
-            self.say()
+            self.print_line()
             return ""
 
     def secret(self, text: str, otherwise: str) -> str:
-        """What somebody answers without showing it.
+        """Return the answer to a question without showing it.
 
-        :raises ExitTool: nobody is there; ``otherwise`` is the option to use instead.
+        :raises ExitTool: there is no terminal; ``otherwise`` is the option to use instead.
         """
         if self._secret is None:
             raise ExitTool(

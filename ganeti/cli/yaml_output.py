@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 _NEEDS_QUOTES = re.compile(
     r"""
@@ -24,7 +23,7 @@ _NEEDS_QUOTES = re.compile(
 """Text that a parser of YAML 1.1 or 1.2 would not read as this text; dates are read as dates."""
 
 
-def yaml_lines(value: Any, depth: int = 0) -> Iterator[str]:
+def yaml_lines(value: object, depth: int = 0) -> Iterator[str]:
     """Yield the lines of a value that is made of JSON types."""
     indent = "  " * depth
     if isinstance(value, dict):
@@ -46,7 +45,7 @@ def yaml_lines(value: Any, depth: int = 0) -> Iterator[str]:
         yield indent + _format_scalar(value)
 
 
-def _format_scalar(value: Any) -> str:
+def _format_scalar(value: object) -> str:
     if value is None or (isinstance(value, dict | list | tuple) and not value):
         return ""
     if isinstance(value, bool | int):
@@ -78,7 +77,7 @@ def _escape(character: str) -> str:
     return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
-def with_roman_numerals(value: Any) -> Any:
+def with_roman_numerals(value: object) -> object:
     """Return the value with whole numbers as Roman numerals where there are any."""
     match value:
         case dict():

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import msgspec
 from immutables import Map
 
-from ganeti.config.records import encoder
+from ganeti.config.record_codec import encoder
 from ganeti.config.state import TYPES, ClusterState, RecordKind, Stored, make_state
 from ganeti.config.upgrade import upgraded
 from ganeti.errors import Invalid, Problem
@@ -92,7 +91,7 @@ def _upgrade(text: bytes, ids: Callable[[], str]) -> ConfigFile:
         raise Invalid(list(_find_problems(document)) or str(e)) from None
 
 
-def _find_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
+def _find_problems(document: Mapping[str, object]) -> Iterator[Problem]:
     sections = {name: kind for kind, name in SECTIONS.items()}
     for each in problems(ConfigFile, document):
         name, _, _ = each.path.partition(".")
@@ -141,19 +140,27 @@ class ConfigDataEncoder:
     def __init__(self) -> None:
         self._sections: dict[RecordKind, _Section] = {kind: _Section() for kind in SECTIONS}
 
-    def text(self, state: ClusterState) -> bytes:
-        """Return the content of the file for ``state``."""
-        parts = [b'{"version":%d,"cluster":' % CONFIG_VERSION, encoder.encode(state.cluster)]
+    def text(self, state: ClusterState, *, version: int = CONFIG_VERSION) -> bytes:
+        """Return the content of the file for ``state``; some versions have the same format."""
+        return b"".join(self.pieces(state, version=version))
+
+    def pieces(self, state: ClusterState, *, version: int = CONFIG_VERSION) -> Iterator[bytes]:
+        """Yield the content of the file in pieces, each of which takes a few milliseconds.
+
+        The next state may only be encoded when all pieces of this one have been taken.
+        """
+        yield b'{"version":%d,"cluster":%b' % (version, encoder.encode(state.cluster))
         for kind, name in SECTIONS.items():
-            parts.append(b',"%s":{' % name.encode())
-            parts += self._sections[kind].parts(state.objects.get(kind, _NOTHING))
-            parts.append(b"}")
-        parts += (
-            b',"%s":%s' % (name.encode(), encoder.encode(getattr(state, name)))
-            for name in ("ctime", "mtime", "serial_no")
-        )
-        parts.append(b"}\n")
-        return b"".join(parts)
+            yield b',"%s":{' % name.encode()
+            yield from self._sections[kind].pieces(state.objects.get(kind, _NOTHING))
+            yield b"}"
+        for name in ("ctime", "mtime", "serial_no"):
+            yield b',"%s":%b' % (name.encode(), encoder.encode(getattr(state, name)))
+        yield b"}\n"
+
+
+PIECE = 2000
+"""Number of objects in a piece of the file."""
 
 
 class _Section:
@@ -163,20 +170,24 @@ class _Section:
         self._objects: Map[str, Stored] = _NOTHING
         self._texts: dict[str, bytes] = {}
 
-    def parts(self, objects: Map[str, Stored]) -> list[bytes]:
+    def pieces(self, objects: Map[str, Stored]) -> Iterator[bytes]:
         if objects is not self._objects:
-            self._update(objects)
+            yield from self._update(objects)
         texts = list(self._texts.values())
         if texts:
             texts[0] = texts[0].removeprefix(b",")
-        return texts
+        for start in range(0, len(texts), PIECE):
+            yield b"".join(texts[start : start + PIECE])
 
-    def _update(self, objects: Map[str, Stored]) -> None:
+    def _update(self, objects: Map[str, Stored]) -> Iterator[bytes]:
+        """Encode what has changed, yielding empty pieces meanwhile."""
         before = self._objects
         changed = [key for key, record in objects.items() if before.get(key) is not record]
         new = sum(key not in before for key in changed)
-        for key in changed:
+        for number, key in enumerate(changed, start=1):
             self._texts[key] = b",%s:%s" % (encoder.encode(key), encoder.encode(objects[key]))
+            if number % PIECE == 0:
+                yield b""
         if new or len(before) != len(objects):
             self._texts = {key: self._texts[key] for key in sorted(objects)}
         self._objects = objects

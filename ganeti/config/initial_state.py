@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from ganeti.config.records import decoded, encoder
+from ganeti.config.record_codec import decoded, encoder
 from ganeti.config.state import KINDS, ClusterState, Stored, make_state
 from ganeti.errors import Invalid, Problem
 from ganeti.model.access import Authorities, NodeCertificates
@@ -30,6 +30,7 @@ from ganeti.model.parameters.parsing import check_consistency, checked
 from ganeti.model.parameters.policy import Policy, Range, complete_std
 from ganeti.model.unsupported import format_unsupported_template, unsupported
 from ganeti.schema.host_names import RULE, is_host_name, normalize
+from ganeti.schema.records import FieldValues
 from ganeti.schema.types import Parameters
 
 FIRST_GROUP = "default"
@@ -37,7 +38,7 @@ HELPER = "/bin/true"
 """The default usermode helper of DRBD, which allows every resync."""
 COLLECTORS = ("cpu-avg-load", "diskstats", "drbd", "inst-status-xen", "lv", "xen-cpu-avg-load")
 
-SETTINGS: Mapping[str, Any] = MappingProxyType(
+SETTINGS: Mapping[str, object] = MappingProxyType(
     {
         "rsahostkeypub": "",
         "highest_used_port": 10999,
@@ -115,68 +116,23 @@ def initial_state(
     :raises Invalid: the name or a setting is not valid.
     """
     name = normalize(name)
-    if not is_host_name(name):
-        raise Invalid([Problem("name", RULE)])
-    if name == normalize(master):
-        raise Invalid(
-            [Problem("name", f"{name} is the name of the node; choose another one for the cluster")]
-        )
-    wrong = list(unsupported(settings))
-    ipv6 = settings.get("primary_ip_family") == socket.AF_INET6
-    wrong += [
-        Problem("enabled_disk_templates", format_unsupported_template(each))
-        for each in templates
-        if each not in SUPPORTED_TEMPLATES
+    _check_names(name, master)
+    chosen = _choose_settings(settings, templates, random)
+    problems = [
+        *unsupported(settings),
+        *_find_template_problems(templates, chosen),
+        *setting_problems(
+            {**chosen, "master_ip": address},
+            ipv6=settings.get("primary_ip_family") == socket.AF_INET6,
+        ),
+        *_find_address_problems(primary_ip=master_address, secondary_ip=secondary_address),
     ]
-    chosen = {
-        **SETTINGS,
-        "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
-        "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
-        **default_parameters(),
-        **settings,
-    }
-    chosen["mac_prefix"] = chosen["mac_prefix"].lower()
-    wrong += setting_problems({**chosen, "master_ip": address}, ipv6=ipv6)
-    wrong += [
-        Problem(
-            "enabled_disk_templates",
-            f"{template.value} requires {setting}; set it, or omit the template",
-        )
-        for template, setting in missing_settings(templates, chosen)
-    ]
-    addresses = {"primary_ip": master_address, "secondary_ip": secondary_address}
-    wrong += [
-        Problem(path, f"{text} is not an IP address such as 192.0.2.1")
-        for path, text in addresses.items()
-        if text is not None and not is_address(text)
-    ]
-    if wrong:
-        raise Invalid(wrong)
-    stamp: dict[str, Any] = {"serial_no": 1, "ctime": now, "mtime": now, "tags": ()}
-    group = Group(
-        **stamp,
-        uuid=ids(),
-        name=FIRST_GROUP,
-        ndparams={},
-        alloc_policy=AllocPolicy.PREFERRED,
-        ipolicy={},
-        diskparams={},
-        networks={},
-    )
-    node = Node(
-        **stamp,
-        uuid=ids(),
-        name=master,
-        primary_ip=master_address,
-        secondary_ip=secondary_address or master_address,
-        master_candidate=True,
-        offline=False,
-        drained=False,
-        group=group.uuid,
-        master_capable=True,
-        vm_capable=True,
-        ndparams={},
-        powered=True,
+    if problems:
+        raise Invalid(problems)
+    stamp: FieldValues = {"serial_no": 1, "ctime": now, "mtime": now, "tags": ()}
+    group = _create_group(ids(), stamp)
+    node = _create_node(
+        ids(), stamp, master, master_address, secondary_address or master_address, group.uuid
     )
     cluster = Cluster(
         **stamp,
@@ -201,6 +157,86 @@ def initial_state(
     return make_state(records, serial_no=1, ctime=now, mtime=now)
 
 
+def _check_names(cluster: str, master: str) -> None:
+    if not is_host_name(cluster):
+        raise Invalid([Problem("name", RULE)])
+    if cluster == normalize(master):
+        raise Invalid(
+            [
+                Problem(
+                    "name", f"{cluster} is the name of the node; choose another one for the cluster"
+                )
+            ]
+        )
+
+
+def _choose_settings(
+    given: FieldValues, templates: Sequence[Template], random: Random
+) -> FieldValues:
+    """Return the settings of the cluster: those that are ``given``, and defaults."""
+    chosen = {
+        **SETTINGS,
+        "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
+        "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
+        **default_parameters(),
+        **given,
+    }
+    chosen["mac_prefix"] = chosen["mac_prefix"].lower()
+    return chosen
+
+
+def _find_template_problems(
+    templates: Sequence[Template], settings: FieldValues
+) -> Iterator[Problem]:
+    """Yield which disk templates are not supported, or lack a setting."""
+    path = "enabled_disk_templates"
+    for each in templates:
+        if each not in SUPPORTED_TEMPLATES:
+            yield Problem(path, format_unsupported_template(each))
+    for template, setting in missing_settings(templates, settings):
+        yield Problem(path, f"{template.value} requires {setting}; set it, or omit the template")
+
+
+def _find_address_problems(**addresses: str | None) -> Iterator[Problem]:
+    for path, text in addresses.items():
+        if text is not None and not is_address(text):
+            yield Problem(path, f"{text} is not an IP address such as 192.0.2.1")
+
+
+def _create_group(uuid: str, stamp: FieldValues) -> Group:
+    return Group(
+        **stamp,
+        uuid=uuid,
+        name=FIRST_GROUP,
+        ndparams={},
+        alloc_policy=AllocPolicy.PREFERRED,
+        ipolicy={},
+        diskparams={},
+        networks={},
+    )
+
+
+def _create_node(
+    uuid: str, stamp: FieldValues, name: str, primary: str, secondary: str, group: str
+) -> Node:
+    """Return the master node, with its primary and secondary IP address."""
+    return Node(
+        **stamp,
+        uuid=uuid,
+        name=name,
+        primary_ip=primary,
+        secondary_ip=secondary,
+        master_candidate=True,
+        offline=False,
+        drained=False,
+        group=group,
+        master_capable=True,
+        vm_capable=True,
+        ndparams={},
+        powered=True,
+    )
+
+
 class _SettingsReader:
     """A validator of settings that collects all problems."""
 
@@ -208,7 +244,7 @@ class _SettingsReader:
         self.problems: list[Problem] = []
 
     def checked(
-        self, kind: type[ParameterSet], given: Mapping[str, Any], path: str, onto: Parameters
+        self, kind: type[ParameterSet], given: Mapping[str, object], path: str, onto: Parameters
     ) -> Parameters:
         try:
             return checked(kind, given, path=path, onto=onto)
@@ -217,7 +253,7 @@ class _SettingsReader:
             return onto
 
     def check_consistency(
-        self, kind: type[ParameterSet], found: Mapping[str, Any], path: str
+        self, kind: type[ParameterSet], found: Mapping[str, object], path: str
     ) -> None:
         try:
             check_consistency(kind, {**defaults(kind), **found}, path=path)
@@ -227,7 +263,7 @@ class _SettingsReader:
     def validate_each(
         self,
         kinds: Mapping[str, type[ParameterSet]],
-        given: Mapping[str, Mapping[str, Any]],
+        given: Mapping[str, Mapping[str, object]],
         path: str,
         onto: Mapping[str, Parameters],
     ) -> dict[str, Parameters]:

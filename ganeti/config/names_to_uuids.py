@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 from ganeti.config.initial_state import FIRST_GROUP
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.disk import Template
-
-Document: TypeAlias = dict[str, Any]
+from ganeti.schema.documents import Document
 
 _DEVICES: Mapping[str, Template] = {"lvm": Template.PLAIN, "drbd8": Template.DRBD}
 """Old names of disk templates."""

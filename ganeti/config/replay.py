@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from immutables import Map
 
-from ganeti.config.records import META_KIND, decoded, meta_decoder
+from ganeti.config.record_codec import META_KIND, decoded, meta_decoder
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.journal.interfaces import Delete, Edit, Put
 from ganeti.schema.records import replace

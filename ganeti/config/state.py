@@ -15,15 +15,44 @@ from typing import TypeAlias, TypeVar
 import msgspec
 from immutables import Map
 
+from ganeti.config.indexes import (
+    NO_KEYS,
+    Index,
+    Indexes,
+    Keys,
+    build_indexes,
+    first_label,
+    lookup,
+    reindex,
+    uuids_of,
+)
+from ganeti.config.node_usage import (
+    UNUSED,
+    NodeUsage,
+    Usage,
+    count_usage,
+    with_disk,
+    with_instance,
+    with_secondaries,
+)
 from ganeti.errors import Code, Refused
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
+from ganeti.model.failover import (
+    FailoverSettings,
+    FenceHistory,
+    InstanceFailover,
+    NodeFence,
+    NodeGuard,
+    NodeMaintenance,
+)
 from ganeti.model.filters import FilterRule
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
+from ganeti.model.notifications import Notification, NotificationProgress
 from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.host_names import normalize
 from ganeti.schema.records import replace
@@ -43,6 +72,14 @@ Stored: TypeAlias = (
     | RoleGrant
     | ApiToken
     | OpenIdProvider
+    | Notification
+    | NotificationProgress
+    | InstanceFailover
+    | FailoverSettings
+    | NodeMaintenance
+    | NodeGuard
+    | NodeFence
+    | FenceHistory
 )
 S = TypeVar("S", bound=Stored)
 
@@ -64,6 +101,14 @@ class RecordKind(enum.StrEnum):
     ROLE_GRANT = "role-grant"
     API_TOKEN = "api-token"
     OPENID = "openid-provider"
+    NOTIFICATION = "notification"
+    NOTIFICATION_PROGRESS = "notification-progress"
+    INSTANCE_FAILOVER = "instance-failover"
+    FAILOVER_SETTINGS = "failover-settings"
+    NODE_MAINTENANCE = "node-maintenance"
+    NODE_GUARD = "node-guard"
+    NODE_FENCE = "node-fence"
+    FENCE_HISTORY = "fence-history"
 
 
 TYPES: Mapping[RecordKind, type[Stored]] = {
@@ -81,6 +126,14 @@ TYPES: Mapping[RecordKind, type[Stored]] = {
     RecordKind.ROLE_GRANT: RoleGrant,
     RecordKind.API_TOKEN: ApiToken,
     RecordKind.OPENID: OpenIdProvider,
+    RecordKind.NOTIFICATION: Notification,
+    RecordKind.NOTIFICATION_PROGRESS: NotificationProgress,
+    RecordKind.INSTANCE_FAILOVER: InstanceFailover,
+    RecordKind.FAILOVER_SETTINGS: FailoverSettings,
+    RecordKind.NODE_MAINTENANCE: NodeMaintenance,
+    RecordKind.NODE_GUARD: NodeGuard,
+    RecordKind.NODE_FENCE: NodeFence,
+    RecordKind.FENCE_HISTORY: FenceHistory,
 }
 KINDS: Mapping[type[Stored], RecordKind] = {kind: name for name, kind in TYPES.items()}
 
@@ -95,9 +148,7 @@ class RecordEdit:
     old: Stored | None = None
 
 
-Keys: TypeAlias = Map[str, None]
 Names: TypeAlias = Map[tuple[RecordKind, str], str]
-_NONE: Keys = Map()
 
 
 class ClusterState(msgspec.Struct, frozen=True):
@@ -114,6 +165,8 @@ class ClusterState(msgspec.Struct, frozen=True):
     copies: Map[str, Keys]  # node: disks that are mirrored between nodes
     owners: Map[str, str]  # disk: instance
     macs: Map[str, str]  # in lower case: instance
+    indexes: Indexes = Map()
+    usage: Usage = Map()
     serial_no: int = 0
     ctime: float = 0.0
     mtime: float = 0.0
@@ -186,6 +239,50 @@ class ClusterState(msgspec.Struct, frozen=True):
         """The OpenID provider by which users may sign in, if there is one."""
         return self._objects_of(RecordKind.OPENID, OpenIdProvider).get(self.cluster.uuid)
 
+    @property
+    def notifications(self) -> Map[str, Notification]:
+        """The receivers of events outside of the cluster, by name."""
+        return self._objects_of(RecordKind.NOTIFICATION, Notification)
+
+    @property
+    def notification_progress(self) -> Map[str, NotificationProgress]:
+        """How far each notification has got, by name."""
+        return self._objects_of(RecordKind.NOTIFICATION_PROGRESS, NotificationProgress)
+
+    @property
+    def failover_policies(self) -> Map[str, InstanceFailover]:
+        """The failover policies of instances, by instance UUID; others have the default."""
+        return self._objects_of(RecordKind.INSTANCE_FAILOVER, InstanceFailover)
+
+    @property
+    def failover_settings(self) -> FailoverSettings:
+        """The cluster's settings for failover of guests."""
+        uuid = self.cluster.uuid
+        found = self._objects_of(RecordKind.FAILOVER_SETTINGS, FailoverSettings).get(uuid)
+        return found or FailoverSettings(uuid=uuid)
+
+    @property
+    def node_maintenance(self) -> Map[str, NodeMaintenance]:
+        """The nodes in maintenance, by node UUID."""
+        return self._objects_of(RecordKind.NODE_MAINTENANCE, NodeMaintenance)
+
+    @property
+    def node_guards(self) -> Map[str, NodeGuard]:
+        """The nodes whose guests end with their lease, by node UUID."""
+        return self._objects_of(RecordKind.NODE_GUARD, NodeGuard)
+
+    @property
+    def node_fences(self) -> Map[str, NodeFence]:
+        """The nodes that are being fenced or were fenced, by node UUID."""
+        return self._objects_of(RecordKind.NODE_FENCE, NodeFence)
+
+    @property
+    def fence_history(self) -> FenceHistory:
+        """When nodes were fenced without a person's decision."""
+        uuid = self.cluster.uuid
+        found = self._objects_of(RecordKind.FENCE_HISTORY, FenceHistory).get(uuid)
+        return found or FenceHistory(uuid=uuid)
+
     def _objects_of(self, kind: RecordKind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put
 
@@ -209,6 +306,11 @@ class ClusterState(msgspec.Struct, frozen=True):
         :raises Refused: the name is unknown or ambiguous.
         """
         return self.instances[self._resolve(RecordKind.INSTANCE, name)]
+
+    def find_instance(self, name: str) -> Instance | None:
+        """Return the instance with exactly this name, or None."""
+        uuid = self.names.get((RecordKind.INSTANCE, name))
+        return None if uuid is None else self.instances[uuid]
 
     def network(self, name: str) -> Network:
         """Return the network with this name or UUID.
@@ -247,26 +349,46 @@ class ClusterState(msgspec.Struct, frozen=True):
     def list_primary_instances(self, node: Node) -> Iterator[Instance]:
         """Return the instances whose primary node is ``node``."""
         instances = self.instances
-        return (instances[uuid] for uuid in self.primaries.get(node.uuid, _NONE))
+        return (instances[uuid] for uuid in self.primaries.get(node.uuid, NO_KEYS))
 
     def list_secondary_instances(self, node: Node) -> Iterator[Instance]:
         """Return the instances that have ``node`` as a secondary node."""
         instances, owners = self.instances, self.owners
         owned = dict.fromkeys(
-            owners[disk] for disk in self.copies.get(node.uuid, _NONE) if disk in owners
+            owners[disk] for disk in self.copies.get(node.uuid, NO_KEYS) if disk in owners
         )
         found = (instances[uuid] for uuid in owned)
         return (instance for instance in found if instance.primary_node != node.uuid)
 
     def list_nodes(self, group: Group) -> Iterator[Node]:
         """Return the nodes of a group."""
-        return (node for node in self.nodes.values() if node.group == group.uuid)
+        nodes = self.nodes
+        return (nodes[uuid] for uuid in lookup(self.indexes, Index.GROUP, Node, group.uuid))
+
+    def list_network_instances(self, network: Network) -> Iterator[Instance]:
+        """Return the instances that have a network card in a network."""
+        instances = self.instances
+        found = lookup(self.indexes, Index.NETWORK, Instance, network.uuid)
+        return (instances[uuid] for uuid in found)
+
+    def list_tags(self) -> Iterator[tuple[str, list[Stored]]]:
+        """Return each tag with the objects that have it, once for each kind of object."""
+        for (kind, tag), owners in self.indexes.get(Index.TAG, Map()).items():
+            objects = self.objects[KINDS[kind]]
+            yield tag, [objects[uuid] for uuid in uuids_of(owners)]
+
+    def get_usage(self, node: Node) -> NodeUsage:
+        """Return what the node's instances and disks are configured to use of it.
+
+        The same object is returned until this changes.
+        """
+        return self.usage.get(node.uuid, UNUSED)
 
     def _resolve(self, kind: RecordKind, name: str) -> str:
         uuid = self.names.get((kind, name))
         if uuid is not None:
             return uuid
-        if name in self.objects.get(kind, _NONE):
+        if name in self.objects.get(kind, NO_KEYS):
             return name
         start = name
         if kind in _HOST_NAME_KINDS and (start := normalize(name)) != name:
@@ -274,7 +396,10 @@ class ClusterState(msgspec.Struct, frozen=True):
                 return uuid
             if name.endswith("."):
                 start = name  # a trailing dot marks a fully qualified name: no domain is added
-        near = [key for known, key in self.names if known is kind and key.startswith(start + ".")]
+        objects = self.objects.get(kind, Map())
+        alike = lookup(self.indexes, Index.LABEL, TYPES[kind], first_label(start))
+        names = (getattr(objects[uuid], "name", "") for uuid in alike)
+        near = [name for name in names if name.startswith(start + ".")]
         if len(near) == 1:
             return self.names[kind, near[0]]
         if near:
@@ -295,13 +420,15 @@ class ClusterState(msgspec.Struct, frozen=True):
         same = self.objects.get(kind, Map())
         old = same.get(record.uuid)
         state = self
-        if old is None or not _same_index_fields(old, record):
+        if old is None or not _same_fields(old, record, _INDEXED_FIELDS):
             state = (self if old is None else self._remove_from_indexes(old))._add_to_indexes(
                 record
             )
         return replace(
             state,
             objects=self.objects.set(kind, same.set(record.uuid, record)),
+            indexes=reindex(self.indexes, old, record),
+            usage=self._usage_after(old, record),
             edits=(*self.edits, RecordEdit(kind, record.uuid, record, old)),
         )
 
@@ -313,12 +440,37 @@ class ClusterState(msgspec.Struct, frozen=True):
         return replace(
             self._remove_from_indexes(old),
             objects=self.objects.set(kind, left) if left else self.objects.delete(kind),
+            indexes=reindex(self.indexes, old, None),
+            usage=self._usage_after(old, None),
             edits=(*self.edits, RecordEdit(kind, record.uuid, None, old)),
         )
 
     def settled(self) -> ClusterState:
         """Return the same state with an empty list of edits."""
         return replace(self, edits=()) if self.edits else self
+
+    def _usage_after(self, old: Stored | None, new: Stored | None) -> Usage:
+        """Return the usage of nodes after ``new`` has replaced ``old``."""
+        usage, disks, record = self.usage, self.disks, new or old
+        if old is not None and new is not None and _same_fields(old, new, _USAGE_FIELDS):
+            return usage
+        if isinstance(record, Instance):
+            if isinstance(old, Instance):
+                usage = with_instance(usage, old, disks, -1)
+            return with_instance(usage, new, disks) if isinstance(new, Instance) else usage
+        if isinstance(record, Disk):
+            if isinstance(old, Disk):
+                usage = with_disk(usage, old, -1)
+            if isinstance(new, Disk):
+                usage = with_disk(usage, new)
+            owner = self.instances.get(self.owners.get(record.uuid, ""))
+            if owner is not None:
+                after = (
+                    disks.set(new.uuid, new) if isinstance(new, Disk) else disks.delete(record.uuid)
+                )
+                usage = with_secondaries(usage, owner, disks, -1)
+                usage = with_secondaries(usage, owner, after)
+        return usage
 
     def _add_to_indexes(self, record: Stored) -> ClusterState:
         if isinstance(record, Instance):
@@ -379,6 +531,8 @@ def make_state(
     names: dict[tuple[RecordKind, str], str] = {}
     primaries: dict[str, dict[str, None]] = {}
     copies: dict[str, dict[str, None]] = {}
+    instances: dict[str, Instance] = {}
+    disks: dict[str, Disk] = {}
     owners: dict[str, str] = {}
     macs: dict[str, str] = {}
     for record in records:
@@ -388,12 +542,15 @@ def make_state(
             if names.setdefault((kind, record.name), record.uuid) != record.uuid:
                 raise _duplicate_name(kind, record.name)
         elif isinstance(record, Disk):
+            disks[record.uuid] = record
             for node in _mirror_nodes(record):
                 copies.setdefault(node, {})[record.uuid] = None
         if isinstance(record, Instance):
+            instances[record.uuid] = record
             primaries.setdefault(record.primary_node, {})[record.uuid] = None
             owners.update(dict.fromkeys(record.disks, record.uuid))
             macs.update({nic.mac.lower(): record.uuid for nic in record.nics})
+    indexes = build_indexes(each for same in objects.values() for each in same.values())
     return ClusterState(
         objects=Map({kind: Map(same) for kind, same in objects.items()}),
         names=Map(names),
@@ -401,17 +558,17 @@ def make_state(
         copies=Map({node: Map(keys) for node, keys in copies.items()}),
         owners=Map(owners),
         macs=Map(macs),
+        indexes=indexes,
+        usage=count_usage(instances.values(), disks),
         serial_no=serial_no,
         ctime=ctime,
         mtime=mtime,
     )
 
 
-def _same_index_fields(old: Stored, new: Stored) -> bool:
-    """Return whether both have the same index entries, as after most changes."""
-    return all(
-        getattr(old, name) == getattr(new, name) for name in _INDEXED_FIELDS.get(type(old), ())
-    )
+def _same_fields(old: Stored, new: Stored, fields: Mapping[type[Stored], tuple[str, ...]]) -> bool:
+    """Return whether both objects have the same values of these fields, as after most changes."""
+    return all(getattr(old, name) == getattr(new, name) for name in fields.get(type(old), ()))
 
 
 _HOST_NAME_KINDS = frozenset({RecordKind.INSTANCE, RecordKind.NODE})
@@ -424,7 +581,13 @@ _INDEXED_FIELDS: Mapping[type[Stored], tuple[str, ...]] = {
     Group: ("name",),
     Network: ("name",),
 }
-"""The fields that the indexes are built from."""
+"""The fields that names, ``primaries``, ``copies``, ``owners`` and ``macs`` are built from."""
+
+_USAGE_FIELDS: Mapping[type[Stored], tuple[str, ...]] = {
+    Instance: ("primary_node", "disks", "beparams", "admin_state", "hypervisor"),
+    Disk: ("dev_type", "nodes", "size"),
+}
+"""The fields that the usage of nodes is computed from."""
 
 
 def _add_name(names: Names, record: Instance | Node | Group | Network) -> Names:
@@ -451,11 +614,11 @@ def _remove_owned(index: Map[str, str], keys: Iterable[str], owner: str) -> Map[
 
 
 def _add_key(index: Map[str, Keys], key: str, value: str) -> Map[str, Keys]:
-    return index.set(key, index.get(key, _NONE).set(value, None))
+    return index.set(key, index.get(key, NO_KEYS).set(value, None))
 
 
 def _remove_key(index: Map[str, Keys], key: str, value: str) -> Map[str, Keys]:
-    left = index.get(key, _NONE)
+    left = index.get(key, NO_KEYS)
     if value not in left:
         return index
     left = left.delete(value)

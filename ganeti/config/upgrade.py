@@ -26,12 +26,12 @@ from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.policy import Policy
+from ganeti.schema.documents import Document
 
-Document: TypeAlias = dict[str, Any]
 Ids: TypeAlias = Callable[[], str]
 
 
-def upgraded(document: Any, ids: Ids) -> Document:
+def upgraded(document: object, ids: Ids) -> Document:
     """Return ``document``, decoded from JSON, in the present format with defaults filled in.
 
     :raises Invalid: its version cannot be read, or it does not have the form of its version.
@@ -63,7 +63,7 @@ _FLOAT_FIELDS = frozenset({"cpu_speed", "spindle-ratio", "vcpu-ratio", "ctime", 
 """Fields of floats, which are written as such even if the value is an integer."""
 
 
-def _convert_integers(value: Any) -> Any:
+def _convert_integers(value: object) -> Any:
     """Return the document with integers for values that some versions write like 5000000.0."""
     match value:
         case float() if value.is_integer():
@@ -88,8 +88,8 @@ _FLAT_PARAMETERS: Mapping[str, type[ParameterSet]] = MappingProxyType(
 _DEFAULT_PROFILES: Mapping[str, type[ParameterSet]] = MappingProxyType(
     {"beparams": Backend, "nicparams": NicParameters}
 )
-_STAMP: Mapping[str, Any] = MappingProxyType({"serial_no": 1, "ctime": 0.0, "mtime": 0.0})
-_SECTION_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+_STAMP: Mapping[str, object] = MappingProxyType({"serial_no": 1, "ctime": 0.0, "mtime": 0.0})
+_SECTION_DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "nodes": {
             **_STAMP,
@@ -170,7 +170,7 @@ def _fill_in(document: Document) -> Document:
     return {**document, "cluster": cluster, **sections}
 
 
-def _fill_in_object(section: str, held: Any, missing: Mapping[str, Any]) -> Any:
+def _fill_in_object(section: str, held: object, missing: Mapping[str, object]) -> object:
     if not isinstance(held, dict):
         return held
     complete = _add_missing(held, missing)
@@ -185,7 +185,7 @@ def _fill_in_object(section: str, held: Any, missing: Mapping[str, Any]) -> Any:
     return complete
 
 
-def _add_missing(held: Any, missing: Mapping[str, Any]) -> Document:
+def _add_missing(held: object, missing: Mapping[str, object]) -> Document:
     """Return the fields of ``held`` with defaults for missing ones; null counts as missing."""
     given = held if isinstance(held, dict) else {}
     return {**missing, **{n: v for n, v in given.items() if v is not None or n not in missing}}

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from ganeti.model.disk import Template
 from ganeti.model.parameters.declaration import defaults
 from ganeti.model.parameters.policy import Policy
+from ganeti.schema.documents import Document
 
-Document: TypeAlias = dict[str, Any]
 Ids: TypeAlias = Callable[[], str]
 Step: TypeAlias = Callable[[Document, Ids], Document]
 
@@ -155,7 +155,7 @@ def _convert_ranges(policy: Document, usual: Mapping[str, Any]) -> Document:
     return kept
 
 
-def _convert_group_policy(policy: Document, usual: Mapping[str, Any]) -> Document:
+def _convert_group_policy(policy: Document, usual: Mapping[str, object]) -> Document:
     """Return the policy of a group, which has no standard instance."""
     return {n: value for n, value in _convert_ranges(policy, usual).items() if n != "std"}
 

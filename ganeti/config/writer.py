@@ -11,11 +11,20 @@ import msgspec
 from immutables import Map
 from twisted.internet.defer import CancelledError, Deferred
 
-from ganeti.config.records import META_KEY, META_KIND, Meta, decoded, encoder
+from ganeti.config.record_codec import META_KEY, META_KIND, Meta, decoded, encoder
 from ganeti.config.state import ClusterState, RecordEdit, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
+from ganeti.model.failover import (
+    FailoverSettings,
+    FenceHistory,
+    InstanceFailover,
+    NodeFence,
+    NodeGuard,
+    NodeMaintenance,
+)
 from ganeti.model.filters import FilterRule
+from ganeti.model.notifications import Notification, NotificationProgress
 from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.records import replace
 
@@ -179,6 +188,8 @@ def _net_edits(after: ClusterState) -> list[RecordEdit]:
 _UNSTAMPED = (
     *(FilterRule, Authorities, NodeCertificates, SpentToken),
     *(UserAccount, RoleGrant, ApiToken, OpenIdProvider),
+    *(Notification, NotificationProgress),
+    *(InstanceFailover, FailoverSettings, NodeMaintenance, NodeGuard, NodeFence, FenceHistory),
 )
 """Records without a serial number and times."""
 

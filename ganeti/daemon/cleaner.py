@@ -9,7 +9,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from ganeti import __version__
-from ganeti.daemon.cron_log import log_of
+from ganeti.daemon.process.cron_log import log_of
 from ganeti.paths import local_paths
 from ganeti.upkeep.cleaner import clean
 

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Sequence
 
-from ganeti.daemon.options import add_address_options, parse_port, parser
-from ganeti.daemon.service import NODE_SETUP, DaemonProgram, run
-from ganeti.daemon.services import Daemon
-from ganeti.errors import GanetiError
+from ganeti.bootstrap.daemons import NODED
+from ganeti.bootstrap.units import SYSTEMD
+from ganeti.daemon.process.options import add_address_options, parse_port, parser
+from ganeti.daemon.process.service import NODE_SETUP, DaemonProgram, run
+from ganeti.daemon.process.services import Daemon
+from ganeti.errors import Failed, GanetiError
 from ganeti.paths import METRICS_PORT, NODED_PORT, Paths, local_node_name, local_paths
 
 
@@ -34,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"the port of /metrics; 0 disables it; default: {METRICS_PORT}",
     )
     options.add_argument(
+        "--metrics-guests",
+        action="store_true",
+        help="add what each guest uses to /metrics, with its name; plots of more than four hours"
+        " need it",
+    )
+    options.add_argument(
         "--join",
         metavar="FILE",
         help="join the cluster that issued the token in this file; - reads the token from standard"
@@ -43,10 +51,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--rejoin",
         action="store_true",
         help="with --join: replace an existing certificate of the same cluster, for example an"
-        " expired one",
+        " expired one, or put the files of Ganeti aside whose cluster was taken over",
+    )
+    options.add_argument(
+        "--shut-down-guests",
+        type=float,
+        metavar="SECONDS",
+        help="ask all guests on this host to shut down, wait for so long at most, and exit; the"
+        " exit code is 1 if one still runs",
     )
     chosen = options.parse_args(argv)
     paths = local_paths()
+    if chosen.shut_down_guests is not None:
+        from ganeti.bootstrap.guest_shutdown import shut_down_guests
+
+        return min(1, shut_down_guests(paths, chosen.shut_down_guests))
     if chosen.join is not None:
         from ganeti.bootstrap.join_cluster import join
 
@@ -55,7 +74,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (GanetiError, OSError) as e:
             print(f"ganeti-noded: {e}", file=sys.stderr)
             return NODE_SETUP
+        if _is_plain(options, chosen) and SYSTEMD.manages(paths, NODED):
+            return _start_unit()
     return run(DaemonProgram("ganeti-noded", "node-daemon", _start), chosen, paths)
+
+
+def _is_plain(options: ArgumentParser, chosen: Namespace) -> bool:
+    """Return whether no options are given that the daemon would have from its unit."""
+    joining = {"join": None, "rejoin": False}
+    return vars(chosen) | joining == vars(options.parse_args([]))
+
+
+def _start_unit() -> int:
+    """Let the service manager start the daemon of a node that has joined."""
+    try:
+        SYSTEMD.start(NODED)
+    except Failed as e:
+        print(f"{NODED}: {e}", file=sys.stderr)
+        return NODE_SETUP
+    return 0
 
 
 def _read_token(place: str) -> str:
@@ -68,7 +105,7 @@ def _read_token(place: str) -> str:
 
 def _start(daemon: Daemon, options: Namespace, paths: Paths) -> Awaitable[None]:
     # Imported here: the process that only waits for the daemon to start does not need it.
-    from ganeti.daemon.node_services import start
+    from ganeti.daemon.node_services.start import start
 
     return start(daemon, options, paths)
 

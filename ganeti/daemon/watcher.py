@@ -9,7 +9,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from ganeti import __version__
-from ganeti.daemon.cron_log import log_of
+from ganeti.daemon.process.cron_log import log_of
 from ganeti.errors import Refused
 from ganeti.luxi.client import LuxiClient
 from ganeti.paths import local_node_name, local_paths
@@ -21,6 +21,33 @@ PROGRAM = "ganeti-watcher"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
+    chosen = _create_parser().parse_args(argv)
+    paths = local_paths()
+    log = log_of(paths, "watcher", debug=chosen.debug)
+    alone = PidFile(f"{paths.run}/{PROGRAM}.pid", PROGRAM)
+    try:
+        alone.acquire()
+    except Refused as e:
+        log.info("%s", e)
+        return SUCCESS
+    try:
+        return watch(
+            WatcherDependencies(
+                paths=paths,
+                name=local_node_name(),
+                connect=lambda: LuxiClient(paths.query_socket),
+                log=log,
+                job_age=chosen.job_age,
+                ignore_pause=chosen.ignore_pause,
+                verify_disks=chosen.verify_disks,
+                wait=chosen.wait,
+            )
+        )
+    finally:
+        alone.release()
+
+
+def _create_parser() -> ArgumentParser:
     options = ArgumentParser(
         prog=PROGRAM, description="Restart instances and daemons that should be running."
     )
@@ -61,30 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument(
         "--no-strict", action="store_true", help="accepted for compatibility, without effect"
     )
-    chosen = options.parse_args(argv)
-    paths = local_paths()
-    log = log_of(paths, "watcher", debug=chosen.debug)
-    alone = PidFile(f"{paths.run}/{PROGRAM}.pid", PROGRAM)
-    try:
-        alone.take()
-    except Refused as e:
-        log.info("%s", e)
-        return SUCCESS
-    try:
-        return watch(
-            WatcherDependencies(
-                paths=paths,
-                name=local_node_name(),
-                connect=lambda: LuxiClient(paths.query_socket),
-                log=log,
-                job_age=chosen.job_age,
-                ignore_pause=chosen.ignore_pause,
-                verify_disks=chosen.verify_disks,
-                wait=chosen.wait,
-            )
-        )
-    finally:
-        alone.give_back()
+    return options
 
 
 if __name__ == "__main__":

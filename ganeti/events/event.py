@@ -26,6 +26,7 @@ class EventKind(enum.StrEnum):
     JOB = "job"
     QUEUE = "queue"
     ACCESS = "access"
+    NOTIFICATION = "notification"
 
 
 class EventAction(enum.StrEnum):
@@ -43,9 +44,14 @@ class EventAction(enum.StrEnum):
     MIGRATED = "migrated"
     UNREACHABLE = "unreachable"
     REACHABLE = "reachable"
+    MEMORY = "memory"
     REBOOTED = "rebooted"
     DEGRADED = "degraded"
     RECOVERED = "recovered"
+    FENCING = "fencing"
+    FENCED = "fenced"
+    REJOINED = "rejoined"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)

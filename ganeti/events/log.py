@@ -29,7 +29,7 @@ MAX_PAGE_BYTES = 256 << 10
 _cursor = attrgetter("cursor")
 
 
-class Entry(Protocol):
+class StreamEntry(Protocol):
     """A unit that is appended at once, such as a commit, and its events."""
 
     @property
@@ -81,10 +81,10 @@ class EventLog:
         self.floor = self.end = floor
         self.size = 0
         self._max_bytes = max_bytes
-        self._entries: list[Entry] = []
+        self._entries: list[StreamEntry] = []
         self._waiting: list[Deferred[None]] = []
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: StreamEntry) -> None:
         """Append an entry, and wake the waiters."""
         self._entries.append(entry)
         self.end = entry.cursor
@@ -93,7 +93,7 @@ class EventLog:
             self._trim()
         self.wake()
 
-    def prepend(self, entries: Sequence[Entry], floor: StreamPosition) -> None:
+    def prepend(self, entries: Sequence[StreamEntry], floor: StreamPosition) -> None:
         """Add older entries, which follow ``floor`` without a gap.
 
         The oldest ones are dropped if there is no room for all.
@@ -114,6 +114,14 @@ class EventLog:
     def holds(self, cursor: StreamPosition) -> bool:
         """Return whether the log has everything after ``cursor``."""
         return self.floor <= cursor <= self.end
+
+    def fill(self, cursor: StreamPosition) -> float:
+        """Return about which share of the maximum size the entries after ``cursor`` take."""
+        count = len(self._entries)
+        if not count:
+            return 0.0
+        after = count - bisect_right(self._entries, cursor, key=_cursor)
+        return self.size / self._max_bytes * after / count
 
     def page(
         self,

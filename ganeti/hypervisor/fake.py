@@ -18,15 +18,24 @@ from ganeti.hypervisor.interfaces import (
     AttachedDisk,
     ConsoleAccess,
     ConsoleKind,
+    ConsoleSocket,
+    ConsoleStream,
     GuestDevices,
     IHypervisor,
     MigrationPhase,
     MigrationProgress,
     NotRunning,
     Running,
+    no_screen,
 )
-from ganeti.model.guest import Guest, GuestState
-from ganeti.model.running import RunningConfig, running_config
+from ganeti.model.guest import Counters, Guest, GuestNic, GuestState
+from ganeti.model.running import (
+    RunningConfig,
+    running_config,
+    with_disk,
+    with_nic,
+    without_device,
+)
 from ganeti.schema.records import Record, replace
 from ganeti.schema.types import Parameters
 from ganeti.system.interfaces import IStateFiles
@@ -60,6 +69,7 @@ class FakeHypervisor:
         self._guests = {
             name: guest for name, guest in noted(notes, FakeGuest).items() if guest is not None
         }
+        self._running: Mapping[str, GuestState] | None = None
 
     async def start(
         self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
@@ -77,11 +87,17 @@ class FakeHypervisor:
         self._store(replace(found, reboots=found.reboots + 1))
 
     def running(self) -> Mapping[str, GuestState]:
-        return {
-            name: guest.state
-            for name, guest in self._guests.items()
-            if guest.place is FakeGuestPhase.HERE
-        }
+        if self._running is None:
+            self._running = {
+                name: guest.state
+                for name, guest in self._guests.items()
+                if guest.place is FakeGuestPhase.HERE
+            }
+        return self._running
+
+    def counters(self) -> Mapping[str, Counters]:
+        # A guest on paper has its memory, and does nothing.
+        return {name: Counters(memory=each.memory << 20) for name, each in self.running().items()}
 
     async def console(self, guest: Guest) -> ConsoleAccess:
         self._require_guest(guest.name, FakeGuestPhase.HERE)
@@ -89,6 +105,35 @@ class FakeHypervisor:
             f"instance {guest.name} has no console: the fake hypervisor only records its state"
         )
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
+
+    async def console_sockets(self, guest: Guest) -> Mapping[ConsoleStream, ConsoleSocket]:
+        self._require_guest(guest.name, FakeGuestPhase.HERE)
+        return {}
+
+    async def change_media(self, guest: Guest, *, force: bool) -> None:
+        self._require_guest(guest.name, FakeGuestPhase.HERE)
+
+    async def find_hotplug_problem(self, guest: Guest) -> str:
+        self._require_guest(guest.name, FakeGuestPhase.HERE)
+        return ""
+
+    async def plug(self, guest: Guest, device: AttachedDisk | GuestNic) -> None:
+        found = self._require_guest(guest.name, FakeGuestPhase.HERE)
+        running = await self.running_config(guest)
+        if isinstance(device, AttachedDisk):
+            running = with_disk(running, device.disk)
+        else:
+            running = with_nic(running, device)
+        self._store(replace(found, config=running))
+
+    async def unplug(self, guest: Guest, uuid: str) -> None:
+        found = self._require_guest(guest.name, FakeGuestPhase.HERE)
+        running = await self.running_config(guest)
+        self._store(replace(found, config=without_device(running, uuid)))
+
+    async def screenshot(self, guest: Guest) -> bytes:
+        self._require_guest(guest.name, FakeGuestPhase.HERE)
+        raise no_screen(guest.name)
 
     async def validate(self, hvparams: Parameters, equipment: GuestDevices = NO_DEVICES) -> None:
         """Accept all parameters."""
@@ -152,10 +197,12 @@ class FakeHypervisor:
     def _store(self, guest: FakeGuest) -> None:
         self._notes.put(guest.state.name, msgspec.json.encode(guest))
         self._guests[guest.state.name] = guest
+        self._running = None
 
     def _remove(self, name: str) -> None:
         self._notes.remove(name)
         del self._guests[name]
+        self._running = None
 
 
 def _state(guest: Guest, paused: bool = False) -> GuestState:

@@ -23,7 +23,7 @@ def noted(notes: IStateFiles, kind: type[R]) -> dict[str, R | None]:
     anyway.
     """
     found: dict[str, R | None] = {}
-    for name, note in notes.all().items():
+    for name, note in notes.read_all().items():
         try:
             found[name] = msgspec.json.decode(note, type=kind)
         except UNREADABLE as error:

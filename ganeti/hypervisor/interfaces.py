@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from zope.interface import Interface
 
-from ganeti.errors import Code, Failed
+from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
-from ganeti.model.guest import CheckScope, Guest, GuestNic, GuestState
+from ganeti.model.guest import CheckScope, Counters, Guest, GuestNic, GuestState
 from ganeti.model.running import RunningConfig
 from ganeti.schema.types import Parameters
 
@@ -28,6 +28,15 @@ class Running(Failed):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"instance {name} is already running on this node", Code.STATE)
+
+
+def no_screen(name: str) -> Refused:
+    """Return the refusal of what needs a screen."""
+    return Refused(
+        f"instance {name} has no screen: set its hypervisor parameter vnc_bind_address or vga, and"
+        " stop and start it",
+        Code.STATE,
+    )
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,22 @@ class ConsoleAccess:
     user: str | None = None
     command: tuple[str, ...] | None = None
     display: str | None = None
+
+
+class ConsoleStream(enum.StrEnum):
+    """What can be seen of a guest: its serial line, or its screen."""
+
+    SERIAL = "serial"
+    VNC = "vnc"
+
+
+@dataclass(frozen=True)
+class ConsoleSocket:
+    """Where a node reaches a console of a guest: a Unix socket, or a port of a host."""
+
+    path: str | None = None
+    host: str | None = None
+    port: int | None = None
 
 
 class MigrationPhase(enum.StrEnum):
@@ -133,10 +158,63 @@ class IHypervisor(Interface):
         does not count.
         """
 
+    def counters() -> Mapping[str, Counters]:
+        """Return what the running guests have used, by name; cheap, as it is called often."""
+
     async def console(guest: Guest) -> ConsoleAccess:
         """Return how to connect to the console of a guest.
 
         :raises NotRunning: if there is no such guest.
+        """
+
+    async def console_sockets(guest: Guest) -> Mapping[ConsoleStream, ConsoleSocket]:
+        """Return the consoles that a guest was started with, and where this node reaches them.
+
+        :raises NotRunning: there is no such guest.
+        """
+
+    async def change_media(guest: Guest, *, force: bool) -> None:
+        """Put the configured images into the CD drives that a running guest has, or empty these.
+
+        A guest that has locked a drive is asked to open it, or with ``force`` its CD is changed all
+        the same. A drive that the guest was started without is there after its next start.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: the guest has locked a drive, and does not open it.
+        :raises Failed: an image cannot be opened.
+        """
+
+    async def find_hotplug_problem(guest: Guest) -> str:
+        """Return why devices of a running guest cannot be added and removed; empty if they can.
+
+        :raises NotRunning: there is no such guest.
+        """
+
+    async def plug(guest: Guest, device: AttachedDisk | GuestNic) -> None:
+        """Add a disk or network card to a running guest; do nothing if it has it.
+
+        A card that it has is changed to ``device``. The guest keeps the device when it is migrated.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: this guest cannot get such a device while it runs.
+        :raises Failed: the device could not be added; the guest does not have it.
+        """
+
+    async def unplug(guest: Guest, uuid: str) -> None:
+        """Remove a disk or network card from a running guest; succeed if it does not have it.
+
+        When this returns, the guest no longer uses the device.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: this guest cannot lose a device while it runs.
+        :raises Failed: the guest does not release the device.
+        """
+
+    async def screenshot(guest: Guest) -> bytes:
+        """Return a small picture of a guest's screen, as PNG.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: it has no screen.
         """
 
     async def validate(hvparams: Parameters, equipment: GuestDevices = NO_DEVICES) -> None:

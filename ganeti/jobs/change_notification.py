@@ -69,7 +69,7 @@ class ChangeNotifier:
             if expires is not None and expires.active():
                 expires.cancel()
 
-    def changed(self, job_id: int) -> None:
+    def job_changed(self, job_id: int) -> None:
         """Wake the waiters of a job that has changed or was deleted, in a later reactor turn."""
         if job_id in self._waiting:
             self._clock.callLater(0, self._wake_waiters, job_id)

@@ -17,11 +17,12 @@ from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record, replace
+from ganeti.schema.types import JsonValue
 
 Timestamp: TypeAlias = tuple[int, int]
 """Whole seconds since the epoch, and microseconds."""
 
-LogEntry: TypeAlias = tuple[int, Timestamp, str, Any]
+LogEntry: TypeAlias = tuple[int, Timestamp, str, JsonValue]
 """Serial number within the job, time, kind, and text (or data) of a message."""
 
 
@@ -88,7 +89,7 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
 
     input: OpcodeInput
     status: JobStatus = JobStatus.QUEUED
-    result: Any = None
+    result: JsonValue = None
     log: tuple[LogEntry, ...] = ()
     priority: int = 0
     start_timestamp: Timestamp | None = None
@@ -112,7 +113,7 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
             named = msgspec.json.decode(self.input.raw).get("OP_ID", "unknown")
             return str(named).removeprefix("OP_")
 
-    def after(self, event: JobEvent, at: Timestamp, result: Any = None) -> QueuedOpcode:
+    def after(self, event: JobEvent, at: Timestamp, result: object = None) -> QueuedOpcode:
         """Return this opcode after ``event``.
 
         :raises ImpossibleMove: the status does not allow the event.
@@ -189,7 +190,7 @@ class Job(Record, forbid_unknown_fields=False):
         """Return the messages with a serial number above ``serial``; all messages for None."""
         return [entry for op in self.ops for entry in op.log if entry[0] > (serial or 0)]
 
-    def after(self, event: JobEvent, now: float, result: Any = None) -> Job:
+    def after(self, event: JobEvent, now: float, result: object = None) -> Job:
         """Return this job after ``event`` happened to its current opcode.
 
         If that opcode ends without success, the later opcodes end with it.
@@ -231,7 +232,7 @@ class Job(Record, forbid_unknown_fields=False):
             ),
         )
 
-    def with_message(self, index: int, now: float, kind: str, message: Any) -> Job:
+    def with_message(self, index: int, now: float, kind: str, message: object) -> Job:
         """Return this job with one message added to the log of an opcode."""
         entry = (self.log_serial + 1, stamp(now), kind, message)
         return self._with_log(index, (*self.ops[index].log, entry))
@@ -269,7 +270,7 @@ def stamp(now: float) -> Timestamp:
     return divmod(round(now * 1_000_000), 1_000_000)
 
 
-def as_json(value: Any) -> Any:
+def as_json(value: object) -> Any:
     """Return ``value`` as a JSON round trip returns it: tuples become lists, text valid UTF-8.
 
     :raises TypeError: the value cannot be represented in JSON.
@@ -304,17 +305,17 @@ def job_not_found(job_id: int) -> JobLost:
     return JobLost(f"Job {job_id} not found")
 
 
-def _skipped_result(index: int, failed: QueuedOpcode) -> list[Any]:
+def _skipped_result(index: int, failed: QueuedOpcode) -> list[object]:
     return to_wire(Failed(f"not started because opcode {index + 1}, {failed.summary}, failed"))
 
 
-def _encode_input(value: Any) -> msgspec.Raw:
+def _encode_input(value: object) -> msgspec.Raw:
     if isinstance(value, OpcodeInput):
         return msgspec.Raw(value.raw)
     raise NotImplementedError(f"results and messages must be JSON, not {type(value).__name__}")
 
 
-def _decode_input(kind: type, value: Any) -> Any:
+def _decode_input(kind: type, value: object) -> Any:
     if kind is not OpcodeInput or not isinstance(value, dict):
         raise ValueError("an opcode must be an object")
     return OpcodeInput(_encoder.encode(value))

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -15,35 +16,42 @@ from ganeti.errors import CommitFailed, Failed, Invalid, QueueDrained, QueueFull
 from ganeti.jobs.change_notification import ChangeNotifier
 from ganeti.jobs.filter_actions import JobFilter, JobRateLimit, Reject
 from ganeti.jobs.job import Job, JobEvent, JobStatus, LogEntry, job_not_found
+from ganeti.jobs.job_store import JobStore
 from ganeti.jobs.journal_recovery import JournalRecovery
 from ganeti.jobs.restart_recovery import recovered
 from ganeti.jobs.runner import Runner
 from ganeti.jobs.scheduler import Scheduler, Unschedulable, dependencies
 from ganeti.jobs.shield import shield_from_cancellation
-from ganeti.jobs.store import JobStore
-from ganeti.jobs.submission import QUEUE_FULL, new_job, new_jobs
+from ganeti.jobs.submission import QUEUE_FULL, NewJobs, new_job
 from ganeti.jobs.worker import Worker
 from ganeti.journal.interfaces import IJournal
 from ganeti.opcodes.opcode import Opcode
 
 T = TypeVar("T")
 
-MAX_LIVE = 5000
-"""Maximum number of jobs that have not ended."""
+MAX_LIVE = 25_000
+"""Maximum number of jobs that have not ended; each takes about 4 KiB of memory."""
 
+SUBMIT_BATCH = 25
+"""Number of jobs of one request that are made before other work has a turn."""
+
+MAX_PICK_SECONDS = 0.004
+"""Seconds after which no more jobs are started before other work has a turn."""
+
+_CANCEL_BATCH_SIZE = 200
 _ARCHIVE_BATCH_SIZE = 200
 
 
 class IJobArchive(Protocol):
     """The archive of ended jobs."""
 
-    async def keep(self, jobs: Sequence[Job]) -> None:
+    async def save_jobs(self, jobs: Sequence[Job]) -> None:
         """Store ``jobs`` durably.
 
         :raises NotKept: some of the jobs may be missing.
         """
 
-    def find(self, job_id: int) -> Job | None:
+    def find_job(self, job_id: int) -> Job | None:
         """Return an archived job; None if it does not exist."""
         ...
 
@@ -132,7 +140,7 @@ class Queue:
             raise job_not_found(job_id)
         return job
 
-    def find(self, job_id: int) -> Job | None:
+    def find_job(self, job_id: int) -> Job | None:
         """Return a job that is not archived, or None if it does not exist."""
         return self._store.jobs.get(job_id)
 
@@ -143,7 +151,7 @@ class Queue:
 
     def archived(self, job_id: int) -> Job | None:
         """Return an archived job, or None if it does not exist."""
-        return self._archive.find(job_id)
+        return self._archive.find_job(job_id)
 
     @property
     def drained(self) -> bool:
@@ -196,10 +204,19 @@ class Queue:
         """
         self._check_not_drained(False)
         ids = self._store.new_ids(len(requests))
-        jobs, answers = new_jobs(requests, ids, self._store.now(), self._count_free_slots())
-        if jobs:
-            await shield_from_cancellation(self._accept(jobs, who))
-        return answers
+        made = NewJobs(self._store.now(), self._count_free_slots())
+        # Other requests may come between the batches: these jobs have their slots already.
+        self._live.update(ids[: self._count_free_slots()])
+        try:
+            for number, (job_id, opcodes) in enumerate(zip(ids, requests, strict=True), start=1):
+                made.add_job(job_id, opcodes)
+                if number % SUBMIT_BATCH == 0:
+                    await deferLater(self._clock, 0)
+        finally:
+            self._live.difference_update(ids)
+        if made.jobs:
+            await shield_from_cancellation(self._accept(made.jobs, who))
+        return made.answers
 
     async def set_drained(self, drained: bool) -> None:
         """Drain the queue (refuse new jobs) or undrain it, durably."""
@@ -222,8 +239,36 @@ class Queue:
         if job_id not in self._live:
             ended = f"has ended in {job.status.value}" if job.is_final else "is about to end"
             return False, f"Job {job_id} {ended}"
-        await shield_from_cancellation(self._cancel_unstarted(job))
-        return True, f"Job {job_id} has been canceled"
+        await shield_from_cancellation(self._cancel_unstarted([job]))
+        return True, _format_canceled(job_id)
+
+    async def cancel_many(
+        self, job_ids: Sequence[int], *, kill: bool = False
+    ) -> list[tuple[bool, str]]:
+        """Cancel jobs, with few commits for all that have not started; see ``cancel``.
+
+        Return for each whether it will be canceled, and a message; jobs that do not exist are not
+        an error.
+
+        :raises NotKept: some of the cancel requests could not be made durable.
+        """
+        # First and all at once: the end of a running job would start one of these.
+        unstarted = {
+            job_id: self._store.jobs[job_id]
+            for job_id in job_ids
+            if job_id in self._live and job_id in self._store.jobs and job_id not in self._workers
+        }
+        if unstarted:
+            await shield_from_cancellation(self._cancel_unstarted(list(unstarted.values())))
+        answers = []
+        for job_id in job_ids:
+            if job_id in unstarted:
+                answers.append((True, _format_canceled(job_id)))
+            elif job_id in self._store.jobs:
+                answers.append(await self.cancel(job_id, kill=kill))
+            else:
+                answers.append((False, str(job_not_found(job_id))))
+        return answers
 
     async def change_priority(self, job_id: int, priority: int) -> tuple[bool, str]:
         """Change the priority of opcodes that do not run yet; return whether there are any.
@@ -237,7 +282,7 @@ class Queue:
         pending = job_id in self._live
         if pending and job_id not in self._workers:
             changed = job.with_priority(priority)
-            await self.kept(self._store.keep(changed, why="priority changed"))
+            await self.kept(self._store.save_job(changed, why="priority changed"))
             self._scheduler.reprioritize(job_id, priority)
         # A worker may have started the job during the commit.
         if (worker := self._workers.get(job_id)) is not None:
@@ -321,25 +366,30 @@ class Queue:
         for job in jobs:
             self._enqueue(job)
 
-    async def _cancel_unstarted(self, job: Job) -> None:
-        """Cancel a job without a worker; if the commit fails, it is scheduled as before."""
-        self._scheduler.remove(job.id)
-        self._live.discard(job.id)
-        canceled = job.after(JobEvent.CANCEL, self._store.now())
-        try:
-            await self.kept(self._store.keep(canceled, why=JobEvent.CANCEL.value))
-        except CommitFailed:
-            self._live.add(job.id)
-            self._enqueue(job)
-            raise
+    async def _cancel_unstarted(self, jobs: Sequence[Job]) -> None:
+        """Cancel jobs without workers; if a commit fails, the others are scheduled as before."""
+        for job in jobs:
+            self._scheduler.remove(job.id)
+            self._live.discard(job.id)
+        for first in range(0, len(jobs), _CANCEL_BATCH_SIZE):
+            now = self._store.now()
+            batch = jobs[first : first + _CANCEL_BATCH_SIZE]
+            canceled = [job.after(JobEvent.CANCEL, now) for job in batch]
+            try:
+                await self.kept(self._store.persist_all(canceled, why=JobEvent.CANCEL.value))
+            except CommitFailed:
+                for job in jobs[first:]:
+                    self._live.add(job.id)
+                    self._enqueue(job)
+                raise
 
     async def _archive_batch(self, jobs: Sequence[Job]) -> None:
-        await self._archive.keep(jobs)
-        await self.kept(self._store.drop(job.id for job in jobs))
+        await self._archive.save_jobs(jobs)
+        await self.kept(self._store.delete_jobs(job.id for job in jobs))
         for job in jobs:
-            self._watchers.changed(job.id)
+            self._watchers.job_changed(job.id)
 
-    async def kept(self, keeping: Coroutine[Any, Any, T]) -> T:
+    async def kept(self, keeping: Coroutine[Deferred[object], object, T]) -> T:
         """Await a commit; start journal recovery if it fails.
 
         :raises NotKept: the commit failed.
@@ -356,7 +406,7 @@ class Queue:
             self._schedule_end([gate])
             return
         try:
-            hopeless = self._scheduler.add(
+            hopeless = self._scheduler.add_job(
                 job.id, job.priority, dependencies(job), self._status_of, gate
             )
         except Invalid as e:
@@ -399,7 +449,7 @@ class Queue:
         return None if job is None else job.status
 
     def _on_job_stored(self, job: Job) -> None:
-        self._watchers.changed(job.id)
+        self._watchers.job_changed(job.id)
         if job.is_final:
             self._live.discard(job.id)
             if not self._stopped:
@@ -415,8 +465,12 @@ class Queue:
         if self._recovery.works:
             if self._unschedulable:
                 Deferred.fromCoroutine(self._end_unschedulable()).addErrback(self._log_failure)
-            for job_id in self._scheduler.pick(self._max_running() - len(self._workers)):
-                self._start(self._store.jobs[job_id])
+            begun = self._clock.seconds()
+            while picked := self._scheduler.pick(min(1, self._max_running() - len(self._workers))):
+                self._start(self._store.jobs[picked[0]])
+                if self._clock.seconds() - begun > MAX_PICK_SECONDS:
+                    self._schedule_pick()
+                    return
 
     def _start(self, job: Job) -> None:
         worker = self._workers[job.id] = Worker(
@@ -444,6 +498,10 @@ class Queue:
 
     def _count_free_slots(self) -> int:
         return MAX_LIVE - len(self._live)
+
+
+def _format_canceled(job_id: int) -> str:
+    return f"Job {job_id} has been canceled"
 
 
 def _end_without_run(job: Job, hopeless: Unschedulable, now: float) -> Job:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from ganeti.opcodes.opcode import Opcode
@@ -28,7 +26,7 @@ class OpcodeInput:
         self._opcode = opcode
 
     @classmethod
-    def of(cls, opcode: Opcode) -> OpcodeInput:
+    def from_opcode(cls, opcode: Opcode) -> OpcodeInput:
         """Return the input of a newly submitted opcode."""
         document = to_storage(opcode)
         if secret := _list_secrets(opcode):
@@ -79,7 +77,7 @@ def _list_secrets(opcode: Opcode) -> list[str]:
     ]
 
 
-def _is_redacted(value: Any) -> bool:
+def _is_redacted(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_is_redacted, value.values()))
     return bool(value == REDACTED)

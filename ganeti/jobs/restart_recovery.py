@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ganeti.errors import Failed, Invalid, to_wire
 from ganeti.jobs.job import Job, JobEvent, JobStatus
@@ -39,7 +38,7 @@ _SECRETS_LOST = (
 )
 
 
-def _interrupted_result(job: Job, index: int) -> list[Any]:
+def _interrupted_result(job: Job, index: int) -> list[object]:
     op = job.ops[index]
     lines = [text for _, _, kind, text in op.log if kind == "message"]
     last_message = f"; its last message was: {lines[-1]}" if lines else ""

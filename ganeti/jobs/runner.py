@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
+
+from twisted.internet.defer import Deferred
 
 from ganeti.journal.interfaces import Edit
 from ganeti.opcodes.opcode import Opcode
@@ -37,7 +39,7 @@ class OpcodeTask(Protocol):
         """The current priority; it may change while the opcode waits."""
         ...
 
-    def say(self, message: Any, kind: str = "message") -> None:
+    def log_message(self, message: object, kind: str = "message") -> None:
         """Add a message to the log; it is stored in a later reactor turn, then shown."""
 
     async def locked(self) -> None:
@@ -51,7 +53,7 @@ class OpcodeTask(Protocol):
         """Return whether to raise ``JobCanceled`` at the next step that can be undone."""
         ...
 
-    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+    async def interruptible(self, work: Coroutine[Deferred[object], object, R]) -> R:
         """Return the result of ``work``; cancel it when the job is canceled.
 
         :raises JobCanceled: the job was canceled before ``work`` ended.
@@ -70,7 +72,7 @@ class OpcodeTask(Protocol):
 class OpcodeResult:
     """The result of an opcode, as JSON; ``finish``, if set, commits the end of the opcode."""
 
-    result: Any
+    result: object
     finish: FinalCommit | None = None
 
 

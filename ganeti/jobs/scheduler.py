@@ -72,7 +72,7 @@ class Scheduler:
         yield from self._ready
         yield from self._blocked
 
-    def add(
+    def add_job(
         self,
         job_id: int,
         priority: int,

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
 T = TypeVar("T")
 
 
-def shield_from_cancellation(work: Coroutine[Any, Any, T]) -> Deferred[T]:
+def shield_from_cancellation(work: Coroutine[Deferred[object], object, T]) -> Deferred[T]:
     """Start ``work``; cancelling the returned Deferred stops the wait, not the work.
 
     A commit in progress cannot be revoked: it may become durable whether or not its author still

@@ -34,29 +34,33 @@ def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: Earlier
         if opcode.depends:
             changes["depends"] = _resolve_dependencies(job_id, opcode, index, earlier)
         filled = replace(opcode, **changes)
-        ops.append(QueuedOpcode(input=OpcodeInput.of(filled), priority=opcode.priority))
+        ops.append(QueuedOpcode(input=OpcodeInput.from_opcode(filled), priority=opcode.priority))
     return Job(id=job_id, ops=tuple(ops), received_timestamp=stamp(now))
 
 
-def new_jobs(
-    requests: Sequence[Sequence[Opcode]], ids: Sequence[int], now: float, room: int
-) -> tuple[list[Job], list[tuple[bool, int | str]]]:
-    """Return at most ``room`` jobs for ``requests``, and the answer to each request."""
-    jobs: list[Job] = []
-    answers: list[tuple[bool, int | str]] = []
-    accepted: list[int | None] = []
-    for job_id, opcodes in zip(ids, requests, strict=True):
+class NewJobs:
+    """The jobs of one request, made one after the other, and the answer to each part of it."""
+
+    def __init__(self, now: float, room: int) -> None:
+        """Accept at most ``room`` jobs."""
+        self.jobs: list[Job] = []
+        self.answers: list[tuple[bool, int | str]] = []
+        self._now = now
+        self._room = room
+        self._accepted: list[int | None] = []
+
+    def add_job(self, job_id: int, opcodes: Sequence[Opcode]) -> None:
+        """Make the next job, or record why it is refused."""
         try:
-            if len(jobs) >= room:
+            if len(self.jobs) >= self._room:
                 raise QueueFull(QUEUE_FULL)
-            jobs.append(new_job(job_id, opcodes, now, accepted))
+            self.jobs.append(new_job(job_id, opcodes, self._now, self._accepted))
         except (Invalid, QueueFull) as e:
-            accepted.append(None)
-            answers.append((False, str(e)))
+            self._accepted.append(None)
+            self.answers.append((False, str(e)))
         else:
-            accepted.append(job_id)
-            answers.append((True, job_id))
-    return jobs, answers
+            self._accepted.append(job_id)
+            self.answers.append((True, job_id))
 
 
 def _resolve_dependencies(

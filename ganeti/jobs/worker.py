@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 
 from ganeti.errors import CommitFailed, Failed, GanetiError, Invalid, JobCanceled, to_wire
 from ganeti.jobs.job import Job, JobEvent, JobStatus, as_json
+from ganeti.jobs.job_store import JobStore
 from ganeti.jobs.journal_recovery import JournalRecovery
 from ganeti.jobs.runner import FinalCommit, OpcodeResult, Runner
-from ganeti.jobs.store import JobStore
 
 R = TypeVar("R")
 
@@ -32,7 +32,7 @@ class _Outcome:
     """How the run of an opcode ended; ``event`` is None if it will run again."""
 
     event: JobEvent | None
-    result: Any = None
+    result: object = None
     finish: FinalCommit | None = None
 
 
@@ -108,13 +108,15 @@ class Worker:
             self._running.cancel()
             # The cancelled run may have ended already, or may take a while to release its locks.
             if self.job.status in (JobStatus.CANCELING, JobStatus.CANCELED):
-                await self._store.keep(self.job, why=JobEvent.CANCEL.value)
+                await self._store.save_job(self.job, why=JobEvent.CANCEL.value)
         elif status is JobStatus.RUNNING and self._running is not None:
             if kill:
                 self._running.cancel()
                 return True, f"Job {self.job.id} is being killed"
             if not asked_before:
-                self.say(index, "cancel requested; stopping at the next step that can be undone")
+                self.log_message(
+                    index, "cancel requested; stopping at the next step that can be undone"
+                )
             for waiting in list(self._interruptible):
                 waiting.cancel()
             return True, f"Job {self.job.id} stops at its next step that can be undone"
@@ -131,7 +133,7 @@ class Worker:
             return False
         self.job = self.job.with_priority(priority)
         if not self._ending:  # while an opcode ends, another commit may include its job
-            await self._store.keep(self.job, why="priority changed")
+            await self._store.save_job(self.job, why="priority changed")
         return True
 
     def stop(self) -> None:
@@ -140,7 +142,7 @@ class Worker:
         if self._running is not None:
             self._running.cancel()
 
-    def say(self, index: int, message: Any, kind: str = "message") -> None:
+    def log_message(self, index: int, message: object, kind: str = "message") -> None:
         """Add a message to the log of an opcode; messages of one reactor turn share a commit.
 
         :raises TypeError: the message cannot be represented in JSON.
@@ -158,7 +160,7 @@ class Worker:
             return
         self.job = before.after(JobEvent.LOCKED, self._store.now())
         try:
-            await self._store.keep(self.job, why=JobEvent.LOCKED.value)
+            await self._store.save_job(self.job, why=JobEvent.LOCKED.value)
         except CommitFailed:
             self._recovery.report_failure()
             self.job = before
@@ -167,7 +169,7 @@ class Worker:
         if self._canceled:
             raise JobCanceled(CANCELED)
 
-    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+    async def interruptible(self, work: Coroutine[Deferred[object], object, R]) -> R:
         """Return the result of ``work``; cancel it when the job is canceled.
 
         :raises JobCanceled: the job was canceled before ``work`` ended.
@@ -199,7 +201,7 @@ class Worker:
         task = _Task(self, index)
         running = self._running = Deferred.fromCoroutine(self._run(opcode, task))
         if not running.called and self.job.ops[index].status is JobStatus.WAITING:
-            self._persist_in_background(self._store.keep(self.job, why=JobEvent.PICKED.value))
+            self._persist_in_background(self._store.save_job(self.job, why=JobEvent.PICKED.value))
         outcome = await self._await_outcome(running, task)
         self._running = None
         status = self.job.ops[index].status
@@ -243,7 +245,7 @@ class Worker:
             self.job = ended
             self._ending = True
             try:
-                await self._store.keep(ended, why=outcome.event.value, through=outcome.finish)
+                await self._store.save_job(ended, why=outcome.event.value, through=outcome.finish)
             except GanetiError as e:
                 self.job = before
                 if outcome.finish is not None:
@@ -276,7 +278,7 @@ class Worker:
         self._delayed_messages = None
         self._persist_in_background(self._store.persist_messages(self.job))
 
-    def _persist_in_background(self, keeping: Coroutine[Any, Any, None]) -> None:
+    def _persist_in_background(self, keeping: Coroutine[Deferred[object], object, None]) -> None:
         """Make a change durable without waiting; if that fails, a later commit includes it."""
         Deferred.fromCoroutine(keeping).addErrback(self._on_persist_failed)
 
@@ -301,8 +303,8 @@ class _Task:
     def priority(self) -> int:
         return self._worker.job.ops[self.index].priority
 
-    def say(self, message: Any, kind: str = "message") -> None:
-        self._worker.say(self.index, message, kind)
+    def log_message(self, message: object, kind: str = "message") -> None:
+        self._worker.log_message(self.index, message, kind)
 
     async def locked(self) -> None:
         await self._worker.locked(self.index, self)
@@ -310,7 +312,7 @@ class _Task:
     def is_cancel_requested(self) -> bool:
         return self._worker._canceled
 
-    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+    async def interruptible(self, work: Coroutine[Deferred[object], object, R]) -> R:
         return await self._worker.interruptible(work)
 
     async def journal_recovered(self) -> None:

@@ -62,6 +62,11 @@ def digest_of(frame: bytes) -> bytes:
     return sha256(frame).digest()
 
 
+def previous_digest(frame: bytes) -> bytes:
+    """Return the digest of the previous frame that a frame stores."""
+    return frame[_HEAD.size - 32 : _HEAD.size]
+
+
 def commit_of(data: bytes, frame: Frame) -> Commit:
     """Return the commit of a frame that was found in ``data``."""
     # Copy: values of the commit are views into the decoded bytes, and would keep all of data alive.

@@ -29,6 +29,10 @@ class JournalDamaged(GanetiError):
     """A log that does not verify; an administrator has to decide how to repair it."""
 
 
+class StoreError(OSError):
+    """A store on other hosts that cannot store commits; the message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogPosition:
     """A position in the log: the number of a commit and the SHA-256 digest of its frame.
@@ -114,7 +118,7 @@ class IJournal(Interface):
             the action to take.
         """
 
-    def end() -> Position:
+    def last_commit() -> Position:
         """Return the position of the last durable commit; 0 if there are none."""
 
     def observe(observer: Observer) -> None:
@@ -126,27 +130,35 @@ class IJournal(Interface):
     def unobserve(observer: Observer) -> None:
         """Stop calling ``observer``."""
 
-    async def forget(before: Position) -> None:
+    async def remove_before(before: Position) -> None:
         """Remove whole segments of commits before ``before``, which a checkpoint contains."""
 
 
 class IReplicas(Interface):
     """Copies of the log on other hosts; each group of frames is sent to them as it is written."""
 
-    async def keep(after: LogPosition, frames: bytes, end: LogPosition) -> None:
+    async def store_frames(after: LogPosition, frames: bytes, end: LogPosition) -> None:
         """Store complete frames that follow ``after`` and end at ``end``.
 
         They are durable on every in-sync replica when this returns. A replica that fails or is late
         is first removed from the in-sync set, which takes a majority of the voting nodes.
 
         :raises NotMaster: a replica follows a newer master; no commit may be acknowledged any more.
+        :raises StoreError: the frames were not stored.
         """
 
-    async def confirm() -> None:
+    async def confirm_lease() -> None:
         """Return when this master may acknowledge commits: it holds the lease of a majority.
 
         :raises NotMaster: there is a newer master.
         """
 
-    def cut(end: LogPosition) -> None:
+    def discard_after(end: LogPosition) -> None:
         """Discard frames after ``end``, which the log could not store and never acknowledged."""
+
+    async def probe() -> None:
+        """Return if frames can be stored again after a failure.
+
+        :raises OSError: they cannot.
+        :raises NotMaster: there is a newer master.
+        """

@@ -114,7 +114,7 @@ class Segments:
         :raises OSError: the frames were not stored.
         """
         if self._needs_truncation:
-            await self.cut(self.end)
+            await self.truncate_after(self.end)
         if self._size >= self._limit:
             await self.rotate()
         self._needs_truncation = True
@@ -140,9 +140,9 @@ class Segments:
         """
         self._needs_truncation = True
         await self._require_open().write(bytes(PROBE_SIZE))
-        await self.cut(self.end)
+        await self.truncate_after(self.end)
 
-    async def cut(self, mark: LogPosition) -> None:
+    async def truncate_after(self, mark: LogPosition) -> None:
         """Remove everything after ``mark`` durably, including the remains of a failed write.
 
         :raises NotInSegments: the mark is not in the log; nothing was changed.
@@ -166,20 +166,20 @@ class Segments:
         self._needs_truncation = False
 
     async def clear(self) -> None:
-        """Remove every segment, even damaged ones; ``begin`` then starts a new log."""
+        """Remove every segment, even damaged ones; ``start_log`` then starts a new log."""
         with suppress(OSError):
             await self.close()
         for first in reversed(self._list_segments()):
             await self._files.remove(self._path(first))
         self._firsts = []
 
-    async def begin(self, after: LogPosition) -> None:
+    async def start_log(self, after: LogPosition) -> None:
         """Start a log in an empty folder; its first frame will follow ``after``."""
         await self._files.make_folder(self._folder)
         await self._create_segment(after)
         self.end, self._needs_truncation = after, False
 
-    async def forget(self, before: Position) -> None:
+    async def remove_before(self, before: Position) -> None:
         """Remove the segments without commits from ``before`` on; the last segment stays."""
         while len(self._firsts) > 1 and self._firsts[1] <= before:
             oldest = self._firsts.pop(0)

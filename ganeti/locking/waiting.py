@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from ganeti.locking.lock_table import LockRow, LockTable
 from ganeti.locking.names import LockName, LockRequest, Owner, parents, widened
-from ganeti.locking.table import LockRow, LockTable
 
 
 class LockWaiter:
@@ -22,7 +22,7 @@ class LockWaiter:
         self._waiters: dict[Owner, Deferred[None]] = {}
 
     @asynccontextmanager
-    async def hold(
+    async def hold_locks(
         self, owner: Owner, wants: LockRequest, priority: int = 0
     ) -> AsyncIterator[None]:
         """Hold all locks of ``wants`` during the block; lower priorities are served first.

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as GivenUp
-from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IAddress, IConnector, IReactorTime, IReactorUNIX
-from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -18,11 +18,10 @@ from ganeti.luxi import framing
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request
-from ganeti.luxi.unreachable import ConnectionLost, lost, make_connect_error, make_timeout_error
+from ganeti.luxi.unreachable import ConnectionLost, lost, make_timeout_error
 
 R = TypeVar("R")
 
-CONNECT_SECONDS = 30
 ANSWER_SECONDS = 180.0
 
 MAX_CONNECTIONS = 16
@@ -34,20 +33,23 @@ MAX_WAITING = 1000
 The limit keeps both ends from running out of connections; further requests are queued.
 """
 
+Connect: TypeAlias = Callable[[Protocol], Awaitable[object]]
+"""Connects a protocol to the master; the connection is made when this returns.
+
+:raises NoAnswer: there is no connection, and nothing was sent.
+"""
+
 
 class _ClientConnection(Protocol):
-    """A connection with at most one request in progress."""
+    """A connection with at most one request in progress; ``ended`` is called when it is lost."""
 
-    def __init__(self, made: Deferred[_ClientConnection]) -> None:
-        self._made = made
+    def __init__(self, ended: Callable[[_ClientConnection], None]) -> None:
+        self._ended = ended
         self._buffer = framing.MessageBuffer(limit=None)
         self._answer: Deferred[bytes] | None = None
         self.open = True
 
-    def connectionMade(self) -> None:
-        self._made.callback(self)
-
-    def ask(self, message: bytes, *, to_the_end: bool) -> Deferred[bytes]:
+    def send_request(self, message: bytes, *, to_the_end: bool) -> Deferred[bytes]:
         """Send a request; return a Deferred of its answer, or of ``ConnectionLost``.
 
         Cancelling closes the connection, which cancels the request at the master; with
@@ -77,31 +79,24 @@ class _ClientConnection(Protocol):
                 return
             answer.callback(message)
 
+    def close(self) -> None:
+        """Close the connection; a request in progress fails with ``ConnectionLost``."""
+        answer = self._answer
+        self.hang_up()
+        if answer is not None:
+            answer.errback(ConnectionLost())
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.open = False
+        self._ended(self)
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.errback(ConnectionLost())
 
 
-class _ClientConnectionFactory(ClientFactory):
-    """Creates a single connection."""
-
-    noisy = False
-
-    def __init__(self, made: Deferred[_ClientConnection]) -> None:
-        self._made = made
-
-    def buildProtocol(self, addr: IAddress | None) -> _ClientConnection:
-        return _ClientConnection(self._made)
-
-    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        self._made.errback(reason)
-
-
 @implementer(IMaster)
 class MasterClient:
-    """A client of the master on the socket ``path``; connects on demand, and reconnects.
+    """A client of the master; connects on demand, and reconnects.
 
     After a lost connection, a request that changes nothing is sent once more; one with changes is
     not, because it may have been carried out.
@@ -109,17 +104,16 @@ class MasterClient:
 
     def __init__(
         self,
-        unix: IReactorUNIX,
+        connect: Connect,
         clock: IReactorTime,
-        path: str,
         *,
         answer_seconds: float = ANSWER_SECONDS,
         most_waiting: int = MAX_WAITING,
     ) -> None:
-        self._unix = unix
+        self._connect = connect
         self._clock = clock
-        self._path = path
         self._answer_seconds = answer_seconds
+        self._connections: set[_ClientConnection] = set()
         self._idle: list[_ClientConnection] = []
         self._turns = DeferredSemaphore(MAX_CONNECTIONS)
         self._waits = DeferredSemaphore(most_waiting)
@@ -128,7 +122,7 @@ class MasterClient:
         answer: R = framing.decoded(await self.ask_raw(request, caller))
         return answer
 
-    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[object], caller: Caller | None = None) -> msgspec.Raw:
         message = framing.request(request.named(), request, caller)
         turns = self._waits if request.waits else self._turns
         await turns.acquire()
@@ -143,7 +137,17 @@ class MasterClient:
         for line in idle:
             line.hang_up()
 
-    async def _exchange(self, request: Request[Any], message: bytes) -> bytes:
+    def reconnect(self) -> None:
+        """Close all connections, because another node has become the master.
+
+        Requests in progress fail with ``ConnectionLost``, or are sent to the new master if they
+        change nothing.
+        """
+        self._idle.clear()
+        for line in list(self._connections):
+            line.close()
+
+    async def _exchange(self, request: Request[object], message: bytes) -> bytes:
         try:
             return await self._try_once(request, message)
         except ConnectionLost:
@@ -151,10 +155,10 @@ class MasterClient:
                 raise
         return await self._try_once(request, message)
 
-    async def _try_once(self, request: Request[Any], message: bytes) -> bytes:
+    async def _try_once(self, request: Request[object], message: bytes) -> bytes:
         line = await self._get_connection()
         try:
-            answer = line.ask(message, to_the_end=request.changes)
+            answer = line.send_request(message, to_the_end=request.changes)
             received = await answer.addTimeout(self._answer_seconds, self._clock)
         except GivenUp:
             raise make_timeout_error(request.named(), self._answer_seconds) from None
@@ -171,14 +175,7 @@ class MasterClient:
             line = self._idle.pop()
             if line.open:
                 return line
-        made: Deferred[_ClientConnection] = Deferred(lambda _: connector.disconnect())
-        try:
-            connector = self._unix.connectUNIX(
-                self._path, _ClientConnectionFactory(made), timeout=CONNECT_SECONDS
-            )
-            return await made
-        except OSError as e:  # for example, no file descriptor is left
-            raise make_connect_error(self._path, e.errno, str(e)) from None
-        except ConnectError as e:
-            number = e.osError if isinstance(e.osError, int) else getattr(e.osError, "errno", None)
-            raise make_connect_error(self._path, number, str(e)) from None
+        line = _ClientConnection(self._connections.discard)
+        await self._connect(line)
+        self._connections.add(line)
+        return line

@@ -9,11 +9,11 @@ from ganeti.schema.types import Line
 
 
 class Caller(Record):
-    """Who asks. The master looks up the rights anew with each request.
+    """The sender of a request. The master looks up its rights with each request.
 
     ``user`` is a user of the cluster, whose password the remote API has checked; ``digest`` is
     then that of the hash that it was checked against. With ``role`` it is one of the users file,
-    or, with an empty name, anybody who has not logged in. With ``external`` an OpenID provider
+    or, with an empty name, a client that has not logged in. With ``external`` an OpenID provider
     vouches for the user, and for its being in ``groups``. ``token`` and ``session`` are the ids of
     what was shown instead of a password, with the ``digest`` of the secret in it. ``source`` is
     the address of the client.
@@ -30,5 +30,5 @@ class Caller(Record):
 
     @property
     def anonymous(self) -> bool:
-        """Whether nobody has logged in."""
+        """Return whether the caller has not logged in."""
         return not (self.user or self.token or self.session)

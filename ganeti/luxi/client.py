@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -62,7 +62,7 @@ class LuxiClient:
         answer: R = framing.decoded(self.ask_raw(request))
         return answer
 
-    def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
+    def ask_raw(self, request: Request[object]) -> msgspec.Raw:
         """Send a request and return the answer, still encoded as JSON."""
         message = framing.request(request.named(), request)
         return framing.result_of(self._exchange(request, message))
@@ -85,7 +85,7 @@ class LuxiClient:
     ) -> None:
         self.close()
 
-    def _exchange(self, request: Request[Any], message: bytes) -> bytes:
+    def _exchange(self, request: Request[object], message: bytes) -> bytes:
         problem: NoAnswer | None = None
         for pause in (*PAUSES, None):
             try:
@@ -99,7 +99,7 @@ class LuxiClient:
         assert problem is not None
         raise problem
 
-    def _try_once(self, request: Request[Any], message: bytes) -> bytes:
+    def _try_once(self, request: Request[object], message: bytes) -> bytes:
         if self._socket is None:
             self._socket = self._connect()
         try:

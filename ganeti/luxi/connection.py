@@ -96,7 +96,7 @@ class LuxiConnection(Protocol):
 
     async def _answer_message(self, message: bytes) -> bytes:
         try:
-            return await self._methods.answer(message)
+            return await self._methods.answer_message(message)
         except CancelledError:
             if self._lost:
                 raise
@@ -109,6 +109,8 @@ class LuxiConnection(Protocol):
         self._require_transport().abortConnection()
 
     def _send(self, answer: bytes) -> None:
+        if self._lost:
+            return  # what was asked for has ended in spite of being canceled
         transport = self._require_transport()
         transport.write(answer)
         if IWriteDescriptor.providedBy(transport):
@@ -174,12 +176,17 @@ class LuxiService(Service):
     def startService(self) -> None:
         """Listen on the sockets; they accept connections when this returns.
 
+        If there is a group, it gets the sockets and their folder.
+
         :raises Refused: another master daemon answers on one of them.
         :raises Failed: a socket could not be created.
         """
         super().startService()
         for path in self._paths:
             remove_stale_socket(path)
+        if self._group is not None:
+            for folder in {os.path.dirname(path) for path in self._paths}:
+                os.chown(folder, -1, self._group)
         for path in self._paths:
             self._ports.append(self._listen(path))
 

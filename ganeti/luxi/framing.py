@@ -58,7 +58,7 @@ class MessageBuffer:
 class Envelope(msgspec.Struct):
     """A request as it comes: other keys, such as ``version``, are of no interest.
 
-    Without a ``caller`` it is of whoever may open the socket, who may do everything.
+    Without a ``caller`` it is of a local program that may open the socket, and may do everything.
     """
 
     method: str
@@ -91,21 +91,21 @@ def read_envelope(message: bytes) -> Envelope:
         raise ProtocolError(f"the request cannot be decoded: {e}") from None
 
 
-def request(method: str, arguments: Any, caller: Caller | None = None) -> bytes:
+def request(method: str, arguments: object, caller: Caller | None = None) -> bytes:
     """A request, ready to be sent; on behalf of a ``caller`` if there is one."""
     behalf = b"" if caller is None else b',"caller":%b' % _encoder.encode(caller)
     encoded = _encoder.encode(method), _encoder.encode(arguments), behalf
     return b'{"method":%b,"args":%b%b}\x03' % encoded
 
 
-def success(result: Any) -> bytes:
+def success(result: object) -> bytes:
     """Return an encoded answer with its terminator; a ``msgspec.Raw`` is not encoded again."""
     encoded = result if isinstance(result, msgspec.Raw) else _encoder.encode(result)
     # Exactly one copy, because lists may be long.
     return b"".join((_SUCCESS, encoded, _CLOSE, END))
 
 
-def failure(error: Any) -> bytes:
+def failure(error: object) -> bytes:
     """Return an encoded error answer: ``[class, [argument, …]]``, or text for a bad request."""
     return b'{"success":false,"result":%b}\x03' % _encoder.encode(error)
 
@@ -143,5 +143,5 @@ def _make_protocol_error(why: Exception) -> ProtocolError:
     return ProtocolError(f"the master's answer cannot be decoded: {why}")
 
 
-def _decode_error(value: Any) -> GanetiError:
+def _decode_error(value: object) -> GanetiError:
     return Invalid(value) if isinstance(value, str) else from_wire(value)

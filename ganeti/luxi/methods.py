@@ -2,33 +2,44 @@
 """The LUXI methods: one record per method, whose fields are the positional arguments.
 
 Names, order and types are those that existing clients send. ``QueryObjects``,
-``SubmitSharedJob``, ``WaitForEvents``, ``QueryMetrics``, and what is about users and history are
-additions.
+``QueryObjectPages``, ``SubmitSharedJob``, ``CancelJobs``, ``PlanJob``, ``WaitForEvents``,
+``QueryMetrics``, ``QueryUsage``, ``QueryJobRates``, and those for consoles, users and the
+history are additions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, overload
 
 import msgspec
 
 from ganeti.errors import Invalid, ProtocolError
 from ganeti.opcodes.opcode import Opcode
-from ganeti.opcodes.registry import decode_opcodes
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
-from ganeti.schema.types import Integer, Line, Number, Priority
+from ganeti.schema.types import Integer, JsonValue, Line, Number, Priority
 
 R = TypeVar("R", covariant=True)
 
 MAX_WAIT = 89
 """Maximum time in seconds that the master waits for a job to change."""
 
-Row = list[Any]
+# What a row has depends on the fields that were asked for.
+Row: TypeAlias = list[Any]
+JobChange: TypeAlias = tuple[Row, list[Row]]
+"""The values of a job's fields, and the new entries of its log."""
+
+
+MAX_READ_JOBS = 100
+"""Number of jobs of a request that are decoded at once."""
+
+
+class Undecodable(Invalid):
+    """A request that turned out to be invalid when a later part of it was decoded."""
 
 
 class Request(Record, Generic[R], array_like=True):
@@ -59,7 +70,7 @@ class Request(Record, Generic[R], array_like=True):
                 return decode(b"[%b]" % bytes(encoded))
         raise _make_invalid(cls, problem)
 
-    def arguments(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[object, ...]:
         """Return the arguments for the answering function."""
         return msgspec.structs.astuple(self)
 
@@ -70,11 +81,11 @@ class Request(Record, Generic[R], array_like=True):
 
 
 @cache
-def _decoder(kind: type[Request[Any]]) -> msgspec.json.Decoder[Any]:
+def _decoder(kind: type[Request[object]]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, strict=False)
 
 
-def _make_invalid(method: type[Request[Any]], error: Exception) -> Invalid:
+def _make_invalid(method: type[Request[object]], error: Exception) -> Invalid:
     text = str(error).replace("`", "")
     for number, name in enumerate(method.__struct_encode_fields__):
         text = text.replace(f"$[{number}]", name)
@@ -93,7 +104,7 @@ class SubmitJob(Request[int]):
 
     @classmethod
     def read(cls, encoded: bytes | msgspec.Raw) -> Self:
-        return cls(ops=decode_opcodes(_extract_argument(cls, encoded, new=rb"\s*\[")))
+        return cls(ops=_decode_opcodes(_extract_argument(cls, encoded, new=rb"\s*\[")))
 
 
 class SubmitJobToDrainedQueue(SubmitJob):
@@ -104,28 +115,78 @@ class SubmitSharedJob(SubmitJob):
     """Submit a read-only job, or return the id of an identical recent one."""
 
 
+class PlanJob(Request[list[dict[str, Any]]]):
+    """Tell what each opcode of a job would do, from its plan as of now; nothing is submitted.
+
+    One object per opcode: ``opcode`` ``summary`` ``steps`` ``locks`` ``asked`` ``nodes``
+    ``irreversible`` ``preview``.
+    """
+
+    ops: tuple[Opcode, ...]
+
+    @classmethod
+    def read(cls, encoded: bytes | msgspec.Raw) -> Self:
+        return cls(ops=_decode_opcodes(_extract_argument(cls, encoded, new=rb"\s*\[")))
+
+
 class SubmitManyJobs(Request[list[Row]]):
     """Submit several jobs; one row per job: ``[true, id]`` or ``[false, text]``."""
 
     changes = True
 
-    jobs: tuple[tuple[Opcode, ...], ...]
+    jobs: Sequence[tuple[Opcode, ...]]
 
     @classmethod
     def read(cls, encoded: bytes | msgspec.Raw) -> Self:
         jobs = _split_arguments(cls, _extract_argument(cls, encoded, new=rb"\s*\[\s*[\[\]]"))
-        return cls(jobs=tuple(map(decode_opcodes, jobs)))
+        if len(jobs) > MAX_READ_JOBS:
+            return cls(jobs=EncodedJobs(jobs))
+        return cls(jobs=tuple(map(_decode_opcodes, jobs)))
+
+
+class EncodedJobs(Sequence[tuple[Opcode, ...]]):
+    """The jobs of a long request, each decoded when it is needed, so that none delays other work.
+
+    Decoding raises ``Undecodable``.
+    """
+
+    def __init__(self, encoded: Sequence[msgspec.Raw]) -> None:
+        self._encoded = encoded
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Opcode, ...]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[Opcode, ...]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[Opcode, ...] | Sequence[tuple[Opcode, ...]]:
+        if isinstance(index, slice):
+            return EncodedJobs(self._encoded[index])
+        try:
+            return _decode_opcodes(self._encoded[index])
+        except Invalid as e:
+            raise Undecodable(e.problems) from None
+
+
+def _decode_opcodes(encoded: bytes | msgspec.Raw) -> tuple[Opcode, ...]:
+    # Imported here: only the master reads requests, and tools that list objects start faster.
+    from ganeti.opcodes.registry import decode_opcodes
+
+    return decode_opcodes(encoded)
 
 
 def _extract_argument(
-    kind: type[Request[Any]], encoded: bytes | msgspec.Raw, new: bytes
+    kind: type[Request[object]], encoded: bytes | msgspec.Raw, new: bytes
 ) -> bytes | msgspec.Raw:
     """Return the only argument; old clients send it without the enclosing list."""
     pieces = _split_arguments(kind, encoded)
     return pieces[0] if len(pieces) == 1 and re.match(new, bytes(pieces[0])) else encoded
 
 
-def _split_arguments(kind: type[Request[Any]], encoded: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+def _split_arguments(
+    kind: type[Request[object]], encoded: bytes | msgspec.Raw
+) -> list[msgspec.Raw]:
     try:
         return _raws.decode(encoded)
     except UNREADABLE as e:
@@ -142,6 +203,18 @@ class CancelJob(Request[Row]):
     bare = True
 
     job_id: Integer
+    kill: bool | None = None
+
+
+class CancelJobs(Request[list[Row]]):
+    """Cancel several jobs in one step; one row per job: ``[success, text]``.
+
+    Not a method of Ganeti, whose clients send a request per job.
+    """
+
+    changes = True
+
+    job_ids: tuple[Integer, ...]
     kill: bool | None = None
 
 
@@ -178,7 +251,7 @@ class PickupJob(Request[None]):
     job_id: Integer
 
 
-class WaitForJobChange(Request[Any]):
+class WaitForJobChange(Request[JobChange | Literal["nochange"] | None]):
     """Wait until a field changes or the log grows: ``[values, log entries]``.
 
     Without a change within ``timeout`` seconds, the answer is ``nochange``.
@@ -188,11 +261,11 @@ class WaitForJobChange(Request[Any]):
 
     job_id: Integer
     fields: tuple[str, ...]
-    prev_job_info: Any = None
+    prev_job_info: JsonValue = None
     prev_log_serial: Integer | None = None
     timeout: Number = MAX_WAIT
 
-    def arguments(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[object, ...]:
         *others, timeout = msgspec.structs.astuple(self)
         return (*others, max(0, min(timeout, MAX_WAIT)))
 
@@ -205,7 +278,7 @@ class SetDrainFlag(Request[bool]):
     flag: bool
 
 
-class SetWatcherPause(Request[Any]):
+class SetWatcherPause(Request[object]):
     """Pause the watcher until a time in seconds since the epoch; the answer is that time."""
 
     until: Integer | Number | None = None
@@ -214,30 +287,47 @@ class SetWatcherPause(Request[Any]):
 # Queries
 
 
-class Query(Request[dict[str, Any]]):
+class Query(Request[dict[str, JsonValue]]):
     """Query objects of a kind; values have a status: ``{"fields": …, "data": …}``."""
 
     what: str
     fields: tuple[str, ...]
-    qfilter: Any = None
+    qfilter: JsonValue = None
 
 
-class QueryFields(Request[dict[str, Any]]):
+class QueryFields(Request[dict[str, JsonValue]]):
     """Query field definitions of a kind; without names, all of them, sorted by name."""
 
     what: str
     fields: tuple[str, ...] | None = None
 
 
-class QueryObjects(Request[list[dict[str, Any]]]):
+class QueryObjects(Request[list[dict[str, JsonValue]]]):
     """Query objects as ``{field: value}``: all of a kind, or the named ones in that order.
 
-    An unknown name is refused as an unknown entity.
+    An unknown name is refused as an unknown entity. With ``known``, the tags of contents that the
+    client has, the answer is ``{"tag": …, "objects": …}``, with null instead of these contents.
     """
 
     what: str
     fields: tuple[str, ...]
     names: tuple[str, ...] | None = None
+    known: tuple[str, ...] | None = None
+
+
+class QueryObjectPages(Request[dict[str, JsonValue]]):
+    """Query all objects of a kind: ``{"tag": …, "size": …, "pages": …, "objects": …}``.
+
+    The first request has no ``tag``, and gets page 0; the others have the tag of its answer and
+    the number of a page, and get ``objects`` only. The list as JSON, without spaces, has ``size``
+    bytes. With ``known``, the tags of lists that the client has, ``objects`` is null for these.
+    """
+
+    what: str
+    fields: tuple[str, ...]
+    known: tuple[str, ...] = ()
+    tag: str = ""
+    page: Integer = 0
 
 
 class QueryJobs(Request[list[Row | None]]):
@@ -254,7 +344,7 @@ class _PlainQuery(Request[list[Row]]):
     fields: tuple[str, ...]
     use_locking: bool = False
 
-    def arguments(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[object, ...]:
         """Return names and fields."""
         _check_no_locking(self.use_locking)
         return self.names, self.fields
@@ -282,7 +372,7 @@ class QueryExports(Request[list[Row]]):
     nodes: tuple[str, ...]
     use_locking: bool = False
 
-    def arguments(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[object, ...]:
         """Return the nodes."""
         _check_no_locking(self.use_locking)
         return (self.nodes,)
@@ -302,7 +392,7 @@ class QueryTags(Request[list[str]]):
     name: str | None = None
 
 
-class QueryClusterInfo(Request[dict[str, Any]]):
+class QueryClusterInfo(Request[dict[str, JsonValue]]):
     """Query information about the cluster."""
 
 
@@ -317,7 +407,7 @@ class QueryConfigValues(Request[Row]):
 # Events
 
 
-class WaitForEvents(Request[dict[str, Any]]):
+class WaitForEvents(Request[dict[str, JsonValue]]):
     """Wait for events after ``since``: ``{"events": […], "position": …, "reset": …}``.
 
     The position is the one to continue from; without ``since`` the answer is the current position,
@@ -335,23 +425,77 @@ class WaitForEvents(Request[dict[str, Any]]):
     tags: tuple[Line, ...] = ()
 
 
-class QueryMetrics(Request[list[dict[str, Any]]]):
+class CreateConsoleTicket(Request[dict[str, JsonValue]]):
+    """Let a user open a console of an instance, ``stream`` being serial or vnc.
+
+    Answers ``{"node": …, "address": …, "ticket": …}``: the node daemon there opens it, once, for
+    who brings the ticket within 30 seconds. Who is to ``take_over`` types alone; others watch.
+    """
+
+    instance: Line
+    stream: Line
+    viewer: Line
+    take_over: bool = False
+
+
+class QueryNotifications(Request[list[dict[str, JsonValue]]]):
+    """Query the notifications, without secrets, with the progress of their deliveries."""
+
+
+class QueryFailover(Request[dict[str, JsonValue]]):
+    """Query the settings for failover of guests, and the leases and fences of nodes."""
+
+
+class TestNotification(Request[None]):
+    """Send a test event to the receiver of a notification now.
+
+    The answer is sent when the receiver has accepted it.
+    """
+
+    waits = True
+
+    name: Line
+
+
+class QueryMetrics(Request[list[dict[str, JsonValue]]]):
     """Query the metrics of the master, as families in the data model of Prometheus."""
+
+
+class QueryUsage(Request[dict[str, Any]]):
+    """What a node or an instance has used over the last hours: ``step``, ``end`` and ``series``.
+
+    ``kind`` is node or instance. The step is in seconds, and the newest points are of ``end``, in
+    seconds since the epoch. The series are ``cpu``, ``memory``, ``disk_read``, ``disk_written``,
+    ``received`` and ``sent``, as lists of the same length; what is not known is null.
+    """
+
+    kind: Line
+    name: Line
+
+
+class QueryJobRates(Request[dict[str, JsonValue]]):
+    """How many jobs have ended in each minute of the last hours: ``step``, ``end`` and ``series``.
+
+    The series ``success``, ``error`` and ``canceled`` have the numbers of jobs, ``wait_p50`` and
+    ``wait_p95`` percentiles of the seconds from the submission of a job to its start, ``run_p50``
+    and ``run_p95`` those from there to its end; null if no job has ended. For a limited role, it is
+    about the jobs that it sees, without archived ones.
+    """
 
 
 # Users
 
 
-class QueryAccess(Request[list[dict[str, Any]]]):
-    """Users, role grants or tokens, by ``what``, without passwords and digests.
+class QueryAccess(Request[list[dict[str, JsonValue]]]):
+    """Users, role grants, tokens or sessions, by ``what``, without passwords and digests.
 
-    A caller that is no administrator is told of itself only.
+    A caller who is not an administrator gets only itself.
     """
 
     what: Line
 
 
-class QueryCaller(Request[dict[str, Any]]):
+class QueryCaller(Request[dict[str, JsonValue]]):
     """Who the caller is: ``user``, ``role``, whether it is ``limited``, and by which ``token``."""
 
 
@@ -369,7 +513,13 @@ class CloseSession(Request[None]):
     """End the session of the caller."""
 
 
-class QueryHistory(Request[list[dict[str, Any]]]):
+class EndSession(Request[None]):
+    """End a session by its id; those of others are for administrators."""
+
+    session: Line
+
+
+class QueryHistory(Request[list[dict[str, JsonValue]]]):
     """Who has changed what, the newest first: about an object, by a user, within a time.
 
     Times are in seconds since the epoch.
@@ -383,7 +533,7 @@ class QueryHistory(Request[list[dict[str, Any]]]):
     denials: bool = True
 
 
-class QueryOpenId(Request[dict[str, Any] | None]):
+class QueryOpenId(Request[dict[str, JsonValue] | None]):
     """Internal: the OpenID provider by which users may sign in, with its secret."""
 
 
@@ -396,7 +546,35 @@ class RecordDenial(Request[None]):
     why: Line
 
 
-class QueryPassword(Request[dict[str, Any]]):
+class TakeScreenshot(Request[str]):
+    """Return a small picture of the screen of an instance, as PNG in base64."""
+
+    instance: Line
+
+
+class RedeemConsoleTicket(Request[dict[str, JsonValue]]):
+    """Internal: spend a ticket for a console; answers its ``caller``, ``user`` and ``instance``."""
+
+    node: Line
+    ticket: Line
+
+
+class WatchConsole(Request[None]):
+    """Wait while the caller may use the consoles of an instance, by its UUID.
+
+    It fails as soon as that is not so any more, and is answered after ``timeout`` seconds.
+    ``active`` is whether the caller has sent something to the console, which is a use of its
+    session.
+    """
+
+    waits = True
+
+    instance: Line
+    active: bool
+    timeout: Number
+
+
+class QueryPassword(Request[dict[str, JsonValue]]):
     """Internal: whether a user may log in by a password, ``known``, and the ``hash`` of it.
 
     For one that may not the hash is another user's, so that checking takes as long; it is null if
@@ -418,10 +596,10 @@ class ReplaceFilter(Request[str]):
     changes = True
 
     uuid: str | None
-    priority: Any
-    predicates: Any
-    action: Any
-    reason: Any = ()
+    priority: JsonValue
+    predicates: JsonValue
+    action: JsonValue
+    reason: JsonValue = ()
 
 
 class DeleteFilter(Request[None]):
@@ -444,10 +622,20 @@ class ConfirmNodesDown(Request[None]):
     names: tuple[str, ...]
 
 
+class MoveState(Request[bool]):
+    """Move the state of the cluster to etcd, by the settings on the master's host, or to files.
+
+    The answer is True when it is there, and False if the same request must be repeated to wait for
+    that. Not a method of Ganeti.
+    """
+
+    store: Literal["file", "etcd"]
+
+
 # New nodes
 
 
-class EnrolNode(Request[dict[str, Any]]):
+class EnrolNode(Request[dict[str, JsonValue]]):
     """Internal: enrol a new node with the token and signing request sent to the node daemon.
 
     The answer is the node's ``Membership``; the same request gets the same answer again.
@@ -464,19 +652,19 @@ def _check_no_locking(use_locking: bool) -> None:
         raise Invalid("queries never take locks; send the request without use_locking")
 
 
-def _list_methods(parent: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
+def _list_methods(parent: type[Request[object]]) -> Iterator[type[Request[object]]]:
     for kind in parent.__subclasses__():
         if not kind.__name__.startswith("_") and "[" not in kind.__name__:
             yield kind
         yield from _list_methods(kind)
 
 
-METHODS: Mapping[str, type[Request[Any]]] = {
+METHODS: Mapping[str, type[Request[object]]] = {
     kind.named(): kind for kind in sorted(_list_methods(Request), key=lambda kind: kind.named())
 }
 
 
-def method(name: str) -> type[Request[Any]]:
+def method(name: str) -> type[Request[object]]:
     """Return the method with this name on the wire.
 
     :raises ProtocolError: the method is unknown.

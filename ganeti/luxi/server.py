@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 from twisted.internet.defer import CancelledError
@@ -14,32 +14,34 @@ from twisted.logger import Logger
 from ganeti.errors import AccessDenied, Code, GanetiError, Invalid, ProtocolError, Refused, to_wire
 from ganeti.luxi import framing
 from ganeti.luxi.caller import Caller
-from ganeti.luxi.methods import METHODS, Request, method
+from ganeti.luxi.methods import METHODS, Request, Undecodable, method
 
-Answerer = Callable[..., Awaitable[Any]]
+Answerer = Callable[..., Awaitable[object]]
 
 
 @dataclass(frozen=True)
 class Permitted:
-    """A request as a caller may make it, and who answers it if not whoever answers everybody."""
+    """A request as a caller may make it, and its handler if that differs from the usual one."""
 
-    request: Request[Any]
+    request: Request[object]
     answerer: Answerer | None = None
 
 
-class Gate(Protocol):
+class RequestGate(Protocol):
     """Decides what callers may ask."""
 
-    def permit(self, caller: Caller, request: Request[Any]) -> Permitted:
+    def permit(self, caller: Caller, request: Request[object]) -> Permitted:
         """Return the request as the caller may make it.
 
-        :raises Unauthenticated: the caller is nobody that is known.
+        :raises Unauthenticated: the caller is not known.
         :raises AccessDenied: the caller has no role that allows it.
         :raises GanetiError: it is about something that is not there for the caller.
         """
         ...
 
-    async def guard(self, caller: Caller, request: Request[Any], work: Awaitable[Any]) -> Any:
+    async def end_if_refused(
+        self, caller: Caller, request: Request[object], work: Awaitable[object]
+    ) -> object:
         """Return what ``work`` does for a caller, unless the caller is refused meanwhile."""
         ...
 
@@ -47,10 +49,12 @@ class Gate(Protocol):
 class LocalOnly:
     """Refuses all callers, as there is nothing that knows them."""
 
-    def permit(self, caller: Caller, request: Request[Any]) -> Permitted:
+    def permit(self, caller: Caller, request: Request[object]) -> Permitted:
         raise AccessDenied("this master daemon answers only programs that may open its socket")
 
-    async def guard(self, caller: Caller, request: Request[Any], work: Awaitable[Any]) -> Any:
+    async def end_if_refused(
+        self, caller: Caller, request: Request[object], work: Awaitable[object]
+    ) -> object:
         return await work
 
 
@@ -63,17 +67,19 @@ class LuxiMethods:
 
     _log = Logger()
 
-    def __init__(self, answers: Mapping[str, Answerer], gate: Gate | None = None) -> None:
-        self.use(answers, gate)
+    def __init__(self, answers: Mapping[str, Answerer], gate: RequestGate | None = None) -> None:
+        self.replace_handlers(answers, gate)
 
-    def use(self, answers: Mapping[str, Answerer], gate: Gate | None = None) -> None:
+    def replace_handlers(
+        self, answers: Mapping[str, Answerer], gate: RequestGate | None = None
+    ) -> None:
         """Have these answer from now on, also on connections that are open."""
         if unknown := answers.keys() - METHODS.keys():
             raise ValueError(f"unknown methods: {', '.join(sorted(unknown))}")
         self._answers = dict(answers)
         self._gate = gate or LocalOnly()
 
-    async def answer(self, message: bytes) -> bytes:
+    async def answer_message(self, message: bytes) -> bytes:
         """Return the encoded answer to a message; errors are answers too.
 
         :raises CancelledError: this call, or work it waits for, was cancelled.
@@ -109,13 +115,17 @@ class LuxiMethods:
             if envelope.caller is None:
                 return framing.success(await answerer(*request.arguments()))
             return framing.success(await self._on_behalf(envelope.caller, request, answerer))
+        except Undecodable as e:
+            return framing.failure(str(e))
         except GanetiError as e:
             return framing.failure(to_wire(e))
 
-    async def _on_behalf(self, caller: Caller, request: Request[Any], answerer: Answerer) -> Any:
+    async def _on_behalf(
+        self, caller: Caller, request: Request[object], answerer: Answerer
+    ) -> object:
         permitted = self._gate.permit(caller, request)
         work = (permitted.answerer or answerer)(*permitted.request.arguments())
-        return await self._gate.guard(caller, request, work)
+        return await self._gate.end_if_refused(caller, request, work)
 
     def _log_internal_error(self, message: bytes) -> str:
         reference = uuid4().hex[:12]
@@ -135,5 +145,5 @@ def _read_method_name(message: bytes) -> str:
         return "an unreadable request"
 
 
-async def _refuse_unsupported(*_: Any) -> None:
+async def _refuse_unsupported(*_: object) -> None:
     raise GanetiError("this master daemon does not support this method")

@@ -21,7 +21,7 @@ class AcceptedCertificates:
         self._state = state
         self._removed: dict[str, tuple[str, ...]] = {}
 
-    def changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
+    def config_changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         """Update the certificates of removed and added nodes after a configuration change."""
         certificates = {
             edit.key: edit.old.fingerprints

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.interfaces import LogPosition
 from ganeti.journal.segments import PositionNotFound
 from ganeti.master.follower import to_wire

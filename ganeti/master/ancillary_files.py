@@ -8,18 +8,23 @@ from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.errors import Failed, NotMaster
-from ganeti.model.node import Node, Role
+from ganeti.model.node import Node, NodeRole
 from ganeti.operations.operation import AncillaryFile, SharedFiles
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.node import UploadFile
 
 LOOK = 30.0
 """Seconds between two checks of the files, and before an upload is retried."""
+
+
+SETTLE_INTERVAL = 0.1
+"""Seconds between two checks whether an upload has ended."""
 
 
 class AncillaryFiles:
@@ -42,26 +47,26 @@ class AncillaryFiles:
         self._timer: IDelayedCall | None = None
         self._upload: Deferred[None] | None = None
 
-    def changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
+    def config_changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         """Upload the files to new candidates after a configuration change."""
         if any(edit.kind is RecordKind.NODE for edit in edits):
             # At once: an upload in progress to a node that has just lost the role must not count
             # when the node becomes a candidate again.
             self._drop_former_candidates(state)
-            self.soon()
+            self.schedule_upload()
 
     def _drop_former_candidates(self, state: ClusterState) -> list[Node]:
         """Drop the records of nodes that are no candidates; return the candidates."""
         candidates = [
             node
             for node in state.nodes.values()
-            if node.role(state.cluster.master_node) is Role.CANDIDATE
+            if node.role(state.cluster.master_node) is NodeRole.CANDIDATE
         ]
         uuids = {node.uuid for node in candidates}
         self._uploaded = {uuid: had for uuid, had in self._uploaded.items() if uuid in uuids}
         return candidates
 
-    def soon(self, pause: float = 0.0) -> None:
+    def schedule_upload(self, pause: float = 0.0) -> None:
         """Upload missing files to every candidate after ``pause`` seconds."""
         if self._timer is not None and self._timer.active():
             if self._timer.getTime() <= self._clock.seconds() + pause:
@@ -71,7 +76,7 @@ class AncillaryFiles:
 
     def _start_upload(self) -> None:
         if self._upload is not None:
-            self.soon(1.0)
+            self.schedule_upload(1.0)
         else:
             self._upload = Deferred.fromCoroutine(self._upload_missing())
             self._upload.addErrback(self._log_failure)
@@ -83,7 +88,7 @@ class AncillaryFiles:
 
     def _on_upload_ended(self, _: object) -> None:
         self._upload = None
-        self.soon(LOOK)
+        self.schedule_upload(LOOK)
 
     async def _upload_missing(self) -> None:
         candidates = self._drop_former_candidates(self._state())
@@ -106,6 +111,12 @@ class AncillaryFiles:
                     had = given[node.uuid]
                     had -= {each for each in had if each.path == file.path}
                     had.add(file)
+
+    async def wait_for_uploads(self) -> None:
+        """Return when no upload is in progress that may have read files earlier than now."""
+        begun = self._upload
+        while begun is not None and self._upload is begun:
+            await deferLater(self._clock, SETTLE_INTERVAL)
 
     def stop(self) -> None:
         """Cancel running and scheduled uploads."""

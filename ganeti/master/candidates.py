@@ -8,7 +8,7 @@ longer wait for it until it has caught up and was added again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from twisted.internet.defer import Deferred
@@ -17,11 +17,12 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ganeti.errors import NotMaster
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.interfaces import IReplicas, LogPosition
 from ganeti.master.follower import CheckpointSource, Follower, FollowerTimeouts, FrameGroup
 from ganeti.master.mastership import STOPPING, MasterTerm
-from ganeti.model.node import Node, Role
+from ganeti.metrics.family import MetricFamily
+from ganeti.model.node import Node, NodeRole
 from ganeti.rpc.call import Nodes
 
 
@@ -62,6 +63,11 @@ class Candidates:
         self._progress: Deferred[None] | None = None
         self._newer_master: NotMaster | None = None
         self._stopped = False
+        self.waits_for_all = False
+        """Whether commits also wait for candidates that are being added.
+
+        Otherwise these might never catch up with commits that do not wait for any other disk.
+        """
         quorum.observe(self._wake)
 
     # --- state
@@ -77,16 +83,24 @@ class Candidates:
 
     def lags(self) -> Mapping[str, tuple[bool, int]]:
         """Return by name whether each candidate is in sync, and how many commits it lacks."""
-        ours, end = self._quorum.in_effect.in_sync, self._journal.end()
+        ours, end = self._quorum.in_effect.in_sync, self._journal.last_commit()
         return {
             each.node.name: (each.node.name in ours, max(0, end - each.end.position))
             for each in self._followers.values()
         }
 
+    async def problems(self) -> Sequence[str]:
+        """Return nothing: ``out_of_sync`` has the problems of each candidate."""
+        return ()
+
+    def families(self) -> Iterable[MetricFamily]:
+        """Return nothing: the metrics of the copies are read from ``lags``."""
+        return ()
+
     def members(self, nodes: Iterable[Node]) -> None:
         """Replicate to the candidates among ``nodes``, all nodes of the cluster."""
         candidates = {
-            node.uuid: node for node in nodes if node.role(self._master.uuid) is Role.CANDIDATE
+            node.uuid: node for node in nodes if node.role(self._master.uuid) is NodeRole.CANDIDATE
         }
         trusted = self._quorum.required() if self._first else frozenset[str]()
         self._first = False
@@ -109,7 +123,7 @@ class Candidates:
 
     # --- IReplicas
 
-    async def keep(self, after: LogPosition, frames: bytes, end: LogPosition) -> None:
+    async def store_frames(self, after: LogPosition, frames: bytes, end: LogPosition) -> None:
         self._group = group = FrameGroup(after, frames, end)
         for follower in self._followers.values():
             if follower.live:
@@ -125,16 +139,19 @@ class Candidates:
             if late.active():
                 late.cancel()
 
-    async def confirm(self) -> None:
-        await self._quorum.confirm()
+    async def confirm_lease(self) -> None:
+        await self._quorum.confirm_lease()
         self._check_not_superseded()
 
-    def cut(self, end: LogPosition) -> None:
+    def discard_after(self, end: LogPosition) -> None:
         self._group = None
         for follower in self._followers.values():
             if follower.live:
                 follower.drop("the master could not store frames it had sent; comparing copies")
         self._on_progress()
+
+    async def probe(self) -> None:
+        """Return: copies that fail are removed from the in-sync set."""
 
     def _check_not_superseded(self) -> None:
         if self._newer_master is not None:
@@ -149,7 +166,10 @@ class Candidates:
             for each in self._followers.values()
             if each.live and each.end.position >= end.position
         }
-        return not self._quorum.required() <= have | {self._master.name}
+        needed = self._quorum.required()
+        if self.waits_for_all:
+            needed |= {each.node.name for each in self._followers.values() if each.live}
+        return not needed <= have | {self._master.name}
 
     def _drop_late_followers(self, group: FrameGroup) -> None:
         for follower in self._followers.values():

@@ -19,7 +19,7 @@ from ganeti.errors import Invalid
 from ganeti.events.event import Event, EventAction, EventKind, make_event
 from ganeti.events.stream_position import StreamPosition
 from ganeti.jobs.job import Job, decode
-from ganeti.jobs.store import DRAINED, JOB, LOG, QUEUE, JobMessage
+from ganeti.jobs.job_store import DRAINED, JOB, LOG, QUEUE, JobMessage
 from ganeti.journal.interfaces import Append, Commit, Delete, Edit, Position, Put
 
 SHOWN: Mapping[str, Stored] = {
@@ -40,6 +40,9 @@ ACCESS = frozenset(
     kind.value for kind in (Stored.USER, Stored.ROLE_GRANT, Stored.API_TOKEN, Stored.OPENID)
 )
 """The objects that decide who may do what, of which events say only that they have changed."""
+
+NOTIFICATION = Stored.NOTIFICATION.value
+"""The receivers of notifications, of which events say only that they have changed."""
 
 _SECRETS: Mapping[str, Sequence[str]] = {
     Stored.CLUSTER: ("osparams_private_cluster",),
@@ -104,6 +107,9 @@ class CommitEntry:
         if edit.kind in ACCESS:
             action = EventAction.CHANGED if isinstance(edit, Put) else EventAction.REMOVED
             return self._build(cursor, EventKind.ACCESS, action, edit.key, what=edit.kind)
+        if edit.kind == NOTIFICATION:
+            action = EventAction.CHANGED if isinstance(edit, Put) else EventAction.REMOVED
+            return self._build(cursor, EventKind.NOTIFICATION, action, edit.key)
         if edit.kind == QUEUE and edit.key == DRAINED and isinstance(edit, Put):
             value = {"drained": msgspec.json.decode(edit.value)}
             return self._build(cursor, EventKind.QUEUE, EventAction.CHANGED, None, value=value)
@@ -239,7 +245,7 @@ def shown(kind: str, document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def describe_job(job: Job) -> dict[str, Any]:
+def describe_job(job: Job) -> dict[str, object]:
     """Return the value of a job in events, under the field names of job queries."""
     return {
         "id": job.id,

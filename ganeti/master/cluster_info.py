@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from ganeti.config.state import ClusterState
@@ -68,7 +66,7 @@ class ClusterInfo:
         """``machine`` is the processor type as printed by ``uname -m``."""
         self._release = release
         self._machine = machine
-        self._basis: tuple[Any, Any] = (None, None)
+        self._basis: tuple[object, object] = (None, None)
         self._encoded = msgspec.Raw()
 
     def encoded(self, state: ClusterState) -> msgspec.Raw:
@@ -79,7 +77,7 @@ class ClusterInfo:
             self._basis = cluster, master
         return self._encoded
 
-    def _collect(self, state: ClusterState) -> dict[str, Any]:
+    def _collect(self, state: ClusterState) -> dict[str, object]:
         cluster = state.cluster
         facts = {name: getattr(cluster, name) for name in _SAME_NAME_FIELDS}
         collectors = cluster.data_collectors
@@ -109,6 +107,6 @@ def _fill_backend_parameters(cluster: Cluster) -> Parameters:
     return {**defaults, "memory": defaults["maxmem"]}
 
 
-def _fill_hypervisor_parameters(cluster: Cluster) -> dict[str, Any]:
+def _fill_hypervisor_parameters(cluster: Cluster) -> dict[str, object]:
     """Return the complete default parameters of every hypervisor."""
     return {name: hv_defaults(cluster, name) for name in HYPERVISORS}

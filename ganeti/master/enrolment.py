@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred, DeferredLock
@@ -48,7 +47,7 @@ class Enrolment:
         self._lock = DeferredLock()
         self._timer: IDelayedCall | None = None
 
-    async def enrol(self, token: str, request: str) -> dict[str, Any]:
+    async def enrol(self, token: str, request: str) -> dict[str, object]:
         """Spend a token on the certificate for a signing request, and return a ``Membership``.
 
         The same request with the same token gets the same answer, because the first answer may have

@@ -18,9 +18,9 @@ from twisted.internet.task import deferLater
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.events.event import Event, EventAction, EventFilter, EventKind, make_event
-from ganeti.events.log import MAX_BYTES, EncodedEntry, Entry, EventLog
+from ganeti.events.log import MAX_BYTES, MAX_PAGE_EVENTS, EncodedEntry, EventLog, StreamEntry
 from ganeti.events.stream_position import LAST_EDIT, StreamPosition
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.interfaces import Commit, JournalDamaged, Position
 from ganeti.journal.segments import PositionNotFound
 from ganeti.master.change_events import CommitEntry, find_previous_objects, make_owner_lookup
@@ -77,11 +77,11 @@ class EventFeed:
         self._clock = clock
         self._now = now
         self._max_bytes = max_bytes
-        self._log = EventLog(StreamPosition(journal.end()), max_bytes=max_bytes)
+        self._log = EventLog(StreamPosition(journal.last_commit()), max_bytes=max_bytes)
         self._open = False
         self._filling = False
         self.readers = 0
-        """The number of requests that wait for events now."""
+        """The number of requests that wait for events now, and of attached readers."""
         self.last_read = -1e9
         """The time of the last request for events, in seconds of the clock."""
         self._on_read: Callable[[], None] = lambda: None
@@ -92,7 +92,7 @@ class EventFeed:
         self._on_read = begun
 
     @property
-    def end(self) -> StreamPosition:
+    def newest_position(self) -> StreamPosition:
         """The cursor of the newest event."""
         return self._log.end
 
@@ -101,6 +101,17 @@ class EventFeed:
         if self._open:
             self.last_read = self._clock.seconds()
             self._on_read()
+
+    def attach(self) -> None:
+        """Poll nodes until ``detach``, for a reader in the master that is not always waiting."""
+        self.readers += 1
+        if self._open:
+            self._on_read()
+
+    def detach(self) -> None:
+        """Remove a reader."""
+        self.readers -= 1
+        self.last_read = self._clock.seconds()
 
     def start(self, master: str) -> None:
         """Serve events from now on; the first commit of the term of ``master`` is acknowledged."""
@@ -137,7 +148,7 @@ class EventFeed:
         )
         self._log.append(EncodedEntry.of([event], event.cursor))
 
-    async def wait(
+    async def wait_for_events(
         self,
         since: str | None = None,
         timeout: float = MAX_WAIT,
@@ -182,6 +193,24 @@ class EventFeed:
             self.last_read = self._clock.seconds()
             if timer.active():
                 timer.cancel()
+
+    async def read(
+        self, cursor: StreamPosition, selection: EventFilter, *, wait: bool = True
+    ) -> EventBatch:
+        """Return the next events after ``cursor`` for a reader in the master.
+
+        Wait until there is something after ``cursor``, unless ``wait`` is false; the events may be
+        none, if nothing is selected until the position of the answer. Where the events in memory do
+        not reach back, they are read from the journal.
+        """
+        while True:
+            if self._open:
+                answer = await self._read_next(cursor, selection, None)
+                if answer.reset:
+                    answer = await self._read_journal(cursor, selection) or answer
+                if answer.events or answer.reset or answer.position > cursor or not wait:
+                    return answer
+            await self._log.wait()
 
     async def _read_next(
         self, cursor: StreamPosition, selection: EventFilter, visible: Visible | None
@@ -239,13 +268,36 @@ class EventFeed:
         finally:
             self._filling = False
 
+    async def _read_journal(
+        self, cursor: StreamPosition, selection: EventFilter
+    ) -> EventBatch | None:
+        """Return the next events from the journal, up to where those in memory begin.
+
+        Return None if the journal does not have them, or not any more.
+        """
+        after = _find_previous_commit(cursor)
+        if cursor > self._log.end or self._journal.base_position() > after:
+            return None
+        chosen: list[Event] = []
+        try:
+            for count, (position, commit) in enumerate(self._journal.replay(after), 1):
+                entry = CommitEntry(position, commit, {}, self._find_owner)
+                chosen += selection.choose(entry.events(cursor, LAST_EDIT))
+                cursor = max(cursor, entry.cursor)
+                if len(chosen) >= MAX_PAGE_EVENTS or cursor >= self._log.floor:
+                    break
+                if count % SLICE == 0:
+                    await self._yield_to_reactor()
+        except (JournalDamaged, PositionNotFound):
+            return None  # a checkpoint has removed the segment meanwhile
+        return EventBatch(chosen, cursor)
+
     async def _read_back(self, cursor: StreamPosition) -> None:
         floor, begins = self._log.floor, self._journal.base_position()
-        # If the cursor is inside a commit, its remaining events are needed.
-        after = max(0, cursor.position - (cursor.number < LAST_EDIT))
+        after = _find_previous_commit(cursor)
         if begins > after or self._log.size > self._max_bytes * 3 // 4:
             return
-        entries: list[Entry] = []
+        entries: list[StreamEntry] = []
         try:
             for position, commit in self._journal.replay(after):
                 if position > floor.position:
@@ -257,3 +309,9 @@ class EventFeed:
             return  # a checkpoint has removed the segment meanwhile
         if self._log.floor == floor:  # otherwise newer events have displaced older ones meanwhile
             self._log.prepend(entries, StreamPosition(after))
+
+
+def _find_previous_commit(cursor: StreamPosition) -> Position:
+    """Return the position of the last commit of which no event is needed after ``cursor``."""
+    # If the cursor is inside a commit, its remaining events are needed.
+    return max(0, cursor.position - (cursor.number < LAST_EDIT))

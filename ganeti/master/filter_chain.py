@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 from twisted.logger import Logger
@@ -17,7 +17,7 @@ from ganeti.master.filter_predicates import FilteredJob, Predicate, all_of
 from ganeti.model.filters import ACCEPT, ACTIONS, CONTINUE, PAUSE, RATE_LIMIT, REJECT, FilterRule
 from ganeti.schema.reading import read
 from ganeti.schema.records import Record
-from ganeti.schema.types import Count, Line, Long
+from ganeti.schema.types import Count, JsonValue, Line, Long
 
 Uuid: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
 Entry: TypeAlias = tuple[Line, Line, Long]
@@ -32,7 +32,13 @@ class _RuleFields(Record):
 
 
 def make_rule(
-    uuid: str, watermark: int, *, priority: Any, predicates: Any, action: Any, reason: Any
+    uuid: str,
+    watermark: int,
+    *,
+    priority: object,
+    predicates: JsonValue,
+    action: object,
+    reason: object,
 ) -> FilterRule:
     """Return a rule with checked fields.
 
@@ -67,7 +73,7 @@ def _rephrase(problem: Problem) -> Problem:
     return Problem("uuid", "must be like 6bb0d4f5-0b0f-4a5e-8c5e-2b8b7ab3e8aa, in lower case")
 
 
-def _check_action(action: Any) -> list[Problem]:
+def _check_action(action: object) -> list[Problem]:
     match action:
         case str() if action in ACTIONS:
             return []

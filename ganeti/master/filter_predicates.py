@@ -42,7 +42,7 @@ class FilteredJob:
         return [msgspec.json.decode(op.input.raw) for op in self.job.ops]
 
     @cached_property
-    def reasons(self) -> Sequence[Sequence[Any]]:
+    def reasons(self) -> Sequence[Sequence[object]]:
         """The entries of the reason trails of all opcodes."""
         return [entry for opcode in self.opcodes for entry in opcode.get("reason") or ()]
 
@@ -50,7 +50,7 @@ class FilteredJob:
 Predicate: TypeAlias = Callable[[FilteredJob], bool]
 
 
-def all_of(written: Any, watermark: int) -> Predicate:
+def all_of(written: object, watermark: int) -> Predicate:
     """Return a predicate that requires all predicates of a rule; an empty list matches every job.
 
     :raises Invalid: lists every problem with its path.
@@ -69,7 +69,7 @@ def all_of(written: Any, watermark: int) -> Predicate:
     return lambda subject: all(matches(subject) for matches in made)
 
 
-def _compile_predicate(written: Any, watermark: int) -> Predicate:
+def _compile_predicate(written: object, watermark: int) -> Predicate:
     match written:
         case ["jobid", condition]:
             return _match_any_row(
@@ -88,14 +88,14 @@ _NAMES = ("jobid", "opcode", "reason")
 
 
 def _match_any_row(
-    table: Table[Any], rows: Callable[[FilteredJob], Iterable[Any]], written: Any
+    table: Table[Any], rows: Callable[[FilteredJob], Iterable[Any]], written: object
 ) -> Predicate:
     compile_filter(table, written)  # raises with every problem at once
     matches = _compile_three_valued(table, written, True)
     return lambda subject: any(map(matches, rows(subject)))
 
 
-def _compile_three_valued(table: Table[Any], written: Any, wanted: bool) -> Test:
+def _compile_three_valued(table: Table[Any], written: object, wanted: bool) -> Test:
     """Return a test whether a valid filter is certainly ``wanted``, in three-valued logic."""
     match written:
         case ["&" | "|" as word, *parts]:
@@ -107,13 +107,13 @@ def _compile_three_valued(table: Table[Any], written: Any, wanted: bool) -> Test
             return _compile_three_valued(table, part, not wanted)
         case ["!=", name, value]:
             return _compile_three_valued(table, ["==", name, value], not wanted)
-        case [_, name, *_]:
+        case [_, str(name), *_]:
             found, matches = table.fields[name].value, compile_filter(table, written).matches
             return lambda row: found(row) is not None and matches(row) is wanted
     return lambda _: wanted
 
 
-def _substitute_watermark(written: Any, watermark: int, depth: int = 0) -> Any:
+def _substitute_watermark(written: object, watermark: int, depth: int = 0) -> Any:
     """Replace the word ``watermark`` by its number; leave a filter alone that is too deep."""
     match written:
         case [str(operator), "id", "watermark"]:
@@ -143,7 +143,7 @@ JOB_ID: Table[FilteredJob] = Table(
 )
 
 
-def _get_entry(index: int) -> Callable[[Sequence[Any]], Any]:
+def _get_entry(index: int) -> Callable[[Sequence[object]], object]:
     return lambda entry: entry[index] if len(entry) > index else None
 
 
@@ -178,7 +178,7 @@ def _opcode_table() -> Table[Document]:
     )
 
 
-def _get_parameter(name: str) -> Callable[[Document], Any]:
+def _get_parameter(name: str) -> Callable[[Document], object]:
     return lambda opcode: opcode.get(name)
 
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import Code, Failed, GanetiError, NotMaster, Unreachable
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.interfaces import BEGINNING, LogPosition, Position
 from ganeti.journal.segments import Frames, PositionNotFound
 from ganeti.model.node import Node

@@ -20,8 +20,8 @@ from types import MappingProxyType
 import msgspec
 from immutables import Map
 
+from ganeti.config.invariants import verify
 from ganeti.config.state import ClusterState, RecordKind, Stored
-from ganeti.config.verify import verify
 from ganeti.config.writer import ChangeCause
 from ganeti.errors import Code, Refused
 from ganeti.schema.records import replace

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ganeti.config.changes.objects import remove
 from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import GanetiError
+from ganeti.jobs.job_store import JobStore
 from ganeti.jobs.queue import Queue
-from ganeti.jobs.store import JobStore
 from ganeti.master.filter_chain import FilterChain, make_rule
 from ganeti.model.filters import FilterRule
 from ganeti.schema.records import replace
@@ -31,7 +30,7 @@ class JobFilters:
         config.observe(self._on_config_change)
 
     async def replace(
-        self, uuid: str | None, priority: Any, predicates: Any, action: Any, reason: Any
+        self, uuid: str | None, priority: object, predicates: object, action: object, reason: object
     ) -> str:
         """Set the rule ``uuid``, or a new rule without one; return its UUID.
 

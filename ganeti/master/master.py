@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -15,56 +16,77 @@ from ganeti import __version__
 from ganeti.config.changes.cluster import update_cluster
 from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.config.writer import ChangeCause, ConfigWriter
+from ganeti.jobs.job_store import JobStore
 from ganeti.jobs.queue import Queue
-from ganeti.jobs.store import JobStore
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.interfaces import Commit
 from ganeti.journal.marker import check_same_history, read_marker
-from ganeti.locking.table import LockRow
+from ganeti.locking.lock_table import LockRow
 from ganeti.locking.waiting import LockWaiter
 from ganeti.luxi.server import Answerer
 from ganeti.master.access.accounts import Accounts
-from ganeti.master.access.audit import AuditTrail
+from ganeti.master.access.audit_trail import AuditTrail
+from ganeti.master.access.change_history import History
+from ganeti.master.access.console_rights import ConsoleRights
 from ganeti.master.access.gate import Gate
-from ganeti.master.access.history import History
 from ganeti.master.access.view import View
 from ganeti.master.answers import answers
-from ganeti.master.archive import JobArchive
 from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
+from ganeti.master.console_tickets import ConsoleTickets
+from ganeti.master.current_store import Copies, CurrentCopies, CurrentTerm
 from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
-from ganeti.master.follower import FollowerTimeouts
+from ganeti.master.follower import CheckpointFiles, CheckpointSource, FollowerTimeouts
+from ganeti.master.guest_failover.recovery import Recovery
+from ganeti.master.guest_failover.restarts import Restarts
+from ganeti.master.guest_failover.supervisor import GuestSupervisor
+from ganeti.master.job_archive import JobArchive
 from ganeti.master.job_filters import JobFilters
-from ganeti.master.mastership import LEASE_WAIT_TIMEOUT, MasterTerm
+from ganeti.master.job_operations import OperationRunner
+from ganeti.master.job_rates import JobRates
+from ganeti.master.lease_waiting import LEASE_WAIT_TIMEOUT
+from ganeti.master.master_metrics import MasterMetrics, MeasuredNodes, MetricSources
+from ganeti.master.mastership import MasterTerm
 from ganeti.master.member_distribution import MemberDistribution
-from ganeti.master.metrics import MasterMetrics, MeasuredNodes, MetricSources
 from ganeti.master.node_events import NodeEvents
 from ganeti.master.node_status_cache import NodeStatusCache, WatchedNodes
+from ganeti.master.notifications.delivery import DeliveryTools
+from ganeti.master.notifications.notifier import Notifier
+from ganeti.master.notifications.senders import NO_SENDERS, Senders
 from ganeti.master.queries import Jobs as AskedJobs
 from ganeti.master.queries import Queries
-from ganeti.master.running import OperationRunner
 from ganeti.master.shared_jobs import SharedJobs
+from ganeti.master.state_move import MoveTools, StateMove
 from ganeti.master.state_paths import StatePaths
 from ganeti.master.state_recovery import recover
+from ganeti.master.status_watch import StatusWatch
+from ganeti.master.store_replication import StoreReplication
 from ganeti.master.time_slices import TimeSlices
+from ganeti.master.usage_queries import UsageQueries
+from ganeti.master.watcher_findings import WatcherFindings
 from ganeti.master.watcher_pause import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
     UNAVAILABLE_KEYS,
     AllocatorRunner,
+    AnyOperation,
     ClusterKeys,
     ConfigAccess,
     Identifiers,
-    Operation,
+    PlacementSolver,
     Progress,
     SharedFiles,
     Tools,
+    solve_here,
 )
 from ganeti.operations.perform import Performer
 from ganeti.pki.issuing import CertificateIssuer
 from ganeti.rpc.call import Nodes
-from ganeti.system.interfaces import IFiles
+from ganeti.system.interfaces import IFiles, IStateFiles
+
+ReplicationFactory: TypeAlias = Callable[[CheckpointSource], StoreReplication]
+"""Makes the replication to a state store, which gets checkpoints from this source."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +95,8 @@ class Dependencies:
 
     ``clock`` measures durations, ``now`` is the time of day in seconds since the epoch. ``machine``
     is the processor type as printed by ``uname -m``; ``name`` is the name of this node;
-    ``patience`` are the time-outs for replication to candidates.
+    ``patience`` are the time-outs for replication to candidates. ``sessions`` are the notes of the
+    browsers that have signed in. ``move_tools`` are for moves of the state to etcd and back.
     """
 
     files: IFiles
@@ -87,8 +110,12 @@ class Dependencies:
     machine: str
     issue: CertificateIssuer
     name: str
+    sessions: IStateFiles
     keys: ClusterKeys = UNAVAILABLE_KEYS
+    solve: PlacementSolver = solve_here
     patience: FollowerTimeouts | None = None
+    senders: Senders = NO_SENDERS
+    move_tools: MoveTools | None = None
 
 
 class Master:
@@ -96,8 +123,18 @@ class Master:
 
     _log = Logger()
 
-    def __init__(self, around: Dependencies, journal: FileJournal, quorum: MasterTerm) -> None:
+    def __init__(
+        self,
+        around: Dependencies,
+        journal: FileJournal,
+        quorum: CurrentTerm,
+        *,
+        replication: ReplicationFactory | None = None,
+    ) -> None:
         """Build the master from durable state; nothing runs before ``start``.
+
+        ``replication`` makes what copies the journal to other hosts; without it, and with a
+        ``MasterTerm`` in charge, the master candidates have copies.
 
         :raises Failed: a file of the checkpoint is missing or damaged.
         :raises JournalDamaged: the journal does not verify, or does not match the checkpoint.
@@ -117,14 +154,23 @@ class Master:
         self.quorum = quorum
         nodes = MeasuredNodes(around.nodes, clock)
         self.members = MemberDistribution(nodes, self.config.state, clock, quorum.agreed)
-        self.candidates = Candidates(
+        if isinstance(quorum.now, MasterTerm):
+            copies: Copies = self.replicate_to_candidates(quorum.now)
+        else:
+            assert replication is not None
+            copies = replication(self.make_checkpoint)
+        self.candidates = CurrentCopies(copies)
+        self.state_move = StateMove(
             journal,
-            self.members,
-            clock,
+            self.candidates,
             quorum,
-            master=found.state.node(around.name),
-            checkpoint=lambda: self.checkpoints.whole(),
-            patience=around.patience,
+            self.members,
+            lambda: self.config.state().nodes,
+            lambda: self.config.state().node(around.name),
+            clock,
+            checkpoint=self.make_checkpoint,
+            replicate=self.replicate_to_candidates,
+            tools=around.move_tools,
         )
         self.locks = LockWaiter(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
@@ -132,7 +178,10 @@ class Master:
         self.node_events = NodeEvents(
             self.events, self.live, self.members, self.config.state, self.locks, clock
         )
-        self.nodes = WatchedNodes(self.members, self.node_events.changed, quorum.confirm)
+        self.status_watch = StatusWatch(self.members, self.live, self.config.state, clock)
+        self.nodes = WatchedNodes(
+            self.members, self.node_events.node_changed, quorum.confirm_lease, self.live.succeeded
+        )
         self.queue = Queue(
             store=self.jobs,
             journal=journal,
@@ -142,15 +191,39 @@ class Master:
             archive=JobArchive(around.files, around.places),
             locks=self.locks,
         )
+        self.guests = GuestSupervisor(
+            self.config,
+            self.members,
+            quorum,
+            Recovery(self.config.state, self.nodes, self.queue, clock, around.now),
+            Restarts(
+                self.config.state,
+                self.nodes,
+                self.queue,
+                self.node_events.is_locked,
+                clock,
+                around.now,
+            ),
+            self.events,
+            clock,
+            around.now,
+        )
         self.shared = SharedJobs(self.queue, self.jobs)
         self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
         self.enrolment = Enrolment(
             self.config, around.files, around.places, around.issue, around.now, clock
         )
         self._slices = TimeSlices(clock)
+        self._numbers = count(1)
         self.questions = self._asking(self.config.state, self.queue, self.locks.rows)
-        self.accounts = Accounts(self.config, around.now, clock)
+        self.accounts = Accounts(self.config, around.now, clock, around.sessions)
         self.audit = AuditTrail(journal, clock, around.now)
+        self.consoles = ConsoleRights(
+            self.accounts.callers,
+            self.config.state,
+            ConsoleTickets(self.config.state, self.nodes),
+            clock,
+        )
         self.gate = Gate(
             self.accounts.callers,
             self.config.state,
@@ -158,14 +231,27 @@ class Master:
             self._questions_about,
             self.events,
             around.now,
-            self.accounts.sessions,
+            self.accounts,
+            self.consoles,
             self.audit,
         )
         self.history = History(
             journal,
             clock,
             self.queue.jobs,
-            lambda number: self.queue.find(number) or self.queue.archived(number),
+            lambda number: self.queue.find_job(number) or self.queue.archived(number),
+        )
+        self.notifier = Notifier(
+            self.config,
+            DeliveryTools(
+                stream=self.events,
+                senders=around.senders,
+                clock=clock,
+                now=around.now,
+                random=lambda: around.ids.random.random(),
+                cluster=lambda: self.config.state().cluster.cluster_name,
+                master=around.name,
+            ),
         )
         self.metrics = MasterMetrics(
             MetricSources(
@@ -179,8 +265,11 @@ class Master:
                 quorum=quorum,
                 events=self.events,
                 node_events=self.node_events,
-                slices=self._slices,
+                guests=self.guests,
+                notifier=self.notifier,
+                watcher=WatcherFindings(around.files, around.places, self.pause.until),
                 clock=clock,
+                now=around.now,
                 name=around.name,
             )
         )
@@ -192,8 +281,30 @@ class Master:
             self.jobs,
             clock,
         )
-        self.jobs.observe(lambda job: self.checkpoints.changed())
+        self.job_rates = JobRates(around.now, self.jobs.jobs.values())
+        self.jobs.observe(self.job_rates.record)
+        self.jobs.observe(lambda job: self.checkpoints.schedule())
         self.config.observe(self._on_config_change)
+
+    def replicate_to_candidates(self, votes: MasterTerm) -> Candidates:
+        """Return the replication to the master candidates, for a master that the nodes elect."""
+        around = self._dependencies
+        return Candidates(
+            self.journal,
+            self.members,
+            around.clock,
+            votes,
+            master=self.config.state().node(around.name),
+            checkpoint=self.make_checkpoint,
+            patience=around.patience,
+        )
+
+    async def make_checkpoint(self) -> CheckpointFiles:
+        """Return a checkpoint of the present state.
+
+        :raises OSError: it could not be read or written.
+        """
+        return await self.checkpoints.whole()
 
     def _questions_about(self, view: View) -> Queries:
         return self._asking(view.state, view, lambda: ())
@@ -204,6 +315,8 @@ class Master:
         jobs: AskedJobs,
         locks: Callable[[], Sequence[LockRow]],
     ) -> Queries:
+        # By time and term: another master may have used the same numbers.
+        number, began = next(self._numbers), int(self._dependencies.now())
         return Queries(
             state=state,
             live=self.live,
@@ -214,6 +327,7 @@ class Master:
             slices=self._slices,
             release=__version__,
             machine=self._dependencies.machine,
+            tag_prefix=lambda: f"{began:x}.{self.quorum.term()}.{number}",
         )
 
     def _performer(self) -> Performer:
@@ -234,17 +348,22 @@ class Master:
             issue=self._dependencies.issue,
             members=self.members,
             keys=self._dependencies.keys,
+            recent=self.live,
+            solve=self._dependencies.solve,
+            event_position=lambda: str(self.events.newest_position),
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
         return await self.queue.submit_many(jobs, who="job")
 
     def _on_config_change(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
-        self.checkpoints.changed()
-        self.shared.changed()
+        self.checkpoints.schedule()
+        self.shared.config_changed()
         # First, so that calls made because of this change find nodes with the current member list.
-        self.members.changed(state, edits)
-        self.gate.changed(state, edits)
+        self.members.config_changed(state, edits)
+        self.gate.config_changed(state, edits)
+        self.notifier.config_changed(state, edits)
+        self.status_watch.config_changed(edits)
         if any(edit.kind is RecordKind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
             self.quorum.on_members_changed()
@@ -253,17 +372,24 @@ class Master:
         """Return the answering function for each LUXI method."""
         return answers(
             self.queue,
+            self._performer().explain,
             self.shared,
             self.questions,
             self.pause,
             self.filters,
             self.enrolment,
             self._confirm_down,
+            self.state_move.move,
             self.events,
             self.metrics,
+            self.notifier,
             self.accounts,
             self.audit,
             self.history,
+            self.consoles,
+            UsageQueries(self.config.state, self.nodes),
+            self.job_rates,
+            self.guests,
         )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:
@@ -278,7 +404,7 @@ class Master:
 
         :raises NotKept: the commit failed.
         """
-        self.members.soon()
+        self.members.schedule_update()
         self.enrolment.schedule_expiry()
         self.journal.replicate_to(self.candidates)
         self.candidates.members(self.config.state().nodes.values())
@@ -286,12 +412,16 @@ class Master:
         if self._edit is not None:
             await self.config.change(self._edit.apply, because=self._edit.cause)
         self.events.start(self._dependencies.name)
+        self.notifier.start()
         await self.queue.start()
+        self.guests.start()
 
     async def _begin_term(self) -> None:
         state, term = self.config.state(), self.quorum.term()
         node = state.node(self._dependencies.name)
         if node.uuid != state.cluster.master_node:
+            # What was ended with the master before, this one does not know.
+            self.accounts.sessions.clear()
             why = f"{node.name} is the master, after {state.master.name}, in term {term}"
             await self.config.change(
                 update_cluster(master_node=node.uuid), because=ChangeCause("master-failover", why)
@@ -304,11 +434,11 @@ class Master:
 
     def discard(self) -> None:
         """Release what a master that was never started holds."""
-        self.metrics.stop()
         self.accounts.stop()
         self.audit.stop()
         self.node_events.stop()
         self.events.stop()
+        self.status_watch.stop()
         self.live.stop()
         self.members.stop()
 
@@ -318,16 +448,19 @@ class Master:
         A ``replaced`` master writes none: the files belong to its successor. A master without a
         majority does not wait for one: its successor decides about unacknowledged commits.
         """
-        if replaced or not self.quorum.holds():
+        if replaced or not self.quorum.holds_lease():
             self._stop_acknowledging()
         timer = self._dependencies.clock.callLater(LEASE_WAIT_TIMEOUT, self._stop_acknowledging)
         try:
+            self.guests.stop()
+            self.state_move.stop()
             await self.queue.stop()
-            self.metrics.stop()
+            await self.notifier.stop(record=not replaced and self.quorum.holds_lease())
             self.accounts.stop()
             self.audit.stop()
             self.node_events.stop()
             self.events.stop()
+            self.status_watch.stop()
             self.live.stop()
             self.members.stop()
             self.enrolment.stop()
@@ -344,7 +477,7 @@ class Master:
         self.quorum.stop()
 
 
-def _operations() -> Mapping[type[Opcode], Operation[Any, Any]]:
+def _operations() -> Mapping[type[Opcode], AnyOperation]:
     # Imported with the first job: the operations are a quarter of the code that a master loads.
     from ganeti.operations.registry import OPERATIONS
 

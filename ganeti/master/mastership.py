@@ -20,8 +20,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import Code, GanetiError, NotMaster, Refused
+from ganeti.master.lease_waiting import answer_while_held, wait_until_ready
 from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
+from ganeti.rpc.node_client import CALLS_PER_TURN
 from ganeti.rpc.quorum import (
     LEASE_TIME,
     RENEWAL_INTERVAL,
@@ -47,11 +49,9 @@ SLOW = 2.0
 Covers a connection and a write to a slow disk.
 """
 
-LEASE_WAIT_TIMEOUT = 6.0
-"""Seconds for which a request waits for the lease before it is refused.
-
-Longer than a lease, so that clients do not notice a short loss of contact.
-"""
+TURN_INTERVAL = 0.005
+"""Seconds between the renewals with ten nodes and those with the next ten; with 1,000 nodes, half
+of a renewal interval."""
 
 STOPPING = "the master daemon is stopping"
 
@@ -113,6 +113,8 @@ class MasterTerm:
         self._proposed: list[ReplicaSet] = []
         self._confirmed_down: set[str] = set()
         self._last_answers: dict[str, float] = {}
+        self._lease_basis: tuple[object, ...] = ()
+        self._known_lease_end = 0.0
         self._stored_generations: dict[str, int] = {}
         self._unanswered: dict[str, str] = {}
         self._online: dict[str, Node] = {}
@@ -160,16 +162,24 @@ class MasterTerm:
         """Call ``observer`` when a replica set takes effect, the lease returns, or all is lost."""
         self._observers.append(observer)
 
-    def holds(self) -> bool:
+    def holds_lease(self) -> bool:
         """Return whether this master holds the lease now."""
-        return self._begun and self._lost is None and self._clock.seconds() < self._lease_end()
+        if not self._begun or self._lost is not None:
+            return False
+        now = self._clock.seconds()
+        # Asked with each commit and call, so that all voters are not looked at each time: as long
+        # as the voters are the same, later answers can only move the end of the lease forward.
+        basis = (self._in_effect, *self._proposed, frozenset(self._confirmed_down))
+        if basis != self._lease_basis or now >= self._known_lease_end:
+            self._lease_basis, self._known_lease_end = basis, self._lease_end()
+        return now < self._known_lease_end
 
-    async def confirm(self) -> None:
+    async def confirm_lease(self) -> None:
         """Return when this master holds the lease.
 
         :raises NotMaster: a newer master was observed, or this one is stopping.
         """
-        await self._wait_until(self.holds)
+        await self._wait_until(self.holds_lease)
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -196,17 +206,8 @@ class MasterTerm:
         :raises Refused: no majority answers; the message names the missing nodes and the remedy.
         :raises NotMaster: there is a newer master.
         """
-        confirming = Deferred.fromCoroutine(self._wait_until(lambda: self._serves and self.holds()))
-        timer = self._clock.callLater(LEASE_WAIT_TIMEOUT, confirming.cancel)
-        try:
-            await confirming
-        except CancelledError:
-            if timer.active():
-                raise
-            raise Refused(self.explained(), Code.TEMPORARY) from None
-        finally:
-            if timer.active():
-                timer.cancel()
+        ready = self._wait_until(lambda: self._serves and self.holds_lease())
+        await wait_until_ready(ready, self.explained, self._clock)
 
     async def bounded(self, answer: Awaitable[T]) -> T:
         """Return the result of ``answer``, or raise if the lease is lost for too long meanwhile.
@@ -214,31 +215,7 @@ class MasterTerm:
         :raises Refused: the lease was lost for ``LEASE_WAIT_TIMEOUT`` seconds, so that the outcome
             is unknown.
         """
-
-        async def result() -> T:
-            return await answer
-
-        work = Deferred.fromCoroutine(result())
-        waiting: Deferred[T] = Deferred(lambda _: work.cancel())
-        without = [0]
-
-        def look() -> None:
-            without[0] = 0 if self.holds() else without[0] + 1
-            if without[0] < LEASE_WAIT_TIMEOUT:
-                timers[:] = [self._clock.callLater(1.0, look)]
-                return
-            why = f"{self.explained()}. It is unknown whether this request will be carried out"
-            waiting.errback(Refused(why, Code.TEMPORARY))
-
-        def done(result: T | Failure) -> None:
-            if timers[-1].active():
-                timers[-1].cancel()
-            if not waiting.called:
-                waiting.callback(result)
-
-        timers = [self._clock.callLater(1.0, look)]
-        work.addBoth(done)
-        return await waiting
+        return await answer_while_held(answer, self.holds_lease, self.explained, self._clock)
 
     def explained(self) -> str:
         """Return why changes are refused now, and how to make them possible."""
@@ -322,31 +299,11 @@ class MasterTerm:
             # Votes may be split among several that take over at once; each asks all nodes.
             willing = asked.keys() if take_over else asked.keys() - unexpected.keys()
             if current.has_majority(willing, without=self._confirmed_down):
-                if current.in_sync and not accept_loss:
-                    check_in_sync(current, self._name)
-                term = max(known, *(ballot.state.term for ballot in asked.values())) + 1
-                # Nodes that missed a change may follow a master that was replaced before this one.
-                instead = {
-                    ballot.state.master
-                    for ballot in asked.values()
-                    if take_over or ballot.state.term < known
-                }
-                vote = RequestVote(
-                    term=term,
-                    master=self._name,
-                    instead=_sort_unique(instead - {"", self._name}),
-                    accept_loss=accept_loss,
-                    replica_set=current,
+                election = await self._claim_term(
+                    asked, current, known, take_over=take_over, accept_loss=accept_loss
                 )
-                ballots = await self._collect_ballots(vote, lambda ballot: ballot.granted)
-                granted = {name for name, ballot in ballots.items() if ballot.granted}
-                current = self._find_newest_set(ballots[name] for name in granted)
-                if current.has_majority(granted, without=self._confirmed_down):
-                    self._term, self._elected, self._in_effect = term, True, current
-                    self._log.info("a majority has granted term {term}", term=term)
-                    won = {name: ballots[name] for name in granted}
-                    return Election(term, current, won, frozenset(ballots.keys() - granted))
-                await self._release_votes(term, known, granted)
+                if election is not None:
+                    return election
             elif unexpected and not take_over:
                 raise _make_superseded_error(*_find_newest_rival(unexpected))
             silent = frozenset(self._unanswered)
@@ -358,6 +315,69 @@ class MasterTerm:
                     silent=", ".join(sorted(silent)) or "none",
                 )
             await deferLater(self._clock, PAUSE * (1 + self._random.random()))
+
+    async def _claim_term(
+        self,
+        asked: Mapping[str, Ballot],
+        current: ReplicaSet,
+        known: int,
+        *,
+        take_over: bool,
+        accept_loss: bool,
+    ) -> Election | None:
+        """Request a term newer than all that the ``asked`` nodes know; return None without it.
+
+        ``current`` is the newest replica set that they know.
+
+        :raises Refused: this copy is not in sync.
+        """
+        if current.in_sync and not accept_loss:
+            check_in_sync(current, self._name)
+        term = max(known, *(ballot.state.term for ballot in asked.values())) + 1
+        # Nodes that missed a change may follow a master that was replaced before this one.
+        instead = {
+            ballot.state.master
+            for ballot in asked.values()
+            if take_over or ballot.state.term < known
+        }
+        vote = RequestVote(
+            term=term,
+            master=self._name,
+            instead=_sort_unique(instead - {"", self._name}),
+            accept_loss=accept_loss,
+            replica_set=current,
+        )
+        ballots = await self._collect_ballots(vote, lambda ballot: ballot.granted)
+        granted = {name for name, ballot in ballots.items() if ballot.granted}
+        current = self._find_newest_set(ballots[name] for name in granted)
+        if not current.has_majority(granted, without=self._confirmed_down):
+            await self._release_votes(term, known, granted)
+            return None
+        self._term, self._elected, self._in_effect = term, True, current
+        self._log.info("a majority has granted term {term}", term=term)
+        won = {name: ballots[name] for name in granted}
+        return Election(term, current, won, frozenset(ballots.keys() - granted))
+
+    async def resume(self, term: int) -> None:
+        """Have a majority of the nodes grant ``term``, which this master has by a state store.
+
+        Return when they have. ``begin_term`` then starts with a new replica set of all online
+        nodes: a set of the time before the store does not matter any more.
+        """
+        self._term = term
+        vote = RequestVote(term=term, master=self._name, elected=True, accept_loss=True)
+        while True:
+            ballots = await self._collect_ballots(vote, lambda ballot: ballot.granted)
+            granted = [name for name, ballot in ballots.items() if ballot.granted]
+            online = _sort_unique(node.name for node in self._members() if not node.offline)
+            if 2 * len(granted) > len(online):
+                last = newest(ballot.state.replica_set for ballot in ballots.values())
+                self._elected = True
+                self._in_effect = ReplicaSet(
+                    term=last.term, generation=last.generation, voters=online
+                )
+                return
+            await deferLater(self._clock, PAUSE)
 
     async def _release_votes(self, term: int, known: int, granted: Collection[str]) -> None:
         """Release the nodes that granted a term which was not won.
@@ -473,7 +493,7 @@ class MasterTerm:
 
     # --- the term
 
-    async def begin(self, in_sync: Iterable[str]) -> None:
+    async def begin_term(self, in_sync: Iterable[str]) -> None:
         """Begin the elected term: renew the lease, and propose ``in_sync`` as the first set.
 
         Return when that set is in effect.
@@ -629,8 +649,16 @@ class MasterTerm:
             # daemon runs. It therefore need not answer for a cluster of one node to work.
             self._last_answers[self._name] = self._clock.seconds()
             self._apply_accepted_sets()
-        for node in self._list_renewal_targets():
-            if node.name not in self._renewing:
+        nodes = self._list_renewal_targets()
+        self._renew_some(nodes[:CALLS_PER_TURN])
+        # Not with all at once, which would delay other work each second.
+        for first in range(CALLS_PER_TURN, len(nodes), CALLS_PER_TURN):
+            pause = first / CALLS_PER_TURN * TURN_INTERVAL
+            self._clock.callLater(pause, self._renew_some, nodes[first : first + CALLS_PER_TURN])
+
+    def _renew_some(self, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            if node.name not in self._renewing and not self._stopped:
                 renewing = Deferred.fromCoroutine(self._renew(node))
                 if not renewing.called:
                     self._renewing[node.name] = renewing
@@ -671,7 +699,7 @@ class MasterTerm:
             try:
                 generation = await self._nodes.ask(node, call)
             except NotMaster:
-                return  # the RPC client reports a newer master through ``heard``
+                return  # the RPC client calls ``observe_newer_master``
             except GanetiError as e:
                 self._unanswered[node.name] = str(e)
                 self._stored_generations.pop(node.name, None)
@@ -703,7 +731,7 @@ class MasterTerm:
                 elif not self._proposed:
                     self._adjust_voters()
                 break
-        if self.holds() or self._lost is not None:
+        if self.holds_lease() or self._lost is not None:
             self._wake()
 
     def _wake(self) -> None:
@@ -716,7 +744,7 @@ class MasterTerm:
 
     # --- end of the term
 
-    def heard(self, error: NotMaster) -> None:
+    def observe_newer_master(self, error: NotMaster) -> None:
         """Handle the report that a node follows a newer master."""
         # Before that, the election decides what other masters mean.
         if self._elected and self._lost is None and not self._stopped:
@@ -727,7 +755,7 @@ class MasterTerm:
     def observed(self, term: int, master: str) -> None:
         """Handle the report that the local node daemon follows ``master`` since ``term``."""
         if term > self._term:
-            self.heard(_make_superseded_error(self._name, master, term))
+            self.observe_newer_master(_make_superseded_error(self._name, master, term))
 
     def stop(self) -> None:
         """Stop renewing the lease; waiters get ``NotMaster``."""
@@ -737,7 +765,7 @@ class MasterTerm:
                 work.cancel()
         self._wake()
 
-    async def release(self) -> None:
+    async def release_lease(self) -> None:
         """Release the lease on all reachable nodes, so that another master can begin at once."""
         if self._elected and self._lost is None:
             members = [node for node in self._members() if not node.offline]

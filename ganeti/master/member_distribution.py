@@ -74,13 +74,13 @@ class MemberDistribution:
 
     # --- the member list
 
-    def changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
+    def config_changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         """Update the member list after a configuration change."""
         if any(edit.kind in _AFFECTED_BY for edit in edits):
             members = make_member_list(state)
             if members is None or not self._newest or not members.same_content(self._newest):
                 self._newest = members
-                self.soon()
+                self.schedule_update()
 
     async def distribute(self) -> Mapping[str, Failed]:
         """Update the list on every online node, and wait until a majority agrees on the voters.
@@ -90,11 +90,11 @@ class MemberDistribution:
         nodes = [node for node in self._state().nodes.values() if self._needs_update(node)]
         trouble = await self._update_nodes(nodes)
         if trouble:
-            self.soon(RETRY)
+            self.schedule_update(RETRY)
         await self._agreed()
         return {node.name: trouble[node.uuid] for node in nodes if node.uuid in trouble}
 
-    def soon(self, pause: float = 0.0) -> None:
+    def schedule_update(self, pause: float = 0.0) -> None:
         """Update outdated nodes in the background, after ``pause`` seconds."""
         if self._timer is not None and self._timer.active():
             if self._timer.getTime() <= self._clock.seconds() + pause:
@@ -111,7 +111,7 @@ class MemberDistribution:
 
     def _start_distribution(self) -> None:
         if self._working is not None:
-            self.soon(1.0)
+            self.schedule_update(1.0)
             return
         self._working = Deferred.fromCoroutine(self._distribute_in_background())
         self._working.addErrback(self._log_failure)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Events that only nodes can observe; nodes are polled while clients read events."""
+"""Events that only nodes can observe, from their reports.
+
+While clients read events, nodes that do not report are polled, and all nodes if it has to be
+decided what has become of a guest.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ from ganeti.master.node_watch import NodeWatch, Observation
 from ganeti.model.disk import MIRRORED_TEMPLATES, Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.operations.guests import fill_disk_parameters
+from ganeti.operations.guest_conversion import fill_disk_parameters
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.disks import DescribeDisks, DiskStatus
 from ganeti.rpc.node import NodeInfo
@@ -57,7 +61,7 @@ class NodeEvents:
         self._state = state
         self._locks = locks
         self._clock = clock
-        self.watch = NodeWatch(state, self._is_locked)
+        self.watch = NodeWatch(state, self.is_locked)
         self._timer: IDelayedCall | None = None
         self._asking: Deferred[None] | None = None
         self._rounds = 0
@@ -65,9 +69,9 @@ class NodeEvents:
         live.observe(self._on_answer)
         feed.set_read_callback(self._on_read)
 
-    def changed(self, uuid: str) -> None:
-        """Poll a node soon after a change, if there are readers of events."""
-        self._live.changed(uuid)
+    def node_changed(self, uuid: str, guest: str | None = None) -> None:
+        """Poll a node soon after a change, of one guest or more, if there are readers of events."""
+        self._live.invalidate(uuid, guest)
         if self._timer is not None:
             self._schedule(SOON)
 
@@ -112,11 +116,11 @@ class NodeEvents:
         # A decision about a vanished guest needs answers from after its disappearance.
         if self.watch.undecided:
             for uuid in state.nodes:
-                self._live.changed(uuid)
-        await self._live.refresh(list(state.nodes.values()))
+                self._live.invalidate(uuid)
+        await self._live.refresh(list(state.nodes.values()), reported=not self.watch.undecided)
         for node in state.nodes.values():
             if node.offline:
-                self.watch.forget(node.uuid)
+                self.watch.drop_answer(node.uuid)
         self._add_events(self.watch.classify_vanished())
         self._rounds += 1
         if self._rounds % ROUNDS_PER_DISK_POLL == 1:
@@ -145,7 +149,8 @@ class NodeEvents:
                 seen.kind, seen.action, seen.name, names=seen.names, tags=seen.tags, **seen.details
             )
 
-    def _is_locked(self, instance: Instance) -> bool:
+    def is_locked(self, instance: Instance) -> bool:
+        """Return whether a job holds or requests the lock of an instance."""
         name = f"instance/{instance.uuid}"
         return any(row.name == name for row in self._locks.rows())
 

@@ -24,7 +24,7 @@ class SharedQuery(Generic[R]):
         self._begun = 0
         self._answer: tuple[int, R] | None = None
 
-    async def answer(self) -> R:
+    async def fresh_answer(self) -> R:
         """Return an answer whose query started after this call."""
         wanted = self._begun + 1
         await self._turn.acquire()

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The node status cache: the last answer of each node about itself.
 
-At most one query per node runs at a time, and all callers share its answer. A job that changes a
-node invalidates its answer.
+Nodes report changes (``master/status_watch.py``), so that a query waits only for nodes that have
+never answered. A guest that a job has started or stopped is known from the success of this call,
+until the node reports it.
+
+A node that does not report, and one whose free memory an allocation needs, is asked. At most one
+query per node runs at a time, and all callers share its answer. A job that changes a node
+invalidates its answer; one that starts or stops a guest invalidates only what is known of this
+guest, which is asked for alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -17,7 +23,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Failed, NotMaster
+from ganeti.errors import Failed, NotMaster, Unreachable
+from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.disks import CreateDisk, GrowDiskCall, RemoveDisk
@@ -25,16 +32,18 @@ from ganeti.rpc.instances import (
     FinalizeMigrationDst,
     FinalizeMigrationSrc,
     RebootInstanceCall,
+    RebootMethod,
     StartInstanceCall,
     StopInstance,
 )
-from ganeti.rpc.node import DescribeNode, NodeInfo
+from ganeti.rpc.node import DescribeNode, NodeInfo, StatusReport
+from ganeti.schema.records import replace
 
 R = TypeVar("R")
 
 Observer: TypeAlias = Callable[[str, NodeInfo | Failed], None]
 
-STATUS_CHANGING_CALLS: frozenset[type[Call[Any]]] = frozenset(
+STATUS_CHANGING_CALLS: frozenset[type[Call[object]]] = frozenset(
     {
         StartInstanceCall,
         StopInstance,
@@ -48,17 +57,41 @@ STATUS_CHANGING_CALLS: frozenset[type[Call[Any]]] = frozenset(
 )
 """Calls that invalidate the status of a node."""
 
+MAX_STALE_GUESTS = 100
+"""Number of guests with an outdated state beyond which all guests of a node are asked for."""
+
+
+def _guest_of(call: Call[object]) -> str | None:
+    """Return the only guest whose state a call changes; None if it changes more of a node."""
+    match call:
+        case StartInstanceCall() | RebootInstanceCall():
+            return call.guest.name
+        case StopInstance():
+            return call.instance_name
+    return None
+
 
 @dataclass
 class _NodeEntry:
-    """The last answer of a node, the time of its query, and the running query."""
+    """The last answer of a node, the time of its query, and the running query.
+
+    ``stale`` are the guests that jobs have started or stopped since; ``old`` is set if the whole
+    answer is outdated. ``reports`` is whether the node reports changes by itself.
+    """
 
     facts: NodeInfo | None = None
     trouble: Failed | None = None
     asked: float = -1e9
     old: bool = True
+    stale: set[str] = field(default_factory=set)
+    reports: bool = False
     asking: Deferred[None] | None = None
     waiting: list[Deferred[None]] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        """Whether a job has changed the node since it was asked."""
+        return self.old or bool(self.stale)
 
 
 class NodeStatusCache:
@@ -103,13 +136,79 @@ class NodeStatusCache:
             return None
         return self._clock.seconds() - known.asked
 
-    def changed(self, uuid: str) -> None:
-        """Invalidate the answer of a node that a job has changed."""
+    def invalidate(self, uuid: str, guest: str | None = None) -> None:
+        """Invalidate the answer of a node that a job has changed, or the state of one guest."""
         if known := self._known.get(uuid):
-            known.old = True
+            if guest is not None and len(known.stale) < MAX_STALE_GUESTS:
+                known.stale.add(guest)
+            else:
+                known.old = True
 
-    async def refresh(self, nodes: Sequence[Node]) -> None:
-        """Refresh old answers of ``nodes``, as far as the nodes answer within the time-out."""
+    def report(self, uuid: str, report: StatusReport) -> bool:
+        """Record a report of a node; return False if it is of changes to something unknown."""
+        known = self._known.setdefault(uuid, _NodeEntry())
+        if report.whole:
+            facts = report.info
+        elif known.facts is None:
+            return False
+        else:
+            facts = _merge_guests(known.facts, report.info, report.gone)
+        known.facts, known.trouble, known.reports = facts, None, True
+        known.asked = self._clock.seconds()
+        self._notify_observers(uuid, facts)
+        return True
+
+    def report_failed(self, uuid: str, error: Failed) -> None:
+        """Record that a node that has reported does not answer; it is called for reports again.
+
+        Others are asked as if there were no reports: their daemon may be of an earlier release.
+        """
+        if (known := self._known.get(uuid)) is not None and known.reports:
+            known.facts, known.trouble = None, error
+            self._notify_observers(uuid, error)
+
+    def reports_ended(self, uuid: str) -> None:
+        """Record that a node reports nothing, and has to be asked from now on."""
+        if known := self._known.get(uuid):
+            known.reports, known.old = False, True
+
+    def succeeded(self, uuid: str, call: Call[object]) -> None:
+        """Record what a call has done to a guest, so that a query sees it at once.
+
+        The node reports the guest, too, whether or not it is still so.
+        """
+        known = self._known.get(uuid)
+        if known is None or known.facts is None or not known.reports:
+            return
+        guests = dict(known.facts.guests)
+        match call:
+            case StartInstanceCall() | RebootInstanceCall() | FinalizeMigrationDst(arrived=True):
+                guest = call.guest
+                if isinstance(call, RebootInstanceCall) and call.kind is RebootMethod.HARD:
+                    guests.pop(guest.name, None)  # it was started with its present settings
+                paused = isinstance(call, StartInstanceCall) and call.paused
+                guests.setdefault(
+                    guest.name,
+                    GuestState(
+                        name=guest.name, memory=guest.memory, vcpus=guest.vcpus, paused=paused
+                    ),
+                )
+            case StopInstance():
+                guests.pop(call.instance_name, None)
+            case FinalizeMigrationSrc(left=True):
+                guests.pop(call.guest.name, None)
+            case _:
+                return
+        known.facts = replace(known.facts, guests=guests)
+
+    async def refresh(
+        self, nodes: Sequence[Node], *, changed: bool = True, reported: bool = True
+    ) -> None:
+        """Refresh old answers of ``nodes``, as far as the nodes answer within the time-out.
+
+        Unless ``changed``, changes by jobs do not make an answer old. Nodes that report changes are
+        not asked, if what they have ``reported`` will do.
+        """
         now = self._clock.seconds()
         waits = []
         for node in nodes:
@@ -117,14 +216,35 @@ class NodeStatusCache:
                 self._known.pop(node.uuid, None)
                 continue
             known = self._known.setdefault(node.uuid, _NodeEntry())
-            if known.old or now - known.asked > self._max_age:
+            if known.reports and reported:
+                continue
+            if (changed and known.changed) or now - known.asked > self._max_age:
                 waits.append(self._wait_for_answer(node, known))
         if not waits:
             return
-        together: Deferred[Any] = DeferredList(waits, consumeErrors=True)
+        together = DeferredList(waits, consumeErrors=True)
         timer = self._clock.callLater(self._wait_timeout, together.cancel)
         together.addBoth(self._stop_timer, timer)
         await together
+
+    async def recent(
+        self, nodes: Sequence[Node], max_age: float
+    ) -> Mapping[str, NodeInfo | Failed]:
+        """Return the last answers of ``nodes`` by UUID, at most ``max_age`` seconds old.
+
+        Nodes that a job has changed since, or that have not answered, are asked again; the caller
+        waits until they have answered or failed.
+        """
+        now = self._clock.seconds()
+        known = [(node, self._known.setdefault(node.uuid, _NodeEntry())) for node in nodes]
+        waits = [
+            self._wait_for_answer(node, entry)
+            for node, entry in known
+            if entry.facts is None or entry.changed or now - entry.asked > max_age
+        ]
+        if waits:
+            await DeferredList(waits, consumeErrors=True)
+        return {node.uuid: _answer_of(node, entry) for node, entry in known}
 
     def _wait_for_answer(self, node: Node, known: _NodeEntry) -> Deferred[None]:
         """Return a Deferred that fires when the running query, or else a new one, is answered."""
@@ -148,16 +268,11 @@ class NodeStatusCache:
             waiter.callback(None)
 
     async def _query_node(self, node: Node, known: _NodeEntry) -> None:
-        cluster = self._state().cluster
-        question = DescribeNode(
-            hypervisors=cluster.enabled_hypervisors, storage=storage_units(self._state())
-        )
         try:
             # Again if a job changed the node meanwhile: callers since then need to see the change.
             for _ in range(2):
-                known.asked, known.old = self._clock.seconds(), False
-                known.facts, known.trouble = await self._nodes.ask(node, question), None
-                if not known.old:
+                known.facts, known.trouble = await self._ask(node, known), None
+                if not known.changed:
                     break
         except Failed as e:
             known.facts, known.trouble = None, e
@@ -168,6 +283,23 @@ class NodeStatusCache:
             if known.facts is not None:
                 self._notify_observers(node.uuid, known.facts)
 
+    async def _ask(self, node: Node, known: _NodeEntry) -> NodeInfo:
+        """Ask a node for everything, or only for the guests whose state is outdated."""
+        state, now = self._state(), self._clock.seconds()
+        question = DescribeNode(
+            hypervisors=state.cluster.enabled_hypervisors, storage=storage_units(state)
+        )
+        before, names = known.facts, tuple(sorted(known.stale))
+        recent = now - known.asked <= self._max_age
+        known.stale.clear()
+        if before is not None and names and recent and not known.old:
+            answer = await self._nodes.ask(node, replace(question, only=names))
+            if not answer.problems:
+                # The node may have reported other guests meanwhile.
+                return _merge_guests(known.facts or before, answer, names)
+        known.asked, known.old = now, False
+        return await self._nodes.ask(node, question)
+
     def _notify_observers(self, uuid: str, answer: NodeInfo | Failed) -> None:
         for observer in self._observers:
             try:
@@ -175,7 +307,7 @@ class NodeStatusCache:
             except Exception:
                 self._log.failure("an observer failed for node {uuid}", uuid=uuid)
 
-    def _stop_timer(self, result: Any, timer: IDelayedCall) -> None:
+    def _stop_timer(self, result: object, timer: IDelayedCall) -> None:
         # A caller that times out or disconnects does not cancel the shared query.
         if timer.active():
             timer.cancel()
@@ -185,6 +317,24 @@ class NodeStatusCache:
         for known in self._known.values():
             if known.asking is not None:
                 known.asking.cancel()
+
+
+def _merge_guests(before: NodeInfo, answer: NodeInfo, names: Iterable[str]) -> NodeInfo:
+    """Return an answer about some guests, with the others as they were before.
+
+    Of ``names``, the guests that are not in the answer do not run any more.
+    """
+    guests = {**before.guests, **answer.guests}
+    for name in names:
+        if name not in answer.guests:
+            guests.pop(name, None)
+    return replace(answer, guests=guests)
+
+
+def _answer_of(node: Node, entry: _NodeEntry) -> NodeInfo | Failed:
+    if entry.facts is not None:
+        return entry.facts
+    return entry.trouble or Unreachable(node.name, "the node has not answered")
 
 
 def storage_units(state: ClusterState) -> tuple[tuple[str, str], ...]:
@@ -202,31 +352,45 @@ def storage_units(state: ClusterState) -> tuple[tuple[str, str], ...]:
 
 
 class WatchedNodes:
-    """``Nodes`` for jobs: requires the lease, and reports calls that change a node's status."""
+    """``Nodes`` for jobs: requires the lease, and reports calls that change a node's status.
+
+    ``changed`` gets the UUID of the node, and the guest if the call concerns only one;
+    ``succeeded`` the UUID and a call that was answered without an error.
+    """
 
     def __init__(
         self,
         nodes: Nodes,
-        changed: Callable[[str], None],
+        changed: Callable[[str, str | None], None],
         confirm: Callable[[], Awaitable[None]],
+        succeeded: Callable[[str, Call[object]], None] = lambda uuid, call: None,
     ) -> None:
         self._nodes = nodes
         self._changed = changed
         self._confirm = confirm
+        self._succeeded = succeeded
 
     async def ask(self, node: Node, call: Call[R]) -> R:
         await self._confirm()
         try:
-            return await self._nodes.ask(node, call)
+            answer = await self._nodes.ask(node, call)
+            if type(call) in STATUS_CHANGING_CALLS:
+                self._succeeded(node.uuid, call)
+            return answer
         finally:
             if type(call) in STATUS_CHANGING_CALLS:
-                self._changed(node.uuid)
+                self._changed(node.uuid, _guest_of(call))
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
         await self._confirm()
         try:
-            return await self._nodes.ask_all(nodes, call)
+            answers = await self._nodes.ask_all(nodes, call)
+            if type(call) in STATUS_CHANGING_CALLS:
+                for uuid, answer in answers.items():
+                    if not isinstance(answer, Failed):
+                        self._succeeded(uuid, call)
+            return answers
         finally:
             if type(call) in STATUS_CHANGING_CALLS:
                 for node in nodes:
-                    self._changed(node.uuid)
+                    self._changed(node.uuid, _guest_of(call))

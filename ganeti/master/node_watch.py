@@ -9,8 +9,7 @@ of the instance.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from ganeti.config.state import ClusterState
 from ganeti.config.state import RecordKind as Stored
@@ -19,6 +18,9 @@ from ganeti.events.event import EventAction, EventKind
 from ganeti.model.instance import AdminState, Instance
 from ganeti.rpc.disks import DiskStatus
 from ganeti.rpc.node import NodeInfo
+
+MEMORY_CHANGE = 0.1
+"""By which share of a node's memory its free memory must have changed to be reported."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,20 @@ class Observation:
     name: str
     names: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass
 class _Node:
-    """The last answer of a node; its guests are kept while it does not answer."""
+    """The last answer of a node; its guests are kept while it does not answer.
+
+    ``memory_free`` is what was reported last, in MiB.
+    """
 
     guests: frozenset[str]
     boot_id: str
     reachable: bool
+    memory_free: int = 0
 
 
 class NodeWatch:
@@ -72,11 +78,11 @@ class NodeWatch:
         if isinstance(answer, Failed):
             if known is None or known.reachable:
                 before = known or _Node(frozenset(), "", True)
-                self._nodes[uuid] = _Node(before.guests, before.boot_id, False)
+                self._nodes[uuid] = replace(before, reachable=False)
                 yield self._observe_node(uuid, EventAction.UNREACHABLE, reason=str(answer))
             return
         guests = frozenset(answer.guests)
-        self._nodes[uuid] = _Node(guests, answer.boot_id, True)
+        self._nodes[uuid] = now = _Node(guests, answer.boot_id, True, answer.memory_free)
         if known is None:
             return
         if not known.reachable:
@@ -85,6 +91,11 @@ class NodeWatch:
             return  # the first answer: there is nothing to compare its guests with
         if answer.boot_id != known.boot_id:
             yield self._observe_node(uuid, EventAction.REBOOTED)
+        if abs(answer.memory_free - known.memory_free) >= answer.memory_total * MEMORY_CHANGE:
+            memory = {"memory_free": answer.memory_free, "memory_total": answer.memory_total}
+            yield self._observe_node(uuid, EventAction.MEMORY, **memory)
+        else:
+            now.memory_free = known.memory_free
         for guest in sorted(known.guests - guests):
             if not self._find_other_node(guest, uuid):
                 self._vanished[guest] = uuid
@@ -104,7 +115,7 @@ class NodeWatch:
                 del self._vanished[guest]
                 yield self._observe_guest(guest, EventAction.CRASHED, node=self._node_name(uuid))
 
-    def forget(self, uuid: str) -> None:
+    def drop_answer(self, uuid: str) -> None:
         """Forget the last answer of a node that is not polled."""
         self._nodes.pop(uuid, None)
 
@@ -158,11 +169,11 @@ class NodeWatch:
         uuid = state.names.get((Stored.INSTANCE, name))
         return None if uuid is None else state.instances[uuid]
 
-    def _observe_node(self, uuid: str, action: EventAction, **details: Any) -> Observation:
+    def _observe_node(self, uuid: str, action: EventAction, **details: object) -> Observation:
         node = self._state().nodes[uuid]
         return Observation(EventKind.NODE, action, node.name, tags=node.tags, details=details)
 
-    def _observe_guest(self, name: str, action: EventAction, **details: Any) -> Observation:
+    def _observe_guest(self, name: str, action: EventAction, **details: object) -> Observation:
         instance = self._instance(name)
         tags = instance.tags if instance is not None else ()
         return Observation(EventKind.INSTANCE, action, name, tags=tags, details=details)

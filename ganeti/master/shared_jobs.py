@@ -17,8 +17,8 @@ from twisted.internet.defer import DeferredLock
 
 from ganeti.errors import Invalid, QueueFull
 from ganeti.jobs.job import Job, JobStatus
+from ganeti.jobs.job_store import JobStore
 from ganeti.jobs.queue import Queue
-from ganeti.jobs.store import JobStore
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
 from ganeti.opcodes.node import ListStorage
 from ganeti.opcodes.opcode import Opcode, op_id
@@ -71,7 +71,7 @@ class SharedJobs:
         self._ended: deque[int] = deque()
         jobs.observe(self._on_job_stored)
 
-    def changed(self) -> None:
+    def config_changed(self) -> None:
         """Note a configuration change, which jobs that have started do not reflect."""
         self._changes += 1
 
@@ -111,7 +111,7 @@ class SharedJobs:
         while len(self._ended) > self._max_ended:
             await self._queue.archive(self._ended.popleft())
         job_id = await self._queue.submit(ops)
-        job = self._queue.find(job_id)
+        job = self._queue.find_job(job_id)
         if job is not None and not job.is_final:
             self._live.add(job_id)
         else:
@@ -120,7 +120,7 @@ class SharedJobs:
 
     def _is_current(self, shared: _SharedJob, job_id: int) -> bool:
         """Return whether the result of the job is the one that a new job would have."""
-        job = self._queue.find(job_id)
+        job = self._queue.find_job(job_id)
         if job is None:
             return False
         if job.status is JobStatus.QUEUED:

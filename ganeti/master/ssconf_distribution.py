@@ -4,20 +4,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ganeti.config.ssconf import affects_ssconf, ssconf
+from ganeti.config.ssconf import (
+    INSTANCE_LIST,
+    InstanceNames,
+    affects_only_lists,
+    affects_ssconf,
+    ssconf,
+)
 from ganeti.config.state import ClusterState, RecordEdit
 from ganeti.errors import Failed
 from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
-from ganeti.rpc.node import WriteSsconf
+from ganeti.rpc.node import UpdateSsconfList, WriteSsconf
 
 COLLECT_DELAY = 0.2
 """Seconds for which changes are collected before nodes are updated."""
+
+LISTS_DELAY = 5.0
+"""The same for changes of the list of instances and of the cluster's tags only.
+
+Every node is called for it. Longer, so that the cost of creating many instances, one after the
+other, is not that of a call to every node each.
+"""
+
+MAX_CHANGED_SHARE = 0.25
+"""The largest share of a list that is sent as changes, and not as a whole."""
 
 AGAIN = 5.0
 """Seconds before a failed update is retried."""
@@ -36,22 +54,26 @@ class SsconfDistribution:
         self._clock = clock
         self._release = release
         self._distributed: dict[str, dict[str, str]] = {}
+        self._names = InstanceNames()
         self._timer: IDelayedCall | None = None
         self._distribution: Deferred[None] | None = None
 
-    def changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
+    def config_changed(self, state: ClusterState, edits: tuple[RecordEdit, ...]) -> None:
         """Schedule an update after a configuration change that affects ssconf."""
+        self._names.config_changed(state, edits)
         if affects_ssconf(edits):
-            self.soon(COLLECT_DELAY)
+            self.schedule_update(LISTS_DELAY if affects_only_lists(edits) else COLLECT_DELAY)
 
-    def soon(self, pause: float = 0.0) -> None:
+    def schedule_update(self, pause: float = 0.0) -> None:
         """Update outdated nodes after ``pause`` seconds."""
         if self._timer is None or not self._timer.active():
             self._timer = self._clock.callLater(pause, self._start_distribution)
+        elif self._timer.getTime() > self._clock.seconds() + pause:
+            self._timer.reset(pause)
 
     def _start_distribution(self) -> None:
         if self._distribution is not None:
-            self.soon(COLLECT_DELAY)
+            self.schedule_update(COLLECT_DELAY)
             return
         self._distribution = Deferred.fromCoroutine(self._distribute())
         self._distribution.addErrback(
@@ -63,16 +85,19 @@ class SsconfDistribution:
         self._distribution = None
 
     async def _distribute(self) -> None:
+        for _ in self._names.prepare(self._state()):
+            await deferLater(self._clock, 0)
         state = self._state()
-        values = ssconf(state, release=self._release)
+        values = ssconf(state, release=self._release, instance_list=self._names.text(state))
         behind = [
             node
             for node in state.nodes.values()
             if not node.offline and self._distributed.get(node.uuid) != values
         ]
-        answers = await self._nodes.ask_all(
-            behind, WriteSsconf(values=self._find_new_values(values, behind))
+        call = self._find_list_changes(values, behind) or WriteSsconf(
+            values=self._find_new_values(values, behind)
         )
+        answers = await self._nodes.ask_all(behind, call)
         for node in behind:
             if isinstance(trouble := answers[node.uuid], Failed):
                 self._log.warn(
@@ -80,7 +105,9 @@ class SsconfDistribution:
                     node=node.name,
                     why=trouble,
                 )
-                self.soon(AGAIN)
+                # What it has is unknown now: the next update sends all values.
+                self._distributed.pop(node.uuid, None)
+                self.schedule_update(AGAIN)
             else:
                 self._distributed[node.uuid] = values
 
@@ -89,6 +116,30 @@ class SsconfDistribution:
         known = [self._distributed.get(node.uuid, {}).items() for node in nodes]
         return dict(
             item for item in values.items() if not all(item in distributed for distributed in known)
+        )
+
+    def _find_list_changes(
+        self, values: dict[str, str], nodes: Sequence[Node]
+    ) -> UpdateSsconfList | None:
+        """Return the change of the list of instances, if all nodes have the same older one.
+
+        None if other values have changed as well, or most of the list.
+        """
+        before = self._distributed.get(nodes[0].uuid) if nodes else None
+        if before is None or any(self._distributed.get(n.uuid) is not before for n in nodes):
+            return None
+        if any(before.get(key) != text for key, text in values.items() if key != INSTANCE_LIST):
+            return None
+        old, new = (set(each[INSTANCE_LIST].splitlines()) for each in (before, values))
+        added, removed = new - old, old - new
+        if len(added) + len(removed) > MAX_CHANGED_SHARE * len(new):
+            return None
+        text = values[INSTANCE_LIST]
+        return UpdateSsconfList(
+            key=INSTANCE_LIST,
+            added=tuple(sorted(added)),
+            removed=tuple(sorted(removed)),
+            digest=sha256(f"{text}\n".encode() if text else b"").hexdigest(),
         )
 
     def stop(self) -> None:

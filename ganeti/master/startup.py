@@ -6,15 +6,16 @@ The steps are the same for a restarted daemon and for one that takes over the ro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 
 from twisted.logger import Logger
 
 from ganeti.errors import Failed, GanetiError, NotMaster, Refused
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.master.adoption import adopt
+from ganeti.master.current_store import CurrentTerm
 from ganeti.master.follower import to_wire
 from ganeti.master.master import Dependencies, Master
 from ganeti.master.mastership import Election, MasterTerm
@@ -59,8 +60,11 @@ class Startup:
         process: int,
         lost: Callable[[NotMaster], None],
         replaced: Callable[[Master], None] = lambda _: None,
+        on_elected: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """``voter`` reads the vote of the local node daemon; ``process`` is the own process id.
+
+        ``on_elected`` is awaited before this master acts, and may raise ``NotMaster``.
 
         :raises Failed: a file of the checkpoint is missing or damaged.
         :raises JournalDamaged: the journal does not verify.
@@ -69,8 +73,9 @@ class Startup:
         self._journal = journal
         self._voter = voter
         self._replaced = replaced
+        self._on_elected = on_elected
         self._reported = NOTHING
-        self.quorum = MasterTerm(
+        self._votes = MasterTerm(
             around.nodes,
             around.name,
             lambda: list(self.master.config.state().nodes.values()),
@@ -81,6 +86,7 @@ class Startup:
             process=process,
             random=random,
         )
+        self.quorum = CurrentTerm(self._votes, around.clock)
         self.master = Master(around, journal, self.quorum)
         self._first: int | None = None
 
@@ -116,24 +122,26 @@ class Startup:
         if not state.node(name).master_candidate:
             raise Refused(f"node {name} is not a master candidate and has no copy of the state")
 
-    async def begin(self, mandate: StartupMandate) -> None:
+    async def start_master(self, mandate: StartupMandate) -> None:
         """Get elected, adopt missing commits, and run jobs once the first commit is acknowledged.
 
         :raises NotMaster: another node is the master.
         :raises Refused: another copy must be used; the message names its node.
         """
         known = self._voter().term
-        election = await self.quorum.elect(
+        election = await self._votes.elect(
             known,
             take_over=mandate.take_over,
             voting=mandate.voting,
             accept_loss=mandate.accept_loss,
         )
         try:
+            if self._on_elected is not None:
+                await self._on_elected()
             in_sync = await self._adopt_commits(election, mandate)
         except GanetiError:
             self.quorum.stop()
-            await self.quorum.release()
+            await self.quorum.release_lease()
             raise
         self._reported = max(
             (ballot.state.acknowledged for ballot in election.ballots.values()),
@@ -141,8 +149,8 @@ class Startup:
         )
         if mandate.accept_loss:
             self._reported = NOTHING
-        self._first = self._journal.end() + 1
-        await self.quorum.begin(in_sync)
+        self._first = self._journal.last_commit() + 1
+        await self._votes.begin_term(in_sync)
         await self.master.start()
         self.quorum.serve()
 

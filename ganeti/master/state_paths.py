@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganeti.config import access
+from ganeti.config import access_file
 
 JOBS_PER_ARCHIVE_FOLDER = 10_000
 
@@ -23,7 +23,7 @@ class StatePaths:
     @property
     def access(self) -> str:
         """The part of the configuration that the format of ``config.data`` has no field for."""
-        return f"{self.data}/{access.NAME}"
+        return f"{self.data}/{access_file.NAME}"
 
     @property
     def authority(self) -> str:
@@ -55,6 +55,10 @@ class StatePaths:
     def watcher_pause(self) -> str:
         """The time until which the watcher is paused."""
         return f"{self.data}/watcher.pause"
+
+    def watcher_notes(self, group: str) -> str:
+        """The attempts of the watcher to repair a node group, by its UUID."""
+        return f"{self.data}/watcher.{group}.data"
 
     @property
     def queue(self) -> str:

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ganeti.config import access
+from ganeti.config import access_file
 from ganeti.config.formats import loaded
 from ganeti.config.replay import apply
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.jobs.job import Job, decode
-from ganeti.jobs.store import JobStore
+from ganeti.jobs.job_store import JobStore
 from ganeti.journal.interfaces import IJournal
 from ganeti.journal.marker import CheckpointMarker, read_marker
 from ganeti.master.hand_edits import HandEdits, adoption, is_edited
@@ -96,7 +96,7 @@ def _load_state(
 ) -> ClusterState:
     """Return the state in ``config.data`` and in the file ``beside`` it."""
     try:
-        return access.restore(loaded(text, ids=ids), beside)
+        return access_file.restore(loaded(text, ids=ids), beside)
     except Invalid as e:
         raise Failed(f"{path}: {e}", Code.ENVIRONMENT) from e
 

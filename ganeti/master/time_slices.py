@@ -8,7 +8,7 @@ there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
@@ -83,7 +83,9 @@ class SlicedTask:
         matched = await self.map(matches, items, steps=steps)
         return [item for item, is_match in zip(items, matched, strict=True) if is_match]
 
-    def _run_slices(self, do: Callable[[T], R], items: Sequence[T], done: list[R]) -> Iterator[Any]:
+    def _run_slices(
+        self, do: Callable[[T], R], items: Sequence[T], done: list[R]
+    ) -> Iterator[object]:
         begun = self._seconds()
         for item in items:
             done.append(do(item))

@@ -79,13 +79,16 @@ def make_gauges(
 
 
 class Counter:
-    """Counts occurrences by label values."""
+    """Counts occurrences by label values; one without labels begins at 0.
+
+    Prometheus sees an increase only if there was a value before.
+    """
 
     def __init__(self, name: str, doc: str, labels: Sequence[str] = ()) -> None:
         self._name = name
         self._doc = doc
         self._labels = tuple(labels)
-        self._values: dict[Labels, float] = {}
+        self._values: dict[Labels, float] = {} if labels else {(): 0.0}
 
     def count(self, *labels: str, by: float = 1) -> None:
         """Count one occurrence, or ``by``."""
@@ -105,7 +108,7 @@ class Counter:
 
 
 class Histogram:
-    """Counts observations in buckets, by label values."""
+    """Counts observations in buckets, by label values; one without labels begins at 0."""
 
     def __init__(
         self,
@@ -120,6 +123,8 @@ class Histogram:
         self._bounds = tuple(bounds)
         self._buckets: dict[Labels, list[int]] = {}
         self._sums: dict[Labels, float] = {}
+        if not labels:
+            self._buckets[()], self._sums[()] = [0] * (len(self._bounds) + 1), 0.0
 
     def observe(self, value: float, *labels: str) -> None:
         """Add an observation."""

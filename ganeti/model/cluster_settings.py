@@ -14,6 +14,7 @@ from typing import Any
 
 from ganeti.errors import Problem
 from ganeti.model.disk import Template
+from ganeti.schema.types import Value
 
 BUILT_IN_ALLOCATOR = "hail"
 """The name of the built-in allocator, which need not be installed."""
@@ -80,7 +81,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], object], str]] = MappingProxyType(
 )
 
 
-def setting_problems(settings: Mapping[str, Any], *, ipv6: bool) -> Iterator[Problem]:
+def setting_problems(settings: Mapping[str, Value], *, ipv6: bool) -> Iterator[Problem]:
     """Return what is wrong with settings of a cluster whose nodes have IPv6 addresses or not.
 
     ``settings`` are fields of the cluster's record, of which only some need be there.
@@ -99,7 +100,7 @@ def setting_problems(settings: Mapping[str, Any], *, ipv6: bool) -> Iterator[Pro
 
 
 def missing_settings(
-    templates: Sequence[Template], settings: Mapping[str, Any]
+    templates: Sequence[Template], settings: Mapping[str, Value]
 ) -> Iterator[tuple[Template, str]]:
     """Return the templates whose required cluster setting is missing."""
     for template in templates:

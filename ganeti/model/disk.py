@@ -38,6 +38,8 @@ SHARED_TEMPLATES = frozenset(
 )
 """Templates whose disks are accessible from every node of the group."""
 
+DRBD_METADATA_SIZE = 128
+"""Size of the metadata volume of each mirrored disk in MiB."""
 
 SUPPORTED_TEMPLATES = frozenset(
     {Template.DISKLESS, Template.FILE, Template.SHAREDFILE, Template.PLAIN, Template.DRBD}
@@ -69,3 +71,12 @@ class Disk(StoredObject, omit_defaults=True):
     name: Line | None = None
     spindles: Integer | None = None
     params: Parameters | None = None
+
+
+_DRBD_PORT = 2
+"""The index of the port in the ``logical_id`` of a drbd disk."""
+
+
+def get_drbd_port(disk: Disk) -> int:
+    """Return the TCP port of a drbd disk's connection."""
+    return int(disk.logical_id[_DRBD_PORT])

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ganeti.schema.records import Record
-from ganeti.schema.types import Integer, Line, Value
+from ganeti.schema.types import Integer, JsonValue, Line, Value
 
 ACCEPT = "ACCEPT"
 PAUSE = "PAUSE"
@@ -27,8 +25,8 @@ class FilterRule(Record):
     uuid: Line
     watermark: Integer
     priority: Integer
-    predicates: tuple[tuple[Any, ...], ...]
-    action: Any
+    predicates: tuple[tuple[JsonValue, ...], ...]
+    action: JsonValue
     reason_trail: tuple[tuple[Value, ...], ...]
 
     @property

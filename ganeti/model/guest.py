@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 
 from ganeti.model.disk import Disk
 from ganeti.schema.records import Record
@@ -82,6 +83,21 @@ class Guest(Record):
     @property
     def vcpus(self) -> int:
         return int(self.beparams["vcpus"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """What a host or a guest uses: ``memory`` in bytes, and what has been used since some time.
+
+    ``cpu`` in seconds of one processor, all others in bytes; None if it is not known.
+    """
+
+    cpu: float | None = None
+    memory: int | None = None
+    disk_read: int | None = None
+    disk_written: int | None = None
+    received: int | None = None
+    sent: int | None = None
 
 
 class GuestState(Record):

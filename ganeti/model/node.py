@@ -9,7 +9,7 @@ from ganeti.model.named import TaggedObject
 from ganeti.schema.types import Line, Parameters
 
 
-class Role(enum.StrEnum):
+class NodeRole(enum.StrEnum):
     """The role of a node, as the remote API names it."""
 
     MASTER = "master"
@@ -20,11 +20,11 @@ class Role(enum.StrEnum):
 
 
 ROLE_LETTERS = {
-    Role.MASTER: "M",
-    Role.CANDIDATE: "C",
-    Role.DRAINED: "D",
-    Role.OFFLINE: "O",
-    Role.REGULAR: "R",
+    NodeRole.MASTER: "M",
+    NodeRole.CANDIDATE: "C",
+    NodeRole.DRAINED: "D",
+    NodeRole.OFFLINE: "O",
+    NodeRole.REGULAR: "R",
 }
 
 
@@ -45,12 +45,12 @@ class Node(TaggedObject, omit_defaults=True):
     hv_state_static: Parameters | None = None
     disk_state_static: Parameters | None = None
 
-    def role(self, master: str) -> Role:
+    def role(self, master: str) -> NodeRole:
         """Return the node's role, given the UUID of the master node."""
         if self.uuid == master:
-            return Role.MASTER
+            return NodeRole.MASTER
         if self.offline:
-            return Role.OFFLINE
+            return NodeRole.OFFLINE
         if self.drained:
-            return Role.DRAINED
-        return Role.CANDIDATE if self.master_candidate else Role.REGULAR
+            return NodeRole.DRAINED
+        return NodeRole.CANDIDATE if self.master_candidate else NodeRole.REGULAR

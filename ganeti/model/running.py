@@ -28,12 +28,22 @@ class RunningDisk(Record):
     mode: DiskMode
 
 
-class RunningConfig(Record):
+GANETI = "Ganeti"
+"""What has started guests of a cluster that was taken over."""
+
+
+class RunningConfig(Record, omit_defaults=True):
     """The settings that a guest was started with; ``memory`` in MiB.
 
     ``chosen`` has values that the hypervisor chose at the start where a parameter leaves a choice,
     such as the versioned machine type for ``pc``. ``version`` is the version of the hypervisor
-    program. OS parameters and disk secrets are not included.
+    program. ``started_by`` names other software that has started it, which gives guests other
+    virtual devices. ``empty_drives`` are the parameters of CD drives that became empty while the
+    guest was running: it still has the drives. OS parameters and disk secrets are not included.
+
+    ``slots`` are the bus addresses of virtual devices by their ids. They are recorded once a device
+    has been added or removed while the guest runs: until then, the order of the devices determines
+    them. It is None for a guest that was started by a version which gave its devices no ids.
     """
 
     memory: Integer
@@ -44,6 +54,22 @@ class RunningConfig(Record):
     network_port: Integer | None = None
     chosen: Parameters = {}
     version: Line = ""
+    started_by: Line = ""
+    slots: Mapping[Line, Line] | None = None
+    empty_drives: tuple[Line, ...] = ()
+
+
+def require_migratable(running: RunningConfig, name: str) -> None:
+    """Check that this software can create a virtual machine that receives the guest ``name``.
+
+    :raises Refused: other software has started it.
+    """
+    if running.started_by:
+        raise Refused(
+            f"instance {name} was started by {running.started_by}, with other virtual devices, and"
+            f" cannot be migrated before a restart: gnt-instance reboot {name}, or move it with a"
+            f" restart: gnt-instance failover {name}"
+        )
 
 
 def running_config(guest: Guest, chosen: Parameters, version: str) -> RunningConfig:
@@ -57,6 +83,7 @@ def running_config(guest: Guest, chosen: Parameters, version: str) -> RunningCon
         network_port=guest.network_port,
         chosen=chosen,
         version=version,
+        slots={},
     )
 
 
@@ -83,6 +110,29 @@ def apply_running_config(configured: Guest, running: RunningConfig) -> Guest:
         nics=running.nics,
         disks=tuple(replace(disks[disk.uuid], mode=disk.mode) for disk in running.disks),
         network_port=running.network_port,
+    )
+
+
+def with_disk(running: RunningConfig, disk: Disk) -> RunningConfig:
+    """Return the settings of a guest after ``disk`` was added to it while it runs."""
+    others = tuple(each for each in running.disks if each.uuid != disk.uuid)
+    return replace(running, disks=(*others, RunningDisk(uuid=disk.uuid, mode=disk.mode)))
+
+
+def with_nic(running: RunningConfig, nic: GuestNic) -> RunningConfig:
+    """Return the settings of a guest after ``nic`` was added to it or changed while it runs."""
+    if nic.uuid not in {each.uuid for each in running.nics}:
+        return replace(running, nics=(*running.nics, nic))
+    changed = tuple(nic if each.uuid == nic.uuid else each for each in running.nics)
+    return replace(running, nics=changed)
+
+
+def without_device(running: RunningConfig, uuid: str) -> RunningConfig:
+    """Return the settings of a guest after a disk or network card was removed from it."""
+    return replace(
+        running,
+        disks=tuple(each for each in running.disks if each.uuid != uuid),
+        nics=tuple(each for each in running.nics if each.uuid != uuid),
     )
 
 
@@ -114,7 +164,7 @@ class PendingChange:
         return f"{self.name}: {now} now, {later} after restart"
 
 
-def _format_value(value: Any) -> str:
+def _format_value(value: object) -> str:
     return "none" if value in (None, "") else str(value)
 
 

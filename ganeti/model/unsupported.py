@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from ganeti.errors import Problem
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import SUPPORTED_TEMPLATES, Template
+from ganeti.schema.types import Value
 
-_NO_ADDRESS = "configure the cluster's address in the network settings of the master's host"
+_NO_ADDRESS = "the master configures the cluster's address by itself, and runs no script for it"
 _NO_HELPER = "helper guests are not available; the OS definition's create script runs on the node"
 _NO_MONITORING = "there is no monitoring daemon; query the remote API instead"
 _NO_ISOLATION = "guests have no user IDs of their own (see the parameter security_model)"
 _NO_RESERVE = "limit instances by the instance policy, or mark the node as drained"
 
-UNSUPPORTED: Mapping[str, tuple[Any, str]] = MappingProxyType(
+UNSUPPORTED: Mapping[str, tuple[object, str]] = MappingProxyType(
     {
         "compression_tools": (("none",), "data between nodes are sent uncompressed over TLS"),
         "data_collectors": ({}, _NO_MONITORING),
@@ -46,7 +46,7 @@ UNSUPPORTED: Mapping[str, tuple[Any, str]] = MappingProxyType(
 _PARAMETER_NAMES = {"hv_state_static": "hv_state", "disk_state_static": "disk_state"}
 
 
-def unsupported(given: Mapping[str, Any], before: Cluster | None = None) -> Iterator[Problem]:
+def unsupported(given: Mapping[str, Value], before: Cluster | None = None) -> Iterator[Problem]:
     """Yield a problem for each of the fields ``given`` that would change an unsupported setting."""
     for name, value in given.items():
         if name not in UNSUPPORTED:

@@ -9,9 +9,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from ganeti.schema.records import Record
-from ganeti.schema.types import Count, Line, Text
-
-USER_NAME = r"^[A-Za-z0-9._@+-]+(?![\s\S])"
+from ganeti.schema.types import GRANT_SUBJECT, USER_NAME, Count, Line, Text
 
 UserName: TypeAlias = Annotated[str, Meta(pattern=USER_NAME, min_length=1, max_length=64)]
 """The name of a user: no colon, which ends it in HTTP Basic authentication, and no spaces."""
@@ -21,7 +19,7 @@ GROUP_PREFIX = "group:"
 
 Subject: TypeAlias = Annotated[
     str,
-    Meta(pattern=r"^(group:[^\x00-\x1f\x7f]+|[A-Za-z0-9._@+-]+)(?![\s\S])", max_length=255),
+    Meta(pattern=GRANT_SUBJECT, max_length=255),
 ]
 """A user, or ``group:NAME``."""
 
@@ -68,7 +66,7 @@ class Scope(Record):
 
 
 class UserAccount(Record):
-    """Somebody who may sign in; ``uuid`` is the name.
+    """A person or program that may sign in; ``uuid`` is the name.
 
     ``password`` is a hash of scrypt, in the form of the users file; without one the user has to
     sign in by a token or by OpenID Connect.

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from ganeti.node.assembly import NodeParts
 from ganeti.rpc import disks as disk
+from ganeti.rpc import guest_lease, master_address, members, node, quorum, storage, store_members
 from ganeti.rpc import instances as instance
-from ganeti.rpc import members, node, quorum, storage
 from ganeti.rpc import replicas as replica
 from ganeti.rpc import transfers as transfer
 from ganeti.rpc.server import CallHandlers
@@ -23,8 +23,9 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(node.DelayCall, parts.membership.delay)
     answers.to(node.DescribeNode, parts.facts.describe)
     answers.to(node.DescribeOSes, parts.oses.describe)
-    answers.to(node.LeaveCluster, parts.membership.leave)
+    answers.to(node.LeaveCluster, parts.membership.leave_cluster)
     answers.to(node.ResolveName, parts.names.resolve)
+    answers.to(node.ReadUsage, parts.usage.read_usage)
     answers.to(node.RequestCertificate, parts.credentials.request)
     answers.to(node.ResumeMaster, parts.membership.resume_master)
     answers.to(node.RunCommand, parts.cluster_commands.run)
@@ -32,26 +33,41 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(node.RunPowerHelper, parts.power.run)
     answers.to(node.RunRestrictedCommandCall, parts.commands.run)
     answers.to(node.StopMaster, parts.membership.stop_master)
+    answers.to(node.UpdateSsconfList, parts.files.update_ssconf_list)
     answers.to(node.UploadFile, parts.files.upload)
-    answers.to(node.UseCertificate, parts.credentials.use)
+    answers.to(node.UseCertificate, parts.credentials.use_certificate)
     answers.to(node.ValidateHypervisor, parts.instances.validate)
     answers.to(node.ValidateOS, parts.scripts.verify)
     answers.to(node.VerifyNode, parts.checks.verify)
+    answers.to(node.WatchNode, parts.reports.watch)
     answers.to(node.WriteSsconf, parts.files.write_ssconf)
+
+    reporting = parts.reports.reporting
+    answers.to(instance.CaptureScreen, parts.instances.screenshot)
+    answers.to(instance.ChangeMedia, parts.instances.change_media)
+    answers.to(instance.DescribeHotplug, parts.instances.find_hotplug_problem)
+    answers.to(instance.HotplugDevice, parts.instances.hotplug)
+    answers.to(master_address.HoldMasterAddress, parts.master_address.hold_address)
+    answers.to(master_address.ReleaseMasterAddress, parts.master_address.release_address)
+
+    answers.to(store_members.ConfigureStoreMember, parts.store_member.configure)
+    answers.to(store_members.DescribeStoreMember, parts.store_member.describe)
+    answers.to(store_members.RemoveStoreMember, parts.store_member.remove)
 
     answers.to(instance.AcceptInstance, parts.instances.accept)
     answers.to(instance.DescribeConsole, parts.instances.console)
+    answers.to(instance.PrepareConsole, parts.consoles.prepare)
     answers.to(instance.DescribeRunning, parts.instances.running_config)
-    answers.to(instance.FinalizeMigrationDst, parts.instances.finish_incoming)
-    answers.to(instance.FinalizeMigrationSrc, parts.instances.finish_outgoing)
+    answers.to(instance.FinalizeMigrationDst, reporting(parts.instances.finish_incoming))
+    answers.to(instance.FinalizeMigrationSrc, reporting(parts.instances.finish_outgoing))
     answers.to(instance.InstallOS, parts.instances.install)
     answers.to(instance.ListGuests, parts.instances.running)
     answers.to(instance.MigrateInstanceCall, parts.instances.migrate)
     answers.to(instance.MigrationStatus, parts.instances.sending)
-    answers.to(instance.RebootInstanceCall, parts.instances.reboot)
+    answers.to(instance.RebootInstanceCall, reporting(parts.instances.reboot))
     answers.to(instance.RenameOS, parts.instances.rename)
-    answers.to(instance.StartInstanceCall, parts.instances.start)
-    answers.to(instance.StopInstance, parts.instances.stop)
+    answers.to(instance.StartInstanceCall, reporting(parts.instances.start))
+    answers.to(instance.StopInstance, reporting(parts.instances.stop))
 
     answers.to(disk.AttachDisk, parts.disks.attach)
     answers.to(disk.ConnectDisk, parts.disks.connect)
@@ -60,14 +76,14 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(disk.DescribeDisks, parts.disks.describe)
     answers.to(disk.DetachDisk, parts.disks.detach)
     answers.to(disk.DisconnectDisk, parts.disks.disconnect)
-    answers.to(disk.DetachMirrorChildren, parts.disks.drop)
+    answers.to(disk.DetachMirrorChildren, parts.disks.detach_mirror_children)
     answers.to(disk.GrowDiskCall, parts.disks.grow)
     answers.to(disk.PauseResync, parts.disks.pause)
     answers.to(disk.PromoteDisk, parts.disks.promote)
     answers.to(disk.RemoveDisk, parts.disks.remove)
     answers.to(disk.RenameDisk, parts.disks.rename)
     answers.to(disk.SnapshotDisk, parts.disks.snapshot)
-    answers.to(disk.AttachMirrorChildren, parts.disks.take)
+    answers.to(disk.AttachMirrorChildren, parts.disks.attach_mirror_children)
     answers.to(disk.WipeDisk, parts.disks.wipe)
 
     answers.to(storage.ListStorageCall, parts.units.show)
@@ -76,9 +92,14 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(storage.RepairStorageCall, parts.units.repair)
 
     answers.to(quorum.DescribeVote, parts.voter.describe)
-    answers.to(quorum.ReleaseLease, parts.voter.release)
+    answers.to(quorum.ReleaseLease, parts.voter.release_lease)
     answers.to(quorum.RenewLease, parts.voter.renew)
     answers.to(quorum.RequestVote, parts.voter.request)
+
+    answers.to(guest_lease.DenyGuestLeases, parts.guest_lease.deny)
+    answers.to(guest_lease.ExtendGuestLease, parts.guest_lease.extend)
+    answers.to(guest_lease.ProveClean, parts.guest_lease.prove_clean)
+    answers.to(guest_lease.RenewGuestLease, parts.guest_lease.renew)
 
     required = parts.candidacy.required
     answers.to(replica.DescribeReplica, required(parts.replica.describe))
@@ -91,7 +112,7 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(transfer.CreateCertificate, parts.keys.create)
     answers.to(transfer.DescribeExport, parts.exports.describe)
     answers.to(transfer.FinalizeExport, parts.exports.finalize)
-    answers.to(transfer.RemoveTransfer, parts.transfers.forget)
+    answers.to(transfer.RemoveTransfer, parts.transfers.remove_transfer)
     answers.to(transfer.ListExports, parts.exports.list)
     answers.to(transfer.RemoveCertificate, parts.keys.remove)
     answers.to(transfer.RemoveExportCall, parts.exports.remove)

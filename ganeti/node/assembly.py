@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from secrets import token_hex
 from types import MappingProxyType
 
 from twisted.internet.interfaces import IReactorTime
@@ -14,13 +15,22 @@ from ganeti.journal.segments import SEGMENT_SIZE
 from ganeti.model.disk import Template
 from ganeti.node.candidacy import Candidacy
 from ganeti.node.cluster_commands import ClusterCommands
+from ganeti.node.consoles import Connect, Consoles, no_connection
 from ganeti.node.credentials import KeyFactory, NodeCredentials, refuse_key_creation
 from ganeti.node.disks import Disks, make_storage_drivers
 from ganeti.node.exports import Exports
 from ganeti.node.files import Files
+from ganeti.node.guest_lease import (
+    AskElector,
+    GuestLease,
+    StartWatchdog,
+    ask_nobody,
+    start_no_watchdog,
+)
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
+from ganeti.node.master_address import MasterAddress
 from ganeti.node.members import MemberList
 from ganeti.node.membership import (
     ClusterMembership,
@@ -36,15 +46,26 @@ from ganeti.node.out_of_band import PowerHelpers
 from ganeti.node.replicas import Replica
 from ganeti.node.restricted_commands import RestrictedCommands
 from ganeti.node.scripts import OSScripts
+from ganeti.node.status_reports import StatusReports
 from ganeti.node.storage_units import StorageUnits
+from ganeti.node.store_member import StoreMember
 from ganeti.node.transfers import Transfers
 from ganeti.node.trust import TrustedAuthorities
+from ganeti.node.usage_counters import UsageCounters
+from ganeti.node.usage_rings import UsageRings
 from ganeti.node.verification import NodeChecks, ProbeFunction
 from ganeti.node.voter import Voter
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.storage.drivers import drivers, units
 from ganeti.storage.interfaces import IVolumes
-from ganeti.system.interfaces import IFiles, IHostNames, IImages, IProcesses, IStreams
+from ganeti.system.interfaces import (
+    IFiles,
+    IHostNames,
+    IImages,
+    IProcesses,
+    IStateFiles,
+    IStreams,
+)
 
 NO_VOLUME_DRIVERS: Mapping[Template, IVolumes] = MappingProxyType({})
 
@@ -56,10 +77,15 @@ class Host:
     ``now`` is the time in seconds since the epoch, ``clock`` schedules calls. ``reach`` opens and
     closes a connection to a peer's node daemon, which listens on ``port``; ``stop`` ends this
     daemon. ``master_pid`` is the process id of the local master daemon, 0 if none runs;
-    ``stop_master`` ends it, ``start_master`` starts it together with the remote API. ``request``
-    makes a key and a signing request; ``reload`` makes the daemon use its certificate and trusted
-    authorities as they are on disk. ``segment_size`` is the size in bytes of a segment of the
-    journal's copy.
+    ``stop_master`` ends it, ``start_master`` starts it together with the remote API.
+    ``stop_member`` ends the member of the state store, ``member_runs`` returns whether it runs.
+    ``request`` makes a key and a signing request; ``reload`` makes the daemon use its certificate
+    and trusted authorities as they are on disk. ``connect`` connects to the consoles of guests;
+    ``secret`` generates their tickets. ``announce`` tells the network of a device that an address
+    is here. ``segment_size`` is the size in bytes of a segment of the journal's copy.
+    ``lease_notes`` are the notes that the watchdog shares, ``uptime`` is the clock that it shares,
+    ``boot_id`` identifies the boot of the host, ``ask_elector`` asks another node to extend the
+    lease of the guests, and ``start_watchdog`` starts the watchdog.
     """
 
     name: str
@@ -74,13 +100,23 @@ class Host:
     now: Callable[[], float]
     reach: ProbeFunction
     stop: Callable[[], object]
+    lease_notes: IStateFiles
+    uptime: Callable[[], float]
+    boot_id: Callable[[], str]
     port: int = NODED_PORT
     master_pid: Callable[[], int] = lambda: 0
     stop_master: StopDaemons = report_no_daemons
+    stop_member: StopDaemons = report_no_daemons
+    member_runs: Callable[[], bool] = lambda: False
     start_master: StartDaemons = start_nothing
     request: KeyFactory = refuse_key_creation
     reload: Callable[[], None] = lambda: None
     segment_size: int = SEGMENT_SIZE
+    connect: Connect = no_connection
+    announce: Callable[[str, str], None] = lambda device, address: None
+    secret: Callable[[], str] = lambda: token_hex(20)
+    ask_elector: AskElector = ask_nobody
+    start_watchdog: StartWatchdog = start_no_watchdog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,23 +127,29 @@ class NodeParts:
     checks: NodeChecks
     cluster_commands: ClusterCommands
     commands: RestrictedCommands
+    consoles: Consoles
     credentials: NodeCredentials
     disks: Disks
     exports: Exports
     facts: NodeInfoAnswers
     files: Files
+    guest_lease: GuestLease
     hooks: Hooks
     instances: Instances
     keys: Keys
+    master_address: MasterAddress
     members: MemberList
     membership: ClusterMembership
     names: Names
     oses: OSDefinitions
     power: PowerHelpers
     replica: Replica
+    reports: StatusReports
     scripts: OSScripts
+    store_member: StoreMember
     transfers: Transfers
     units: StorageUnits
+    usage: UsageRings
     voter: Voter
 
 
@@ -141,8 +183,26 @@ def assemble_node(
     )
     trust = TrustedAuthorities(host.files, host.paths, host.reload)
     members = MemberList(
-        host.files, host.paths.member_list, host.name, lambda: voter.state, trust.use
+        host.files, host.paths.member_list, host.name, lambda: voter.state, trust.replace_trusted
     )
+    facts = NodeInfoAnswers(host.files, host.hypervisors, storage_units)
+    guest_lease = GuestLease(
+        host.files,
+        host.paths.data,
+        host.lease_notes,
+        host.clock,
+        name=host.name,
+        uptime=host.uptime,
+        boot_id=host.boot_id,
+        hypervisors=host.hypervisors,
+        ask=host.ask_elector,
+        start_watchdog=host.start_watchdog,
+    )
+
+    def forget() -> None:
+        members.clear()
+        guest_lease.forget()
+
     return NodeParts(
         candidacy=Candidacy(
             host.files, host.paths, members, lambda: bool(host.master_pid()), replica.close
@@ -155,7 +215,7 @@ def assemble_node(
             drivers=storage,
             units=storage_units,
             folders=host_drivers.folders,
-            oses=oses.all,
+            oses=oses.all_definitions,
             reach=host.reach,
             port=host.port,
         ),
@@ -163,14 +223,24 @@ def assemble_node(
         commands=RestrictedCommands(
             host.files, host.processes, host.clock, host.paths.restricted_commands
         ),
+        consoles=Consoles(host.hypervisors, host.connect, host.clock, host.secret),
         credentials=NodeCredentials(host.files, host.paths, host.name, host.request, host.reload),
         disks=disks,
         exports=exports,
-        facts=NodeInfoAnswers(host.files, host.hypervisors, storage_units),
+        facts=facts,
         files=Files(host.files, host.paths, members.is_candidate),
+        guest_lease=guest_lease,
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
-        instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
+        instances=Instances(
+            host.hypervisors,
+            disks.paths,
+            scripts,
+            host.clock,
+            host.name,
+            may_run=guest_lease.require,
+        ),
         keys=keys,
+        master_address=MasterAddress(host.processes, host.announce),
         names=Names(host.names),
         members=members,
         membership=ClusterMembership(
@@ -181,12 +251,15 @@ def assemble_node(
             host.stop_master,
             start_master=host.start_master,
             is_mine=lambda: voter.state.master == host.name and not host.master_pid(),
-            forget_members=members.forget,
+            forget_members=forget,
+            stop_member=host.stop_member,
         ),
         oses=oses,
         power=PowerHelpers(host.files, host.processes),
         replica=replica,
+        reports=StatusReports(facts.describe, host.clock, host.secret),
         scripts=scripts,
+        store_member=StoreMember(host.files, host.paths, host.member_runs, host.stop_member),
         transfers=Transfers(
             streams=host.streams,
             files=host.files,
@@ -200,5 +273,6 @@ def assemble_node(
             now=host.now,
         ),
         units=StorageUnits(storage_units, storage),
+        usage=UsageRings(UsageCounters(host.files, host.hypervisors).read, host.clock, host.now),
         voter=voter,
     )

@@ -8,7 +8,7 @@ cluster's keys, secrets, users and state are removed from the node.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -34,6 +34,7 @@ def secrets(paths: Paths) -> tuple[str, ...]:
         f"{paths.data}/hmac.key",
         paths.config_file,
         paths.access_file,
+        *paths.store_files,
     )
 
 
@@ -69,7 +70,7 @@ class Candidacy:
 
     def required(
         self, answer: Callable[[C], Awaitable[R]]
-    ) -> Callable[[C], Coroutine[Any, Any, R]]:
+    ) -> Callable[[C], Coroutine[Deferred[object], object, R]]:
         """Return ``answer`` guarded: only candidates handle the call."""
 
         async def guarded(call: C) -> R:

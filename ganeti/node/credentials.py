@@ -53,7 +53,7 @@ class NodeCredentials:
             self._key, request = await self._make_key_and_request(self._name)
             return request.decode("ascii")
 
-    async def use(self, call: UseCertificate) -> None:
+    async def use_certificate(self, call: UseCertificate) -> None:
         """Use the new key with this certificate from now on.
 
         :raises Refused: there is no new key.
@@ -63,11 +63,11 @@ class NodeCredentials:
             if self._key is None:
                 raise Refused("this node has no new key; request a signing request first")
             before = self._files.read(self._path)
-            await self._files.replace(self._path, self._key + call.certificate.encode(), mode=0o600)
+            await self._files.replace(self._path, self._key + call.certificate.encode(), mode=0o640)
             try:
                 self._reload()
             except Failed as e:
-                await self._files.replace(self._path, before, mode=0o600)
+                await self._files.replace(self._path, before, mode=0o640)
                 self._reload()
                 raise Failed(f"the new certificate cannot be used: {e}") from None
             self._key = None

@@ -114,11 +114,11 @@ class Disks:
     async def disconnect(self, call: calls.DisconnectDisk) -> None:
         await self._find_mirror(call.disk).disconnect(call.disk)
 
-    async def drop(self, call: calls.DetachMirrorChildren) -> None:
-        await self._find_mirror(call.disk).drop(call.disk)
+    async def detach_mirror_children(self, call: calls.DetachMirrorChildren) -> None:
+        await self._find_mirror(call.disk).detach_children(call.disk)
 
-    async def take(self, call: calls.AttachMirrorChildren) -> None:
-        await self._find_mirror(call.disk).take(call.disk)
+    async def attach_mirror_children(self, call: calls.AttachMirrorChildren) -> None:
+        await self._find_mirror(call.disk).attach_children(call.disk)
 
     async def pause(self, call: calls.PauseResync) -> None:
         await self._find_mirror(call.disk).pause(call.disk, paused=call.paused)

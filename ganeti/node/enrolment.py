@@ -10,7 +10,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -21,7 +21,7 @@ from ganeti.rpc.wire import success
 from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
 
-Forward: TypeAlias = Callable[[Application], Awaitable[dict[str, Any] | None]]
+Forward: TypeAlias = Callable[[Application], Awaitable[dict[str, object] | None]]
 """Sends an application to the local master daemon; returns a membership, or None if none runs."""
 
 

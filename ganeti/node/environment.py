@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNetwork, GuestNic
@@ -113,5 +112,5 @@ def _prefix_values(prefix: str, values: Mapping[str, str | None]) -> dict[str, s
     return {f"{prefix}{name}": value for name, value in values.items() if value is not None}
 
 
-def _format_value(value: Any) -> str:
+def _format_value(value: object) -> str:
     return "" if value is None else str(value)

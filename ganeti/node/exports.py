@@ -22,7 +22,7 @@ class Exports:
         self._root = paths.root
         self._folder = paths.exports
 
-    async def tidy(self) -> None:
+    async def remove_incomplete(self) -> None:
         """Remove incomplete exports of an earlier daemon, which no job continues."""
         for name in self._files.names(self._folder):
             if name.endswith(NEW):

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+from bisect import insort
 from collections.abc import Callable
+from hashlib import sha256
 
-from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused
+from ganeti.model.natural_order import natural_sort_key
 from ganeti.node.candidacy import secrets
 from ganeti.paths import Paths
-from ganeti.rpc.node import UploadFile, WriteSsconf
+from ganeti.rpc.node import UpdateSsconfList, UploadFile, WriteSsconf
 from ganeti.system.interfaces import IFiles
 
 SSCONF_KEYS = frozenset(
@@ -34,6 +37,10 @@ _DATA = (
     "hmac.key",
     "cluster-domain-secret",
     "ca.key",
+    "state-store.json",
+    "etcd-ca.key",
+    "etcd-ca.pem",
+    "etcd-client.pem",
 )
 
 
@@ -111,6 +118,25 @@ class Files:
         changed = {path: new for path, new in contents.items() if self._read_current(path) != new}
         if changed:
             await self._files.replace_all(changed, mode=0o444)
+
+    async def update_ssconf_list(self, call: UpdateSsconfList) -> None:
+        """Change some lines of an ``ssconf_*`` file.
+
+        :raises Invalid: the key is unknown.
+        :raises Failed: the result is not what the master expects; it has to send the whole file.
+        """
+        if call.key not in SSCONF_KEYS:
+            raise Invalid([Problem("key", f"{call.key} is not an ssconf key")])
+        path = f"{self._data}/ssconf_{call.key}"
+        removed = frozenset(call.removed)
+        current = (self._read_current(path) or b"").decode().splitlines()
+        lines = [line for line in current if line not in removed]
+        for line in call.added:
+            insort(lines, line, key=natural_sort_key)
+        new = content("\n".join(lines))
+        if sha256(new).hexdigest() != call.digest:
+            raise Failed(f"{path} is not the file that the changes are for")
+        await self._files.replace(path, new, mode=0o444)
 
     def _read_current(self, path: str) -> bytes | None:
         return None if self._files.stat(path) is None else self._files.read(path)

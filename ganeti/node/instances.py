@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -47,19 +48,26 @@ class Instances:
         scripts: OSScripts,
         clock: IReactorTime,
         node: str,
+        *,
+        may_run: Callable[[], None] = lambda: None,
     ) -> None:
+        """``may_run`` refuses if no guest may run on this node now."""
         self._hypervisors = hypervisors
         self._paths = paths
         self._scripts = scripts
         self._clock = clock
         self._node = node
+        self._may_run = may_run
         self._locks: dict[str, DeferredLock] = {}
 
     async def start(self, call: calls.StartInstanceCall) -> None:
         async with self._lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
+                self._may_run()
                 disks = await self._attach_disks(call.guest)
+                # Again, as late as possible: disks may have been slow.
+                self._may_run()
                 try:
                     await hypervisor.start(call.guest, disks, paused=call.paused)
                 except Running:
@@ -80,13 +88,14 @@ class Instances:
             if call.guest.name not in hypervisor.running():
                 raise NotRunning(call.guest.name)
             match call.kind:
-                case calls.RebootType.SOFT:
+                case calls.RebootMethod.SOFT:
                     await hypervisor.reboot(call.guest)
-                case calls.RebootType.HARD:
+                case calls.RebootMethod.HARD:
                     disks = await self._attach_disks(call.guest)
                     await self._stop_within(hypervisor, call.guest.name, call.timeout)
+                    self._may_run()
                     await hypervisor.start(call.guest, disks)
-                case calls.RebootType.FULL:
+                case calls.RebootMethod.FULL:
                     raise Refused(
                         "a node cannot do a full reboot; stop and start the instance instead"
                     )
@@ -109,7 +118,9 @@ class Instances:
         found: dict[str, GuestState] = {}
         for name in call.hypervisors:
             found.update(self._find_hypervisor(name).running())
-        return found
+        if call.only is None:
+            return found
+        return {name: found[name] for name in call.only if name in found}
 
     async def console(self, call: calls.DescribeConsole) -> calls.ConsoleInfo:
         access = await self._find_hypervisor(call.guest.hypervisor).console(call.guest)
@@ -124,6 +135,35 @@ class Instances:
             command=access.command,
             display=access.display,
         )
+
+    async def change_media(self, call: calls.ChangeMedia) -> None:
+        async with self._lock_instance(call.guest.name):
+            await self._find_hypervisor(call.guest.hypervisor).change_media(
+                call.guest, force=call.force
+            )
+
+    async def find_hotplug_problem(self, call: calls.DescribeHotplug) -> str:
+        return await self._find_hypervisor(call.guest.hypervisor).find_hotplug_problem(call.guest)
+
+    async def hotplug(self, call: calls.HotplugDevice) -> None:
+        guest = call.guest
+        async with self._lock_instance(guest.name):
+            hypervisor = self._find_hypervisor(guest.hypervisor)
+            if call.action is calls.HotplugAction.REMOVE:
+                await hypervisor.unplug(guest, call.device)
+            elif card := next((each for each in guest.nics if each.uuid == call.device), None):
+                await hypervisor.plug(guest, card)
+            else:
+                disks = await self._attach_disks(guest)
+                found = [each for each in disks if each.disk.uuid == call.device]
+                if not found:
+                    raise Refused(f"instance {guest.name} has no device {call.device}", Code.INPUT)
+                await hypervisor.plug(guest, found[0])
+
+    async def screenshot(self, call: calls.CaptureScreen) -> str:
+        async with self._lock_instance(call.guest.name):
+            picture = await self._find_hypervisor(call.guest.hypervisor).screenshot(call.guest)
+        return base64.b64encode(picture).decode("ascii")
 
     async def validate(self, call: ValidateHypervisor) -> None:
         equipment = GuestDevices(call.nics, call.disks, call.scope, call.minimum_version)
@@ -142,7 +182,9 @@ class Instances:
         async with self._lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             guest = apply_running_config(call.guest, call.running)
+            self._may_run()
             disks = await self._attach_disks(guest)
+            self._may_run()
             return await hypervisor.accept(guest, disks, call.address, call.running)
 
     async def migrate(self, call: calls.MigrateInstanceCall) -> None:
@@ -163,11 +205,15 @@ class Instances:
     async def finish_incoming(self, call: calls.FinalizeMigrationDst) -> str:
         async with self._lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
+            if call.arrived:
+                self._may_run()
             return await hypervisor.finish_incoming(call.guest, arrived=call.arrived)
 
     async def finish_outgoing(self, call: calls.FinalizeMigrationSrc) -> None:
         async with self._lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
+            if not call.left:
+                self._may_run()
             await hypervisor.finish_outgoing(call.guest, left=call.left)
 
     async def _stop_within(self, hypervisor: IHypervisor, name: str, timeout: float) -> None:

@@ -29,7 +29,7 @@ class Keys:
         # Imported here: the cryptography library takes long to load.
         from ganeti.pki.authority import create_self_signed
 
-        await self.tidy()
+        await self.remove_expired()
         life = min(call.validity, _MAX_VALIDITY)
         made = create_self_signed(calls.PEER, self._now(), timedelta(seconds=life))
         name = f"x509-{int(self._now())}-{fingerprint(made.certificate)[:16]}"
@@ -58,7 +58,7 @@ class Keys:
             )
         return key, certificate
 
-    async def tidy(self) -> None:
+    async def remove_expired(self) -> None:
         """Remove expired keys that were never collected."""
         for name in self._files.names(self._folder):
             found = self._files.stat(f"{self._folder}/{name}/cert")

@@ -11,7 +11,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.rpc.callers import Caller, CallerRole, Peer
+from ganeti.rpc.callers import CallerRole, Peer, RpcCaller
 from ganeti.rpc.members import MemberFile, MemberRecords, UpdateMembers
 from ganeti.rpc.quorum import VoterState
 from ganeti.schema.documents import UNREADABLE
@@ -59,15 +59,15 @@ class MemberList:
         """The newest list; None if this node has none."""
         return self._file.members if self._file else None
 
-    def identify(self, peer: Peer | None) -> Caller:
+    def identify(self, peer: Peer | None) -> RpcCaller:
         """Return the peer with its current role; see ``Callers``."""
         if peer is None:
-            return Caller(CallerRole.UNAUTHENTICATED, "a peer without a certificate")
+            return RpcCaller(CallerRole.UNAUTHENTICATED, "a peer without a certificate")
         name = self._owners.get(peer.fingerprint)
         if self._file is None or name is None:
-            return Caller(CallerRole.UNAUTHENTICATED, peer.name)
+            return RpcCaller(CallerRole.UNAUTHENTICATED, peer.name)
         role = self._file.members.role(name, self._accepted().master)
-        return Caller(role, name, local=name == self._name)
+        return RpcCaller(role, name, local=name == self._name)
 
     def is_candidate(self) -> bool:
         """Return whether this node may have the files of master candidates."""
@@ -110,7 +110,7 @@ class MemberList:
             assert self._file is not None
             return self._file.members.revision
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Forget all members, because this node leaves the cluster."""
         self._set_list(None)
 

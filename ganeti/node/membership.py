@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti import __version__
+from ganeti.journal.etcd.member_files import settings_file
 from ganeti.node.candidacy import secrets
 from ganeti.paths import Paths
 from ganeti.rpc.node import (
@@ -39,7 +40,7 @@ StopDaemons: TypeAlias = Callable[[], Awaitable[bool]]
 """Returns when daemons have ended; the result is whether any were running."""
 
 
-StartDaemons: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+StartDaemons: TypeAlias = Callable[[], Coroutine[Deferred[object], object, None]]
 """Starts daemons; returns when they run.
 
 :raises Failed: they do not start.
@@ -65,7 +66,8 @@ class ClusterMembership:
     """Handles membership calls; ``stop`` ends this daemon, ``stop_master`` the master daemons.
 
     ``is_mine`` returns whether the node still follows a local master daemon that does not run;
-    ``forget_members`` clears the member list.
+    ``forget_members`` clears the member list, and ``stop_member`` ends the member of the state
+    store on this node.
     """
 
     _log = Logger()
@@ -81,6 +83,7 @@ class ClusterMembership:
         start_master: StartDaemons = start_nothing,
         is_mine: Callable[[], bool] = lambda: False,
         forget_members: Callable[[], None] = lambda: None,
+        stop_member: StopDaemons = report_no_daemons,
     ) -> None:
         self._files = files
         self._paths = paths
@@ -90,6 +93,7 @@ class ClusterMembership:
         self._start_master = start_master
         self._is_local_master = is_mine
         self._forget_members = forget_members
+        self._stop_member = stop_member
         self._handover_timer: IDelayedCall | None = None
 
     async def version(self, _: AskVersion) -> Version:
@@ -132,11 +136,14 @@ class ClusterMembership:
     async def delay(self, call: DelayCall) -> None:
         await deferLater(self._clock, call.duration)
 
-    async def leave(self, _: LeaveCluster) -> None:
+    async def leave_cluster(self, _: LeaveCluster) -> None:
         """Remove the cluster's state, secrets and certificates; the node's own certificate last."""
         # First, so that files which are being written meanwhile are removed, too.
         self._forget_members()
         data, paths = self._paths.data, self._paths
+        # Before it is stopped, so that it is not started again.
+        await self._files.remove(settings_file(paths.store_member))
+        await self._stop_member()
         last = (paths.node_certificate, paths.authority)
         others = [f"{data}/{name}" for name in self._files.names(data) if name not in KEPT_NAMES]
         for path in (

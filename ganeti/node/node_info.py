@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -25,6 +25,14 @@ class RunningGuests(Protocol):
     def running(self) -> Mapping[str, GuestState]:
         """Return the running guests by name; cheap enough for frequent polling."""
         ...
+
+
+def _select_guests(
+    guests: dict[str, GuestState], names: Sequence[str] | None
+) -> dict[str, GuestState]:
+    if names is None:
+        return guests
+    return {name: guests[name] for name in names if name in guests}
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ class NodeInfoAnswers:
             cpu_sockets=processors.sockets,
             cpus_node=1,
             boot_id=self._boot_id,
-            guests=guests,
+            guests=_select_guests(guests, call.only),
             storage=tuple(each for each in storage if each is not None),
             problems=problems,
         )

@@ -26,9 +26,9 @@ class OSDefinitions:
         self._search_path = search_path
 
     async def describe(self, call: DescribeOSes) -> list[OSDefinitionReport]:
-        return self.all()
+        return self.all_definitions()
 
-    def all(self) -> list[OSDefinitionReport]:
+    def all_definitions(self) -> list[OSDefinitionReport]:
         """Return every definition, including broken ones; the first one of each name counts."""
         found: dict[str, OSDefinitionReport] = {}
         for folder in self._search_path:
@@ -37,7 +37,7 @@ class OSDefinitions:
                     found[name] = self._read_definition(f"{folder}/{name}", name)
         return [found[name] for name in sorted(found)]
 
-    def find(self, os: str) -> OSDefinitionReport:
+    def find_definition(self, os: str) -> OSDefinitionReport:
         """Return the usable definition for ``os`` (``name`` or ``name+variant``).
 
         :raises Refused: the definition does not exist or is broken.

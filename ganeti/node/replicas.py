@@ -11,18 +11,19 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from hashlib import sha256
 
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed
-from ganeti.journal.file import explained
+from ganeti.journal.checkpoint_files import MARKER, replace_checkpoint_files
+from ganeti.journal.file_journal import explained
 from ganeti.journal.frames import scan
 from ganeti.journal.interfaces import JournalDamaged, LogPosition
 from ganeti.journal.marker import (
     CheckpointMarker,
     check_same_history,
-    complete,
     encode_transition_marker,
     read_marker,
 )
@@ -38,11 +39,8 @@ from ganeti.rpc.replicas import (
 )
 from ganeti.system.interfaces import IFiles
 
-QUEUE = "queue"
-"""The folder that belongs to the checkpoint entirely: files that a new one lacks are stale."""
-
-CONFIG, MARKER = "config.data", "journal/checkpoint"
-"""Files of every checkpoint; the node itself writes the marker, before and after all others."""
+CONFIG = "config.data"
+"""The file that every checkpoint has."""
 
 
 class Replica:
@@ -129,7 +127,7 @@ class Replica:
             segments = await self._open_segments()
             if call.cut:
                 self._check_truncation(after)
-                await segments.cut(after)
+                await segments.truncate_after(after)
             elif segments.end != after:
                 raise Failed(
                     f"the copy of the journal ends with commit {segments.end.position}, not with"
@@ -154,8 +152,8 @@ class Replica:
             # First, so that frames of one history never follow a checkpoint of another: a
             # checkpoint without a log does not count as a copy.
             await segments.clear()
-            await self._replace_files(contents, end)
-            await segments.begin(end)
+            await replace_checkpoint_files(self._files, self._data, contents, end)
+            await segments.start_log(end)
             self._cached = segments
             self._log.info("the copy of the journal was reset to commit {end}", end=end.position)
             return to_wire(segments.end)
@@ -172,15 +170,17 @@ class Replica:
                 segments = await self._open_segments()
                 if segments.find_log_position(end.position) != end:
                     raise Failed("the checkpoint and the copy have different histories")
-                # From here on, the copy must not be truncated to an earlier commit.
-                marker = encode_transition_marker(self._read_marker(), end)
+                # From here on, the copy must not be truncated to an earlier commit. A master that
+                # starts before all is written must not take the new file for an edit by hand.
+                digest = sha256(contents[CONFIG]).hexdigest()
+                marker = encode_transition_marker(self._read_marker(), end, (digest,))
                 await self._files.replace(f"{self._data}/{MARKER}", marker)
             # Without the lock: commits of the whole cluster wait for frames to be stored here.
             with _convert_errors(self._data):
-                await self._replace_files(contents, end)
+                await replace_checkpoint_files(self._files, self._data, contents, end)
             async with self._lock_for_writing():
                 segments = await self._open_segments()
-                await segments.forget(segments.previous_segment(end.position))
+                await segments.remove_before(segments.previous_segment(end.position))
                 return to_wire(segments.end)
 
     async def close(self) -> None:
@@ -243,17 +243,7 @@ class Replica:
                 raise Failed(f"invalid file name {name!r} in a checkpoint", Code.INPUT)
         if CONFIG not in files:
             raise Failed(f"the checkpoint is invalid: {CONFIG} is missing", Code.INPUT)
-        return {
-            f"{self._data}/{name}": decoded(text) for name, text in files.items() if name != MARKER
-        }
-
-    async def _replace_files(self, contents: Mapping[str, bytes], end: LogPosition) -> None:
-        for folder in dict.fromkeys(map(posixpath.dirname, contents)):
-            await self._files.make_folder(folder)
-        await self._files.make_folder(self._folder)
-        await self._files.replace_all(contents)
-        await self._remove_stale_jobs(contents)
-        await self._files.replace(f"{self._data}/{MARKER}", complete(end))
+        return {name: decoded(text) for name, text in files.items()}
 
     def _read_marker(self) -> CheckpointMarker:
         return read_marker(self._files, f"{self._data}/{MARKER}")
@@ -269,14 +259,6 @@ class Replica:
                 f"commits after {after.position} cannot be cut off: the checkpoint of the copy"
                 f" contains commits up to {newest.position}"
             )
-
-    async def _remove_stale_jobs(self, contents: Mapping[str, bytes]) -> None:
-        folder = f"{self._data}/{QUEUE}"
-        for name in self._files.names(folder):
-            path = f"{folder}/{name}"
-            found = self._files.stat(path)
-            if path not in contents and found is not None and not found.folder:
-                await self._files.remove(path)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ that is certain. Of the two, the one that failed first provides the error.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -16,12 +16,17 @@ from twisted.python.failure import Failure
 from ganeti.errors import Failed
 from ganeti.system.interfaces import IStreams, ITransfer
 
+Script: TypeAlias = Coroutine[Deferred[object], object, None]
+"""A script that runs, until it has ended or is canceled."""
+
 
 class _RunningScript:
     """A running script; ``ended`` is called with its failure, or None, when it has ended."""
 
     def __init__(
-        self, work: Coroutine[Any, Any, None], ended: Callable[[Failure | None], object]
+        self,
+        work: Script,
+        ended: Callable[[Failure | None], object],
     ) -> None:
         self.over = False
         self.failure: Failure | None = None
@@ -46,7 +51,11 @@ class _RunningScript:
 
 
 async def stream_into_script(
-    streams: IStreams, flow: ITransfer, script: Coroutine[Any, Any, None], read: int, write: int
+    streams: IStreams,
+    flow: ITransfer,
+    script: Script,
+    read: int,
+    write: int,
 ) -> None:
     """Connect a flow into ``write`` with a script that reads from ``read``; close both.
 
@@ -79,7 +88,11 @@ async def stream_into_script(
 
 
 async def stream_from_script(
-    streams: IStreams, flow: ITransfer, script: Coroutine[Any, Any, None], write: int, says: int
+    streams: IStreams,
+    flow: ITransfer,
+    script: Script,
+    write: int,
+    says: int,
 ) -> None:
     """Connect a script that writes into ``write`` with a flow; close ``write`` and ``says``.
 

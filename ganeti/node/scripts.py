@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.model.guest import Guest
@@ -50,6 +51,7 @@ class OSScripts:
         self._files = files
         self._logs = logs
         self._seconds = seconds
+        self._logs_in_use: set[str] = set()
 
     async def create(
         self, guest: Guest, paths: Sequence[str], *, reinstall: bool = False, debug: int = 0
@@ -59,7 +61,7 @@ class OSScripts:
         :raises Refused: the definition cannot be used here.
         :raises Failed: the script failed; the message has the end and the path of its log.
         """
-        definition = self._definitions.find(guest.os)
+        definition = self._definitions.find_definition(guest.os)
         if not definition.trusted:
             raise Refused(
                 f"OS definition {definition.name} has only a create_untrusted script, which needs a"
@@ -78,7 +80,7 @@ class OSScripts:
         self, guest: Guest, paths: Sequence[str], old_name: str, *, debug: int = 0
     ) -> None:
         """Adapt the guest on the disks to its new name, the name of ``guest``."""
-        definition = self._definitions.find(guest.os)
+        definition = self._definitions.find_definition(guest.os)
         environment = build_guest_environment(definition, guest, paths, debug)
         run = _ScriptRun(
             definition, "rename", f"rename-{_make_log_name(guest)}", f"rename {old_name}"
@@ -99,7 +101,7 @@ class OSScripts:
 
         Both are paths or open file descriptors.
         """
-        definition = self._definitions.find(guest.os)
+        definition = self._definitions.find_definition(guest.os)
         environment = build_guest_environment(definition, guest, paths, debug)
         environment |= build_disk_environment("EXPORT", index, paths[index])
         environment["EXP_SIZE_FD"] = str(SIZE_DESCRIPTOR)
@@ -121,7 +123,7 @@ class OSScripts:
         debug: int = 0,
     ) -> None:
         """Fill a disk from ``source``, a path or an open file descriptor (script ``import``)."""
-        definition = self._definitions.find(guest.os)
+        definition = self._definitions.find_definition(guest.os)
         environment = build_guest_environment(definition, guest, paths, debug)
         environment |= build_disk_environment("IMPORT", index, paths[index])
         run = _ScriptRun(
@@ -139,7 +141,7 @@ class OSScripts:
         :raises Invalid: the definition does not list a parameter.
         :raises Failed: the script rejects the parameters; the message has its output.
         """
-        definition = self._definitions.find(call.os)
+        definition = self._definitions.find_definition(call.os)
         if not call.force_variant:
             _check_variant(definition, call.os)
         if api_version(definition) < WITH_PARAMETERS:
@@ -161,17 +163,27 @@ class OSScripts:
         *arguments: str,
         files: Mapping[int, str | int] | None = None,
     ) -> None:
-        stamp = time.strftime("%Y-%m-%d_%H_%M_%S", time.localtime(self._seconds()))
-        log = f"{self._logs}/{run.log}-{stamp}.log"
         if self._files.stat(self._logs) is None:
             await self._files.make_folder(self._logs)
         argv = [f"{run.definition.path}/{run.script}", *arguments]
-        # Shell definitions source files from their own folder by name (``. common.sh``).
-        finished = await self._processes.run(
-            argv, env=environment, output=log, files=files, cwd=run.definition.path
-        )
+        log = self._unused_log(run)
+        self._logs_in_use.add(log)
+        try:
+            # Shell definitions source files from their own folder by name (``. common.sh``).
+            finished = await self._processes.run(
+                argv, env=environment, output=log, files=files, cwd=run.definition.path
+            )
+        finally:
+            self._logs_in_use.discard(log)
         if finished.code:
             raise Failed(_describe_failure(run, finished, log), Code.ENVIRONMENT)
+
+    def _unused_log(self, run: _ScriptRun) -> str:
+        """Return the path of a log that no other run writes to, or removes as empty."""
+        stamp = time.strftime("%Y-%m-%d_%H_%M_%S", time.localtime(self._seconds()))
+        start = f"{self._logs}/{run.log}-{stamp}"
+        names = chain((f"{start}.log",), (f"{start}-{number}.log" for number in count(2)))
+        return next(name for name in names if name not in self._logs_in_use)
 
 
 def _describe_failure(run: _ScriptRun, finished: ProcessResult, log: str) -> str:

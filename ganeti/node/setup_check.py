@@ -18,7 +18,7 @@ def find_setup_problems(files: IFiles, paths: Paths) -> Iterator[str]:
     for path, mount in KERNEL_FILE_SYSTEMS.items():
         if files.stat(path) is None:
             yield f"{path} does not exist; mount the kernel's file system on {mount}"
-    for path in (paths.node_certificate, *paths.shared_files):
+    for path in (paths.node_certificate, *paths.shared_files, *paths.store_files):
         found = files.stat(path)
         if found is not None and found.mode & stat.S_IRWXO:
             yield f"{path} is accessible to every user of the host; use chmod o= {path}"

@@ -21,10 +21,10 @@ class StorageUnits:
         self._units = units
         self._drivers = drivers
 
-    async def show(self, call: calls.ListStorageCall) -> list[calls.StorageUnit]:
+    async def show(self, call: calls.ListStorageCall) -> list[calls.ReportedStorageUnit]:
         units = self._find_driver(call.kind)
         found = await units.units() if call.name is None else [await units.unit(call.name)]
-        return [calls.StorageUnit(**asdict(unit)) for unit in found]
+        return [calls.ReportedStorageUnit(**asdict(unit)) for unit in found]
 
     async def modify(self, call: calls.ModifyStorageCall) -> None:
         await self._find_driver(call.kind).set_allocatable(call.name, call.allocatable)

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -51,11 +51,11 @@ class ITransferScripts(Protocol):
 
     def export(
         self, guest: Guest, paths: Sequence[str], index: int, *, sink: int, announced: int
-    ) -> Coroutine[Any, Any, None]: ...
+    ) -> Coroutine[Deferred[object], object, None]: ...
 
     def restore(
         self, guest: Guest, paths: Sequence[str], index: int, *, source: int
-    ) -> Coroutine[Any, Any, None]: ...
+    ) -> Coroutine[Deferred[object], object, None]: ...
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Transfers:
     async def status(self, call: calls.DescribeTransfers) -> list[calls.TransferStatus | None]:
         return [self._describe(self._transfers.get(name)) for name in call.names]
 
-    async def forget(self, call: calls.RemoveTransfer) -> None:
+    async def remove_transfer(self, call: calls.RemoveTransfer) -> None:
         if transfer := self._transfers.pop(call.name, None):
             await self._stop_transfer(transfer)
             if transfer.lonely is not None and transfer.lonely.active():
@@ -158,7 +158,7 @@ class Transfers:
     async def close(self) -> None:
         """Stop all transfers, because the daemon stops."""
         for name in list(self._transfers):
-            await self.forget(calls.RemoveTransfer(name=name))
+            await self.remove_transfer(calls.RemoveTransfer(name=name))
 
     # --- start
 
@@ -170,15 +170,15 @@ class Transfers:
     ) -> calls.StartedTransfer:
         if isinstance(sink, calls.ExportData):
             path = await self._exports.sink(sink)
-            flow = self._streams.begin(source, FileEndpoint(path, create=True))
+            flow = self._streams.start_transfer(source, FileEndpoint(path, create=True))
             return self._start_work(self._register(flow, sink), self._finish_flow(flow), port)
         paths = await self._disks(sink.guest)
         size = sink.guest.disks[sink.index].size * MIB
         if sink.raw:
-            flow = self._streams.begin(source, FileEndpoint(paths[sink.index], room=size))
+            flow = self._streams.start_transfer(source, FileEndpoint(paths[sink.index], room=size))
             return self._start_work(self._register(flow, sink, size), self._finish_flow(flow), port)
         read, write = self._streams.pipe()
-        flow = self._streams.begin(source, PipeEndpoint(write))
+        flow = self._streams.start_transfer(source, PipeEndpoint(write))
         script = self._scripts.restore(sink.guest, paths, sink.index, source=read)
         work = stream_into_script(self._streams, flow, script, read, write)
         return self._start_work(self._register(flow, sink), self._finish_flow(flow, work), port)
@@ -192,17 +192,17 @@ class Transfers:
         if isinstance(source, calls.ExportData):
             path = self._exports.source(source)
             found = self._files.stat(path)
-            flow = self._streams.begin(FileEndpoint(path), sink)
+            flow = self._streams.start_transfer(FileEndpoint(path), sink)
             transfer = self._register(flow, place, found.size if found else None)
             return self._start_work(transfer, self._finish_flow(flow))
         paths = await self._disks(source.guest)
         if source.raw:
             size = source.guest.disks[source.index].size * MIB
-            flow = self._streams.begin(FileEndpoint(paths[source.index]), sink)
+            flow = self._streams.start_transfer(FileEndpoint(paths[source.index]), sink)
             return self._start_work(self._register(flow, place, size), self._finish_flow(flow))
         read, write = self._streams.pipe()
         hears, says = self._streams.pipe()
-        flow = self._streams.begin(PipeEndpoint(read), sink)
+        flow = self._streams.start_transfer(PipeEndpoint(read), sink)
         self._streams.close(read)
         transfer = self._register(flow, place)
         transfer.announced = hears
@@ -267,7 +267,7 @@ class Transfers:
         )
 
     async def _discard(self, transfer: _Transfer) -> None:
-        await self.forget(calls.RemoveTransfer(name=transfer.name))
+        await self.remove_transfer(calls.RemoveTransfer(name=transfer.name))
         if isinstance(transfer.sink, calls.ExportData):
             await self._exports.give_up(transfer.sink)
         if transfer.key is not None:

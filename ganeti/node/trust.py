@@ -23,7 +23,7 @@ class TrustedAuthorities:
         self._path = paths.authority
         self._reload = reload
 
-    async def use(self, certificates: Sequence[str]) -> None:
+    async def replace_trusted(self, certificates: Sequence[str]) -> None:
         """Trust exactly the authorities with these certificates, durably.
 
         An empty sequence changes nothing, because it means that the authorities are unknown.

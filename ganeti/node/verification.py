@@ -34,7 +34,8 @@ from ganeti.rpc.node import (
     OSDefinitionReport,
     VerifyNode,
 )
-from ganeti.storage.drbd import reading as drbd
+from ganeti.schema.types import JsonValue
+from ganeti.storage.drbd import status_parsers as drbd
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IHasRequirements, IStorageUnits, IVolumes
 from ganeti.system.interfaces import IFiles
@@ -61,7 +62,7 @@ class NodeChecks:
     reach: ProbeFunction
     port: int = NODED_PORT
 
-    async def verify(self, call: VerifyNode) -> dict[str, Any]:
+    async def verify(self, call: VerifyNode) -> dict[str, object]:
         """Return the findings of every requested check.
 
         A check that fails answers with the reason. Unknown checks have no answer, and neither has a
@@ -69,7 +70,7 @@ class NodeChecks:
 
         :raises Invalid: a check has a malformed argument.
         """
-        answers: dict[str, Any] = {}
+        answers: dict[str, object] = {}
         for key, argument in call.what.items():
             if key not in CHECKS:
                 continue
@@ -96,10 +97,10 @@ class Check:
     """A check and the type of its argument."""
 
     needs: Any
-    make: Callable[[NodeChecks, Any], Awaitable[Any]]
+    make: Callable[[NodeChecks, Any], Awaitable[object]]
 
 
-async def _check_version(node: NodeChecks, _: object) -> list[Any]:
+async def _check_version(node: NodeChecks, _: object) -> list[object]:
     return [CONFIG_VERSION, ganeti.__version__]
 
 
@@ -146,7 +147,7 @@ def _check_hypervisor(node: NodeChecks, name: str) -> str | None:
 
 
 async def _list_hypervisor_versions(
-    node: NodeChecks, hypervisors: dict[str, dict[str, Any]]
+    node: NodeChecks, hypervisors: dict[str, dict[str, object]]
 ) -> dict[str, str]:
     found = {}
     for name, parameters in hypervisors.items():
@@ -158,7 +159,7 @@ async def _list_hypervisor_versions(
 
 
 async def _check_parameters(
-    node: NodeChecks, sets: list[tuple[str, str, dict[str, Any]]]
+    node: NodeChecks, sets: list[tuple[str, str, dict[str, object]]]
 ) -> list[tuple[str, str, str]]:
     found = []
     for source, hypervisor, parameters in sets:
@@ -204,7 +205,7 @@ def _is_executable(node: NodeChecks, path: str) -> bool:
     return found is not None and not found.folder and bool(found.mode & stat.S_IXUSR)
 
 
-async def _find_obstacles(node: NodeChecks, templates: list[Template]) -> Any:
+async def _find_obstacles(node: NodeChecks, templates: list[Template]) -> object:
     demanding = {
         template: IHasRequirements(node.drivers.get(template), None) for template in templates
     }
@@ -216,7 +217,7 @@ async def _find_obstacles(node: NodeChecks, templates: list[Template]) -> Any:
     return found or FINE
 
 
-async def _list_oses(node: NodeChecks, _: object) -> Any:
+async def _list_oses(node: NodeChecks, _: object) -> object:
     return msgspec.to_builtins(list(node.oses()))
 
 
@@ -224,7 +225,7 @@ async def _list_volume_groups(node: NodeChecks, _: object) -> dict[str, int]:
     return {unit.name: unit.size for unit in await node.units["lvm-vg"].units()}
 
 
-async def _list_physical_volumes(node: NodeChecks, groups: list[str]) -> list[dict[str, Any]]:
+async def _list_physical_volumes(node: NodeChecks, groups: list[str]) -> list[dict[str, object]]:
     return [
         {
             "name": unit.name,
@@ -279,7 +280,7 @@ async def _list_drbd_minors(node: NodeChecks, _: object) -> list[int]:
     return sorted(drbd.minors(_read_text(node, drbd.PROC))) if _uses_kernel(node) else []
 
 
-async def _read_drbd_helper(node: NodeChecks, _: object) -> Any:
+async def _read_drbd_helper(node: NodeChecks, _: object) -> object:
     """Return the user-mode helper that the kernel calls on events of a mirror."""
     if not _uses_kernel(node):
         return FINE
@@ -305,28 +306,28 @@ def _read_text(node: NodeChecks, path: str) -> str:
 
 
 CHECKS: Mapping[str, Check] = {
-    "version": Check(Any, _check_version),
-    "time": Check(Any, _check_time),
+    "version": Check(JsonValue, _check_version),
+    "time": Check(JsonValue, _check_time),
     "node-net-test": Check(dict[str, list[str]], _find_unreachable),
     "hypervisor": Check(list[str], _check_hypervisors),
-    HYPERVISOR_VERSIONS: Check(dict[str, dict[str, Any]], _list_hypervisor_versions),
-    "hvparms": Check(list[tuple[str, str, dict[str, Any]]], _check_parameters),
+    HYPERVISOR_VERSIONS: Check(dict[str, dict[str, JsonValue]], _list_hypervisor_versions),
+    "hvparms": Check(list[tuple[str, str, dict[str, JsonValue]]], _check_parameters),
     "filelist": Check(list[str], _digest_files),
     "file-storage-path": Check(str, _check_storage_folder),
     "shared-file-storage-path": Check(str, _check_storage_folder),
-    "allowed-file-storage-paths": Check(Any, _list_forbidden_folders),
+    "allowed-file-storage-paths": Check(JsonValue, _list_forbidden_folders),
     "user-scripts": Check(list[str], _check_scripts),
     STORAGE_OBSTACLES: Check(list[Template], _find_obstacles),
-    "oslist": Check(Any, _list_oses),
-    "vglist": Check(Any, _list_volume_groups),
+    "oslist": Check(JsonValue, _list_oses),
+    "vglist": Check(JsonValue, _list_volume_groups),
     "pvlist": Check(list[str], _list_physical_volumes),
     "lvlist": Check(str, _list_volumes),
-    "client-cert": Check(Any, _check_certificate),
-    CERTIFICATES: Check(Any, _list_certificate_ends),
-    "drbd-version": Check(Any, _read_drbd_version),
-    "drbd-list": Check(Any, _list_drbd_minors),
-    "drbd-helper": Check(Any, _read_drbd_helper),
+    "client-cert": Check(JsonValue, _check_certificate),
+    CERTIFICATES: Check(JsonValue, _list_certificate_ends),
+    "drbd-version": Check(JsonValue, _read_drbd_version),
+    "drbd-list": Check(JsonValue, _list_drbd_minors),
+    "drbd-helper": Check(JsonValue, _read_drbd_helper),
     "bridges": Check(list[str], _find_missing_bridges),
-    "nodesetup": Check(Any, _check_setup),
+    "nodesetup": Check(JsonValue, _check_setup),
 }
 """Checks by key: ``node-net-test`` takes addresses by node name, others names or paths."""

@@ -156,7 +156,7 @@ class Voter:
             stored = state.replica_set
             return stored.generation if stored.term == state.term else 0
 
-    async def release(self, _: ReleaseLease) -> None:
+    async def release_lease(self, _: ReleaseLease) -> None:
         """Release the promise, because the master has ended or its term was not won."""
         self._promised_until = self._clock.seconds()
         self._released = True

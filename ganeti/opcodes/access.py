@@ -10,7 +10,7 @@ from msgspec import Meta
 from ganeti.model.users import Role, Subject, UserName
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Line, Positive, Text
+from ganeti.schema.types import SHA256, TOKEN_ID, Line, Positive, Text
 
 TheUser: TypeAlias = Annotated[UserName, doc("The name of the user.")]
 TheRole: TypeAlias = Annotated[Role, doc("What the user may do: viewer, operator or admin.")]
@@ -26,8 +26,8 @@ OnlyGroups: TypeAlias = Annotated[
 OnlyOwners: TypeAlias = Annotated[
     tuple[Text, ...], doc("Only instances with the tag owner:NAME for one of these names.")
 ]
-Digest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?![\s\S])")]
-TokenId: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}(?![\s\S])")]
+Digest: TypeAlias = Annotated[str, Meta(pattern=SHA256)]
+TokenId: TypeAlias = Annotated[str, Meta(pattern=TOKEN_ID)]
 
 
 class AddUser(Opcode, tag="OP_ACCESS_USER_ADD"):
@@ -110,7 +110,7 @@ class RevokeToken(Opcode, tag="OP_ACCESS_TOKEN_REVOKE"):
 
 
 class SetOpenId(Opcode, tag="OP_ACCESS_OPENID_SET"):
-    """Let users sign in by an OpenID provider; all of its settings are set anew."""
+    """Let users sign in by an OpenID provider; all of its settings are replaced."""
 
     summary_field = "issuer"
 
@@ -133,4 +133,4 @@ class SetOpenId(Opcode, tag="OP_ACCESS_OPENID_SET"):
 
 
 class RemoveOpenId(Opcode, tag="OP_ACCESS_OPENID_REMOVE"):
-    """Let nobody sign in by an OpenID provider any more, and end their sessions."""
+    """Disable sign-in by an OpenID provider, and end the sessions of its users."""

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated
 
 from ganeti.opcodes.fields import OutputFields, UseLocking
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Text
+from ganeti.schema.types import JsonValue, Text
 
 
 class Resource(enum.StrEnum):
@@ -39,7 +39,9 @@ class QueryOpcode(Opcode, tag="OP_QUERY"):
     what: What
     use_locking: UseLocking = False
     fields: OutputFields
-    qfilter: Annotated[tuple[Any, ...] | None, doc("Query filter; null means all objects.")] = None
+    qfilter: Annotated[
+        tuple[JsonValue, ...] | None, doc("Query filter; null means all objects.")
+    ] = None
 
 
 class QueryFieldsOpcode(Opcode, tag="OP_QUERY_FIELDS"):

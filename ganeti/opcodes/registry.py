@@ -19,18 +19,20 @@ from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.parameters import parameters
 from ganeti.schema.reading import read
 
-_INSTANCE = tuple(
-    f"instance.{each}" for each in ("create", "disks", "lifecycle", "modify", "moves")
+_INSTANCE = (
+    *(f"instance.{each}" for each in ("create", "disks", "lifecycle", "modify", "moves")),
+    "failover",
 )
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "OP_ACCESS_": ("access",),
     "OP_BACKUP_": ("backup",),
-    "OP_CLUSTER_": ("cluster",),
+    "OP_CLUSTER_": ("cluster", "failover", "placement"),
     "OP_EXT_STORAGE_": ("os",),
     "OP_GROUP_": ("group",),
     "OP_INSTANCE_": _INSTANCE,
     "OP_NETWORK_": ("network",),
-    "OP_NODE_": ("node",),
+    "OP_NODE_": ("node", "failover"),
+    "OP_NOTIFICATION_": ("notifications",),
     "OP_OOB_": ("node",),
     "OP_OS_": ("os",),
     "OP_QUERY": ("query",),

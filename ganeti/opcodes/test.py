@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated
 
 from ganeti.model.disk import Template
 from ganeti.opcodes import fields
 from ganeti.opcodes.choices import EvacuationMode, Hypervisor
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc, unsupported
-from ganeti.schema.types import Count, Lines, Number, Text, Value
+from ganeti.schema.types import Count, JsonValue, Lines, Number, Text, Value
 
 
 class Delay(Opcode, tag="OP_TEST_DELAY"):
@@ -86,10 +86,10 @@ class TestQueue(Opcode, tag="OP_TEST_JQUEUE"):
 class TestDummy(Opcode, tag="OP_TEST_DUMMY"):
     """Return the given result; only for tests."""
 
-    result: Annotated[Any, doc("Result to return.")] = None
-    messages: Annotated[Any, doc("Messages for the job's log.")] = None
-    fail: Annotated[Any, doc("Error to fail with.")] = None
-    submit_jobs: Annotated[Any, doc("Jobs to submit.")] = None
+    result: Annotated[JsonValue, doc("Result to return.")] = None
+    messages: Annotated[JsonValue, doc("Messages for the job's log.")] = None
+    fail: Annotated[JsonValue, doc("Error to fail with.")] = None
+    submit_jobs: Annotated[JsonValue, doc("Jobs to submit.")] = None
 
 
 class TestOSParameters(Opcode, tag="OP_TEST_OS_PARAMS"):

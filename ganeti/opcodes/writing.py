@@ -24,7 +24,7 @@ class Secrecy(enum.Enum):
     SECRET = "secret"
 
 
-Treatment: TypeAlias = Callable[[Secrecy, Any], Any]
+Treatment: TypeAlias = Callable[[Secrecy, object], object]
 
 
 def to_wire(opcode: Opcode) -> dict[str, Any]:
@@ -35,12 +35,12 @@ def to_wire(opcode: Opcode) -> dict[str, Any]:
     return _encode(opcode, {}, lambda _, value: value)
 
 
-def redact(opcode: Opcode) -> dict[str, Any]:
+def redact(opcode: Opcode) -> dict[str, object]:
     """Encode an opcode for display; private and secret values are redacted, their keys stay."""
     return _encode(opcode, get_secrecy(type(opcode)), lambda _, value: _redact_value(value))
 
 
-def to_storage(opcode: Opcode) -> dict[str, Any]:
+def to_storage(opcode: Opcode) -> dict[str, object]:
     """Encode an opcode for storage on disk, without secret parameters."""
     return _encode(
         opcode,
@@ -60,7 +60,9 @@ def get_secrecy(kind: type[Opcode]) -> Mapping[str, Secrecy]:
     }
 
 
-def _encode(opcode: Opcode, hidden: Mapping[str, Secrecy], treatment: Treatment) -> dict[str, Any]:
+def _encode(
+    opcode: Opcode, hidden: Mapping[str, Secrecy], treatment: Treatment
+) -> dict[str, object]:
     found: dict[str, Any] = {"OP_ID": op_id(type(opcode))}
     for name in opcode.__struct_fields__:
         value = getattr(opcode, name)
@@ -76,7 +78,7 @@ def _encode(opcode: Opcode, hidden: Mapping[str, Secrecy], treatment: Treatment)
     return found
 
 
-def _redact_value(value: Any) -> Any:
+def _redact_value(value: object) -> object:
     if isinstance(value, dict):
         return {key: _redact_value(each) for key, each in value.items()}
     return REDACTED

@@ -6,11 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
-from typing import Any
 
-from ganeti.access.addresses import is_secure
 from ganeti.access.passwords import SCHEME, check_of
 from ganeti.access.tokens import MAX_LIFETIME
+from ganeti.access.url_security import is_secure
 from ganeti.config.changes import access as changes
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -18,7 +17,6 @@ from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.users import (
     GROUP_PREFIX,
-    USER_NAME,
     ApiToken,
     OpenIdProvider,
     RoleGrant,
@@ -36,7 +34,15 @@ from ganeti.opcodes.access import (
     RevokeToken,
     SetOpenId,
 )
-from ganeti.operations.operation import NodeAnswers, Operation, ResultWithCommit, Tools
+from ganeti.operations.operation import (
+    AnyOperation,
+    NodeAnswers,
+    Operation,
+    ResultWithCommit,
+    Tools,
+)
+from ganeti.schema.records import FieldValues
+from ganeti.schema.types import USER_NAME
 
 MAX_USERS = 10_000
 MAX_TOKENS_OF_USER = 100
@@ -48,7 +54,7 @@ class Recorded:
     """A change of the configuration, which is all there is to do."""
 
     change: Change
-    result: Any = None
+    result: object = None
 
     @property
     def locks(self) -> LockRequest:
@@ -85,7 +91,7 @@ def plan_modify_user(op: ModifyUser, state: ClusterState, facts: NodeAnswers) ->
     _require_hash(op.password_hash)
     if op.remove_password and op.password_hash is not None:
         raise Invalid([Problem("remove_password", "goes without a new password")])
-    fields: dict[str, Any] = {}
+    fields: FieldValues = {}
     if op.password_hash is not None or op.remove_password:
         fields["password"] = op.password_hash
     if op.disabled is not None:
@@ -201,7 +207,7 @@ async def run_add_token(plan: AddedToken, tools: Tools) -> ResultWithCommit:
     return ResultWithCommit(op.token_id, changes.add_token(token, now))
 
 
-def _checked(change: Change, state: ClusterState, result: Any = None) -> Recorded:
+def _checked(change: Change, state: ClusterState, result: object = None) -> Recorded:
     """Return the plan of a change that can be made.
 
     :raises Refused: it cannot.
@@ -246,7 +252,7 @@ def _require_room(there: Sized, most: int, what: str) -> None:
         raise Refused(f"there are {most} {what}, which is the most", Code.RESOURCES)
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(AddUser, plan_add_user, run_change),
     Operation(ModifyUser, plan_modify_user, run_change),
     Operation(RemoveUser, plan_remove_user, run_change),

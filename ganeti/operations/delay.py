@@ -42,7 +42,7 @@ async def run(plan: DelayPlan, tools: Tools) -> None:
     times = max(plan.op.repeat, 1)
     for number in range(times):
         if plan.op.repeat:
-            tools.progress.say(f"delay {number + 1} of {times}")
+            tools.progress.log_message(f"delay {number + 1} of {times}")
         await _delay_once(plan, tools)
 
 

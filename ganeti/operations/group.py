@@ -21,13 +21,20 @@ from ganeti.model.parameters.policy import Policy
 from ganeti.opcodes.group import AddGroup, AssignNodes, ModifyGroup, RemoveGroup, RenameGroup
 from ganeti.operations.cluster.settings import validate_diskparams
 from ganeti.operations.name_rules import check_label
-from ganeti.operations.operation import HookCall, NodeAnswers, Operation, ResultWithCommit, Tools
+from ganeti.operations.operation import (
+    AnyOperation,
+    HookCall,
+    NodeAnswers,
+    Operation,
+    ResultWithCommit,
+    Tools,
+)
 from ganeti.operations.refusals import already_exists, nothing_to_change
 from ganeti.rpc.node import HookDirectory
-from ganeti.schema.records import replace
+from ganeti.schema.records import FieldValues, replace
 
 _SETTINGS = ("alloc_policy", "ndparams", "diskparams", "ipolicy")
-_NO_SETTINGS: dict[str, Any] = {"ndparams": {}, "ipolicy": {}, "diskparams": {}}
+_NO_SETTINGS: FieldValues = {"ndparams": {}, "ipolicy": {}, "diskparams": {}}
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class GroupEdit:
 
     change: Change
     locks: LockRequest
-    result: Any = None
+    result: object = None
     hooks: HookCall | None = None
 
 
@@ -66,10 +73,10 @@ def _read_settings(op: AddGroup | ModifyGroup, before: Group | None, state: Clus
 
     :raises Invalid: with every problem of the request.
     """
-    was: dict[str, Any] = (
+    was: FieldValues = (
         _NO_SETTINGS if before is None else {n: getattr(before, n) for n in _NO_SETTINGS}
     )
-    fields: dict[str, Any] = {}
+    fields: FieldValues = {}
     problems: list[Problem] = []
 
     def tried(name: str, read: Any) -> None:
@@ -205,7 +212,7 @@ def _find_split_instances(moved: Sequence[Node], group: Group, state: ClusterSta
     return sorted(found)
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(AddGroup, plan_add, run, hooks=hooks),
     Operation(ModifyGroup, plan_modify, run, hooks=hooks),
     Operation(RenameGroup, plan_rename, run, hooks=hooks),

@@ -51,7 +51,7 @@ async def replace_secrets(name: str, tools: Tools) -> None:
     rotation = [RenewCrypto(shared_secrets=True), RedistributeConfig()]
     [(queued, job)] = await tools.submit([rotation])
     told = f"job {job} replaces them" if queued else f"cannot replace them: {job}"
-    tools.progress.say(
+    tools.progress.log_message(
         f"node {name} knows the keys of the cluster's authority and of the remote API, and the"
         f" cluster domain secret: {told}"
     )
@@ -64,7 +64,7 @@ async def distribute_member_list(tools: Tools) -> None:
     nodes.
     """
     for name, trouble in (await tools.members.distribute()).items():
-        tools.progress.say(
+        tools.progress.log_message(
             f"node {name} does not have the new member list yet, and gets it before any other call:"
             f" {trouble}"
         )

@@ -6,7 +6,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ganeti.config.changes.networks import (
     LARGEST,
@@ -37,10 +36,10 @@ from ganeti.opcodes.network import (
 )
 from ganeti.operations.group import GroupEdit, hooks, run
 from ganeti.operations.name_rules import check_label
-from ganeti.operations.operation import HookCall, NodeAnswers, Operation
+from ganeti.operations.operation import AnyOperation, HookCall, NodeAnswers, Operation
 from ganeti.operations.refusals import already_exists, nothing_to_change
 from ganeti.rpc.node import HookDirectory
-from ganeti.schema.records import replace
+from ganeti.schema.records import FieldValues, replace
 
 _MAC_PREFIX = re.compile(r"\A[0-9a-f][02468ace](:[0-9a-f]{2}){2}\Z")
 
@@ -138,7 +137,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
     """Plan the changes of the network."""
     network = state.network(op.network_name)
     names = ("gateway", "network6", "gateway6")
-    fields: dict[str, Any] = {n: v for n in names if (v := getattr(op, n)) is not None}
+    fields: FieldValues = {n: v for n in names if (v := getattr(op, n)) is not None}
     if op.mac_prefix is not None:
         fields["mac_prefix"] = _validate_mac_prefix(op.mac_prefix)
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
@@ -178,7 +177,7 @@ def _is_used_by_instance(network: Network, address: str, state: ClusterState) ->
         return False
     return any(
         nic.network == network.uuid and nic.ip == address
-        for instance in state.instances.values()
+        for instance in state.list_network_instances(network)
         for nic in instance.nics
     )
 
@@ -218,7 +217,7 @@ def _connection_hooks(
     network: Network,
     group: Group,
     state: ClusterState,
-    how: dict[str, Any],
+    how: FieldValues,
 ) -> HookCall:
     nodes = [node.uuid for node in state.list_nodes(group)]
     more = {
@@ -290,14 +289,14 @@ def plan_disconnect(op: DisconnectNetwork, state: ClusterState, facts: NodeAnswe
     )
 
 
-def _set_networks(group: Group, networks: dict[str, Any]) -> Change:
+def _set_networks(group: Group, networks: FieldValues) -> Change:
     def change(state: ClusterState) -> ClusterState:
         return state.put(replace(current(state, group), networks=networks))
 
     return change
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(AddNetwork, plan_add, run, hooks=hooks),
     Operation(ModifyNetwork, plan_modify, run, hooks=hooks),
     Operation(RemoveNetwork, plan_remove, run, hooks=hooks),

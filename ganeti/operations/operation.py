@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from twisted.internet.defer import Deferred
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -15,8 +17,9 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
 from ganeti.pki.issuing import CertificateIssuer
+from ganeti.placement.solver import Answer, Question, solve
 from ganeti.rpc.call import Call, Nodes
-from ganeti.rpc.node import HookDirectory
+from ganeti.rpc.node import HookDirectory, NodeInfo
 
 O = TypeVar("O", bound=Opcode)  # noqa: E741  # the opcode of an operation
 P = TypeVar("P", bound="Plan")
@@ -34,10 +37,16 @@ class Plan(Protocol):
 
 @dataclass(frozen=True)
 class NodeQuery:
-    """A call to nodes whose answers the plan needs."""
+    """A call to nodes whose answers the plan needs.
+
+    With ``max_age``, answers to ``DescribeNode`` may be that many seconds old, but not older than
+    the last change of the node by a job, so that the cost of an opcode does not depend on the
+    number of nodes.
+    """
 
     nodes: Sequence[Node]
-    call: Call[Any]
+    call: Call[object]
+    max_age: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class IAllocatorRequest:
     """
 
     name: str
-    request: Mapping[str, Any]
+    request: Mapping[str, object]
     options: Sequence[str] = ()
     optional: bool = False
 
@@ -68,18 +77,20 @@ class NodeAnswers:
 
     ``busy`` are UUIDs of nodes that other jobs have locked, for opcodes that avoid them.
     ``identity`` is a new UUID, the same each time the opcode is planned: for the object that it may
-    create, so that the plan can lock it. ``advice`` is the reply of an iallocator. ``state`` is the
-    state that the queries were made from, at the time ``since`` (seconds since the epoch).
+    create, so that the plan can lock it. ``advice`` is the reply of an iallocator, ``solution`` the
+    result of a search. ``state`` is the state that the queries were made from, at the time
+    ``since`` (seconds since the epoch).
     """
 
-    answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
+    answers: Mapping[tuple[str, type[Call[object]]], Any] = field(default_factory=dict)
     identity: str = ""
     advice: IAllocatorReply | None = None
+    solution: Answer | None = None
     busy: frozenset[str] = frozenset()
     state: ClusterState | None = None
     since: float | None = None
 
-    def of(self, node: Node, call: type[Call[R]]) -> R:
+    def answer_of(self, node: Node, call: type[Call[R]]) -> R:
         """Return the node's answer.
 
         :raises Refused: the node is unreachable, or the query failed there.
@@ -101,6 +112,16 @@ class NodeAnswers:
         return None if isinstance(answer, Failed) else answer
 
 
+class RecentAnswers(Protocol):
+    """The last answers of nodes to ``DescribeNode``."""
+
+    async def recent(
+        self, nodes: Sequence[Node], max_age: float
+    ) -> Mapping[str, NodeInfo | Failed]:
+        """Return the answers of nodes by UUID; outdated and failed ones are asked for again."""
+        ...
+
+
 class ConfigAccess(Protocol):
     """The configuration, with changes on behalf of a job."""
 
@@ -116,11 +137,11 @@ class ConfigAccess(Protocol):
 class Progress(Protocol):
     """The job's log, and its cancellation."""
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         """Add a message to the job's log."""
         ...
 
-    def note(self, kind: str, payload: Any) -> None:
+    def log_entry(self, kind: str, payload: object) -> None:
         """Add an entry of another type to the job's log, for programs that read it."""
         ...
 
@@ -131,7 +152,7 @@ class Progress(Protocol):
         """
         ...
 
-    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+    async def interruptible(self, work: Coroutine[Deferred[object], object, R]) -> R:
         """Return the result of ``work``, which can be interrupted at any point and undone.
 
         :raises JobCanceled: the job was canceled, and so was ``work``.
@@ -200,26 +221,50 @@ class AllocatorRunner(Protocol):
         ...
 
 
+class PlacementSolver(Protocol):
+    """The solver of questions about placement, which may compute for seconds."""
+
+    async def __call__(self, question: Question) -> Answer:
+        """Return the answer.
+
+        :raises Failed: the solver failed; with its output.
+        """
+        ...
+
+
+async def solve_here(question: Question) -> Answer:
+    """Answer a question in this thread; the default of ``Tools.solve``, for small clusters."""
+    return solve(question)
+
+
+QuestionSteps: TypeAlias = Generator[None, None, Question]
+"""The making of a question, in steps of some milliseconds, as a cluster may be large."""
+
+
 class MasterQueries(Protocol):
     """The master's queries about the cluster."""
 
-    async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
+    async def query(
+        self, what: str, fields: Sequence[str], qfilter: object = None
+    ) -> dict[str, object]:
         """Return rows with a status for each value, and their field definitions."""
         ...
 
-    async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
+    async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, object]:
         """Return field definitions."""
         ...
 
-    async def rows(self, what: str, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+    async def rows(
+        self, what: str, names: Sequence[str], fields: Sequence[str]
+    ) -> list[list[object]]:
         """Return rows of plain values."""
         ...
 
-    async def cluster_info(self) -> Any:
+    async def cluster_info(self) -> object:
         """Return information about the cluster."""
         ...
 
-    async def config_values(self, names: Sequence[str]) -> list[Any]:
+    async def config_values(self, names: Sequence[str]) -> list[object]:
         """Return values of the configuration."""
         ...
 
@@ -229,6 +274,10 @@ class ReplicaStatus(Protocol):
 
     def out_of_sync(self) -> Mapping[str, str]:
         """Return the UUIDs of candidates whose copy is not in sync, with the reason."""
+        ...
+
+    async def problems(self) -> Sequence[str]:
+        """Return the problems of a store of the state on other hosts, each with what to do."""
         ...
 
 
@@ -331,9 +380,18 @@ class SharedFiles(Protocol):
 UNAVAILABLE_KEYS = UnavailableKeys()
 
 
+def stream_start() -> str:
+    """Return the start of the event stream; the default of ``Tools.event_position``."""
+    return "0"
+
+
 @dataclass(frozen=True)
 class Tools:
-    """The interfaces through which an operation acts."""
+    """The interfaces through which an operation acts.
+
+    Without ``recent``, nodes are asked each time. ``event_position`` returns the position of the
+    newest event.
+    """
 
     config: ConfigAccess
     nodes: Nodes
@@ -348,13 +406,16 @@ class Tools:
     issue: CertificateIssuer
     members: MemberUpdates
     keys: ClusterKeys = UNAVAILABLE_KEYS
+    recent: RecentAnswers | None = None
+    solve: PlacementSolver = solve_here
+    event_position: Callable[[], str] = stream_start
 
 
 @dataclass(frozen=True)
 class ResultWithCommit:
     """A result with a last change, which is committed together with the job's end."""
 
-    result: Any
+    result: object
     change: Change
 
 
@@ -372,22 +433,27 @@ class HookCall:
     after: Sequence[str]
 
 
-def no_queries(op: Any, state: ClusterState) -> Sequence[NodeQuery]:
+def no_queries(op: object, state: ClusterState) -> Sequence[NodeQuery]:
     """Return no queries; the default of ``Operation.questions``."""
     return ()
 
 
-def no_allocation(op: Any, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
+def no_allocation(op: object, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
     """Return no request; the default of ``Operation.request_allocation``."""
     return None
 
 
-def no_hooks(plan: Any, state: ClusterState) -> HookCall | None:
+def no_search(op: object, state: ClusterState, facts: NodeAnswers) -> QuestionSteps | None:
+    """Return no search; the default of ``Operation.search``."""
+    return None
+
+
+def no_hooks(plan: object, state: ClusterState) -> HookCall | None:
     """Return no hooks; the default of ``Operation.hooks``."""
     return None
 
 
-def no_preview(plan: Any) -> Any:
+def no_preview(plan: object) -> object:
     """Return no preview; the default of ``Operation.preview``."""
     return None
 
@@ -396,7 +462,7 @@ HookFailures: TypeAlias = Sequence[tuple[str, str, str]]
 """Failed post hooks: node, script and output of each."""
 
 
-def keep_result(plan: Any, result: Any, failures: HookFailures, tools: Tools) -> Any:
+def keep_result(plan: object, result: object, failures: HookFailures, tools: Tools) -> object:
     """Return ``result`` unchanged; the default of ``Operation.finish_result``."""
     return result
 
@@ -405,20 +471,28 @@ def keep_result(plan: Any, result: Any, failures: HookFailures, tools: Tools) ->
 class Operation(Generic[O, P]):
     """The implementation of an opcode.
 
-    ``questions`` returns the queries to nodes, ``request_allocation`` the request to an iallocator,
-    made after the nodes have answered. ``plan`` is called before and after the locks are acquired,
-    and must be pure. ``run`` returns the opcode's result, or a ``ResultWithCommit``. ``hooks`` is
-    called with the state before and after. ``preview`` returns the result of a dry run,
-    ``finish_result`` the final result after the post hooks.
+    ``questions`` returns the queries to nodes, with None at points where work can pause;
+    ``request_allocation`` returns the request to an iallocator, and ``search`` a question for the
+    solver, both made after the nodes have answered. ``plan`` is
+    called before and after the locks are acquired, and must be pure. ``run`` returns the opcode's
+    result, or a ``ResultWithCommit``. ``hooks`` is called with the state before and after.
+    ``preview`` returns the result of a dry run, ``finish_result`` the final result after the post
+    hooks.
     """
 
     opcode: type[O]
     plan: Callable[[O, ClusterState, NodeAnswers], P]
-    run: Callable[[P, Tools], Awaitable[Any]]
-    questions: Callable[[O, ClusterState], Sequence[NodeQuery]] = no_queries
+    run: Callable[[P, Tools], Awaitable[object]]
+    questions: Callable[[O, ClusterState], Iterable[NodeQuery | None]] = no_queries
     hooks: Callable[[P, ClusterState], HookCall | None] = no_hooks
-    preview: Callable[[P], Any] = no_preview
+    preview: Callable[[P], object] = no_preview
     request_allocation: Callable[[O, ClusterState, NodeAnswers], IAllocatorRequest | None] = (
         no_allocation
     )
-    finish_result: Callable[[P, Any, HookFailures, Tools], Any] = keep_result
+    finish_result: Callable[[P, Any, HookFailures, Tools], object] = keep_result
+    search: Callable[[O, ClusterState, NodeAnswers], QuestionSteps | None] = no_search
+
+
+# A table has operations of all opcodes, each with a plan of its own.
+AnyOperation: TypeAlias = Operation[Any, Any]
+"""An operation whose opcode and plan only itself knows."""

@@ -7,11 +7,12 @@ once, and if the second plan needs other locks, all are released before the next
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
+from ganeti.config.access_file import SECTIONS
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import Code, Failed, Invalid, Refused
@@ -21,19 +22,27 @@ from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import find_unsupported_parameters
 from ganeti.operations.allocation.iallocator import format_request, room
-from ganeti.operations.hooks import run_config_update, run_post_hooks, run_pre_hooks
+from ganeti.operations.cluster.slices import collect
+from ganeti.operations.hook_execution import run_config_update, run_post_hooks, run_pre_hooks
+from ganeti.operations.node_queries import gather
 from ganeti.operations.operation import (
+    AnyOperation,
     ConfigAccess,
     IAllocatorReply,
     IAllocatorRequest,
     NodeAnswers,
     NodeQuery,
-    Operation,
     Progress,
+    QuestionSteps,
     ResultWithCommit,
     Tools,
 )
-from ganeti.rpc.call import Nodes
+from ganeti.placement.solver import Question
+
+if TYPE_CHECKING:
+    from ganeti.operations.explain import Explanation
+
+R = TypeVar("R")
 
 MAX_ANSWER_AGE = 2.0
 """Maximum age in seconds of node answers that a plan is carried out with."""
@@ -68,7 +77,7 @@ class Owner(Progress, Protocol):
 class LockManager(Protocol):
     """The lock manager."""
 
-    def hold(
+    def hold_locks(
         self, owner: str, wants: LockRequest, priority: int = 0
     ) -> AbstractAsyncContextManager[None]: ...
 
@@ -79,10 +88,12 @@ class LockManager(Protocol):
 
 @dataclass(frozen=True)
 class _QueryResult:
-    """Answers with their queries, and the monotonic time of the answers in seconds."""
+    """Answers with their queries, the state that these belong to, and the monotonic time of the
+    answers in seconds."""
 
     facts: NodeAnswers
     questions: Sequence[NodeQuery]
+    state: ClusterState
     at: float
 
 
@@ -93,7 +104,7 @@ FinalCommit: TypeAlias = Callable[[Sequence[Edit]], Awaitable[None]]
 class OperationResult:
     """The result of an opcode; ``finish`` commits its last change with the given edits."""
 
-    result: Any
+    result: object
     finish: FinalCommit | None = None
 
 
@@ -117,10 +128,42 @@ class _JobConfigAccess:
 
 
 @dataclass(frozen=True)
+class _ReadOnlyConfiguration:
+    """The configuration for plans that are not carried out."""
+
+    config: ConfigWriter
+
+    def state(self) -> ClusterState:
+        return self.config.state()
+
+    async def change(self, change: Change) -> ClusterState:
+        raise Failed("a plan that is only explained changes nothing")
+
+
+class _NoProgress:
+    """Drops the messages of node queries while a plan is explained."""
+
+    def log_message(self, message: str) -> None:
+        """Drop the message."""
+
+    def log_entry(self, kind: str, payload: Any) -> None:
+        """Drop the entry."""
+
+    def may_stop(self) -> None:
+        """Return, as there is nothing to cancel."""
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        return await work
+
+    async def journal_recovered(self) -> None:
+        """Return at once, as nothing is to be kept."""
+
+
+@dataclass(frozen=True)
 class Performer:
     """The executor of opcodes for jobs; ``tools`` creates the tools for one job."""
 
-    operations: Callable[[], Mapping[type[Opcode], Operation[Any, Any]]]
+    operations: Callable[[], Mapping[type[Opcode], AnyOperation]]
     config: ConfigWriter
     locks: LockManager
     tools: Callable[[ConfigAccess, Progress], Tools]
@@ -130,9 +173,7 @@ class Performer:
 
         :raises GanetiError: it was refused, or it failed and its steps were undone if possible.
         """
-        operation = self.operations().get(type(opcode))
-        if operation is None:
-            raise Refused(f"{opcode.op_id} is not supported by this version")
+        operation = self._operation(opcode)
         cause = ChangeCause("job", opcode.summary, owner.job_id)
         configuration = _JobConfigAccess(self.config, cause)
         tools = self.tools(configuration, owner)
@@ -144,14 +185,14 @@ class Performer:
             return OperationResult(operation.preview(plan))
         while True:
             wanted, since = plan.locks, tools.time.seconds()
-            async with self.locks.hold(owner.owner, wanted, owner.priority):
+            async with self.locks.hold_locks(owner.owner, wanted, owner.priority):
                 now = tools.time.seconds()
                 # After a wait for another job, which may have changed the queried objects, the
                 # answers are outdated even if they are recent.
                 if (
                     now - asked.at > MAX_ANSWER_AGE
                     or now - since > MAX_UNCONTENDED_WAIT
-                    or operation.questions(opcode, self.config.state()) != asked.questions
+                    or await self._asks_otherwise(operation, opcode, asked, tools)
                 ):
                     asked = await self._ask(operation, opcode, tools, identity)
                 plan = operation.plan(opcode, self.config.state(), asked.facts)
@@ -159,19 +200,52 @@ class Performer:
                     await owner.locked()
                     return await self._run(operation, plan, opcode.op_id, tools, configuration)
 
+    async def _asks_otherwise(
+        self, operation: AnyOperation, opcode: Opcode, asked: _QueryResult, tools: Tools
+    ) -> bool:
+        """Return whether other queries belong to the current state; they may be costly to make."""
+        state = self.config.state()
+        if state is asked.state:
+            return False
+        return await make_questions(operation, opcode, state, tools) != asked.questions
+
+    async def explain(self, opcode: Opcode) -> Explanation:
+        """Return what ``opcode`` would do if it ran now; nothing is changed, and no lock taken.
+
+        :raises GanetiError: it would be refused.
+        """
+        # For the first plan and not above: it loads every operation.
+        from ganeti.operations.explain import explain
+
+        operation = self._operation(opcode)
+        tools = self.tools(_ReadOnlyConfiguration(self.config), _NoProgress())
+        asked = await self._ask(operation, opcode, tools, tools.ids.uuid())
+        state = self.config.state()
+        plan = operation.plan(opcode, state, asked.facts)
+        return explain(operation, opcode, plan, asked.questions, state)
+
+    def _operation(self, opcode: Opcode) -> AnyOperation:
+        operation = self.operations().get(type(opcode))
+        if operation is None:
+            raise Refused(f"this version does not carry out {opcode.op_id}")
+        return operation
+
     async def _ask(
-        self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools, identity: str
+        self, operation: AnyOperation, opcode: Opcode, tools: Tools, identity: str
     ) -> _QueryResult:
         """Query nodes until the answers belong to the current state."""
         state = self.config.state()
-        questions = operation.questions(opcode, state)
+        questions = await make_questions(operation, opcode, state, tools)
         while True:
             busy = self._busy_nodes(opcode, state)
-            facts = await collect_inputs(operation, opcode, state, tools, identity, busy)
-            state = self.config.state()
-            before, questions = questions, operation.questions(opcode, state)
-            if questions == before:
-                return _QueryResult(facts, questions, tools.time.seconds())
+            facts = await collect_inputs(operation, opcode, state, tools, identity, busy, questions)
+            before, state = state, self.config.state()
+            if state is before:
+                return _QueryResult(facts, questions, state, tools.time.seconds())
+            earlier = questions
+            questions = await make_questions(operation, opcode, state, tools)
+            if questions == earlier:
+                return _QueryResult(facts, questions, state, tools.time.seconds())
 
     def _busy_nodes(self, opcode: Opcode, state: ClusterState) -> frozenset[str]:
         """Return the nodes that other jobs have locked, for opportunistic locking."""
@@ -183,8 +257,8 @@ class Performer:
 
     async def _run(
         self,
-        operation: Operation[Any, Any],
-        plan: Any,
+        operation: AnyOperation,
+        plan: object,
         op_id: str,
         tools: Tools,
         configuration: _JobConfigAccess,
@@ -193,7 +267,11 @@ class Performer:
         if before is not None:
             await run_pre_hooks(before, op_id, self.config.state(), tools)
         result = await operation.run(plan, tools)
-        if isinstance(result, ResultWithCommit) and before is None:
+        if (
+            isinstance(result, ResultWithCommit)
+            and before is None
+            and not changes_config_data(result.change, self.config.state())
+        ):
             change = result.change
 
             async def finish(edits: Sequence[Edit]) -> None:
@@ -213,27 +291,59 @@ class Performer:
         return OperationResult(result)
 
 
+def changes_config_data(change: Change, state: ClusterState) -> bool:
+    """Return whether a change concerns objects in ``config.data``, which has hooks."""
+    return any(edit.kind not in SECTIONS for edit in change(state).edits)
+
+
+async def make_questions(
+    operation: AnyOperation, opcode: Opcode, state: ClusterState, tools: Tools
+) -> Sequence[NodeQuery]:
+    """Return the queries of an operation; let others run while many are made."""
+    made = operation.questions(opcode, state)
+    return made if isinstance(made, Sequence) else await collect(made, tools)
+
+
 async def collect_inputs(
-    operation: Operation[Any, Any],
+    operation: AnyOperation,
     opcode: Opcode,
     state: ClusterState,
     tools: Tools,
     identity: str,
     busy: frozenset[str] = frozenset(),
+    questions: Sequence[NodeQuery] | None = None,
 ) -> NodeAnswers:
     """Return the inputs of the plan of ``opcode`` besides the state.
+
+    ``questions`` are the operation's for this state, if they are known.
 
     :raises Invalid: the opcode has unsupported parameters.
     """
     if problems := find_unsupported_parameters(opcode):
         raise Invalid(problems)
     since = tools.time.date()
-    facts = await gather(operation.questions(opcode, state), tools.nodes, identity)
+    if questions is None:
+        questions = await make_questions(operation, opcode, state, tools)
+    facts = await gather(questions, tools.nodes, identity, tools.recent)
     facts = replace(facts, busy=busy, state=state, since=since)
+    steps = operation.search(opcode, state, facts)
+    if steps is not None:
+        return replace(facts, solution=await tools.solve(await _in_steps(steps, tools)))
     wanted = operation.request_allocation(opcode, state, facts)
     if wanted is None:
         return facts
     return replace(facts, advice=await _run_allocator(wanted, state, tools))
+
+
+async def _in_steps(steps: QuestionSteps, tools: Tools) -> Question:
+    """Make a question, and let others run between its steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            question: Question = end.value
+            return question
+        await tools.time.sleep(0)
 
 
 async def _run_allocator(
@@ -249,12 +359,3 @@ async def _run_allocator(
             None if wanted.optional and e.code is Code.UNKNOWN else IAllocatorReply(wanted.name, e)
         )
     return IAllocatorReply(wanted.name, answer)
-
-
-async def gather(questions: Sequence[NodeQuery], nodes: Nodes, identity: str = "") -> NodeAnswers:
-    """Make all queries and return the answers, including errors."""
-    answers: dict[tuple[str, Any], Any] = {}
-    for question in questions:
-        asked = await nodes.ask_all(question.nodes, question.call)
-        answers.update({(uuid, type(question.call)): answer for uuid, answer in asked.items()})
-    return NodeAnswers(answers, identity)

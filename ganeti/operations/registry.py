@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations import (
@@ -13,8 +12,10 @@ from ganeti.operations import (
     delay,
     evacuate_group,
     group,
+    guest_failover,
     network,
-    queries,
+    notifications,
+    query_jobs,
     tags,
     unsupported,
 )
@@ -22,8 +23,11 @@ from ganeti.operations.allocation import test_allocator
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
 from ganeti.operations.cluster import (
+    balance,
+    capacity,
     lifecycle,
     redistribute,
+    rehearsal,
     renew,
     repair_disk_sizes,
     verify,
@@ -50,9 +54,9 @@ from ganeti.operations.node import commands, evacuate, power, storage
 from ganeti.operations.node import migrate as migrate_node
 from ganeti.operations.node import modify as modify_node
 from ganeti.operations.node import remove as remove_node
-from ganeti.operations.operation import Operation
+from ganeti.operations.operation import AnyOperation
 
-_ALL: tuple[Operation[Any, Any], ...] = (
+_ALL: tuple[AnyOperation, ...] = (
     *lifecycle.OPERATIONS,
     *verify.OPERATIONS,
     *verify_disks.OPERATIONS,
@@ -60,6 +64,8 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     redistribute.OPERATION,
     renew.OPERATION,
     modify_cluster.OPERATION,
+    balance.OPERATION,
+    capacity.OPERATION,
     rename_cluster.OPERATION,
     *group.OPERATIONS,
     evacuate_group.OPERATION,
@@ -95,14 +101,17 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     prepare.OPERATION,
     export.OPERATION,
     remove_export.OPERATION,
-    *queries.OPERATIONS,
+    *query_jobs.OPERATIONS,
     *tags.OPERATIONS,
     *access.OPERATIONS,
+    *notifications.OPERATIONS,
+    *guest_failover.OPERATIONS,
+    *rehearsal.OPERATIONS,
     delay.OPERATION,
     test_allocator.OPERATION,
     *unsupported.OPERATIONS,
 )
 
-OPERATIONS: Mapping[type[Opcode], Operation[Any, Any]] = MappingProxyType(
+OPERATIONS: Mapping[type[Opcode], AnyOperation] = MappingProxyType(
     {operation.opcode: operation for operation in _ALL}
 )

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.changes.tags import add_tags, remove_tags
-from ganeti.config.state import ClusterState
+from ganeti.config.state import ClusterState, Stored
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import (
@@ -27,7 +26,13 @@ from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
 from ganeti.opcodes.tags import AddTags, GetTags, RemoveTags, SearchTags, TagKind
-from ganeti.operations.operation import NodeAnswers, Operation, ResultWithCommit, Tools
+from ganeti.operations.operation import (
+    AnyOperation,
+    NodeAnswers,
+    Operation,
+    ResultWithCommit,
+    Tools,
+)
 from ganeti.schema.patterns import Pattern
 
 Tagged = Cluster | Group | Node | Instance | Network
@@ -50,7 +55,7 @@ class TagChange:
 class QueryResult:
     """An answer from the configuration alone."""
 
-    answer: Any
+    answer: object
 
     @property
     def locks(self) -> LockRequest:
@@ -113,28 +118,36 @@ def plan_get(op: GetTags, state: ClusterState, facts: NodeAnswers) -> QueryResul
 def plan_search(op: SearchTags, state: ClusterState, facts: NodeAnswers) -> QueryResult:
     """Plan to return the matching tags, each with the path of its object."""
     pattern = Pattern(op.pattern)
-    return QueryResult([[path, tag] for path, tag in _iterate_tags(state) if pattern.found(tag)])
+    # The pattern, which may be costly, is applied to tags, however many objects have them.
+    found = [
+        [_path(each), tag]
+        for tag, objects in state.list_tags()
+        if pattern.found(tag)
+        for each in objects
+    ]
+    return QueryResult(sorted(found))
 
 
-def _iterate_tags(state: ClusterState) -> Iterator[tuple[str, str]]:
-    for tag in state.cluster.tags:
-        yield "/cluster", tag
-    for path, objects in (
-        ("nodegroup", state.groups),
-        ("nodes", state.nodes),
-        ("instances", state.instances),
-        ("network", state.networks),
-    ):
-        for each in objects.values():
-            for tag in each.tags:
-                yield f"/{path}/{each.name}", tag
+def _path(record: Stored) -> str:
+    """Return the path of an object in the results of a search."""
+    if isinstance(record, Cluster):
+        return "/cluster"
+    return f"/{_PATHS[type(record)]}/{getattr(record, 'name', '')}"
 
 
-async def answer(plan: QueryResult, tools: Tools) -> Any:
+_PATHS: Mapping[type[Stored], str] = {
+    Group: "nodegroup",
+    Node: "nodes",
+    Instance: "instances",
+    Network: "network",
+}
+
+
+async def answer(plan: QueryResult, tools: Tools) -> object:
     return plan.answer
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(AddTags, plan_add, run_change),
     Operation(RemoveTags, plan_remove, run_change),
     Operation(GetTags, plan_get, answer),

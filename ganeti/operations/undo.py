@@ -34,7 +34,7 @@ class Undo:
         """Add a step that runs if the block fails later; ``what`` completes *could not …*."""
         self._steps.append((what, step))
 
-    def forget(self) -> None:
+    def drop_newest(self) -> None:
         """Drop the newest step, whose action was not carried out."""
         self._steps.pop()
 
@@ -51,7 +51,7 @@ class Undo:
                 await self._run_step(step)
             except Exception:  # not GeneratorExit, see above
                 self._log.failure("could not {what}", what=what)
-                self._progress.say(f"could not {what}; see the master's log")
+                self._progress.log_message(f"could not {what}; see the master's log")
 
     async def _run_step(self, step: Step) -> None:
         while True:

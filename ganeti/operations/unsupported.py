@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.opcodes.cluster import ActivateMasterIP, DeactivateMasterIP
 from ganeti.opcodes.node import PowercycleNode
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.operation import NodeAnswers, Operation, Tools
+from ganeti.operations.operation import AnyOperation, NodeAnswers, Operation, Tools
 
 _ADDRESS = (
-    "this version does not configure the cluster's address on a network device; "
-    "use the network settings of the master's host"
+    "the master has the cluster's address on its network device as long as it has the role; there"
+    " is nothing to activate or deactivate"
 )
 
 ALTERNATIVES: Mapping[type[Opcode], str] = {
@@ -37,10 +37,8 @@ def plan(op: Opcode, state: ClusterState, facts: NodeAnswers) -> NoReturn:
     raise Refused(f"{op.op_id} is not supported: {ALTERNATIVES[type(op)]}")
 
 
-async def run(plan: Any, tools: Tools) -> None:
+async def run(plan: object, tools: Tools) -> None:
     """Do nothing; this is never called, as planning always refuses."""
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(
-    Operation(kind, plan, run) for kind in ALTERNATIVES
-)
+OPERATIONS: tuple[AnyOperation, ...] = tuple(Operation(kind, plan, run) for kind in ALTERNATIVES)

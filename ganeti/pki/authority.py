@@ -184,6 +184,19 @@ class Authority:
         return self.issue(key, names, now)
 
 
+def find_missing_names(pem: bytes, names: Iterable[str]) -> list[str]:
+    """Return the host names and addresses that the first certificate in ``pem`` is not for.
+
+    :raises ValueError: there is no certificate.
+    """
+    found = x509.load_pem_x509_certificates(pem[pem.find(b"-----BEGIN CERT") :])[0]
+    try:
+        known = set(found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        known = set()
+    return [name for name in names if _make_alternative_name(name) not in known]
+
+
 def create_request(name: str) -> tuple[bytes, bytes]:
     """Create a private key and a signing request for it, both in PEM format."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The query language: ``fields`` declares what can be queried, ``filters`` selects objects.
 
-``text`` parses filters as administrators write them, ``arguments`` those of command lines.
+``filter_parser`` parses filters as administrators write them, ``list_arguments`` those of command
+lines.
 """

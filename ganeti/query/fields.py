@@ -9,14 +9,21 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypedDict, TypeVar
 
 from ganeti.errors import Invalid, Problem
 
 R = TypeVar("R")
 Definition: TypeAlias = dict[str, str]
-Cell: TypeAlias = list[Any]
+Cell: TypeAlias = list[object]
 Row: TypeAlias = list[Cell]
+
+
+class QueryResponse(TypedDict):
+    """The answer to a query: the definitions of its fields, and a cell for each of a row."""
+
+    fields: list[Definition]
+    data: list[Row]
 
 
 class FieldType(enum.StrEnum):
@@ -74,7 +81,7 @@ class Field(Generic[R]):
     title: str
     kind: FieldType
     doc: str
-    value: Callable[[R], Any]
+    value: Callable[[R], object]
     source: Source = Source.CONFIG
     compare: Compare = Compare.PLAIN
 
@@ -115,18 +122,22 @@ class Table(Generic[R]):
         """Return the cells of ``rows``, in the order of ``names``."""
         return list(map(self.cells(names), rows))
 
-    def response(self, names: Sequence[str], rows: Iterable[R]) -> dict[str, Any]:
+    def response(self, names: Sequence[str], rows: Iterable[R]) -> QueryResponse:
         """Return the answer to a query: definitions and cells."""
         return {"fields": self.definitions(names), "data": self.select(names, rows)}
 
-    def plain(self, names: Sequence[str], rows: Iterable[R]) -> list[list[Any]]:
+    def plain(self, names: Sequence[str], rows: Iterable[R]) -> list[list[object]]:
         """Return bare values, as older queries answer; null for missing values.
 
         :raises Invalid: a name is not a field.
         """
+        return list(map(self.plain_row(names), rows))
+
+    def plain_row(self, names: Sequence[str]) -> Callable[[R], list[object]]:
+        """Return a function that makes the bare values of a row; see :meth:`plain`."""
         self.known(names)
         values = [field.value for field in self.chosen(names)]
-        return [[bare(value(row)) for value in values] for row in rows]
+        return lambda row: [bare(value(row)) for value in values]
 
     def known(self, names: Sequence[str]) -> None:
         """Check that every name is a field.
@@ -138,12 +149,12 @@ class Table(Generic[R]):
             raise Invalid([Problem(name, "unknown output field") for name in unknown])
 
 
-def cell(value: Any) -> Cell:
+def cell(value: object) -> Cell:
     """Return the wire form of a value, or of the status that replaces it."""
     return [value.value, None] if type(value) is FieldStatus else [0, value]
 
 
-def bare(value: Any) -> Any:
+def bare(value: object) -> object:
     """Return a value, or None for a status that replaces it."""
     return None if type(value) is FieldStatus else value
 

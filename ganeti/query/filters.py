@@ -50,7 +50,7 @@ class BadFilter(Invalid):
 
     wire = "ParameterError"
 
-    def arguments(self) -> list[Any]:
+    def arguments(self) -> list[object]:
         return [str(self)]
 
 
@@ -69,7 +69,7 @@ class Filter(Generic[R]):
     conditions: int = 0
 
 
-def compile_filter(table: Table[R], written: Any) -> Filter[R]:
+def compile_filter(table: Table[R], written: object) -> Filter[R]:
     """Return the compiled filter for ``written``; None matches everything.
 
     :raises BadFilter: it is not a filter for this kind of object.
@@ -89,7 +89,7 @@ def too_deep(limit: int) -> BadFilter:
     return BadFilter(f"a filter may be nested at most {limit} levels deep")
 
 
-def _check_size(written: Any) -> None:
+def _check_size(written: object) -> None:
     """Refuse a filter with too many parts before any of them is inspected."""
     count = 0
     pending = [(written, 1)]
@@ -105,7 +105,7 @@ def _check_size(written: Any) -> None:
         pending += [(each, depth + 1) for each in part if isinstance(each, list | tuple)]
 
 
-def find_names(table: Table[R], written: Any) -> tuple[str | int, ...] | None:
+def find_names(table: Table[R], written: object) -> tuple[str | int, ...] | None:
     """Return the names that a filter selects, if it only selects by name; otherwise None."""
     match written:
         case ["==" | "=", str(name), str() | int() as value] if name in (table.key, "uuid"):
@@ -130,7 +130,7 @@ class _Compiler(Generic[R]):
         self.used: set[str] = set()
         self.conditions = 0
 
-    def compiled(self, written: Any, depth: int) -> Predicate[R]:
+    def compiled(self, written: object, depth: int) -> Predicate[R]:
         if depth > MAX_DEPTH:
             raise too_deep(MAX_DEPTH)
         match written:
@@ -161,17 +161,17 @@ class _Compiler(Generic[R]):
                 raise BadFilter(f"unknown operator {word}; known operators: {' '.join(_OPERATORS)}")
         raise BadFilter("a filter must be null or a list that begins with an operator")
 
-    def _compile_each(self, parts: Sequence[Any], depth: int) -> list[Predicate[R]]:
+    def _compile_each(self, parts: Sequence[object], depth: int) -> list[Predicate[R]]:
         """Compile all parts, or report every problem."""
         return _make_all(partial(self.compiled, part, depth) for part in parts)
 
-    def _compile_alternatives(self, parts: Sequence[Any], depth: int) -> list[Predicate[R]]:
+    def _compile_alternatives(self, parts: Sequence[object], depth: int) -> list[Predicate[R]]:
         """Compile the parts of which one must match.
 
         All the values that a field may equal become one condition: otherwise ten thousand names
         would be compared with each of ten thousand objects.
         """
-        equal: dict[str, list[Any]] = {}
+        equal: dict[str, list[object]] = {}
         others: list[Any] = []
         for part in parts:
             match part:
@@ -189,7 +189,7 @@ class _Compiler(Generic[R]):
     def _compile_equal(self, name: str, values: Sequence[Any]) -> Predicate[R]:
         return self._compile_condition(name, _make_equality_test(self._get_field(name), values))
 
-    def _compile_search(self, field: Field[R], value: Any) -> Test:
+    def _compile_search(self, field: Field[R], value: object) -> Test:
         if field.kind not in (FieldType.TEXT, FieldType.OTHER) or not isinstance(value, str):
             raise BadFilter(f"{field.name} cannot be searched: =~ needs a text field and a text")
         # Imported here: tools parse filters, but never search.
@@ -278,7 +278,7 @@ def _make_all(makers: Iterable[Callable[[], T]]) -> list[T]:
 
 
 def _make_order_test(compare: Callable[[Any, Any], bool]) -> Callable[[Field[Any], Any], Test]:
-    def made(field: Field[Any], value: Any) -> Test:
+    def made(field: Field[Any], value: object) -> Test:
         wanted = _check_operand(field, value)
         read = _choose_reader(field)
         of_its_kind = (int, float) if isinstance(wanted, int) else str
@@ -292,20 +292,20 @@ def _make_order_test(compare: Callable[[Any, Any], bool]) -> Callable[[Field[Any
     return made
 
 
-def _make_membership_test(field: Field[Any], value: Any) -> Test:
+def _make_membership_test(field: Field[object], value: object) -> Test:
     if field.kind is not FieldType.OTHER:
         raise BadFilter(f"{field.name} is not a list; use == to compare it")
     wanted = _check_literal(field, value)
     return lambda found: isinstance(found, list | tuple | dict) and wanted in found
 
 
-def _check_literal(field: Field[Any], value: Any) -> str | int:
+def _check_literal(field: Field[object], value: object) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadFilter(f"{field.name} can only be compared with text or a whole number")
     return value
 
 
-def _check_operand(field: Field[Any], value: Any) -> str | int:
+def _check_operand(field: Field[object], value: object) -> str | int:
     """Return the value to compare a field with, if their types match."""
     literal = _check_literal(field, value)
     if field.compare is Compare.JOB_ID and isinstance(literal, str) and literal.isdecimal():
@@ -321,11 +321,11 @@ def _check_operand(field: Field[Any], value: Any) -> str | int:
     return literal
 
 
-def _choose_reader(field: Field[Any]) -> Callable[[Any], Any]:
+def _choose_reader(field: Field[object]) -> Callable[[object], object]:
     return _join_timestamp if field.compare is Compare.SPLIT_TIMESTAMP else lambda found: found
 
 
-def _join_timestamp(split: Any) -> Any:
+def _join_timestamp(split: object) -> object:
     match split:
         case [int(seconds), int(micros)]:
             return seconds + micros / 1e6

@@ -18,20 +18,20 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.http_headers import Headers
 
-from ganeti.access.text import printable
+from ganeti.access.display_text import printable
 from ganeti.access.tokens import digest_of, read_token
 from ganeti.errors import AccessDenied, GanetiError, Unauthenticated
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryCaller, RecordDenial
 from ganeti.model.users import Role
-from ganeti.rapi.access import AccessLevel, Authenticator
+from ganeti.rapi.authentication import AccessLevel, Authenticator
 from ganeti.rapi.cookies import CSRF_HEADER, Cookie, session_cookie
 from ganeti.rapi.login_limits import source_network
-from ganeti.rapi.permissions import Permission, permission
+from ganeti.rapi.method_roles import Permission, permission
 from ganeti.rapi.problems import HttpProblem, status_of
 from ganeti.rapi.rate_limits import RateLimit
-from ganeti.rapi.users import User
+from ganeti.rapi.users_file import User
 from ganeti.rapi.verbs import Admitted, Verb
 
 RECORDED_BURST, RECORDED_PER_SECOND = 100, 2.0
@@ -42,7 +42,7 @@ SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 @dataclass(frozen=True)
-class Credentials:
+class RequestCredentials:
     """What a request shows of who sends it; ``source`` is the address of the client."""
 
     authorization: bytes | None = None
@@ -72,13 +72,13 @@ class Credentials:
             return "unreadable credentials"
 
 
-def credentials_of(headers: Headers, source: str, path: str = "") -> Credentials:
+def credentials_of(headers: Headers, source: str, path: str = "") -> RequestCredentials:
     """Return what the headers of a request show."""
     authorization = headers.getRawHeaders(b"authorization")
     origin = headers.getRawHeaders(b"origin")
     host = (headers.getRawHeaders(b"host") or [b""])[0].lower()
     csrf = (headers.getRawHeaders(CSRF_HEADER) or [b""])[0]
-    return Credentials(
+    return RequestCredentials(
         authorization=authorization[0] if authorization else None,
         cookie=session_cookie(headers.getRawHeaders(b"cookie") or ()),
         csrf=csrf.decode("latin-1"),
@@ -121,7 +121,7 @@ class Admission:
             "denials", authenticator.seconds, burst=RECORDED_BURST, per_second=RECORDED_PER_SECOND
         )
 
-    async def admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
+    async def admit(self, verb: Verb, method: str, shown: RequestCredentials) -> Admitted:
         """Return who sends a request, if that one may use a method of a route.
 
         :raises HttpProblem: 401 for wrong or missing credentials, 403 for a caller without the
@@ -135,10 +135,10 @@ class Admission:
                 self._record(method, shown, str(e))
             raise
 
-    def _record(self, method: str, shown: Credentials, why: str) -> None:
+    def _record(self, method: str, shown: RequestCredentials, why: str) -> None:
         """Have the master note a denial, unless one source is denied very often."""
         try:
-            self._recorded.take(source_network(shown.source))
+            self._recorded.reject_or_count(source_network(shown.source))
         except HttpProblem:
             return
         entry = RecordDenial(
@@ -157,9 +157,9 @@ class Admission:
         for recording in list(self._recording):
             recording.cancel()
 
-    async def _admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
+    async def _admit(self, verb: Verb, method: str, shown: RequestCredentials) -> Admitted:
         authenticator = self._authenticator
-        if verb.access is AccessLevel.PUBLIC or (
+        if verb.access in (AccessLevel.PUBLIC, AccessLevel.TICKET) or (
             shown.authorization is None and shown.cookie is None
         ):
             if authenticator.anonymous(verb.access):
@@ -193,7 +193,7 @@ class Admission:
             return await self._described(caller)
         except Unauthenticated:
             # Another password was set since this one was checked, perhaps the same again.
-            self._authenticator.forget(header)
+            self._authenticator.forget_credentials(header)
         user = await self._authenticator.user_of(header, source)
         return await self._described(Caller(user=user.name, digest=user.proof, source=source))
 
@@ -209,7 +209,7 @@ class Admission:
             self._authenticator.count_failure(source, _name_of(presented))
             raise
 
-    async def _by_session(self, cookie: Cookie, method: str, shown: Credentials) -> Admitted:
+    async def _by_session(self, cookie: Cookie, method: str, shown: RequestCredentials) -> Admitted:
         if method not in SAFE:
             # Browsers send the cookie with whatever a page asks them to; another site's page can
             # neither read the token nor set the header.
@@ -226,11 +226,20 @@ class Admission:
         return replace(await self._described(caller), csrf=cookie.csrf)
 
     async def _described(self, caller: Caller) -> Admitted:
-        told: dict[str, Any] = await self._master.ask(QueryCaller(), caller)
-        if told.get("file_proof") is not None:
-            self._authenticator.require_unchanged(told["user"], told["file_proof"])
+        told = await describe(self._authenticator, self._master, caller)
         role = None if told["role"] is None else Role(told["role"])
         return Admitted(caller, told["user"], role, told["limited"])
+
+
+async def describe(authenticator: Authenticator, master: IMaster, caller: Caller) -> dict[str, Any]:
+    """Return who a caller is, as the master answers ``QueryCaller``.
+
+    :raises GanetiError: the caller is refused, by the master or by the users file.
+    """
+    told: dict[str, Any] = await master.ask(QueryCaller(), caller)
+    if told.get("file_proof") is not None:
+        authenticator.require_unchanged(told["user"], told["file_proof"])
+    return told
 
 
 def _require(admitted: Admitted, needs: Permission) -> None:

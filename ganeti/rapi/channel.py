@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from ganeti.errors import GanetiError
-from ganeti.rapi.problems import answer_to, problem
+from ganeti.rapi.problems import answer_to_client, problem
 from ganeti.rapi.response import END, SERVER
 from ganeti.web.channel import LimitedChannel, Timeouts
 
@@ -59,27 +58,12 @@ class Channel(LimitedChannel):
         super().__init__()
         self.congested = False
         """Whether the transport has paused writing because the client does not read."""
-        self._upgraded: Callable[[bytes], None] | None = None
         self._admitting: Deferred[None] | None = None
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
         return b"".join((problem(status, why).body, END))
 
     # --- reading
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._upgraded is None:
-            super().dataReceived(data)
-        elif not self._closing:
-            self._upgraded(data)
-
-    def upgrade(self, received: Callable[[bytes], None]) -> None:
-        """Switch from HTTP to another protocol: ``received`` gets all further bytes from the
-        client."""
-        self._upgraded = received
-        ahead, self._dataBuffer = b"".join(self._dataBuffer), []
-        if ahead:
-            received(ahead)
 
     def allHeadersReceived(self) -> None:
         headers = self.requests[-1].requestHeaders
@@ -119,7 +103,7 @@ class Channel(LimitedChannel):
             return
         error = failure.value
         if isinstance(error, GanetiError):
-            answer = answer_to(error)
+            answer = answer_to_client(self.requests[-1].requestHeaders, error)
             self.refuse(HTTPStatus(answer.status), str(error), answer.headers)
         else:
             self.requests[-1].processingFailed(failure)
@@ -141,23 +125,26 @@ class Channel(LimitedChannel):
         super().connectionLost(reason)
 
     def body_ended(self) -> None:
-        self.site.unread.release(self)
+        self.site.unread.release_amount(self)
 
     # --- writing
 
-    def writing(self, size: int) -> None:
-        """Set the deadline for the client to read ``size`` more bytes of an answer."""
+    def writing(self, size: int, in_memory: int | None = None) -> None:
+        """Set the deadline for the client to read ``size`` more bytes of an answer.
+
+        So many of them are ``in_memory`` at a time, or all.
+        """
         self._set_deadline(self.timeouts.write + size / MIN_READ_RATE)
-        if size:
-            self.site.unsent.hold(self, size)
+        if held := size if in_memory is None else min(size, in_memory):
+            self.site.unsent.set_amount(self, held)
 
     def written(self) -> None:
         """Release the quota of an answer that the transport has taken completely."""
-        self.site.unsent.release(self)
+        self.site.unsent.release_amount(self)
 
     def clear_write_deadline(self) -> None:
         """Clear the deadline of a stream whose client has read all that was written so far."""
-        self.site.unsent.release(self)
+        self.site.unsent.release_amount(self)
         if self._answering and not self._closing:
             self._deadline = None
 

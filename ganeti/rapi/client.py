@@ -147,7 +147,7 @@ class GanetiRapiClient:
     # --- requests
 
     def _request(
-        self, method: str, path: str, query: Object | None = None, body: Any = None
+        self, method: str, path: str, query: Object | None = None, body: object = None
     ) -> Any:
         headers = dict(self._headers)
         content = b""
@@ -167,7 +167,7 @@ class GanetiRapiClient:
         return value
 
     def _submit(
-        self, method: str, path: str, query: Object | None = None, body: Any = None
+        self, method: str, path: str, query: Object | None = None, body: object = None
     ) -> JobId:
         number: JobId = self._request(method, path, query, body)
         return number
@@ -195,7 +195,7 @@ class GanetiRapiClient:
         """Distribute the configuration to all nodes."""
         return self._submit("PUT", "/2/redistribute-config", {"reason": reason})
 
-    def ModifyCluster(self, reason: str | None = None, **more: Any) -> JobId:
+    def ModifyCluster(self, reason: str | None = None, **more: object) -> JobId:
         """Change parameters of the cluster."""
         return self._submit("PUT", "/2/modify", {"reason": reason}, more)
 
@@ -226,7 +226,7 @@ class GanetiRapiClient:
 
     # --- instances
 
-    def GetInstances(self, bulk: bool = False, reason: str | None = None) -> list[Any]:
+    def GetInstances(self, bulk: bool = False, reason: str | None = None) -> list[object]:
         """Return the names of all instances, or their details with ``bulk``."""
         return self._list("/2/instances", bulk, "id")
 
@@ -246,11 +246,11 @@ class GanetiRapiClient:
         mode: str,
         name: str,
         disk_template: str | None,
-        disks: Sequence[Mapping[str, Any]],
-        nics: Sequence[Mapping[str, Any]],
+        disks: Sequence[Mapping[str, object]],
+        nics: Sequence[Mapping[str, object]],
         reason: str | None = None,
         dry_run: bool = False,
-        **more: Any,
+        **more: object,
     ) -> JobId:
         """Create an instance: empty, from an export, or from another cluster, by ``mode``."""
         wanted = self.InstanceAllocation(mode, name, disk_template, disks, nics, **more)
@@ -262,9 +262,9 @@ class GanetiRapiClient:
         mode: str,
         name: str,
         disk_template: str | None,
-        disks: Sequence[Mapping[str, Any]],
-        nics: Sequence[Mapping[str, Any]],
-        **more: Any,
+        disks: Sequence[Mapping[str, object]],
+        nics: Sequence[Mapping[str, object]],
+        **more: object,
     ) -> Object:
         """Return an item for the argument of ``InstancesMultiAlloc``; sends no request."""
         return {
@@ -278,10 +278,10 @@ class GanetiRapiClient:
 
     def InstancesMultiAlloc(
         self,
-        instances: Sequence[Mapping[str, Any]],
+        instances: Sequence[Mapping[str, object]],
         reason: str | None = None,
         dry_run: bool = False,
-        **more: Any,
+        **more: object,
     ) -> JobId:
         """Create several instances, placed by an instance allocator."""
         body = {"instances": instances, **more}
@@ -290,14 +290,14 @@ class GanetiRapiClient:
         )
 
     def DeleteInstance(
-        self, instance: str, dry_run: bool = False, reason: str | None = None, **more: Any
+        self, instance: str, dry_run: bool = False, reason: str | None = None, **more: object
     ) -> JobId:
         """Remove an instance and its disks."""
         return self._submit(
             "DELETE", _path("instances", instance), _job_parameters(dry_run, reason), more or None
         )
 
-    def ModifyInstance(self, instance: str, reason: str | None = None, **more: Any) -> JobId:
+    def ModifyInstance(self, instance: str, reason: str | None = None, **more: object) -> JobId:
         """Change parameters, disks or network cards of an instance."""
         return self._submit("PUT", _path("instances", instance, "modify"), {"reason": reason}, more)
 
@@ -308,7 +308,7 @@ class GanetiRapiClient:
         ignore_secondaries: bool | None = None,
         dry_run: bool = False,
         reason: str | None = None,
-        **more: Any,
+        **more: object,
     ) -> JobId:
         """Reboot an instance; the type is soft, hard or full."""
         said = {"type": reboot_type, "ignore_secondaries": ignore_secondaries}
@@ -323,7 +323,7 @@ class GanetiRapiClient:
         dry_run: bool = False,
         no_remember: bool = False,
         reason: str | None = None,
-        **more: Any,
+        **more: object,
     ) -> JobId:
         """Shut down an instance."""
         said = {"no_remember": no_remember or None, **_job_parameters(dry_run, reason)}
@@ -350,7 +350,7 @@ class GanetiRapiClient:
         instance: str,
         os: str | None = None,
         no_startup: bool = False,
-        osparams: Mapping[str, Any] | None = None,
+        osparams: Mapping[str, object] | None = None,
         reason: str | None = None,
     ) -> JobId:
         """Reinstall the operating system of an instance."""
@@ -398,7 +398,7 @@ class GanetiRapiClient:
     def RecreateInstanceDisks(
         self,
         instance: str,
-        disks: Sequence[Any] | None = None,
+        disks: Sequence[object] | None = None,
         nodes: Sequence[str] | None = None,
         reason: str | None = None,
         iallocator: str | None = None,
@@ -431,10 +431,10 @@ class GanetiRapiClient:
         self,
         instance: str,
         mode: str,
-        destination: Any,
+        destination: object,
         shutdown: bool | None = None,
         remove_instance: bool | None = None,
-        x509_key_name: Sequence[Any] | None = None,
+        x509_key_name: Sequence[object] | None = None,
         destination_x509_ca: str | None = None,
         compress: str | None = None,
         reason: str | None = None,
@@ -460,7 +460,7 @@ class GanetiRapiClient:
         cleanup: bool | None = None,
         target_node: str | None = None,
         reason: str | None = None,
-        **more: Any,
+        **more: object,
     ) -> JobId:
         """Migrate an instance to its secondary node, or to another node."""
         body = _without_none(mode=mode, cleanup=cleanup, target_node=target_node, **more)
@@ -475,7 +475,7 @@ class GanetiRapiClient:
         ignore_consistency: bool | None = None,
         target_node: str | None = None,
         reason: str | None = None,
-        **more: Any,
+        **more: object,
     ) -> JobId:
         """Fail over an instance to its secondary node, or to another node."""
         body = _without_none(
@@ -558,7 +558,7 @@ class GanetiRapiClient:
         self,
         job_id: JobId,
         fields: Sequence[str],
-        prev_job_info: Sequence[Any] | None = None,
+        prev_job_info: Sequence[object] | None = None,
         prev_log_serial: int | None = None,
     ) -> Object | None:
         """Wait some seconds for a change of a job; return ``job_info`` and ``log_entries``, or
@@ -577,7 +577,7 @@ class GanetiRapiClient:
 
     # --- nodes
 
-    def GetNodes(self, bulk: bool = False, reason: str | None = None) -> list[Any]:
+    def GetNodes(self, bulk: bool = False, reason: str | None = None) -> list[object]:
         """Return the names of all nodes, or their details with ``bulk``."""
         return self._list("/2/nodes", bulk, "id")
 
@@ -640,7 +640,7 @@ class GanetiRapiClient:
         said = {"force": force or None, "reason": reason}
         return self._submit("POST", _path("nodes", node, "powercycle"), said)
 
-    def ModifyNode(self, node: str, reason: str | None = None, **more: Any) -> JobId:
+    def ModifyNode(self, node: str, reason: str | None = None, **more: object) -> JobId:
         """Change parameters of a node."""
         return self._submit("POST", _path("nodes", node, "modify"), _reason_parameter(reason), more)
 
@@ -695,7 +695,7 @@ class GanetiRapiClient:
 
     # --- networks
 
-    def GetNetworks(self, bulk: bool = False, reason: str | None = None) -> list[Any]:
+    def GetNetworks(self, bulk: bool = False, reason: str | None = None) -> list[object]:
         """Return the names of all networks, or their details with ``bulk``."""
         return self._list("/2/networks", bulk, "name")
 
@@ -754,7 +754,7 @@ class GanetiRapiClient:
             "PUT", path, _job_parameters(dry_run, reason), {"group_name": group_name}
         )
 
-    def ModifyNetwork(self, network: str, reason: str | None = None, **more: Any) -> JobId:
+    def ModifyNetwork(self, network: str, reason: str | None = None, **more: object) -> JobId:
         """Change a network."""
         return self._submit(
             "PUT", _path("networks", network, "modify"), _reason_parameter(reason), more
@@ -789,7 +789,7 @@ class GanetiRapiClient:
 
     # --- node groups
 
-    def GetGroups(self, bulk: bool = False, reason: str | None = None) -> list[Any]:
+    def GetGroups(self, bulk: bool = False, reason: str | None = None) -> list[object]:
         """Return the names of all node groups, or their details with ``bulk``."""
         return self._list("/2/groups", bulk, "name")
 
@@ -803,13 +803,13 @@ class GanetiRapiClient:
         alloc_policy: str | None = None,
         dry_run: bool = False,
         reason: str | None = None,
-        **more: Any,
+        **more: object,
     ) -> JobId:
         """Add a node group."""
         body = _without_none(name=name, alloc_policy=alloc_policy, **more)
         return self._submit("POST", "/2/groups", _job_parameters(dry_run, reason), body)
 
-    def ModifyGroup(self, group: str, reason: str | None = None, **more: Any) -> JobId:
+    def ModifyGroup(self, group: str, reason: str | None = None, **more: object) -> JobId:
         """Change a node group."""
         return self._submit(
             "PUT", _path("groups", group, "modify"), _reason_parameter(reason), more
@@ -858,7 +858,7 @@ class GanetiRapiClient:
         self,
         what: str,
         fields: Sequence[str],
-        qfilter: Sequence[Any] | None = None,
+        qfilter: Sequence[object] | None = None,
         reason: str | None = None,
     ) -> Object:
         """Return fields of the objects that a filter selects; each value has a status."""
@@ -872,7 +872,7 @@ class GanetiRapiClient:
         said = {"fields": None if fields is None else ",".join(fields)}
         return _to_object(self._request("GET", _path("query", what, "fields"), said))
 
-    def GetFilters(self, bulk: bool = False) -> list[Any]:
+    def GetFilters(self, bulk: bool = False) -> list[object]:
         """Return the UUIDs of all job filters, or their details with ``bulk``."""
         return self._list("/2/filters", bulk, "uuid")
 
@@ -883,9 +883,9 @@ class GanetiRapiClient:
     def AddFilter(
         self,
         priority: int,
-        predicates: Sequence[Any],
-        action: Any,
-        reason_trail: Sequence[Any] | None = None,
+        predicates: Sequence[object],
+        action: object,
+        reason_trail: Sequence[object] | None = None,
     ) -> str:
         """Add a job filter; return its UUID."""
         body = _without_none(
@@ -897,9 +897,9 @@ class GanetiRapiClient:
         self,
         uuid: str,
         priority: int,
-        predicates: Sequence[Any],
-        action: Any,
-        reason_trail: Sequence[Any] | None = None,
+        predicates: Sequence[object],
+        action: object,
+        reason_trail: Sequence[object] | None = None,
     ) -> str:
         """Replace or add a job filter; return its UUID."""
         body = _without_none(
@@ -920,7 +920,7 @@ def _path(*segments: str) -> str:
     return "/2/" + "/".join(quote(str(segment), safe="") for segment in segments)
 
 
-def _encode_query(said: Mapping[str, Any]) -> str:
+def _encode_query(said: Mapping[str, object]) -> str:
     pairs: list[tuple[str, str]] = []
     for name, value in said.items():
         for each in value if isinstance(value, list) else [value]:
@@ -929,7 +929,7 @@ def _encode_query(said: Mapping[str, Any]) -> str:
     return urlencode(pairs)
 
 
-def _without_none(**values: Any) -> Object:
+def _without_none(**values: object) -> Object:
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -941,9 +941,9 @@ def _job_parameters(dry_run: bool, reason: str | None) -> Object:
     return {"dry-run": dry_run or None, "reason": reason}
 
 
-def _to_object(value: Any) -> Object:
+def _to_object(value: Mapping[str, object]) -> Object:
     return dict(value)
 
 
-def _to_texts(value: Any) -> list[str]:
+def _to_texts(value: Iterable[object]) -> list[str]:
     return [str(each) for each in value]

@@ -7,7 +7,7 @@ with a filter, or for arbitrary fields, can take seconds.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from twisted.internet.defer import DeferredSemaphore
@@ -39,7 +39,7 @@ class QueryLimit:
         answer: R = msgspec.json.decode(await self.ask_raw(request, caller))
         return answer
 
-    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[object], caller: Caller | None = None) -> msgspec.Raw:
         if not isinstance(request, Query):
             return await self._master.ask_raw(request, caller)
         turns = self._nodes if request.what in NODE_QUERIES else self._rows

@@ -58,7 +58,7 @@ class RemoteCluster:
 
         :raises JobFailed: if it failed.
         """
-        return self.job(self.asked(order)).wait()
+        return self.job(self.asked(order)).wait_for_result()
 
 
 class JobFollower:
@@ -90,7 +90,7 @@ class JobFollower:
                 break
         raise self._failure()
 
-    def wait(self) -> Any:
+    def wait_for_result(self) -> Any:
         """Return the result of the job's only opcode.
 
         :raises JobFailed: if the job failed.
@@ -102,13 +102,13 @@ class JobFollower:
             raise self._failure()
         return self._result
 
-    def end(self) -> None:
+    def cancel_job(self) -> None:
         """Cancel the job and wait until it has ended; errors are only reported."""
         if self._ended:
             return
         try:
             self._cluster.asked(lambda: self._cluster.client.CancelJob(self.number))
-            self.wait()
+            self.wait_for_result()
         except Error as e:
             self._report(e)
 

@@ -65,10 +65,10 @@ class FailureLimit:
         self._of_name.check(_key(source, name))
         self._of_source.check(source)
 
-    def count(self, source: str, name: str) -> None:
+    def count_failure(self, source: str, name: str) -> None:
         """Count a failed login."""
-        self._of_name.count(_key(source, name))
-        self._of_source.count(source)
+        self._of_name.count_request(_key(source, name))
+        self._of_source.count_request(source)
 
 
 def _key(source: str, name: str) -> str:

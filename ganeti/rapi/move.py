@@ -71,7 +71,7 @@ class InstanceMover:
             if ran:
                 self.source.do(lambda: self.source.client.ShutdownInstance(instance))
             self._export(instance, wishes, prepared, target)
-            nodes: list[str] = arriving.wait()
+            nodes: list[str] = arriving.wait_for_result()
             if ran and not wishes.keep_source:
                 starting = True
                 self.destination.do(lambda: self.destination.client.StartupInstance(name))
@@ -100,7 +100,7 @@ class InstanceMover:
             destination_x509_ca=target["x509_ca"],
             compress=wishes.compress,
         )
-        result = self.source.job(sending).wait()
+        result = self.source.job(sending).wait_for_result()
         match result:
             case [True, [*disks]] if all(disks):
                 return
@@ -125,7 +125,7 @@ class InstanceMover:
 
     def _remove_destination(self, name: str, arriving: JobFollower) -> bool:
         """Remove the instance at the destination; return whether it is certainly gone."""
-        arriving.end()
+        arriving.cancel_job()
         try:
             if self._exists_at_destination(name):
                 self.destination.do(lambda: self.destination.client.DeleteInstance(name))

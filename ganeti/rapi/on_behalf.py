@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from zope.interface import implementer
@@ -30,5 +30,5 @@ class OnBehalf:
     async def ask(self, request: Request[R], caller: Caller | None = None) -> R:
         return await self._master.ask(request, caller or self.caller)
 
-    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[object], caller: Caller | None = None) -> msgspec.Raw:
         return await self._master.ask_raw(request, caller or self.caller)

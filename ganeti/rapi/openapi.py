@@ -13,17 +13,16 @@ import msgspec
 from ganeti import __version__
 from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi import responses
-from ganeti.rapi.access import AccessLevel
-from ganeti.rapi.arguments import LOCK, REASON, ArgumentType, QueryParameter
+from ganeti.rapi.api_metrics import MetricsVerb
+from ganeti.rapi.authentication import AccessLevel
 from ganeti.rapi.cookies import NAME as SESSION_COOKIE
 from ganeti.rapi.events.server_sent import EVENT_STREAM
-from ganeti.rapi.metrics import MetricsVerb
+from ganeti.rapi.request_arguments import LOCK, REASON, ArgumentType, QueryParameter
+from ganeti.rapi.responses import Schema
 from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import MAX_NUMBERS, Route
 from ganeti.rapi.verbs import Verb, asks, streams, submits
 from ganeti.schema.types import ONE_LINE, Value
-
-Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 
@@ -114,6 +113,7 @@ _LAST_EVENT_ID: Schema = {
 _VALUE_IN_FULL: Schema = msgspec.json.schema(Value)
 
 
+# A schema, or any value in one.
 def _replace_value_schemas(schema: Any) -> Any:
     """Replace the schema of a value by a reference; it would be repeated a hundred times."""
     if schema == _VALUE_IN_FULL:
@@ -126,7 +126,7 @@ def _replace_value_schemas(schema: Any) -> Any:
 
 
 def _describe_path(
-    route: Route, components: dict[str, Schema], answers: Mapping[Any, Schema]
+    route: Route, components: dict[str, Schema], answers: Mapping[object, Schema]
 ) -> Schema:
     described: Schema = {
         method.lower(): {
@@ -181,7 +181,9 @@ def _describe_operation(
             "content": {"application/json": {"schema": body}},
             "required": needed,
         }
-    if verb.access is not AccessLevel.OPEN:
+    if verb.access is AccessLevel.TICKET:
+        described["security"] = []
+    elif verb.access is not AccessLevel.OPEN:
         described["security"] = _LOGINS
         described["description"] = f"Needs {verb.access.value}."
     return described

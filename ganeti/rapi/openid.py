@@ -3,7 +3,7 @@
 
 OpenID Connect Core 1.0 section 3.1, RFC 7636 (PKCE), RFC 9207 (the issuer in the answer). What has
 to be known when the browser comes back is in a cookie of that browser, so that any process of the
-remote API can go on, and nobody can make a browser sign in as somebody else.
+remote API can go on, and no site can make a browser sign in as another user.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from ganeti.access.addresses import is_secure
-from ganeti.access.text import printable
+from ganeti.access.display_text import printable
+from ganeti.access.url_security import is_secure
 from ganeti.errors import Code, Refused, Unauthenticated
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 COOKIE = "__Host-ganeti-openid"
 SIGN_IN_TIMEOUT = 600
-"""Seconds that somebody may take to sign in at the provider."""
+"""Seconds that a user may take to sign in at the provider."""
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """Signatures by a key that only the provider has; none of a shared secret, and not none."""
@@ -80,7 +80,7 @@ class _Begun(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Beginning:
+class OpenidRedirect:
     """Where a browser is sent, and what its cookie holds."""
 
     location: str
@@ -105,7 +105,7 @@ class _Known:
 
 
 class OpenIdClient:
-    """Signs users in. ``seconds`` is a clock that nobody sets, ``now`` the time of day."""
+    """Signs users in. ``seconds`` is a monotonic clock, ``now`` the time of day."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class OpenIdClient:
         self._random = random
         self._known: dict[str, _Known] = {}
 
-    async def begin(self, provider: OpenIdProvider) -> Beginning:
+    async def start_sign_in(self, provider: OpenIdProvider) -> OpenidRedirect:
         """Return where a browser signs in.
 
         :raises HttpProblem: the provider does not answer as one.
@@ -139,17 +139,17 @@ class OpenIdClient:
         }
         endpoint = known.discovered.authorization_endpoint
         begun = _Begun(state, nonce, verifier, int(self._now()))
-        return Beginning(
+        return OpenidRedirect(
             f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(asked)}",
             _coded(msgspec.json.encode(begun)),
         )
 
-    async def finish(
+    async def finish_sign_in(
         self, provider: OpenIdProvider, cookie: str, said: Mapping[str, str]
     ) -> External:
         """Return who has signed in, by the cookie and what the provider has the browser say.
 
-        :raises Unauthenticated: nobody has.
+        :raises Unauthenticated: the sign-in has failed or expired.
         :raises HttpProblem: the provider does not answer as one.
         """
         begun = _begun(cookie)
@@ -230,7 +230,7 @@ class OpenIdClient:
 
     # --- what its token says
 
-    async def _claims(self, provider: OpenIdProvider, text: str) -> Mapping[str, Any]:
+    async def _claims(self, provider: OpenIdProvider, text: str) -> Mapping[str, object]:
         known = await self._provider(provider)
         try:
             return _verified(text, known.keys)
@@ -242,7 +242,7 @@ class OpenIdClient:
         return _verified(text, known.keys)
 
     def _require_ours(
-        self, provider: OpenIdProvider, claims: Mapping[str, Any], nonce: str
+        self, provider: OpenIdProvider, claims: Mapping[str, object], nonce: str
     ) -> None:
         """Refuse a token that is not from this provider, for this cluster, and of now.
 
@@ -277,11 +277,14 @@ class SignIn:
         self._client = client
         self._master = master
 
-    async def begin(self) -> Beginning:
-        return await self._client.begin(await self._provider())
+    async def available(self) -> bool:
+        return await self._master.ask(QueryOpenId()) is not None
 
-    async def finish(self, cookie: str, said: Mapping[str, str], source: str) -> IMaster:
-        external = await self._client.finish(await self._provider(), cookie, said)
+    async def start_sign_in(self) -> OpenidRedirect:
+        return await self._client.start_sign_in(await self._provider())
+
+    async def finish_sign_in(self, cookie: str, said: Mapping[str, str], source: str) -> IMaster:
+        external = await self._client.finish_sign_in(await self._provider(), cookie, said)
         caller = Caller(user=external.user, external=True, groups=external.groups, source=source)
         return OnBehalf(self._master, caller)
 
@@ -292,15 +295,15 @@ class SignIn:
         return msgspec.convert(told, OpenIdProvider)
 
 
-def _verified(text: str, keys: KeySet) -> Mapping[str, Any]:
+def _verified(text: str, keys: KeySet) -> Mapping[str, object]:
     try:
-        claims: Mapping[str, Any] = jwt.decode(text, keys, algorithms=list(ALGORITHMS)).claims
+        claims: Mapping[str, object] = jwt.decode(text, keys, algorithms=list(ALGORITHMS)).claims
     except (JoseError, ValueError, KeyError, TypeError):
         raise Unauthenticated("the token of the OpenID provider is not signed by it") from None
     return claims
 
 
-def _external(provider: OpenIdProvider, claims: Mapping[str, Any]) -> External:
+def _external(provider: OpenIdProvider, claims: Mapping[str, object]) -> External:
     name = claims.get(provider.username_claim)
     if not isinstance(name, str) or not name or printable(name, MAX_NAME) != name:
         raise Unauthenticated(f"the OpenID provider gives no usable {provider.username_claim}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 import msgspec
+from twisted.web.http_headers import Headers
 
 from ganeti.errors import (
     AccessDenied,
@@ -21,9 +22,9 @@ from ganeti.errors import (
     Refused,
     Unauthenticated,
 )
-from ganeti.luxi.unreachable import NoAnswer, TimedOut
+from ganeti.luxi.unreachable import MasterNotRunning, NoAnswer, TimedOut
 from ganeti.rapi.response import Response
-from ganeti.rapi.users import REALM
+from ganeti.rapi.users_file import REALM
 
 STATUS_BY_TYPE: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
     (Invalid, HTTPStatus.BAD_REQUEST),
@@ -34,6 +35,8 @@ STATUS_BY_TYPE: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
     (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE),
     (HooksRefused, HTTPStatus.CONFLICT),
     (TimedOut, HTTPStatus.GATEWAY_TIMEOUT),
+    # Nothing was carried out, and a master will be there again soon.
+    (MasterNotRunning, HTTPStatus.SERVICE_UNAVAILABLE),
     (NoAnswer, HTTPStatus.BAD_GATEWAY),
     (ProtocolError, HTTPStatus.BAD_GATEWAY),
 )
@@ -56,9 +59,17 @@ STATUS_BY_CODE = {
 QUEUE_RETRY_AFTER = "5"
 """The value of Retry-After when the job queue is full, in seconds."""
 
+MASTER_RETRY_AFTER = "5"
+"""The value of Retry-After while there is no master: about the time of an automatic failover."""
+
 
 CHALLENGES = (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
 """How clients can log in (RFC 9110, section 11.6.1)."""
+
+SCRIPT_CHALLENGES = (("WWW-Authenticate", f'Bearer realm="{REALM}"'),)
+
+SCRIPT_HEADER = b"X-Requested-With"
+"""By which the scripts of pages say that they are no people who follow a link."""
 
 
 class HttpProblem(GanetiError):
@@ -89,9 +100,26 @@ def answer_to(error: GanetiError) -> Response:
     headers = error.headers if isinstance(error, HttpProblem) else ()
     if isinstance(error, QueueFull):
         headers = (("Retry-After", QUEUE_RETRY_AFTER),)
+    elif isinstance(error, MasterNotRunning):
+        headers = (("Retry-After", MASTER_RETRY_AFTER),)
     elif isinstance(error, Unauthenticated):
         headers = CHALLENGES
     return problem(status_of(error), str(error), headers)
+
+
+def answer_to_client(headers: Headers, error: GanetiError) -> Response:
+    """Return the answer that reports ``error`` to who has sent a request with ``headers``.
+
+    A browser that is challenged to log in asks for a password in a dialog of its own, which the
+    script of a page cannot prevent; so scripts, which say that they are, get another challenge.
+    """
+    answer = answer_to(error)
+    if headers.getRawHeaders(SCRIPT_HEADER) is None:
+        return answer
+    others = tuple(pair for pair in answer.headers if pair not in CHALLENGES)
+    if len(others) == len(answer.headers):
+        return answer
+    return msgspec.structs.replace(answer, headers=(*others, *SCRIPT_CHALLENGES))
 
 
 def problem(

@@ -48,20 +48,20 @@ class RateLimit:
         if (over := self._level(client) + 1 - self._burst) > 0:
             raise rate_limit_problem(self._what, over / self._per_second)
 
-    def count(self, client: str) -> None:
+    def count_request(self, client: str) -> None:
         """Count a request of the client."""
         self._used[client] = self._level(client) + 1, self._seconds()
         self._used.move_to_end(client)
         if len(self._used) > MAX_CLIENTS:
             self._used.popitem(last=False)
 
-    def take(self, client: str) -> None:
+    def reject_or_count(self, client: str) -> None:
         """Reject a client that has exhausted its limit, otherwise count the request.
 
         :raises HttpProblem: 429, with the time to wait.
         """
         self.check(client)
-        self.count(client)
+        self.count_request(client)
 
     def _level(self, client: str) -> float:
         used, at = self._used.get(client, (0.0, 0.0))

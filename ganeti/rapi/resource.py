@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -22,17 +22,20 @@ from ganeti.errors import AccessDenied, GanetiError, Invalid
 from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
 from ganeti.metrics.exposition import CONTENT_TYPE
-from ganeti.rapi.access import AccessLevel, Authenticator
 from ganeti.rapi.admission import Admission, client_address, credentials_of
-from ganeti.rapi.arguments import parse_body, parse_query
+from ganeti.rapi.api_metrics import ApiMetrics, MasterFamilies
+from ganeti.rapi.authentication import AccessLevel, Authenticator
+from ganeti.rapi.console.relay import ConsoleRelay, no_consoles
+from ganeti.rapi.error_page import accepts_page, error_page
 from ganeti.rapi.events.hub import EventHub
 from ganeti.rapi.events.limited import LimitedHubs
 from ganeti.rapi.events.server_sent import ServerSentEvents
 from ganeti.rapi.events.stream import EventStream, Form
 from ganeti.rapi.events.web_socket import WebSocketMessages, is_upgrade
-from ganeti.rapi.metrics import ApiMetrics, MasterFamilies
+from ganeti.rapi.list_pages import ListPages
 from ganeti.rapi.on_behalf import OnBehalf
-from ganeti.rapi.problems import HttpProblem, answer_to, status_of
+from ganeti.rapi.problems import HttpProblem, answer_to, answer_to_client, status_of
+from ganeti.rapi.request_arguments import parse_body, parse_query, parse_tags
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import MAX_NUMBERS, Route
 from ganeti.rapi.site import ApiRequest
@@ -40,6 +43,7 @@ from ganeti.rapi.verbs import (
     NO_SERVICES,
     Admitted,
     ApiCall,
+    ConsoleVisit,
     Services,
     Subscription,
     Verb,
@@ -48,7 +52,7 @@ from ganeti.rapi.verbs import (
 
 _encode = msgspec.json.Encoder().encode
 
-Confirm: TypeAlias = Callable[[], Coroutine[Any, Any, Admitted]]
+Confirm: TypeAlias = Callable[[], Coroutine[Deferred[object], object, Admitted]]
 """Tells who sends a request, as things are now; raises ``GanetiError`` if it may not any more."""
 
 
@@ -64,6 +68,7 @@ class Api:
     services: Services = NO_SERVICES
     proxies: frozenset[str] = frozenset()
     """Addresses of proxies that say whom they ask for."""
+    consoles: ConsoleRelay = field(default_factory=no_consoles)
 
     @cached_property
     def admission(self) -> Admission:
@@ -123,7 +128,7 @@ class RouteResource(Resource):
             return Refusal(Invalid("the path is not valid UTF-8"))
         return self._variable
 
-    def find(self, segments: Sequence[bytes]) -> Route | None:
+    def find_route(self, segments: Sequence[bytes]) -> Route | None:
         """Return the route at the end of a path, if there is one."""
         resource: RouteResource | None = self
         for segment in segments:
@@ -140,7 +145,7 @@ class RouteResource(Resource):
         :raises GanetiError: not so; its body is of no interest.
         """
         segments = [unquote_to_bytes(each) for each in path.partition(b"?")[0].split(b"/")[1:]]
-        route = self.find(segments)
+        route = self.find_route(segments)
         verb = None if route is None else route.verbs.get(method.decode("latin-1"))
         if verb is None or route is None:
             return  # which is told when the request has arrived
@@ -172,7 +177,7 @@ class RouteResource(Resource):
         try:
             response = await self._dispatch(request)
         except GanetiError as e:
-            response = answer_to(e)
+            response = self._report(request, e)
         except CancelledError:
             if request.channel is None:
                 return  # the client has disconnected
@@ -188,6 +193,14 @@ class RouteResource(Resource):
         if response is not None:
             send(request, response)
 
+    def _report(self, request: ApiRequest, error: GanetiError) -> Response:
+        """Return the answer that reports an error, to a program or a person."""
+        verbs = {} if self.route is None else self.route.verbs
+        page = getattr(verbs.get(request.method.decode("latin-1")), "error_page", None)
+        if page is not None and accepts_page(request.requestHeaders):
+            return error_page(error, page.title, page.links)
+        return answer_to_client(request.requestHeaders, error)
+
     async def _dispatch(self, request: ApiRequest) -> Response | None:
         """Return the response, or None if an open-ended answer has been started."""
         route, path = self._match(request)
@@ -201,21 +214,27 @@ class RouteResource(Resource):
         if isinstance(result, Subscription):
             await self._stream(request, result, confirm, admitted)
             return None
+        if isinstance(result, ConsoleVisit):
+            await self._api.consoles.visit(request, result.ticket)
+            return None
         if isinstance(result, MasterFamilies):
             text = self._api.metrics.text(result, self._api.events)
             return Response(HTTPStatus.OK, text, content_type=CONTENT_TYPE.encode("ascii"))
         headers: tuple[tuple[str, str], ...] = ()
         status = HTTPStatus.OK
         if isinstance(result, WithHeaders):
-            result, headers, status = result.value, result.headers, result.status
+            headers, status = result.headers, result.status
+            result = result.value
         if verb.access in (AccessLevel.WRITE, AccessLevel.ADMIN):
             self._log.info(
                 "{user}: {method} {path}: {result}",
                 user=admitted.user,
                 method=method,
                 path=request.path.decode("latin-1"),
-                result=result,
+                result="done" if getattr(verb, "confidential", False) else result,
             )
+        if isinstance(result, ListPages):
+            return Response(status, headers=headers, pages=result)
         return Response(status, _encode_result(result), headers)
 
     async def _stream(
@@ -266,6 +285,7 @@ class RouteResource(Resource):
             admitted,
             self._api.services,
             tuple(request.requestHeaders.getRawHeaders(b"cookie") or ()),
+            parse_tags(request.requestHeaders.getRawHeaders(b"if-none-match") or ()),
         )
 
 
@@ -305,6 +325,6 @@ def _select_verb(method: str, route: Route) -> Verb:
         ) from None
 
 
-def _encode_result(result: Any) -> bytes | memoryview:
+def _encode_result(result: object) -> bytes | memoryview:
     # Results that the master has encoded may be large, so they are not copied.
     return memoryview(result) if isinstance(result, msgspec.Raw) else _encode(result)

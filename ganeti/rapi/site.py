@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 from uuid import uuid4
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -42,7 +41,7 @@ class ApiRequest(MemoryRequest):
 
     channel: Channel | None
 
-    def __init__(self, channel: Channel, *args: Any, **named: Any) -> None:
+    def __init__(self, channel: Channel, *args: object, **named: object) -> None:
         super().__init__(channel, *args, **named)
         self.variables: list[str] = []
         """What the variables in the path stand for."""
@@ -60,7 +59,7 @@ class ApiRequest(MemoryRequest):
             return
         self.content.write(data)
         if size > LARGE:
-            self.channel.site.unread.hold(self.channel, size)
+            self.channel.site.unread.set_amount(self.channel, size)
 
     # --- answering
 
@@ -132,8 +131,8 @@ class ApiSite(LimitedSite):
 
     def lost(self, channel: LimitedChannel) -> None:
         super().lost(channel)
-        self.unread.release(channel)
-        self.unsent.release(channel)
+        self.unread.release_amount(channel)
+        self.unsent.release_amount(channel)
 
     def _evict_reader(self, channel: LimitedChannel) -> None:
         self.warn(

@@ -5,11 +5,11 @@ query."""
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote
 
 import msgspec
@@ -20,26 +20,39 @@ from ganeti.events.event import EventFilter
 from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import QueryObjects, Request, SubmitJob, SubmitSharedJob
+from ganeti.luxi.methods import (
+    PlanJob,
+    QueryObjectPages,
+    QueryObjects,
+    Request,
+    SubmitJob,
+    SubmitSharedJob,
+)
 from ganeti.model.users import Role
 from ganeti.opcodes.opcode import Opcode
-from ganeti.rapi.access import AccessLevel
-from ganeti.rapi.arguments import (
+from ganeti.rapi.authentication import AccessLevel
+from ganeti.rapi.list_pages import ListPages
+from ganeti.rapi.request_arguments import (
     BULK,
     DRY_RUN,
     LOCK,
+    PLAN,
     REASON,
     ArgumentType,
     QueryParameter,
+    QueryValues,
     parse_parameters,
     refuse,
     require_object,
 )
+from ganeti.rapi.usage_history import UsageHistory
+from ganeti.schema.parameters import Parameter
 from ganeti.schema.parameters import parameters as fields_of
 from ganeti.schema.reading import read
-from ganeti.schema.records import Record
+from ganeti.schema.records import Record, replace
 
-Document = dict[str, Any]
+# A body as clients write it; reading it as an opcode checks it.
+Document: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ class Admitted:
 ANYBODY = Admitted(Caller(role=Role.VIEWER))
 
 
-class Beginning(Protocol):
+class SignInRedirect(Protocol):
     """Where a browser is sent, and what its cookie holds."""
 
     @property
@@ -71,21 +84,25 @@ class Beginning(Protocol):
 class OpenIdSignIn(Protocol):
     """Signs browsers in by the OpenID provider that the cluster has."""
 
-    async def begin(self) -> Beginning:
+    async def available(self) -> bool:
+        """Return whether there is a provider."""
+        ...
+
+    async def start_sign_in(self) -> SignInRedirect:
         """Return where a browser signs in.
 
         :raises Refused: there is no provider.
         """
         ...
 
-    async def finish(self, cookie: str, said: Mapping[str, str], source: str) -> IMaster:
-        """Return the master as whoever has signed in sees it."""
+    async def finish_sign_in(self, cookie: str, said: Mapping[str, str], source: str) -> IMaster:
+        """Return the master as the user who has signed in sees it."""
         ...
 
 
 @dataclass(frozen=True)
 class Services:
-    """What verbs do on this host; ``random`` gives so many bytes that nobody can guess.
+    """What verbs do on this host; ``random`` gives so many unpredictable bytes.
 
     ``hash_password`` takes a while, and the address of the client, as each has its turn.
     """
@@ -93,6 +110,8 @@ class Services:
     random: Callable[[int], bytes]
     hash_password: Callable[[str, str], Awaitable[str]]
     openid: OpenIdSignIn | None = None
+    history: UsageHistory | None = None
+    """What was used over a longer time; None without a Prometheus."""
 
 
 async def _no_hash(password: str, source: str) -> str:
@@ -106,7 +125,7 @@ NO_SERVICES = Services(os.urandom, _no_hash)
 class WithHeaders:
     """An answer with further headers, and perhaps another status than 200."""
 
-    value: Any
+    value: object
     headers: tuple[tuple[str, str], ...]
     status: HTTPStatus = HTTPStatus.OK
 
@@ -117,8 +136,8 @@ class ApiCall:
 
     master: IMaster
     path: Mapping[str, str]
-    query: Mapping[str, Any]
-    body: Any
+    query: Mapping[str, Sequence[str]]
+    body: object
     source: str
     """The name of the resource in the reason trail of jobs."""
     now: float
@@ -127,6 +146,13 @@ class ApiCall:
     services: Services = NO_SERVICES
     cookies: tuple[bytes, ...] = ()
     """The headers ``Cookie``."""
+    known: tuple[str, ...] = ()
+    """The tags of answers that the client has, from ``If-None-Match``."""
+
+    @property
+    def user(self) -> str:
+        """The name of the caller; empty without a login."""
+        return self.admitted.user
 
 
 class Verb(Protocol):
@@ -139,7 +165,7 @@ class Verb(Protocol):
     @property
     def doc(self) -> str: ...
 
-    async def __call__(self, call: ApiCall) -> Any: ...
+    async def __call__(self, call: ApiCall) -> object: ...
 
 
 def _unchanged(document: Document) -> Document:
@@ -149,6 +175,8 @@ def _unchanged(document: Document) -> Document:
 @dataclass(frozen=True)
 class submits:  # noqa: N801  # a word in a declaration
     """Submit one opcode, built from path, query and body; return the job ID.
+
+    With the parameter ``plan`` nothing is submitted, and the plan of the job is returned.
 
     The keys of the body are the fields of the opcode, or their names in ``renames``. Those in
     ``query`` may also be given in the query; with ``alone``, all in the query or all in the body.
@@ -160,10 +188,10 @@ class submits:  # noqa: N801  # a word in a declaration
     opcode: type[Opcode]
     query: tuple[str | QueryParameter, ...] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
     alone: bool = False
-    body: Callable[[Any], Document] = require_object
+    body: Callable[[object], Document] = require_object
     shape: Callable[[Document], Document] = _unchanged
     withheld: frozenset[str] = frozenset()
     access: AccessLevel = AccessLevel.WRITE
@@ -177,10 +205,18 @@ class submits:  # noqa: N801  # a word in a declaration
         declared = [parameter(self.opcode, each) for each in self.query]
         if self.alone or "dry-run" not in {each.name for each in declared}:
             declared.append(DRY_RUN)
-        return (*declared, REASON)
+        return (*declared, PLAN, REASON)
 
-    async def __call__(self, call: ApiCall) -> Any:
-        return await call.master.ask(SubmitJob(ops=(self.read(call),)))
+    async def __call__(self, call: ApiCall) -> object:
+        opcode = self.read(call)
+        if call.query.get(PLAN.name) == ["1"]:
+            (plan,) = await call.master.ask(PlanJob(ops=(opcode,)))
+            return plan
+        return await self.submit(call.master, opcode)
+
+    async def submit(self, master: IMaster, opcode: Opcode) -> object:
+        """Queue the opcode; return the number of its job."""
+        return await master.ask(SubmitJob(ops=(opcode,)))
 
     def read(self, call: ApiCall) -> Opcode:
         """Build the opcode of a call.
@@ -188,6 +224,7 @@ class submits:  # noqa: N801  # a word in a declaration
         :raises Invalid: with all problems.
         """
         document, problems = parse_parameters(self.parameters, call.query)
+        document.pop(PLAN.target, None)
         document["reason"] = reason_trail(call, document.pop("reason", None))
         try:
             given = self.body(call.body)
@@ -209,7 +246,7 @@ class submits:  # noqa: N801  # a word in a declaration
 
     def _merge(self, document: Document, given: Document, path: Mapping[str, str]) -> list[Problem]:
         problems = []
-        old = [each for each in self.parameters if each not in (DRY_RUN, REASON)]
+        old = [each for each in self.parameters if each not in (DRY_RUN, PLAN, REASON)]
         if self.alone and given and any(each.target in document for each in old):
             problems.append(Problem("", "give parameters in the query or in the body, not in both"))
         for name, value in given.items():
@@ -261,18 +298,18 @@ class SharedOpcodeVerb(submits):
 
     access: AccessLevel = AccessLevel.METERED
 
-    async def __call__(self, call: ApiCall) -> Any:
-        return await call.master.ask(SubmitSharedJob(ops=(self.read(call),)))
+    async def submit(self, master: IMaster, opcode: Opcode) -> object:
+        return await master.ask(SubmitSharedJob(ops=(opcode,)))
 
 
-def reason_trail(call: ApiCall, why: str | None) -> list[Any]:
+def reason_trail(call: ApiCall, why: str | None) -> list[tuple[str, str, int]]:
     """Return the reason trail of a call, as jobs record it; times in nanoseconds."""
     when = int(call.now * 1e9)
-    user = [["gnt:user", why, when]] if why else []
-    return [*user, [f"gnt:library:rlib2:{call.source}", "", when]]
+    user = [("gnt:user", why, when)] if why else []
+    return [*user, (f"gnt:library:rlib2:{call.source}", "", when)]
 
 
-def _fill_template(template: Any, path: Mapping[str, str]) -> Any:
+def _fill_template(template: object, path: Mapping[str, str]) -> object:
     if isinstance(template, str) and template.startswith("{"):
         return path[template[1:-1]]
     if isinstance(template, list):
@@ -289,7 +326,7 @@ def parameter(opcode: type[Opcode], declared: str | QueryParameter) -> QueryPara
 
 
 @cache
-def _fields_by_name(opcode: type[Opcode]) -> Mapping[str, Any]:
+def _fields_by_name(opcode: type[Opcode]) -> Mapping[str, Parameter]:
     return {each.name: each for each in fields_of(opcode)}
 
 
@@ -306,7 +343,7 @@ def _argument_type(declared: Type) -> ArgumentType:
     return ArgumentType.TEXT
 
 
-Rows = Callable[[tuple[str, ...]], Request[Any]]
+Rows = Callable[[tuple[str, ...]], Request[object]]
 """Returns the request for the rows of all objects with some fields."""
 
 
@@ -332,14 +369,44 @@ class lists:  # noqa: N801
             f"List the names of all objects of the kind {self.what}, or their details with bulk=1."
         )
 
-    async def __call__(self, call: ApiCall) -> Any:
+    async def __call__(self, call: ApiCall) -> object:
         if call.query or call.body:
             values, problems = parse_parameters(self.parameters, call.query)
             refuse([*problems, *check_lock(values), *check_no_body(call)])
             if values.get("bulk"):
-                return await call.master.ask_raw(QueryObjects(what=self.what, fields=self.fields))
+                return await self._list_details(call)
         rows = await call.master.ask_raw(self.rows((self.key,)))
         return _encode_listing(bytes(rows), self.keys, f"/2/{self.uri}/")
+
+    async def _list_details(self, call: ApiCall) -> object:
+        """Return all details with their tag, or status 304 if the client has them."""
+        asked = QueryObjectPages(what=self.what, fields=self.fields, known=call.known)
+        first = _first_page.decode(await call.master.ask_raw(asked))
+        headers = (("ETag", f'W/"{first.tag}"'), ("Vary", "Accept-Encoding"))
+        if bytes(memoryview(first.objects)[:4]) == b"null":
+            return WithHeaders(msgspec.Raw(b""), headers, HTTPStatus.NOT_MODIFIED)
+        if first.pages == 1:
+            return WithHeaders(first.objects, headers)
+
+        async def fetch(page: int) -> msgspec.Raw:
+            request = replace(asked, known=(), tag=first.tag, page=page)
+            return _page.decode(await call.master.ask_raw(request)).objects
+
+        return WithHeaders(ListPages(first.objects, first.pages, first.size, fetch), headers)
+
+
+class _Page(msgspec.Struct):
+    objects: msgspec.Raw
+
+
+class _FirstPage(_Page):
+    tag: str
+    size: int
+    pages: int
+
+
+_page = msgspec.json.Decoder(_Page)
+_first_page = msgspec.json.Decoder(_FirstPage)
 
 
 @lru_cache(maxsize=16)
@@ -369,7 +436,7 @@ class shows:  # noqa: N801
     def doc(self) -> str:
         return f"Show the details of one {self.what}."
 
-    async def __call__(self, call: ApiCall) -> Any:
+    async def __call__(self, call: ApiCall) -> object:
         if call.query or call.body:
             values, problems = parse_parameters(self.parameters, call.query)
             refuse([*problems, *check_lock(values), *check_no_body(call)])
@@ -381,7 +448,16 @@ class shows:  # noqa: N801
         return msgspec.Raw(found)
 
 
-Answer = Callable[[ApiCall, Mapping[str, Any], Any], Awaitable[Any]]
+# The body is the record that ``asks`` was told.
+Answer: TypeAlias = Callable[[ApiCall, QueryValues, Any], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """A page that says what has failed, and where to go on: addresses with texts."""
+
+    title: str
+    links: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -401,12 +477,16 @@ class asks:  # noqa: N801
     result: Any = Any
     unlimited: bool = False
     errors: Mapping[HTTPStatus, str] = field(default_factory=dict)
+    confidential: bool = False
+    """Whether the answer is kept out of the log."""
+    error_page: ErrorPage | None = None
+    """What a browser shows if the answer is an error; for resources that people follow links to."""
 
     @property
     def doc(self) -> str:
         return (self.answer.__doc__ or "").partition("\n")[0]
 
-    async def __call__(self, call: ApiCall) -> Any:
+    async def __call__(self, call: ApiCall) -> object:
         values, problems = parse_parameters(self.parameters, call.query)
         problems += check_lock(values)
         body = None
@@ -464,7 +544,36 @@ class streams:  # noqa: N801
         )
 
 
-def check_lock(values: Mapping[str, Any]) -> list[Problem]:
+TICKET = QueryParameter(
+    "ticket", ArgumentType.TEXT, "What a console-ticket resource has answered.", required=True
+)
+
+
+@dataclass(frozen=True)
+class ConsoleVisit:
+    """A client that brings a ticket for a console."""
+
+    ticket: str
+
+
+@dataclass(frozen=True)
+class opens_console:  # noqa: N801
+    """The console of an instance over a WebSocket, for a ticket, which is good once."""
+
+    access: AccessLevel = AccessLevel.TICKET
+    parameters: tuple[QueryParameter, ...] = (TICKET,)
+
+    @property
+    def doc(self) -> str:
+        return "The console of an instance over a WebSocket, for a ticket."
+
+    async def __call__(self, call: ApiCall) -> ConsoleVisit:
+        values, problems = parse_parameters(self.parameters, call.query)
+        refuse([*problems, *check_no_body(call)])
+        return ConsoleVisit(values["ticket"])
+
+
+def check_lock(values: QueryValues) -> list[Problem]:
     """Return the problem of a query that asks for locks, if it does."""
     if not values.get("lock"):
         return []

@@ -40,6 +40,7 @@ from zope.interface import implementer
 
 from ganeti.model.node import Node
 from ganeti.rpc.node_client import BadAnswer, TransportError
+from ganeti.rpc.protocol_version import OWN, PROTOCOL_HEADER
 from ganeti.rpc.wire import CallRequest
 from ganeti.schema.documents import UNREADABLE
 
@@ -102,6 +103,7 @@ class HttpTransport:
             {
                 b"Host": [host],
                 b"X-Ganeti-Term": [b"%d" % request.term],
+                PROTOCOL_HEADER.encode(): [str(OWN).encode()],
                 b"Content-Type": [b"application/json"],
             }
         )

@@ -35,6 +35,7 @@ BODIES: Mapping[str, int] = MappingProxyType(
         # These have an item for each instance or disk.
         "blockdev_getmirrorstatus": _LISTS,
         "node_verify": _LISTS,
+        "ssconf_list_update": _LISTS,
         "write_ssconf_files": _LISTS,
     }
 )
@@ -59,7 +60,7 @@ class BodyBudget:
         """The number of bytes reserved now."""
         return self._sum
 
-    def keep(self, connection: Hashable, size: int) -> bool:
+    def reserve(self, connection: Hashable, size: int) -> bool:
         """Set the bytes of ``connection`` to ``size``; return whether this is in the budget.
 
         If not, its earlier reservation stays, and the caller should close the connection: older

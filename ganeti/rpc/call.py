@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type
 
 from ganeti.errors import Failed
 from ganeti.model.node import Node
-from ganeti.rpc.callers import MASTER_ONLY, Caller, CallerRole
+from ganeti.rpc.callers import MASTER_ONLY, CallerRole, RpcCaller
 from ganeti.schema.records import Record
 
 R = TypeVar("R", covariant=True)
@@ -40,7 +40,7 @@ class Call(Record, Generic[R]):
     callers: ClassVar[frozenset[CallerRole]] = MASTER_ONLY
     local_only: ClassVar[bool] = False
 
-    def require(self, caller: Caller) -> None:
+    def require(self, caller: RpcCaller) -> None:
         """Check permissions that depend on the fields of the call.
 
         :raises Forbidden: this caller may not make the call with these fields.
@@ -55,7 +55,7 @@ class Call(Record, Generic[R]):
 
 
 @cache
-def get_answer_type(call: type[Call[Any]]) -> Any:
+def get_answer_type(call: type[Call[object]]) -> Any:
     """Return the answer type of ``call``, declared by its base class ``Call[R]``."""
     for base in call.__orig_bases__:  # type: ignore[attr-defined]  # set for subscripted bases
         if arguments := get_args(base):

@@ -42,7 +42,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class RpcCaller:
     """A peer with its current role.
 
     ``name`` is the name of the node that owns the certificate, or a name for the log. ``local`` is
@@ -54,10 +54,10 @@ class Caller:
     local: bool = False
 
 
-class Callers(Protocol):
+class CallerDirectory(Protocol):
     """The directory of cluster members and of the master that this node has accepted."""
 
-    def identify(self, peer: Peer | None) -> Caller:
+    def identify(self, peer: Peer | None) -> RpcCaller:
         """Return the peer with its current role."""
         ...
 

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.rpc.body_limits import MAX_BODY
-from ganeti.rpc.callers import Caller, CallerRole, Peer
+from ganeti.rpc.callers import CallerRole, Peer, RpcCaller
 from ganeti.rpc.resource import RequestRejected, explained
 from ganeti.web.channel import LimitedChannel, Timeouts
 
@@ -56,7 +56,7 @@ class RpcChannel(LimitedChannel):
     def peer(self) -> str:
         return self.identity.name if self.identity else super().peer
 
-    def caller(self) -> Caller:
+    def caller(self) -> RpcCaller:
         """Return the peer with its current role."""
         return self.site.callers.identify(self.identity)
 
@@ -91,7 +91,7 @@ class RpcChannel(LimitedChannel):
         super().connectionLost(reason)
         self._cancel_answer()
 
-    def finish(self) -> None:
+    def finish_and_close(self) -> None:
         """Accept no more requests, and close the connection after the current answer."""
         if self._answering:
             self.persistent = False

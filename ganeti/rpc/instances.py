@@ -12,7 +12,7 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
 
 
-class RebootType(enum.StrEnum):
+class RebootMethod(enum.StrEnum):
     """How to reboot an instance: from inside the guest, or by a stop and a start."""
 
     SOFT = "soft"
@@ -53,7 +53,7 @@ class RebootInstanceCall(Call[None]):
     call_timeout = NORMAL
 
     guest: Guest
-    kind: RebootType
+    kind: RebootMethod
     timeout: Seconds
 
     def answer_timeout(self) -> float:
@@ -83,13 +83,14 @@ class RenameOS(Call[None]):
     old_name: InstanceName
 
 
-class ListGuests(Call[dict[str, GuestState]]):
-    """Return the running guests of the given hypervisors by name."""
+class ListGuests(Call[dict[str, GuestState]], omit_defaults=True):
+    """Return the running guests of the given hypervisors by name; with ``only``, some of them."""
 
     wire = "all_instances_info"
     call_timeout = URGENT
 
     hypervisors: tuple[Line, ...]
+    only: tuple[Line, ...] | None = None
 
 
 class ConsoleInfo(Record, omit_defaults=True):
@@ -112,6 +113,78 @@ class DescribeConsole(Call[ConsoleInfo]):
     call_timeout = URGENT
 
     guest: Guest
+
+
+class ChangeMedia(Call[None]):
+    """Put the configured images into the CD drives of a running guest, or empty these.
+
+    With ``force``, also if the guest has locked a drive.
+    """
+
+    wire = "media_change"
+    call_timeout = URGENT
+
+    guest: Guest
+    force: bool = False
+
+
+class DescribeHotplug(Call[str]):
+    """Return why devices of a running guest cannot be added and removed; empty if they can."""
+
+    wire = "hotplug_supported"
+    call_timeout = URGENT
+
+    guest: Guest
+
+
+class HotplugAction(enum.StrEnum):
+    """What is to become of a device: the guest has it as configured, or does not have it."""
+
+    ADD = "hotadd"
+    REMOVE = "hotremove"
+
+
+class HotplugDevice(Call[None]):
+    """Add a disk or network card to a running guest, change it, or remove it; idempotent.
+
+    ``device`` is its UUID. What is added is one of the guest's configured devices.
+    """
+
+    wire = "hotplug_device"
+    call_timeout = NORMAL
+
+    guest: Guest
+    device: Line
+    action: HotplugAction
+
+
+class CaptureScreen(Call[str]):
+    """Return a small picture of a running guest's screen, as PNG in base64."""
+
+    wire = "screenshot_take"
+    call_timeout = URGENT
+
+    guest: Guest
+
+
+TICKET_SECONDS = 30.0
+"""For how long a ticket for a console is good."""
+
+
+class PrepareConsole(Call[str]):
+    """Let a user open a console of a running guest; return a ticket.
+
+    The ticket is good once, for the stream ``console`` of the node daemon. ``viewer`` is who will
+    open it, as others at the console are told; if it is to ``take_over``, these only watch.
+    """
+
+    wire = "console_prepare"
+    call_timeout = URGENT
+
+    guest: Guest
+    stream: Line
+    viewer: Line
+    take_over: bool = False
 
 
 class Migration(Record, omit_defaults=True):

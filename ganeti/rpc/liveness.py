@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
-from ganeti.rpc.node import AskVersion
+from ganeti.rpc.node import AskVersion, WatchNode
 from ganeti.rpc.node_client import BadAnswer, Transport, TransportError
 from ganeti.rpc.quorum import DescribeVote, ReleaseLease, RenewLease, RequestVote
 from ganeti.rpc.replicas import (
@@ -47,7 +47,7 @@ RECHECK_INTERVAL = 1.0
 DETECTION_TIME = PROBE_DELAY + (MAX_FAILED_PROBES - 1) * PROBE_INTERVAL + PROBE_TIMEOUT
 """Seconds after which calls end if the node daemon did not answer from their start."""
 
-_REPLICATION_CALLS: tuple[type[Call[Any]], ...] = (
+_REPLICATION_CALLS: tuple[type[Call[object]], ...] = (
     AppendFrames,
     DescribeReplica,
     DescribeVote,
@@ -58,8 +58,9 @@ _REPLICATION_CALLS: tuple[type[Call[Any]], ...] = (
     RequestVote,
     ResetReplica,
 )
-UNPROBED_CALLS = frozenset(call.wire for call in _REPLICATION_CALLS)
-"""Calls without probes: those of replication, which has short time-outs and its own retries."""
+UNPROBED_CALLS = frozenset({WatchNode.wire, *(call.wire for call in _REPLICATION_CALLS)})
+"""Calls without probes, which have short time-outs and their own retries: those of replication, and
+the one by which a node reports changes, which waits at each node all the time."""
 
 
 class ProbedTransport:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -11,7 +11,11 @@ from ganeti.model.guest import CheckScope, GuestNic, GuestState
 from ganeti.rpc.call import FAST, NO_TIMEOUT, URGENT, Call
 from ganeti.rpc.callers import CANDIDATES
 from ganeti.schema.records import Record
-from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
+from ganeti.schema.types import Integer, JsonValue, Key, Line, Lines, Number, Parameters, Text
+
+WATCH_TIMEOUT = 10.0
+"""Seconds in addition to its own wait after which a call that watches a node fails. With this wait,
+that is about as soon as probes would find out that the node does not answer."""
 
 
 class StorageSpace(Record):
@@ -43,8 +47,11 @@ class NodeInfo(Record):
     problems: dict[str, str]
 
 
-class DescribeNode(Call[NodeInfo]):
-    """Return the live data that the master caches for a node, in one call."""
+class DescribeNode(Call[NodeInfo], omit_defaults=True):
+    """Return the live data that the master caches for a node, in one call.
+
+    With ``only``, the answer has no other guests than these, as far as they are running.
+    """
 
     wire = "node_info"
     call_timeout = URGENT
@@ -52,6 +59,63 @@ class DescribeNode(Call[NodeInfo]):
     hypervisors: tuple[Line, ...]
     hvparams: dict[Key, Parameters] = {}
     storage: tuple[tuple[Line, Line], ...] = ()
+    only: tuple[Line, ...] | None = None
+
+
+class StatusReport(Record, omit_defaults=True):
+    """The status of a node, or what has changed since an earlier report.
+
+    Unless it is ``whole``, ``info`` has no other guests than those that are new or different, and
+    ``gone`` the names of those that no longer run. The next report continues at ``position``.
+    """
+
+    position: str
+    info: NodeInfo
+    whole: bool = True
+    gone: tuple[str, ...] = ()
+
+
+class WatchNode(Call[StatusReport]):
+    """Wait until the status of the node differs from the report at ``since``; return the changes.
+
+    The answer is a whole report, at once, if the node does not know this report, as after a restart
+    of its daemon. Without a change, it is sent after ``wait`` seconds, with current sums of memory
+    and storage.
+    """
+
+    wire = "node_watch"
+    call_timeout = WATCH_TIMEOUT
+    ends_with_asker = True
+
+    hypervisors: tuple[Line, ...]
+    storage: tuple[tuple[Line, Line], ...]
+    wait: Number
+    since: Line = ""
+
+    def answer_timeout(self) -> float:
+        return self.wait + self.call_timeout
+
+
+class Usage(Record):
+    """What a host or a guest has used: points of fixed step, in seconds, the newest at ``end``.
+
+    ``end`` is in seconds since the epoch. The series are ``cpu`` (processors in use), ``memory``
+    (MiB), ``disk_read``, ``disk_written``, ``received`` and ``sent`` (bytes per second); what is
+    not known is null.
+    """
+
+    step: Number
+    end: Number
+    series: dict[Key, tuple[Number | None, ...]]
+
+
+class ReadUsage(Call[Usage]):
+    """Return what a guest has used over the last hours, or without a name the host."""
+
+    wire = "usage_read"
+    call_timeout = URGENT
+
+    guest: Line = ""
 
 
 class Version(Record):
@@ -80,13 +144,13 @@ STORAGE_OBSTACLES = "storage-obstacles"
 """A check that Ganeti does not have: reasons why disks of a template cannot work, by template."""
 
 
-class VerifyNode(Call[dict[str, Any]]):
+class VerifyNode(Call[dict[str, JsonValue]]):
     """Verify the node; the answer has a key for each key of ``what``, named as in Ganeti."""
 
     wire = "node_verify"
     call_timeout = FAST
 
-    what: dict[Key, Any]
+    what: dict[Key, JsonValue]
     cluster_name: Line
 
 
@@ -321,6 +385,22 @@ class WriteSsconf(Call[None]):
     call_timeout = URGENT
 
     values: dict[Key, Lines]
+
+
+class UpdateSsconfList(Call[None]):
+    """Add lines to a list in an ``ssconf_*`` file, and remove others; it stays in natural order.
+
+    ``digest`` is the SHA-256 of the new content in hexadecimal. The call fails, and changes
+    nothing, if the file with these changes has other content.
+    """
+
+    wire = "ssconf_list_update"
+    call_timeout = URGENT
+
+    key: Key
+    added: tuple[Line, ...]
+    removed: tuple[Line, ...]
+    digest: Line
 
 
 class UploadFile(Call[None]):

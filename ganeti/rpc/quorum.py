@@ -18,7 +18,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ganeti.rpc.call import Call
-from ganeti.rpc.callers import CANDIDATES, MEMBERS, Caller, Forbidden
+from ganeti.rpc.callers import CANDIDATES, MEMBERS, Forbidden, RpcCaller
 from ganeti.rpc.replicas import ReplicaEnd
 from ganeti.schema.records import Record
 from ganeti.schema.types import Count, Line
@@ -151,7 +151,7 @@ class RequestVote(Call[Ballot]):
     accept_loss: bool = False
     replica_set: ReplicaSet = ReplicaSet()
 
-    def require(self, caller: Caller) -> None:
+    def require(self, caller: RpcCaller) -> None:
         """Check that a candidate requests votes for itself only."""
         if caller.name != self.master:
             raise Forbidden(f"node {caller.name} cannot request votes for node {self.master}")

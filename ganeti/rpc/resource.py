@@ -20,11 +20,20 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from ganeti.errors import GanetiError
+from ganeti.errors import GanetiError, ProtocolError
 from ganeti.rpc.body_limits import MAX_BODY, body_limit
-from ganeti.rpc.callers import Caller, CallerRole, Forbidden, Peer
+from ganeti.rpc.callers import CANDIDATES, CallerRole, Forbidden, Peer, RpcCaller
+from ganeti.rpc.protocol_version import (
+    FIRST,
+    PROTOCOL_HEADER,
+    IncompatibleProtocol,
+    ProtocolVersions,
+    parse_versions,
+    require_common,
+)
 from ganeti.rpc.server import CallHandlers, UnknownCall
 from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, failure
+from ganeti.web.web_socket import BadHandshake, ServerWebSocket
 
 if TYPE_CHECKING:
     from ganeti.rpc.site import RpcRequest
@@ -44,6 +53,14 @@ BODY_LIMITS: Mapping[CallerRole, int] = MappingProxyType(
 )
 """Maximum body size in bytes by role; a master sends checkpoints of a whole cluster in base64."""
 
+TICKET_HEADER = b"X-Ganeti-Ticket"
+
+Streams: TypeAlias = Mapping[str, Callable[[str, ServerWebSocket], Awaitable[None]]]
+"""What is opened as a WebSocket by who brings a ticket, by name: it accepts, or raises."""
+
+Tunnels: TypeAlias = Mapping[str, Callable[["RpcRequest"], Awaitable[None]]]
+"""What a connection is upgraded to, by name: the request is answered, or an error is raised."""
+
 Unauthenticated: TypeAlias = Mapping[str, Callable[[bytes], Awaitable[bytes]]]
 """Handlers of calls that need no certificate, by name: from request body to answer body."""
 
@@ -57,17 +74,29 @@ class RequestRejected(Exception):
 
 
 class CallResource(Resource):
-    """The resource for ``answers``, which depend on roles, and ``unauthenticated`` for all."""
+    """The resource for ``answers``, which depend on roles, and ``unauthenticated`` for all.
+
+    ``streams`` and ``tunnels`` are opened for master candidates, whose remote API relays what its
+    users may open.
+    """
 
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, answers: CallHandlers, unauthenticated: Unauthenticated) -> None:
+    def __init__(
+        self,
+        answers: CallHandlers,
+        unauthenticated: Unauthenticated,
+        streams: Streams,
+        tunnels: Tunnels,
+    ) -> None:
         super().__init__()
         self._answers = answers
         self._unauthenticated = unauthenticated
+        self._streams = streams
+        self._tunnels = tunnels
 
-    def authorize(self, request: RpcRequest, caller: Caller) -> tuple[str, int]:
+    def authorize(self, request: RpcRequest, caller: RpcCaller) -> tuple[str, int]:
         """Return the name and term of the call, if the caller may make it.
 
         Only the headers of the request are used.
@@ -80,6 +109,12 @@ class CallResource(Resource):
         if caller.role is CallerRole.UNAUTHENTICATED and not is_open:
             assert request.channel is not None
             reject_unauthenticated(request.channel.identity)
+        if method == b"GET" and (name in self._streams or name in self._tunnels):
+            if caller.role not in CANDIDATES:
+                raise Forbidden(
+                    f"{caller.name} is not a master candidate; only those may open {name}"
+                )
+            return name, 0
         if method != b"POST":
             raise RequestRejected(HTTPStatus.METHOD_NOT_ALLOWED, "calls require the method POST")
         terms = request.requestHeaders.getRawHeaders(TERM_HEADER, [b"0"])
@@ -89,10 +124,11 @@ class CallResource(Resource):
             )
         term = int(terms[0])
         if not is_open:
+            require_common(caller.name, _read_versions(request))
             self._answers.authorize(name, term, caller)
         return name, term
 
-    def body_limit(self, request: RpcRequest, caller: Caller) -> int | None:
+    def body_limit(self, request: RpcRequest, caller: RpcCaller) -> int | None:
         """Return the maximum body size in bytes, or None to discard the body.
 
         :raises NotServed: see ``authorize``.
@@ -125,21 +161,48 @@ class CallResource(Resource):
         except GanetiError as e:
             send(request, *self._error_response(request, e))
         else:
+            if request.call[0] == b"GET":
+                work = Deferred.fromCoroutine(self._open(request, name))
+                if not work.called:
+                    channel.track_answer(work, 0, finishes=False)
+                return NOT_DONE_YET
             body = request.take_body()
             work = Deferred.fromCoroutine(self._respond(request, name, term, body, caller))
             if not work.called:
                 channel.track_answer(work, len(body), finishes=self.finishes(name))
         return NOT_DONE_YET
 
+    async def _open(self, request: RpcRequest, name: str) -> None:
+        """Open a stream or a tunnel, which goes on when this returns; a refusal is answered."""
+        ticket = request.requestHeaders.getRawHeaders(TICKET_HEADER, [b""])[0]
+        try:
+            if (tunnel := self._tunnels.get(name)) is not None:
+                await tunnel(request)
+            else:
+                socket = ServerWebSocket(request)
+                await self._streams[name](ticket.decode("latin-1"), socket)
+        except BadHandshake as e:
+            send(request, HTTPStatus.BAD_REQUEST, explained(HTTPStatus.BAD_REQUEST, str(e)))
+        except GanetiError as e:
+            send(request, HTTPStatus.CONFLICT, explained(HTTPStatus.CONFLICT, str(e)))
+        except CancelledError:
+            if request.channel is not None:
+                request.channel.loseConnection()
+        except Exception:
+            self._log.failure("{stream} broke", stream=name)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            why = f"{name} broke; the log of this node says more"
+            send(request, status, explained(status, why))
+
     async def _respond(
-        self, request: RpcRequest, name: str, term: int, body: bytes, caller: Caller
+        self, request: RpcRequest, name: str, term: int, body: bytes, caller: RpcCaller
     ) -> None:
         status = HTTPStatus.OK
         try:
             if (unauthenticated := self._unauthenticated.get(name)) is not None:
                 answer = await unauthenticated(body)
             else:
-                answer = await self._answers.answer(CallRequest(name, term, body), caller)
+                answer = await self._answers.answer_call(CallRequest(name, term, body), caller)
         except (UnknownCall, Forbidden) as e:
             status, answer = self._error_response(request, e)
         except GanetiError as e:
@@ -160,7 +223,7 @@ class CallResource(Resource):
     def _error_response(self, request: RpcRequest, error: GanetiError) -> tuple[HTTPStatus, bytes]:
         """Return the status and body for a call that is not executed."""
         match error:
-            case OldTerm() | UnclaimedTerm():
+            case OldTerm() | UnclaimedTerm() | IncompatibleProtocol():
                 return HTTPStatus.OK, failure(error)
             case UnknownCall():
                 status = HTTPStatus.NOT_FOUND
@@ -169,6 +232,16 @@ class CallResource(Resource):
                 if request.channel is not None:
                     request.channel.warn(str(error))
         return status, explained(status, str(error))
+
+
+def _read_versions(request: RpcRequest) -> ProtocolVersions:
+    sent = request.requestHeaders.getRawHeaders(PROTOCOL_HEADER)
+    if not sent:
+        return FIRST
+    try:
+        return parse_versions(", ".join(sent))
+    except ProtocolError as e:
+        raise RequestRejected(HTTPStatus.BAD_REQUEST, str(e)) from None
 
 
 def send(request: RpcRequest, status: HTTPStatus, body: bytes) -> None:

@@ -13,13 +13,14 @@ from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem
 from ganeti.rpc.call import Call
-from ganeti.rpc.callers import Caller, CallerRole, Forbidden
+from ganeti.rpc.callers import CallerRole, Forbidden, RpcCaller
+from ganeti.rpc.guest_lease import ExtendGuestLease
 from ganeti.rpc.quorum import DescribeVote, RequestVote
 from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, failure, success
 from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 from ganeti.schema.reading import problems
 
-C = TypeVar("C", bound=Call[Any])
+C = TypeVar("C", bound=Call[object])
 
 
 class UnknownCall(GanetiError):
@@ -28,11 +29,15 @@ class UnknownCall(GanetiError):
     wire = "UnknownCall"
 
 
+_WITHOUT_TERM = (DescribeVote, ExtendGuestLease, RequestVote)
+"""Calls that are answered whatever term the caller has."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Handler:
-    decoder: msgspec.json.Decoder[Any]
-    call: type[Call[Any]]
-    give: Callable[[Any], Awaitable[Any]]
+    decoder: msgspec.json.Decoder[object]
+    call: type[Call[object]]
+    give: Callable[[Any], Awaitable[object]]
 
 
 class CallHandlers:
@@ -47,11 +52,11 @@ class CallHandlers:
         self._newest_term = newest_term
         self._by_name: dict[str, _Handler] = {}
 
-    def to(self, call: type[C], answer: Callable[[C], Awaitable[Any]]) -> None:
+    def to(self, call: type[C], answer: Callable[[C], Awaitable[object]]) -> None:
         """Register the handler of ``call``; it returns the result or raises a ``GanetiError``."""
         self._by_name[call.wire] = _Handler(msgspec.json.Decoder(call), call, answer)
 
-    def calls(self) -> Iterator[type[Call[Any]]]:
+    def calls(self) -> Iterator[type[Call[object]]]:
         """Return the calls that have a handler."""
         return (answer.call for answer in self._by_name.values())
 
@@ -60,7 +65,7 @@ class CallHandlers:
         answer = self._by_name.get(name)
         return answer is None or not answer.call.ends_with_asker
 
-    def authorize(self, name: str, term: int, caller: Caller) -> None:
+    def authorize(self, name: str, term: int, caller: RpcCaller) -> None:
         """Check that ``caller`` may make the call ``name``, as a master of ``term``.
 
         Only the headers of a request are needed. An old master that calls gets ``OldTerm``, and one
@@ -86,7 +91,7 @@ class CallHandlers:
                 raise granted_to_other(caller.name, term)
         raise _format_forbidden(name, known.call.callers, caller)
 
-    async def answer(self, request: CallRequest, caller: Caller | None) -> bytes:
+    async def answer_call(self, request: CallRequest, caller: RpcCaller | None) -> bytes:
         """Execute a call and return its encoded result or error.
 
         ``caller`` has passed ``authorize``; None means a caller in this process.
@@ -96,7 +101,7 @@ class CallHandlers:
         """
         known = self._get_handler(request.name)
         try:
-            if known.call not in (DescribeVote, RequestVote):
+            if known.call not in _WITHOUT_TERM:
                 self._check_term(request.term)
             call = _decode_call(known, request.body)
             if caller is not None:
@@ -141,7 +146,7 @@ def granted_to_other(name: str, term: int) -> UnclaimedTerm:
     return UnclaimedTerm(f"this node has granted term {term} to another node than {name}")
 
 
-def _format_forbidden(name: str, permitted: Set[CallerRole], caller: Caller) -> Forbidden:
+def _format_forbidden(name: str, permitted: Set[CallerRole], caller: RpcCaller) -> Forbidden:
     roles = ", ".join(role for role in CallerRole if role in permitted)
     return Forbidden(
         f"{name} may only be called by roles {roles}; {caller.name} has the role {caller.role}"
@@ -161,7 +166,7 @@ def _decode_call(known: _Handler, body: bytes) -> Any:
         raise _describe_invalid(known.call, body, e) from None
 
 
-def _describe_invalid(call: type[Call[Any]], body: bytes, error: Exception) -> Invalid:
+def _describe_invalid(call: type[Call[object]], body: bytes, error: Exception) -> Invalid:
     try:
         found = problems(call, msgspec.json.decode(body))
     except UNREADABLE:

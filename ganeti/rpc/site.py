@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from types import MappingProxyType
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime, ITransport
@@ -13,9 +13,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.rpc.body_limits import BodyBudget
-from ganeti.rpc.callers import Callers, Peer
+from ganeti.rpc.callers import CallerDirectory, Peer
 from ganeti.rpc.channel import RpcChannel
-from ganeti.rpc.resource import CallResource, Unauthenticated
+from ganeti.rpc.resource import CallResource, Streams, Tunnels, Unauthenticated
 from ganeti.rpc.server import CallHandlers
 from ganeti.web.channel import LimitedChannel
 from ganeti.web.request import MemoryRequest
@@ -24,6 +24,9 @@ from ganeti.web.site import LimitedSite
 MAX_CONNECTIONS = 1000
 MAX_UNAUTHENTICATED = 50
 """Maximum number of connections from peers that are not members of the cluster."""
+
+NO_STREAMS: Streams = MappingProxyType({})
+NO_TUNNELS: Tunnels = MappingProxyType({})
 
 
 class RpcRequest(MemoryRequest):
@@ -36,7 +39,7 @@ class RpcRequest(MemoryRequest):
     channel: RpcChannel | None
     call: tuple[bytes, str]
 
-    def __init__(self, channel: RpcChannel, *args: Any, **named: Any) -> None:
+    def __init__(self, channel: RpcChannel, *args: object, **named: object) -> None:
         super().__init__(channel, *args, **named)
         self.limit: int | None = None
 
@@ -46,7 +49,7 @@ class RpcRequest(MemoryRequest):
         size = self.content.tell() + len(data)
         if size > self.limit:
             self.channel.refuse_length(self.limit)
-        elif self.channel.site.bodies.keep(self.channel, size):
+        elif self.channel.site.bodies.reserve(self.channel, size):
             self.content.write(data)
         else:
             why = "too many large requests are in progress; retry the call later"
@@ -62,7 +65,8 @@ class RpcSite(LimitedSite):
     """The site for ``answers``, which depend on roles, and ``unauthenticated`` for all.
 
     ``identity`` is called once per connection and returns the peer from its certificate;
-    ``callers`` returns the peer's role for each request.
+    ``callers`` returns the peer's role for each request. ``streams`` and ``tunnels`` are opened
+    for master candidates.
     """
 
     requestFactory = RpcRequest
@@ -73,13 +77,15 @@ class RpcSite(LimitedSite):
         self,
         answers: CallHandlers,
         identity: Callable[[ITransport], Peer | None],
-        callers: Callers,
+        callers: CallerDirectory,
         clock: IReactorTime,
         unauthenticated: Unauthenticated | None = None,
         *,
+        streams: Streams = NO_STREAMS,
+        tunnels: Tunnels = NO_TUNNELS,
         explain: Callable[[Failure], str] = Failure.getErrorMessage,
     ) -> None:
-        self.calls = CallResource(answers, unauthenticated or {})
+        self.calls = CallResource(answers, unauthenticated or {}, streams, tunnels)
         super().__init__(self.calls, clock, max_connections=MAX_CONNECTIONS, explain=explain)
         self.identity = identity
         self.callers = callers
@@ -96,14 +102,14 @@ class RpcSite(LimitedSite):
         strangers = (each for each in self.connections if isinstance(each, RpcChannel))
         return sum(each.is_unauthenticated for each in strangers) >= MAX_UNAUTHENTICATED
 
-    async def end(self) -> None:
+    async def shut_down(self) -> None:
         """Stop serving: cancel calls that can be interrupted, and wait for the others.
 
         Cancelling this cancels all calls.
         """
         for channel in self.open_channels():
             assert isinstance(channel, RpcChannel)
-            channel.finish()
+            channel.finish_and_close()
         try:
             if self._work:
                 await self._idle
@@ -120,7 +126,7 @@ class RpcSite(LimitedSite):
         """Track a running call, with a body of ``size`` bytes, until it ends."""
         self._work.add(work)
         # Under its own key, because it may outlive its connection.
-        self.bodies.keep(work, size)
+        self.bodies.reserve(work, size)
         work.addErrback(lambda failure: self._log.failure("a call failed unexpectedly", failure))
         work.addBoth(lambda _: self._work_done(work))
 

@@ -9,7 +9,7 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Text
 
 
-class StorageUnit(Record):
+class ReportedStorageUnit(Record):
     """A storage unit; sizes in MiB. It is not ``healthy`` if it lacks a part, such as a device."""
 
     name: str
@@ -21,7 +21,7 @@ class StorageUnit(Record):
     healthy: bool
 
 
-class ListStorageCall(Call[list[StorageUnit]]):
+class ListStorageCall(Call[list[ReportedStorageUnit]]):
     """Return the storage units of a kind, or the one with ``name``."""
 
     wire = "storage_list"

@@ -44,7 +44,7 @@ class CallRequest:
 _encoder = msgspec.json.Encoder()
 
 
-def encode_request(call: Call[Any], term: int) -> CallRequest:
+def encode_request(call: Call[object], term: int) -> CallRequest:
     """Encode ``call`` as a master of ``term``."""
     return CallRequest(call.wire, term, _encoder.encode(call))
 
@@ -82,6 +82,6 @@ def result_of(call: Call[R], answer: bytes) -> R:
 
 
 @cache
-def _decoder(call: type[Call[Any]]) -> msgspec.json.Decoder[Any]:
+def _decoder(call: type[Call[object]]) -> msgspec.json.Decoder[Any]:
     answer: Any = tuple[bool, get_answer_type(call)]  # type: ignore[misc]  # known at run time only
     return msgspec.json.Decoder(answer)

@@ -5,8 +5,14 @@ from __future__ import annotations
 
 from array import array
 from itertools import accumulate
+from typing import Any, TypeAlias
 
 import msgspec
+
+Document: TypeAlias = dict[str, Any]
+"""An object of a JSON document whose shape is not declared, such as a configuration of an older
+version of Ganeti.
+"""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The errors of decoding: invalid JSON, invalid UTF-8, or nested too deeply."""

@@ -36,7 +36,7 @@ def parameters(kind: type[msgspec.Struct]) -> tuple[Parameter, ...]:
     return tuple(found)
 
 
-def _unwrap_type(kind: Type) -> tuple[Type, str, dict[str, Any]]:
+def _unwrap_type(kind: Type) -> tuple[Type, str, dict[str, object]]:
     if isinstance(kind, Metadata):
         bare, text, extra = _unwrap_type(kind.type)
         schema = kind.extra_json_schema or {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect
@@ -32,7 +32,11 @@ _RULES = {f"Expected `str` matching regex {pattern!r}": words for pattern, words
 _WHERE = re.compile(r"^(?P<what>.*?) - at (?:`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 
 
-def read(kind: type[T], document: Any, *, lax: bool = False) -> T:
+# A class, a union, or an annotated type: typing has no type for all of them.
+TypeHint: TypeAlias = object
+
+
+def read(kind: type[T], document: object, *, lax: bool = False) -> T:
     """Return the record described by ``document``, which was decoded from JSON.
 
     With ``lax``, text and the numbers 0 and 1 are accepted for numbers and truth values, as in a
@@ -46,7 +50,7 @@ def read(kind: type[T], document: Any, *, lax: bool = False) -> T:
         raise Invalid(problems(kind, document, lax=lax) or [_make_problem("", e)]) from None
 
 
-def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) -> list[Problem]:
+def problems(kind: type[msgspec.Struct], document: object, *, lax: bool = False) -> list[Problem]:
     """Return every problem of ``document`` as a ``kind``; empty if it is valid.
 
     msgspec stops at the first problem, which makes it fast; therefore only refused documents come
@@ -92,13 +96,13 @@ def rephrase(message: str, choices: str = "") -> tuple[str, str]:
     return path, what.replace("Expected ", "must be ", 1).replace(", got ", ", not ")
 
 
-def choices(hint: Any) -> str:
+def choices(hint: TypeHint) -> str:
     """Return the values that a type allows if it is a choice or a list of choices; or empty."""
     kind = type_info(hint)
     while isinstance(kind, Metadata | VarTupleType):
         kind = kind.type if isinstance(kind, Metadata) else kind.item_type
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    found: list[Any] = []
+    found: list[object] = []
     for each in kinds:
         if isinstance(each, EnumType):
             found += [member.value for member in each.cls]
@@ -107,7 +111,7 @@ def choices(hint: Any) -> str:
     return ", ".join(str(value) if value != "" else "''" for value in found)
 
 
-def _check_value(path: str, value: Any, hint: Any, lax: bool) -> list[Problem]:
+def _check_value(path: str, value: object, hint: TypeHint, lax: bool) -> list[Problem]:
     """Return the problems of the ``value`` at ``path`` as a ``hint``."""
     try:
         msgspec.convert(value, hint, strict=not lax)
@@ -125,7 +129,9 @@ def _check_value(path: str, value: Any, hint: Any, lax: bool) -> list[Problem]:
     return []
 
 
-def _list_members(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
+def _list_members(
+    path: str, value: object, hint: TypeHint
+) -> Iterator[tuple[str, object, TypeHint]]:
     """Yield the members of a list or an object, each with its path and type."""
     for kind in _unwrap_hint(hint):
         arguments = get_args(kind)
@@ -136,7 +142,7 @@ def _list_members(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, 
             yield from ((f"{path}.{key}", each, arguments[1]) for key, each in value.items())
 
 
-def _check_keys(path: str, value: Any, hint: Any) -> list[Problem]:
+def _check_keys(path: str, value: object, hint: TypeHint) -> list[Problem]:
     """Return problems for the keys of an object that are unknown or invalid."""
     known = [get_args(kind)[0] for kind in _unwrap_hint(hint) if get_origin(kind) is dict]
     if not isinstance(value, Mapping) or len(known) != 1:
@@ -152,7 +158,7 @@ def _check_keys(path: str, value: Any, hint: Any) -> list[Problem]:
     ]
 
 
-def _unwrap_hint(hint: Any) -> Iterator[Any]:
+def _unwrap_hint(hint: TypeHint) -> Iterator[TypeHint]:
     """Yield the types that a value may have, without annotations."""
     origin = get_origin(hint)
     if origin is Annotated:
@@ -164,7 +170,7 @@ def _unwrap_hint(hint: Any) -> Iterator[Any]:
         yield hint
 
 
-def _make_problem(name: str, error: msgspec.ValidationError, hint: Any = None) -> Problem:
+def _make_problem(name: str, error: msgspec.ValidationError, hint: TypeHint = None) -> Problem:
     path, what = rephrase(str(error))
     if not path and hint is not None and _CHOICE.match(what):
         path, what = rephrase(str(error), choices(hint))
@@ -175,6 +181,6 @@ def _describe_type(kind: str) -> str:
     return _TYPE_NAMES.get(kind, kind)
 
 
-def _describe_value(value: Any) -> str:
+def _describe_value(value: object) -> str:
     names = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

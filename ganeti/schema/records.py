@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, dataclass_transform
+from typing import Any, TypeAlias, dataclass_transform
 
 import msgspec
 
@@ -38,3 +38,8 @@ def unsupported(text: str, instead: str) -> msgspec.Meta:
 
 
 replace = msgspec.structs.replace
+
+
+# Each field has a type of its own, and ``replace`` has one signature for all records.
+FieldValues: TypeAlias = dict[str, Any]
+"""New values of some fields of a record, by name."""

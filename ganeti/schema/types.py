@@ -29,12 +29,24 @@ Tabs are excluded, because arguments of kernels and programs contain them.
 ONE_LINE = rf"^[^{CONTROL}]*{_END}"
 KEY = rf"^[^{CONTROL}=]+{_END}"
 NO_NUL = rf"^[^\x00]*{_END}"
+LABEL = rf"^[A-Za-z0-9][A-Za-z0-9._-]*{_END}"
+USER_NAME = rf"^[A-Za-z0-9._@+-]+{_END}"
+GRANT_SUBJECT = rf"^(group:[^\x00-\x1f\x7f]+|[A-Za-z0-9._@+-]+){_END}"
+PRINTABLE_ASCII = rf"^[!-~]+{_END}"
+TOKEN_ID = rf"^[0-9a-f]{{16}}{_END}"
+SHA256 = rf"^[0-9a-f]{{64}}{_END}"
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
         ONE_LINE: "must be one line of text without control characters",
         KEY: "must be a name: one line of text without control characters and '='",
         NO_NUL: "must not contain the character NUL",
+        LABEL: "must be letters, digits and . _ -, and begin with a letter or digit",
+        USER_NAME: "must be letters, digits and . _ @ + -",
+        GRANT_SUBJECT: "must be a user name (letters, digits and . _ @ + -), or group:NAME",
+        PRINTABLE_ASCII: "must have no spaces and only characters of ASCII",
+        TOKEN_ID: "must be the 16 hexadecimal digits of a token; see gnt-access token list",
+        SHA256: "must be a SHA-256 digest in 64 hexadecimal digits",
     }
 )
 """The rules of the patterns above in words."""
@@ -86,5 +98,9 @@ else:
     _Middle = _Scalar | list[_Inner] | dict[Key, _Inner]
     Value = _Scalar | list[_Middle] | dict[Key, _Middle]
     """A value whose type only its user knows: any JSON value within the rules above."""
+
+# msgspec reads any JSON value where Any is declared, and rejects object.
+JsonValue: TypeAlias = Any
+"""Any JSON value in a record: its users check it first."""
 
 Parameters: TypeAlias = dict[Key, Value]

@@ -13,11 +13,11 @@ from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.file import FileFolders, FileVolumes
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IStorageUnits, IVolumes
-from ganeti.storage.lvm.tools import Lvm
-from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
+from ganeti.storage.lvm.lvm_commands import Lvm
+from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
+from ganeti.storage.pretend.devices import Devices, PretendDevices, PretendGroups
 from ganeti.storage.pretend.mirror import PretendMirror
-from ganeti.storage.pretend.units import Devices, PretendDevices, PretendGroups
 from ganeti.storage.pretend.volumes import PretendVolumes
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
 

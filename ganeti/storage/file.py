@@ -69,7 +69,7 @@ class FileVolumes:
 
     async def volumes(self) -> list[Volume]:
         found: dict[str, int] = {}
-        for folder in self._folders.all():
+        for folder in self._folders.allowed():
             with _translate_errors(f"{folder} cannot be read"):
                 found.update(await self._images.below(self._folders.root + folder))
         return [
@@ -86,7 +86,7 @@ class FileVolumes:
         return None if size is None else VolumeStatus(path=path, size=size // MIB)
 
     def _resolve(self, disk: Disk) -> ResolvedPath:
-        return self._folders.place(str(disk.logical_id[1]))
+        return self._folders.resolve_file(str(disk.logical_id[1]))
 
     def _require_file(self, disk: Disk) -> str:
         path = self._resolve(disk).path
@@ -104,7 +104,7 @@ class FileFolders:
         self._folders = folders
 
     async def units(self) -> list[StorageUnit]:
-        return [await self.unit(folder) for folder in sorted(self._folders.all())]
+        return [await self.unit(folder) for folder in sorted(self._folders.allowed())]
 
     async def unit(self, name: str) -> StorageUnit:
         folder = self._folders.folder(name)

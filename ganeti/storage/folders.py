@@ -91,7 +91,7 @@ class AllowedFolders:
     defaults: Sequence[str]
     root: str = ""
 
-    def all(self) -> tuple[str, ...]:
+    def allowed(self) -> tuple[str, ...]:
         """Return the allowed directories, without forbidden ones."""
         named = self._read_listing()
         if named is None:
@@ -102,7 +102,7 @@ class AllowedFolders:
         """Return the directories in the administrator's list that are forbidden."""
         return tuple(folder for folder in self._read_listing() or () if forbidden(folder))
 
-    def place(self, path: str) -> ResolvedPath:
+    def resolve_file(self, path: str) -> ResolvedPath:
         """Return the location of the file ``path``.
 
         :raises Refused: if it is in no allowed directory, or leaves it by ``..`` or a symbolic
@@ -118,7 +118,7 @@ class AllowedFolders:
     def folder(self, path: str) -> str:
         """Return the real path of the directory ``path``, an allowed one or below one.
 
-        :raises Refused: as for ``place``.
+        :raises Refused: as for ``resolve_file``.
         """
         return self._resolve(path, self._find_allowed_folder(path)).path
 
@@ -127,7 +127,7 @@ class AllowedFolders:
             raise Refused(
                 f"{path!r} is not a normalized absolute path; write it without '..'", Code.INPUT
             )
-        for folder in self.all():
+        for folder in self.allowed():
             if path == folder or path.startswith(folder + "/"):
                 return folder
         raise Refused(

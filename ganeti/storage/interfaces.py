@@ -155,13 +155,13 @@ class IMirror(Interface):
             false.
         """
 
-    async def drop(disk: Disk) -> None:
+    async def detach_children(disk: Disk) -> None:
         """Detach this node's copy; the disk continues with the peer's copy.
 
         :raises Refused: if the peer's copy is unreachable or outdated.
         """
 
-    async def take(disk: Disk) -> None:
+    async def attach_children(disk: Disk) -> None:
         """Attach the volumes of ``disk.children`` as this node's copy, to be synced from the peer.
 
         Their data is lost. A copy that is attached already is kept.

@@ -37,7 +37,7 @@ class CancelSwitch:
         if self._pulled:
             raise Cancelled
 
-    def guard(self, other: socket.socket) -> None:
+    def shut_down_on_cancel(self, other: socket.socket) -> None:
         """Shut a socket down when the switch is pulled."""
         with self._lock:
             # A duplicate: the thread may close its own descriptor at any time.

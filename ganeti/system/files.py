@@ -72,6 +72,7 @@ class LocalFiles:
             folder=stat.S_ISDIR(found.st_mode),
             owner=found.st_uid,
             group=found.st_gid,
+            device=stat.S_ISBLK(found.st_mode),
         )
 
     async def replace(self, path: str, content: bytes, *, mode: int = 0o640) -> None:
@@ -126,6 +127,20 @@ def _replace_all(contents: Mapping[str, bytes], mode: int) -> None:
     _sync_folders(paths)
 
 
+def _keep_owner(path: str, descriptor: int) -> None:
+    """Give a file that replaces another to the same user and group, if this process may."""
+    try:
+        before = os.lstat(path)
+    except FileNotFoundError:
+        return
+    now = os.fstat(descriptor)
+    user = before.st_uid if before.st_uid != now.st_uid and os.geteuid() == 0 else -1
+    group = before.st_gid if before.st_gid != now.st_gid else -1
+    if (user, group) != (-1, -1):
+        with suppress(PermissionError):  # a group that this process is not a member of
+            os.fchown(descriptor, user, group)
+
+
 def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
     made: list[tuple[str, str, int]] = []
     try:
@@ -135,6 +150,7 @@ def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
             new = os.path.join(folder, f".{name}.{os.getpid()}.{next(_serial)}.tmp")
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             made.append((new, path, descriptor))
+            _keep_owner(path, descriptor)
             os.fchmod(descriptor, mode)
             _write_all(descriptor, content)
         for _, _, descriptor in made:

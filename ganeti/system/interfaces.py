@@ -14,7 +14,7 @@ class Stat:
     """The attributes of a file: size in bytes, mtime in seconds, permission bits, whether it is a
     directory.
 
-    ``owner`` and ``group`` are numeric IDs.
+    ``owner`` and ``group`` are numeric IDs; ``device`` is whether it is a block device.
     """
 
     size: int
@@ -23,6 +23,7 @@ class Stat:
     folder: bool
     owner: int
     group: int
+    device: bool = False
 
 
 class ILog(Interface):
@@ -81,8 +82,8 @@ class IFiles(Interface):
     async def open_log(path: str, *, mode: int = 0o640) -> ILog:
         """Open, or durably create, a file to append to.
 
-        Its content is durable when this returns, whoever wrote it: data or the name written by a
-        process that was killed may be in the page cache only.
+        Its content is durable when this returns, also that of other processes: what a
+        process has written that was killed may be in the page cache only.
         """
 
     async def sync_folder(path: str) -> None:
@@ -102,7 +103,7 @@ class IStateFiles(Interface):
     def remove(name: str) -> None:
         """Remove a record; succeed if it does not exist."""
 
-    def all() -> dict[str, bytes]:
+    def read_all() -> dict[str, bytes]:
         """Return all records by name."""
 
 
@@ -174,7 +175,7 @@ class IProcesses(Interface):
         :raises Failed: if it cannot be started.
         """
 
-    def life(pid: int) -> ProcessInfo | None:
+    def process_info(pid: int) -> ProcessInfo | None:
         """Return information about a process; None if it does not exist or is a zombie."""
 
     def arguments(pid: int) -> list[str]:
@@ -361,7 +362,7 @@ class IStreams(Interface):
     def close(descriptor: int) -> None:
         """Close an end of a pipe."""
 
-    def begin(
+    def start_transfer(
         source: FileEndpoint | PipeEndpoint | ListeningEndpoint,
         sink: FileEndpoint | PipeEndpoint | ConnectingEndpoint,
     ) -> ITransfer:

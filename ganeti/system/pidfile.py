@@ -38,8 +38,10 @@ class PidFile:
         self._program = program
         self._descriptor = -1
 
-    def take(self) -> None:
+    def acquire(self, *, inherit: bool = False) -> None:
         """Lock the file and write the process ID.
+
+        With ``inherit``, a program that this process executes keeps the lock.
 
         :raises Refused: if another process holds it.
         """
@@ -63,10 +65,11 @@ class PidFile:
                 break
             os.close(descriptor)  # its previous holder has removed it in the meantime
         self._descriptor = descriptor
+        os.set_inheritable(descriptor, inherit)
         os.truncate(descriptor, 0)
         os.write(descriptor, b"%d\n" % os.getpid())
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Remove the file and release the lock."""
         if self._descriptor >= 0:
             os.unlink(self._path)

@@ -33,7 +33,7 @@ from ganeti.system.interfaces import (
 )
 
 _CLEAN = {"PATH": MINIMAL_PATH}
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _PIPE, _CHUNK = 1 << 20, 1 << 16
 _KILL_TIMEOUT = 5.0
@@ -118,7 +118,7 @@ class LocalProcesses:
         finally:
             log.close()
 
-    def life(self, pid: int) -> ProcessInfo | None:
+    def process_info(self, pid: int) -> ProcessInfo | None:
         try:
             with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
                 # The name in parentheses may contain any character, also parentheses, see proc(5).
@@ -286,10 +286,9 @@ class _OutputFile:
         self._from = os.fstat(self.descriptor).st_size
 
     def tail(self) -> bytes:
+        # Not by its name: others may have removed or replaced the file meanwhile.
         size = os.fstat(self.descriptor).st_size
-        with open(self._path, "rb") as file:
-            file.seek(max(self._from, size - TAIL))
-            return file.read(TAIL)
+        return os.pread(self.descriptor, TAIL, max(self._from, size - TAIL))
 
     def close(self) -> None:
         os.close(self.descriptor)

@@ -20,17 +20,18 @@ class LocalStateFiles:
     crash of the host either.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, mode: int = 0o640) -> None:
         self._folder = folder
+        self._mode = mode
 
     def put(self, name: str, content: bytes) -> None:
         path = self._path(name)
         fresh = f"{self._folder}/.{os.path.basename(path)}"
         try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
         except FileNotFoundError:
             os.makedirs(self._folder, mode=0o750, exist_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
         with open(descriptor, "wb", buffering=0) as file:
             file.write(content)
         os.rename(fresh, path)
@@ -39,7 +40,7 @@ class LocalStateFiles:
         with suppress(FileNotFoundError):
             os.unlink(self._path(name))
 
-    def all(self) -> dict[str, bytes]:
+    def read_all(self) -> dict[str, bytes]:
         try:
             names = sorted(os.listdir(self._folder))
         except FileNotFoundError:

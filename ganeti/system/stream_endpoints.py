@@ -23,7 +23,7 @@ class FileSource:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
-    def fill(self, view: memoryview) -> int:
+    def read_into(self, view: memoryview) -> int:
         """Read into ``view``; return the number of bytes, 0 at the end."""
         return os.readv(self._file, [view])
 
@@ -46,7 +46,7 @@ class FileSink:
         self._holes = stat.S_ISREG(os.fstat(self._file).st_mode)
         self._at = 0
 
-    def take(self, buffer: bytearray, amount: int) -> None:
+    def write_from(self, buffer: bytearray, amount: int) -> None:
         """Write the first ``amount`` bytes of ``buffer``."""
         if self._room is not None and self._at + amount > self._room:
             raise OSError(errno.EFBIG, "the data is larger than the disk")
@@ -69,7 +69,7 @@ class FileSink:
         except OSError as e:
             return e.errno == errno.ENXIO  # no data from here to the end of the file
 
-    def settle(self) -> None:
+    def complete(self) -> None:
         """Make everything durable."""
         if self._holes and os.fstat(self._file).st_size < self._at:
             os.ftruncate(self._file, self._at)
@@ -92,7 +92,7 @@ class PipeSource:
         self._pipe, self._switch = descriptor, switch
         os.set_blocking(descriptor, False)
 
-    def fill(self, view: memoryview) -> int:
+    def read_into(self, view: memoryview) -> int:
         """Read into ``view``; return the number of bytes, 0 at the end."""
         while True:
             try:
@@ -111,7 +111,7 @@ class PipeSink:
         self._pipe, self._switch = descriptor, switch
         os.set_blocking(descriptor, False)
 
-    def take(self, buffer: bytearray, amount: int) -> None:
+    def write_from(self, buffer: bytearray, amount: int) -> None:
         """Write the first ``amount`` bytes of ``buffer``."""
         with memoryview(buffer) as view:
             done = 0
@@ -121,7 +121,7 @@ class PipeSink:
                 except BlockingIOError:
                     self._switch.wait(self._pipe, select.POLLOUT)
 
-    def settle(self) -> None:
+    def complete(self) -> None:
         """Do nothing, as the program reports its own success."""
 
     def close(self) -> None:

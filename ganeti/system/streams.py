@@ -73,7 +73,7 @@ class LocalStreams:
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
 
-    def begin(self, source: SourceEnd, sink: SinkEnd) -> ITransfer:
+    def start_transfer(self, source: SourceEnd, sink: SinkEnd) -> ITransfer:
         return Flow(source, sink, self._reactor)
 
 
@@ -193,13 +193,13 @@ class Flow:
         try:
             buffer = bytearray(CHUNK)
             with memoryview(buffer) as view:
-                while amount := giver.fill(view):
-                    taker.take(buffer, amount)
+                while amount := giver.read_into(view):
+                    taker.write_from(buffer, amount)
                     self._moved += amount
                     self._switch.check()
             # Canceling may close the source, which must not be taken for the end of the data.
             self._switch.check()
-            taker.settle()
+            taker.complete()
         except OSError:
             self._switch.check()  # a canceled operation may fail with any error
             raise

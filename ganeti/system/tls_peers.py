@@ -64,7 +64,7 @@ class TlsConnection:
     def __init__(self, tls: ssl.SSLSocket) -> None:
         self._tls = tls
 
-    def fill(self, view: memoryview) -> int:
+    def read_into(self, view: memoryview) -> int:
         """Read into ``view`` until it is full or the peer has sent close_notify; return the number
         of bytes."""
         done = 0
@@ -75,7 +75,7 @@ class TlsConnection:
             done += amount
         return done
 
-    def take(self, buffer: bytearray, amount: int) -> None:
+    def write_from(self, buffer: bytearray, amount: int) -> None:
         """Send the first ``amount`` bytes of ``buffer``."""
         try:
             with memoryview(buffer) as view:
@@ -83,7 +83,7 @@ class TlsConnection:
         except ConnectionError as e:
             self._raise_peer_error(e)
 
-    def settle(self) -> None:
+    def complete(self) -> None:
         """Send close_notify and wait for the peer's, which confirms that it has stored
         everything."""
         try:
@@ -154,7 +154,7 @@ def accept(end: ListeningEndpoint, switch: CancelSwitch) -> TlsConnection:
                     f"no connection within {end.patience:g} seconds{turned_away}"
                 ) from None
             connection, (host, *_) = listener.accept()
-            switch.guard(connection)
+            switch.shut_down_on_cancel(connection)
             try:
                 return _verify_peer(connection, context, end)
             except (OSError, EOFError) as e:
@@ -221,7 +221,7 @@ def _connect(
     connection = socket.socket(family, kind, protocol)
     try:
         switch.release()
-        switch.guard(connection)
+        switch.shut_down_on_cancel(connection)
         connection.settimeout(end.patience)
         connection.connect(address)
         tls = context.wrap_socket(

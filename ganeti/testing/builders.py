@@ -13,11 +13,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ganeti.config.changes.instances import get_drbd_port
 from ganeti.config.initial_state import SETTINGS, default_hvparams, first_policy
 from ganeti.config.state import ClusterState, empty
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import Disk, DiskMode, Template
+from ganeti.model.disk import Disk, DiskMode, Template, get_drbd_port
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
 from ganeti.model.instance import AdminState, AdminStateSource, Instance, Nic
@@ -26,7 +25,7 @@ from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import defaults
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.schema.records import replace
+from ganeti.schema.records import FieldValues, replace
 
 SINCE = 1_700_000_000.0
 """When everything that is built here was made."""
@@ -48,10 +47,10 @@ def uuid_of(kind: str, name: str) -> str:
     return str(uuid.uuid5(_SPACE, f"{kind}:{name}"))
 
 
-def a_node(name: str = "node1", *, group: str = "default", **over: Any) -> Node:
+def a_node(name: str = "node1", *, group: str = "default", **over: object) -> Node:
     """A node of the named group, online and a candidate; ``over`` are fields of ``Node``."""
     number = _number(name)
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         **_STAMP,
         "uuid": uuid_of("node", name),
         "tags": (),
@@ -70,9 +69,9 @@ def a_node(name: str = "node1", *, group: str = "default", **over: Any) -> Node:
     return Node(**{**fields, **over})
 
 
-def a_group(name: str = "default", **over: Any) -> Group:
+def a_group(name: str = "default", **over: object) -> Group:
     """A node group without settings of its own; ``over`` are fields of ``Group``."""
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         **_STAMP,
         "uuid": uuid_of("group", name),
         "tags": (),
@@ -86,9 +85,9 @@ def a_group(name: str = "default", **over: Any) -> Group:
     return Group(**{**fields, **over})
 
 
-def a_network(name: str = "net1", **over: Any) -> Network:
+def a_network(name: str = "net1", **over: object) -> Network:
     """A network of eight addresses, 203.0.113.0/29; ``over`` are fields of ``Network``."""
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         **_STAMP,
         "uuid": uuid_of("network", name),
         "tags": (),
@@ -101,9 +100,9 @@ def a_network(name: str = "net1", **over: Any) -> Network:
     return Network(**{**fields, **over})
 
 
-def a_nic(name: str = "nic0", **over: Any) -> Nic:
+def a_nic(name: str = "nic0", **over: object) -> Nic:
     """A network card with the cluster's parameters; ``over`` are fields of ``Nic``."""
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         "uuid": uuid_of("nic", name),
         "mac": _mac(name),
         "nicparams": {},
@@ -118,7 +117,7 @@ def a_disk(
     nodes: Sequence[str] = ("node1",),
     size: int = 1024,
     index: int = 0,
-    **over: Any,
+    **over: object,
 ) -> Disk:
     """A disk of ``size`` MiB on the named nodes; ``over`` are fields of ``Disk``.
 
@@ -139,10 +138,10 @@ def a_disk(
     if template is Template.DRBD:
         minor = _number(name) - 1
         logical[template] = (*held, 11000 + minor, minor, minor, "0" * 40)
-        volume: dict[str, Any] = {"nodes": nodes, "index": index, "iv_name": ""}
+        volume: FieldValues = {"nodes": nodes, "index": index, "iv_name": ""}
         data = a_disk(f"{name}_data", Template.PLAIN, size=size, **volume)
         children = (data, a_disk(f"{name}_meta", Template.PLAIN, size=128, **volume))
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         **_STAMP,
         "uuid": key,
         "dev_type": template,
@@ -158,14 +157,14 @@ def a_disk(
 
 
 def an_instance(
-    name: str = "web1", *, node: str = "node1", disks: Sequence[Disk] = (), **over: Any
+    name: str = "web1", *, node: str = "node1", disks: Sequence[Disk] = (), **over: object
 ) -> Built:
     """An instance that is wanted up on the named node; ``over`` are fields of ``Instance``.
 
     Use ``.instance`` for the bare record.
     """
     disks = tuple(replace(disk, iv_name=f"disk/{i}") for i, disk in enumerate(disks))
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         **_STAMP,
         "uuid": uuid_of("instance", name),
         "tags": (),
@@ -186,9 +185,9 @@ def an_instance(
     return Built(Instance(**{**fields, **over}), disks)
 
 
-def a_guest(name: str = "web1", *, disks: Sequence[Disk] = (), **over: Any) -> Guest:
+def a_guest(name: str = "web1", *, disks: Sequence[Disk] = (), **over: object) -> Guest:
     """An instance as its node sees it, without network cards; ``over`` are fields of ``Guest``."""
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         "name": name,
         "uuid": uuid_of("instance", name),
         "hypervisor": "fake",
@@ -212,7 +211,7 @@ def a_cluster(
     instances: Sequence[Built | str] = (),
     groups: Sequence[Group | str] = ("default",),
     networks: Sequence[Network | str] = (),
-    **over: Any,
+    **over: object,
 ) -> ClusterState:
     """A cluster of these parts, a name standing for a part as built by default.
 

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from ganeti.rpc.callers import Caller, CallerRole, Peer
+from ganeti.rpc.callers import CallerRole, Peer, RpcCaller
 
-MASTER = Caller(CallerRole.MASTER, "node1", local=True)
+MASTER = RpcCaller(CallerRole.MASTER, "node1", local=True)
 """The master on the node that is called, who may make every call."""
 
 
 class FixedCallers:
-    """``Callers`` that knows peers by fingerprint; all others are strangers.
+    """``Callers`` that knows peers by fingerprint; all others are unauthenticated.
 
     A test changes ``roles`` to promote, demote and revoke.
     """
@@ -19,15 +19,15 @@ class FixedCallers:
         self.roles = roles or {}
         self._name = name
 
-    def identify(self, peer: Peer | None) -> Caller:
+    def identify(self, peer: Peer | None) -> RpcCaller:
         if peer is None:
-            return Caller(CallerRole.UNAUTHENTICATED, "a peer without a certificate")
+            return RpcCaller(CallerRole.UNAUTHENTICATED, "a peer without a certificate")
         role = self.roles.get(peer.fingerprint, CallerRole.UNAUTHENTICATED)
-        return Caller(role, peer.name, local=peer.name == self._name)
+        return RpcCaller(role, peer.name, local=peer.name == self._name)
 
 
 class AnyCaller:
     """``Callers`` to whom every peer with a certificate is the master on this node."""
 
-    def identify(self, peer: Peer | None) -> Caller:
-        return Caller(CallerRole.UNAUTHENTICATED, "nobody") if peer is None else MASTER
+    def identify(self, peer: Peer | None) -> RpcCaller:
+        return RpcCaller(CallerRole.UNAUTHENTICATED, "nobody") if peer is None else MASTER

@@ -4,12 +4,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
+from twisted.internet.base import DelayedCall
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
 from zope.interface import implementer
+
+
+@implementer(IReactorTime)
+class SimulatedTime:
+    """The true time of a simulation, and all that waits for it.
+
+    What is due at the same time is called in the order in which it was scheduled. Twisted's
+    ``Clock`` sorts all calls whenever one is added or made, which took a sixth of a simulation.
+    """
+
+    def __init__(self, now: float = 0.0) -> None:
+        self._now = now
+        self._heap: list[tuple[float, int, DelayedCall]] = []
+        self._numbers = count()
+
+    def seconds(self) -> float:
+        return self._now
+
+    def callLater(
+        self,
+        delay: float,
+        callable: Callable[..., Any],  # noqa: A002  # the name that the interface gives it
+        *args: object,
+        **kwargs: object,
+    ) -> IDelayedCall:
+        time = self._now + delay
+        call = DelayedCall(time, callable, args, kwargs, _leave, self._push, self.seconds)
+        self._push(call)
+        return call
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        waiting = {call: None for _, _, call in self._heap if call.active()}
+        return sorted(waiting, key=DelayedCall.getTime)
+
+    def next_time(self) -> float | None:
+        """Return when the next call is due, or None if nothing waits."""
+        while self._heap:
+            time, _, call = self._heap[0]
+            if call.active() and call.getTime() == time:
+                return time
+            heappop(self._heap)
+            if call.active() and call.getTime() > time:
+                self._push(call)
+            # Otherwise it was canceled, or was moved forward and has another entry.
+        return None
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and call what is due by then."""
+        self._now += seconds
+        while (time := self.next_time()) is not None and time <= self._now:
+            _, _, call = heappop(self._heap)
+            call.called = 1
+            call.func(*call.args, **call.kw)
+
+    def _push(self, call: DelayedCall) -> None:
+        heappush(self._heap, (call.getTime(), next(self._numbers), call))
+
+
+def _leave(call: DelayedCall) -> None:
+    """Leave a canceled call in the heap: it is dropped when its time comes."""
 
 
 class HostClock:
@@ -19,7 +82,7 @@ class HostClock:
     is what its wall clock is ahead of that, in seconds.
     """
 
-    def __init__(self, clock: Clock, *, rate: float = 1.0) -> None:
+    def __init__(self, clock: IReactorTime, *, rate: float = 1.0) -> None:
         self.true = clock
         self.rate = rate
         self.offset = 0.0
@@ -40,7 +103,7 @@ class HostClock:
 class ProcessCall:
     """A call that a process waits for."""
 
-    def __init__(self, clock: ProcessClock, delay: float, function: Callable[[], Any]) -> None:
+    def __init__(self, clock: ProcessClock, delay: float, function: Callable[[], object]) -> None:
         self._clock = clock
         self._function = function
         self._called = self._cancelled = False
@@ -95,7 +158,7 @@ class ProcessCall:
         return not (self._called or self._cancelled)
 
     def stop(self) -> None:
-        """Let the call never run, although whoever made it believes that it will."""
+        """Let the call never run, although its caller believes that it will."""
         self._unschedule()
 
     def _require_active(self) -> None:
@@ -163,7 +226,7 @@ class ProcessClock:
     def when_running(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when the process runs: now, on ``resume``, or never if it is dead."""
         if self.dead:
-            self.keep(wake)
+            self.keep_referenced(wake)
         elif self.paused:
             self._resuming.append(wake)
         else:
@@ -181,6 +244,6 @@ class ProcessClock:
         self._graveyard += [*self.calls, *self._resuming]
         self.calls, self.due, self._resuming = {}, [], []
 
-    def keep(self, thing: object) -> None:
-        """Keep what the process was in the midst of from being collected."""
+    def keep_referenced(self, thing: object) -> None:
+        """Keep the unfinished work of the process from being collected."""
         self._graveyard.append(thing)

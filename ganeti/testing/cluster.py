@@ -7,37 +7,50 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from ganeti.bootstrap.journal_copy import JournalCopy, read
-from ganeti.config import access
+from ganeti.config import access_file
 from ganeti.config.changes.nodes import set_certificates
 from ganeti.config.formats import ConfigDataEncoder
 from ganeti.config.initial_state import initial_state
+from ganeti.config.invariants import verify
 from ganeti.config.state import ClusterState
-from ganeti.config.verify import verify
 from ganeti.errors import Failed, GanetiError, JobLost, NotMaster
 from ganeti.hypervisor.interfaces import IHypervisor
-from ganeti.journal.file import FileJournal
+from ganeti.journal.etcd.interfaces import IEtcd
+from ganeti.journal.etcd.leadership import Holder, Leadership, StateInFiles, keep_in_files
+from ganeti.journal.etcd.store_settings import (
+    StateStore,
+    encode_settings,
+    read_last_settings,
+    read_settings,
+)
+from ganeti.journal.file_journal import FileJournal
 from ganeti.master.ancillary_files import AncillaryFiles
-from ganeti.master.follower import FollowerTimeouts
+from ganeti.master.current_store import CurrentTerm
+from ganeti.master.follower import FollowerTimeouts, to_wire
 from ganeti.master.master import Dependencies, Master
 from ganeti.master.mastership import MasterTerm
 from ganeti.master.offline_nodes import end_calls_to_absent_nodes
 from ganeti.master.startup import Startup, StartupMandate
 from ganeti.master.state_paths import StatePaths
+from ganeti.master.store_startup import OpenedStore, StoreStartup, open_store
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
 from ganeti.node.answers import register_handlers
 from ganeti.node.assembly import Host, assemble_node
 from ganeti.node.voter import read_voter_state
+from ganeti.node.watchdog import INTERVAL, Watchdog
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.instance.lifecycle import (
@@ -51,6 +64,8 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import AncillaryFile
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
+from ganeti.rpc.elector_client import ElectorClient
+from ganeti.rpc.guest_lease import RENEWAL_INTERVAL
 from ganeti.rpc.liveness import ProbedTransport
 from ganeti.rpc.node_client import NodeClient
 from ganeti.schema.records import replace
@@ -61,14 +76,16 @@ from ganeti.testing.certificates import (
     is_issued_by,
     new_authority,
 )
-from ganeti.testing.clocks import HostClock, ProcessClock
+from ganeti.testing.clocks import HostClock, ProcessClock, SimulatedTime
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.etcd import EtcdData, MemoryEtcd
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.images import MemoryImages
 from ganeti.testing.links import Links
 from ganeti.testing.names import MemoryNames
 from ganeti.testing.nodes import MemoryNodes
-from ganeti.testing.processes import MemoryProcesses, Script
+from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles, Script
+from ganeti.testing.senders import MemorySenders
 from ganeti.testing.streams import MemoryNetwork, MemoryStreams
 from ganeti.testing.tools import MemoryAllocators, SeededIdentifiers
 from ganeti.testing.wire import Switch, Wire
@@ -80,7 +97,7 @@ BEGINNING = 1_700_000_000
 
 LOOK, LOOK_AROUND = 1.0, 5.0
 """Seconds between two looks of a master daemon at whom its own host's node daemon obeys, and
-between two questions to other nodes, as ``ganeti.daemon.master_services`` has them."""
+between two questions to other nodes, as ``ganeti.daemon.master_services.start`` has them."""
 
 FIRST_AUTHORITY = new_authority(0)
 """The authority that every simulated cluster begins with."""
@@ -115,6 +132,7 @@ class SimulatedHost:
         clock: HostClock,
         random: Random,
         network: MemoryNetwork,
+        switch: Switch,
     ) -> None:
         self.name = name
         self.address = address
@@ -123,10 +141,16 @@ class SimulatedHost:
         self.disk = MemoryDisk(random)
         self.images = MemoryImages()
         self.guests = self._no_guests()
+        self.sessions = MemoryStateFiles()
+        self.lease_notes = MemoryStateFiles()
+        self.boots = 1
+        self.has_device = False
+        self.watchdog: SimulatedWatchdog | None = None
         self.process: MasterProcess | None = None
         # Small, so that segments are begun and forgotten within minutes, and not with each commit.
         self.segment_size = random.choice((2 << 10, 16 << 10, 16 << 20))
         self._network = network
+        self._switch = switch
         self._random = random
         self._install()
 
@@ -192,6 +216,10 @@ class SimulatedHost:
             request=self._request,
             reload=self._prove,
             segment_size=self.segment_size,
+            lease_notes=self.lease_notes,
+            uptime=clock.seconds,
+            boot_id=self.read_boot_id,
+            ask_elector=ElectorClient(Wire(self._switch, self.name, clock)),
         )
 
     async def _request(self, name: str) -> tuple[bytes, bytes]:
@@ -216,7 +244,7 @@ class SimulatedHost:
             return False
         stopping = Deferred.fromCoroutine(process.stop())
         stopping.addErrback(lambda _: process.die())
-        process.clock.keep(stopping)
+        process.clock.keep_referenced(stopping)
         # It may also be killed meanwhile, and then that never ends.
         while not process.dead:
             await deferLater(self.daemon_clock, 0.1)
@@ -229,6 +257,16 @@ class SimulatedHost:
     def lose_guests(self) -> None:
         """Let everything that runs here end, as when the machine loses its power."""
         self.guests = self._no_guests()
+        self.sessions = MemoryStateFiles()
+        self.lease_notes = MemoryStateFiles()
+        self.boots += 1
+        if self.watchdog is not None:
+            self.watchdog.lose_power()
+            self.watchdog = None
+
+    def read_boot_id(self) -> str:
+        """Return what identifies the present boot of the machine."""
+        return f"boot{self.boots}"
 
 
 async def _reached() -> None:
@@ -247,17 +285,24 @@ class MasterProcess:
 
     master: Master
 
-    def __init__(self, cluster: SimulatedCluster, host: SimulatedHost) -> None:
+    def __init__(
+        self, cluster: SimulatedCluster, host: SimulatedHost, *, vacant: bool = False
+    ) -> None:
+        """Unless the role of the master is ``vacant``, only its last host takes it by itself."""
         self.host = host
         self.clock = ProcessClock(host.clock)
         self.wire = Wire(cluster.switch, host.name, self.clock)
         self.begun = False
         self.ended: NotMaster | None = None
+        self.etcd = cluster.etcd_client(host, self.clock)
+        self._ended = cluster.ended
+        self._vacant = vacant
         self._ids = cluster.ids
         self._serials = cluster.serials
+        self._senders = cluster.senders
         self.pid = next(cluster.pids)
         self._random = cluster.random
-        self._startup: Startup | None = None
+        self._startup: Startup | StoreStartup | None = None
         assert not host.has_master, f"a master daemon runs on {host.name} already"
         host.process = self
 
@@ -285,8 +330,17 @@ class MasterProcess:
         host = self.host
         files = MemoryFiles(host.disk, self.clock, latency=0.0005)
         places = StatePaths(host.paths.data)
-        journal = await FileJournal.open(
-            files, places.journal, self.clock, segment_size=host.segment_size
+        settings = read_settings(files, host.paths.state_store)
+        opened: OpenedStore | None = None
+        if settings is not None:
+            with suppress(StateInFiles):
+                opened = await self._open_store(settings, files, places, mandate)
+        journal = (
+            opened.journal
+            if opened is not None
+            else await FileJournal.open(
+                files, places.journal, self.clock, segment_size=host.segment_size
+            )
         )
         self._way = ProbedTransport(self.wire, self.clock)
         nodes = NodeClient(
@@ -295,9 +349,28 @@ class MasterProcess:
             term=lambda: startup.quorum.term(),
             master=host.name,
             elected=lambda: startup.quorum.elected,
-            deposed=lambda error: startup.quorum.heard(error),
+            deposed=lambda error: startup.quorum.observe_newer_master(error),
         )
         keys = MemoryKeys(files, host.paths, self._serials)
+        shared = _Shared(files, host)
+
+        def make_votes() -> MasterTerm:
+            def own_term() -> int:
+                state = read_voter_state(files, host.paths.term_file)
+                return state.term if state.master == host.name else 0
+
+            return MasterTerm(
+                nodes,
+                host.name,
+                lambda: list(startup.master.config.state().nodes.values()),
+                self.clock,
+                lost=self._over,
+                acknowledged=lambda: to_wire(journal.acknowledged()),
+                own_term=own_term,
+                process=self.pid,
+                random=self._random,
+            )
+
         around = Dependencies(
             files=files,
             places=places,
@@ -306,33 +379,83 @@ class MasterProcess:
             now=self.clock.now,
             ids=self._ids,
             run_allocator=MemoryAllocators({}, []),
-            shared=_Shared(files, host),
+            shared=shared,
             machine="x86_64",
             issue=keys.issue,
             name=host.name,
+            sessions=host.sessions,
             keys=keys,
             # Small as well, so that copies get checkpoints within minutes.
             patience=FollowerTimeouts(frames=4 * host.segment_size),
+            senders=self._senders,
+            move_tools=_MoveTools(self, files, shared, make_votes),
         )
-        self._startup = startup = Startup(
-            around,
-            journal,
-            lambda: read_voter_state(files, host.paths.term_file),
-            self._random,
-            process=self.pid,
-            lost=self._over,
-            replaced=self._use,
-        )
+
+        async def undo_move() -> None:
+            # Read only now: another master may have sent them since this one was started.
+            found = read_settings(files, host.paths.state_store)
+            if found is not None:
+                await keep_in_files(self.etcd, found.prefix, host.name, self.clock)
+                await save_settings(files, host, replace(found, kind="file", moving=False))
+
+        startup: Startup | StoreStartup
+        if opened is not None:
+            startup = StoreStartup(around, opened)
+        else:
+            startup = Startup(
+                around,
+                journal,
+                lambda: read_voter_state(files, host.paths.term_file),
+                self._random,
+                process=self.pid,
+                lost=self._over,
+                replaced=self._use,
+                on_elected=undo_move,
+            )
+        self._startup = startup
         self._use(startup.master)
         startup.check_mandate(mandate)
-        await startup.begin(mandate)
+        await startup.start_master(mandate)
         self.begun = True
         sharing = AncillaryFiles(
             self.master.nodes, self.master.config.state, around.shared, self.clock
         )
-        self.master.config.observe(sharing.changed)
-        sharing.soon()
+        self.sharing = sharing
+        self.master.config.observe(sharing.config_changed)
+        sharing.schedule_upload()
         self._every(LOOK, lambda: self._look(files, startup.quorum))
+
+    def connect(self, settings: StateStore) -> Leadership:
+        """Return the leader key of this process."""
+        me = Holder(master=self.host.name, process=self.pid)
+        return Leadership(self.etcd, settings.prefix, me, self.clock, lost=self._over)
+
+    async def _open_store(
+        self,
+        settings: StateStore,
+        files: MemoryFiles,
+        places: StatePaths,
+        mandate: StartupMandate,
+    ) -> OpenedStore:
+        async def founded() -> None:
+            now = replace(settings, founded=True, moving=False)
+            await save_settings(files, self.host, now)
+
+        return await open_store(
+            self.etcd,
+            settings.prefix,
+            self.connect(settings),
+            files,
+            places,
+            self.clock,
+            founded=settings.founded,
+            on_founded=founded,
+            floor=read_voter_state(files, self.host.paths.term_file).term,
+            take_over=mandate.take_over,
+            vacant=self._vacant,
+            moving=settings.moving,
+            has_ended=lambda holder: holder.process in self._ended,
+        )
 
     def _use(self, master: Master) -> None:
         self.master = master
@@ -346,17 +469,22 @@ class MasterProcess:
 
         self.clock.callLater(seconds, turn)
 
-    def _look(self, files: MemoryFiles, quorum: MasterTerm) -> None:
+    def _look(self, files: MemoryFiles, quorum: CurrentTerm) -> None:
         if self.host.disk.crashed:
             return
         granted = read_voter_state(files, self.host.paths.term_file)
         quorum.observed(granted.term, granted.master)
 
+    async def move_state(self, store: str) -> None:
+        """Move the state of the cluster, as ``gnt-cluster modify --state-store`` does."""
+        while not await self.master.state_move.move(store):
+            pass
+
     async def stop(self) -> None:
         """End the process in an orderly way, as its init script does."""
         if self.begun and self.ended is None and self._startup is not None:
             await self.master.stop()
-            await self._startup.quorum.release()
+            await self._startup.quorum.release_lease()
         self.die()
 
     def _over(self, error: NotMaster) -> None:
@@ -367,6 +495,110 @@ class MasterProcess:
     def die(self) -> None:
         """End the process where it is."""
         self.clock.die()
+
+
+class SimulatedDevice:
+    """The watchdog device of a host, which no process and no kernel can stop."""
+
+    timeout = 10
+
+    def __init__(self, host: SimulatedHost, reset: Callable[[], None]) -> None:
+        self._host = host
+        self._reset = reset
+        self._timer: IDelayedCall | None = None
+
+    @property
+    def armed(self) -> bool:
+        return self._timer is not None
+
+    def arm(self) -> None:
+        if not self._host.has_device:
+            raise FileNotFoundError("no device")
+        self.keep_alive()
+
+    def keep_alive(self) -> None:
+        self.disarm()
+        clock = self._host.clock
+        self._timer = clock.true.callLater(self.timeout / clock.rate, self._due)
+
+    def disarm(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        self._reset()
+
+
+class SimulatedWatchdog:
+    """The watchdog process of a host, with its device."""
+
+    def __init__(self, host: SimulatedHost, reset: Callable[[], None]) -> None:
+        self.clock = ProcessClock(host.clock)
+        self.device = SimulatedDevice(host, reset)
+        watchdog = Watchdog(
+            host.lease_notes,
+            self.device,
+            lambda: {"fake": host.guests},
+            uptime=host.clock.seconds,
+            boot_id=host.read_boot_id,
+        )
+        every(self.clock, INTERVAL, watchdog.tick)
+
+    def lose_power(self) -> None:
+        """End with the host."""
+        self.clock.die()
+        self.device.disarm()
+
+
+def every(
+    clock: ProcessClock,
+    seconds: float,
+    work: Callable[[], Coroutine[Deferred[object], object, None]],
+) -> None:
+    """Do some work again and again, as a periodic task of a daemon does."""
+
+    def turn() -> None:
+        working = Deferred.fromCoroutine(work())
+        working.addErrback(lambda failure: failure.trap(GanetiError, OSError) and None)
+        working.addBoth(lambda _: clock.callLater(seconds, turn))
+
+    clock.callLater(seconds, turn)
+
+
+async def save_settings(files: MemoryFiles, host: SimulatedHost, settings: StateStore) -> None:
+    """Replace the settings of the store on a host."""
+    await files.replace(host.paths.state_store, encode_settings(settings), mode=0o640)
+
+
+@dataclass(frozen=True)
+class _MoveTools:
+    """What a move of the state needs from the host of a simulated master."""
+
+    process: MasterProcess
+    local: MemoryFiles
+    shared: _Shared
+    votes: Callable[[], MasterTerm]
+
+    def settings(self) -> StateStore:
+        found = read_last_settings(self.local, self.process.host.paths.state_store)
+        if found is None:
+            raise Failed("there are no settings of the store")
+        return found
+
+    async def save(self, settings: StateStore) -> None:
+        await save_settings(self.local, self.process.host, settings)
+
+    async def wait_for_settings(self) -> None:
+        await self.process.sharing.wait_for_uploads()
+
+    async def files(self) -> Sequence[AncillaryFile]:
+        path = self.process.host.paths.state_store
+        return [AncillaryFile(path, self.local.read(path), 0o640)]
+
+    def connect(self, settings: StateStore) -> tuple[IEtcd, Leadership]:
+        return self.process.etcd, self.process.connect(settings)
 
 
 class SimulatedCluster:
@@ -384,20 +616,30 @@ class SimulatedCluster:
         candidates: int | None = None,
         skew: float = 0.0,
         segment_size: int | None = None,
+        store: str = "file",
+        guarded: bool = False,
     ) -> None:
-        """``candidates`` of the nodes can become the master, or all of them; the clocks of hosts
+        """The state is in ``store``, "file" or "etcd".
+
+        ``candidates`` of the nodes can become the master, or all of them; the clocks of hosts
         are slower or faster than the true one by up to ``skew`` seconds in each second. A log has
-        segments of ``segment_size``, or on each host of another size.
+        segments of ``segment_size``, or on each host of another size. If they are ``guarded``,
+        hosts have a watchdog, and most of them a device.
         """
         self.random = Random(seed)
-        self.clock = Clock()
-        self.clock.advance(BEGINNING)
+        self.clock = SimulatedTime(BEGINNING)
         self.began = self.clock.seconds()
+        self.guarded = guarded
+        self.reset: list[SimulatedHost] = []
         self.ids = SeededIdentifiers(self.random)
+        self.senders = MemorySenders()
         self.acknowledged: list[int] = []
         self.doubles: set[str] = set()
         self.pids = count(1)
         self.serials = count(1)
+        self.etcd = EtcdData(self.clock)
+        self.etcd_lost: dict[str, str] = {}
+        self.etcd_slow = 0.02
         self.processes: list[MasterProcess] = []
         self.watchers: list[Callable[[], None]] = []
         self._submitting: dict[Deferred[int], MasterProcess] = {}
@@ -413,13 +655,19 @@ class SimulatedCluster:
                 HostClock(self.clock, rate=1.0 + self.random.uniform(-skew, skew)),
                 self.random,
                 network,
+                self.switch,
             )
             for n in range(1, nodes + 1)
         ]
         for host in self.hosts:
             host.segment_size = segment_size or host.segment_size
             self.restart_node(host)
+            if guarded:
+                host.has_device = self.random.random() < 0.7
+                self.start_watchdog(host)
         self._found()
+        if store == "etcd":
+            self.know_etcd(self.hosts[0], in_charge=True)
         self.start_master()
 
     def host(self, name: str) -> SimulatedHost:
@@ -463,7 +711,7 @@ class SimulatedCluster:
             if member.master_candidate:
                 known = {**state.cluster.candidate_certs, member.uuid: _fingerprint(host)}
                 state = state.put(replace(state.cluster, candidate_certs=known))
-        first.disk.put(first.paths.access_file, access.text(state), 0o640, 0.0)
+        first.disk.put(first.paths.access_file, access_file.text(state), 0o640, 0.0)
         first.disk.put(first.paths.config_file, ConfigDataEncoder().text(state), 0o640, 0.0)
         contents = (
             FIRST_AUTHORITY.key,
@@ -475,29 +723,68 @@ class SimulatedCluster:
         for path, secret in zip(first.secrets, contents, strict=True):
             first.disk.put(path, secret, 0o600, 0.0)
 
+    # --- the state in etcd
+
+    def etcd_latency(self) -> float:
+        """Return the seconds that a request to etcd, or its answer, takes on the way."""
+        return self.random.uniform(0.0002, self.etcd_slow)
+
+    def etcd_client(self, host: SimulatedHost, clock: ProcessClock) -> MemoryEtcd:
+        """Return a client of etcd on a host, for the process with this clock."""
+        lost = self.etcd_lost.get(host.name, "")
+        return MemoryEtcd(self.etcd, self.etcd_latency, lost=lost, clock=clock)
+
+    @property
+    def ended(self) -> frozenset[int]:
+        """The numbers of the processes of masters that have ended."""
+        return frozenset(process.pid for process in self.processes if process.dead)
+
+    def know_etcd(self, host: SimulatedHost, *, in_charge: bool = False) -> None:
+        """Give a host the settings of the store."""
+        settings = StateStore(
+            kind="etcd" if in_charge else "file",
+            endpoints=("https://192.0.2.200:2379",),
+            prefix="/s/",
+        )
+        host.disk.put(host.paths.state_store, encode_settings(settings), 0o640, 0.0)
+
     # --- daemons
 
     def kill_node(self, host: SimulatedHost) -> None:
         """Kill the node's daemon; its guests and disks are as they were."""
         if host.name in self.switch.daemons:
             host.daemon_clock.die()
-            host.daemon_clock.keep(self.network.crash(host.name))
+            host.daemon_clock.keep_referenced(self.network.crash(host.name))
             host.streams.die()
 
     def restart_node(self, host: SimulatedHost) -> None:
         """Start the node's daemon again; its guests and disks are as they were."""
         self.kill_node(host)
         parts = assemble_node(host.daemon())
-        self.network.add(host.name, register_handlers(parts))
+        self.network.add_node(host.name, register_handlers(parts))
         self.switch.voters[host.name] = parts.voter
         self.switch.daemons[host.name] = host.daemon_clock
         self.network.behave(host.name)
+        if self.guarded:
+            every(host.daemon_clock, RENEWAL_INTERVAL, parts.guest_lease.tick)
+
+    def start_watchdog(self, host: SimulatedHost) -> None:
+        """Start the watchdog of a host, as init does when it boots."""
+        host.watchdog = SimulatedWatchdog(host, lambda: self._reset(host))
+
+    def _reset(self, host: SimulatedHost) -> None:
+        """Let the watchdog device of a host reset it; an administrator has to boot it again."""
+        self.power_off(host)
+        self.reset.append(host)
 
     def launch_master(
-        self, host: SimulatedHost, mandate: StartupMandate = RESTART
+        self, host: SimulatedHost, mandate: StartupMandate = RESTART, *, vacant: bool = False
     ) -> tuple[MasterProcess, Deferred[None]]:
-        """Start a master daemon on a host, and do not wait until its term has begun."""
-        process = MasterProcess(self, host)
+        """Start a master daemon on a host, and do not wait until its term has begun.
+
+        It takes a ``vacant`` role if the state is in etcd.
+        """
+        process = MasterProcess(self, host, vacant=vacant)
         self.processes.append(process)
 
         def failed(failure: Failure) -> Failure:
@@ -597,12 +884,16 @@ class SimulatedCluster:
     def pass_time(self, seconds: float) -> None:
         """Let everything happen that happens within some seconds."""
         until = self.clock.seconds() + seconds
-        while not self.crashed and (next_call := self._next()) is not None and next_call <= until:
+        while (
+            not self.crashed
+            and (next_call := self.clock.next_time()) is not None
+            and next_call <= until
+        ):
             self._move_on(next_call)
         if self.clock.seconds() < until and not self.crashed:
             self._move_on(until)
 
-    def wait(self, work: Coroutine[Any, Any, T] | Deferred[T]) -> T:
+    def wait(self, work: Coroutine[Deferred[object], object, T] | Deferred[T]) -> T:
         """What ``work`` returns, after as much time as it takes.
 
         :raises Stuck: nothing happens any more, and it has not returned.
@@ -612,7 +903,7 @@ class SimulatedCluster:
         running.addCallback(results.append)
         until = self.clock.seconds() + MAX_LENGTH
         while not running.called or running.paused:
-            next_call = self._next()
+            next_call = self.clock.next_time()
             if next_call is None or next_call > until:
                 raise Stuck(f"still waiting for {work}")
             self._move_on(next_call)
@@ -632,17 +923,14 @@ class SimulatedCluster:
         for watch in self.watchers:
             watch()
 
-    def _next(self) -> float | None:
-        return min((call.getTime() for call in self.clock.getDelayedCalls()), default=None)
-
-    def settle(self) -> None:
+    def finish_jobs(self) -> None:
         """Let every job end.
 
         :raises Stuck: some do not.
         """
         until = self.clock.seconds() + MAX_LENGTH
         while self._waits() or any(not job.is_final for job in self.master.queue.jobs()):
-            next_call = self._next()
+            next_call = self.clock.next_time()
             if next_call is None or next_call > until:
                 waiting = [job.id for job in self.master.queue.jobs() if not job.is_final]
                 raise Stuck(f"jobs do not end: {waiting}")
@@ -664,11 +952,11 @@ class SimulatedCluster:
         for renaming in self._half_renamed():
             name = renaming.instance_name
             self.submit(ShutdownInstance(instance_name=name, timeout=0), renaming)
-        self.settle()
+        self.finish_jobs()
         state = self.master.config.state()
         if state.authorities is not None and state.authorities.must_be_replaced:
             self.submit(RenewCrypto(shared_secrets=True))
-            self.settle()
+            self.finish_jobs()
         held = {name for host in self.hosts for name in host.guests.held()}
         for instance in state.instances.values():
             # A master that ends while it records a move does not know whether it is recorded.
@@ -676,7 +964,7 @@ class SimulatedCluster:
             astray = self.running().get(instance.name) != here
             if (instance.admin_state is AdminState.UP and astray) or instance.name in held:
                 self.submit(MigrateInstance(instance_name=instance.name, cleanup=True))
-        self.settle()
+        self.finish_jobs()
         state = self.master.config.state()
         for instance in state.instances.values():
             runs = instance.name in self.running()
@@ -684,7 +972,7 @@ class SimulatedCluster:
                 self.submit(StartInstance(instance_name=instance.name))
             elif instance.admin_state is not AdminState.UP and runs:
                 self.submit(ShutdownInstance(instance_name=instance.name, timeout=0))
-        self.settle()
+        self.finish_jobs()
 
     def _half_made(self) -> list[str]:
         """Instances that were made or removed by halves, and that nothing has run of since.
@@ -775,8 +1063,8 @@ def _fingerprint(host: SimulatedHost) -> str:
     return fingerprint(_first_certificate(host.name))
 
 
-def _is_a_bug(result: Any) -> bool:
-    """Whether the result of an opcode tells of an exception that nobody expected."""
+def _is_a_bug(result: object) -> bool:
+    """Return whether the result of an opcode reports an unexpected exception."""
     return "internal error" in str(result) or "broke on the node" in str(result)
 
 
@@ -790,6 +1078,6 @@ class _Shared:
     async def read(self) -> Sequence[AncillaryFile]:
         return [
             AncillaryFile(path, self.files.read(path), 0o600)
-            for path in self.host.secrets
+            for path in (*self.host.secrets, self.host.paths.state_store)
             if self.files.stat(path) is not None
         ]

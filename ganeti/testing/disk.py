@@ -21,7 +21,7 @@ SECTOR = 512
 
 
 class Crashed(OSError):
-    """The host of this disk has lost its power; nobody who sees this is alive."""
+    """The host of this disk has lost its power; code that sees this does not run any more."""
 
     def __init__(self) -> None:
         super().__init__(errno.EIO, "the host of this disk has crashed")
@@ -62,7 +62,7 @@ class MemoryDisk:
         self._crash_at: int | None = None
         self._error: int | None = None
 
-    # --- what it can be told
+    # --- faults and limits
 
     def fail(self, at: int, error: int = errno.ENOSPC) -> None:
         """Let the write with this number fail; with EIO, it is the sync that fails."""
@@ -135,7 +135,7 @@ class MemoryDisk:
         return {path: bytes(file.content) for path, file in sorted(self._files.items())}
 
     def overwrite(self, path: str, content: bytes) -> None:
-        """Change a file behind everybody's back, as a failing disk or a stranger would."""
+        """Change a file without a trace, as a failing disk or another program would."""
         file = self._files[path]
         self.put(path, content, file.mode, file.mtime)
 
@@ -144,7 +144,7 @@ class MemoryDisk:
         if self.crashed:
             raise Crashed
 
-    def begin(self) -> int | None:
+    def count_write(self) -> int | None:
         """Count a write: None if it goes well, or else the error number that ends it.
 
         :raises Crashed: none of it was done.
@@ -159,7 +159,7 @@ class MemoryDisk:
         """Whether an atomic change was still made by a host that crashes at it."""
         return self._random.random() < 0.5
 
-    def part(self, size: int) -> int:
+    def written_part(self, size: int) -> int:
         """How much of ``size`` was done before trouble came."""
         return self._random.randint(0, size)
 
@@ -178,7 +178,7 @@ class MemoryDisk:
         """A whole and durable file."""
         self._files[path] = _File(bytearray(content), mode, now, len(content))
 
-    def take(self, path: str) -> _File | None:
+    def pop_file(self, path: str) -> _File | None:
         """Remove a file and give it back."""
         return self._files.pop(path, None)
 
@@ -242,8 +242,8 @@ class MemoryLog:
             raise AssertionError(f"{self._path} was not truncated after a write failed")
         self._doubtful = True
         disk, file = self._files.disk, self._files.disk.file(self._path)
-        trouble = disk.begin()
-        taken = disk.part(len(data)) if trouble == errno.ENOSPC else len(data)
+        trouble = disk.count_write()
+        taken = disk.written_part(len(data)) if trouble == errno.ENOSPC else len(data)
         file.content += data[:taken]
         file.mtime = self._files.now()
         await self._files.turn()
@@ -254,7 +254,7 @@ class MemoryLog:
 
     async def truncate(self, size: int) -> None:
         disk, file = self._files.disk, self._files.disk.file(self._path)
-        trouble = disk.begin()
+        trouble = disk.count_write()
         await self._files.turn(or_else=disk.lucky())
         if trouble is not None:
             raise _error(trouble, self._path)
@@ -339,13 +339,13 @@ class MemoryFiles:
             self.disk.alive()
             return
         file = self.disk.file(old)
-        self.disk.take(old)
+        self.disk.pop_file(old)
         self.disk.put(new, bytes(file.content), file.mode, file.mtime)
         self.disk.alive()
 
     async def remove(self, path: str) -> None:
         await self._change(path)
-        self.disk.take(path)
+        self.disk.pop_file(path)
         self.disk.alive()
 
     async def remove_folder(self, path: str) -> None:
@@ -377,7 +377,7 @@ class MemoryFiles:
 
     async def _change(self, path: str) -> None:
         """A write that happens as a whole or not at all: it happens if this returns."""
-        trouble = self.disk.begin()
+        trouble = self.disk.count_write()
         crashing = self.disk.crashed
         await self.turn(or_else=crashing and self.disk.lucky())
         if trouble is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ganeti.errors import Refused
-from ganeti.storage.drbd.reading import HELPER
+from ganeti.storage.drbd.status_parsers import HELPER
 from ganeti.system.interfaces import Stat
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.mirror import Copies, Key, MemoryCopy
@@ -83,7 +83,7 @@ class ScriptedDrbd:
         if copy is None:
             return [f" {minor}: cs:StandAlone ro:Secondary/Unknown ds:Diskless/DUnknown   r----s"]
         connected = self._copies.connected(key)
-        peer = self._copies.all()[copy.peer] if connected else None
+        peer = self._copies.all_copies()[copy.peer] if connected else None
         filled = connected and self._copies.filling(key)
         fills = connected and self._copies.filling(copy.peer)
         states = {
@@ -133,14 +133,14 @@ class ScriptedDrbd:
             size = next(int(each[7:-1]) // 1024 for each in ran.argv if each.startswith("--size="))
             peer = (self._there, key[1])
             before = copy or MemoryCopy(size, peer)
-            self._copies.all()[key] = replace(before, size=size, current=False, behind=size)
+            self._copies.all_copies()[key] = replace(before, size=size, current=False, behind=size)
             self._blank.discard(meta)
         elif copy is None:
             return _refusal(119)
         self._clean.discard(minor)
-        copy = self._copies.all()[key]
+        copy = self._copies.all_copies()[key]
         copy.there = copy.up = True
-        self._copies.settle()
+        self._copies.run_due_steps()
         return Script()
 
     def _connect(self, ran: Ran) -> Script:
@@ -148,7 +148,7 @@ class ScriptedDrbd:
         if copy is None or copy.listens:
             return _refusal(102)
         copy.listens, copy.both = True, "--allow-two-primaries" in ran.argv
-        self._copies.settle()
+        self._copies.run_due_steps()
         return Script()
 
     def _disconnect(self, ran: Ran) -> Script:
@@ -156,7 +156,7 @@ class ScriptedDrbd:
         if copy is None or not copy.listens:
             return _refusal(162)
         copy.listens = False
-        self._copies.settle()
+        self._copies.run_due_steps()
         return Script()
 
     def _net_options(self, ran: Ran) -> Script:
@@ -173,19 +173,19 @@ class ScriptedDrbd:
         return _attempt(lambda: self._copies.promote(key, force="--force" in ran.argv))
 
     def _secondary(self, ran: Ran) -> Script:
-        copy = self._copies.all()[self._key(int(ran.argv[2]))]
+        copy = self._copies.all_copies()[self._key(int(ran.argv[2]))]
         if copy.opened:
             return _refusal(-12, code=11)
         copy.writable = False
         return Script()
 
     def _detach(self, ran: Ran) -> Script:
-        copy = self._copies.all()[self._key(int(ran.argv[2]))]
+        copy = self._copies.all_copies()[self._key(int(ran.argv[2]))]
         copy.there = copy.current = False
         return Script()
 
     def _resize(self, ran: Ran) -> Script:
-        copies = self._copies.all()
+        copies = self._copies.all_copies()
         copy = copies[self._key(int(ran.argv[2]))]
         size = int(ran.argv[3].removeprefix("--size=").removesuffix("k")) // 1024
         for each in (copy, copies[copy.peer]):
@@ -193,7 +193,10 @@ class ScriptedDrbd:
         return Script()
 
     def _pause(self, ran: Ran) -> Script:
-        copy, paused = self._copies.all()[self._key(int(ran.argv[2]))], ran.argv[1] == "pause-sync"
+        copy, paused = (
+            self._copies.all_copies()[self._key(int(ran.argv[2]))],
+            ran.argv[1] == "pause-sync",
+        )
         if copy.paused == paused:
             return Script(code=10, err=b"0: Failure: (134) Pause flag is already set\n")
         copy.paused = paused
@@ -207,7 +210,7 @@ class ScriptedDrbd:
                 return _refusal(-12, code=11)
             copy.up = copy.listens = copy.writable = copy.both = False
         self._minors.discard(minor)
-        self._copies.settle()
+        self._copies.run_due_steps()
         return Script()
 
     def _at(self, address: str) -> MemoryCopy | None:

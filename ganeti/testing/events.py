@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from twisted.internet.interfaces import IReactorTime
@@ -16,13 +16,14 @@ from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import RecordDenial, Request, WaitForEvents
 from ganeti.luxi.unreachable import MasterNotRunning
+from ganeti.schema.records import FieldValues
 
 R = TypeVar("R")
 
 
-def a_change(position: int, name: str = "web1", number: int = 1, **over: Any) -> Event:
+def a_change(position: int, name: str = "web1", number: int = 1, **over: object) -> Event:
     """An event: a change of the instance ``name``; ``over`` are arguments of ``make_event``."""
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         "at": 0.0,
         "kind": EventKind.INSTANCE,
         "action": EventAction.CHANGED,
@@ -33,15 +34,19 @@ def a_change(position: int, name: str = "web1", number: int = 1, **over: Any) ->
 
 @implementer(IMaster)
 class MemoryEvents:
-    """Answers requests for events; ``asked`` are all of them, and ``away`` refuses further ones."""
+    """Answers requests for events; ``asked`` are all of them, and ``away`` refuses further ones.
 
-    def __init__(self, clock: IReactorTime) -> None:
+    An answer has at most ``page_events`` events.
+    """
+
+    def __init__(self, clock: IReactorTime, page_events: int = 3) -> None:
         self._clock = clock
+        self.page_events = page_events
         self.log = EventLog(StreamPosition(0))
         self.asked: list[WaitForEvents] = []
         self.away = False
 
-    def change(self, *names: str, **over: Any) -> None:
+    def commit_change(self, *names: str, **over: object) -> None:
         """Commit a change of these instances."""
         position = self.log.end.position + 1
         events = [a_change(position, name, n, **over) for n, name in enumerate(names, 1)]
@@ -51,7 +56,7 @@ class MemoryEvents:
         answer: R = msgspec.json.decode(await self.ask_raw(request, caller))
         return answer
 
-    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[object], caller: Caller | None = None) -> msgspec.Raw:
         if isinstance(request, RecordDenial):
             return msgspec.Raw(b"null")
         assert isinstance(request, WaitForEvents), request
@@ -66,7 +71,7 @@ class MemoryEvents:
                     return _answer([], self.log.end)
                 if not self.log.holds(cursor):
                     return _answer([], self.log.end, reset=True)
-                page = self.log.page(cursor, 3)
+                page = self.log.page(cursor, self.page_events)
                 selection = EventFilter.of(request.kinds, request.names, request.tags)
                 chosen = list(selection.choose(page.events))
                 if chosen or not timer.active():

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ganeti.model.guest import GuestState
 from ganeti.rpc.node import NodeInfo, OSDefinitionReport, StorageSpace
+from ganeti.schema.records import FieldValues
 
 
-def some_facts(*, runs: Sequence[str] = (), **over: Any) -> NodeInfo:
+def some_facts(*, runs: Sequence[str] = (), **over: object) -> NodeInfo:
     """The facts of a node with 32 GiB of memory and 1 TiB of file storage, half of both free."""
-    facts: dict[str, Any] = {
+    facts: FieldValues = {
         "memory_total": 32768,
         "memory_free": 16384,
         "memory_node": 512,
@@ -28,9 +28,9 @@ def some_facts(*, runs: Sequence[str] = (), **over: Any) -> NodeInfo:
     return NodeInfo(**{**facts, **over})
 
 
-def an_os(name: str = "noop", **over: Any) -> OSDefinitionReport:
+def an_os(name: str = "noop", **over: object) -> OSDefinitionReport:
     """A valid OS definition without variants."""
-    definition: dict[str, Any] = {
+    definition: FieldValues = {
         "name": name,
         "path": f"/usr/share/ganeti/os/{name}",
         "valid": True,

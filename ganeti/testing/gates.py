@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
 
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.methods import Request
@@ -14,8 +13,10 @@ from ganeti.luxi.server import Permitted
 class OpenGate:
     """Permits everything; see ``ganeti.luxi.server.Gate``."""
 
-    def permit(self, caller: Caller, request: Request[Any]) -> Permitted:
+    def permit(self, caller: Caller, request: Request[object]) -> Permitted:
         return Permitted(request)
 
-    async def guard(self, caller: Caller, request: Request[Any], work: Awaitable[Any]) -> Any:
+    async def end_if_refused(
+        self, caller: Caller, request: Request[object], work: Awaitable[object]
+    ) -> object:
         return await work

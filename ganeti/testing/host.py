@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A node in memory: the node's own code, put together as the daemon does, over memory doors."""
+"""A node in memory: the node's own code, assembled as by the daemon, over drivers in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MemoryHost:
     """A host with a node on it, whose daemon and power can fail.
 
     ``disk``, ``images``, ``notes`` and ``processes`` are the world that outlives the daemon;
-    ``parts`` and ``answers`` are the daemon, anew after each ``restart``. It has the OS
+    ``parts`` and ``answers`` are the daemon, new after each ``restart``. It has the OS
     definitions ``oses``, whose scripts take ``script_time`` seconds of the clock, and guests of
     the hypervisor ``fake``, unless others are given. ``volumes`` are drivers in place of its own.
     Hosts of one ``network`` reach each other. It takes itself for a master candidate.
@@ -59,6 +59,7 @@ class MemoryHost:
         self.images = MemoryImages()
         self.names = MemoryNames()
         self.notes = MemoryStateFiles()
+        self.lease_notes = MemoryStateFiles()
         self.network = network or MemoryNetwork()
         self.streams = MemoryStreams(self.disk, self.clock, self.network)
         self.left = False
@@ -111,6 +112,9 @@ class MemoryHost:
                 now=self.clock.seconds,
                 reach=self._reach,
                 stop=self._stop,
+                lease_notes=self.lease_notes,
+                uptime=self.clock.seconds,
+                boot_id=lambda: "0d3f",
             ),
             self._volumes,
         )
@@ -125,6 +129,7 @@ class MemoryHost:
         """Start the host again after a crash: guests are gone, and what was not synced may be."""
         self.disk = self.disk.after_crash()
         self.notes = MemoryStateFiles()
+        self.lease_notes = MemoryStateFiles()
         self.restart()
 
     def _put(self, path: str, content: bytes = b"", mode: int = 0o600) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A hypervisor that can be told to misbehave."""
+"""A hypervisor that can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zope.interface import implementer
 
-from ganeti.errors import Failed, Invalid, Problem
+from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.hypervisor.fake import FakeGuest, FakeHypervisor
 from ganeti.hypervisor.guest_records import noted
 from ganeti.hypervisor.interfaces import (
     NO_DEVICES,
     AttachedDisk,
     ConsoleAccess,
+    ConsoleSocket,
+    ConsoleStream,
     GuestDevices,
     IHypervisor,
     MigrationPhase,
     MigrationProgress,
     NotRunning,
 )
-from ganeti.model.guest import Guest, GuestState
+from ganeti.model.guest import Counters, Guest, GuestNic, GuestState
 from ganeti.model.running import RunningConfig, is_older
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -34,10 +36,12 @@ STEPS = ("accept", "migrate", "sending", "finish_incoming", "finish_outgoing")
 class MemoryHypervisor:
     """Guests that exist only in this object, and what was asked for in ``asked``.
 
-    ``stubborn`` guests ignore a polite stop; ``unstartable`` ones do not start; ``breaks_at`` is
-    the step of a migration that fails here. ``reaches`` says of the address of another host whether
-    guests can be sent there. ``objections`` are what it has against parameters, by their names,
-    ``complaint`` what it writes of a guest that is dropped; those in ``loses`` do not arrive.
+    ``stubborn`` guests ignore a polite stop, lock their CD drives, and neither take nor release
+    devices; ``hotplug_problem`` is why no guest can. ``unstartable`` ones do not start;
+    ``breaks_at`` is the step of a migration that fails here. ``reaches`` says of the address of
+    another host whether guests can be sent there. ``objections`` are what it has against
+    parameters, by their names, ``complaint`` what it writes of a guest that is dropped; those in
+    ``loses`` do not arrive.
     """
 
     def __init__(
@@ -56,10 +60,12 @@ class MemoryHypervisor:
         self.reaches = reaches
         self.objections: dict[str, str] = {}
         self.complaint = ""
+        self.hotplug_problem = ""
         self.loses: set[str] = set()
         self.program_version = "1.0"
         self.asked: list[tuple[str, str]] = []
         self.disks: dict[str, tuple[str, ...]] = {}
+        self.sockets: dict[ConsoleStream, ConsoleSocket] = {}
 
     async def start(
         self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
@@ -84,12 +90,52 @@ class MemoryHypervisor:
     def running(self) -> Mapping[str, GuestState]:
         return self._guests.running()
 
+    def counters(self) -> Mapping[str, Counters]:
+        return self._guests.counters()
+
     def held(self) -> frozenset[str]:
         """Return the guests that are on their way: awaited here, or sent from here."""
         return frozenset(noted(self._notes, FakeGuest)) - self.running().keys()
 
     async def console(self, guest: Guest) -> ConsoleAccess:
         return await self._guests.console(guest)
+
+    async def console_sockets(self, guest: Guest) -> Mapping[ConsoleStream, ConsoleSocket]:
+        await self._guests.console_sockets(guest)
+        return self.sockets
+
+    async def find_hotplug_problem(self, guest: Guest) -> str:
+        await self._guests.find_hotplug_problem(guest)
+        return self.hotplug_problem
+
+    async def plug(self, guest: Guest, device: AttachedDisk | GuestNic) -> None:
+        self._ask("plug", guest.name)
+        self._require_hotplug()
+        if guest.name in self.stubborn:
+            raise Failed(f"{guest.name} does not take the device")
+        await self._guests.plug(guest, device)
+
+    async def unplug(self, guest: Guest, uuid: str) -> None:
+        self._ask("unplug", guest.name)
+        self._require_hotplug()
+        running = await self._guests.running_config(guest)
+        has = {each.uuid for each in running.disks} | {each.uuid for each in running.nics}
+        if guest.name in self.stubborn and uuid in has:
+            raise Failed(f"{guest.name} does not release the device")
+        await self._guests.unplug(guest, uuid)
+
+    def _require_hotplug(self) -> None:
+        if self.hotplug_problem:
+            raise Refused(self.hotplug_problem)
+
+    async def change_media(self, guest: Guest, *, force: bool) -> None:
+        self._ask("change media", guest.name)
+        if guest.name in self.stubborn and not force:
+            raise Refused(f"{guest.name} has locked its CD drive")
+        await self._guests.change_media(guest, force=force)
+
+    async def screenshot(self, guest: Guest) -> bytes:
+        return await self._guests.screenshot(guest)
 
     async def validate(self, hvparams: Parameters, equipment: GuestDevices = NO_DEVICES) -> None:
         problems = [Problem(name, why) for name, why in self.objections.items()]

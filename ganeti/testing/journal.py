@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A journal in memory that keeps a commit at once, and can be told not to."""
+"""A journal in memory that keeps a commit at once, and can be made not to."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class MemoryJournal:
             )
         self.commits.append(commit)
         for observer in tuple(self._observers):
-            observer(self.end(), commit)
-        return self.end()
+            observer(self.last_commit(), commit)
+        return self.last_commit()
 
     async def reopen(self) -> None:
         if self._trouble is not None:
@@ -47,11 +47,13 @@ class MemoryJournal:
         self._refuses = False
 
     def replay(self, after: Position) -> Iterator[tuple[Position, Commit]]:
-        if not self._first - 1 <= after <= self.end():
-            raise JournalDamaged(f"the journal has commits {self._first} to {self.end()} only")
+        if not self._first - 1 <= after <= self.last_commit():
+            raise JournalDamaged(
+                f"the journal has commits {self._first} to {self.last_commit()} only"
+            )
         return iter(list(enumerate(self.commits[after + 1 - self._first :], after + 1)))
 
-    def end(self) -> Position:
+    def last_commit(self) -> Position:
         return self._first - 1 + len(self.commits)
 
     def observe(self, observer: Observer) -> None:
@@ -61,7 +63,7 @@ class MemoryJournal:
         if observer in self._observers:
             self._observers.remove(observer)
 
-    async def forget(self, before: Position) -> None:
+    async def remove_before(self, before: Position) -> None:
         gone = max(0, min(before - self._first, len(self.commits)))
         del self.commits[:gone]
         self._first += gone

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import Clock
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ganeti.rpc.node_client import TransportError
 
@@ -39,7 +38,7 @@ class Link:
 class Links:
     """The links between hosts, by the names of the two; all are open in the beginning."""
 
-    def __init__(self, clock: Clock, random: Random, delay: Callable[[], float]) -> None:
+    def __init__(self, clock: IReactorTime, random: Random, delay: Callable[[], float]) -> None:
         self._clock = clock
         self._random = random
         self._delay = delay
@@ -52,7 +51,7 @@ class Links:
         """Return the link of one direction."""
         return self._links.setdefault((source, destination), Link())
 
-    def cut(self, source: str, destination: str, *, rejects: bool = False) -> None:
+    def cut_link(self, source: str, destination: str, *, rejects: bool = False) -> None:
         """Let nothing pass from ``source`` to ``destination``; the other direction stays."""
         link = self.link(source, destination)
         link.cut, link.rejects = True, rejects
@@ -66,14 +65,16 @@ class Links:
             # Repetitions become rare, so that it takes a while until one comes through.
             self._clock.callLater(self._random.uniform(0.0, 2.0), _fire, each)
 
-    def part(self, side: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
+    def cut_between(
+        self, side: Iterable[str], others: Iterable[str], *, one_way: bool = False
+    ) -> None:
         """Cut every link from ``side`` to ``others``, and the way back unless ``one_way``."""
         rejects, others = self._random.random() < 0.3, list(others)
         for here in side:
             for there in others:
-                self.cut(here, there, rejects=rejects)
+                self.cut_link(here, there, rejects=rejects)
                 if not one_way:
-                    self.cut(there, here, rejects=rejects)
+                    self.cut_link(there, here, rejects=rejects)
 
     def flap(self, source: str, destination: str, up: float, down: float) -> None:
         """Open and cut both directions in turns, of about so many seconds, until ``heal_all``."""
@@ -85,8 +86,8 @@ class Links:
                 self.heal(*reversed(pair))
                 pause = up
             else:
-                self.cut(*pair)
-                self.cut(*reversed(pair))
+                self.cut_link(*pair)
+                self.cut_link(*reversed(pair))
                 pause = down
             pause *= self._random.uniform(0.3, 1.7)
             self._flapping[pair] = self._clock.callLater(pause, turn)

@@ -13,6 +13,8 @@ from ganeti.errors import GanetiError
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import (
+    QueryObjectPages,
+    QueryObjects,
     QueryPassword,
     RecordDenial,
     Request,
@@ -37,9 +39,9 @@ class MemoryMaster:
     made, ``jobs`` what was submitted, by number.
     """
 
-    def __init__(self, canned: dict[type[Request[Any]], Canned] | None = None) -> None:
+    def __init__(self, canned: dict[type[Request[object]], Canned] | None = None) -> None:
         self.canned = canned or {}
-        self.asked: list[Request[Any]] = []
+        self.asked: list[Request[object]] = []
         self.jobs: dict[int, tuple[Opcode, ...]] = {}
         self.callers: list[Caller | None] = []
         self.away = False
@@ -48,7 +50,7 @@ class MemoryMaster:
         self.callers.append(caller)
         return self.answer(request)
 
-    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[object], caller: Caller | None = None) -> msgspec.Raw:
         self.callers.append(caller)
         return msgspec.Raw(msgspec.json.encode(self.answer(request)))
 
@@ -60,6 +62,8 @@ class MemoryMaster:
         if canned is None and isinstance(request, QueryPassword):
             nobody: Any = {"known": False, "hash": None}
             return nobody  # type: ignore[no-any-return]  # which is what R is
+        if canned is None and isinstance(request, QueryObjectPages):
+            return self._first_page(request)  # type: ignore[return-value]  # which is what R is
         if canned is None and isinstance(request, RecordDenial):
             return None  # type: ignore[return-value]  # which is what R is
         self.asked.append(request)
@@ -72,11 +76,19 @@ class MemoryMaster:
         answer: R = msgspec.json.decode(msgspec.json.encode(canned))
         return answer
 
+    def _first_page(self, request: QueryObjectPages) -> dict[str, object]:
+        """The objects that are canned for ``QueryObjects``, as the only page of a list."""
+        asked = QueryObjects(what=request.what, fields=request.fields, known=request.known)
+        found: object = self.answer(asked)
+        if isinstance(found, dict):
+            return {"tag": found["tag"], "size": 0, "pages": 1, "objects": found["objects"]}
+        return {"tag": "1", "size": 0, "pages": 1, "objects": found}
+
     def last_job(self) -> tuple[Opcode, ...]:
         """The opcodes of the job that was submitted last."""
         return self.jobs[max(self.jobs)]
 
-    def _submitted(self, request: Request[Any]) -> Any:
+    def _submitted(self, request: Request[object]) -> Any:
         match request:
             case SubmitJob(ops=ops):
                 return self._job(ops)
@@ -92,13 +104,13 @@ class MemoryMaster:
 class BlockingMemoryMaster:
     """The same, for callers that block; a stand-in for ``ganeti.luxi.client.Client``."""
 
-    def __init__(self, canned: dict[type[Request[Any]], Canned] | None = None) -> None:
+    def __init__(self, canned: dict[type[Request[object]], Canned] | None = None) -> None:
         self.memory = MemoryMaster(canned)
 
     def ask(self, request: Request[R]) -> R:
         return self.memory.answer(request)
 
-    def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
+    def ask_raw(self, request: Request[object]) -> msgspec.Raw:
         return msgspec.Raw(msgspec.json.encode(self.memory.answer(request)))
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ class MemoryCopy:
     """A node's copy of a disk; sizes in MiB.
 
     ``current`` copies have all data; of others ``behind`` is missing. ``changed`` was written
-    while nobody listened. ``listens`` is whether the peer is wanted.
+    while the peer was not connected. ``listens`` is whether the peer is wanted.
     """
 
     size: int
@@ -55,37 +55,37 @@ class Copies:
         self._cut: set[frozenset[str]] = set()
         self._met: set[frozenset[Key]] = set()
 
-    def cut(self, one: str, other: str) -> None:
-        """Cut the wire between two addresses."""
-        self.settle()
+    def cut_link(self, one: str, other: str) -> None:
+        """Cut the link between two addresses."""
+        self.run_due_steps()
         self._cut.add(frozenset({one, other}))
-        self.settle()
+        self.run_due_steps()
 
-    def mend(self, one: str, other: str) -> None:
-        """Mend a wire that was cut."""
-        self.settle()
+    def repair_link(self, one: str, other: str) -> None:
+        """Repair a link that was cut."""
+        self.run_due_steps()
         self._cut.discard(frozenset({one, other}))
-        self.settle()
+        self.run_due_steps()
 
     def write(self, key: Key, amount: float) -> None:
         """Let a guest write some MiB."""
-        self.settle()
+        self.run_due_steps()
         copy = self._all[key]
         assert copy.writable, f"{key} is not writable"
         if not self.connected(key):
             copy.changed += amount
 
-    def lose(self, key: Key) -> None:
+    def break_device(self, key: Key) -> None:
         """Let the device below a copy break."""
-        self.settle()
+        self.run_due_steps()
         self._all[key].there = self._all[key].current = False
 
-    def all(self) -> dict[Key, MemoryCopy]:
-        self.settle()
+    def all_copies(self) -> dict[Key, MemoryCopy]:
+        self.run_due_steps()
         return self._all
 
     def get(self, key: Key) -> MemoryCopy | None:
-        self.settle()
+        self.run_due_steps()
         return self._all.get(key)
 
     def connected(self, key: Key) -> bool:
@@ -121,7 +121,7 @@ class Copies:
         if copy.writable and peer and peer.writable and self.connected(key) and not both:
             raise Refused("Multiple primaries not allowed by config", Code.STATE)
         copy.listens, copy.both = True, both
-        self.settle()
+        self.run_due_steps()
 
     def promote(self, key: Key, *, force: bool = False) -> None:
         copy = self._all[key]
@@ -133,9 +133,9 @@ class Copies:
         if self.source(key) is None:
             raise Refused("Need access to UpToDate data", Code.STATE)
         copy.writable = True
-        self.settle()
+        self.run_due_steps()
 
-    def settle(self) -> None:
+    def run_due_steps(self) -> None:
         """Let everything happen that has had its time."""
         passed = (self._clock.seconds() - self._since) * self._rate
         self._since = self._clock.seconds()
@@ -175,12 +175,12 @@ class MemoryMirror:
         if self._copies.get(key) is not None:
             raise Refused(f"there is a copy of disk {disk.uuid} already", Code.EXISTS)
         copy = MemoryCopy(disk.size, peer, current=primary, behind=0 if primary else disk.size)
-        self._copies.all()[key] = copy
+        self._copies.all_copies()[key] = copy
         self._ours.add(key)
 
     async def remove(self, disk: Disk) -> None:
         await self.detach(disk)
-        self._copies.all().pop(self._keys(disk)[0], None)
+        self._copies.all_copies().pop(self._keys(disk)[0], None)
         self._ours.discard(self._keys(disk)[0])
 
     async def grow(self, disk: Disk, amount: int) -> None:
@@ -194,7 +194,7 @@ class MemoryMirror:
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
         copy = self._present(disk)
         copy.up = copy.listens = True
-        self._copies.settle()
+        self._copies.run_due_steps()
         if primary:
             await self.promote(disk)
         return self._path(disk)
@@ -206,7 +206,7 @@ class MemoryMirror:
         if copy.opened:
             raise Refused(f"{self._path(disk)} is held open by someone", Code.STATE)
         copy.up = copy.listens = copy.writable = copy.both = False
-        self._copies.settle()
+        self._copies.run_due_steps()
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
         return [self._describe(disk) for disk in disks]
@@ -214,7 +214,7 @@ class MemoryMirror:
     async def volumes(self) -> list[Volume]:
         return [
             Volume(name=f"{key[0]}:{key[1]}", size=copy.size, attached=copy.up, opened=copy.opened)
-            for key, copy in sorted(self._copies.all().items())
+            for key, copy in sorted(self._copies.all_copies().items())
             if key in self._ours
         ]
 
@@ -231,25 +231,25 @@ class MemoryMirror:
 
     async def disconnect(self, disk: Disk) -> None:
         self._present(disk).listens = False
-        self._copies.settle()
+        self._copies.run_due_steps()
 
     async def connect(self, disk: Disk, *, both: bool = False) -> None:
         key, peer = self._keys(disk)
         self._up(disk).peer = peer
         self._copies.listen(key, both=both)
 
-    async def drop(self, disk: Disk) -> None:
+    async def detach_children(self, disk: Disk) -> None:
         copy, key = self._up(disk), self._keys(disk)[0]
-        peer = self._copies.all()[copy.peer] if self._copies.connected(key) else None
+        peer = self._copies.all_copies()[copy.peer] if self._copies.connected(key) else None
         if peer is None or not peer.current:
             raise Refused(f"the peer of {self._path(disk)} has no current data", Code.STATE)
         copy.there = copy.current = False
 
-    async def take(self, disk: Disk) -> None:
+    async def attach_children(self, disk: Disk) -> None:
         copy = self._up(disk)
         if not copy.there:
             copy.there, copy.behind = True, copy.size
-        self._copies.settle()
+        self._copies.run_due_steps()
 
     async def pause(self, disk: Disk, *, paused: bool) -> None:
         self._present(disk).paused = paused
@@ -285,8 +285,8 @@ class MemoryMirror:
 
 def status(copies: Copies, key: Key, path: str) -> VolumeStatus:
     """What there is to say of a copy that is up."""
-    copy, connected = copies.all()[key], copies.connected(key)
-    peer = copies.all()[copy.peer] if connected else None
+    copy, connected = copies.all_copies()[key], copies.connected(key)
+    peer = copies.all_copies()[copy.peer] if connected else None
     late = next((each for each in (copy, peer) if each and each.there and not each.current), None)
     filling = copies.filling(key) or (connected and copies.filling(copy.peer))
     local = (

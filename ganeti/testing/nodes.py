@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Nodes in memory, asked through the real encoding, which can be told to misbehave."""
+"""Nodes in memory, asked through the real encoding, which can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class MemoryNodes:
 
     # --- what tests say
 
-    def add(self, name: str, answers: CallHandlers) -> None:
+    def add_node(self, name: str, answers: CallHandlers) -> None:
         """From now on ``answers`` stand for the node of this name, whatever was there before."""
         self._answers[name] = answers
 
@@ -69,15 +69,15 @@ class MemoryNodes:
         self._answers.pop(name, None)
 
     def kill(self, name: str) -> None:
-        """The node's daemon ends: what it does stops, and nobody gets an answer."""
+        """The node's daemon ends: what it does stops, and no caller gets an answer."""
         for work, waiting in list(self._under_way.get(name, {}).items()):
             _tell(waiting, Failure(TransportError("the connection was lost")))
             work.cancel()
 
     def crash(self, name: str) -> Sequence[object]:
-        """The node's daemon is killed: nobody gets an answer, and what it does is never ended.
+        """The node's daemon is killed: no caller gets an answer, and what it does is never ended.
 
-        Whoever is given that must keep it: being collected would end it.
+        The caller must keep the returned work: being collected would end it.
         """
         under_way = self._under_way.pop(name, {})
         for waiting in list(under_way.values()):
@@ -152,7 +152,7 @@ class MemoryNodes:
 
     async def _work(self, name: str, answers: CallHandlers, request: CallRequest) -> bytes:
         """The answer; who does not wait for it any more does not keep the node from its work."""
-        work = Deferred.fromCoroutine(answers.answer(request, None))
+        work = Deferred.fromCoroutine(answers.answer_call(request, None))
         if work.called:
             return await work
         finishes = answers.finishes(request.name)

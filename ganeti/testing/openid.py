@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An OpenID provider that signs everybody in as ``claims`` say, and can be told to misbehave."""
+"""An OpenID provider that signs every user in as ``claims`` say, and can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TestProvider:
         self._codes: dict[str, dict[str, str]] = {}
 
     def authorize(self, address: str) -> str:
-        """Return where a browser is sent back to, by somebody who has signed in."""
+        """Return where the browser of a user who has signed in is sent back to."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         code = f"code{len(self._codes)}"
         self._codes[code] = asked
@@ -75,7 +75,7 @@ class TestProvider:
             return self._token(headers, body)
         return 404, {}
 
-    def _token(self, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+    def _token(self, headers: Mapping[str, str], body: bytes) -> tuple[int, object]:
         said = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         asked = self._codes.pop(said.get("code", ""), None)  # each works once
         if asked is None or said["redirect_uri"] != asked["redirect_uri"]:
@@ -90,7 +90,7 @@ class TestProvider:
         return 200, {"id_token": self.token(asked), "token_type": "Bearer", "access_token": "x"}
 
     def token(self, asked: Mapping[str, str]) -> str:
-        """Return a token for somebody who has signed in."""
+        """Return a token for a user who has signed in."""
         now = int(self._now())
         claims = {
             "iss": self.issuer,
@@ -116,5 +116,5 @@ class TestProvider:
         return jwt.encode(header, claims, key, algorithms=[self.algorithm])
 
 
-def _coded(value: Any) -> str:
+def _coded(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

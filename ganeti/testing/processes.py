@@ -137,7 +137,7 @@ class MemoryProcesses:
         self._next += 1
         return self._next
 
-    def life(self, pid: int) -> ProcessInfo | None:
+    def process_info(self, pid: int) -> ProcessInfo | None:
         return ProcessInfo(f"memory:{pid}", 0.0) if pid in self.alive else None
 
     def arguments(self, pid: int) -> list[str]:
@@ -161,7 +161,7 @@ class MemoryStateFiles:
     def remove(self, name: str) -> None:
         self._notes.pop(name, None)
 
-    def all(self) -> dict[str, bytes]:
+    def read_all(self) -> dict[str, bytes]:
         return dict(sorted(self._notes.items()))
 
 

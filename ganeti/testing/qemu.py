@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A QEMU in memory: it is called, leaves a process and a control socket, and speaks its protocol.
 
-Its guests shut down a second after they are asked to, and are sent within a second. Like the real
-one, a guest arrives only in a machine like the one that it left, and the receiver writes why not.
+Its guests shut down and release devices a second after they are asked to, and are sent within a
+second. Like the real one, a guest arrives only in a machine like the one that it left, with the
+same devices at the same addresses, and the receiver writes why not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -53,9 +55,17 @@ class Complaint(str):
     """The answer to a command that QEMU does not do."""
 
 
+_FIRST_SLOT = 3
+"""The first slot of the root bus that is free for devices, as in a PC with a screen."""
+
+
 @dataclass
 class ScriptedQemu:
-    """One process with a guest: ``status`` in QEMU's words, ``asked`` the commands it was given."""
+    """One process with a guest: ``status`` in QEMU's words, ``asked`` the commands it was given.
+
+    ``slots`` are the devices on the root bus by their addresses, ``drives`` and ``connections``
+    what was added for them by commands.
+    """
 
     pid: int
     argv: tuple[str, ...]
@@ -63,6 +73,30 @@ class ScriptedQemu:
     sending: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     host: ScriptedHost | None = None
+    slots: dict[int, dict[str, str]] = field(default_factory=dict)
+    drives: set[str] = field(default_factory=set)
+    connections: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for device in devices(self.argv):
+            driver, *options = device.split(",")
+            if not driver.startswith(("virtserialport", "usb-")) and "bus=" not in device:
+                self.insert({"driver": driver, **dict(each.split("=", 1) for each in options)})
+        self.connections |= {
+            each.partition("id=")[2].partition(",")[0]
+            for option, each in zip(self.argv, self.argv[1:], strict=False)
+            if option == "-netdev"
+        }
+
+    def insert(self, device: dict[str, str]) -> None:
+        """Put a device into its slot, or into the first that is free."""
+        free = next(slot for slot in count(_FIRST_SLOT) if slot not in self.slots)
+        self.slots[int(device.pop("addr", str(free)), 0)] = device
+
+    def find(self, name: str) -> int | None:
+        """The slot of a device by its id."""
+        found = [slot for slot, device in self.slots.items() if device.get("id") == name]
+        return found[0] if found else None
 
     def fail(self, why: str) -> None:
         """Write why, and end."""
@@ -82,9 +116,11 @@ class QemuNetwork:
 class ScriptedHost:
     """The QEMUs of one node.
 
-    Guests in ``stubborn`` ignore their power button, QEMUs of those in ``deaf`` answer nothing,
-    and those in ``broken`` do not start. ``version`` is that of the program. ``slow`` are seconds
-    that commands take: until they are answered, and ``quit`` until QEMU has ended.
+    Guests in ``stubborn`` ignore their power button and release no device, QEMUs of those in
+    ``deaf`` answer nothing, and those in ``broken`` do not start. Those in ``locked`` have locked
+    their CD drives, and open them when they have been asked to so many times. Files in
+    ``unreadable`` cannot be added as drives. ``version`` is that of the program. ``slow`` are
+    seconds that commands take: until they are answered, and ``quit`` until QEMU has ended.
     """
 
     def __init__(
@@ -104,6 +140,8 @@ class ScriptedHost:
         self.stubborn: set[str] = set()
         self.deaf: set[str] = set()
         self.broken: dict[str, str] = {}
+        self.unreadable: set[str] = set()
+        self.locked: dict[str, int] = {}
 
     def endpoint(self, path: str) -> IStreamClientEndpoint:
         """The way to a control socket."""
@@ -164,35 +202,80 @@ class ScriptedHost:
             "migrate-incoming": lambda: self._await(machine, given["uri"]),
             "migrate_cancel": lambda: self._cancel(machine),
             "qom-get": lambda: f"{_machine_type(machine)}-machine",
+            "qom-list": lambda: [{"name": each.get("id", "")} for each in machine.slots.values()],
+            "query-named-block-nodes": lambda: [{"node-name": each} for each in machine.drives],
+            "query-pci": lambda: [{"bus": 0, "devices": _list_devices(machine)}],
+            "blockdev-add": lambda: self._add_drive(machine, given),
+            "blockdev-del": lambda: _discard(machine.drives, given["node-name"]),
+            "netdev_add": lambda: _add(machine.connections, given["id"]),
+            "netdev_del": lambda: _discard(machine.connections, given["id"]),
+            "device_add": lambda: self._add_device(machine, given),
+            "device_del": lambda: self._request_release(machine, given["id"]),
+            "eject": lambda: self._open_tray(name, given),
+            "blockdev-change-medium": lambda: self._open_tray(name, given),
         }
         if command == "system_powerdown" and name not in self.stubborn:
             self._clock.callLater(1, self._exit, machine)
         return quick[command]() if command in quick else {}
 
-    def _become(self, machine: ScriptedQemu, status: str) -> dict[str, Any]:
+    def _add_drive(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
+        path = given["file"]["filename"]
+        if path in self.unreadable:
+            return Complaint(f"Could not open '{path}': Permission denied")
+        machine.drives.add(given["node-name"])
+        return {}
+
+    def _add_device(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
+        needed = given.get("drive") or given.get("netdev")
+        if needed not in machine.drives | machine.connections:
+            return Complaint(f"Property can't find value '{needed}'")
+        machine.insert({name: str(value) for name, value in given.items()})
+        return {}
+
+    def _request_release(self, machine: ScriptedQemu, name: str) -> object:
+        if machine.find(name) is None:
+            return Complaint(f"Device '{name}' not found")
+        if option(machine.argv, "-name") not in self.stubborn:
+            self._clock.callLater(1, self._release, machine, name)
+        return {}
+
+    def _release(self, machine: ScriptedQemu, name: str) -> None:
+        if (slot := machine.find(name)) is not None:
+            del machine.slots[slot]
+
+    def _open_tray(self, name: str, given: Mapping[str, Any]) -> object:
+        if self.locked.get(name, 0) and not given.get("force"):
+            self.locked[name] -= 1
+            return Complaint(
+                f"Device '{given['device']}' is locked and force was not specified, wait for tray"
+                " to open and try again"
+            )
+        return {}
+
+    def _become(self, machine: ScriptedQemu, status: str) -> dict[str, object]:
         machine.status = status
         return {}
 
-    def _quit(self, machine: ScriptedQemu) -> dict[str, Any]:
+    def _quit(self, machine: ScriptedQemu) -> dict[str, object]:
         if seconds := self.slow.get("quit"):
             self._clock.callLater(seconds, self._exit, machine)
             return {}
         return self._exit(machine)
 
-    def _exit(self, machine: ScriptedQemu) -> dict[str, Any]:
+    def _exit(self, machine: ScriptedQemu) -> dict[str, object]:
         self.processes.alive.pop(machine.pid, None)
         for address, other in list(self._network.awaited.items()):
             if other is machine:
                 del self._network.awaited[address]
         return {}
 
-    def _await(self, machine: ScriptedQemu, uri: str) -> Any:
+    def _await(self, machine: ScriptedQemu, uri: str) -> object:
         if uri in self._network.awaited:
             return Complaint("Failed to bind socket: Address already in use")
         self._network.awaited[uri] = machine
         return {}
 
-    def _send(self, machine: ScriptedQemu, uri: str) -> dict[str, Any]:
+    def _send(self, machine: ScriptedQemu, uri: str) -> dict[str, object]:
         machine.sending = {"status": "active", "ram": {"transferred": 0, "total": SIZE}}
         self._clock.callLater(1, self._sent, machine, uri)
         return {}
@@ -204,7 +287,7 @@ class ScriptedHost:
         if there is None:
             machine.sending = {"status": "failed", "error-desc": "Connection refused"}
             return
-        if why := _mismatch(machine.argv, there.argv):
+        if why := _mismatch(machine, there):
             there.fail(why)
             machine.sending = {"status": "failed", "error-desc": "Connection reset by peer"}
             return
@@ -212,7 +295,7 @@ class ScriptedHost:
         ram = {"transferred": SIZE, "total": SIZE}
         machine.sending = {"status": "completed", "downtime": 7, "ram": ram}
 
-    def _cancel(self, machine: ScriptedQemu) -> dict[str, Any]:
+    def _cancel(self, machine: ScriptedQemu) -> dict[str, object]:
         machine.sending = {"status": "cancelled"}
         return {}
 
@@ -221,8 +304,27 @@ def _machine_type(machine: ScriptedQemu) -> str:
     return option(machine.argv, "-machine").partition(",")[0]
 
 
-def _mismatch(sender: tuple[str, ...], receiver: tuple[str, ...]) -> str:
+def _list_devices(machine: ScriptedQemu) -> list[dict[str, object]]:
+    return [
+        {"slot": slot, "qdev_id": device.get("id", "")} for slot, device in machine.slots.items()
+    ]
+
+
+def _add(names: set[str], name: str) -> object:
+    names.add(name)
+    return {}
+
+
+def _discard(names: set[str], name: str) -> object:
+    if name not in names:
+        return Complaint(f"Device '{name}' not found")
+    names.remove(name)
+    return {}
+
+
+def _mismatch(here: ScriptedQemu, there: ScriptedQemu) -> str:
     """Why what is sent does not fit what awaits it."""
+    sender, receiver = here.argv, there.argv
     for name, text in (
         ("-machine", "Machine type received is '{0}' and local is '{1}'"),
         ("-m", "Size mismatch: pc.ram: {0} != {1}: Invalid argument"),
@@ -231,10 +333,15 @@ def _mismatch(sender: tuple[str, ...], receiver: tuple[str, ...]) -> str:
         sent, awaited = option(sender, name), option(receiver, name)
         if sent != awaited:
             return text.format(sent, awaited)
-    sent_devices, awaited_devices = devices(sender), devices(receiver)
+    sent_devices, awaited_devices = _device_types(here), _device_types(there)
     if sent_devices != awaited_devices:
         return f"Unknown savevm section or instance: {sent_devices} and {awaited_devices}"
     return ""
+
+
+def _device_types(machine: ScriptedQemu) -> list[tuple[int, str]]:
+    """The devices on the root bus by their addresses; ids are not part of what is sent."""
+    return sorted((slot, device["driver"]) for slot, device in machine.slots.items())
 
 
 def devices(argv: tuple[str, ...]) -> list[str]:
@@ -274,7 +381,7 @@ class _Line(StringTransport):
         self._machine = machine
         self._other = protocol
 
-    def say(self, what: Any, later: float = 0) -> None:
+    def say(self, what: object, later: float = 0) -> None:
         if option(self._machine.argv, "-name") not in self._host.deaf:
             data = msgspec.json.encode(what) + b"\r\n"
             self._host._clock.callLater(later, self._deliver, data)

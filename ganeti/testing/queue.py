@@ -16,10 +16,10 @@ class MemoryArchive:
         self.jobs: dict[int, Job] = {}
         self.full = False
 
-    async def keep(self, jobs: Sequence[Job]) -> None:
+    async def save_jobs(self, jobs: Sequence[Job]) -> None:
         if self.full:
             raise CommitFailed("the archive takes no more jobs: disk is full")
         self.jobs.update({job.id: job for job in jobs})
 
-    def find(self, job_id: int) -> Job | None:
+    def find_job(self, job_id: int) -> Job | None:
         return self.jobs.get(job_id)

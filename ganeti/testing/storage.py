@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Storage in memory, which can be told to run full or to break."""
+"""Storage in memory, which can be made to run full or to break."""
 
 from __future__ import annotations
 

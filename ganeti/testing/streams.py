@@ -106,7 +106,7 @@ class MemoryStreams:
     def close(self, descriptor: int) -> None:
         self.open.remove(descriptor)
 
-    def begin(
+    def start_transfer(
         self,
         source: FileEndpoint | PipeEndpoint | ListeningEndpoint,
         sink: FileEndpoint | PipeEndpoint | ConnectingEndpoint,
@@ -127,7 +127,9 @@ class MemoryStreams:
             return self.disk.contents().get(source.path, source.path.encode())
         return self.piped
 
-    def keep(self, sink: FileEndpoint | PipeEndpoint | ConnectingEndpoint, data: bytes) -> None:
+    def store_data(
+        self, sink: FileEndpoint | PipeEndpoint | ConnectingEndpoint, data: bytes
+    ) -> None:
         """Put data where a sink on this host says."""
         if isinstance(sink, FileEndpoint):
             self.disk.put(sink.path, data, 0o600, self.clock.seconds())
@@ -216,14 +218,14 @@ class MemoryFlow:
         data = self.streams.content(self.source)
         self.moved = len(data)
         if self.peer is None:
-            self.streams.keep(self.sink, data)
+            self.streams.store_data(self.sink, data)
             self._end(True)
         elif not self._reaches(self.peer):
             self.peer._end(_broken_off())
             self._end(Failed("the connection timed out", Code.ENVIRONMENT))
         else:
             self.peer.moved = len(data)
-            self.peer.streams.keep(self.peer.sink, data)
+            self.peer.streams.store_data(self.peer.sink, data)
             self.peer._end(True)
 
     def progress(self) -> TransferProgress:

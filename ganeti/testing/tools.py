@@ -35,9 +35,9 @@ class ScriptedNodes:
     or to an error; other calls are answered by None.
     """
 
-    def __init__(self, answers: Mapping[type[Call[Any]], Any] | None = None) -> None:
+    def __init__(self, answers: Mapping[type[Call[object]], object] | None = None) -> None:
         self.answers = dict(answers or {})
-        self.asked: list[tuple[str, Call[Any]]] = []
+        self.asked: list[tuple[str, Call[object]]] = []
         self.gone: set[str] = set()
 
     async def ask(self, node: Node, call: Call[R]) -> R:
@@ -61,7 +61,7 @@ class ScriptedNodes:
                 answers[node.uuid] = e
         return answers
 
-    def calls(self, *kinds: type[Call[Any]]) -> list[tuple[str, str]]:
+    def calls(self, *kinds: type[Call[object]]) -> list[tuple[str, str]]:
         """Node and name of every call, or of those of these kinds."""
         return [
             (node, type(call).__name__)
@@ -79,7 +79,7 @@ class MemoryProgress:
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.noted: list[tuple[str, Any]] = []
+        self.noted: list[tuple[str, object]] = []
         self.canceled: Callable[[], bool] = lambda: False
         self.recover: Callable[[], Awaitable[None]] | None = None
         self._interruptible: list[Deferred[Any]] = []
@@ -89,10 +89,10 @@ class MemoryProgress:
         for work in self._interruptible:
             work.cancel()
 
-    def say(self, message: str) -> None:
+    def log_message(self, message: str) -> None:
         self.said.append(message)
 
-    def note(self, kind: str, payload: Any) -> None:
+    def log_entry(self, kind: str, payload: object) -> None:
         self.noted.append((kind, payload))
 
     def may_stop(self) -> None:
@@ -103,7 +103,7 @@ class MemoryProgress:
         assert self.recover is not None, "nothing makes the journal work again"
         await self.recover()
 
-    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+    async def interruptible(self, work: Coroutine[Deferred[object], object, R]) -> R:
         if self.canceled():
             work.close()
             raise JobCanceled("the job was canceled")
@@ -129,7 +129,7 @@ class SeededIdentifiers:
 
 
 class StandingTime:
-    """A clock that moves only while somebody sleeps."""
+    """A clock that moves only while a caller sleeps."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
@@ -176,7 +176,7 @@ class MemoryTools:
     """
 
     def __init__(
-        self, state: ClusterState, answers: Mapping[type[Call[Any]], Any] | None = None
+        self, state: ClusterState, answers: Mapping[type[Call[object]], object] | None = None
     ) -> None:
         self.time = StandingTime()
         self.journal = MemoryJournal()
@@ -190,6 +190,7 @@ class MemoryTools:
         self.requests: list[str] = []
         self.distributed: list[MemberRecords | None] = []
         self.uninformed: dict[str, Failed] = {}
+        self.store_problems: tuple[str, ...] = ()
         self.disk = MemoryDisk()
         self.disk.add_folder(Paths().data, 0o750)
         first = new_authority(0)
@@ -219,6 +220,9 @@ class MemoryTools:
     async def change(self, change: Change) -> ClusterState:
         return await self.config.change(change, because=ChangeCause("test", "a test"))
 
+    async def problems(self) -> Sequence[str]:
+        return self.store_problems
+
     def out_of_sync(self) -> Mapping[str, str]:
         return self.behind
 
@@ -230,19 +234,23 @@ class MemoryTools:
             self.disk.put(Paths().authority, trusted, 0o644, 0.0)
         return self.uninformed
 
-    async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
+    async def query(
+        self, what: str, fields: Sequence[str], qfilter: object = None
+    ) -> dict[str, object]:
         return {"fields": list(fields), "data": []}
 
-    async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
+    async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, object]:
         return {"fields": list(names or ())}
 
-    async def rows(self, what: str, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+    async def rows(
+        self, what: str, names: Sequence[str], fields: Sequence[str]
+    ) -> list[list[object]]:
         return []
 
-    async def cluster_info(self) -> Any:
+    async def cluster_info(self) -> object:
         return {}
 
-    async def config_values(self, names: Sequence[str]) -> list[Any]:
+    async def config_values(self, names: Sequence[str]) -> list[object]:
         return [None for _ in names]
 
     async def read(self) -> Sequence[AncillaryFile]:

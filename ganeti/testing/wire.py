@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from ganeti.jobs.shield import shield_from_cancellation
 from ganeti.model.node import Node
 from ganeti.node.voter import Voter
+from ganeti.rpc.guest_lease import ExtendGuestLease
 from ganeti.rpc.node import ResumeMaster, StopMaster
 from ganeti.rpc.node_client import TransportError
 from ganeti.rpc.quorum import DescribeVote, RequestVote
@@ -21,8 +22,10 @@ from ganeti.testing.clocks import ProcessClock
 from ganeti.testing.links import Links
 from ganeti.testing.nodes import MemoryNodes
 
-OPEN = frozenset(call.wire for call in (DescribeVote, RequestVote, ResumeMaster, StopMaster))
-"""Calls that candidates may make, too."""
+OPEN = frozenset(
+    call.wire for call in (DescribeVote, ExtendGuestLease, RequestVote, ResumeMaster, StopMaster)
+)
+"""Calls that candidates may make, too, or all members."""
 
 
 class Observer(Protocol):
@@ -176,5 +179,5 @@ class Wire:
 
     async def _never(self) -> bytes:
         never: Deferred[bytes] = Deferred()
-        self._clock.keep(never)
+        self._clock.keep_referenced(never)
         return await never

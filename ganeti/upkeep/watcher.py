@@ -94,8 +94,12 @@ def watch(around: WatcherDependencies) -> int:
         log.debug("the watcher is paused")
         return SUCCESS
     is_master = _read_known(paths, "master_node") == around.name
-    for daemon in (NODED, MASTERD, RAPI) if is_master else (NODED,):
-        _ensure_running(around, daemon)
+    is_candidate = around.name in _read_known(paths, "master_candidates").splitlines()
+    # A new candidate gets the certificate of the remote API in the background.
+    has_api = is_master or (is_candidate and os.path.exists(paths.rapi_certificate))
+    for daemon, belongs in ((NODED, True), (MASTERD, is_master), (RAPI, has_api)):
+        if belongs:
+            _ensure_running(around, daemon)
     _run_hooks(paths, log)
     if not is_master or not runs(paths, MASTERD):
         return NOT_MASTER

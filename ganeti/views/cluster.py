@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, Table
@@ -35,7 +34,7 @@ class ClusterRow:
 F = Field[ClusterRow]
 
 
-def _name(row: ClusterRow) -> Any:
+def _name(row: ClusterRow) -> object:
     return row.moment.cluster.cluster_name
 
 

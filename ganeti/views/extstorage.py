@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.query.fields import Field, FieldType, Source, Table
 from ganeti.views.os_definitions import (
@@ -27,7 +26,7 @@ class ProviderRow:
     nodes: Mapping[str, Sequence[IDefinition]]
 
     @property
-    def node_status(self) -> dict[str, list[list[Any]]]:
+    def node_status(self) -> dict[str, list[list[object]]]:
         return {
             node: [
                 [each.path, each.valid, each.diagnosis, [list(one) for one in each.parameters]]
@@ -47,7 +46,9 @@ class ProviderRow:
         return {group: is_valid_on_all(nodes) for group, nodes in sorted(groups.items())}
 
 
-def _field(name: str, title: str, kind: FieldType, text: str, value: Any) -> Field[ProviderRow]:
+def _field(
+    name: str, title: str, kind: FieldType, text: str, value: Callable[[ProviderRow], object]
+) -> Field[ProviderRow]:
     return Field(name, title, kind, text, value, Source.FILES)
 
 

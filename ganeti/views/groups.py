@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
-from typing import Any
 
 from ganeti.model.disk import Template
 from ganeti.model.group import Group
@@ -36,6 +35,10 @@ class GroupRow:
     def instances(self) -> list[str]:
         state = self.moment.state
         return names_of(each for node in self._nodes for each in state.list_primary_instances(node))
+
+    def count_instances(self) -> int:
+        """Return the number of primary instances of the group's nodes."""
+        return sum(self.moment.state.get_usage(node).instances for node in self._nodes)
 
     @cached_property
     def ndparams(self) -> Parameters:
@@ -88,7 +91,7 @@ _FIELDS = (
         "Instances",
         FieldType.NUMBER,
         "The number of instances.",
-        lambda r: len(r.instances),
+        lambda row: row.count_instances(),
     ),
     F(
         "pinst_list",
@@ -142,7 +145,7 @@ _FIELDS = (
 )
 
 
-def _parameter(name: str, row: GroupRow) -> Any:
+def _parameter(name: str, row: GroupRow) -> object:
     return row.ndparams.get(name, FieldStatus.UNAVAILABLE)
 
 

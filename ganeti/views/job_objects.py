@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ganeti.jobs.job import Job
 from ganeti.views.jobs import JOBS, JobRow
-from ganeti.views.objects import object_encoder
+from ganeti.views.json_rows import object_encoder
 
 
 class JobObjects:
@@ -23,11 +23,15 @@ class JobObjects:
 
     def everything(self, jobs: Iterable[Job]) -> bytes:
         """Return these jobs, which are all jobs of the queue, as a JSON list of objects."""
+        return b"[" + b",".join(self.texts(jobs)) + b"]"
+
+    def texts(self, jobs: Iterable[Job]) -> list[bytes]:
+        """Return these jobs, which are all jobs of the queue, as JSON objects."""
         before, now = self._pieces, {}
         for job in jobs:
             known = before.get(job.id)
             if known is None or known[0] is not job:
-                known = (job, self._encode(JobRow.of(job)))
+                known = (job, self._encode(JobRow.from_job(job)))
             now[job.id] = known
         self._pieces = now
-        return b"[" + b",".join([encoded for _, encoded in now.values()]) + b"]"
+        return [encoded for _, encoded in now.values()]

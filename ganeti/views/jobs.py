@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -24,7 +23,7 @@ class JobRow:
     archived: bool = False
 
     @classmethod
-    def of(cls, job: Job, *, archived: bool = False) -> JobRow:
+    def from_job(cls, job: Job, *, archived: bool = False) -> JobRow:
         """Return the row of an existing job."""
         return cls(job.id, job, archived)
 
@@ -32,11 +31,11 @@ class JobRow:
 F = Field[JobRow]
 
 
-def _from_job(value: Callable[[Job], Any]) -> Callable[[JobRow], Any]:
+def _from_job(value: Callable[[Job], object]) -> Callable[[JobRow], object]:
     return lambda row: FieldStatus.UNAVAILABLE if row.job is None else value(row.job)
 
 
-def _from_opcodes(value: Callable[[QueuedOpcode], Any]) -> Callable[[JobRow], Any]:
+def _from_opcodes(value: Callable[[QueuedOpcode], object]) -> Callable[[JobRow], object]:
     return _from_job(lambda job: [value(op) for op in job.ops])
 
 
@@ -44,7 +43,7 @@ _COMMON_PARAMETERS = {"dry_run": False, "debug_level": 0}
 """Parameters that clients expect in every opcode."""
 
 
-def shown(op: QueuedOpcode) -> dict[str, Any]:
+def shown(op: QueuedOpcode) -> dict[str, object]:
     """Return an opcode without secrets; only its ID if its parameters are no longer understood."""
     try:
         return {**_COMMON_PARAMETERS, **redact(op.opcode)}
@@ -56,7 +55,7 @@ def _job_field(
     name: str,
     title: str,
     text: str,
-    value: Callable[[JobRow], Any],
+    value: Callable[[JobRow], object],
     kind: FieldType = FieldType.OTHER,
     compare: Compare = Compare.PLAIN,
 ) -> F:

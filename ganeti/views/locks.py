@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.locking.table import LockRow
+from ganeti.locking.lock_table import LockRow
 from ganeti.query.fields import Field, FieldType, Table
 
 F = Field[LockRow]

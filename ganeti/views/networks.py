@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from ipaddress import IPv4Network
-from typing import Any
 
 from ganeti.model.network import Network
 from ganeti.query.fields import Field, FieldStatus, FieldType, Table
@@ -35,7 +34,7 @@ class NetworkRow:
     @cached_property
     def instances(self) -> list[str]:
         """The instances with a network card in the network."""
-        return names_of(self.moment.users.get(self.network.uuid, ()))
+        return names_of(self.moment.state.list_network_instances(self.network))
 
     @cached_property
     def taken(self) -> str:
@@ -60,7 +59,7 @@ _USAGE_CHARACTERS = str.maketrans("01", ".X")
 F = Field[NetworkRow]
 
 
-def _or_unavailable(value: Any) -> Any:
+def _or_unavailable(value: object) -> object:
     return value or FieldStatus.UNAVAILABLE
 
 

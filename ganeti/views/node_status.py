@@ -79,7 +79,16 @@ class NodeStatuses:
                     found[name] = (*found.get(name, ()), uuid)
         return found
 
-    def of(self, node: str) -> Said:
+    def runs(self, name: str) -> bool:
+        """Return whether a guest runs on any node."""
+        if "homes" in self.__dict__:
+            return name in self.homes
+        # For a few guests, it takes longer to list all.
+        return any(
+            name in said.guests for said in self.said.values() if not isinstance(said, FieldStatus)
+        )
+
+    def status_of(self, node: str) -> Said:
         """Return the state of the node with this UUID."""
         return self.said.get(node, FieldStatus.NODATA)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
-from typing import Any
 
 from ganeti.model.disk import Template
 from ganeti.model.group import Group
@@ -77,7 +76,7 @@ class NodeRow:
         """The reported state; nodes that are not VM-capable are not queried."""
         if not self.node.vm_capable:
             return FieldStatus.UNAVAILABLE
-        return self.moment.present.of(self.node.uuid)
+        return self.moment.present.status_of(self.node.uuid)
 
     @cached_property
     def space(self) -> StorageSpaceInfo | FieldStatus:
@@ -235,7 +234,7 @@ _INSTANCES = (
         "Pinst",
         FieldType.NUMBER,
         "The number of primary instances.",
-        lambda r: len(r.primaries),
+        lambda row: row.moment.state.get_usage(row.node).instances,
     ),
     F(
         "pinst_list",
@@ -261,23 +260,23 @@ _INSTANCES = (
 )
 
 
-def _info_value(of: Callable[[INodeInfo], Any]) -> Callable[[NodeRow], Any]:
+def _info_value(of: Callable[[INodeInfo], object]) -> Callable[[NodeRow], object]:
     return lambda row: row.said if isinstance(row.said, FieldStatus) else of(row.said)
 
 
-def _storage_value(attribute: str) -> Callable[[NodeRow], Any]:
-    def value(row: NodeRow) -> Any:
+def _storage_value(attribute: str) -> Callable[[NodeRow], object]:
+    def value(row: NodeRow) -> object:
         space = row.space
         return space if isinstance(space, FieldStatus) else getattr(space, attribute)
 
     return value
 
 
-def _if_exclusive_storage(of: Callable[[NodeRow], Any]) -> Callable[[NodeRow], Any]:
+def _if_exclusive_storage(of: Callable[[NodeRow], object]) -> Callable[[NodeRow], object]:
     return lambda row: of(row) if row.ndparams["exclusive_storage"] else FieldStatus.UNAVAILABLE
 
 
-def _count_free_spindles(row: NodeRow) -> Any:
+def _count_free_spindles(row: NodeRow) -> object:
     """Return the number of spindles that the disks on the node leave free."""
     used = 0
     for instance in (
@@ -289,7 +288,7 @@ def _count_free_spindles(row: NodeRow) -> Any:
 
 
 def _live_field(
-    name: str, title: str, text: str, value: Callable[[NodeRow], Any], kind: FieldType
+    name: str, title: str, text: str, value: Callable[[NodeRow], object], kind: FieldType
 ) -> F:
     return F(name, title, kind, text, value, Source.NODES)
 
@@ -372,7 +371,7 @@ _LIVE = (
 )
 
 
-def _parameter(name: str, row: NodeRow) -> Any:
+def _parameter(name: str, row: NodeRow) -> object:
     return row.ndparams.get(name, FieldStatus.UNAVAILABLE)
 
 

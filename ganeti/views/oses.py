@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 from ganeti.query.fields import Field, FieldType, Source, Table
 from ganeti.views.os_definitions import (
@@ -65,13 +65,13 @@ class OSRow:
         return [f"{self.name}+{variant}" for variant in self.variants] or [self.name]
 
     @property
-    def node_status(self) -> dict[str, list[list[Any]]]:
+    def node_status(self) -> dict[str, list[list[object]]]:
         return {
             node: [_format_status(each) for each in found] for node, found in self.nodes.items()
         }
 
 
-def _format_status(each: IOSDefinition) -> list[Any]:
+def _format_status(each: IOSDefinition) -> list[object]:
     return [
         each.path,
         each.valid,
@@ -83,7 +83,9 @@ def _format_status(each: IOSDefinition) -> list[Any]:
     ]
 
 
-def _field(name: str, title: str, kind: FieldType, text: str, value: Any) -> Field[OSRow]:
+def _field(
+    name: str, title: str, kind: FieldType, text: str, value: Callable[[OSRow], object]
+) -> Field[OSRow]:
     return Field(name, title, kind, text, value, Source.FILES)
 
 

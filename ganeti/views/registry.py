@@ -12,7 +12,7 @@ from ganeti.views.cluster import CLUSTER
 from ganeti.views.exports import EXPORTS
 from ganeti.views.extstorage import EXTSTORAGE
 from ganeti.views.instances import row as instances
-from ganeti.views.instances.table import INSTANCES
+from ganeti.views.instances.instance_fields import INSTANCES
 from ganeti.views.jobs import JOBS
 from ganeti.views.locks import LOCKS
 from ganeti.views.oses import OSES
@@ -32,7 +32,7 @@ TABLES: Mapping[str, Table[Any]] = {
     "os": OSES,
 }
 
-ROWS: Mapping[str, Callable[[ClusterSnapshot, Iterable[str] | None], Sequence[Any]]] = {
+ROWS: Mapping[str, Callable[[ClusterSnapshot, Iterable[str] | None], Sequence[object]]] = {
     "filter": filters.rows,
     "group": groups.rows,
     "instance": instances.rows,

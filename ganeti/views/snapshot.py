@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ganeti.config.state import ClusterState
 from ganeti.model.cluster import Cluster
@@ -32,7 +32,7 @@ class ClusterSnapshot:
 
     state: ClusterState
     present: NodeStatuses
-    consoles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    consoles: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @cached_property
     def cluster(self) -> Cluster:
@@ -53,15 +53,6 @@ class ClusterSnapshot:
     @cached_property
     def networks(self) -> Mapping[str, Network]:
         return self.state.networks
-
-    @cached_property
-    def users(self) -> Mapping[str, Sequence[Instance]]:
-        """The instances with a network card in a network, by the network's UUID."""
-        found: dict[str, list[Instance]] = {}
-        for instance in self.state.instances.values():
-            for uuid in {nic.network for nic in instance.nics if nic.network}:
-                found.setdefault(uuid, []).append(instance)
-        return found
 
     @cached_property
     def backend(self) -> Parameters:

@@ -7,7 +7,7 @@ requests; reading a request; answering (without a deadline); writing the answer;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,7 @@ class LimitedChannel(HTTPChannel):
         self._reading = False  # a request has begun to arrive
         self._answering = False  # a request is being answered
         self._closing = False
+        self._upgraded: Callable[[bytes], None] | None = None
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
         """Return the body of an error response."""
@@ -99,14 +100,14 @@ class LimitedChannel(HTTPChannel):
         if INegotiated.providedBy(self.transport):
             self._handshaking = True
             self._set_deadline(self.timeouts.handshake)
-            self.site.handshakes.hold(self, 1)
+            self.site.handshakes.set_amount(self, 1)
         else:
             self.admit()
 
     def handshakeCompleted(self) -> None:
         """The TLS handshake has succeeded; called by the transport."""
         self._handshaking = False
-        self.site.handshakes.release(self)
+        self.site.handshakes.release_amount(self)
         self.admit()
 
     def admit(self) -> None:
@@ -180,6 +181,9 @@ class LimitedChannel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
+        if self._upgraded is not None:
+            self._upgraded(data)
+            return
         if not self._reading and not self._answering:
             self._reading = True
             self._set_deadline(self.timeouts.read)
@@ -190,6 +194,21 @@ class LimitedChannel(HTTPChannel):
             self._respondToBadRequestAndDisconnect()
         if not self._answering and not self._closing:
             self._update_read_deadline()
+
+    def upgrade(self, received: Callable[[bytes], None]) -> None:
+        """Speak HTTP no more: ``received`` gets all that the client sends from now on."""
+        self._upgraded = received
+        ahead, self._dataBuffer = b"".join(self._dataBuffer), []
+        if ahead:
+            received(ahead)
+
+    def pause_reading(self) -> None:
+        """Take nothing from the client for now."""
+        self._networkProducer.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Take what the client sends again."""
+        self._networkProducer.resumeProducing()
 
     def _update_read_deadline(self) -> None:
         midway = bool(self.requests or self._buffer)

@@ -73,9 +73,9 @@ class LimitedSite(Site):
 
     def lost(self, channel: LimitedChannel) -> None:
         """Stop counting a connection."""
-        self.deadlines.forget(channel)
+        self.deadlines.stop_checking(channel)
         self.connections.release(channel)
-        self.handshakes.release(channel)
+        self.handshakes.release_amount(channel)
 
     def _evict_handshake(self, channel: LimitedChannel) -> None:
         self.warn(

@@ -58,8 +58,14 @@ class Report:
 class Cluster:
     """A running cluster of the quick start."""
 
+    called = "bench"
+
     def __init__(self, folder: str) -> None:
-        self._command = [str(TREE / "quickstart"), "--name", "bench", "--folder", folder]
+        self._command = [str(TREE / "quickstart"), "--name", self.called, "--folder", folder]
+        self.start()
+
+    def start(self) -> None:
+        """Create the cluster, or start those of its daemons that do not run."""
         self._told("start")
         self.refresh()
 
@@ -111,7 +117,13 @@ class Cluster:
         for pid in self.here().values():
             os.kill(pid, signal.SIGTERM)
         for pid in self.here().values():
-            until(lambda pid=pid: _gone(pid))  # type: ignore[misc]
+            until(lambda pid=pid: gone(pid))  # type: ignore[misc]
+
+    def end_daemon(self, name: str) -> None:
+        """End one of the daemons of the master's node, and wait until it is gone."""
+        pid = self.here()[name]
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: gone(pid))
 
     def start_daemons(self) -> list[subprocess.Popen[bytes]]:
         node = {"GANETI_ROOTDIR": self.root, "GANETI_HOSTNAME": self.name}
@@ -122,7 +134,11 @@ class Cluster:
         ]
 
 
-def _gone(pid: int) -> None:
+def gone(pid: int) -> None:
+    """Wait for the end of a process by ``until``.
+
+    :raises ConnectionError: it is still there.
+    """
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z":
         raise ConnectionError("it is still there")

@@ -3,147 +3,35 @@
 
 ``python -m tests.bench.bench_events [--subscribers N] [--full N] [--rate JOBS] [--seconds S]``
 makes a cluster with the quick start, connects subscribers, of which ``--full`` read everything and
-the others what concerns one instance, submits jobs, and removes the cluster. It prints the time
-from a commit to each client that reads everything, the events that are missing or come twice, and
-the memory and the processor time of the remote API and the master, beside those of the same load
-without subscribers.
+the others what concerns one instance, submits jobs, and removes the cluster. It prints the rate
+that was reached, the time from a commit to each client that reads everything, the events that are
+missing or come twice, and the memory and the processor time of the daemons, beside those of the
+same load without subscribers. The last time, the remote API and then the master daemon are killed
+meanwhile. The processor time of the clients and of whatever else runs on this host is printed, too:
+with less than two processors for the cluster, a rate says little, and a time per job still does.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import multiprocessing
 import os
-import ssl
 import time
+from collections import Counter
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from ganeti.bootstrap.blocking_files import local_files
 from ganeti.events.stream_position import LAST_EDIT, STREAM_START, StreamPosition
-from ganeti.journal.reading import history
+from ganeti.journal.log_reader import history
 from ganeti.master.change_events import CommitEntry
-from tests.bench.bench_cluster import Cluster, a_delay, running
+from tests.bench.bench_cluster import Cluster, running
+from tests.bench.event_readers import LATEST, RESET, Seen, read_all
+from tests.bench.job_load import Trouble, Usage, machine_seconds, memory, submit
 from tests.bench.loads import Luxi
 
-HANDSHAKES = 50
-"""How many subscribers connect at once."""
-
-QUIET = 3.0
-"""Seconds without an event after which a subscriber has seen everything."""
-
-
-class Reader(asyncio.Protocol):
-    """One subscriber; those that read ``everything`` note ids and delays."""
-
-    def __init__(self, request: bytes, everything: bool) -> None:
-        self.ids: list[str] = []
-        self.delays: list[float] = []
-        self.received = 0
-        self.last = time.monotonic()
-        self.lost = False
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request = request
-        self._everything = everything
-        self._rest = b""
-
-    def connection_made(self, transport: Any) -> None:
-        transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        self.received += len(data)
-        if not self.ready.done():
-            if b"event: ready" in data:
-                self.ready.set_result(None)
-            return
-        if not self._everything:
-            return
-        now = time.time()
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data: {"):
-                event = msgspec.json.decode(line[6:])
-                if "id" in event:
-                    self.ids.append(event["id"])
-                    self.delays.append(now - event["at"])
-                    self.last = time.monotonic()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        if not self.ready.done():
-            self.ready.set_exception(exc or ConnectionError("closed"))
-
-
-async def _subscribe(cluster_url: str, login: str, full: int, others: int) -> list[Reader]:
-    place = urlsplit(cluster_url)
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    turns = asyncio.Semaphore(HANDSHAKES)
-
-    async def one(number: int) -> Reader:
-        query = "" if number < full else f"?name=web{number}"
-        head = f"GET /2/events{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {login}\r\n\r\n"
-        async with turns:
-            _, reader = await asyncio.get_running_loop().create_connection(
-                lambda: Reader(head.encode(), number < full),
-                place.hostname or "",
-                place.port or 443,
-                ssl=context,
-            )
-            await reader.ready
-        return reader
-
-    return list(await asyncio.gather(*(one(number) for number in range(full + others))))
-
-
-def read_all(channel: Connection, url: str, login: str, full: int, others: int) -> None:
-    """A process with the subscribers: sends when they are there, and what they have seen."""
-
-    async def run() -> None:
-        readers = await _subscribe(url, login, full, others)
-        channel.send("ready")
-        await asyncio.to_thread(channel.recv)
-        while any(time.monotonic() - each.last < QUIET for each in readers[:full]):  # noqa: ASYNC110  # for what does not come
-            await asyncio.sleep(0.1)
-        channel.send(
-            {
-                "ids": [each.ids for each in readers[:full]],
-                "delays": [delay for each in readers[:full] for delay in each.delays],
-                "lost": sum(each.lost for each in readers),
-                "bytes": sum(each.received for each in readers),
-            }
-        )
-
-    asyncio.run(run())
-
-
-def submit(cluster: Cluster, rate: float, seconds: float) -> float:
-    """Submit jobs at a rate; the rate that came of it."""
-    master, begun, count = Luxi(cluster.socket), time.monotonic(), 0
-    batch = max(1, int(rate / 20))
-    while (now := time.monotonic() - begun) < seconds:
-        if count < now * rate:
-            master("SubmitManyJobs", [[a_delay()] for _ in range(batch)])
-            count += batch
-        else:
-            time.sleep(0.005)
-    while any(row[0] not in ("success", "error") for row in master("QueryJobs", None, ["status"])):
-        time.sleep(0.1)
-    return count / (time.monotonic() - begun)
-
-
-def usage(pid: int) -> tuple[float, float]:
-    """Memory of a process in MiB, and the processor time that it has used."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    memory = next(int(each.split()[1]) for each in status.splitlines() if "VmRSS" in each)
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return memory / 1024, sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+KILLS = (Trouble("rapi", 1 / 3), Trouble("masterd", 2 / 3))
 
 
 def expected(cluster: Cluster, since: str) -> list[str]:
@@ -160,40 +48,86 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else 0.0
 
 
-def measure(cluster: Cluster, full: int, others: int, rate: float, seconds: float) -> None:
+def is_observed(event: str) -> bool:
+    """Return whether an event is one that only nodes know, which is in no journal."""
+    return event != RESET and StreamPosition.parse(event).number >= LAST_EDIT
+
+
+def print_stream(seen: Seen, wanted: Sequence[str]) -> None:
+    """Print what readers have seen, compared with the events of the journal."""
+    gaps = twice = disordered = resets = late = 0
+    for ids in seen.ids:
+        committed = [each for each in ids if not is_observed(each)]
+        counts = Counter(committed)
+        # What comes after the last event that has come is not a gap: the client may get it yet.
+        end = max((n for n, each in enumerate(wanted, 1) if counts[each]), default=0)
+        gaps += sum(1 for each in wanted[:end] if not counts[each])
+        late += len(wanted) - end
+        twice += sum(count - 1 for each, count in counts.items() if each != RESET)
+        resets += counts[RESET]
+        disordered += committed[:end] != list(wanted[:end])
+    ages = [1000 * percentile(seen.delays, share) for share in (0.5, 0.99)]
+    print(
+        f"  {len(wanted)} events to {len(seen.ids)} clients that read everything: {gaps} missing,"
+        f" {twice} twice, {resets} resets, {disordered} clients with another sequence;"
+        f" {late} not there when nothing more has come for {LATEST:g} s"
+    )
+    print(
+        f"  commit to client: p50 {ages[0]:.0f} ms, p99 {ages[1]:.0f} ms;"
+        f" {seen.lost} connections lost, {seen.refused} refused, {seen.bytes / 1e6:.0f} MB received"
+    )
+
+
+def measure(
+    cluster: Cluster,
+    full: int,
+    others: int,
+    rate: float,
+    seconds: float,
+    kills: Sequence[Trouble] = (),
+) -> None:
     since = Luxi(cluster.socket)("WaitForEvents")["position"]
     here, there = multiprocessing.Pipe()
-    before = {name: usage(pid) for name, pid in cluster.here().items()}
+    idle = {name: memory(pid)[0] for name, pid in cluster.here().items()}
     readers = multiprocessing.get_context("spawn").Process(
         target=read_all, args=(there, cluster.url, cluster.login, full, others)
     )
     if full + others:
         readers.start()
         here.recv()
-    connected = {name: usage(pid) for name, pid in cluster.here().items()}
-    done = submit(cluster, rate, seconds)
-    print(f"{full} + {others} subscribers, {done:.0f} jobs per second:")
+    connected = {name: memory(pid)[0] for name, pid in cluster.here().items()}
+    usage = Usage(cluster)
+    machine, own, begun = machine_seconds(), time.process_time(), time.monotonic()
+    load = submit(cluster, rate, seconds, kills, usage)
+    killed = f", kill -9 of {' and '.join(each.daemon for each in kills)}" if kills else ""
+    print(
+        f"{full} + {others} subscribers, {load.rate:.0f} of {rate:g} jobs per second{killed}:"
+        f" {load.jobs} jobs in {load.seconds:.1f} s, {load.restarts:.1f} of them restarts"
+    )
+    clients = 0.0
     if full + others:
-        here.send("end")
-        seen = here.recv()
-        readers.join()
         wanted = expected(cluster, since)
-        wrong = 0
-        for ids in seen["ids"]:
-            committed = [each for each in ids if StreamPosition.parse(each).number < LAST_EDIT]
-            wrong += committed != wanted
-        delays = [1000 * percentile(seen["delays"], share) for share in (0.5, 0.99)]
-        print(
-            f"  commit to client: p50 {delays[0]:.0f} ms, p99 {delays[1]:.0f} ms;"
-            f" {len(wanted)} events, {wrong} of {full} readers with a gap or a duplicate,"
-            f" {seen['lost']} disconnected, {seen['bytes'] / 1e6:.0f} MB sent"
-        )
+        here.send(wanted[-1])
+        seen = msgspec.msgpack.decode(here.recv_bytes(), type=Seen)
+        clients = seen.processor
+    spent, span = usage.seconds(), time.monotonic() - begun
+    own = time.process_time() - own
+    rest = machine_seconds() - machine - sum(spent.values()) - clients - own
+    if full + others:
+        readers.join()
+        print_stream(seen, wanted)
     for name in ("rapi", "masterd"):
-        memory, used = usage(cluster.here()[name])
-        print(
-            f"  {name}: {before[name][0]:.0f} MiB, {connected[name][0]:.0f} with subscribers,"
-            f" {memory:.0f} after; {used - connected[name][1]:.1f} s of the processor"
-        )
+        now, most = memory(cluster.here()[name])
+        before = f"{idle[name]:.0f} MiB idle, {connected[name]:.0f} with subscribers, "
+        print(f"  {name}: {before}{now:.0f} after, at most {most:.0f} since its start")
+    each = ", ".join(f"{name} {1000 * used / load.jobs:.2f}" for name, used in spent.items())
+    print(f"  processor ms per job: {each}; clients {1000 * clients / load.jobs:.2f}")
+    daemons = sum(spent.values())
+    print(
+        f"  in {span:.1f} s on {os.cpu_count()} processors: the daemons {daemons:.1f} s,"
+        f" the clients and this program {clients + own:.1f} s, all others {rest:.1f} s",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -208,6 +142,7 @@ def main() -> None:
         measure(cluster, 1, 0, 20, chosen.seconds)
         others = max(0, chosen.subscribers - chosen.full)
         measure(cluster, chosen.full, others, chosen.rate, chosen.seconds)
+        measure(cluster, chosen.full, others, chosen.rate, chosen.seconds, KILLS)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from ganeti.jobs.job import Job, JobEvent, QueuedOpcode, encode
+from ganeti.jobs.job_store import JobStore
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.jobs.runner import OpcodeResult, OpcodeTask
 from ganeti.jobs.scheduler import Scheduler
-from ganeti.jobs.store import JobStore
 from ganeti.locking.names import LockMode
 from ganeti.locking.waiting import LockWaiter
 from ganeti.opcodes.opcode import Opcode
@@ -44,7 +44,7 @@ def through_the_queue(jobs: int, locked: bool) -> float:
 
     async def run(opcode: Opcode, task: OpcodeTask) -> OpcodeResult:
         wants = {f"instance/{task.job_id}": LockMode.EXCLUSIVE} if locked else {}
-        async with keeper.hold(task.owner, wants, task.priority):
+        async with keeper.hold_locks(task.owner, wants, task.priority):
             await task.locked()
             return OpcodeResult(None)
 
@@ -77,14 +77,14 @@ def through_the_locks(waiters: int) -> float:
     keeper = LockWaiter(clock)
 
     async def pass_through(number: int) -> None:
-        async with keeper.hold(f"job {number}", {"instance/one": LockMode.EXCLUSIVE}):
+        async with keeper.hold_locks(f"job {number}", {"instance/one": LockMode.EXCLUSIVE}):
             pass
 
     def all_of_them() -> None:
         first: Deferred[None] = Deferred()
 
         async def hold_first() -> None:
-            async with keeper.hold("first", {"instance/one": LockMode.EXCLUSIVE}):
+            async with keeper.hold_locks("first", {"instance/one": LockMode.EXCLUSIVE}):
                 await first
 
         Deferred.fromCoroutine(hold_first())
@@ -101,7 +101,7 @@ def picks(jobs: int) -> float:
     """Picks per second from a queue of ``jobs``."""
     scheduler = Scheduler()
     for job_id in range(jobs):
-        scheduler.add(job_id, job_id % 3, {}, lambda _: None)
+        scheduler.add_job(job_id, job_id % 3, {}, lambda _: None)
 
     def all_of_them() -> None:
         while scheduler.pick(1):
@@ -112,7 +112,7 @@ def picks(jobs: int) -> float:
 
 def moves(count: int) -> float:
     """Moves per second, each with the encoding of its job."""
-    job = Job(id=1, ops=(QueuedOpcode(input=OpcodeInput.of(Delay(duration=0.0))),))
+    job = Job(id=1, ops=(QueuedOpcode(input=OpcodeInput.from_opcode(Delay(duration=0.0))),))
 
     def all_of_them() -> None:
         for _ in range(count):

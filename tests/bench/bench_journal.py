@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.frames import encode
 from ganeti.journal.interfaces import ZERO_DIGEST, Commit, Put
 from ganeti.system.files import LocalFiles

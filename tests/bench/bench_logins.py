@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ganeti.rapi.users import scrypt_line
+from ganeti.rapi.users_file import scrypt_line
 from tests.bench.bench_busy import Waits
 from tests.bench.bench_cluster import Cluster, running
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace as changed
 from twisted.internet.defer import Deferred
 
 from ganeti.config.state import ClusterState, make_state
-from ganeti.master.metrics import MasterMetrics
+from ganeti.master.master_metrics import MasterMetrics
 from ganeti.metrics.exposition import format_text
 from ganeti.metrics.family import MetricFamily
 from ganeti.model.guest import GuestState
@@ -86,7 +86,7 @@ def main() -> None:
     )
 
     def asked() -> bytes:
-        answer = Deferred.fromCoroutine(metrics.query())
+        answer = Deferred.fromCoroutine(metrics.collect_families())
         return msgspec.json.encode(answer.result)
 
     encoded = asked()

@@ -56,7 +56,11 @@ def serve_master(folder: str) -> None:
     async def submit(_: object) -> int:
         return 7
 
+    async def pages(*_: object) -> dict[str, Any]:
+        return {"tag": "1", "size": len(bulk), "pages": 1, "objects": bulk}
+
     answers: dict[str, Any] = {
+        "QueryObjectPages": pages,
         "QueryObjects": objects,
         "QueryInstances": instances,
         "QueryClusterInfo": facts,

@@ -24,7 +24,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from ganeti.daemon.node_certificate import NodePolicy, NodeServerTLS, get_peer
+from ganeti.daemon.connections.node_certificate import NodePolicy, NodeServerTLS, get_peer
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.rpc.agent import HttpTransport, RequestBody, TlsEndpoints
@@ -160,7 +160,7 @@ async def of_call(paths: Paths, rounds: int) -> Cost:
     node = a_node("node1", primary_ip=HERE)
     cost = await measure(lambda: asker.ask(node, AskVersion()), rounds)
     way.close()
-    await site.end()
+    await site.shut_down()
     await port.stopListening()
     return cost
 

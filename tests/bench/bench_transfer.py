@@ -61,7 +61,7 @@ async def receive_by_flow(folder: str, port: Callable[[int], None]) -> None:
     listening = streams.listen(HERE)
     port(listening.port)
     sink = FileEndpoint(f"{folder}/copy", create=True)
-    receiving = streams.begin(ListeningEndpoint(listening, party(folder), MAGIC, 10), sink)
+    receiving = streams.start_transfer(ListeningEndpoint(listening, party(folder), MAGIC, 10), sink)
     await receiving.ended()
     receiving.finish(well=True)
 
@@ -100,9 +100,9 @@ class Receiver(Protocol):
     def _take(self, data: bytearray, last: bool) -> None:
         for start in range(0, len(data), CHUNK):
             chunk = data[start : start + CHUNK]
-            self._sink.take(chunk, len(chunk))
+            self._sink.write_from(chunk, len(chunk))
         if last:
-            self._sink.settle()
+            self._sink.complete()
             self._sink.close()
 
     def _written(self, _: None) -> None:
@@ -136,7 +136,7 @@ async def send_by_flow(folder: str, port: int) -> None:
     """Send by a flow of ours."""
     source = FileEndpoint(f"{folder}/disk")
     sink = ConnectingEndpoint(HERE, port, party(folder), MAGIC, 10, 1)
-    await LocalStreams(reactor).begin(source, sink).ended()
+    await LocalStreams(reactor).start_transfer(source, sink).ended()
 
 
 @implementer(IPushProducer)
@@ -154,7 +154,7 @@ class Sender:
         self._paused = False
         if not self._reading:
             self._reading = True
-            reading = deferToThread(self._source.fill, memoryview(self._buffer))
+            reading = deferToThread(self._source.read_into, memoryview(self._buffer))
             reading.addCallbacks(self._read, self.sent.errback)
 
     def pauseProducing(self) -> None:

@@ -31,10 +31,23 @@ class Luxi:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(120)
         self._socket.connect(path)
+        self._method = ""
 
     def __call__(self, method: str, *arguments: Any) -> Any:
+        self.send(method, *arguments)
+        return self.receive()
+
+    def fileno(self) -> int:
+        """The descriptor, to wait until there is an answer."""
+        return self._socket.fileno()
+
+    def send(self, method: str, *arguments: Any) -> None:
+        """Send a request; ``receive`` returns its answer."""
+        self._method = method
         asked = {"method": method, "args": arguments, "version": 3000000}
         self._socket.sendall(msgspec.json.encode(asked) + END)
+
+    def receive(self) -> Any:
         answer = bytearray()
         while not answer.endswith(END):
             if not (piece := self._socket.recv(1 << 18)):
@@ -42,7 +55,7 @@ class Luxi:
             answer += piece
         said = msgspec.json.decode(answer[:-1])
         if not said["success"]:
-            raise RuntimeError(f"{method}: {said['result']}")
+            raise RuntimeError(f"{self._method}: {said['result']}")
         return said["result"]
 
     def run(self, opcode: dict[str, Any]) -> None:

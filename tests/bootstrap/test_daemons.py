@@ -8,7 +8,14 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.daemons import MASTERD, NODED, runs, start, usual_options
+from ganeti.bootstrap.daemons import (
+    MASTERD,
+    NODED,
+    WaitingDaemon,
+    runs,
+    start,
+    usual_options,
+)
 from ganeti.errors import Failed
 from ganeti.paths import Paths
 from ganeti.system.pidfile import PidFile
@@ -26,10 +33,10 @@ class DaemonTests(SynchronousTestCase):
     def test_one_runs_while_it_holds_its_pid_file(self) -> None:
         self.assertFalse(runs(self.paths, NODED))
         running = PidFile(f"{self.paths.run}/{NODED}.pid", NODED)
-        running.take()
+        running.acquire()
         self.assertTrue(runs(self.paths, NODED))
         self.assertFalse(runs(self.paths, MASTERD))
-        running.give_back()
+        running.release()
         self.assertFalse(runs(self.paths, NODED))
 
     def test_options_are_the_words_of_a_shell(self) -> None:
@@ -45,3 +52,27 @@ class DaemonTests(SynchronousTestCase):
     def test_one_that_ends_at_once_says_why(self) -> None:
         with self.assertRaisesRegex(Failed, "(?s)^ganeti-noded does not start: .*--no-such-option"):
             start(self.paths, NODED, "--no-such-option")
+
+    def waiting(self) -> WaitingDaemon:
+        made = WaitingDaemon(self.paths, MASTERD, "--take-vacant-role")
+        self.addCleanup(made.end)
+        return made
+
+    def test_one_that_waits_starts_when_told_and_says_why_it_cannot(self) -> None:
+        waiting = self.waiting()
+        self.assertTrue(waiting.usable())
+        with self.assertRaisesRegex(Failed, "ganeti-masterd does not start: "):
+            waiting.start()
+        self.assertFalse(waiting.usable())
+
+    def test_one_that_waits_is_outdated_when_its_options_change(self) -> None:
+        waiting = self.waiting()
+        self.assertFalse(waiting.outdated())
+        self.configured("MASTERD_ARGS=--debug\n")
+        self.assertEqual((waiting.outdated(), waiting.usable()), (True, False))
+
+    def test_one_that_waits_ends_without_having_started(self) -> None:
+        waiting = self.waiting()
+        waiting.end()
+        self.assertFalse(waiting.usable())
+        self.assertFalse(runs(self.paths, MASTERD))

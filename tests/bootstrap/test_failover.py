@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ganeti.bootstrap.blocking_files import read_ssconf, write_ssconf
+from ganeti.bootstrap.blocking_files import read_ssconf, write, write_ssconf
 from ganeti.bootstrap.failover import (
     RACE_RETRIES,
     FailoverOptions,
@@ -14,6 +14,7 @@ from ganeti.bootstrap.failover import (
     list_failover_problems,
 )
 from ganeti.errors import Failed, Refused
+from ganeti.journal.etcd.store_settings import StateStore, encode_settings
 from ganeti.paths import Paths
 from ganeti.rpc.node import ResumeMaster, StopMaster
 from ganeti.rpc.quorum import Ballot, ReplicaSet, VoterState
@@ -56,7 +57,7 @@ class RefusalTests(Host):
         self.refused("node1", "node daemon of this node must be running: it is marked offline")
 
 
-class FailoverTests(Host):
+class FailoverCase(Host):
     """On node1, where no daemon but the node daemon runs, of three nodes whose master is node2."""
 
     def setUp(self) -> None:
@@ -106,6 +107,8 @@ class FailoverTests(Host):
         self.assertEqual(self.started, [])
         self.assertEqual(self.daemons.calls_to("node2", StopMaster), 0)
 
+
+class FailoverTests(FailoverCase):
     def test_the_old_master_ends_before_the_new_one_starts(self) -> None:
         self.become_master(*NODES)
         self.assertEqual(
@@ -205,8 +208,40 @@ class FailoverTests(Host):
     def test_the_master_needs_no_failover(self) -> None:
         os.makedirs(self.paths.run, exist_ok=True)
         running = PidFile(f"{self.paths.run}/ganeti-masterd.pid", "ganeti-masterd")
-        running.take()
-        self.addCleanup(running.give_back)
+        running.acquire()
+        self.addCleanup(running.release)
         mine = VoterState(term=3, master="node1", replica_set=SET)
         self.ballots = dict.fromkeys(NODES, a_ballot(state=mine, lease=3.0))
         self.refused(*NODES, why="which is already the master")
+
+
+class StoreFailoverTests(FailoverCase):
+    """The same with the state in etcd, which decides instead of votes and copies."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        settings = StateStore(endpoints=("https://192.0.2.1:2379",), prefix="/t/")
+        write({self.paths.state_store: (encode_settings(settings), 0o640)})
+        self.ballots = dict.fromkeys(NODES, a_ballot(copy=None, common=None))
+        self.ballots["node2"] = a_ballot(copy=None, common=None, serves=77)
+
+    def test_the_master_daemon_alone_finds_out_who_is_the_master(self) -> None:
+        self.become_master("node1", "node2")
+        self.assertEqual(self.said[1], "the master daemon on node2 was stopped")
+        self.assertEqual(read_ssconf(self.paths, "master_node"), "node1")
+
+    def test_a_minority_of_nodes_is_enough(self) -> None:
+        self.become_master("node1")
+        self.assertEqual(len(self.started), 2)
+
+    def test_there_are_no_votes_to_do_without(self) -> None:
+        with self.assertRaisesRegex(Refused, "for clusters whose state is in files"):
+            self.become_master("node1", voting=False)
+
+    def test_the_master_needs_no_failover(self) -> None:
+        write_ssconf(self.paths, {"master_node": "node1"})
+        os.makedirs(self.paths.run, exist_ok=True)
+        running = PidFile(f"{self.paths.run}/ganeti-masterd.pid", "ganeti-masterd")
+        running.acquire()
+        self.addCleanup(running.release)
+        self.refused("node1", why="which is already the master")

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import ssl
 import stat
 import uuid
+from pathlib import Path
 
+from ganeti.bootstrap.foreign_folder import is_foreign
 from ganeti.config.formats import loaded
-from ganeti.config.verify import verify
-from ganeti.daemon.node_certificate import verify_own_certificate
+from ganeti.config.invariants import verify
+from ganeti.daemon.connections.node_certificate import NoCertificate, verify_own_certificate
 from ganeti.errors import Refused
 from tests.bootstrap.host import Host
 
@@ -70,6 +73,40 @@ class FoundTests(Host):
             pass
         self.init_cluster()
         self.assertFalse(os.path.exists(f"{self.paths.data}/founding"))
+
+    def test_what_fails_leaves_nothing(self) -> None:
+        os.makedirs(self.paths.member_list)  # so that one of the last files cannot be written
+        before = [
+            f"{self.paths.conf}/hooks/mine",
+            *map(os.path.dirname, (self.paths.log, self.paths.run)),
+        ]
+        for folder in before:
+            os.makedirs(folder)
+        self.assertRaises(OSError, self.init_cluster)
+        left = {str(path) for path in self.leaves()}
+        self.assertEqual(left, {*before, self.paths.member_list})
+
+    def leaves(self) -> list[Path]:
+        """Return all files and empty folders of the host."""
+        found = Path(self.paths.root).rglob("*")
+        return [path for path in found if not path.is_dir() or not any(path.iterdir())]
+
+    def test_the_folder_of_ganeti_is_recognized(self) -> None:
+        for path in (self.paths.config_file, self.paths.node_certificate):
+            os.makedirs(self.paths.data)
+            Path(path).touch()
+            self.assertRaisesRegex(Refused, "run by Ganeti's own daemons", self.init_cluster)
+            told = self.assertRaises(NoCertificate, verify_own_certificate, self.paths, "node1")
+            self.assertIn(f"gnt-cluster adopt --check {self.paths.data}", str(told))
+            self.assertNotIn("gnt-cluster destroy", str(told))
+            shutil.rmtree(self.paths.data)
+
+    def test_a_cluster_of_ours_is_not_taken_for_ganetis(self) -> None:
+        self.assertFalse(is_foreign(self.paths))
+        self.init_cluster()
+        self.assertFalse(is_foreign(self.paths))
+        shutil.rmtree(self.paths.journal)
+        self.assertFalse(is_foreign(self.paths))
 
     def test_users_of_the_remote_api_stay(self) -> None:
         os.makedirs(os.path.dirname(self.paths.rapi_users))

@@ -141,6 +141,26 @@ class EnrolmentTests(Host):
         with self.assertRaisesRegex(Refused, "this node is part of cluster theirs"):
             join(self.token, self.new, "node2", again=True)
 
+    def test_a_node_of_ganetis_joins_the_cluster_that_was_taken_over(self) -> None:
+        ganetis = {"server.pem": "of Ganeti", "ssconf_cluster_name": "cluster1\n", "hmac.key": "x"}
+        os.makedirs(self.new.data)
+        for name, content in ganetis.items():
+            Path(self.new.data, name).write_text(content)
+        with self.assertRaisesRegex(Refused, "this node is already part of a cluster"):
+            join(self.token, self.new, "node2")
+        join(self.token, self.new, "node2", again=True)
+        self.assertTrue(self.authority.has_issued(self.read(self.new.node_certificate)))
+        self.assertEqual(self.read(f"{self.new.data}/ganeti-before/server.pem"), b"of Ganeti")
+        self.assertFalse(os.path.exists(f"{self.new.data}/hmac.key"))
+
+    def test_a_node_of_another_cluster_of_ganetis_does_not_join(self) -> None:
+        os.makedirs(self.new.data)
+        Path(self.new.node_certificate).write_text("of Ganeti")
+        Path(self.new.data, "ssconf_cluster_name").write_text("theirs\n")
+        with self.assertRaisesRegex(Refused, "this node is part of cluster theirs"):
+            join(self.token, self.new, "node2", again=True)
+        self.assertEqual(self.read(self.new.node_certificate), b"of Ganeti")
+
     def test_terms_of_a_cluster_of_the_same_name_are_forgotten(self) -> None:
         join(self.token, self.new, "node2")
         other = Authority.founded("cluster1", 0)

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.bootstrap.journal_copy import read
 from ganeti.config.formats import ConfigDataEncoder
 from ganeti.errors import Failed
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.interfaces import LogPosition
 from ganeti.journal.marker import CheckpointMarker, complete, encode_transition_marker
 from ganeti.testing.builders import a_cluster, a_node

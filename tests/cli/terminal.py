@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.command import Tool, run
+from ganeti.cli.command import Tool
+from ganeti.cli.dispatch import run
 from ganeti.cli.session import Session
 from ganeti.luxi.methods import Request, WaitForJobChange
 from ganeti.opcodes.opcode import Opcode
@@ -30,7 +31,8 @@ class Terminal:
 
     Jobs succeed at once, with ``result``, unless ``canned`` says something else. It is ``NOW`` when
     a tool begins, and later by what it sleeps; ``sleeping`` happens whenever it does. ``secrets``
-    are answers that are not shown, ``stdin`` what is piped in.
+    are answers that are not shown, ``stdin`` what is piped in. With a ``size``, in columns and
+    lines, the output goes to a terminal.
     """
 
     canned: Canned = field(default_factory=dict)
@@ -41,6 +43,7 @@ class Terminal:
     sleeping: Callable[[], object] | None = None
     secrets: list[str] | None = None
     stdin: str = ""
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.canned.setdefault(WaitForJobChange, self._ended)
@@ -52,7 +55,8 @@ class Terminal:
     def run(self, tool: Tool, *words: str) -> int:
         """Call the tool; its exit code."""
         out, err = io.StringIO(), io.StringIO()
-        session = Session(
+        session = SizedSession(
+            self.size,
             connect=lambda: self.master,
             out=out,
             err=err,
@@ -92,6 +96,17 @@ class Terminal:
     def _ended(self, request: WaitForJobChange) -> Any:
         opcodes = self.master.memory.jobs[request.job_id]
         return [["success", ["success"] * len(opcodes), [self.result] * len(opcodes)], []]
+
+
+class SizedSession(Session):
+    """A session with a terminal of a fixed size."""
+
+    def __init__(self, size: tuple[int, int] | None, **over: Any) -> None:
+        super().__init__(**over)
+        self._size = size
+
+    def terminal_size(self) -> tuple[int, int] | None:
+        return self._size
 
 
 def answer(fields: Mapping[str, str], *rows: Sequence[Any]) -> Callable[[Any], Any]:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.gnt_group.commands import GNT_GROUP
 from ganeti.cli.gnt_node.commands import GNT_NODE
-from ganeti.cli.listing import columns
+from ganeti.cli.listing_output import columns
 from ganeti.cli.session import ExitTool
 from ganeti.luxi.methods import QueryFields
 from ganeti.testing.builders import a_cluster, a_node
@@ -71,7 +74,39 @@ class ListTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_NODE, *words, "--verbose"), 0)
         self.assertEqual(terminal.out.split(), ["node2", "(offline)"])
 
+    def test_programs_get_the_same_values_in_every_format(self) -> None:
+        words = ("list", "-o", "name,offline,pip")
+        terminal = at_a_pair()
+        self.assertEqual(terminal.run(GNT_NODE, *words, "-o", "json"), 0)
+        rows = json.loads(terminal.out)
+        terminal.run(GNT_NODE, *words, "-o", "yaml")
+        self.assertEqual(yaml.safe_load(terminal.out), rows)
+        terminal.run(GNT_NODE, *words, "-o", "csv")
+        read = list(csv.DictReader(io.StringIO(terminal.out)))
+        self.assertEqual(read, [{**row, "offline": json.dumps(row["offline"])} for row in rows])
+
+    def test_the_titles_of_csv_can_be_left_out(self) -> None:
+        terminal = at_a_pair()
+        terminal.run(GNT_NODE, "list", "-o", "name", "-o", "csv", "--no-headers")
+        self.assertEqual(terminal.out, "node1\nnode2\n")
+
+    def test_a_list_that_is_watched_is_a_table_or_json(self) -> None:
+        terminal = at_a_pair()
+        self.assertEqual(terminal.run(GNT_NODE, "list", "--watch", "-o", "csv"), 1)
+        self.assertIn("--watch prints tables and json only, not csv", terminal.err)
+
+    def test_details_are_printed_in_every_format(self) -> None:
+        terminal = at_a_pair()
+        for form, expected in {
+            "json": '"name": "node1"',
+            "yaml": "name: node1",
+            "csv": "node1",
+            "table": "node1",
+        }.items():
+            self.assertEqual(terminal.run(GNT_NODE, "info", "-o", form, "node1"), 0)
+            self.assertIn(expected, terminal.out)
+
     def test_columns_are_set_added_and_never_none(self) -> None:
-        self.assertEqual(columns(["a,b", "+c"], ["x"]), (["a", "b", "c"], False))
-        self.assertEqual(columns(["+c", "json"], ["x"]), (["x", "c"], True))
+        self.assertEqual(columns(["a,b", "+c"], ["x"]), (["a", "b", "c"], "table"))
+        self.assertEqual(columns(["+c", "json"], ["x"]), (["x", "c"], "json"))
         self.assertRaises(ExitTool, columns, [","], ["x"])

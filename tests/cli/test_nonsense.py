@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Command, Tool
+from ganeti.cli.command_options import all_options
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
 from ganeti.cli.gnt_debug.commands import GNT_DEBUG
 from ganeti.cli.gnt_instance.commands import GNT_INSTANCE
@@ -35,7 +36,7 @@ class OptionTests(SynchronousTestCase):
     def test_every_value_of_every_option_is_read_or_refused(self) -> None:
         for tool in tools():
             for command in tool.commands:
-                for option in command.all_options():
+                for option in all_options(command):
                     for text in NONSENSE if option.kind else ():
                         try:
                             value = option.value(option.flags[-1], text)
@@ -49,7 +50,7 @@ class OptionTests(SynchronousTestCase):
             words = [
                 each.choices[0] if each.choices else "1" for each in command.words if each.least
             ]
-            for index, option in enumerate(command.all_options()):
+            for index, option in enumerate(all_options(command)):
                 # Each option has a fifth of the texts, to be done in seconds.
                 for text in NONSENSE[index % 5 :: 5] if option.kind else ():
                     given = [option.flags[-1], text, "--submit", "--", *words]

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -53,6 +55,20 @@ class ConnectedTests(SynchronousTestCase):
     def test_a_node_that_is_not_the_master_names_it(self) -> None:
         Path(self.paths.node_certificate).touch()
         Path(f"{self.paths.data}/ssconf_master_node").write_text("elsewhere.example.com\n")
+        self.assertEqual(self.code(), NOT_MASTER)
+
+    def test_a_socket_that_a_killed_master_has_left_is_not_one(self) -> None:
+        folder = tempfile.mkdtemp()  # short, as it is to hold a socket
+        self.addCleanup(shutil.rmtree, folder)
+        self.paths = Paths(folder)
+        os.makedirs(self.paths.data)
+        os.makedirs(self.paths.sockets)
+        Path(self.paths.node_certificate).touch()
+        Path(f"{self.paths.data}/ssconf_master_node").write_text("elsewhere.example.com\n")
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(self.paths.query_socket)
+            left.listen()
+            self.assertIsInstance(connected(self.paths), LuxiClient)
         self.assertEqual(self.code(), NOT_MASTER)
 
     def test_a_user_who_may_not_look_is_told_that(self) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config import access
+from ganeti.config import access_file
 from ganeti.config.formats import ConfigDataEncoder, loaded
 from ganeti.config.initial_state import given_settings, initial_state
+from ganeti.config.invariants import verify
 from ganeti.config.state import ClusterState
-from ganeti.config.verify import verify
 from ganeti.errors import Invalid
 from ganeti.model.disk import Template
-from ganeti.model.node import Role
+from ganeti.model.node import NodeRole
 from ganeti.model.parameters.filling import hv_defaults
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.parsing import check_consistency
@@ -54,7 +54,7 @@ class FoundedTests(SynchronousTestCase):
         state = a_new_cluster()
         self.assertEqual(verify(state), [])
         written = loaded(ConfigDataEncoder().text(state), ids=lambda: "")
-        self.assertEqual(access.restore(written, access.text(state)), state)
+        self.assertEqual(access_file.restore(written, access_file.text(state)), state)
 
     def test_names_of_several_lines_are_refused(self) -> None:
         with self.assertRaisesRegex(Invalid, "must be one line of text"):
@@ -102,7 +102,7 @@ class FoundedTests(SynchronousTestCase):
 
     def test_the_master_is_a_candidate_in_the_group_default(self) -> None:
         state = a_new_cluster()
-        self.assertEqual(state.master.role(state.cluster.master_node), Role.MASTER)
+        self.assertEqual(state.master.role(state.cluster.master_node), NodeRole.MASTER)
         self.assertEqual(state.groups[state.master.group].name, "default")
         self.assertEqual(state.cluster.candidate_certs, {state.master.uuid: "AA:BB"})
 

@@ -19,14 +19,14 @@ from ganeti.config.changes.instances import (
 from ganeti.config.changes.nodes import add_node, remove_node, set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.changes.tags import add_tags, remove_tags
+from ganeti.config.invariants import verify
 from ganeti.config.replay import apply
-from ganeti.config.verify import verify
 from ganeti.config.writer import Change, ChangeCause, ConfigWriter
 from ganeti.errors import Refused
 from ganeti.journal.interfaces import Put
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import AdminState
-from ganeti.model.node import Role
+from ganeti.model.node import NodeRole
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from ganeti.testing.journal import MemoryJournal
@@ -66,7 +66,7 @@ steps: st.SearchStrategy[Change] = st.one_of(
     st.builds(lambda n, t: remove_tags(n, [t]), one_node, st.sampled_from("ab")),
     st.builds(add_node, one_node),
     st.builds(remove_node, one_node),
-    st.builds(set_role, one_node, st.sampled_from(Role)),
+    st.builds(set_role, one_node, st.sampled_from(NodeRole)),
 )
 changes = st.lists(steps | st.builds(together, steps, steps), min_size=5, max_size=25)
 

@@ -9,7 +9,7 @@ from ganeti.config.changes.cluster import update_cluster
 from ganeti.config.changes.instances import add_instance, remove_instance, want
 from ganeti.config.changes.objects import update
 from ganeti.config.changes.tags import add_tags
-from ganeti.config.ssconf import affects_ssconf, ssconf
+from ganeti.config.ssconf import InstanceNames, affects_ssconf, sort_names, ssconf
 from ganeti.config.writer import Change
 from ganeti.errors import Failed
 from ganeti.model.instance import AdminState
@@ -52,6 +52,21 @@ class SsconfTests(SynchronousTestCase):
         ):
             with self.assertRaisesRegex(Failed, "contains control characters"):
                 ssconf(change(STATE), release="")
+
+    def test_names_follow_the_changes_without_being_sorted_again(self) -> None:
+        names, state = InstanceNames(), STATE
+        self.assertEqual(names.sorted_names(state), ["web1"])
+        for change in (
+            add_instance(an_instance("web10").instance),
+            add_instance(an_instance("web9").instance),
+            update(WEB, name="db"),
+            remove_instance(an_instance("web9").instance),
+        ):
+            state = change(state.settled())
+            names.config_changed(state, state.edits)
+            self.assertEqual(names.sorted_names(state), sort_names(state))
+            self.assertEqual(names.text(state), ssconf(state, release="")["instance_list"])
+            self.assertIs(names.text(state), names.text(state))
 
     def test_changes_that_do_not_matter_are_known(self) -> None:
         for change in DO_NOT:

@@ -11,9 +11,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.formats import ConfigDataEncoder, loaded
+from ganeti.config.invariants import verify
 from ganeti.config.state import ClusterState
 from ganeti.config.upgrade_steps import CHAIN
-from ganeti.config.verify import verify
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.testing.builders import a_cluster, an_instance
 

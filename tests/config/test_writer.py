@@ -65,7 +65,7 @@ class ConfigTests(SynchronousTestCase):
         ):
             kept = self.config.change(change, because=WHY)
             self.failureResultOf(kept, Invalid)
-        self.assertEqual((self.config.state(), self.journal.end()), (self.start, 0))
+        self.assertEqual((self.config.state(), self.journal.last_commit()), (self.start, 0))
 
     def test_a_change_moves_serial_numbers_and_times_on(self) -> None:
         state = self.change(add_tags(self.start.instance("web1"), ["a"]))

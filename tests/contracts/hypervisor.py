@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -12,18 +13,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ganeti.hypervisor.interfaces import (
+    AttachedDisk,
     IHypervisor,
     MigrationPhase,
     MigrationProgress,
     NotRunning,
     Running,
 )
-from ganeti.model.guest import Guest, GuestState
+from ganeti.model.guest import Guest, GuestNic, GuestState
 from ganeti.model.running import apply_running_config, running_config
 from ganeti.schema.records import replace
-from ganeti.testing.builders import a_guest
+from ganeti.testing.builders import a_disk, a_guest
 
 T = TypeVar("T")
+
+CARD = GuestNic(uuid="0123456789ab-cdef", mac="aa:00:10:00:00:01", mode="bridged", link="br0")
 
 
 async def accepted(hypervisor: IHypervisor, guest: Guest, address: str) -> str:
@@ -82,6 +86,16 @@ class HypervisorContract(SynchronousTestCase):
         expected = GuestState(name="web1", memory=guest.memory, vcpus=guest.vcpus)
         self.assertEqual(hypervisor.running(), {"web1": expected})
 
+    def test_the_running_guests_have_counters(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.assertEqual(hypervisor.counters(), {})
+        self.done(hypervisor.start(guest, []))
+        counters = hypervisor.counters()["web1"]
+        known = [each for each in dataclasses.astuple(counters) if each is not None]
+        self.assertTrue(all(each >= 0 for each in known), counters)
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual(hypervisor.counters(), {})
+
     def test_a_paused_guest_says_so(self) -> None:
         hypervisor = self.hypervisor()
         self.done(hypervisor.start(self.a_guest(), [], paused=True))
@@ -128,6 +142,12 @@ class HypervisorContract(SynchronousTestCase):
             hypervisor.stop("web1", hard=False),
             hypervisor.reboot(guest),
             hypervisor.console(guest),
+            hypervisor.console_sockets(guest),
+            hypervisor.change_media(guest, force=False),
+            hypervisor.find_hotplug_problem(guest),
+            hypervisor.plug(guest, CARD),
+            hypervisor.unplug(guest, CARD.uuid),
+            hypervisor.screenshot(guest),
             hypervisor.running_config(guest),
             hypervisor.migrate(guest, "192.0.2.2:8102", live=True),
             hypervisor.sending(guest),
@@ -193,6 +213,56 @@ class HypervisorContract(SynchronousTestCase):
         self.done(there.finish_incoming(configured, arrived=True))
         self.assertEqual(self.done(there.running_config(configured)), started)
         self.assertEqual(there.running()["web1"].memory, guest.memory)
+
+    def changeable_guest(self) -> Guest:
+        """A guest that can get and lose devices while it runs."""
+        return self.a_guest()
+
+    def devices(self, hypervisor: IHypervisor, guest: Guest) -> list[str]:
+        """The disks and network cards that a guest runs with."""
+        running = self.done(hypervisor.running_config(guest))
+        return [disk.uuid for disk in running.disks] + [nic.uuid for nic in running.nics]
+
+    def test_a_guest_gets_and_loses_devices_while_it_runs(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.changeable_guest()
+        first, second = (AttachedDisk(a_disk(name), f"/f/{name}") for name in ("a", "b"))
+        self.done(hypervisor.start(replace(guest, disks=(first.disk,)), [first]))
+        self.assertEqual(self.done(hypervisor.find_hotplug_problem(guest)), "")
+        for _ in range(2):
+            self.done(hypervisor.plug(guest, second))
+            self.done(hypervisor.plug(guest, CARD))
+        had = [first.disk.uuid, second.disk.uuid, CARD.uuid]
+        self.assertEqual(self.devices(self.hypervisor(), guest), had)
+        for _ in range(2):
+            self.done(hypervisor.unplug(guest, first.disk.uuid))
+            self.done(hypervisor.unplug(guest, CARD.uuid))
+        self.assertEqual(self.devices(self.hypervisor(), guest), [second.disk.uuid])
+        self.assertEqual(self.names(hypervisor), [["web1"]])
+
+    def test_a_network_card_changes_while_the_guest_runs(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.changeable_guest()
+        self.done(hypervisor.start(replace(guest, nics=(CARD,)), []))
+        for changed in (replace(CARD, link="br1"), replace(CARD, mac="aa:00:10:00:00:02")):
+            self.done(hypervisor.plug(guest, changed))
+            self.assertEqual(self.done(hypervisor.running_config(guest)).nics, (changed,))
+
+    def test_changed_devices_are_part_of_what_is_migrated(self) -> None:
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        disks = [AttachedDisk(a_disk(name), f"/f/{name}") for name in ("a", "b", "c")]
+        guest = replace(self.changeable_guest(), disks=(disks[0].disk, disks[1].disk))
+        self.done(here.start(guest, disks[:2]))
+        self.done(here.plug(guest, CARD))
+        self.done(here.unplug(guest, disks[0].disk.uuid))
+        self.done(here.plug(guest, disks[2]))
+        configured = replace(guest, disks=(disks[1].disk, disks[2].disk), nics=(CARD,))
+        running = self.done(here.running_config(configured))
+        runs = apply_running_config(configured, running)
+        address = self.done(there.accept(runs, disks[1:], "192.0.2.2", running))
+        self.done(here.migrate(configured, address, live=True))
+        self.assertEqual(self.sent(here, configured).phase, MigrationPhase.COMPLETED)
+        self.done(there.finish_incoming(configured, arrived=True))
+        self.assertEqual(self.done(there.running_config(configured)), running)
+        self.done(there.unplug(configured, disks[1].disk.uuid))
 
     def test_an_awaited_guest_is_not_started_and_can_be_ended(self) -> None:
         hypervisor, guest = self.hypervisor(), self.a_guest()

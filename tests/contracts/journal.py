@@ -76,14 +76,14 @@ class JournalContract(Case):
         verifyObject(IJournal, self.journal)
 
     def test_an_empty_journal_ends_where_it_begins(self) -> None:
-        self.assertEqual((self.journal.end(), self.replayed()), (0, []))
+        self.assertEqual((self.journal.last_commit(), self.replayed()), (0, []))
 
     def test_what_was_appended_is_replayed_in_order(self) -> None:
         commits = [a_commit(number) for number in range(1, 4)]
         self.assertEqual([self.done(self.journal.append(each)) for each in commits], [1, 2, 3])
         self.assertEqual(self.replayed(), list(enumerate(commits, 1)))
         self.assertEqual(self.replayed(after=2), [(3, commits[2])])
-        self.assertEqual((self.journal.end(), self.replayed(after=3)), (3, []))
+        self.assertEqual((self.journal.last_commit(), self.replayed(after=3)), (3, []))
 
     def test_appends_of_one_turn_return_in_order(self) -> None:
         returned: list[int] = []
@@ -134,6 +134,6 @@ class JournalContract(Case):
     def test_forgetting_keeps_what_comes_after(self) -> None:
         for number in range(1, 4):
             self.done(self.journal.append(a_commit(number)))
-        self.done(self.journal.forget(3))
+        self.done(self.journal.remove_before(3))
         self.assertEqual(self.replayed(after=2), [(3, a_commit(3))])
         self.assertEqual(self.done(self.journal.append(a_commit(4))), 4)

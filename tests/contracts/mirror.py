@@ -149,50 +149,50 @@ class MirrorContract(Case):
 
     def test_a_broken_wire_heals_by_itself(self) -> None:
         self.whole()
-        self.copies.cut(*ADDRESSES.values())
+        self.copies.cut_link(*ADDRESSES.values())
         self.assertEqual([degraded for _, degraded in self.local()], [True, True])
-        self.copies.mend(*ADDRESSES.values())
+        self.copies.repair_link(*ADDRESSES.values())
         self.assertEqual([degraded for _, degraded in self.local()], [False, False])
 
     def test_after_a_split_brain_nobody_is_connected(self) -> None:
         self.whole()
-        self.copies.cut(*ADDRESSES.values())
+        self.copies.cut_link(*ADDRESSES.values())
         self.done(self.two.mirror.promote(self.two.disk))
         for side in (self.one, self.two):
             self.copies.write(side.key, 1)
-        self.copies.mend(*ADDRESSES.values())
+        self.copies.repair_link(*ADDRESSES.values())
         self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.OK, True)])
 
     def test_a_copy_that_lacks_data_is_not_writable_alone(self) -> None:
         self.created()
-        self.copies.cut(*ADDRESSES.values())
+        self.copies.cut_link(*ADDRESSES.values())
         self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.FAULTY, True)])
         self.refused(self.two.mirror.promote(self.two.disk))
 
     def test_a_device_that_breaks_leaves_the_disk_with_its_peer(self) -> None:
         self.whole()
-        self.copies.lose(self.one.key)
+        self.copies.break_device(self.one.key)
         self.assertEqual(self.local(), [(LocalState.FAULTY, True), (LocalState.OK, True)])
         self.attach(self.one, primary=True)
 
     def test_a_copy_is_replaced_under_a_disk_in_use(self) -> None:
         self.whole()
-        self.done(self.one.mirror.drop(self.one.disk))
+        self.done(self.one.mirror.detach_children(self.one.disk))
         self.assertEqual(self.local(), [(LocalState.FAULTY, True), (LocalState.OK, True)])
         for _ in range(2):
-            self.done(self.one.mirror.take(self.one.disk))
+            self.done(self.one.mirror.attach_children(self.one.disk))
         self.assertEqual(self.local(), [(LocalState.SYNC, True), (LocalState.OK, True)])
         self.clock.advance(SIZE / RATE)
         self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
 
     def test_the_only_copy_is_not_dropped(self) -> None:
         self.whole()
-        self.copies.cut(*ADDRESSES.values())
-        self.refused(self.one.mirror.drop(self.one.disk))
+        self.copies.cut_link(*ADDRESSES.values())
+        self.refused(self.one.mirror.detach_children(self.one.disk))
 
     def test_a_disk_that_is_held_open_stays(self) -> None:
         self.whole()
-        self.copies.all()[self.one.key].opened = True
+        self.copies.all_copies()[self.one.key].opened = True
         self.refused(self.one.mirror.demote(self.one.disk))
         self.refused(self.one.volumes.detach(self.one.disk))
         self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])

@@ -93,14 +93,14 @@ class ProcessesContract(TestCase):
         processes = self.processes()
         program = self.program(Script(hangs=True))
         pid = await processes.start([program, "--of", "web1"], output=self.log())
-        first, again = processes.life(pid), processes.life(pid)
+        first, again = processes.process_info(pid), processes.process_info(pid)
         assert first and again
         self.assertEqual(first.identity, again.identity)
         while not processes.arguments(pid):  # the kernel has not got so far yet
             await deferLater(self.clock(), 0.01)
         self.assertEqual(processes.arguments(pid)[-2:], ["--of", "web1"])
         processes.kill(pid, 9)
-        while processes.life(pid):
+        while processes.process_info(pid):
             await deferLater(self.clock(), 0.01)
         processes.kill(pid, 9)
         self.assertEqual(processes.arguments(pid), [])

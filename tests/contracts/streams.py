@@ -57,11 +57,11 @@ class StreamsContract(Case):
         verifyObject(IListening, listening)
         port = listening.port
         source = ListeningEndpoint(listening, self.receiver, GREETING, patience)
-        return self.streams.begin(source, sink), port
+        return self.streams.start_transfer(source, sink), port
 
     def send(self, path: str, port: int, greeting: bytes = GREETING, tries: int = 1) -> ITransfer:
         sink = ConnectingEndpoint(HERE, port, self.sender, greeting, 5, tries)
-        return self.streams.begin(FileEndpoint(path), sink)
+        return self.streams.start_transfer(FileEndpoint(path), sink)
 
     async def over(self, flow: ITransfer) -> str:
         """How a flow has ended: nothing if well."""
@@ -76,7 +76,7 @@ class StreamsContract(Case):
 
     async def test_they_are_what_they_say(self) -> None:
         verifyObject(IStreams, self.streams)
-        flow = self.streams.begin(
+        flow = self.streams.start_transfer(
             FileEndpoint(self.put("a", b"x")), FileEndpoint(self.path("b"), True)
         )
         verifyObject(ITransfer, flow)
@@ -84,7 +84,9 @@ class StreamsContract(Case):
 
     async def test_a_file_becomes_another(self) -> None:
         source = self.put("a", b"text" * 1000)
-        flow = self.streams.begin(FileEndpoint(source), FileEndpoint(self.path("b"), create=True))
+        flow = self.streams.start_transfer(
+            FileEndpoint(source), FileEndpoint(self.path("b"), create=True)
+        )
         self.assertEqual(await self.over(flow), "")
         self.assertEqual(self.content(self.path("b")), b"text" * 1000)
         self.assertEqual(flow.progress().moved, 4000)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from ganeti.errors import Failed, Refused
 from ganeti.hypervisor.fake import FakeHypervisor
@@ -13,6 +15,8 @@ from ganeti.hypervisor.interfaces import (
     AttachedDisk,
     ConsoleAccess,
     ConsoleKind,
+    ConsoleSocket,
+    ConsoleStream,
     IHypervisor,
     MigrationPhase,
     NotRunning,
@@ -95,16 +99,20 @@ class KvmHypervisorTests(contract.HypervisorContract):
             accelerators=AcceleratorSelector(files, host.processes, MemoryStateFiles()),
             clock=self.clock,
             attach=["/usr/bin/python3", "console.py"],
+            ganeti="/run/kvm-hypervisor",
         )
 
     def a_guest(self, name: str = "web1", **hvparams: Any) -> Guest:
         over = {"kernel_path": "", **hvparams}
         return a_guest(name, hypervisor="kvm", hvparams=over, network_port=11001)
 
+    def changeable_guest(self) -> Guest:
+        return self.a_guest(kvm_net="user")
+
     def left(self) -> list[str]:
         """What a node still holds of its guests."""
         host, notes = self.node()
-        return [*notes.all(), *host.disk.names("/run/kvm"), *map(str, host.processes.alive)]
+        return [*notes.read_all(), *host.disk.names("/run/kvm"), *map(str, host.processes.alive)]
 
     def tearDown(self) -> None:
         # Time-outs of answers that came are called off.
@@ -192,7 +200,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.done(self.hypervisor().start(self.a_guest(), []))
         before = self.hypervisor().running()
         pid = host.machine("web1").pid
-        started = notes.all()["web1"]
+        started = notes.read_all()["web1"]
         notes.put("web1", started.replace(b'"here"', b'"starting"').replace(b"%d" % pid, b"0"))
         hypervisor = self.hypervisor()
         self.assertEqual(hypervisor.running(), before)
@@ -203,7 +211,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
     def test_a_qemu_that_comes_up_after_the_next_daemon_is_found_too(self) -> None:
         host, notes = self.node()
         self.done(self.hypervisor().start(self.a_guest(), []))
-        started, pid = notes.all()["web1"], host.machine("web1").pid
+        started, pid = notes.read_all()["web1"], host.machine("web1").pid
         notes.put("web1", started.replace(b'"here"', b'"starting"').replace(b"%d" % pid, b"0"))
         process = host.processes.alive.pop(pid)
         hypervisor = self.hypervisor()
@@ -235,7 +243,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
     def test_another_process_with_the_pid_of_a_guest_is_not_taken_for_it(self) -> None:
         host, notes = self.node()
         self.done(self.hypervisor().start(self.a_guest(), []))
-        notes.put("web1", notes.all()["web1"].replace(b"memory:", b"earlier:"))
+        notes.put("web1", notes.read_all()["web1"].replace(b"memory:", b"earlier:"))
         hypervisor = self.hypervisor()
         self.assertEqual(self.names(hypervisor), [[]])
         self.fails(NotRunning, hypervisor.stop("web1", hard=True))
@@ -246,7 +254,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.done(self.hypervisor().start(self.a_guest(), disks))
         argv = self.node()[0].machine("web1").argv
         self.assertIn("pc-i440fx-7.2,accel=tcg", argv)
-        self.assertIn("file=/f/a,format=raw,if=none,id=disk0,aio=threads", argv)
+        self.assertIn("file=/f/a,format=raw,if=none,id=disk-47a6769b4ef7,aio=threads", argv)
 
     def moved(self, guest: Guest, configured: Guest, running: RunningConfig) -> str:
         """Start a guest, send it on, and answer what its receiver wrote if it did not arrive."""
@@ -277,7 +285,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
         said = self.moved(guest, guest, wrong)
         self.assertEqual(said, "Unknown savevm section or instance 'cpu' (1, 2)")
         host, notes = self.node("node2")
-        self.assertEqual([*notes.all(), *host.disk.names("/run/kvm")], [])
+        self.assertEqual([*notes.read_all(), *host.disk.names("/run/kvm")], [])
 
     def test_the_log_of_a_guest_that_arrived_is_closed(self) -> None:
         guest = self.a_guest()
@@ -316,7 +324,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
         _, notes = self.node()
         guest = self.a_guest()
         self.done(self.hypervisor().start(guest, []))
-        note = msgspec.json.decode(notes.all()["web1"])
+        note = msgspec.json.decode(notes.read_all()["web1"])
         del note["config"]
         notes.put("web1", msgspec.json.encode(note))
         changed = replace(guest, beparams={"maxmem": 512, "minmem": 512, "vcpus": 4})
@@ -340,11 +348,83 @@ class KvmHypervisorTests(contract.HypervisorContract):
             ["ide-cd,drive=cdrom0,bus=ide.5,unit=0", "ide-cd,drive=cdrom1,bus=ide.4,unit=0"],
         )
 
+    def with_cd(self) -> ScriptedHost:
+        """A running guest with a CD in its drive."""
+        for image in ("/a.iso", "/b.iso"):
+            self.node()[0].disk.put(image, b"", 0o644, 0)
+        self.done(self.hypervisor().start(self.a_guest(cdrom_image_path="/a.iso"), []))
+        return self.node()[0]
+
+    def change_cd(self, image: str, *, force: bool = False) -> Coroutine[Deferred[Any], Any, None]:
+        guest = self.a_guest(cdrom_image_path=image)
+        return self.hypervisor().change_media(guest, force=force)
+
+    def test_a_cd_is_taken_out_and_put_into_the_drive_that_stays(self) -> None:
+        host = self.with_cd()
+        for image, command in (("", "eject"), ("/b.iso", "blockdev-change-medium")):
+            self.done(self.change_cd(image))
+            self.assertEqual(host.machine("web1").asked[-1], command)
+            running = self.done(self.hypervisor().running_config(self.a_guest()))
+            self.assertEqual(running.hvparams["cdrom_image_path"], image)
+            self.assertEqual(running.empty_drives, () if image else ("cdrom_image_path",))
+        asked = list(host.machine("web1").asked)
+        self.done(self.change_cd("/b.iso"))
+        self.assertEqual(host.machine("web1").asked, asked)
+
+    def test_a_guest_moves_with_its_empty_drive_to_a_node_without_the_image(self) -> None:
+        self.with_cd()
+        self.done(self.change_cd(""))
+        running = self.done(self.hypervisor().running_config(self.a_guest()))
+        self.assertEqual(self.moved(self.a_guest(), self.a_guest(), running), "")
+        argv = self.node("node2")[0].machine("web1").argv
+        self.assertIn("if=none,id=cdrom0,media=cdrom,readonly=on", argv)
+
+    def test_a_guest_that_has_locked_a_drive_is_asked_to_open_it(self) -> None:
+        host = self.with_cd()
+        host.locked["web1"] = 3
+        self.done(self.change_cd(""))
+        self.assertEqual(host.machine("web1").asked.count("eject"), 4)
+
+    def test_a_drive_that_stays_locked_keeps_its_cd(self) -> None:
+        host = self.with_cd()
+        for image in ("", "/b.iso"):
+            host.locked["web1"] = 1000
+            said = self.fails(Refused, self.change_cd(image))
+            self.assertIn("the guest of instance web1 has locked the CD drive", said)
+            self.assertIn("unmount the CD there and try again, or use --force", said)
+            running = self.done(self.hypervisor().running_config(self.a_guest()))
+            self.assertEqual(running.hvparams["cdrom_image_path"], "/a.iso")
+
+    def test_a_locked_drive_is_changed_by_force(self) -> None:
+        host = self.with_cd()
+        for image in ("", "/b.iso"):
+            host.locked["web1"] = 1000
+            self.done(self.change_cd(image, force=True))
+        self.assertEqual(host.locked["web1"], 1000)
+
     def test_the_console_is_the_one_that_the_guest_was_started_with(self) -> None:
         hypervisor = self.hypervisor()
         self.done(hypervisor.start(self.a_guest(), []))
         access = self.done(hypervisor.console(self.a_guest(serial_console=False)))
         self.assertEqual(access.kind, ConsoleKind.SSH)
+
+    def test_a_node_reaches_the_consoles_that_a_guest_was_started_with(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(vnc_bind_address="0.0.0.0"), []))
+        self.assertEqual(
+            self.done(hypervisor.console_sockets(self.a_guest())),
+            {
+                ConsoleStream.SERIAL: ConsoleSocket(path="/run/kvm/web1.serial"),
+                ConsoleStream.VNC: ConsoleSocket(host="127.0.0.1", port=11001),
+            },
+        )
+
+    def test_a_screen_can_be_at_a_socket_in_a_folder(self) -> None:
+        hypervisor = self.hypervisor()
+        guest = self.a_guest(serial_console=False, vnc_bind_address="/run/vnc/")
+        self.done(hypervisor.start(guest, []))
+        expected = {ConsoleStream.VNC: ConsoleSocket(path="/run/vnc/web1.vnc")}
+        self.assertEqual(self.done(hypervisor.console_sockets(guest)), expected)
 
     def test_consoles_are_serial_or_vnc_or_not_there(self) -> None:
         hypervisor = self.hypervisor()

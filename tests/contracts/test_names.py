@@ -8,7 +8,7 @@ from typing import Any, cast
 from twisted.trial.unittest import TestCase
 
 from ganeti.system.interfaces import IHostNames
-from ganeti.system.names import SystemNames
+from ganeti.system.name_resolution import SystemNames
 from ganeti.system.threads import InThread
 from ganeti.testing.names import MemoryNames
 from tests.contracts.names import NamesContract

@@ -42,7 +42,7 @@ class HttpNodesTests(NodesContract, TestCase):
             self.ports[ADDRESSES[name]] = port.getHost().port
             self.addCleanup(deferLater, reactor, 0.01)
             self.addCleanup(maybeDeferred, port.stopListening)
-            self.addCleanup(site.end)
+            self.addCleanup(site.shut_down)
         self.addCleanup(way.close)
         return NodeClient(way, reactor, term=lambda: TERM, master=MASTER)
 

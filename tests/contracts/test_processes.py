@@ -72,7 +72,7 @@ class LocalProcessesTests(contract.ProcessesContract):
         return str(path)
 
     async def gone(self, pid: int) -> None:
-        while self.processes().life(pid):
+        while self.processes().process_info(pid):
             await deferLater(self.clock(), 0.01)
 
     async def test_the_environment_is_exactly_what_was_given(self) -> None:
@@ -158,6 +158,11 @@ class LocalProcessesTests(contract.ProcessesContract):
     async def test_a_log_that_cannot_be_opened_fails_with_its_path(self) -> None:
         with self.assertRaisesRegex(Failed, "cannot open /nowhere/log"):
             await self.processes().run(["true"], output="/nowhere/log")
+
+    async def test_the_end_of_a_log_is_answered_though_the_file_was_removed(self) -> None:
+        log = self.log()
+        finished = await self.processes().run([self.shell(f"echo one; rm {log}")], output=log)
+        self.assertEqual(finished, ProcessResult(0, b"one\n", b""))
 
     async def test_descriptors_are_given_back(self) -> None:
         await deferLater(self.clock(), 0)  # the reactor opens some of its own when it starts

@@ -25,36 +25,23 @@ REFUSED: Mapping[str, str] = {
         "packages are upgraded by the package manager of the host, and the master daemon upgrades"
         " the configuration when it starts; the command says so"
     ),
-    "gnt-instance modify -t": (
-        "the conversion of disks is not supported yet; export the instance, and import it with"
-        " another template"
-    ),
     "gnt-instance modify --new-primary": "use move, migrate or failover to change the primary node",
     "gnt-instance modify -m": "changing the memory of a running guest is not supported yet",
     "gnt-instance modify --disk N:attach, N:detach": "disks cannot be attached or detached yet",
-    "gnt-instance modify --hotplug": (
-        "changes of running guests are not supported yet; with --hotplug-if-possible the change"
-        " takes effect at the next start"
-    ),
 }
 """Options and commands that exist and are rejected intentionally."""
 
 _AT_ONCE = "the answer needs no job"
 _NO_SSH = "nodes join by a token and certificates; SSH is not used"
 
-_FOR_SCRIPTS = "the value is only stored for scripts on the master, which read it from ssconf"
 _KEPT = "SSH is not used; the value is only stored"
 
 NO_EFFECT: Mapping[str, str] = {
     "gnt-backup export -f": "there is no confirmation",
-    "gnt-cluster init --master-netdev": _FOR_SCRIPTS,
-    "gnt-cluster init --master-netmask": _FOR_SCRIPTS,
     "gnt-cluster init --no-etc-hosts": "each node resolves names by its system configuration",
     "gnt-cluster init --no-ssh-init": "SSH is not used",
     "gnt-cluster init --ssh-key-bits": _KEPT,
     "gnt-cluster init --ssh-key-type": _KEPT,
-    "gnt-cluster modify --master-netdev": _FOR_SCRIPTS,
-    "gnt-cluster modify --master-netmask": _FOR_SCRIPTS,
     "gnt-cluster modify --max-tracked-jobs": "all jobs are tracked",
     "gnt-cluster renew-crypto --no-ssh-key-check": "SSH is not used",
     "gnt-cluster renew-crypto -v": "the job's log has all details",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ganeti.cli.command import Command, Tool
+from ganeti.cli.command_options import all_options
 from ganeti.cli.options import Option
 from ganeti.model.unsupported import UNSUPPORTED
 from ganeti.opcodes.registry import OPCODES
@@ -98,7 +99,7 @@ def _refusal(full: str, command: Command) -> str:
 
 def _option_row(full: str, command: Command, flags: Sequence[str]) -> Row:
     name = ", ".join(flags)
-    option = next((each for each in command.all_options() if flags[0] in each.flags), None)
+    option = next((each for each in all_options(command) if flags[0] in each.flags), None)
     for state, why in (
         (State.DIFFERS if option else State.MISSING, _listed(MISSING_OPTIONS, full, flags)),
         (State.NO_EFFECT, _listed(NO_EFFECT, full, flags)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Command, Tool
+from ganeti.cli.command_options import all_options, described
 from ganeti.cli.help import format_command_help, format_tool_help
 from ganeti.cli.options import Option
 from tests.golden.cli_differences import MISSING_COMMANDS, MISSING_OPTIONS, NO_EFFECT, REFUSED
@@ -46,7 +47,7 @@ class KnownTests(SynchronousTestCase):
         wrong = []
         for tool, command in commands():
             known = KNOWN.get(tool.name, {}).get(command.name, {"options": ()})
-            ours = {flag: each for each in command.all_options() for flag in each.flags}
+            ours = {flag: each for each in all_options(command) for flag in each.flags}
             for flags, shape, kind in known["options"]:
                 for flag in flags.split():
                     name = f"{tool.name} {command.name} {flag}"
@@ -104,7 +105,7 @@ class TableTests(SynchronousTestCase):
             for row in rows(tool):
                 command = tool.command(row.name)
                 assert command is not None
-                docs = {", ".join(each.flags): each.doc for each in command.all_options()}
+                docs = {", ".join(each.flags): each.doc for each in all_options(command)}
                 for each in row.options:
                     idle = docs.get(each.name, "").startswith(("Accepted", "Changes nothing"))
                     where = f"{tool.name} {row.name} {each.name}"
@@ -159,15 +160,15 @@ class HelpTests(SynchronousTestCase):
 
     def test_no_two_options_of_a_command_share_a_flag_and_all_are_explained(self) -> None:
         for tool, command in commands():
-            options = command.all_options()
+            options = all_options(command)
             flags = [flag for option in options for flag in option.flags]
             where = f"{tool.name} {command.name}"
             self.assertEqual(sorted(flags), sorted(set(flags)), where)
             self.assertEqual([each.flags for each in options if not each.doc], [], where)
-            self.assertTrue(command.described(), where)
+            self.assertTrue(described(command), where)
 
     def test_the_help_of_a_negating_option_says_what_the_option_does(self) -> None:
         for tool, command in commands():
-            for option in command.all_options():
+            for option in all_options(command):
                 if option.sets is False and option.flags[0].startswith("--no-"):
                     self.assertRegex(option.doc, "^Do not ", f"{tool.name} {command.name}")

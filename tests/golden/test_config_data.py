@@ -10,8 +10,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.formats import ConfigDataEncoder, loaded
+from ganeti.config.invariants import verify
 from ganeti.config.ssconf import ssconf
-from ganeti.config.verify import verify
 from ganeti.errors import Invalid
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import defaults

@@ -46,7 +46,7 @@ class WireTests(SynchronousTestCase):
         self.methods = LuxiMethods(self.cluster.master.answers())
 
     def ask(self, message: bytes) -> Any:
-        answer = json.loads(self.cluster.wait(self.methods.answer(message))[:-1])
+        answer = json.loads(self.cluster.wait(self.methods.answer_message(message))[:-1])
         return answer["success"], answer["result"]
 
     def rule(self) -> dict[str, Any]:

@@ -15,8 +15,11 @@ class LuxiTests(SynchronousTestCase):
     def test_methods_and_their_arguments_are_the_known_ones(self) -> None:
         path = Path(__file__).parent / "data" / "luxi.json"
         ours = {name: list(kind.__struct_fields__) for name, kind in METHODS.items()}
-        self.assertEqual(ours.pop("QueryObjects"), ["what", "fields", "names"])
+        self.assertEqual(ours.pop("QueryObjects"), ["what", "fields", "names", "known"])
+        pages = ["what", "fields", "known", "tag", "page"]
+        self.assertEqual(ours.pop("QueryObjectPages"), pages)
         self.assertEqual(ours.pop("SubmitSharedJob"), ["ops"])
+        self.assertEqual(ours.pop("CancelJobs"), ["job_ids", "kill"])
         self.assertEqual(ours.pop("EnrolNode"), ["token", "request"])
         events = ["since", "timeout", "kinds", "names", "tags"]
         self.assertEqual(ours.pop("WaitForEvents"), events)
@@ -29,5 +32,19 @@ class LuxiTests(SynchronousTestCase):
         self.assertEqual(ours.pop("QueryOpenId"), [])
         self.assertEqual(ours.pop("OpenSession"), ["session", "digest"])
         self.assertEqual(ours.pop("CloseSession"), [])
+        self.assertEqual(ours.pop("EndSession"), ["session"])
         self.assertEqual(ours.pop("QueryPassword"), ["user"])
+        self.assertEqual(ours.pop("QueryNotifications"), [])
+        self.assertEqual(ours.pop("TestNotification"), ["name"])
+        self.assertEqual(ours.pop("QueryFailover"), [])
+        self.assertEqual(ours.pop("PlanJob"), ["ops"])
+        self.assertEqual(
+            ours.pop("CreateConsoleTicket"), ["instance", "stream", "viewer", "take_over"]
+        )
+        self.assertEqual(ours.pop("RedeemConsoleTicket"), ["node", "ticket"])
+        self.assertEqual(ours.pop("QueryJobRates"), [])
+        self.assertEqual(ours.pop("QueryUsage"), ["kind", "name"])
+        self.assertEqual(ours.pop("TakeScreenshot"), ["instance"])
+        self.assertEqual(ours.pop("WatchConsole"), ["instance", "active", "timeout"])
+        self.assertEqual(ours.pop("MoveState"), ["store"])
         self.assertEqual(ours, json.loads(path.read_text()))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from ganeti.cli.command_options import all_options
 from tests.golden.command_table import tools
 from tools.manual import escaped, page
 
@@ -32,7 +33,7 @@ class ManualTests(SynchronousTestCase):
             text = written[f"{tool.name}.8"] + written["ganeti.7"]
             for command in tool.commands:
                 self.assertIn(f".SS {escaped(command.name)}\n", text)
-                for option in command.all_options():
+                for option in all_options(command):
                     self.assertIn(f".B {escaped(option.shape)}\n", text)
 
     def test_no_marker_is_left_and_no_line_is_taken_for_a_request(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.rapi.routes import cluster, groups, instances, jobs, nodes
-from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.routes.route_table import ROUTES
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "rapi.json").read_text())
 
@@ -22,9 +22,31 @@ class RoutesTests(SynchronousTestCase):
             re.sub(r"{\w+}", "{}", path): set(methods)
             for path, methods in {**GOLDEN["document"], **GOLDEN["later"]}.items()
         }
-        for path in ("/2/openapi", "/2/events", "/2/history", "/metrics"):
+        for path in (
+            "/2/openapi",
+            "/2/events",
+            "/2/history",
+            "/2/console",
+            "/2/job-rates",
+            "/2/capacity",
+            "/2/failover/rehearsal",
+            "/2/failover/survival",
+            "/metrics",
+        ):
             self.assertEqual(ours.pop(path), {"GET"})
-        ours = {path: methods for path, methods in ours.items() if "/access/" not in path}
+        self.assertEqual(ours.pop("/2/instances/{}/console-ticket"), {"POST"})
+        self.assertEqual(ours.pop("/2/balance"), {"GET", "PUT"})
+        self.assertEqual(ours.pop("/2/failover"), {"GET", "PUT"})
+        for path in (
+            "/2/instances/{}/failover-policy",
+            "/2/nodes/{}/maintenance",
+            "/2/nodes/{}/confirm-off",
+        ):
+            self.assertEqual(ours.pop(path), {"PUT"})
+        for path in ("/2/instances/{}/screenshot", "/2/instances/{}/usage", "/2/nodes/{}/usage"):
+            self.assertEqual(ours.pop(path), {"GET"})
+        own = ("/2/access/", "/2/notifications")
+        ours = {path: methods for path, methods in ours.items() if not path.startswith(own)}
         self.assertEqual(ours, known)
         self.assertEqual(len(GOLDEN["document"]), 33)
         self.assertEqual(sum(map(len, GOLDEN["document"].values())), 43)

@@ -12,9 +12,9 @@ from zope.interface import implementer
 
 from ganeti.errors import CommitFailed
 from ganeti.jobs.filter_actions import JobFilter
+from ganeti.jobs.job_store import JobStore
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.runner import OpcodeResult, OpcodeTask
-from ganeti.jobs.store import JobStore
 from ganeti.journal.interfaces import Commit, IJournal, Position
 from ganeti.locking.names import LockMode
 from ganeti.locking.waiting import LockWaiter
@@ -63,7 +63,7 @@ class SyncedJournal(MemoryJournal):
                 done.errback(CommitFailed("the journal accepts no commits: disk is full"))
             else:
                 self.commits.append(commit)
-                done.callback(self.end())
+                done.callback(self.last_commit())
 
 
 class Rig:
@@ -168,6 +168,8 @@ class Rig:
         await deferLater(self.clock, 10)
 
     async def _lock(self, task: OpcodeTask) -> None:
-        async with self.locks.hold(task.owner, {"instance/one": LockMode.EXCLUSIVE}, task.priority):
+        async with self.locks.hold_locks(
+            task.owner, {"instance/one": LockMode.EXCLUSIVE}, task.priority
+        ):
             await task.locked()
             await deferLater(self.clock, 10)

@@ -55,7 +55,7 @@ class Master:
             for _ in range(3):
                 if task.is_cancel_requested():
                     raise JobCanceled("stopped")
-                task.say("a step")
+                task.log_message("a step")
                 await deferLater(rig.clock, 3)
 
         rig.acts.update({"refuse": refuse, "walk": walk})

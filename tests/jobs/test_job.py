@@ -29,7 +29,7 @@ STAMP = (1_700_000_000, 250_000)
 
 
 def an_op(status: JobStatus = JobStatus.QUEUED) -> QueuedOpcode:
-    return QueuedOpcode(input=OpcodeInput.of(Delay(duration=1.0)), status=status)
+    return QueuedOpcode(input=OpcodeInput.from_opcode(Delay(duration=1.0)), status=status)
 
 
 def a_job(*statuses: JobStatus) -> Job:

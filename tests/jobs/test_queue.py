@@ -100,6 +100,23 @@ class SubmissionTests(QueueTestCase):
         self.rig.settle()
         self.assertEqual(self.rig.submit(), 4)
 
+    def test_while_many_jobs_are_made_others_have_a_turn_but_not_their_places(self) -> None:
+        self.patch(queue_module, "MAX_LIVE", 3)
+        self.patch(queue_module, "SUBMIT_BATCH", 2)
+        many = Deferred.fromCoroutine(self.queue.submit_many([[an_opcode()] for _ in range(3)]))
+        self.assertNoResult(many)
+        self.failureResultOf(self.queue.submit([an_opcode()]), QueueFull)
+        self.rig.turn()
+        self.assertEqual(self.successResultOf(many), [(True, 1), (True, 2), (True, 3)])
+
+    def test_a_client_that_hangs_up_before_its_jobs_are_made_frees_their_places(self) -> None:
+        self.patch(queue_module, "MAX_LIVE", 3)
+        self.patch(queue_module, "SUBMIT_BATCH", 2)
+        many = Deferred.fromCoroutine(self.queue.submit_many([[an_opcode()] for _ in range(3)]))
+        many.cancel()
+        self.failureResultOf(many, CancelledError)
+        self.assertEqual((self.rig.submit(), self.commits()), (4, ["submitted"]))
+
     def test_many_jobs_are_one_commit(self) -> None:
         answers = self.successResultOf(self.queue.submit_many([[an_opcode()], [], [an_opcode()]]))
         self.assertEqual(
@@ -178,7 +195,7 @@ class RunningTests(QueueTestCase):
     def test_what_an_opcode_says_and_answers_is_json(self) -> None:
         async def odd(task: OpcodeTask) -> Any:
             await task.locked()
-            task.say("bad \udcff byte")
+            task.log_message("bad \udcff byte")
             return {"rows": ((1, "a"),)}
 
         async def wrong(task: OpcodeTask) -> object:
@@ -221,8 +238,8 @@ class RunningTests(QueueTestCase):
     def test_messages_are_shown_once_they_are_durable(self) -> None:
         async def talk(task: OpcodeTask) -> None:
             await task.locked()
-            task.say("one")
-            task.say({"some": "data"}, "delay-test")
+            task.log_message("one")
+            task.log_message({"some": "data"}, "delay-test")
             await deferLater(self.rig.clock, 10)
 
         self.rig.acts["talk"] = talk
@@ -277,8 +294,9 @@ class DependencyTests(QueueTestCase):
         requests = [[an_opcode(depends=((-1, ("success",)),))] for _ in range(1500)]
         requests[0] = [an_opcode("nobody knows")]
         self.rig.acts["nobody knows"] = self.refuse
-        self.successResultOf(self.queue.submit_many(requests))
+        submitted = Deferred.fromCoroutine(self.queue.submit_many(requests))
         self.rig.settle()
+        self.successResultOf(submitted)
         self.assertEqual({job.status.value for job in self.queue.jobs()}, {"error"})
 
     async def refuse(self, task: OpcodeTask) -> None:
@@ -434,6 +452,39 @@ class CancelTests(QueueTestCase):
         self.assertEqual(self.cancel(1), (False, "Job 1 has ended in success"))
         self.failureResultOf(self.queue.cancel(7), JobLost)
 
+    def cancel_many(self, *job_ids: int) -> list[tuple[bool, str]]:
+        canceled = Deferred.fromCoroutine(self.queue.cancel_many(job_ids))
+        self.rig.settle()
+        answers: list[tuple[bool, str]] = self.successResultOf(canceled)
+        return answers
+
+    def test_jobs_that_have_not_started_are_canceled_in_one_commit(self) -> None:
+        self.successResultOf(self.queue.submit_many([[an_opcode()] for _ in range(3)]))
+        before = len(self.commits())
+        answers = self.cancel_many(1, 2, 3)
+        self.assertEqual(answers, [(True, f"Job {n} has been canceled") for n in (1, 2, 3)])
+        self.assertEqual(self.commits()[before:], ["cancel requested"])
+        self.assertEqual(self.rig.ran, [])
+
+    def test_each_of_many_is_canceled_in_the_state_that_it_is_in(self) -> None:
+        self.rig.max_running = 1
+        self.rig.submit("lock", "lock")
+        self.rig.submit()
+        self.rig.turn()
+        running, waiting, unknown = self.cancel_many(1, 2, 99)
+        self.assertEqual(running, (True, "Job 1 stops at its next step that can be undone"))
+        self.assertEqual(waiting, (True, "Job 2 has been canceled"))
+        self.assertEqual(unknown, (False, "Job 99 not found"))
+        self.assertEqual((self.rig.status(1), self.rig.ran), ("canceled", [1]))
+
+    def test_jobs_whose_cancellation_is_not_durable_run(self) -> None:
+        self.successResultOf(self.queue.submit_many([[an_opcode()] for _ in range(2)]))
+        self.rig.journal.break_down()
+        self.failureResultOf(self.queue.cancel_many([1, 2]), CommitFailed)
+        self.rig.journal.heal()
+        self.rig.settle()
+        self.assertEqual(sorted(self.rig.ran), [1, 2])
+
     def test_a_job_that_waits_for_another_is_canceled(self) -> None:
         self.rig.submit("sleep")
         self.rig.submit(depends=((1, ()),))
@@ -559,7 +610,7 @@ class WaitingTests(QueueTestCase):
         async def talk(task: OpcodeTask) -> None:
             await task.locked()
             await deferLater(self.rig.clock, 1)
-            task.say("hello")
+            task.log_message("hello")
             await deferLater(self.rig.clock, 10)
 
         self.rig.acts["talk"] = talk
@@ -595,9 +646,21 @@ class WaitingTests(QueueTestCase):
 
 
 class StressTests(QueueTestCase):
+    def test_between_jobs_that_take_long_to_start_other_work_has_a_turn(self) -> None:
+        async def be_busy(task: OpcodeTask) -> None:
+            self.rig.clock.rightNow += 2 * queue_module.MAX_PICK_SECONDS
+            self.rig.clock.callLater(0, lambda: started.append(len(self.rig.ran)))
+
+        started: list[int] = []
+        self.rig.acts["busy"] = be_busy
+        self.successResultOf(self.queue.submit_many([[an_opcode("busy")] for _ in range(2)]))
+        self.rig.settle()
+        self.assertEqual(started, [1, 2])
+
     def test_thousands_of_jobs_pass(self) -> None:
         requests = [[an_opcode(depends=((-1, ()),) if n % 10 == 9 else None)] for n in range(5000)]
-        self.successResultOf(self.queue.submit_many(requests))
+        submitted = Deferred.fromCoroutine(self.queue.submit_many(requests))
         self.rig.settle()
+        self.successResultOf(submitted)
         self.assertEqual({job.status.value for job in self.queue.jobs()}, {"success"})
         self.assertEqual(len(self.rig.ran), 5000)

@@ -30,20 +30,24 @@ def with_secret() -> Opcode:
 
 class InputTests(SynchronousTestCase):
     def test_secrets_are_in_memory_only(self) -> None:
-        given = OpcodeInput.of(with_secret())
+        given = OpcodeInput.from_opcode(with_secret())
         self.assertNotIn(b"tell nobody", given.raw)
         assert isinstance(given.opcode, CreateInstance)
         self.assertIn("tell nobody", str(msgspec.to_builtins(given.opcode)))
         self.assertFalse(given.lacks_secrets)
 
     def test_what_was_read_back_knows_that_it_lacks_its_secrets(self) -> None:
-        self.assertTrue(OpcodeInput(OpcodeInput.of(with_secret()).raw).lacks_secrets)
-        self.assertFalse(OpcodeInput(OpcodeInput.of(Delay(duration=1.0)).raw).lacks_secrets)
+        self.assertTrue(OpcodeInput(OpcodeInput.from_opcode(with_secret()).raw).lacks_secrets)
+        self.assertFalse(
+            OpcodeInput(OpcodeInput.from_opcode(Delay(duration=1.0)).raw).lacks_secrets
+        )
 
     def test_secrets_are_forgotten_once_it_is_only_stored(self) -> None:
-        self.assertTrue(OpcodeInput.of(with_secret()).without_secrets().lacks_secrets)
+        self.assertTrue(OpcodeInput.from_opcode(with_secret()).without_secrets().lacks_secrets)
 
     def test_inputs_are_equal_when_their_stored_forms_are(self) -> None:
         opcode = Delay(duration=1.0)
-        self.assertEqual(OpcodeInput.of(opcode), OpcodeInput(OpcodeInput.of(opcode).raw))
-        self.assertEqual(OpcodeInput(OpcodeInput.of(opcode).raw).opcode, opcode)
+        self.assertEqual(
+            OpcodeInput.from_opcode(opcode), OpcodeInput(OpcodeInput.from_opcode(opcode).raw)
+        )
+        self.assertEqual(OpcodeInput(OpcodeInput.from_opcode(opcode).raw).opcode, opcode)

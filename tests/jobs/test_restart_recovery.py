@@ -23,7 +23,8 @@ from tests.jobs.test_queued_opcode import with_secret
 
 def a_job(*statuses: JobStatus) -> Job:
     ops = tuple(
-        QueuedOpcode(input=OpcodeInput.of(an_opcode()), status=status) for status in statuses
+        QueuedOpcode(input=OpcodeInput.from_opcode(an_opcode()), status=status)
+        for status in statuses
     )
     return Job(id=1, ops=ops)
 
@@ -57,7 +58,7 @@ class RecoveredTests(SynchronousTestCase):
         self.assertEqual(after.ops[1].result, ["OpExecError", [text]])
 
     def test_a_job_whose_secrets_are_gone_says_so(self) -> None:
-        job = Job(id=1, ops=(QueuedOpcode(input=OpcodeInput.of(with_secret())),))
+        job = Job(id=1, ops=(QueuedOpcode(input=OpcodeInput.from_opcode(with_secret())),))
         [after] = recovered([decode(encode(job))], NOW)
         self.assertEqual(after.status, JobStatus.ERROR)
         self.assertIn("secret parameters", after.ops[0].result[1][0])
@@ -182,9 +183,9 @@ class BrokenJournalTests(SynchronousTestCase):
     def test_messages_are_kept_later(self) -> None:
         async def talk(task: OpcodeTask) -> None:
             await task.locked()
-            task.say("one")
+            task.log_message("one")
             await deferLater(self.rig.clock, 5)
-            task.say("two")
+            task.log_message("two")
             await deferLater(self.rig.clock, 500)
 
         self.rig.acts["talk"] = talk
@@ -300,7 +301,7 @@ class CrashTests(SynchronousTestCase):
 
         async def talk(task: OpcodeTask) -> None:
             await task.locked()
-            task.say("hello")
+            task.log_message("hello")
             await deferLater(rig.clock, 1)
 
         rig.acts["talk"] = talk

@@ -29,7 +29,7 @@ class OrderTests(SynchronousTestCase):
         self, job_id: int, priority: int = 0, **depends: frozenset[JobStatus]
     ) -> Unschedulable | None:
         wanted = {int(other.removeprefix("on")): will_do for other, will_do in depends.items()}
-        return self.scheduler.add(job_id, priority, wanted, self.statuses.get)
+        return self.scheduler.add_job(job_id, priority, wanted, self.statuses.get)
 
     def test_priority_comes_before_age(self) -> None:
         for job_id, priority in ((1, 0), (2, -10), (3, 10), (4, 0)):
@@ -94,7 +94,7 @@ class OrderTests(SynchronousTestCase):
     ) -> None:
         scheduler, naive = Scheduler(), []
         for job_id, (priority, later) in enumerate(jobs):
-            scheduler.add(job_id, priority, {}, lambda _: None)
+            scheduler.add_job(job_id, priority, {}, lambda _: None)
             scheduler.reprioritize(job_id, priority + later)
             naive.append((priority + later, job_id))
         picked: list[int] = []
@@ -108,7 +108,7 @@ class GateTests(SynchronousTestCase):
         self.scheduler = Scheduler()
 
     def add(self, job_id: int, gate: JobRateLimit | None = None, priority: int = 0) -> None:
-        self.scheduler.add(job_id, priority, {}, lambda _: None, gate)
+        self.scheduler.add_job(job_id, priority, {}, lambda _: None, gate)
 
     def test_nobody_passes_a_gate_without_room(self) -> None:
         self.add(1, PAUSED)
@@ -136,7 +136,7 @@ class GateTests(SynchronousTestCase):
         self.assertEqual(self.scheduler.pick(3), [1])
 
     def test_one_that_waits_for_a_job_comes_to_its_gate_afterwards(self) -> None:
-        self.scheduler.add(2, 0, {1: SUCCESS}, {1: JobStatus.RUNNING}.get, PAUSED)
+        self.scheduler.add_job(2, 0, {1: SUCCESS}, {1: JobStatus.RUNNING}.get, PAUSED)
         self.scheduler.ended(1, JobStatus.SUCCESS)
         self.assertEqual(self.scheduler.pick(9), [])
         self.scheduler.set_rate_limits({}, [])
@@ -171,7 +171,7 @@ class GateTests(SynchronousTestCase):
         waiting = {n: (priority, n) for n, (priority, _) in enumerate(jobs)}
         running: list[int] = []
         for n, (priority, gate) in enumerate(jobs):
-            scheduler.add(n, priority, {}, lambda _: None, gate)
+            scheduler.add_job(n, priority, {}, lambda _: None, gate)
         for what, count in steps:
             if what == "leave":
                 if count < len(running):
@@ -191,9 +191,13 @@ class GateTests(SynchronousTestCase):
 
 class DependencyTests(SynchronousTestCase):
     def test_dependencies_are_those_of_what_is_still_to_be_done(self) -> None:
-        first = OpcodeInput.of(Delay(duration=1.0, depends=((1, ()),)))
-        second = OpcodeInput.of(Delay(duration=1.0, depends=((2, ("success", "error")), ("3", ()))))
-        third = OpcodeInput.of(Delay(duration=1.0, depends=((2, ("success", "canceled")),)))
+        first = OpcodeInput.from_opcode(Delay(duration=1.0, depends=((1, ()),)))
+        second = OpcodeInput.from_opcode(
+            Delay(duration=1.0, depends=((2, ("success", "error")), ("3", ())))
+        )
+        third = OpcodeInput.from_opcode(
+            Delay(duration=1.0, depends=((2, ("success", "canceled")),))
+        )
         job = Job(
             id=9,
             ops=(

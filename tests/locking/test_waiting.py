@@ -7,8 +7,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.locking.lock_table import AlreadyRequested
 from ganeti.locking.names import LockMode, LockRequest
-from ganeti.locking.table import AlreadyRequested
 from ganeti.locking.waiting import LockWaiter
 
 ONE: LockRequest = {"instance/a": LockMode.EXCLUSIVE}
@@ -32,7 +32,7 @@ class KeeperTests(SynchronousTestCase):
         until: Deferred[None] = Deferred()
 
         async def work() -> None:
-            async with self.keeper.hold(owner, wants, priority):
+            async with self.keeper.hold_locks(owner, wants, priority):
                 self.holding.append(owner)
                 try:
                     await until
@@ -115,7 +115,7 @@ class KeeperTests(SynchronousTestCase):
         passed: list[int] = []
 
         async def work(number: int) -> None:
-            async with self.keeper.hold(f"job {number}", ONE):
+            async with self.keeper.hold_locks(f"job {number}", ONE):
                 passed.append(number)
 
         _, until = self.job("job")

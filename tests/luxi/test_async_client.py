@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.luxi.async_client import MAX_CONNECTIONS, MasterClient
 from ganeti.luxi.methods import ArchiveJob, QueryTags, Request, WaitForJobChange
+from ganeti.luxi.socket_connector import SocketConnector
 from ganeti.luxi.unreachable import ConnectionLost, MasterNotRunning, TimedOut
 
 TAGS = QueryTags(kind="cluster")
@@ -37,7 +38,7 @@ class MasterClientTests(SynchronousTestCase):
         self.reactor = MemoryReactor()
         self.clock = Clock()
         self.wires: list[Wire] = []
-        self.client = MasterClient(self.reactor, self.clock, "/run/master")
+        self.client = MasterClient(SocketConnector(self.reactor, "/run/master"), self.clock)
 
     def ask(self, request: Request[Any]) -> Deferred[Any]:
         return Deferred.fromCoroutine(self.client.ask(request))
@@ -85,7 +86,8 @@ class MasterClientTests(SynchronousTestCase):
         self.assertTrue(all(wire.disconnected for wire in self.wires[:-1]))
 
     def test_the_number_of_those_who_wait_is_bounded(self) -> None:
-        self.client = MasterClient(self.reactor, self.clock, "/run/master", most_waiting=2)
+        connect = SocketConnector(self.reactor, "/run/master")
+        self.client = MasterClient(connect, self.clock, most_waiting=2)
         waits = [self.ask(WAIT) for _ in range(4)]
         self.connect()
         self.assertEqual(len(self.wires), 2)
@@ -148,3 +150,13 @@ class MasterClientTests(SynchronousTestCase):
         self.assertFalse(self.wires[0].disconnected)
         self.wires[0].protocol.dataReceived(ANSWER)
         self.assertTrue(self.wires[0].disconnected)
+
+    def test_a_new_master_gets_the_questions_of_the_old_one_but_no_orders(self) -> None:
+        asked, ordered = self.ask(TAGS), self.ask(ArchiveJob(job_id=1))
+        self.connect()
+        self.client.reconnect()
+        self.failureResultOf(ordered, ConnectionLost)
+        self.connect()
+        self.assertTrue(all(wire.disconnected for wire in self.wires[:2]))
+        self.wires[2].protocol.dataReceived(ANSWER)
+        self.assertEqual(self.successResultOf(asked), ["a"])

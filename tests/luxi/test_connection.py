@@ -29,6 +29,7 @@ class ConnectionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.under_way: list[Deferred[list[str]]] = []
         self.canceled = 0
+        self.nevertheless: list[str] = []
         self.connection = LuxiConnection(LuxiMethods({"QueryTags": self.tags}))
         self.transport = StringTransport()
         self.connection.makeConnection(self.transport)
@@ -39,8 +40,10 @@ class ConnectionTests(SynchronousTestCase):
         self.under_way.append(Deferred(self.cancel))
         return await self.under_way[-1]
 
-    def cancel(self, _: Deferred[list[str]]) -> None:
+    def cancel(self, waiting: Deferred[list[str]]) -> None:
         self.canceled += 1
+        if self.nevertheless:
+            waiting.callback(self.nevertheless)
 
     def ask(self, *kinds: str) -> None:
         message = '{"method": "QueryTags", "args": ["%s"]}\x03'
@@ -62,6 +65,17 @@ class ConnectionTests(SynchronousTestCase):
         self.ask("node", "node")
         self.connection.connectionLost(Failure(ConnectionDone()))
         self.assertEqual((self.canceled, len(self.under_way)), (1, 1))
+
+    def test_nothing_is_sent_to_a_client_that_has_hung_up(self) -> None:
+        class Closed(StringTransport):
+            def write(self, data: bytes) -> None:
+                raise AssertionError(f"written after the end: {data!r}")
+
+        self.ask("node")
+        self.connection.transport = Closed()
+        self.nevertheless = ["done"]
+        self.connection.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_the_connection_stays_after_nonsense(self) -> None:
         self.connection.dataReceived(b"nonsense\x03")

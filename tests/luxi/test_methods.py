@@ -60,6 +60,15 @@ class ReadTests(SynchronousTestCase):
             except Invalid:
                 continue
 
+    def test_the_jobs_of_a_long_request_are_decoded_one_by_one(self) -> None:
+        count = luxi.MAX_READ_JOBS + 1
+        jobs = luxi.SubmitManyJobs.read(b"[[%b]]" % b",".join([b"[%b]" % STOP] * count)).jobs
+        self.assertEqual(list(jobs), [(WEB1,)] * count)
+        self.assertEqual(list(jobs[-2:]), [(WEB1,)] * 2)
+        wrong = b",".join([*[b"[%b]" % STOP] * count, b'[{"OP_ID":"OP_NOPE"}]'])
+        broken = luxi.SubmitManyJobs.read(b"[[%b]]" % wrong).jobs
+        self.assertRaisesRegex(luxi.Undecodable, "OP_NOPE", list, broken)
+
     def test_there_is_no_other_method(self) -> None:
         self.assertRaisesRegex(ProtocolError, "'Nope'", luxi.method, "Nope")
 

@@ -26,7 +26,7 @@ async def tags(kind: str, name: str | None) -> list[str]:
 
 class AnswerTests(SynchronousTestCase):
     def ask(self, message: bytes) -> tuple[bool, Any]:
-        answer = self.successResultOf(LuxiMethods({"QueryTags": tags}).answer(message))
+        answer = self.successResultOf(LuxiMethods({"QueryTags": tags}).answer_message(message))
         self.assertEqual(answer[-1:], b"\x03")
         decoded = json.loads(answer[:-1])
         return decoded["success"], decoded["result"]
@@ -40,8 +40,8 @@ class AnswerTests(SynchronousTestCase):
 
         message = b'{"method": "QueryTags", "args": ["node", "node1"]}'
         methods = LuxiMethods({"QueryTags": before})
-        methods.use({"QueryTags": after})
-        answer = self.successResultOf(methods.answer(message))
+        methods.replace_handlers({"QueryTags": after})
+        answer = self.successResultOf(methods.answer_message(message))
         self.assertIn(b"after", answer)
 
     def test_the_coroutine_gets_converted_arguments(self) -> None:

@@ -24,7 +24,7 @@ class AcceptedTests(SynchronousTestCase):
 
     def change(self, change: Change) -> None:
         self.state = change(self.state.settled())
-        self.accepted.changed(self.state, self.state.edits)
+        self.accepted.config_changed(self.state, self.state.edits)
 
     def known(self) -> list[str]:
         return [each for each in ("old", "new", "next") if self.accepted.accepts("node2", each)]

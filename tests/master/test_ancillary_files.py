@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.changes.nodes import set_role
 from ganeti.config.state import ClusterState
 from ganeti.master.ancillary_files import LOOK, AncillaryFiles
-from ganeti.model.node import Role
+from ganeti.model.node import NodeRole
 from ganeti.node.files import Files
 from ganeti.operations.operation import AncillaryFile
 from ganeti.paths import Paths
@@ -36,9 +36,9 @@ class SharingTests(SynchronousTestCase):
         for name, disk in self.disks.items():
             answers = CallHandlers(lambda: 0)
             answers.to(UploadFile, Files(MemoryFiles(disk), Paths(), lambda: True).upload)
-            self.network.add(name, answers)
+            self.network.add_node(name, answers)
         self.sharing = AncillaryFiles(self.network, lambda: self.state, self, self.clock)
-        self.sharing.soon()
+        self.sharing.schedule_upload()
         self.clock.advance(0)
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
         self.addCleanup(self.sharing.stop)
@@ -49,11 +49,11 @@ class SharingTests(SynchronousTestCase):
     def has(self, node: str) -> dict[str, bytes]:
         return dict(self.disks[node].contents())
 
-    def become(self, role: Role) -> None:
+    def become(self, role: NodeRole) -> None:
         change = set_role(self.state.node("node3"), role, "ab" * 32)
         after: ClusterState = change(self.state)
         self.state, edits = after.settled(), after.edits
-        self.sharing.changed(self.state, edits)
+        self.sharing.config_changed(self.state, edits)
         self.clock.advance(0)
 
     def test_candidates_other_than_the_master_get_them_all(self) -> None:
@@ -72,23 +72,23 @@ class SharingTests(SynchronousTestCase):
         self.assertEqual(len(self.network.asked), 1)
 
     def test_a_node_that_becomes_a_candidate_gets_them_at_once(self) -> None:
-        self.become(Role.CANDIDATE)
+        self.become(NodeRole.CANDIDATE)
         self.assertEqual(self.has("node3"), self.has("node2"))
 
     def test_what_it_got_before_it_lost_the_role_does_not_count_when_it_is_one_again(self) -> None:
         self.network.slow("node3", 5.0)
-        self.become(Role.CANDIDATE)
-        self.become(Role.REGULAR)
+        self.become(NodeRole.CANDIDATE)
+        self.become(NodeRole.REGULAR)
         self.clock.pump([1.0] * 8)
         # As the node itself does when it loses the role.
-        self.disks["node3"].take(f"{Paths().data}/ca.key")
-        self.become(Role.CANDIDATE)
+        self.disks["node3"].pop_file(f"{Paths().data}/ca.key")
+        self.become(NodeRole.CANDIDATE)
         self.clock.pump([1.0] * 60)
         self.assertEqual(self.has("node3"), self.has("node2"))
 
     def test_a_node_that_was_away_gets_them_later(self) -> None:
         self.network.vanish("node3")
-        self.become(Role.CANDIDATE)
+        self.become(NodeRole.CANDIDATE)
         self.assertEqual(self.has("node3"), {})
         self.network.behave("node3")
         self.clock.advance(LOOK)

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ganeti.errors import CommitFailed, NotMaster
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.frames import digest_of, encode
 from ganeti.journal.interfaces import Commit, IReplicas, LogPosition
 from ganeti.journal.segments import Segments
@@ -72,7 +72,7 @@ class Cluster:
             answers.to(DescribeReplica, replica.describe)
             answers.to(ResetReplica, replica.reset)
             answers.to(StoreCheckpoint, replica.replace_checkpoint)
-        self.nodes.add(node.name, answers)
+        self.nodes.add_node(node.name, answers)
 
     def start(self) -> None:
         """Start the master daemon on what is on its disk."""
@@ -114,7 +114,7 @@ class Cluster:
 
     async def begin(self) -> None:
         election = await self.quorum.elect(0)
-        await self.quorum.begin(election.replica_set.in_sync or ("node1",))
+        await self.quorum.begin_term(election.replica_set.in_sync or ("node1",))
         self.candidates.members(self.members)
 
     def stop(self) -> None:
@@ -122,7 +122,7 @@ class Cluster:
         self.quorum.stop()
 
     async def checkpoint(self) -> CheckpointFiles:
-        position = self.journal.end()
+        position = self.journal.last_commit()
         return CheckpointFiles({"config.data": b"state of %d" % position}, position)
 
     def in_sync(self) -> set[str]:
@@ -194,7 +194,9 @@ class CandidatesTests(SynchronousTestCase):
     def test_a_commit_is_with_every_member_when_it_returns(self) -> None:
         ends: list[list[int]] = []
         self.cluster.append(1).addCallback(
-            lambda _: ends.append([self.cluster.copy(n).end() for n in (MASTER, NODE2, NODE3)])
+            lambda _: ends.append(
+                [self.cluster.copy(n).last_commit() for n in (MASTER, NODE2, NODE3)]
+            )
         )
         self.cluster.run(1)
         [[position, *others]] = ends
@@ -269,7 +271,7 @@ class CandidatesTests(SynchronousTestCase):
         for number in range(40):
             self.kept(number)
         journal = self.cluster.journal
-        self.cluster.done(journal.forget(journal.end()))
+        self.cluster.done(journal.remove_before(journal.last_commit()))
         self.assertGreater(journal.base_position(), 3)
         self.nodes.behave("node3")
         self.cluster.run(60)
@@ -303,7 +305,7 @@ class CandidatesTests(SynchronousTestCase):
             self.kept(number)
         self.cluster.stop()
         copy = Segments(MemoryFiles(self.cluster.disks["node3"]), f"{DATA}/journal")
-        for work in (copy.open(), copy.cut(self.cluster.journal.find_log_position(17))):
+        for work in (copy.open(), copy.truncate_after(self.cluster.journal.find_log_position(17))):
             self.successResultOf(Deferred.fromCoroutine(work))
         self.successResultOf(Deferred.fromCoroutine(self.append_others(copy)))
         asked = len(self.nodes.asked)
@@ -373,12 +375,12 @@ class CandidatesTests(SynchronousTestCase):
 
     def test_a_node_that_follows_a_newer_master_ends_it(self) -> None:
         self.nodes.garbage("node3", b'[false,["OldTerm",["there is a newer master"]]]')
-        before = self.cluster.journal.end()
+        before = self.cluster.journal.last_commit()
         waiting = self.cluster.append(1)
         self.cluster.run(1)
         failure = self.failureResultOf(waiting, CommitFailed)
         self.assertIn("newer master", str(failure.value))
-        self.assertEqual(self.cluster.copy(MASTER).end(), before)
+        self.assertEqual(self.cluster.copy(MASTER).last_commit(), before)
         reopening = Deferred.fromCoroutine(self.cluster.journal.reopen())
         self.failureResultOf(reopening, NotMaster)
 
@@ -468,7 +470,7 @@ class Simulation:
 
     def forget(self) -> None:
         journal = self.cluster.journal
-        Deferred.fromCoroutine(journal.forget(journal.end())).addErrback(
+        Deferred.fromCoroutine(journal.remove_before(journal.last_commit())).addErrback(
             lambda failure: failure.trap(OSError)
         )
 

@@ -10,7 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, Refused
-from ganeti.master.event_feed import MAX_WAIT
+from ganeti.events.event import EventFilter
+from ganeti.events.stream_position import StreamPosition
+from ganeti.master.event_feed import MAX_WAIT, EventFeed
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.opcodes.test import Delay
 from ganeti.testing.cluster import SimulatedCluster
@@ -47,7 +49,7 @@ class FeedCase(SynchronousTestCase):
 
     def run_job(self, **fields: Any) -> None:
         self.cluster.submit(Delay(duration=1, **fields))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
 
     def statuses(self) -> list[tuple[str, str]]:
         jobs = [e for e in self.seen if e["kind"] == "job" and e["action"] != "message"]
@@ -80,7 +82,7 @@ class FeedTests(FeedCase):
 
     def test_only_what_was_selected_is_answered_and_the_position_moves_on(self) -> None:
         self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("blue",)))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         answer = self.ask(self.position, kinds=["cluster"], tags=["blue"])
         self.assertEqual([event["kind"] for event in answer["events"]], ["cluster"])
         later = self.ask(answer["position"], kinds=["cluster"])
@@ -131,7 +133,7 @@ class RestartTests(FeedCase):
 
     def test_a_reader_in_the_middle_of_a_commit_gets_the_rest_of_it(self) -> None:
         self.cluster.submit(*[Delay(duration=0) for _ in range(3)])
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         first, *rest = self.read()
         self.cluster.kill_master()
         self.cluster.start_master()
@@ -144,7 +146,7 @@ class RestartTests(FeedCase):
             self.cluster.network.vanish(host.name)
         self.cluster.launch_master(self.cluster.hosts[0])
         process = self.cluster.processes[-1]
-        asking = Deferred.fromCoroutine(process.master.events.wait(self.position, 3))
+        asking = Deferred.fromCoroutine(process.master.events.wait_for_events(self.position, 3))
         self.cluster.pass_time(2)
         self.assertNoResult(asking)
         self.cluster.pass_time(2)
@@ -161,3 +163,58 @@ class RestartTests(FeedCase):
         self.assertTrue(answer["reset"])
         self.position = answer["position"]
         self.assertEqual(self.read(), [])
+
+
+class ReaderTests(FeedCase):
+    """Readers in the master are served from the journal where memory does not reach back."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        master = self.cluster.master
+        self.feed = EventFeed(
+            master.journal,
+            master.config.state,
+            self.cluster.clock,
+            self.cluster.clock.seconds,
+            max_bytes=1,
+        )
+        self.addCleanup(self.feed.stop)
+        self.feed.start("node1")
+        self.begun = self.feed.newest_position
+
+    def read_all(self, **selection: Any) -> list[str]:
+        found: list[str] = []
+        cursor = self.begun
+        while cursor < self.feed.newest_position:
+            batch = self.cluster.wait(self.feed.read(cursor, EventFilter.of(**selection)))
+            self.assertFalse(batch.reset)
+            found += [str(event.cursor) for event in batch.events]
+            cursor = batch.position
+        return found
+
+    def test_a_reader_that_is_far_behind_gets_everything(self) -> None:
+        for _ in range(40):
+            self.run_job()
+        expected = [event["id"] for event in self.read()]
+        self.assertEqual(self.read_all(), expected)
+
+    def test_only_what_is_selected_is_returned(self) -> None:
+        for _ in range(10):
+            self.run_job()
+        self.assertEqual(self.read_all(kinds=["network"]), [])
+
+    def test_a_reader_that_waits_is_answered_by_the_next_event(self) -> None:
+        reading = Deferred.fromCoroutine(self.feed.read(self.feed.newest_position, EventFilter()))
+        self.assertNoResult(reading)
+        self.run_job()
+        self.assertEqual(self.successResultOf(reading).events[0].kind, "job")
+
+    def test_one_that_does_not_wait_is_answered_at_once(self) -> None:
+        reading = Deferred.fromCoroutine(
+            self.feed.read(self.feed.newest_position, EventFilter(), wait=False)
+        )
+        self.assertEqual(list(self.successResultOf(reading).events), [])
+
+    def test_a_position_that_was_never_reached_is_reset(self) -> None:
+        reading = self.feed.read(StreamPosition(999_999), EventFilter())
+        self.assertTrue(self.cluster.wait(reading).reset)

@@ -96,7 +96,7 @@ class SettingTests(FilterCase):
         # Nobody has to submit a job for the journal to be tried again.
         self.cluster.pass_time(30.0)
         job_id = self.submit()
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.assertEqual(self.status(job_id), JobStatus.SUCCESS)
 
 
@@ -108,7 +108,7 @@ class ObeyingTests(FilterCase):
             self.restart()
             self.assertEqual(self.status(job_id), JobStatus.QUEUED)
         self.ask("DeleteFilter", uuid)
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.assertEqual(self.status(job_id), JobStatus.SUCCESS)
 
     def test_older_jobs_are_told_from_newer_ones_after_a_restart_too(self) -> None:
@@ -135,7 +135,7 @@ class ObeyingTests(FilterCase):
     def test_a_rejected_job_is_canceled_and_says_why(self) -> None:
         uuid = self.set("REJECT")
         job_id = self.submit()
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         fields = ["status", "opresult", "oplog"]
         ((status, results, logs),) = self.ask("QueryJobs", [job_id], fields)
         why = f"rejected by job filter {uuid}, because: maintenance"

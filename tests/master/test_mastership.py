@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import NotMaster, Refused, Unreachable
-from ganeti.master.mastership import LEASE_WAIT_TIMEOUT, Election, MasterTerm
+from ganeti.master.lease_waiting import LEASE_WAIT_TIMEOUT
+from ganeti.master.mastership import Election, MasterTerm
 from ganeti.model.node import Node
 from ganeti.node.membership import PROTOCOL
 from ganeti.node.voter import Voter
@@ -48,7 +49,7 @@ class MasterOf:
             term=lambda: self.quorum.term(),
             master=name,
             elected=lambda: self.quorum.elected,
-            deposed=lambda error: self.quorum.heard(error),
+            deposed=lambda error: self.quorum.observe_newer_master(error),
         )
         self.quorum = MasterTerm(
             self.asker,
@@ -88,9 +89,9 @@ class QuorumTests(SynchronousTestCase):
         answers.to(DescribeVote, voter.describe)
         answers.to(RequestVote, voter.request)
         answers.to(RenewLease, voter.renew)
-        answers.to(ReleaseLease, voter.release)
+        answers.to(ReleaseLease, voter.release_lease)
         answers.to(AskVersion, self.version)
-        self.network.add(name, answers)
+        self.network.add_node(name, answers)
 
     async def version(self, _: AskVersion) -> Version:
         return Version(protocol=PROTOCOL, release="3.0")
@@ -122,7 +123,7 @@ class QuorumTests(SynchronousTestCase):
         while not election.called:
             self.run_for(0.1)
         self.successResultOf(election)
-        beginning = Deferred.fromCoroutine(master.quorum.begin(in_sync))
+        beginning = Deferred.fromCoroutine(master.quorum.begin_term(in_sync))
         self.run_for(0.5)
         self.successResultOf(beginning)
         return master
@@ -190,13 +191,13 @@ class QuorumTests(SynchronousTestCase):
         electing = Deferred.fromCoroutine(new.quorum.elect(1, take_over=True))
         while not electing.called:
             self.run_for(0.1)
-            self.assertFalse(old.quorum.holds() and new.quorum.elected)
+            self.assertFalse(old.quorum.holds_lease() and new.quorum.elected)
         self.assertEqual(self.successResultOf(electing).term, 2)
 
     def test_it_need_not_wait_for_a_master_that_has_ended(self) -> None:
         old = self.begun()
         old.quorum.stop()
-        self.successResultOf(old.quorum.release())
+        self.successResultOf(old.quorum.release_lease())
         electing = Deferred.fromCoroutine(self.master("node2").quorum.elect(1, take_over=True))
         self.assertEqual(self.successResultOf(electing).term, 2)
 
@@ -259,10 +260,10 @@ class QuorumTests(SynchronousTestCase):
         electing = Deferred.fromCoroutine(master.quorum.elect(1, take_over=True, voting=False))
         self.run_for(2 * VOTER_LEASE_TIME)
         self.successResultOf(electing)
-        beginning = Deferred.fromCoroutine(master.quorum.begin(["node2"]))
+        beginning = Deferred.fromCoroutine(master.quorum.begin_term(["node2"]))
         self.run_for(1)
         self.successResultOf(beginning)
-        self.assertTrue(master.quorum.holds())
+        self.assertTrue(master.quorum.holds_lease())
         self.assertEqual(self.voters["node2"].state.replica_set.voters, ("node2",))
 
     # --- the lease
@@ -271,13 +272,13 @@ class QuorumTests(SynchronousTestCase):
         master = self.begun()
         self.cut_off("node2", "node3")
         self.run_for(LEASE_TIME + 1)
-        self.assertFalse(master.quorum.holds())
-        confirming = Deferred.fromCoroutine(master.quorum.confirm())
+        self.assertFalse(master.quorum.holds_lease())
+        confirming = Deferred.fromCoroutine(master.quorum.confirm_lease())
         self.assertNoResult(confirming)
         self.heal("node3")
         self.run_for(2)
         self.successResultOf(confirming)
-        self.assertTrue(master.quorum.holds())
+        self.assertTrue(master.quorum.holds_lease())
 
     def test_what_is_missing_and_what_to_do_is_told(self) -> None:
         master = self.begun()
@@ -316,7 +317,7 @@ class QuorumTests(SynchronousTestCase):
         self.run_for(LEASE_TIME + 1)
         master.quorum.confirm_down(["node2", "node3"])
         self.run_for(2)
-        self.assertTrue(master.quorum.holds())
+        self.assertTrue(master.quorum.holds_lease())
         self.assertEqual(master.quorum.in_effect.voters, ("node1",))
 
     def test_nodes_that_come_back_vote_again(self) -> None:
@@ -330,12 +331,12 @@ class QuorumTests(SynchronousTestCase):
         master = self.master()
         self.elect(master)
         master.own_term = self.voters["node1"].term()
-        beginning = Deferred.fromCoroutine(master.quorum.begin(["node1"]))
+        beginning = Deferred.fromCoroutine(master.quorum.begin_term(["node1"]))
         self.run_for(1)
         self.successResultOf(beginning)
         self.cut_off("node1")
         self.run_for(3 * LEASE_TIME)
-        self.assertTrue(master.quorum.holds())
+        self.assertTrue(master.quorum.holds_lease())
 
     # --- the end
 
@@ -346,7 +347,7 @@ class QuorumTests(SynchronousTestCase):
         self.failureResultOf(old.asker.ask(self.members[1], AskVersion()), NotMaster)
         self.assertTrue(old.quorum.lost)
         self.assertEqual(len(old.lost), 1)
-        self.failureResultOf(old.quorum.confirm(), NotMaster)
+        self.failureResultOf(old.quorum.confirm_lease(), NotMaster)
 
     def test_a_master_is_lost_when_its_own_node_obeys_a_newer_one(self) -> None:
         master = self.begun()
@@ -444,7 +445,7 @@ class QuorumTests(SynchronousTestCase):
         master.quorum.on_members_changed()
         self.run_for(5)
         self.assertEqual(master.quorum.in_effect.voters, NAMES)
-        self.assertFalse(master.quorum.holds())
+        self.assertFalse(master.quorum.holds_lease())
 
     def test_a_successor_finishes_a_change_of_voters(self) -> None:
         master = self.begun()

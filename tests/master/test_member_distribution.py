@@ -15,7 +15,7 @@ from ganeti.config.changes.objects import update
 from ganeti.config.writer import Change
 from ganeti.errors import Failed, Unreachable
 from ganeti.master.member_distribution import RETRY, MemberDistribution
-from ganeti.model.node import Node, Role
+from ganeti.model.node import Node, NodeRole
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import AskVersion
 from ganeti.testing.builders import a_cluster, a_node
@@ -69,7 +69,7 @@ class MemberDistributionTests(SynchronousTestCase):
 
     def change(self, change: Change) -> None:
         self.state = change(self.state.settled())
-        self.members.changed(self.state, self.state.edits)
+        self.members.config_changed(self.state, self.state.edits)
 
     def ask(self, name: str) -> list[str]:
         """Ask a node something; answers the calls that it got."""
@@ -93,7 +93,7 @@ class MemberDistributionTests(SynchronousTestCase):
     def test_every_change_of_certificates_and_roles_is_brought(self) -> None:
         for change in (
             set_certificates(NODES[1], "node2", "new"),
-            set_role(NODES[2], Role.CANDIDATE),
+            set_role(NODES[2], NodeRole.CANDIDATE),
             remove_node(NODES[2]),
         ):
             self.assertEqual(self.ask("node1")[-1:], ["version"])
@@ -124,10 +124,10 @@ class MemberDistributionTests(SynchronousTestCase):
         self.assertEqual(self.raw.heard, [])
 
     def test_nodes_that_are_offline_are_informed_when_they_are_back(self) -> None:
-        self.change(set_role(NODES[2], Role.OFFLINE))
+        self.change(set_role(NODES[2], NodeRole.OFFLINE))
         self.successResultOf(self.members.distribute())
         self.assertNotIn("node3", {name for name, _ in self.raw.heard})
-        self.change(set_role(NODES[2], Role.REGULAR))
+        self.change(set_role(NODES[2], NodeRole.REGULAR))
         self.assertEqual(self.ask("node3"), ["members_update", "version"])
 
     def test_a_node_that_is_no_member_is_asked_without_ado(self) -> None:
@@ -143,7 +143,7 @@ class MemberDistributionTests(SynchronousTestCase):
 
     def test_what_is_brought_in_the_background_ends_with_the_master(self) -> None:
         self.raw.hanging = Deferred()
-        self.members.soon()
+        self.members.schedule_update()
         self.clock.advance(0)
         self.members.stop()
         self.assertTrue(self.raw.hanging.called)

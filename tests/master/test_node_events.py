@@ -28,7 +28,7 @@ CREATION = {
 class NodeEventTests(FeedCase):
     def perform(self, opcode: Opcode) -> None:
         self.cluster.submit(opcode)
-        self.cluster.settle()
+        self.cluster.finish_jobs()
 
     def seen_on_nodes(self) -> list[str]:
         """What was seen on nodes since the last call."""
@@ -83,7 +83,9 @@ class NodeEventTests(FeedCase):
         live.observe(lambda uuid, _: asked.append(uuid))
         self.cluster.pass_time(60)
         self.assertEqual(asked, [])
-        waiting = Deferred.fromCoroutine(self.cluster.master.events.wait(self.position, 60))
+        waiting = Deferred.fromCoroutine(
+            self.cluster.master.events.wait_for_events(self.position, 60)
+        )
         self.cluster.pass_time(30)
         self.assertGreater(len(asked), 6)
         waiting.cancel()

@@ -20,7 +20,7 @@ class SharedQueryTests(SynchronousTestCase):
         return await self.asked[-1]
 
     def ask(self) -> Deferred[str]:
-        return Deferred.fromCoroutine(self.query.answer())
+        return Deferred.fromCoroutine(self.query.fresh_answer())
 
     def test_who_comes_while_nodes_are_asked_shares_the_next_answer(self) -> None:
         first, second, third = (self.ask() for _ in range(3))

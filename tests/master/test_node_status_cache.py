@@ -12,10 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Unreachable
 from ganeti.master.node_status_cache import NodeStatusCache, WatchedNodes
+from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
 from ganeti.rpc.instances import StopInstance
 from ganeti.rpc.node import NodeInfo
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_node
 
 FACTS = NodeInfo(
@@ -33,15 +35,21 @@ FACTS = NodeInfo(
 )
 
 
+def a_state(name: str) -> GuestState:
+    return GuestState(name=name, memory=1, vcpus=1)
+
+
 class SlowNodes:
     """Nodes whose answers the test gives."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Deferred[Any]]] = []
+        self.calls: list[Call[Any]] = []
 
     async def ask(self, node: Node, call: Call[Any]) -> Any:
         answer: Deferred[Any] = Deferred()
         self.asked.append((node.name, answer))
+        self.calls.append(call)
         return await answer
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[Any]) -> Mapping[str, Any | Failed]:
@@ -84,7 +92,7 @@ class LiveTests(SynchronousTestCase):
         async def confirm() -> None:
             await lease
 
-        watched = WatchedNodes(self.nodes, self.live.changed, confirm)
+        watched = WatchedNodes(self.nodes, self.live.invalidate, confirm)
         stop = StopInstance(instance_name="web1", hypervisor="fake", timeout=1)
         Deferred.fromCoroutine(watched.ask(self.node, stop))
         self.assertEqual(self.nodes.asked, [])
@@ -94,7 +102,7 @@ class LiveTests(SynchronousTestCase):
     def test_what_a_job_does_makes_the_answer_old(self) -> None:
         self.refresh()
         self.nodes.asked[0][1].callback(FACTS)
-        watched = WatchedNodes(self.nodes, self.live.changed, self.confirm)
+        watched = WatchedNodes(self.nodes, self.live.invalidate, self.confirm)
         stop = StopInstance(instance_name="web1", hypervisor="fake", timeout=1)
         Deferred.fromCoroutine(watched.ask(self.node, stop))
         self.nodes.asked[1][1].callback(None)
@@ -119,6 +127,74 @@ class LiveTests(SynchronousTestCase):
         self.nodes.asked[1][1].errback(Unreachable("node1", "no route"))
         self.successResultOf(asking)
         self.assertIsNone(self.live.facts(self.node.uuid))
+
+    def test_of_a_guest_that_a_job_has_started_only_that_is_asked(self) -> None:
+        self.refresh()
+        self.nodes.asked[0][1].callback(replace(FACTS, guests={"db": a_state("db")}))
+        watched = WatchedNodes(self.nodes, self.live.invalidate, self.confirm)
+        stop = StopInstance(instance_name="web1", hypervisor="fake", timeout=1)
+        Deferred.fromCoroutine(watched.ask(self.node, stop))
+        self.nodes.asked[1][1].callback(None)
+        asking = self.refresh()
+        self.assertEqual(getattr(self.nodes.calls[2], "only", None), ("web1",))
+        self.nodes.asked[2][1].callback(replace(FACTS, memory_free=7))
+        self.successResultOf(asking)
+        known = replace(FACTS, memory_free=7, guests={"db": a_state("db")})
+        self.assertEqual(self.live.facts(self.node.uuid), known)
+
+    def test_the_news_of_a_guest_replace_what_was_known_of_it(self) -> None:
+        self.refresh()
+        self.nodes.asked[0][1].callback(replace(FACTS, guests={"db": a_state("db")}))
+        self.live.invalidate(self.node.uuid, "db")
+        self.refresh()
+        self.nodes.asked[1][1].callback(FACTS)
+        self.assertEqual(self.live.facts(self.node.uuid), FACTS)
+
+    def test_after_a_while_everything_is_asked_for_again(self) -> None:
+        self.refresh()
+        self.nodes.asked[0][1].callback(FACTS)
+        self.live.invalidate(self.node.uuid, "db")
+        self.clock.advance(6)
+        self.refresh()
+        self.assertIsNone(getattr(self.nodes.calls[1], "only", ""))
+        self.nodes.asked[1][1].callback(FACTS)
+
+    def test_an_answer_with_a_problem_is_no_news_of_a_guest(self) -> None:
+        self.refresh()
+        self.nodes.asked[0][1].callback(replace(FACTS, guests={"db": a_state("db")}))
+        self.live.invalidate(self.node.uuid, "db")
+        self.refresh()
+        self.nodes.asked[1][1].callback(replace(FACTS, problems={"kvm": "broken"}))
+        self.nodes.asked[2][1].callback(replace(FACTS, guests={"db": a_state("db")}))
+        found = self.live.facts(self.node.uuid)
+        self.assertEqual(found and set(found.guests), {"db"})
+
+    def recent(self, max_age: float) -> Deferred[Mapping[str, NodeInfo | Failed]]:
+        return Deferred.fromCoroutine(self.live.recent([self.node], max_age))
+
+    def test_an_answer_that_is_recent_enough_is_not_asked_for_again(self) -> None:
+        self.refresh()
+        self.nodes.asked[0][1].callback(FACTS)
+        self.clock.advance(8)
+        self.assertEqual(self.successResultOf(self.recent(10)), {self.node.uuid: FACTS})
+        asking = self.recent(5)
+        self.assertNoResult(asking)
+        self.nodes.asked[1][1].callback(FACTS)
+        self.successResultOf(asking)
+
+    def test_what_a_job_has_changed_is_never_recent(self) -> None:
+        self.refresh()
+        self.nodes.asked[0][1].callback(FACTS)
+        self.live.invalidate(self.node.uuid)
+        self.assertNoResult(self.recent(10))
+        self.nodes.asked[1][1].callback(FACTS)
+
+    def test_a_node_in_trouble_is_asked_each_time(self) -> None:
+        trouble = Unreachable("node1", "no route")
+        for number in range(2):
+            asking = self.recent(10)
+            self.nodes.asked[number][1].errback(trouble)
+            self.assertEqual(self.successResultOf(asking), {self.node.uuid: trouble})
 
     def test_an_offline_node_is_not_asked(self) -> None:
         self.refresh()

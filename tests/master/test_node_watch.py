@@ -45,6 +45,27 @@ class WatchCase(SynchronousTestCase):
         return self.told(self.watch.classify_vanished())
 
 
+class MemoryTests(WatchCase):
+    def free(self, memory: int, total: int = 1000) -> list[str]:
+        return self.say("node1", replace(facts(), memory_free=memory, memory_total=total))
+
+    def test_a_change_of_a_tenth_of_the_memory_is_told_and_less_is_not(self) -> None:
+        self.assertEqual([self.free(500), self.free(450), self.free(401)], [[], [], []])
+        self.assertEqual(self.free(400), ["memory node1"])
+        self.assertEqual([self.free(450), self.free(500)], [[], ["memory node1"]])
+
+    def test_the_event_has_what_is_free(self) -> None:
+        self.free(500)
+        answer = replace(facts(), memory_free=100, memory_total=1000)
+        [seen] = self.watch.answered(self.state.node("node1").uuid, answer)
+        self.assertEqual(dict(seen.details), {"memory_free": 100, "memory_total": 1000})
+
+    def test_a_node_that_answers_again_is_compared_with_what_was_told(self) -> None:
+        self.free(500)
+        self.say("node1", SILENT)
+        self.assertEqual(self.free(100), ["reachable node1", "memory node1"])
+
+
 class GuestTests(WatchCase):
     def setUp(self) -> None:
         super().setUp()
@@ -114,7 +135,7 @@ class NodeTests(WatchCase):
 
     def test_a_node_that_is_not_asked_any_more_begins_anew(self) -> None:
         self.say("node1", facts("web1"))
-        self.watch.forget(self.state.node("node1").uuid)
+        self.watch.drop_answer(self.state.node("node1").uuid)
         self.assertEqual((self.say("node1", facts()), self.classify_vanished()), ([], []))
 
 

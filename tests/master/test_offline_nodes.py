@@ -8,7 +8,7 @@ from ganeti.config.changes.objects import update
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.master.offline_nodes import end_calls_to_absent_nodes
-from ganeti.model.node import Role
+from ganeti.model.node import NodeRole
 from ganeti.testing.builders import a_cluster, a_node
 
 
@@ -25,7 +25,7 @@ class AbsentNodesTests(SynchronousTestCase):
 
     def test_calls_to_a_node_end_when_it_is_marked_offline(self) -> None:
         state = a_cluster(nodes=[a_node("node1"), a_node("node2")])
-        change = set_role(state.node("node2"), Role.OFFLINE)
+        change = set_role(state.node("node2"), NodeRole.OFFLINE)
         self.assertEqual(self.given_up(state, change), [("node2", "it was marked offline")])
 
     def test_calls_to_a_node_end_when_it_leaves_the_cluster(self) -> None:
@@ -38,5 +38,5 @@ class AbsentNodesTests(SynchronousTestCase):
         state = a_cluster(nodes=members)
         for node in ("node2", "node3"):
             self.assertEqual(self.given_up(state, update(state.node(node), powered=False)), [])
-        self.assertEqual(self.given_up(state, set_role(state.node("node2"), Role.DRAINED)), [])
-        self.assertEqual(self.given_up(state, set_role(state.node("node3"), Role.REGULAR)), [])
+        self.assertEqual(self.given_up(state, set_role(state.node("node2"), NodeRole.DRAINED)), [])
+        self.assertEqual(self.given_up(state, set_role(state.node("node3"), NodeRole.REGULAR)), [])

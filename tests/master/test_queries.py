@@ -11,8 +11,23 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Refused
 from ganeti.master.queries import MAX_COLUMNS
 from ganeti.opcodes.query import QueryOpcode, Resource
+from ganeti.opcodes.registry import read_opcode
 from ganeti.opcodes.test import Delay
 from ganeti.testing.cluster import SimulatedCluster
+
+
+def creation(name: str, node: str) -> dict[str, Any]:
+    return {
+        "OP_ID": "OP_INSTANCE_CREATE",
+        "instance_name": name,
+        "mode": "create",
+        "pnode": node,
+        "disk_template": "diskless",
+        "disks": [],
+        "nics": [],
+        "os_type": "noop",
+        "name_check": False,
+    }
 
 
 class QueryTests(SynchronousTestCase):
@@ -29,9 +44,29 @@ class QueryTests(SynchronousTestCase):
         self.assertEqual([row[0][1][:5] for row in found], ["node2", "node3"])
         self.assertEqual(self.query("node", ["name"], ["|"]), [])
 
+    def test_about_one_instance_only_its_node_is_asked(self) -> None:
+        node = self.cluster.hosts[1].name
+        self.cluster.submit(read_opcode(creation("web1", node)))
+        self.cluster.finish_jobs()
+        self.query("node", ["mfree"])
+        self.cluster.pass_time(10.0)
+        self.cluster.network.asked.clear()
+        [[[_, status]]] = self.query("instance", ["status"], ["==", "name", "web1"])
+        asked = [name for name, call in self.cluster.network.asked if call == "node_info"]
+        self.assertEqual((status, asked), ("running", [node]))
+
+    def test_one_that_does_not_run_may_run_on_any_node(self) -> None:
+        self.cluster.submit(read_opcode({**creation("web1", "node2"), "start": False}))
+        self.cluster.finish_jobs()
+        self.cluster.pass_time(10.0)
+        self.cluster.network.asked.clear()
+        [[[_, status]]] = self.query("instance", ["status"], ["==", "name", "web1"])
+        asked = {name for name, call in self.cluster.network.asked if call == "node_info"}
+        self.assertEqual((status, asked), ("ADMIN_down", {"node1", "node2", "node3"}))
+
     def test_many_jobs_are_looked_up_by_number(self) -> None:
         self.cluster.submit(Delay(duration=0))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         numbers = ["|", *(["==", "id", number] for number in range(1, 100))]
         found = self.query("job", ["id", "status"], numbers)
         self.assertEqual(found[0], [[0, 1], [0, "success"]])
@@ -42,7 +77,7 @@ class QueryTests(SynchronousTestCase):
 
     def test_the_result_of_a_query_as_a_job_can_be_waited_for(self) -> None:
         self.cluster.submit(QueryOpcode(what=Resource.NODE, fields=("name",), qfilter=None))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         wait = self.cluster.master.answers()["WaitForJobChange"]
         changed: Any = self.cluster.wait(wait(1, ["opresult"], None, None, 1))  # type: ignore[arg-type]
         (result,) = changed[0][0]

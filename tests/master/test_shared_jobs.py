@@ -42,7 +42,7 @@ class SharedJobsTests(SynchronousTestCase):
         self.rig.submit()
         self.rig.settle()
         self.assertEqual(self.submit(), 3)
-        self.shared.changed()
+        self.shared.config_changed()
         self.assertEqual(self.submit(), 3)  # it has not begun
         self.rig.settle()
         self.assertEqual(self.submit(), 4)

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.ssconf import KEYS
+from ganeti.config.ssconf import KEYS, NAMES_PER_STEP
 from ganeti.errors import Failed, Unreachable
-from ganeti.master.ssconf_distribution import AGAIN, SsconfDistribution
+from ganeti.master.ssconf_distribution import AGAIN, COLLECT_DELAY, SsconfDistribution
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
+from ganeti.rpc.node import UpdateSsconfList
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 
 
@@ -23,13 +26,16 @@ class Listeners:
     def __init__(self) -> None:
         self.told: list[tuple[str, set[str]]] = []
         self.away: set[str] = set()
+        self.calls: list[Any] = []
 
     async def ask(self, node: Node, call: Call[Any]) -> Any:
         raise NotImplementedError
 
     async def ask_all(self, nodes: Sequence[Node], call: Any) -> Mapping[str, Any | Failed]:
         there = [node for node in nodes if node.name not in self.away]
-        self.told += [(node.name, set(call.values)) for node in there]
+        keys = {call.key} if isinstance(call, UpdateSsconfList) else set(call.values)
+        self.told += [(node.name, keys) for node in there]
+        self.calls.append(call)
         away = {node.uuid: Unreachable(node.name, "gone") for node in nodes if node not in there}
         return {**dict.fromkeys(node.uuid for node in there), **away}
 
@@ -49,7 +55,7 @@ class SpreadingTests(SynchronousTestCase):
         """What nodes are told when a time has passed."""
         self.listeners.told.clear()
         if not seconds:
-            self.spreading.soon()
+            self.spreading.schedule_update()
         self.clock.advance(seconds)
         return sorted(self.listeners.told, key=lambda each: each[0])  # asked in any order
 
@@ -57,11 +63,49 @@ class SpreadingTests(SynchronousTestCase):
         self.assertEqual(self.spread(), [("node1", set(KEYS)), ("node2", set(KEYS))])
         self.assertEqual(self.spread(), [])
 
+    def test_thousands_of_names_are_sorted_in_several_turns(self) -> None:
+        self.having(instances=[f"web{number}" for number in range(2 * NAMES_PER_STEP)])
+        told_before_other_work = []
+        self.spreading.schedule_update()
+        self.clock.callLater(0, lambda: told_before_other_work.append(len(self.listeners.told)))
+        self.clock.advance(0)
+        self.assertEqual((told_before_other_work, len(self.listeners.told)), ([0], 2))
+        names = self.listeners.calls[0].values["instance_list"].splitlines()
+        self.assertEqual(names, [f"web{number}" for number in range(2 * NAMES_PER_STEP)])
+
     def test_then_nodes_are_told_what_is_new(self) -> None:
         self.spread()
         self.having(instances=[an_instance("web1")])
         news = {"instance_list"}
         self.assertEqual(self.spread(), [("node1", news), ("node2", news)])
+
+    def test_of_a_long_list_only_the_changes_are_sent(self) -> None:
+        names = [f"web{number}" for number in range(20)]
+        self.having(instances=names)
+        self.spread()
+        self.having(instances=[*names[1:], "db"])
+        self.assertEqual(self.spread(), [(node, {"instance_list"}) for node in ("node1", "node2")])
+        lines = "".join(f"{name}\n" for name in ("db", *names[1:]))
+        change = UpdateSsconfList(
+            key="instance_list",
+            added=("db",),
+            removed=("web0",),
+            digest=sha256(lines.encode()).hexdigest(),
+        )
+        self.assertEqual(self.listeners.calls[-1], change)
+
+    def test_new_instances_and_tags_alone_are_told_later_than_other_changes(self) -> None:
+        self.spread()
+        before = self.state
+        self.state = before.put(an_instance("web1").instance)
+        self.spreading.config_changed(self.state, self.state.edits)
+        self.assertEqual(self.spread(COLLECT_DELAY), [])
+        tagged = before.put(replace(before.cluster, tags=("a",)))
+        self.spreading.config_changed(tagged, tagged.edits)
+        self.assertEqual(self.spread(COLLECT_DELAY), [])
+        node = replace(before.node("node2"), vm_capable=False)
+        self.spreading.config_changed(before.put(node), before.put(node).edits)
+        self.assertEqual(len(self.spread(COLLECT_DELAY)), 2)
 
     def test_a_node_that_was_away_is_told_all_that_it_missed(self) -> None:
         self.listeners.away = {"node2"}

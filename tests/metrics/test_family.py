@@ -34,6 +34,11 @@ class ExpositionTests(SynchronousTestCase):
         found = read(make_gauge("a", "A.", 1.5), make_gauge("b", "B.", None))
         self.assertEqual(found, {("a", ()): 1.5})
 
+    def test_what_has_no_labels_begins_at_zero(self) -> None:
+        found = read(Counter("sent", "Sent.").family(), Histogram("took", "Took.").family())
+        self.assertEqual((found["sent_total", ()], found["took_count", ()]), (0, 0))
+        self.assertEqual(read(Counter("calls", "Calls.", ("node",)).family()), {})
+
     def test_counts_add_up(self) -> None:
         counter = Counter("calls", "Calls.", ("node",))
         counter.count("n1")

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.errors import Refused
 from ganeti.model.disk import Template
+from ganeti.model.parameters.backend import Backend
+from ganeti.model.parameters.declaration import plain
 from ganeti.model.parameters.filling import (
+    backend_of,
     fill_backend,
     fill_disk,
     fill_hypervisor,
@@ -14,7 +18,13 @@ from ganeti.model.parameters.filling import (
     fill_node,
     fill_os,
     fill_policy,
+    nic_parameters_of,
+    node_parameters_of,
+    policy_of,
 )
+from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.policy import Policy
 from ganeti.testing.builders import a_cluster, a_group, a_nic, a_node, an_instance
 
 
@@ -73,3 +83,34 @@ class FillingTests(SynchronousTestCase):
         self.assertEqual(
             fill_os(cluster, web.instance), {"a": "1", "b": "2", "c": "3", "key": "own"}
         )
+
+
+class RecordTests(SynchronousTestCase):
+    def test_parameters_are_a_record_with_the_types_that_are_declared(self) -> None:
+        cluster = a_cluster(beparams={"default": {"vcpus": 4}}).cluster
+        web = an_instance(beparams={"maxmem": 512}).instance
+        self.assertEqual(backend_of(cluster, web), Backend(maxmem=512, vcpus=4))
+
+    def test_a_number_that_is_written_as_text_is_one(self) -> None:
+        web = an_instance(beparams={"maxmem": "512"}).instance
+        self.assertEqual(backend_of(a_cluster().cluster, web).maxmem, 512)
+
+    def test_parameters_of_other_software_are_left_out(self) -> None:
+        node = a_node(ndparams={"oob_program": "/sbin/oob", "colour": "red"})
+        found = node_parameters_of(a_cluster().cluster, a_group(), node)
+        self.assertEqual(found, NodeParameters(oob_program="/sbin/oob"))
+
+    def test_an_invalid_value_names_the_object_that_has_it(self) -> None:
+        web = an_instance("web1", beparams={"maxmem": "much"}).instance
+        with self.assertRaisesRegex(Refused, "instance web1 has an invalid parameter: .*maxmem"):
+            backend_of(a_cluster().cluster, web)
+
+    def test_a_policy_has_ranges_of_specs(self) -> None:
+        ranges = [{"min": {**plain(Policy().std), "memory-size": 64}}]
+        policy = policy_of(a_cluster().cluster, a_group(ipolicy={"minmax": ranges}))
+        self.assertEqual([each.min.memory_size for each in policy.minmax], [64])
+
+    def test_a_network_card_has_the_mode_of_the_cluster(self) -> None:
+        cluster = a_cluster(nicparams={"default": {"mode": "routed"}}).cluster
+        found = nic_parameters_of(cluster, a_nic(nicparams={"link": "100"}))
+        self.assertEqual(found, NicParameters(mode="routed", link="100"))

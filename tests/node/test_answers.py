@@ -12,7 +12,7 @@ from ganeti.rpc.instances import (
     InstallOS,
     ListGuests,
     RebootInstanceCall,
-    RebootType,
+    RebootMethod,
     StartInstanceCall,
     StopInstance,
 )
@@ -47,7 +47,7 @@ class NodeTests(SynchronousTestCase):
 
     def restart(self) -> None:
         self.host.restart()
-        self.nodes.add("node1", self.host.answers)
+        self.nodes.add_node("node1", self.host.answers)
 
     def test_a_guest_is_installed_started_and_stopped(self) -> None:
         self.ask(InstallOS(guest=WEB1))
@@ -61,7 +61,7 @@ class NodeTests(SynchronousTestCase):
         self.restart()
         self.assertEqual(set(self.ask(ListGuests(hypervisors=("fake",)))), {"web1"})
         self.host.power_cut()
-        self.nodes.add("node1", self.host.answers)
+        self.nodes.add_node("node1", self.host.answers)
         self.assertEqual(self.ask(ListGuests(hypervisors=("fake",))), {})
 
     def test_the_term_outlives_the_power(self) -> None:
@@ -70,7 +70,7 @@ class NodeTests(SynchronousTestCase):
         self.assertEqual(self.host.parts.voter.term(), 3)
 
     def test_a_failure_on_the_node_names_it(self) -> None:
-        reboot = RebootInstanceCall(guest=WEB1, kind=RebootType.SOFT, timeout=1)
+        reboot = RebootInstanceCall(guest=WEB1, kind=RebootMethod.SOFT, timeout=1)
         told = self.failureResultOf(self.nodes.ask(NODE, reboot), Failed).value
         self.assertEqual(str(told), "node1: instance web1 is not running on this node")
 
@@ -79,7 +79,7 @@ class NodeTests(SynchronousTestCase):
         self.host.disk.put(f"{self.host.paths.data}/ssconf_node_list", b"", 0o400, 0.0)
         self.host.disk.add_folder(self.host.paths.queue, 0o750)
         self.host.disk.put(f"{self.host.paths.queue}/job-1", b"", 0o600, 0.0)
-        self.successResultOf(self.host.parts.membership.leave(LeaveCluster()))
+        self.successResultOf(self.host.parts.membership.leave_cluster(LeaveCluster()))
         self.clock.advance(1)
         self.assertTrue(self.host.left)
         left = [path for path in self.host.disk.contents() if path.startswith(self.host.paths.data)]

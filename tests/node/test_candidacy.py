@@ -121,6 +121,6 @@ class LeavingTests(SynchronousTestCase):
         for path in held | stays:
             disk.add_folder(path.rpartition("/")[0], 0o755)
             disk.put(path, b"x", 0o600, 0.0)
-        self.successResultOf(host.parts.membership.leave(LeaveCluster()))
+        self.successResultOf(host.parts.membership.leave_cluster(LeaveCluster()))
         self.assertEqual(set(disk.contents()), stays)
         self.assertEqual(KEPT_NAMES, {"export"})

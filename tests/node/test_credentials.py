@@ -38,17 +38,17 @@ class CredentialsTests(SynchronousTestCase):
     def test_a_new_key_counts_with_its_certificate(self) -> None:
         self.request()
         self.assertEqual(self.disk.contents()[PATH], b"old")
-        self.successResultOf(self.credentials.use(UseCertificate(certificate="new")))
+        self.successResultOf(self.credentials.use_certificate(UseCertificate(certificate="new")))
         self.assertEqual(self.loaded, [b"key of node1; new"])
 
     def test_what_cannot_be_used_is_taken_back(self) -> None:
         self.request()
-        using = self.credentials.use(UseCertificate(certificate="bad"))
+        using = self.credentials.use_certificate(UseCertificate(certificate="bad"))
         self.failureResultOf(using, Failed)
         self.assertEqual(self.loaded, [b"key of node1; bad", b"old"])
         self.assertEqual(self.disk.contents()[PATH], b"old")
 
     def test_a_certificate_without_a_new_key_is_refused(self) -> None:
-        using = self.credentials.use(UseCertificate(certificate="new"))
+        using = self.credentials.use_certificate(UseCertificate(certificate="new"))
         self.failureResultOf(using, Refused)
         self.assertEqual(self.loaded, [])

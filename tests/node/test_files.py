@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import base64
+from hashlib import sha256
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.ssconf import KEYS
-from ganeti.errors import Invalid, Refused
+from ganeti.errors import Failed, Invalid, Refused
 from ganeti.node.files import SSCONF_KEYS, Files
 from ganeti.paths import Paths
-from ganeti.rpc.node import UploadFile, WriteSsconf
+from ganeti.rpc.node import UpdateSsconfList, UploadFile, WriteSsconf
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
 DATA = "/var/lib/ganeti"
@@ -40,9 +41,14 @@ class FilesTests(SynchronousTestCase):
         self.assertEqual(self.memory.read(f"/n1{USERS}"), b"jack abc write")
         self.assertEqual(found and found.mode & 0o777, 0o640)
 
+    def test_all_files_that_candidates_share_can_be_replaced(self) -> None:
+        plain = Paths()
+        for path in (*plain.shared_files, *plain.store_files):
+            self.successResultOf(Deferred.fromCoroutine(self.files.upload(upload(path))))
+
     def test_secrets_do_not_come_to_a_node_that_is_no_candidate(self) -> None:
         self.candidate = False
-        for path in (USERS, f"{DATA}/ca.key", f"{DATA}/rapi.pem", f"{DATA}/cluster-domain-secret"):
+        for path in (USERS, f"{DATA}/ca.key", f"{DATA}/rapi.pem", f"{DATA}/etcd-ca.key"):
             told = self.failureResultOf(self.files.upload(upload(path)), Refused).value
             self.assertIn("is not a master candidate", str(told))
         self.successResultOf(self.files.upload(upload(f"{DATA}/known_hosts")))
@@ -102,6 +108,34 @@ class FilesTests(SynchronousTestCase):
         writes = self.disk.writes
         self.write(cluster_name="c1", node_list="n1")
         self.assertEqual(self.disk.writes, writes)
+
+    def test_lines_of_a_list_are_changed_in_natural_order(self) -> None:
+        self.write(instance_list="web2\nweb3\nweb10")
+        self.change(added=("web1", "web9"), removed=("web3",), result=b"web1\nweb2\nweb9\nweb10\n")
+
+    def test_another_list_than_the_master_knows_stays_as_it_is(self) -> None:
+        self.write(instance_list="web2\ntampered")
+        change = UpdateSsconfList(
+            key="instance_list",
+            added=("web1",),
+            removed=(),
+            digest=sha256(b"web1\nweb2\n").hexdigest(),
+        )
+        changing = self.files.update_ssconf_list(change)
+        self.failureResultOf(Deferred.fromCoroutine(changing), Failed)
+        [held] = self.disk.contents().values()
+        self.assertEqual(held, b"web2\ntampered\n")
+
+    def change(self, *, added: tuple[str, ...], removed: tuple[str, ...], result: bytes) -> None:
+        change = UpdateSsconfList(
+            key="instance_list",
+            added=added,
+            removed=removed,
+            digest=sha256(result).hexdigest(),
+        )
+        changing = self.files.update_ssconf_list(change)
+        self.successResultOf(Deferred.fromCoroutine(changing))
+        self.assertEqual(self.disk.contents()["/n1/var/lib/ganeti/ssconf_instance_list"], result)
 
     def test_every_unknown_key_is_named_and_nothing_is_written(self) -> None:
         values = {"../x": "", "cluster_name": "c1", "weather": "rain"}

@@ -29,7 +29,7 @@ from ganeti.rpc.instances import (
     Migration,
     MigrationStatus,
     RebootInstanceCall,
-    RebootType,
+    RebootMethod,
     RenameOS,
     StartInstanceCall,
     StopInstance,
@@ -105,6 +105,12 @@ class InstancesTests(SynchronousTestCase):
         work = self.instances.running(ListGuests(hypervisors=("fake",)))
         self.assertEqual(self.successResultOf(work), states)
 
+    def test_of_some_guests_only_those_that_run_are_listed(self) -> None:
+        self.start("web1")
+        self.start("web2")
+        work = self.instances.running(ListGuests(hypervisors=("fake",), only=("web2", "gone")))
+        self.assertEqual(set(self.successResultOf(work)), {"web2"})
+
     def test_an_unknown_hypervisor_is_refused_with_what_there_is(self) -> None:
         work = self.instances.running(ListGuests(hypervisors=("xen",)))
         failure = self.failureResultOf(work, Refused)
@@ -170,24 +176,24 @@ class InstancesTests(SynchronousTestCase):
 
     def test_a_soft_reboot_is_done_by_the_hypervisor(self) -> None:
         self.start()
-        call = RebootInstanceCall(guest=a_guest(), kind=RebootType.SOFT, timeout=60)
+        call = RebootInstanceCall(guest=a_guest(), kind=RebootMethod.SOFT, timeout=60)
         self.successResultOf(self.instances.reboot(call))
         self.assertEqual(self.hypervisor.asked[1:], [("reboot", "web1")])
 
     def test_a_hard_reboot_is_a_stop_and_a_start(self) -> None:
         self.start()
-        call = RebootInstanceCall(guest=a_guest(), kind=RebootType.HARD, timeout=60)
+        call = RebootInstanceCall(guest=a_guest(), kind=RebootMethod.HARD, timeout=60)
         self.successResultOf(self.instances.reboot(call))
         self.assertEqual(self.hypervisor.asked[1:], [("stop", "web1"), ("start", "web1")])
 
     def test_what_does_not_run_cannot_reboot(self) -> None:
-        for kind in RebootType:
+        for kind in RebootMethod:
             call = RebootInstanceCall(guest=a_guest(), kind=kind, timeout=60)
             self.failureResultOf(self.instances.reboot(call), NotRunning)
 
     def test_a_full_reboot_is_the_business_of_the_master(self) -> None:
         self.start()
-        call = RebootInstanceCall(guest=a_guest(), kind=RebootType.FULL, timeout=60)
+        call = RebootInstanceCall(guest=a_guest(), kind=RebootMethod.FULL, timeout=60)
         self.failureResultOf(self.instances.reboot(call), Refused)
 
     def test_scripts_do_not_touch_the_disks_of_a_running_guest(self) -> None:

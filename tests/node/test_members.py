@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
 from ganeti.node.members import MemberList
-from ganeti.rpc.callers import Caller, CallerRole, Peer
+from ganeti.rpc.callers import CallerRole, Peer, RpcCaller
 from ganeti.rpc.members import MemberRecords, UpdateMembers
 from ganeti.rpc.quorum import VoterState
 from ganeti.schema.records import replace
@@ -56,7 +56,7 @@ class MemberListTests(SynchronousTestCase):
         self.update()
         self.assertIs(self.role("ee", "node1"), CallerRole.UNAUTHENTICATED)
         caller = self.list.identify(Peer("node1", "bb"))
-        self.assertEqual(caller, Caller(CallerRole.CANDIDATE, "node2", local=True))
+        self.assertEqual(caller, RpcCaller(CallerRole.CANDIDATE, "node2", local=True))
 
     def test_roles_follow_from_the_list_and_from_the_accepted_master(self) -> None:
         self.update()

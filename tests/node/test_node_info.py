@@ -68,6 +68,12 @@ class DescribeTests(SynchronousTestCase):
     def describe(self, facts: NodeInfoAnswers, call: DescribeNode) -> NodeInfo:
         return self.successResultOf(Deferred.fromCoroutine(facts.describe(call)))
 
+    def test_of_some_guests_only_these_are_described(self) -> None:
+        web1, db = (GuestState(name=name, memory=1000, vcpus=1) for name in ("web1", "db"))
+        call = DescribeNode(hypervisors=("kvm",), only=("db", "gone"))
+        found = self.describe(facts(kvm=Running(web1, db)), call)
+        self.assertEqual((found.guests, found.memory_node), ({"db": db}, 4000))
+
     def test_a_node_says_what_it_has_and_what_runs(self) -> None:
         web1 = GuestState(name="web1", memory=1000, vcpus=1)
         call = DescribeNode(hypervisors=("kvm",), storage=(("file", "/disks"),))

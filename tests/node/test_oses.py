@@ -38,7 +38,7 @@ class OSDefinitionsTests(SynchronousTestCase):
         self.definitions = OSDefinitions(files, ["/srv/os", "/usr/os"])
 
     def only(self) -> OSDefinitionReport:
-        [definition] = self.definitions.all()
+        [definition] = self.definitions.all_definitions()
         return definition
 
     def diagnosis(self, changes: Mapping[str, str] | None = None, without: str = "") -> str:
@@ -59,7 +59,7 @@ class OSDefinitionsTests(SynchronousTestCase):
             parameters=(("greeting", "What to say"), ("quiet", "")),
             api_versions=(20,),
         )
-        self.assertEqual(self.definitions.all(), [expected])
+        self.assertEqual(self.definitions.all_definitions(), [expected])
 
     def test_the_first_of_a_name_counts_and_odd_names_do_not(self) -> None:
         put(self.disk, "/usr/os/mini")
@@ -67,7 +67,7 @@ class OSDefinitionsTests(SynchronousTestCase):
         put(self.disk, "/srv/os/not.one")
         put(self.disk, "/usr/os/b")
         a_file(self.disk, "/usr/os/README")
-        found = [definition.path for definition in self.definitions.all()]
+        found = [definition.path for definition in self.definitions.all_definitions()]
         self.assertEqual(found, ["/usr/os/b", "/srv/os/mini"])
 
     def test_every_missing_file_is_named(self) -> None:
@@ -90,7 +90,7 @@ class OSDefinitionsTests(SynchronousTestCase):
 
     def test_older_definitions_need_less(self) -> None:
         put(self.disk, "/srv/os/old", without="verify", ganeti_api_version="15\n5\n")
-        definition = self.definitions.find("old")
+        definition = self.definitions.find_definition("old")
         self.assertEqual((definition.api_versions, definition.parameters), ((5, 15), ()))
 
     def test_a_definition_with_an_untrusted_create_only_is_not_trusted(self) -> None:
@@ -101,7 +101,7 @@ class OSDefinitionsTests(SynchronousTestCase):
     def test_one_is_found_by_name_with_or_without_variant(self) -> None:
         put(self.disk, "/usr/os/mini")
         for name in ("mini", "mini+small"):
-            self.assertEqual(self.definitions.find(name).path, "/usr/os/mini")
+            self.assertEqual(self.definitions.find_definition(name).path, "/usr/os/mini")
 
     def test_one_that_is_not_there_or_broken_is_refused(self) -> None:
         put(self.disk, "/srv/os/broken", without="create")
@@ -111,4 +111,4 @@ class OSDefinitionsTests(SynchronousTestCase):
             "broken": "OS definition broken: create is missing",
         }.items():
             with self.assertRaisesRegex(Refused, why):
-                self.definitions.find(name)
+                self.definitions.find_definition(name)

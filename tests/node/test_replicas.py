@@ -14,8 +14,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
-from ganeti.journal.file import FileJournal
+from ganeti.journal.file_journal import FileJournal
 from ganeti.journal.interfaces import BEGINNING, LogPosition
+from ganeti.journal.marker import complete, read_marker
+from ganeti.master.hand_edits import digest_of, is_edited
 from ganeti.node.replicas import Replica, to_wire
 from ganeti.rpc.replicas import (
     AppendFrames,
@@ -226,6 +228,30 @@ class ReplicaTests(SynchronousTestCase):
         self.replica = Replica(MemoryFiles(self.disk.after_crash()), DATA, segment_size=1000)
         cut = AppendFrames(after=to_wire(self.master.find_log_position(3)), frames="", cut=True)
         self.refused(self.replica.append_frames(cut), "contains commits up to 4")
+
+    def test_a_checkpoint_that_a_crash_interrupted_is_not_taken_for_an_edit(self) -> None:
+        # This node was the master before: its marker identifies the config.data that it wrote.
+        self.committed(*range(1, 6))
+        mark = complete(self.master.find_log_position(2), (digest_of(b"old"),))
+        call = StoreCheckpoint(
+            files={"config.data": text(b"new")}, end=to_wire(self.master.find_log_position(4))
+        )
+        found = set()
+        for writes in range(1, 9):
+            self.disk = MemoryDisk()
+            files = MemoryFiles(self.disk)
+            self.replica = Replica(files, DATA, segment_size=1000)
+            self.kept(0, 5)
+            self.done(files.replace(f"{DATA}/config.data", b"old"))
+            self.done(files.replace(f"{DATA}/journal/checkpoint", mark))
+            self.disk.crash(at=self.disk.writes + writes)
+            Deferred.fromCoroutine(self.replica.replace_checkpoint(call)).addErrback(lambda _: None)
+            files = MemoryFiles(self.disk.after_crash())
+            content = files.read(f"{DATA}/config.data")
+            marker = read_marker(files, f"{DATA}/journal/checkpoint")
+            self.assertFalse(is_edited(content, marker.config_digests), f"after {writes} writes")
+            found.add((content, len(marker.config_digests)))
+        self.assertEqual(found, {(b"old", 1), (b"old", 2), (b"new", 2), (b"new", 0)})
 
     def test_a_new_master_reads_what_it_lacks(self) -> None:
         self.committed(*range(1, 6))

@@ -66,7 +66,7 @@ class CommandTests(SynchronousTestCase):
                 self.disk.owners = {path: owner}
                 self.assertEqual(self.refused(), told)
         self.disk.owners = {}
-        self.disk.take(PROGRAM)
+        self.disk.pop_file(PROGRAM)
         self.assertEqual(self.refused(), told)
 
     def test_names_lead_nowhere_else(self) -> None:
@@ -76,7 +76,7 @@ class CommandTests(SynchronousTestCase):
                 self.assertIn("is not a restricted command", self.refused(name))
 
     def test_without_a_folder_there_are_none(self) -> None:
-        self.disk.take(PROGRAM)
+        self.disk.pop_file(PROGRAM)
         self.disk.take_folder(FOLDER)
         self.refused()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -95,6 +96,15 @@ class ScriptsTests(SynchronousTestCase):
         self.assertEqual(self.ran().argv, ("/os/mini/verify", "parameters"))
         self.assertEqual(self.ran().env["OSP_GREETING"], "hi")
         self.assertNotIn("INSTANCE_NAME", self.ran().env)
+
+    def test_runs_at_the_same_time_have_a_log_each(self) -> None:
+        self.processes.programs["/os/mini/verify"] = Script(hangs=True)
+        call = ValidateOS(os="mini", osparams={})
+        runs = [Deferred.fromCoroutine(self.scripts.verify(call)) for _ in range(3)]
+        self.assertEqual(len({ran.output for ran in self.processes.ran}), 3)
+        for run in runs:
+            run.cancel()
+            self.failureResultOf(run, CancelledError)
 
     def test_parameters_that_the_definition_does_not_list_are_all_named(self) -> None:
         call = ValidateOS(os="mini", osparams={"b": "1", "greeting": "hi", "a": "2"})

@@ -205,7 +205,7 @@ class TransfersTests(SynchronousTestCase):
         host = self.hosts["node1"]
         for name in ("web1", "web2.new"):
             host.disk.add_folder(f"{host.paths.exports}/{name}", 0o750)
-        self.successResultOf(host.parts.exports.tidy())
+        self.successResultOf(host.parts.exports.remove_incomplete())
         self.assertEqual(host.disk.names(host.paths.exports), ["web1"])
 
     def test_paths_lead_to_exports_only(self) -> None:

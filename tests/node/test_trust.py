@@ -29,18 +29,18 @@ class TrustTests(SynchronousTestCase):
             raise Failed("this node's certificate was not issued by it")
 
     def test_what_is_trusted_is_on_disk_and_in_use(self) -> None:
-        self.successResultOf(self.trust.use((NEW, OLD)))
+        self.successResultOf(self.trust.replace_trusted((NEW, OLD)))
         self.assertEqual(self.loaded, [NEW + OLD])
         self.disk = self.disk.after_crash()
         self.assertEqual(self.disk.contents()[PATH].decode(), NEW + OLD)
 
     def test_what_would_make_the_node_useless_is_taken_back(self) -> None:
-        failure = self.failureResultOf(self.trust.use((BAD,)), Failed)
+        failure = self.failureResultOf(self.trust.replace_trusted((BAD,)), Failed)
         self.assertIn("was not issued by it", str(failure.value))
         self.assertEqual(self.loaded, [BAD, OLD])
         self.assertEqual(self.disk.contents()[PATH].decode(), OLD)
 
     def test_nothing_is_done_if_nothing_is_known_or_new(self) -> None:
         for certificates in ((), (OLD,)):
-            self.successResultOf(self.trust.use(certificates))
+            self.successResultOf(self.trust.replace_trusted(certificates))
         self.assertEqual(self.loaded, [])

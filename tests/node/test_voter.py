@@ -150,7 +150,7 @@ class VoterTests(SynchronousTestCase):
 
     def test_a_master_that_has_ended_frees_the_node(self) -> None:
         self.request(3, "node1")
-        self.successResultOf(self.voter.release(ReleaseLease()))
+        self.successResultOf(self.voter.release_lease(ReleaseLease()))
         self.assertTrue(self.request(4, "node2", "node1"))
 
     def test_a_master_that_a_majority_has_elected_is_accepted_instead_of_any_other(self) -> None:
@@ -173,7 +173,7 @@ class VoterTests(SynchronousTestCase):
     def test_the_host_of_a_master_that_was_not_elected_votes_for_another_one(self) -> None:
         self.serves = 4711
         self.assertTrue(self.request(4, "node9"))
-        self.successResultOf(self.voter.release(ReleaseLease()))
+        self.successResultOf(self.voter.release_lease(ReleaseLease()))
         self.assertTrue(self.request(5, "node2", "node9"))
         self.assertFalse(self.request(6, "node3", "node2"))
 

@@ -27,7 +27,11 @@ GENERIC = {each.name for each in parameters(Opcode)}
 OURS = {"OP_CLUSTER_RENEW_CRYPTO": {"cluster_certificate", "shared_secrets"}}
 """Parameters that clients of Ganeti do not know; none is required."""
 
-OUR_OPCODES = "OP_ACCESS_"
+OUR_OPCODES = (
+    *("OP_ACCESS_", "OP_CLUSTER_BALANCE", "OP_CLUSTER_CAPACITY", "OP_NOTIFICATION_"),
+    *("OP_CLUSTER_REHEARSE_FAILURE", "OP_CLUSTER_SET_FAILOVER", "OP_CLUSTER_SURVIVE"),
+    *("OP_INSTANCE_SET_FAILOVER", "OP_NODE_CONFIRM_OFF", "OP_NODE_SET_MAINTENANCE"),
+)
 """What begins the names of opcodes that clients of Ganeti do not know."""
 
 NARROWER = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.verify import verify
+from ganeti.config.invariants import verify
 from ganeti.errors import Failed, GanetiError, Invalid, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState

@@ -157,6 +157,7 @@ class AllocateTests(SynchronousTestCase):
         state, tools = self.whole.state, self.whole.tools
         facts = self.successResultOf(collect_inputs(OPERATION, op, state, tools, ""))
         shown = OPERATION.preview(OPERATION.plan(op, state, facts))
+        assert isinstance(shown, dict)
         self.assertIn("no node can host instance big", shown.pop("reasons")["big"])
         self.assertEqual(
             shown,

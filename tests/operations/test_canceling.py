@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.state import ClusterState
 from ganeti.errors import JobCanceled
 from ganeti.model.instance import AdminState
-from ganeti.operations.hooks import run_pre_hooks
+from ganeti.operations.hook_execution import run_pre_hooks
 from ganeti.operations.operation import HookCall
 from ganeti.rpc.call import Call
 from ganeti.rpc.instances import InstallOS, StopInstance

@@ -165,7 +165,7 @@ class FindingTests(GroupCase):
         own: dict[str, Any] = {"hypervisor": "kvm", "hvparams": {"kernel_path": "/k"}}
         web1, web2 = an_instance("web1", **own), an_instance("web2", node="node2", **own)
         state = a_cluster(nodes=["node1", "node2"], instances=[web1, web2], **KVM)
-        sources = [source for source, *_ in parameter_sets(state.group("default"), state)]
+        sources = [found[0] for found in parameter_sets(state.group("default"), state) if found]
         self.assertEqual(sources, ["cluster", "cluster", "instances web1, web2"])
         problems = [[source, "kvm", "there is no /k"] for source in sources[1:]]
         of_cluster, of_instance = self.found(state, answers(node1={"hvparms": problems}, node2={}))[

@@ -345,6 +345,20 @@ class ScriptTests(SynchronousTestCase):
         self.assertEqual((told["GANETI_OP_TARGET"], told["GANETI_DRAINED"]), ("node2", "True"))
         self.assertFalse([name for name in told if name.startswith("GANETI_POST_")])
 
+    def test_changes_of_tags_are_told_after_their_commit(self) -> None:
+        script = self.script("node1", "config-update-post.d")
+        self.do("OP_TAGS_SET", kind="node", name="node2", tags=["blue"])
+        self.do("OP_TAGS_DEL", kind="node", name="node2", tags=["blue"])
+        told = self.environments("node1", script)
+        self.assertEqual([each["GANETI_OP_CODE"] for each in told], ["OP_TAGS_SET", "OP_TAGS_DEL"])
+        self.assertEqual(told[0]["GANETI_OBJECT_TYPE"], "CLUSTER")
+
+    def test_users_and_notifications_are_not_in_that_file(self) -> None:
+        script = self.script("node1", "config-update-post.d")
+        self.do("OP_ACCESS_USER_ADD", user_name="ann")
+        self.do("OP_NOTIFICATION_ADD", notification_name="ops", url="mailto:root")
+        self.assertEqual(self.environments("node1", script), [])
+
     def test_what_changes_nothing_is_not_told(self) -> None:
         script = self.script("node1", "config-update-post.d")
         self.do("OP_CLUSTER_VERIFY_GROUP", group_name="default")

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.verify import verify
+from ganeti.config.invariants import verify
 from ganeti.errors import Code, Failed, Invalid, JobCanceled, Refused
 from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.create import CreateInstance
@@ -157,6 +157,26 @@ class CreateTests(SynchronousTestCase):
         answers[uuid_of("node", "node2"), DescribeNode] = some_facts(memory_free=30000)
         plan = create.plan(an_order(pnode=None), self.memory.state(), NodeAnswers(answers))
         self.assertEqual([node.name for node in plan.nodes], ["node2"])
+
+    def test_only_the_chosen_node_is_asked_for_its_definitions(self) -> None:
+        order, state = an_order(pnode=None), self.memory.state()
+        asked = [each for each in create.questions(order, state) if each.max_age is None]
+        self.assertEqual(asked, [])
+        answers = {key: each for key, each in facts().answers.items() if key[1] is DescribeNode}
+        plan = create.plan(order, state, NodeAnswers(answers, IDENTITY))
+        self.memory.nodes.answers[DescribeOSes] = [an_os(name="other")]
+        failure = self.failureResultOf(create.run(plan, self.memory.tools), Refused)
+        self.assertIn("noop does not exist on node node1", str(failure.value))
+        self.assertEqual(self.memory.state().instances, state.instances)
+
+    def test_a_node_that_is_named_is_asked_and_others_may_be_known(self) -> None:
+        ages = {
+            node.name: each.max_age
+            for each in create.questions(an_order(), self.memory.state())
+            if isinstance(each.call, DescribeNode)
+            for node in each.nodes
+        }
+        self.assertEqual(ages, {"node1": None, "node2": create.MAX_AGE_OF_OTHERS})
 
     def test_without_room_every_node_has_its_reason(self) -> None:
         with self.assertRaises(Refused) as caught:

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.verify import verify
+from ganeti.config.invariants import verify
 from ganeti.errors import Code, Failed, GanetiError, Invalid, JobCanceled, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
@@ -181,7 +181,7 @@ class BrokenTests(MoveTests):
 
         def restart() -> None:
             whole.hosts["node2"].restart()
-            whole.network.add("node2", whole.hosts["node2"].answers)
+            whole.network.add_node("node2", whole.hosts["node2"].answers)
 
         whole.clock.callLater(10, restart)
         error = self.refusal(whole)

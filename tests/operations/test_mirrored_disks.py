@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.verify import verify
+from ganeti.config.invariants import verify
 from ganeti.errors import Code, Failed, GanetiError, Refused
-from ganeti.operations.guests import fill_disk_parameters
+from ganeti.operations.guest_conversion import fill_disk_parameters
 from ganeti.testing.builders import a_cluster
 from ganeti.testing.mirror import Key
 from tests.operations.whole import WholeCluster
@@ -45,11 +45,11 @@ class MirroredDiskTests(SynchronousTestCase):
         self.do("OP_INSTANCE_CREATE", **{**ORDER, **over})
 
     def keys(self) -> list[Key]:
-        return sorted(self.copies.all())
+        return sorted(self.copies.all_copies())
 
     def fine(self) -> None:
         """Every copy is current and connected, and the configuration has nothing wrong."""
-        for key, copy in self.copies.all().items():
+        for key, copy in self.copies.all_copies().items():
             self.assertTrue(copy.current and self.copies.connected(key), f"{key}: {copy}")
         self.assertEqual(verify(self.whole.state), [])
 
@@ -86,7 +86,7 @@ class MirroredDiskTests(SynchronousTestCase):
             with self.subTest(broken=node):
                 self.setUp()
                 self.create()
-                self.copies.lose((address, 11001))
+                self.copies.break_device((address, 11001))
                 self.do("OP_INSTANCE_REPLACE_DISKS", mode="replace_auto")
                 self.assertIn(f"rebuilding disk/1 on {node}", self.whole.said)
                 self.assertNotIn("building disk/0", self.whole.said)
@@ -99,7 +99,7 @@ class MirroredDiskTests(SynchronousTestCase):
 
     def test_a_side_is_not_replaced_whose_other_is_broken(self) -> None:
         self.create()
-        self.copies.lose(("192.0.2.2", 11000))
+        self.copies.break_device(("192.0.2.2", 11000))
         error = self.refusal("OP_INSTANCE_REPLACE_DISKS", mode="replace_on_primary")
         self.assertIn("disk/0 is faulty", str(error))
 
@@ -136,7 +136,7 @@ class MirroredDiskTests(SynchronousTestCase):
     def test_a_dead_secondary_is_left_behind(self) -> None:
         self.create()
         self.whole.network.vanish("node2")
-        self.copies.cut("192.0.2.1", "192.0.2.2")
+        self.copies.cut_link("192.0.2.1", "192.0.2.2")
         new = {"mode": "replace_new_secondary", "iallocator": "hail"}
         offline = self.whole.do("OP_NODE_SET_PARAMS", node_name="node2", offline=True, force=True)
         self.successResultOf(offline)
@@ -153,15 +153,15 @@ class MirroredDiskTests(SynchronousTestCase):
         error = self.refusal("OP_INSTANCE_RECREATE_DISKS")
         self.assertEqual(error.arguments()[1], Code.STATE)
         self.do("OP_INSTANCE_SHUTDOWN")
-        self.copies.all().clear()
+        self.copies.all_copies().clear()
         self.do("OP_INSTANCE_RECREATE_DISKS", disks=[0, [1, {"size": 512}]])
         self.assertEqual(len(self.keys()), 4)
-        before = dict(self.copies.all())
+        before = dict(self.copies.all_copies())
         for fields in ({}, {"disks": [1]}, {"nodes": ["node2", "node1"]}):
             error = self.refusal("OP_INSTANCE_RECREATE_DISKS", **fields)
             self.assertEqual(error.arguments()[1], Code.EXISTS)
-            self.assertEqual(self.copies.all(), before)
-        self.copies.all().clear()
+            self.assertEqual(self.copies.all_copies(), before)
+        self.copies.all_copies().clear()
         self.do("OP_INSTANCE_RECREATE_DISKS", nodes=["node3", "node1"])
         state = self.whole.state
         first, second = state.get_disks(state.instance("web1"))
@@ -195,19 +195,19 @@ class MirroredDiskTests(SynchronousTestCase):
     def test_verification_finds_what_is_broken(self) -> None:
         self.create()
         self.assertEqual(self.verified(), [])
-        self.copies.lose(("192.0.2.2", 11000))
+        self.copies.break_device(("192.0.2.2", 11000))
         expected = [
             "EINSTANCEFAULTYDISK:instance:web1:disk/0 on node1 is degraded",
             "EINSTANCEFAULTYDISK:instance:web1:disk/0 on node2 is faulty",
         ]
         for line, words in zip(sorted(self.verified()), expected, strict=True):
             self.assertIn(words, line)
-        del self.copies.all()["192.0.2.2", 11001]
+        del self.copies.all_copies()["192.0.2.2", 11001]
         self.assertIn("disk/1 on node2 is missing", "".join(self.verified()))
 
     def test_what_is_missing_and_what_is_to_be_activated_is_told(self) -> None:
         self.create()
-        del self.copies.all()["192.0.2.2", 11001]
+        del self.copies.all_copies()["192.0.2.2", 11001]
         self.whole.network.vanish("node3")
         look = self.whole.do("OP_GROUP_VERIFY_DISKS", group_name="default")
         silent, passive, missing = self.successResultOf(look)
@@ -233,7 +233,7 @@ class MirroredDiskTests(SynchronousTestCase):
         self.do("OP_INSTANCE_GROW_DISK", disk=0, amount=1200, absolute=True)
         disk = self.whole.state.get_disks(self.whole.state.instance("web1"))[0]
         self.assertEqual((disk.size, disk.children[0].size), (1200, 1200))
-        sizes = [copy.size for (_, port), copy in self.copies.all().items() if port == 11000]
+        sizes = [copy.size for (_, port), copy in self.copies.all_copies().items() if port == 11000]
         self.assertEqual(sizes, [1200, 1200])
 
     def test_a_disk_that_has_grown_on_one_node_does_not_grow_twice(self) -> None:
@@ -241,7 +241,7 @@ class MirroredDiskTests(SynchronousTestCase):
         self.whole.network.lose_request("node1", call="blockdev_grow")
         self.refusal("OP_INSTANCE_GROW_DISK", disk=0, amount=100)
         self.do("OP_INSTANCE_GROW_DISK", disk=0, amount=100)
-        sizes = [copy.size for (_, port), copy in self.copies.all().items() if port == 11000]
+        sizes = [copy.size for (_, port), copy in self.copies.all_copies().items() if port == 11000]
         self.assertEqual(sizes, [1124, 1124])
 
     def test_disks_do_not_shrink(self) -> None:

@@ -284,14 +284,14 @@ class MirroredMoveTests(MoveTests):
         return whole
 
     def writers(self, whole: WholeCluster) -> list[str]:
-        return sorted(ip for (ip, _), copy in whole.copies.all().items() if copy.writable)
+        return sorted(ip for (ip, _), copy in whole.copies.all_copies().items() if copy.writable)
 
     def test_both_write_only_while_it_moves(self) -> None:
         whole = self.mirrored()
         self.do(whole, "OP_INSTANCE_MIGRATE")
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
         self.assertEqual(self.writers(whole), ["192.0.2.2"])
-        self.assertFalse(any(copy.both for copy in whole.copies.all().values()))
+        self.assertFalse(any(copy.both for copy in whole.copies.all_copies().values()))
 
     def test_what_broke_off_leaves_one_writer(self) -> None:
         whole = self.mirrored()
@@ -312,9 +312,9 @@ class MirroredMoveTests(MoveTests):
 
     def test_a_copy_that_is_behind_refuses_a_failover_unless_told_otherwise(self) -> None:
         whole = self.mirrored()
-        whole.copies.cut("192.0.2.1", "192.0.2.2")
+        whole.copies.cut_link("192.0.2.1", "192.0.2.2")
         whole.copies.write(("192.0.2.1", 11000), 100)
-        whole.copies.mend("192.0.2.1", "192.0.2.2")
+        whole.copies.repair_link("192.0.2.1", "192.0.2.2")
         error = self.refusal(whole, "OP_INSTANCE_FAILOVER")
         self.assertIn("disk/0 is syncing", str(error))
         self.assertEqual(whole.where("web1"), ["node1"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.verify import verify
+from ganeti.config.invariants import verify
 from ganeti.errors import Code, GanetiError, Invalid, Refused
 from ganeti.model.network import Network
 from ganeti.testing.builders import a_cluster

@@ -58,7 +58,7 @@ class OpportunisticTests(SynchronousTestCase):
         """Another job keeps these locks to itself."""
 
         async def forever() -> None:
-            async with self.locks.hold("job 1", request(exclusive=locks)):
+            async with self.locks.hold_locks("job 1", request(exclusive=locks)):
                 await Deferred()
 
         self.others.append(Deferred.fromCoroutine(forever()))

@@ -55,6 +55,38 @@ class PendingTests(SynchronousTestCase):
         self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams={"auto_balance": False})
         self.assertEqual(whole.said, "")
 
+    def with_cd(self) -> WholeCluster:
+        web1 = an_instance("web1", hypervisor="kvm", hvparams={"cdrom_image_path": "/a.iso"})
+        kvm = {"kvm": {"kernel_path": "", "vnc_bind_address": "127.0.0.1"}}
+        whole = WholeCluster(a_cluster(instances=[web1], hvparams=kvm))
+        self.successResultOf(whole.start("web1"))
+        return whole
+
+    def test_another_cd_is_put_into_the_drive_of_the_running_guest(self) -> None:
+        whole = self.with_cd()
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", hvparams={"keymap": "de"})
+        self.assertNotIn(("change media", "web1"), whole.kvm["node1"].asked)
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", hvparams={"cdrom_image_path": "/b.iso"})
+        self.assertIn(("change media", "web1"), whole.kvm["node1"].asked)
+
+    def test_a_drive_that_is_locked_is_told_and_the_configuration_is_changed(self) -> None:
+        whole = self.with_cd()
+        whole.kvm["node1"].stubborn.add("web1")
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", hvparams={"cdrom_image_path": "/b.iso"})
+        self.assertIn(
+            "the CD of the running instance web1 was not changed: node1: web1 has", whole.said
+        )
+        self.assertIn("hv/cdrom_image_path: /a.iso now, /b.iso after restart", whole.said)
+        web1 = whole.state.instance("web1")
+        self.assertEqual(web1.hvparams["cdrom_image_path"], "/b.iso")
+
+    def test_a_locked_drive_is_changed_by_force(self) -> None:
+        whole = self.with_cd()
+        whole.kvm["node1"].stubborn.add("web1")
+        parameters = {"cdrom_image_path": ""}
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", hvparams=parameters, force=True)
+        self.assertNotIn("was not changed", whole.said)
+
     def test_a_description_has_what_runs_beside_what_is_configured(self) -> None:
         whole = self.whole()
         self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams=BIGGER)

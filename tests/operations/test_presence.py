@@ -12,12 +12,20 @@ from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.moves import MigrateInstance
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.moves import migrate
 from ganeti.operations.operation import NodeAnswers
-from ganeti.rpc.instances import ListGuests
+from ganeti.rpc.instances import ListGuests, StartInstanceCall
 from ganeti.rpc.wire import CallRequest
-from ganeti.testing.builders import Built, a_cluster, a_disk, a_node, an_instance, uuid_of
+from ganeti.testing.builders import (
+    Built,
+    a_cluster,
+    a_disk,
+    a_guest,
+    a_node,
+    an_instance,
+    uuid_of,
+)
 from tests.operations.whole import WholeCluster
 
 NODES = ("node1", "node2", "node3")
@@ -251,7 +259,7 @@ class StopTests(Presences):
         whole = self.mirrored_on_its_secondary()
         self.do(whole, "OP_INSTANCE_SHUTDOWN")
         self.assertEqual(whole.where("web1"), [])
-        self.assertFalse(any(copy.writable for copy in whole.copies.all().values()))
+        self.assertFalse(any(copy.writable for copy in whole.copies.all_copies().values()))
         self.do(whole, "OP_INSTANCE_STARTUP")
         self.assertEqual(whole.where("web1"), ["node1"])
 
@@ -399,3 +407,25 @@ class CreateTests(Presences):
         whole.network.vanish("node3")
         self.do(whole, "OP_INSTANCE_CREATE", **self.NEW, pnode="node1")
         self.assertEqual(whole.where("web1"), ["node1"])
+
+
+class OtherGuestTests(SynchronousTestCase):
+    """Nodes are asked about the guests that an operation is about, and no others."""
+
+    def setUp(self) -> None:
+        down = an_instance("web1", admin_state=AdminState.DOWN, nics=())
+        self.cluster = WholeCluster(a_cluster(nodes=["node1", "node2"], instances=[down]))
+
+    def test_a_guest_with_the_new_name_is_found_on_any_node(self) -> None:
+        stranger = StartInstanceCall(guest=a_guest("web9"))
+        node = self.cluster.state.node("node2")
+        self.successResultOf(self.cluster.network.ask(node, stranger))
+        renaming = self.cluster.do(
+            "OP_INSTANCE_RENAME",
+            instance_name="web1",
+            new_name="web9",
+            name_check=False,
+            ip_check=False,
+        )
+        failure = self.failureResultOf(renaming, Refused)
+        self.assertIn("node node2 runs an unknown guest with the name web9", str(failure.value))

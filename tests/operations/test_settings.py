@@ -9,7 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.changes.nodes import set_certificates
-from ganeti.config.verify import verify
+from ganeti.config.invariants import verify
 from ganeti.errors import Code, GanetiError, Invalid, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template

@@ -70,6 +70,13 @@ class VerifyTests(SynchronousTestCase):
         self.assertFalse(self.successResultOf(verify.run_config(plan, memory.tools)))
         self.assertIn("ENODERPC:node:node2", memory.progress.said[-1])
 
+    def test_a_problem_of_the_state_store_is_an_error(self) -> None:
+        memory = MemoryTools(a_cluster())
+        memory.store_problems = ("a member of the state store is down",)
+        plan = verify.plan_config(VerifyConfig(), memory.state(), NodeAnswers())
+        self.assertFalse(self.successResultOf(verify.run_config(plan, memory.tools)))
+        self.assertIn("a member of the state store is down", memory.progress.said[-1])
+
     def group(
         self, facts: NodeAnswers, nodes: Sequence[str] = ("node1",), **over: object
     ) -> tuple[bool, list[str]]:

@@ -13,7 +13,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Template
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.disks.block_devices import create_disks
 from ganeti.operations.operation import ResultWithCommit
 from ganeti.operations.perform import collect_inputs
@@ -86,7 +86,7 @@ class WholeCluster:
             host.disk.add_folder("/proc", 0o755)
             host.disk.put("/proc/meminfo", b"MemAvailable: 8388608 kB\n", 0o444, 0.0)
             self.hosts[node.name] = host
-            self.network.add(node.name, self.hosts[node.name].answers)
+            self.network.add_node(node.name, self.hosts[node.name].answers)
         time = PassingTime(self.clock) if clock is None else RealTime(clock)
         self.tools = replace(self.memory.tools, nodes=self.network, time=time)
 

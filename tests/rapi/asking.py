@@ -9,15 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 
-from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
+from ganeti.errors import Code, GanetiError, Refused
+from ganeti.luxi.caller import Caller
+from ganeti.rapi.api_metrics import ApiMetrics
+from ganeti.rapi.authentication import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.channel import Channel
+from ganeti.rapi.console.console_visitors import CHECK_SECONDS, Visitor
+from ganeti.rapi.console.relay import Connect, ConsoleRelay, no_consoles
 from ganeti.rapi.events.hub import EventHub
-from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
-from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.routes.route_table import ROUTES
 from ganeti.rapi.site import ApiSite
 from ganeti.testing.master import MemoryMaster
 
@@ -66,10 +70,48 @@ async def at_once(check: Callable[[], bool]) -> bool:
     return check()
 
 
-class NodeClient:
-    """A server with users, and whatever is sent to it."""
+class MemoryConsoleRights:
+    """Lets anybody use consoles until there is a ``refusal``; ``spent`` tickets are refused."""
 
-    def __init__(self, master: MemoryMaster, users: str, *, login_always: bool = False) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.refusal: GanetiError | None = None
+        self.spent: set[str] = set()
+        self.watched: list[bool] = []
+        """For each time that was asked whether a visitor may stay, whether it was active."""
+        self._clock = clock
+
+    async def redeem(self, node: str, ticket: str) -> Visitor:
+        self._check()
+        if ticket in self.spent:
+            raise Refused("the ticket was used before", Code.STATE)
+        self.spent.add(ticket)
+        return Visitor(Caller(user="auto"), "auto", "uuid-of-web1")
+
+    async def watch(self, visitor: Visitor, *, active: bool) -> None:
+        self.watched.append(active)
+        self._check()
+        await deferLater(self._clock, CHECK_SECONDS)
+        self._check()
+
+    def _check(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+
+class NodeClient:
+    """A server with users, and whatever is sent to it.
+
+    ``connect`` connects to nodes for consoles.
+    """
+
+    def __init__(
+        self,
+        master: MemoryMaster,
+        users: str,
+        *,
+        login_always: bool = False,
+        connect: Connect | None = None,
+    ) -> None:
         with open(users, "w") as file:
             file.write(USERS)
         self.clock = Clock()
@@ -79,7 +121,11 @@ class NodeClient:
             self.users, self.checker, self.clock.seconds, login_always=login_always
         )
         self.events = EventHub(master, self.clock)
-        api = Api(master, authenticator, lambda: NOW, self.events, ApiMetrics())
+        self.rights = MemoryConsoleRights(self.clock)
+        consoles = no_consoles()
+        if connect is not None:
+            consoles = ConsoleRelay(connect, self.rights, self.clock)
+        api = Api(master, authenticator, lambda: NOW, self.events, ApiMetrics(), consoles=consoles)
         self.site = ApiSite(resource_tree(ROUTES, api), self.clock)
 
     def connect(self) -> tuple[Channel, StringTransport]:

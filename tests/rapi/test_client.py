@@ -28,7 +28,7 @@ from ganeti.luxi.methods import (
 )
 from ganeti.rapi.client import GanetiApiError, GanetiRapiClient
 from ganeti.rapi.routes.cluster import FILTER_FIELDS
-from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.routes.route_table import ROUTES
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import NodeClient
 
@@ -67,7 +67,7 @@ MODES = {
 }
 
 
-OURS = ("/2/access/", "/2/history")
+OURS = ("/2/access/", "/2/failover", "/2/history", "/2/notifications")
 """What clients of Ganeti know nothing of."""
 
 
@@ -145,6 +145,21 @@ class ClientTests(SynchronousTestCase):
             [
                 *(("GET", path) for path in ("/", "/2", "/2/openapi", "/metrics", "/2/events")),
                 ("GET", "/2/query/{resource}"),
+                # For browsers.
+                ("POST", "/2/instances/{instance_name}/console-ticket"),
+                ("GET", "/2/instances/{instance_name}/screenshot"),
+                ("GET", "/2/instances/{instance_name}/usage"),
+                ("GET", "/2/console"),
+                ("GET", "/2/nodes/{node_name}/usage"),
+                ("GET", "/2/job-rates"),
+                # Ganeti has programs for these, hbal and hspace.
+                ("GET", "/2/balance"),
+                ("PUT", "/2/balance"),
+                ("GET", "/2/capacity"),
+                # Ganeti does not fail guests over.
+                ("PUT", "/2/instances/{instance_name}/failover-policy"),
+                ("PUT", "/2/nodes/{node_name}/maintenance"),
+                ("PUT", "/2/nodes/{node_name}/confirm-off"),
             ],
         )
 

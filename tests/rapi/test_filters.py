@@ -48,7 +48,7 @@ class FilterTests(SynchronousTestCase):
         listed = self.ask("GET", "/2/filters", headers="").value
         self.assertEqual(listed, [{"uuid": UUID, "uri": ONE}])
         self.assertEqual(self.ask("GET", "/2/filters?bulk=1", headers="").value, [RULE])
-        self.assertEqual(self.asked(), QueryObjects(what="filter", fields=FILTER_FIELDS))
+        self.assertEqual(self.asked(), QueryObjects(what="filter", fields=FILTER_FIELDS, known=()))
 
     def test_one_rule_is_shown(self) -> None:
         self.assertEqual(self.ask("GET", ONE, headers="").value, RULE)

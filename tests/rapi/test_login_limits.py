@@ -86,6 +86,6 @@ class FailureLimitTests(SynchronousTestCase):
         limit = FailureLimit(Clock().seconds)
         for number in range(100):
             limit.check("a", str(number))
-            limit.count("a", str(number))
+            limit.count_failure("a", str(number))
         self.assertRaises(HttpProblem, limit.check, "a", "another")
         limit.check("b", "another")

@@ -210,7 +210,8 @@ class InstancesTests(MethodsCase):
             details = self.get("/2/instances" + path)
             found = {"name": "x", "sip": "192.0.2.9"}
             self.assertEqual(details, found if names else [found])
-            asked = QueryObjects(what="instance", fields=instances.FIELDS, names=names)
+            known = None if names else ()
+            asked = QueryObjects(what="instance", fields=instances.FIELDS, names=names, known=known)
             self.assertEqual(self.master.asked[-1], asked)
 
     def test_several_are_created_only_if_the_request_names_them(self) -> None:
@@ -342,7 +343,7 @@ class NodesTests(MethodsCase):
     def test_nodes_are_listed(self) -> None:
         self.assertEqual(self.get("/2/nodes"), [{"id": "node1", "uri": "/2/nodes/node1"}])
         self.get("/2/nodes?bulk=1")
-        asked = QueryObjects(what="node", fields=nodes.FIELDS, names=None)
+        asked = QueryObjects(what="node", fields=nodes.FIELDS, known=())
         self.assertEqual(self.master.asked[-1], asked)
 
     def test_one_node_has_its_second_address_under_both_names(self) -> None:
@@ -425,7 +426,7 @@ class JobsTests(MethodsCase):
             self.get("/2/jobs"), [{"id": 3, "uri": "/2/jobs/3"}, {"id": 7, "uri": "/2/jobs/7"}]
         )
         self.get("/2/jobs?bulk=1")
-        asked = QueryObjects(what="job", fields=jobs.BULK_FIELDS, names=None)
+        asked = QueryObjects(what="job", fields=jobs.BULK_FIELDS, known=())
         self.assertEqual(self.master.asked[-1], asked)
 
     def test_a_job_tells_what_became_of_it(self) -> None:

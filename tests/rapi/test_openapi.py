@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.rapi.routes.instances import FIELDS
-from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.routes.route_table import ROUTES
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import NodeClient
 
@@ -42,6 +42,11 @@ class OpenApiTests(SynchronousTestCase):
             for step in reference.removeprefix("#/").split("/"):
                 found = found[step]
 
+    def test_a_ticket_takes_the_place_of_a_login(self) -> None:
+        console = self.document["paths"]["/2/console"]["get"]
+        self.assertEqual(console["security"], [])
+        self.assertLessEqual({"403", "409", "426"}, console["responses"].keys())
+
     def test_a_creation_is_described_in_the_words_of_the_document(self) -> None:
         operation = self.document["paths"]["/2/instances"]["post"]
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
@@ -50,7 +55,7 @@ class OpenApiTests(SynchronousTestCase):
         self.assertFalse(schema["additionalProperties"])
         self.assertTrue(operation["requestBody"]["required"])
         names = [each["name"] for each in operation["parameters"]]
-        self.assertEqual(names, ["dry-run", "reason"])
+        self.assertEqual(names, ["dry-run", "plan", "reason"])
 
     def test_locks_cannot_be_asked_for(self) -> None:
         parameters = self.document["paths"]["/2/tags"]["get"]["parameters"]

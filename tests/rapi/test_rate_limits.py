@@ -22,7 +22,7 @@ class RateLimitTests(SynchronousTestCase):
         granted = 0
         for _ in range(tries):
             try:
-                self.limit.take(client)
+                self.limit.reject_or_count(client)
             except HttpProblem:
                 continue
             granted += 1
@@ -46,6 +46,6 @@ class RateLimitTests(SynchronousTestCase):
 
     def test_it_remembers_only_so_many_clients(self) -> None:
         for number in range(MAX_CLIENTS + 1):
-            self.limit.count(str(number))
+            self.limit.count_request(str(number))
         self.assertEqual(self.taken("0", 10), 3)
         self.assertEqual(self.taken(str(MAX_CLIENTS), 10), 2)

@@ -30,11 +30,11 @@ from ganeti.errors import (
 from ganeti.luxi.methods import METHODS as METHODS_OF_MASTER
 from ganeti.luxi.methods import CancelJob, QueryObjects, QueryTags, SubmitJob
 from ganeti.luxi.unreachable import ConnectionLost, MasterNotRunning, NotPermitted, TimedOut
-from ganeti.rapi.access import Authenticator
-from ganeti.rapi.metrics import ApiMetrics
+from ganeti.rapi.api_metrics import ApiMetrics
+from ganeti.rapi.authentication import Authenticator
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.routes.route_table import ROUTES
 from ganeti.rapi.verbs import Verb, submits
 from ganeti.schema.documents import MAX_DEPTH
 from ganeti.testing.master import MemoryMaster
@@ -253,7 +253,7 @@ class ErrorTests(ApiCase):
             (QueueFull("x"), 503),
             (CommitFailed("x"), 503),
             (HooksRefused([("node1", "a", "b")]), 409),
-            (MasterNotRunning("x"), 502),
+            (MasterNotRunning("x"), 503),
             (NotPermitted("x"), 502),
             (ConnectionLost("x"), 502),
             (ProtocolError("x"), 502),
@@ -276,7 +276,7 @@ class ErrorTests(ApiCase):
     def test_without_a_master_every_answer_says_so(self) -> None:
         self.master.away = True
         answer = self.ask("GET", "/2/info")
-        self.assertEqual(answer.status, 502)
+        self.assertEqual((answer.status, answer.headers["Retry-After"]), (503, "5"))
         self.assertEqual(answer.message, "the master daemon is not running")
         self.assertEqual(self.ask("GET", "/version").status, 200)
 
@@ -330,6 +330,6 @@ class AnyRequestTests(SynchronousTestCase):
             master.canned[kind] = Refused("no")
         answer = NodeClient(master, self.mktemp()).ask(method, path, body)
         # A sign-in that was not begun here is refused as one, whoever asks.
-        refused = {401} if b"signing in" in answer.body else set()
+        refused = {401} if b"signing in" in answer.body else {426}  # a console wants a WebSocket
         self.assertIn(answer.status, {200, 400, 403, 404, 409} | refused, answer.body)
         json.loads(answer.body)

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.static import Data
 
-from ganeti.daemon.server_certificate import ServerCertificate
+from ganeti.daemon.connections.server_certificate import ServerCertificate
 from ganeti.pki.authority import Authority
 from ganeti.rapi.channel import TIMEOUTS, Channel
 from ganeti.rapi.site import ApiSite

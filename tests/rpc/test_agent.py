@@ -25,6 +25,7 @@ LARGE = CallRequest("blob", 3, bytes(3 * CHUNK_SIZE))
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 SENT = (
     b"POST /version HTTP/1.1\r\nContent-Length: 2\r\nHost: node1\r\nX-Ganeti-Term: 3\r\n"
+    b"X-Ganeti-Protocol: 1-2\r\n"
     b"Content-Type: application/json\r\n\r\n{}"
 )
 

@@ -34,38 +34,38 @@ class LimitTests(SynchronousTestCase):
 
     def test_two_of_the_largest_fit_at_once(self) -> None:
         budget = BodyBudget()
-        self.assertTrue(budget.keep("a", MAX_BODY) and budget.keep("b", MAX_BODY))
+        self.assertTrue(budget.reserve("a", MAX_BODY) and budget.reserve("b", MAX_BODY))
         self.assertEqual(budget.kept, MAX_TOTAL)
-        self.assertFalse(budget.keep("c", DEFAULT_BODY))
+        self.assertFalse(budget.reserve("c", DEFAULT_BODY))
 
 
 class BudgetTests(SynchronousTestCase):
     def test_who_comes_too_late_is_refused_and_may_come_again(self) -> None:
         budget = BodyBudget(TOTAL)
-        self.assertTrue(budget.keep("early", TOTAL))
-        self.assertFalse(budget.keep("late", MIN_COUNTED + 1))
+        self.assertTrue(budget.reserve("early", TOTAL))
+        self.assertFalse(budget.reserve("late", MIN_COUNTED + 1))
         budget.release("late")
         budget.release("early")
-        self.assertTrue(budget.keep("late", MIN_COUNTED + 1))
+        self.assertTrue(budget.reserve("late", MIN_COUNTED + 1))
 
     def test_small_requests_are_taken_in_any_case(self) -> None:
         budget = BodyBudget(TOTAL)
-        budget.keep("large", TOTAL)
-        self.assertTrue(budget.keep("small", MIN_COUNTED))
+        budget.reserve("large", TOTAL)
+        self.assertTrue(budget.reserve("small", MIN_COUNTED))
         self.assertEqual(budget.kept, TOTAL)
 
     def test_a_connection_that_has_got_rid_of_something_may_always_say_so(self) -> None:
         budget = BodyBudget(TOTAL)
-        budget.keep("large", TOTAL)
-        self.assertTrue(budget.keep("large", 2 * MIN_COUNTED))
-        self.assertTrue(budget.keep("other", 2 * MIN_COUNTED))
+        budget.reserve("large", TOTAL)
+        self.assertTrue(budget.reserve("large", 2 * MIN_COUNTED))
+        self.assertTrue(budget.reserve("other", 2 * MIN_COUNTED))
         self.assertEqual(budget.kept, 4 * MIN_COUNTED)
 
     @given(steps)
     def test_the_sum_is_right_and_never_too_much(self, told: list[tuple[int, int]]) -> None:
         budget, kept = BodyBudget(TOTAL), dict[int, int]()
         for connection, size in told:
-            if budget.keep(connection, size):
+            if budget.reserve(connection, size):
                 kept[connection] = size if size > MIN_COUNTED else 0
             self.assertEqual(budget.kept, sum(kept.values()))
             self.assertLessEqual(budget.kept, TOTAL)

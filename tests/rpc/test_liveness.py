@@ -149,7 +149,7 @@ class LivenessTests(SynchronousTestCase):
     def test_a_daemon_that_does_not_know_the_probe_is_alive(self) -> None:
         answers = CallHandlers(lambda: 0)
         answers.to(DelayCall, self.delay)
-        self.network.add("node1", answers)
+        self.network.add_node("node1", answers)
         asking = self.ask()
         self.pass_time(LONG.duration)
         self.assertIsNone(self.successResultOf(asking))

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed, NotMaster, Refused, Unreachable
 from ganeti.rpc.call import URGENT
 from ganeti.rpc.node import AskVersion, Version
+from ganeti.rpc.node_client import CALLS_PER_TURN
 from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
 from ganeti.rpc.server import CallHandlers
 from ganeti.testing.builders import a_node
@@ -67,7 +68,7 @@ class AskTests(SynchronousTestCase):
         self.assertIn("the answer to version is malformed", self.unreachable())
 
     def test_a_call_that_the_node_does_not_know_makes_it_unreachable(self) -> None:
-        self.nodes.add("node1", CallHandlers(lambda: 0))
+        self.nodes.add_node("node1", CallHandlers(lambda: 0))
         self.assertIn("404", self.unreachable())
 
     def test_patience_ends(self) -> None:
@@ -110,6 +111,15 @@ class AskTests(SynchronousTestCase):
         self.one.answers.to(AskVersion, refuse)
         refused = self.failureResultOf(self.nodes.ask(NODE1, AskVersion()), Refused).value
         self.assertEqual(str(refused), "node1: the disk is full")
+
+    def test_of_many_nodes_some_are_asked_in_each_turn(self) -> None:
+        many = [a_node(f"node{number}") for number in range(2 * CALLS_PER_TURN)]
+        for node in many:
+            self.nodes.add_node(node.name, self.one.answers)
+        asking = Deferred.fromCoroutine(self.nodes.ask_all(many, AskVersion()))
+        self.assertEqual(self.one.done, CALLS_PER_TURN)
+        self.clock.advance(0)
+        self.assertEqual(len(self.successResultOf(asking)), 2 * CALLS_PER_TURN)
 
     def test_all_nodes_answer_each_in_its_own_way(self) -> None:
         self.nodes.vanish("node2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, GanetiError, Invalid, Refused
-from ganeti.rpc.callers import Caller, CallerRole, Forbidden
+from ganeti.rpc.callers import CallerRole, Forbidden, RpcCaller
 from ganeti.rpc.node import AskVersion, DelayCall, Version
 from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
 from ganeti.rpc.server import CallHandlers, UnknownCall
@@ -22,8 +22,8 @@ class AnswersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.answers = CallHandlers(lambda: 5)
 
-    async def answer(self, request: CallRequest, caller: Caller | None = None) -> bytes:
-        return await self.answers.answer(request, caller)
+    async def answer(self, request: CallRequest, caller: RpcCaller | None = None) -> bytes:
+        return await self.answers.answer_call(request, caller)
 
     def refused(self, request: CallRequest, call: AskVersion | DelayCall) -> GanetiError:
         answer = self.successResultOf(self.answer(request))
@@ -62,14 +62,14 @@ class AnswersTests(SynchronousTestCase):
 
     def test_a_vote_for_one_that_cannot_be_the_master_is_refused(self) -> None:
         self.answers.to(RequestVote, None)  # type: ignore[arg-type]  # never called
-        plain = Caller(CallerRole.NODE, "node2")
+        plain = RpcCaller(CallerRole.NODE, "node2")
         self.assertRaises(Forbidden, self.answers.authorize, RequestVote.wire, 5, plain)
 
     def test_a_candidate_asks_for_votes_for_itself_only(self) -> None:
         self.answers.to(RequestVote, None)  # type: ignore[arg-type]  # never called
         request = encode_request(RequestVote(term=9, master="node2"), 0)
         told = self.failureResultOf(
-            self.answer(request, Caller(CallerRole.CANDIDATE, "node3")), Forbidden
+            self.answer(request, RpcCaller(CallerRole.CANDIDATE, "node3")), Forbidden
         ).value
         self.assertEqual(str(told), "node node3 cannot request votes for node node2")
 

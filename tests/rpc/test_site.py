@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Refused
+from ganeti.errors import GanetiError, Refused
 from ganeti.rpc.body_limits import MIN_COUNTED, BodyBudget
 from ganeti.rpc.callers import CallerRole, Peer
 from ganeti.rpc.channel import TIMEOUTS, UNAUTHENTICATED_TIMEOUT, RpcChannel
@@ -21,9 +21,11 @@ from ganeti.rpc.node import (
     RunPowerHelper,
     Version,
 )
+from ganeti.rpc.protocol_version import OWN
 from ganeti.rpc.quorum import Ballot, DescribeVote, RequestVote, VoterState
 from ganeti.rpc.server import CallHandlers
 from ganeti.rpc.site import MAX_UNAUTHENTICATED, RpcSite
+from ganeti.rpc.wire import result_of
 from ganeti.testing.callers import FixedCallers
 from ganeti.web.limits.connections import ConnectionLimit
 from tests.rpc.talking import answers, request
@@ -196,6 +198,15 @@ class RoleTests(Served):
         self.become(CallerRole.MASTER)
         self.assertEqual(self.ask("version"), (200, VERSION))
 
+    def test_a_caller_of_another_protocol_is_refused_with_both_versions(self) -> None:
+        self.connection.dataReceived(
+            request("version", b"{}", "X-Ganeti-Term: 0\r\nX-Ganeti-Protocol: 8-9\r\n")
+        )
+        [(status, answer)] = self.answers()
+        self.assertEqual(status, 200)
+        with self.assertRaisesRegex(GanetiError, f"versions 8-9 .* speaks {OWN} "):
+            result_of(AskVersion(), answer)
+
     def test_every_member_may_ask_whom_a_node_obeys_and_candidates_may_claim(self) -> None:
         self.become(CallerRole.NODE)
         self.assertEqual(self.ask("vote_info", b"{}")[0], 200)
@@ -265,7 +276,7 @@ class HangingUpTests(Served):
             connection.dataReceived(request(call, body))
             connection.connectionLost()
         self.assertEqual(self.canceled, [DelayCall])
-        end = Deferred.fromCoroutine(self.site.end())
+        end = Deferred.fromCoroutine(self.site.shut_down())
         self.assertNoResult(end)
         self.waiting[-1].callback(None)
         self.successResultOf(end)
@@ -275,7 +286,7 @@ class HangingUpTests(Served):
         long, long_transport = self.connect()
         long.dataReceived(request("test_delay", b'{"duration": 1}'))
         _, idle = self.connect()
-        end = Deferred.fromCoroutine(self.site.end())
+        end = Deferred.fromCoroutine(self.site.shut_down())
         self.assertTrue(idle.disconnecting)
         self.assertTrue(long_transport.disconnecting)
         self.assertNoResult(end)
@@ -286,7 +297,7 @@ class HangingUpTests(Served):
 
     def test_work_that_does_not_end_in_time_is_stopped(self) -> None:
         self.connection.dataReceived(request("os_diagnose", b"{}"))
-        end = Deferred.fromCoroutine(self.site.end())
+        end = Deferred.fromCoroutine(self.site.shut_down())
         end.cancel()
         self.failureResultOf(end)
         self.assertEqual(self.canceled, [DescribeOSes])

@@ -23,12 +23,15 @@ from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.registry import OPCODES, read_opcode
 from ganeti.rpc.call import get_answer_type
+from ganeti.schema.types import RULES
 from tests.rpc.test_calls import declared as calls
 
 SEVERAL_LINES = {
     "OP_BACKUP_EXPORT.destination_x509_ca": "PEM; written to a file of its own",
     "OP_INSTANCE_CREATE.source_x509_ca": "PEM; written to a file of its own",
     "OP_INSTANCE_MULTI_ALLOC.instances.source_x509_ca": "as with OP_INSTANCE_CREATE",
+    "OP_NOTIFICATION_ADD.authority": "PEM; checked by the operation, kept in JSON",
+    "OP_NOTIFICATION_SET_PARAMS.authority": "as with OP_NOTIFICATION_ADD",
     "OP_TEST_JQUEUE.log_messages": "kept in the job, as what programs say is",
     "authorities.certificates": "PEM; written to a file of their own",
     "certificate_use.certificate": "PEM; written to a file of its own",
@@ -36,7 +39,10 @@ SEVERAL_LINES = {
     "finalize_export.description": "a whole file",
     "import_start.source.trust.peer": "PEM; written to a file of its own",
     "members_update.members.authorities": "PEM; written to a file of their own",
+    "notification.authority": "PEM; kept in JSON",
     "spent-token.certificate": "PEM; sent to the node that it is for",
+    "store_member_configure.authority": "PEM; written to a file of its own",
+    "store_member_configure.certificate": "PEM; written to a file of its own",
     "write_ssconf_files.values": "whole files, whose items are checked where they are joined",
     **{f"{name}.comment": "kept in the job only" for name in OPCODES},
     "OP_INSTANCE_MULTI_ALLOC.instances.comment": "kept in the job only",
@@ -107,6 +113,12 @@ class DeclarationTests(SynchronousTestCase):
             if any(accepts(kind, text) for text in ("a\nb", "a\n", "/a\r", "\x7f", "\u2028")):
                 several.add(path)
         self.assertEqual(several, set(SEVERAL_LINES))
+
+    def test_every_pattern_of_what_users_send_is_explained_in_words(self) -> None:
+        sent = [*OPCODES.items(), *METHODS.items()]
+        for path, kind in (each for name, sort in sent for each in fields_of(sort, name)):
+            if isinstance(kind, inspect.StrType) and kind.pattern is not None:
+                self.assertIn(kind.pattern, RULES, path)
 
     def test_everything_has_a_type_where_nothing_else_is_said(self) -> None:
         untyped = {path for path, kind in filled_by_others() if isinstance(kind, inspect.AnyType)}

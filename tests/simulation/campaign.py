@@ -13,13 +13,14 @@ from twisted.python.failure import Failure
 from ganeti.config.changes.nodes import get_certificates
 from ganeti.errors import GanetiError
 from ganeti.opcodes.node import AddNode, ModifyNode
+from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost, Stuck
 from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.operator import fail_over, join
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
-from tests.simulation.scenario import some_cancellation, some_job
+from tests.simulation.scenario import some_cancellation, some_job, some_work
 
 STEPS = 25
 PAUSES = (0.0, 0.01, 0.5, 3.0, 12.0)
@@ -28,6 +29,9 @@ PAUSES = (0.0, 0.01, 0.5, 3.0, 12.0)
 
 class Campaign:
     """A cluster of three to five hosts under a mode's faults, an administrator, and the oracle."""
+
+    store = "file"
+    guarded = False
 
     def __init__(
         self,
@@ -45,7 +49,14 @@ class Campaign:
         self.random = Random(seed)
         nodes = self.random.choice((3, 4, 5, 5))
         candidates = min(candidates, self.random.randint(2, nodes))
-        self.cluster = SimulatedCluster(seed, nodes, candidates=candidates, skew=skew)
+        self.cluster = SimulatedCluster(
+            seed,
+            nodes,
+            candidates=candidates,
+            skew=skew,
+            store=self.store,
+            guarded=self.guarded,
+        )
         self.candidates = self.hosts[:candidates]
         self.seed = seed
         self.oracle = Oracle(self.cluster)
@@ -96,12 +107,16 @@ class Campaign:
             self._fault(self)
         for process in self.acting():
             if self.random.random() < 0.7:
-                job = some_job(self.random, self.cluster.acknowledged)
+                job = some_job(self.random, self.cluster.acknowledged, self.work)
                 self.cluster.submit(*job, to=process)
             some_cancellation(self.random, self.cluster, process)
         if self.random.random() < (self._failovers if self.acting() else 0.5):
             self.start_failover()
         self.cluster.pass_time(self.random.choice(PAUSES))
+
+    def work(self, random: Random) -> Opcode:
+        """Return something that anybody might want to be done."""
+        return some_work(random)
 
     def later(self, seconds: float, what: str, work: Callable[[], object]) -> None:
         """Do something at a later time, even if no step is taken then."""
@@ -205,7 +220,7 @@ class Campaign:
         if not acting or self.oracle.violations:
             return
         self.take_back_offline_nodes()
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.cluster.reconcile()
         # Until what a job's end was followed by has reached all candidates.
         self.cluster.pass_time(100.0)
@@ -216,7 +231,7 @@ class Campaign:
     def prove_that_it_works(self) -> None:
         """Have something changed, which needs a majority of all nodes."""
         self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("healed",)))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         if "healed" not in self.cluster.master.config.state().cluster.tags:
             self.problems.append("a change is not made although nothing fails any more")
 

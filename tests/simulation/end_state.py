@@ -11,11 +11,12 @@ from ganeti.config.formats import ConfigDataEncoder
 from ganeti.config.state import ClusterState
 from ganeti.errors import GanetiError
 from ganeti.jobs.job import encode
-from ganeti.jobs.store import JobStore
-from ganeti.journal.file import FileJournal
+from ganeti.jobs.job_store import JobStore
+from ganeti.journal.file_journal import FileJournal
+from ganeti.master.mastership import MasterTerm
 from ganeti.master.state_paths import StatePaths
 from ganeti.master.state_recovery import recover
-from ganeti.model.node import Node, Role
+from ganeti.model.node import Node, NodeRole
 from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.node import RemoveNode
 from ganeti.testing.certificates import is_issued_by, key_of
@@ -23,9 +24,9 @@ from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
 from ganeti.testing.disk import MemoryFiles
 
 OWN_FILES = re.compile(
-    r"config\.data|access\.json|members|journal/(segment-\d{16}|checkpoint|config\.base)"
+    r"config\.data|access\.json|members|guest-lease|denied-leases|journal/(segment-\d{16}|checkpoint|config\.base)"
     r"|queue/(job-\d+|serial|version|drain)"
-    r"|term|server\.pem|ca\.pem|ca\.key|rapi\.pem|rapi/users|cluster-domain-secret|ssconf_[\w-]+"
+    r"|state-store\.json|term|server\.pem|ca\.pem|ca\.key|rapi\.pem|rapi/users|cluster-domain-secret|ssconf_[\w-]+"
 )
 """What may be below the data folder of a host."""
 
@@ -54,9 +55,13 @@ def leftovers(cluster: SimulatedCluster) -> list[str]:
         if node is not None and not node.offline:
             found += _authority(host, node, state)
         role = node.role(state.cluster.master_node) if node is not None else None
-        if role is Role.CANDIDATE:
+        if role is NodeRole.CANDIDATE and isinstance(cluster.master.quorum.now, MasterTerm):
             found += _copy(cluster, host)
-        elif role is not Role.MASTER and not (node is None and _not_dismissed(cluster, host.name)):
+        elif role is NodeRole.CANDIDATE:
+            continue  # with the state in etcd, nodes have no copies
+        elif role is not NodeRole.MASTER and not (
+            node is None and _not_dismissed(cluster, host.name)
+        ):
             found += _secrets(host, role.value if role is not None else "no member")
     return found
 
@@ -178,11 +183,11 @@ def _copy(cluster: SimulatedCluster, host: SimulatedHost) -> Iterator[str]:
     except GanetiError as e:
         yield f"the copy on {host.name} cannot be read: {e}"
         return
-    if journal.end() != master.journal.end():
-        yield f"the copy on {host.name} ends with {journal.end()}, not {master.journal.end()}"
+    if (last := journal.last_commit()) != (wanted := master.journal.last_commit()):
+        yield f"the copy on {host.name} ends with {last}, not {wanted}"
         return
     if journal.end_position() != master.journal.end_position():
-        yield f"the copy on {host.name} has another commit {journal.end()}"
+        yield f"the copy on {host.name} has another commit {journal.last_commit()}"
     text = ConfigDataEncoder().text(master.config.state())
     for how, state in (("a master", recovered.state), ("the tools", outside.state)):
         if ConfigDataEncoder().text(state) != text:

@@ -60,7 +60,7 @@ def with_instances(cluster: SimulatedCluster) -> None:
     for name in _ANY:
         if name != FILE[-1]:
             cluster.submit(_work("OP_INSTANCE_CREATE", name, cluster.random))
-    cluster.settle()
+    cluster.finish_jobs()
 
 
 def some_work(random: Random) -> Opcode:

@@ -11,6 +11,12 @@ from functools import partial
 from ganeti.opcodes.node import AddNode, ModifyNode, RemoveNode
 from ganeti.testing.cluster import MasterProcess, SimulatedHost
 from tests.simulation.campaign import Campaign, Fault
+from tests.simulation.etcd_store import EtcdCampaign, etcd_fault
+from tests.simulation.fencing import (
+    EtcdFencingCampaign,
+    FencingCampaign,
+    fencing_fault,
+)
 from tests.simulation.old_disks import old_disk, takeover
 
 DURATIONS = (0.5, 3.0, 8.0, 20.0, 60.0)
@@ -38,7 +44,7 @@ def _part(campaign: Campaign, *, one_way: bool) -> None:
         campaign.later(pause, "the others", lambda: campaign.start_failover(hosts[size:]))
     side, others = [host.name for host in hosts[:size]], [host.name for host in hosts[size:]]
     campaign.note(f"{side} {'-/->' if one_way else '-/-'} {others}")
-    links.part(side, others, one_way=one_way)
+    links.cut_between(side, others, one_way=one_way)
 
 
 def partition(campaign: Campaign) -> None:
@@ -57,7 +63,7 @@ def isolation(campaign: Campaign) -> None:
     copies = [host.name for host in campaign.hosts if host.name in in_sync]
     others = [host.name for host in campaign.hosts if host.name not in in_sync]
     campaign.note(f"{copies} -/- {others}")
-    links.part(copies, others)
+    links.cut_between(copies, others)
 
 
 def one_way(campaign: Campaign) -> None:
@@ -283,8 +289,9 @@ def departures(campaign: Campaign) -> None:
         case 0 | 1 if away:
             for host in away:
                 _come(campaign, process, host)
-        case 0 | 1:
-            some = random.sample(others, (len(campaign.hosts) - 1) // 2)
+        case 0 | 1 if len(others) > 1:
+            # One is left that is late; in a succession, two hosts may have a master.
+            some = random.sample(others, min((len(campaign.hosts) - 1) // 2, len(others) - 1))
             late = random.choice([host for host in others if host not in some])
             campaign.note(f"the daemon of {late.name} is paused for a second")
             late.daemon_clock.pause()
@@ -302,7 +309,7 @@ def departures(campaign: Campaign) -> None:
             if random.random() < 0.7:
                 campaign.note(f"{cut.name} is cut off")
                 rest = [host.name for host in campaign.hosts if host is not cut]
-                cluster.links.part([cut.name], rest)
+                cluster.links.cut_between([cut.name], rest)
                 cluster.pass_time(random.choice((0.0, 8.0, 20.0)))
             campaign.note(f"{removed.name} is removed")
             cluster.submit(RemoveNode(node_name=removed.name), to=process)
@@ -330,10 +337,11 @@ class Mode:
     skew: float = 0.0
     failovers: float = 0.1
     candidates: int = 5
+    kind: type[Campaign] = Campaign
 
     def campaign(self, seed: int) -> Campaign:
         """Return the campaign of a seed, which has not been played yet."""
-        return Campaign(
+        return self.kind(
             seed,
             self.fault,
             skew=self.skew,
@@ -359,4 +367,7 @@ MODES: Mapping[str, Mode] = {
     "rivals": Mode(rivals, failovers=0.0),
     "departures": Mode(departures, failovers=0.1),
     "chaos": Mode(chaos, skew=0.05),
+    "etcd": Mode(etcd_fault, skew=0.05, kind=EtcdCampaign),
+    "fencing": Mode(fencing_fault, skew=0.05, failovers=0.05, kind=FencingCampaign),
+    "fencing-etcd": Mode(fencing_fault, skew=0.05, failovers=0.05, kind=EtcdFencingCampaign),
 }

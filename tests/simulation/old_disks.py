@@ -54,7 +54,7 @@ def _see_that_it_is_noticed(campaign: Campaign, master: MasterProcess, host: Sim
     """Do nothing for a while; the copy on an old disk must not count as in sync after that."""
     campaign.cluster.pass_time(QUIET)
     quorum = master.master.quorum
-    if master.dead or not quorum.holds() or host is master.host:
+    if master.dead or not quorum.holds_lease() or host is master.host:
         return
     if host.name in quorum.in_effect.in_sync and not _has_caught_up(campaign, master, host):
         campaign.problems.append(f"nobody has noticed the old disk of {host.name}")
@@ -68,7 +68,7 @@ def takeover(campaign: Campaign) -> None:
     """
     random, cluster = campaign.random, campaign.cluster
     master = max(campaign.acting(), key=lambda process: process.term, default=None)
-    if master is None or not master.master.quorum.holds():
+    if master is None or not master.master.quorum.holds_lease():
         return
     in_sync = master.master.quorum.in_effect.in_sync
     copies = [host for host in campaign.hosts if host.name in in_sync]
@@ -108,7 +108,7 @@ def _fail(campaign: Campaign, host: SimulatedHost) -> None:
         return
     campaign.note(f"{host.name} is cut off for {seconds} s")
     others = [each.name for each in campaign.hosts if each is not host]
-    campaign.cluster.links.part([host.name], others)
+    campaign.cluster.links.cut_between([host.name], others)
     campaign.isolated.add(host)
 
     def heal() -> None:
@@ -155,7 +155,7 @@ def _has_caught_up(campaign: Campaign, master: MasterProcess, host: SimulatedHos
         copy = campaign.cluster.copy_of(host)
     except GanetiError:
         return False
-    return copy.end >= master.master.journal.end()
+    return copy.end >= master.master.journal.last_commit()
 
 
 def _node(master: MasterProcess, host: SimulatedHost) -> Node | None:

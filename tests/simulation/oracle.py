@@ -7,7 +7,7 @@ it shows to clients. What must hold of votes and copies meanwhile is in ``replic
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from ganeti.errors import JobLost
 from ganeti.jobs.job import Job, JobStatus, QueuedOpcode, encode
 from ganeti.journal.segments import PositionNotFound
 from ganeti.master.master import Master
+from ganeti.model.guest import GuestState
 from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
@@ -50,7 +51,7 @@ class Oracle:
         self._cluster = cluster
         self._watched: dict[MasterProcess, Master] = {}
         self._seen_to_begin: set[MasterProcess] = set()
-        self._running: dict[SimulatedHost, frozenset[str]] = {}
+        self._running: dict[SimulatedHost, Mapping[str, GuestState]] = {}
         self._wishes: dict[tuple[int, int], AdminState | None] = {}
         self.replication = Replication(
             cluster, self._violated, lambda: max(self.promised.digests, default=0)
@@ -78,9 +79,11 @@ class Oracle:
     def _look_at_guests(self) -> None:
         """See that a guest begins to run only where the configuration says that it is."""
         for host in self._cluster.hosts:
-            running, before = host.guests.running().keys(), self._running.get(host, frozenset())
-            self._running[host] = frozenset(running)
-            for name in running - before:
+            running, before = host.guests.running(), self._running.get(host, {})
+            if running is before:
+                continue  # the hypervisor answers another mapping after each change
+            self._running[host] = running
+            for name in running.keys() - before.keys():
                 primary = self._primary_of(name)
                 if primary not in (None, host.name):
                     self._violated(f"{name} begins to run on {host.name}, and is on {primary}")
@@ -141,8 +144,10 @@ class Oracle:
         if not digests:
             return
         last = max(digests)
-        if journal.end() < last:
-            self._violated(f"{self._who(process)} lacks commits {journal.end() + 1} to {last}")
+        if journal.last_commit() < last:
+            self._violated(
+                f"{self._who(process)} lacks commits {journal.last_commit() + 1} to {last}"
+            )
             return
         try:
             mark = journal.find_log_position(last)
@@ -169,7 +174,7 @@ class Oracle:
         if job.ops[0].status not in (JobStatus.WAITING, JobStatus.RUNNING, JobStatus.SUCCESS):
             return
         for other, _ in job.ops[0].opcode.depends or ():
-            found = process.master.queue.find(int(other))
+            found = process.master.queue.find_job(int(other))
             if found is not None and not found.is_final:
                 self._violated(f"{self._who(process)} begins job {job.id} before job {other} ends")
 
@@ -212,13 +217,13 @@ class Oracle:
             )
             return False
         self._note_mark(process)
-        self.replication.acknowledged(process, process.master.journal.end())
+        self.replication.acknowledged(process, process.master.journal.last_commit())
         return True
 
     def _note_mark(self, process: MasterProcess) -> None:
         journal, digests = process.master.journal, self.promised.digests
         end = journal.end_position()
-        if end.position != journal.end():
+        if end.position != journal.last_commit():
             return  # the end of what is acknowledged is in the midst of a group
         if digests.setdefault(end.position, end.digest) != end.digest:
             self._violated(f"{self._who(process)} acknowledges another commit {end.position}")

@@ -192,7 +192,7 @@ def calm(cluster: SimulatedCluster) -> None:
         cluster.network.behave(host.name)
     if not cluster.alive:
         cluster.start_master()
-    cluster.settle()
+    cluster.finish_jobs()
     cluster.reconcile()
 
 

@@ -87,7 +87,7 @@ class Scenario:
     def look(self, step: int) -> None:
         """Say so if a job is lost, or has begun."""
         for job_id in self.submitted:
-            job = self.cluster.master.queue.find(job_id)
+            job = self.cluster.master.queue.find_job(job_id)
             if job is None or job.status is not JobStatus.QUEUED:
                 status = "lost" if job is None else job.status.value
                 self.problems.append(f"job {job_id} is {status} after step {step}")

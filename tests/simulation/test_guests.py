@@ -23,7 +23,7 @@ class GuestTests(SynchronousTestCase):
             ShutdownInstance(instance_name="db1"),
             MoveInstance(instance_name="db1", target_node="node2"),
         )
-        cluster.settle()
+        cluster.finish_jobs()
         self.assertIs(cluster.master.queue.jobs()[-1].status, JobStatus.SUCCESS)
         self.assertEqual(len(cluster.hosts[1].images.sizes), 1)
 

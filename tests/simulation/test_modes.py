@@ -62,3 +62,6 @@ class ModeTests(SynchronousTestCase):
 
     def test_all_of_it_at_once_costs_nothing(self) -> None:
         self.play("chaos")
+
+    def test_faults_of_etcd_cost_nothing_and_lost_masters_are_replaced(self) -> None:
+        self.play("etcd")

@@ -35,7 +35,7 @@ class OldDiskTests(SynchronousTestCase):
         for tag in tags:
             before = len(self.cluster.acknowledged)
             self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=(tag,)))
-            self.cluster.settle()
+            self.cluster.finish_jobs()
             self.assertEqual(len(self.cluster.acknowledged), before + 1)
             self.tags.add(tag)
 
@@ -101,7 +101,7 @@ class OldDiskTests(SynchronousTestCase):
         def remove_the_journal(host: SimulatedHost) -> None:
             for path in list(host.disk.contents()):
                 if path.startswith(host.paths.journal + "/segment-"):
-                    host.disk.take(path)
+                    host.disk.pop_file(path)
 
         with self.assertRaises(GanetiError):
             self.restarted(remove_the_journal)
@@ -137,7 +137,7 @@ class OldDiskTests(SynchronousTestCase):
         for host in voters:
             for path in list(host.disk.contents()):
                 if path.startswith(host.paths.journal):
-                    host.disk.take(path)
+                    host.disk.pop_file(path)
             cluster.restart_node(host)
         cluster.kill_master()
         cluster.network.vanish(cluster.hosts[0].name)

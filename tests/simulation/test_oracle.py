@@ -8,6 +8,7 @@ import gc
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.master.mastership import MasterTerm
 from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.rpc.quorum import ReleaseLease
@@ -32,7 +33,7 @@ class OracleTests(SynchronousTestCase):
 
     def tag(self, tag: str) -> None:
         self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=(tag,)))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
 
     def test_what_is_kept_from_master_to_master_is_no_violation(self) -> None:
         self.tag("one")
@@ -85,7 +86,7 @@ class ReplicationTests(SynchronousTestCase):
         self.cluster = SimulatedCluster(1)
         self.oracle = Oracle(self.cluster)
         self.cluster.pass_time(5.0)
-        self.end = self.cluster.master.journal.end()
+        self.end = self.cluster.master.journal.last_commit()
 
     def tearDown(self) -> None:
         gc.collect()
@@ -118,7 +119,7 @@ class ReplicationTests(SynchronousTestCase):
 
     def test_nothing_is_acknowledged_while_a_majority_may_elect_another_master(self) -> None:
         for name in ("node2", "node3"):
-            self.successResultOf(self.cluster.switch.voters[name].release(ReleaseLease()))
+            self.successResultOf(self.cluster.switch.voters[name].release_lease(ReleaseLease()))
         self.oracle.replication.acknowledged(self.cluster.process, self.end)
         self.assertIn("node2, node3 are free to elect another", self.oracle.violations[0])
 
@@ -126,7 +127,7 @@ class ReplicationTests(SynchronousTestCase):
         old = self.cluster.hosts[1].disk.snapshot()
         self.cluster.network.vanish("node2")
         self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("one",)))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.cluster.hosts[1].disk.restore(old)
         in_effect = self.cluster.master.quorum.in_effect
         self.assertNotIn("node2", in_effect.in_sync)
@@ -134,7 +135,9 @@ class ReplicationTests(SynchronousTestCase):
         with_it = replace(
             in_effect, in_sync=("node1", "node2"), generation=in_effect.generation + 1
         )
-        self.cluster.master.quorum._in_effect = with_it
+        quorum = self.cluster.master.quorum.now
+        assert isinstance(quorum, MasterTerm)
+        quorum._in_effect = with_it
         self.oracle.look()
         self.assertIn("node2 counts as in sync", "".join(self.oracle.violations))
 
@@ -143,7 +146,7 @@ class LeftoversTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.cluster = SimulatedCluster(1, candidates=2)
         self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("one",)))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.cluster.pass_time(60.0)
         self.candidate, self.plain = self.cluster.hosts[1:]
 
@@ -175,7 +178,7 @@ class LeftoversTests(SynchronousTestCase):
 
     def test_a_copy_with_another_job_or_a_damaged_end_is_found(self) -> None:
         self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("two",)))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         folder = self.candidate.paths.journal
         (name,) = (n for n in self.candidate.disk.names(folder) if n.startswith("segment"))
         path = f"{folder}/{name}"

@@ -22,7 +22,7 @@ class SilenceTests(SynchronousTestCase):
         self.cluster = SimulatedCluster(seed=1)
         # So that replication, which has time-outs of its own, does not wait for it.
         self.cluster.submit(ModifyNode(node_name="node3", master_candidate=False, force=True))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.before = len(self.cluster.master.queue.jobs())
 
     def results(self) -> list[tuple[JobStatus, str]]:
@@ -80,5 +80,5 @@ class SilenceTests(SynchronousTestCase):
         self.cluster.submit(LONG)
         self.cluster.pass_time(LONG.duration - 1)
         self.assertEqual(self.statuses(), [JobStatus.RUNNING])
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.assertEqual(self.statuses(), [JobStatus.SUCCESS])

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
 from ganeti.model.mirror import MirrorEnds, add_ends
-from ganeti.storage.drbd import commands, reading
-from ganeti.storage.drbd.reading import DrbdMinor
+from ganeti.storage.drbd import drbd_commands, status_parsers
+from ganeti.storage.drbd.status_parsers import DrbdMinor
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, LocalState, VolumeStatus
 from ganeti.testing.builders import a_disk, a_node
@@ -103,10 +103,10 @@ class CommandTests(SynchronousTestCase):
             [
                 " ".join(each)
                 for each in (
-                    commands.create_metadata("/dev/vg/meta", 128),
-                    commands.create_metadata("/dev/vg/meta", 8),
-                    commands.apply_activity_log(0, "/dev/vg/meta", 128),
-                    commands.apply_activity_log(0, "/dev/vg/meta", 8),
+                    drbd_commands.create_metadata("/dev/vg/meta", 128),
+                    drbd_commands.create_metadata("/dev/vg/meta", 8),
+                    drbd_commands.apply_activity_log(0, "/dev/vg/meta", 128),
+                    drbd_commands.apply_activity_log(0, "/dev/vg/meta", 8),
                 )
             ],
             [
@@ -120,7 +120,7 @@ class CommandTests(SynchronousTestCase):
     def test_a_copy_is_attached_as_the_parameters_say(self) -> None:
         params = {"disk-barriers": "bf", "meta-barriers": True, "disk-custom": "--al-extents=127"}
         self.assertEqual(
-            " ".join(commands.attach(0, "DATA", "META", 128, 64, params)),
+            " ".join(drbd_commands.attach(0, "DATA", "META", 128, 64, params)),
             "drbdsetup attach 0 DATA META 0 --on-io-error=detach --size=65536k --disk-barrier=no"
             " --disk-flushes=no --md-flushes=no --c-plan-ahead=0 --resync-rate=61440"
             " --al-extents=127",
@@ -129,14 +129,14 @@ class CommandTests(SynchronousTestCase):
     def test_a_dynamic_resync_and_small_metadata(self) -> None:
         params = {"dynamic-resync": True, "c-plan-ahead": 20, "c-max-rate": 9, "disk-barriers": "n"}
         self.assertEqual(
-            " ".join(commands.attach(0, "DATA", "META", 8, None, params)),
+            " ".join(drbd_commands.attach(0, "DATA", "META", 8, None, params)),
             "drbdsetup attach 0 DATA META flexible --on-io-error=detach --c-plan-ahead=20"
             " --c-max-rate=9",
         )
 
     def test_both_ends_are_connected_with_a_secret(self) -> None:
         self.assertEqual(
-            " ".join(commands.connect(0, ENDS, {"protocol": "A"}, both=True)),
+            " ".join(drbd_commands.connect(0, ENDS, {"protocol": "A"}, both=True)),
             "drbdsetup connect resource0 ipv4:192.0.2.1:11000 ipv4:192.0.2.2:11000 --protocol=A"
             " --after-sb-0pri=discard-zero-changes --after-sb-1pri=consensus --cram-hmac-alg=md5"
             " --shared-secret=c0ffee --allow-two-primaries",
@@ -145,23 +145,25 @@ class CommandTests(SynchronousTestCase):
     def test_ipv6_addresses_stand_in_brackets(self) -> None:
         ends = MirrorEnds("2001:db8::1", "2001:db8::2", 11000, 0, 0, "x")
         expected = ("ipv6:[2001:db8::1]:11000", "ipv6:[2001:db8::2]:11000")
-        self.assertEqual(commands.addresses(ends), expected)
+        self.assertEqual(drbd_commands.addresses(ends), expected)
 
     def test_the_rest_of_the_commands(self) -> None:
         ends = "ipv4:192.0.2.1:11000 ipv4:192.0.2.2:11000"
         lines = {
-            commands.new_resource(0): "new-resource resource0",
-            commands.new_minor(0): "new-minor resource0 0 0",
-            commands.disconnect(ENDS): f"disconnect {ends}",
-            commands.net_options(ENDS, both=False): f"net-options {ends} --allow-two-primaries=no",
-            commands.primary(0): "primary 0",
-            commands.primary(0, force=True): "primary 0 --force",
-            commands.secondary(0): "secondary 0",
-            commands.detach(0): "detach 0",
-            commands.resize(0, 88): "resize 0 --size=90112k",
-            commands.pause_sync(0, paused=True): "pause-sync 0",
-            commands.pause_sync(0, paused=False): "resume-sync 0",
-            commands.down(0): "down resource0",
+            drbd_commands.new_resource(0): "new-resource resource0",
+            drbd_commands.new_minor(0): "new-minor resource0 0 0",
+            drbd_commands.disconnect(ENDS): f"disconnect {ends}",
+            drbd_commands.net_options(
+                ENDS, both=False
+            ): f"net-options {ends} --allow-two-primaries=no",
+            drbd_commands.primary(0): "primary 0",
+            drbd_commands.primary(0, force=True): "primary 0 --force",
+            drbd_commands.secondary(0): "secondary 0",
+            drbd_commands.detach(0): "detach 0",
+            drbd_commands.resize(0, 88): "resize 0 --size=90112k",
+            drbd_commands.pause_sync(0, paused=True): "pause-sync 0",
+            drbd_commands.pause_sync(0, paused=False): "resume-sync 0",
+            drbd_commands.down(0): "down resource0",
         }
         for command, line in lines.items():
             self.assertEqual(" ".join(command), f"drbdsetup {line}")
@@ -169,9 +171,9 @@ class CommandTests(SynchronousTestCase):
 
 class ReadingTests(SynchronousTestCase):
     def test_what_the_kernel_says_is_read(self) -> None:
-        self.assertEqual(reading.version(CAPTURED), "8.4.11")
+        self.assertEqual(status_parsers.version(CAPTURED), "8.4.11")
         self.assertEqual(
-            reading.minors(CAPTURED),
+            status_parsers.minors(CAPTURED),
             {
                 0: DrbdMinor(
                     minor=0,
@@ -201,7 +203,7 @@ class ReadingTests(SynchronousTestCase):
 
     def test_a_resync_has_a_rest(self) -> None:
         self.assertEqual(
-            reading.minors(CAPTURED)[0].status(64),
+            status_parsers.minors(CAPTURED)[0].status(64),
             VolumeStatus(
                 path="/dev/drbd0",
                 major=147,
@@ -233,9 +235,9 @@ class ReadingTests(SynchronousTestCase):
 
     @given(st.text() | st.text(alphabet="0123456789: csrod:/\n\t%'", max_size=200))
     def test_any_text_is_read(self, text: str) -> None:
-        reading.minors(text)
-        reading.version(text)
-        reading.refusal(text)
+        status_parsers.minors(text)
+        status_parsers.version(text)
+        status_parsers.refusal(text)
 
 
 class RefusalTests(SynchronousTestCase):

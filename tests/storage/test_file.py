@@ -66,15 +66,15 @@ class FileFoldersTests(UnitsContract, SynchronousTestCase):
 
 class AllowedTests(SynchronousTestCase):
     def refused(self, allowed: AllowedFolders, path: str) -> str:
-        return str(self.assertRaises(Refused, allowed.place, path))
+        return str(self.assertRaises(Refused, allowed.resolve_file, path))
 
     def test_without_a_list_the_default_folder_is_allowed(self) -> None:
         allowed = folders(MemoryImages())
-        self.assertEqual(allowed.place(f"{DEFAULT}/web1/disk0").folder, DEFAULT)
+        self.assertEqual(allowed.resolve_file(f"{DEFAULT}/web1/disk0").folder, DEFAULT)
 
     def test_a_list_says_exactly_which_folders_are_allowed(self) -> None:
         allowed = folders(MemoryImages(), "# ours\n\n /data/disks/ \n")
-        self.assertEqual(allowed.place("/data/disks/disk0").folder, "/data/disks")
+        self.assertEqual(allowed.resolve_file("/data/disks/disk0").folder, "/data/disks")
         self.assertIn(LISTING, self.refused(allowed, f"{DEFAULT}/disk0"))
 
     def test_no_path_leads_out_of_a_folder(self) -> None:
@@ -88,7 +88,7 @@ class AllowedTests(SynchronousTestCase):
     def test_an_allowed_folder_may_itself_be_a_link(self) -> None:
         images = MemoryImages()
         images.links[DEFAULT] = "/big/disks"
-        self.assertEqual(folders(images).place(f"{DEFAULT}/disk0").folder, DEFAULT)
+        self.assertEqual(folders(images).resolve_file(f"{DEFAULT}/disk0").folder, DEFAULT)
 
     def test_nodes_that_share_a_host_keep_their_disks_apart(self) -> None:
         images = MemoryImages()
@@ -102,7 +102,7 @@ class AllowedTests(SynchronousTestCase):
 
     def test_folders_of_the_system_do_not_count(self) -> None:
         allowed = folders(MemoryImages(), "/etc/disks\n/data\n/usr/bin\n/\nrelative\n")
-        self.assertEqual(allowed.all(), ("/data",))
+        self.assertEqual(allowed.allowed(), ("/data",))
         self.assertEqual(allowed.forbidden(), ("/etc/disks", "/usr/bin", "/", "relative"))
 
     def test_lists_have_comments_and_blank_lines(self) -> None:

@@ -22,8 +22,8 @@ from ganeti.storage.interfaces import (
     VolumeStatus,
 )
 from ganeti.storage.lvm import reports
-from ganeti.storage.lvm.tools import ENVIRONMENT, Lvm
-from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
+from ganeti.storage.lvm.lvm_commands import ENVIRONMENT, Lvm
+from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes, create_arguments
 from ganeti.testing.builders import a_disk
 from ganeti.testing.lvm import Logical, ScriptedLvm

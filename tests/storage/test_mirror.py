@@ -27,7 +27,9 @@ class MemoryMirrorTests(MirrorContract, SynchronousTestCase):
         return mirror, mirror
 
 
-STEPS = "promote,promote both,demote,connect,connect both,disconnect,attach,detach,cut,mend"
+STEPS = (
+    "promote,promote both,demote,connect,connect both,disconnect,attach,detach,cut_link,repair_link"
+)
 
 
 class AnyOrderTests(SynchronousTestCase):
@@ -44,14 +46,14 @@ class AnyOrderTests(SynchronousTestCase):
             self._attempt(side.attach(disk, primary=False))
         for number, step in steps:
             self._step(copies, sides[number], disk, step)
-            one, two = copies.all().values()
-            connected = copies.connected(next(iter(copies.all())))
+            one, two = copies.all_copies().values()
+            connected = copies.connected(next(iter(copies.all_copies())))
             if one.writable and two.writable and connected:
                 self.assertTrue(one.both and two.both)
 
     def _step(self, copies: Copies, side: MemoryMirror, disk: Disk, step: str) -> None:
         verb, both = step.partition(" ")[0], step.endswith("both")
-        if verb in ("cut", "mend"):
+        if verb in ("cut_link", "repair_link"):
             getattr(copies, verb)("192.0.2.1", "192.0.2.2")
         elif verb == "attach":
             self._attempt(side.attach(disk, primary=False))

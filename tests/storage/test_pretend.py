@@ -16,8 +16,8 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.mirror import add_ends
 from ganeti.schema.records import replace
 from ganeti.storage.interfaces import IStorageUnits, IVolumes, LocalState, VolumeStatus
+from ganeti.storage.pretend.devices import VOLUMES, Device, Devices, PretendDevices, PretendGroups
 from ganeti.storage.pretend.mirror import PretendMirror
-from ganeti.storage.pretend.units import VOLUMES, Device, Devices, PretendDevices, PretendGroups
 from ganeti.storage.pretend.volumes import PretendVolumes, volume_path
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
@@ -88,8 +88,8 @@ class FailedDeviceTests(SynchronousTestCase):
         volumes = PretendVolumes(self.devices)
         disk = a_disk("one", Template.PLAIN, size=400)
         self.done(volumes.create(disk, owner="web1", primary=True))
-        self.done(self.devices.keep([replace(DEVICES[0], missing=True), DEVICES[1]]))
-        self.done(self.devices.keep([replace(DEVICES[0], missing=True)]))
+        self.done(self.devices.write_devices([replace(DEVICES[0], missing=True), DEVICES[1]]))
+        self.done(self.devices.write_devices([replace(DEVICES[0], missing=True)]))
         repairing = Deferred.fromCoroutine(self.groups.repair("vg0"))
         self.assertIn("move its instances", str(self.failureResultOf(repairing, Refused).value))
 
@@ -203,13 +203,13 @@ class MirrorTests(SynchronousTestCase):
         self.write(self.one, b"hello")
         os.unlink(self.one.path)
         self.assertEqual(self.local(), [(LocalState.FAULTY, True), (LocalState.OK, True)])
-        self.refused(self.two.mirror.drop(self.two.disk))
-        self.done(self.one.mirror.drop(self.one.disk))
+        self.refused(self.two.mirror.detach_children(self.two.disk))
+        self.done(self.one.mirror.detach_children(self.one.disk))
         data = self.one.disk.children[0]
         volumes = self.side("node1", self.one.disk).mirror._below
         self.done(volumes.create(data, owner="web1", primary=False))
         for _ in range(2):
-            self.done(self.one.mirror.take(self.one.disk))
+            self.done(self.one.mirror.attach_children(self.one.disk))
         self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
         self.assertEqual(self.texts(), [b"hello", b"hello"])
 

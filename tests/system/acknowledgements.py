@@ -119,6 +119,8 @@ def _status(client: LuxiClient, job: int, timeout: float) -> str:
         )
         if (answer := client.ask(change)) is None:
             return "unknown"
+        if answer == "nochange":
+            continue
         known = answer[0]
         if known[0] in FINAL:
             break

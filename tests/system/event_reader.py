@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ganeti.bootstrap.blocking_files import local_files
 from ganeti.events.stream_position import LAST_EDIT, STREAM_START, StreamPosition
-from ganeti.journal.reading import history
+from ganeti.journal.log_reader import history
 from ganeti.master.change_events import CommitEntry
 from tests.system.running import RunningCluster
 from tests.system.talking import RemoteApi

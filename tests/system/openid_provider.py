@@ -7,10 +7,43 @@ It prints its address, and signs everybody in as eve of the group devs.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from ganeti.testing.openid import TestProvider
+from tests.system.running import RunningCluster
+from tools.quickstart.place import TREE
+
+
+def let_eve_sign_in(case: SynchronousTestCase, running: RunningCluster) -> None:
+    """Start a provider for the time of a test, by which administrators of a cluster sign in."""
+    provider = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tests.system.openid_provider"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(TREE)},
+        text=True,
+    )
+    case.addCleanup(provider.wait)
+    case.addCleanup(provider.kill)
+    assert provider.stdout is not None
+    case.addCleanup(provider.stdout.close)
+    issuer = provider.stdout.readline().strip()
+    secret = case.mktemp()
+    with open(secret, "w") as file:
+        file.write("s3cret")
+    callback = f"{running.cluster.rapi}/2/access/openid/callback"
+    client = ("--client-id=ganeti", f"--client-secret-file={secret}")
+    for words in (
+        ("openid", "set", *client, f"--redirect-uri={callback}", issuer),
+        ("role", "grant", "group:devs", "admin"),
+    ):
+        done = running.tool("access", *words)
+        case.assertEqual(done.returncode, 0, done.stderr)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import permutations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -36,12 +36,15 @@ from ganeti.opcodes.cluster import VerifyConfig
 from ganeti.opcodes.opcode import Opcode
 from ganeti.system.pidfile import holder
 from tests.system.running import TIMEOUT, eventually, processes_of, run
-from tools.quickstart import founding, orders
+from tools.quickstart import founding, orders, store
 from tools.quickstart.daemons import Daemon
 from tools.quickstart.place import Cluster, Description, Node
 from tools.quickstart.telling import Progress
 
 R = TypeVar("R")
+
+State: TypeAlias = Literal["file", "etcd", "own-etcd"]
+"""Where the state of a cluster is; see the option ``--state-store`` of the quick start."""
 
 NETWORK = "10.213.0"
 """Free on every host, as it is used inside namespaces only."""
@@ -225,11 +228,12 @@ class PartitionedCluster:
     To be made in the main thread, like ``Network``.
     """
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, *, state: State = "file") -> None:
+        """``state`` is where the state of the cluster is."""
         # Short, because sockets are in it.
         self.home = Path(tempfile.mkdtemp(prefix="gnt-"))
         self.network = Network(nodes)
-        said = Description(name="cut", hypervisor="fake", nodes=nodes, network=NETWORK)
+        said = Description(name="cut", hypervisor="fake", nodes=nodes, network=NETWORK, store=state)
         self.cluster = _NamespacedCluster(self.home / "cut", said, self.network.hosts)
         try:
             self.cluster.folder.mkdir()
@@ -308,6 +312,18 @@ class PartitionedCluster:
             before = self.pid(number, daemon)
             self.send(number, daemon, which)
             eventually(lambda: before is None or self.pid(number, daemon) != before)  # noqa: B023
+
+    def kill_member(self, number: int) -> None:
+        """Kill the member of etcd on a node, as a power failure would."""
+        members = store.members(self.cluster)
+        process = store.process(members[number - 1])
+        assert process is not None, f"no member of etcd runs on node {number}"
+        process.send(signal.SIGKILL)
+        eventually(lambda: not process.alive())
+
+    def start_members(self) -> None:
+        """Start the members of etcd that do not run."""
+        store.start(self.cluster)
 
     def guest_folders(self) -> dict[int, Path]:
         """Return the folders with the notes of the guests on each node."""

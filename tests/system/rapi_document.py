@@ -256,7 +256,8 @@ def _info(c: Cluster) -> str:
 
 @step("GET /2/os", answer=a_value)
 def _oses(c: Cluster) -> str:
-    equal(c.value, ["mini", "noop"])
+    # The host may have more.
+    equal([name for name in c.value if name in ("mini", "noop")], ["mini", "noop"])
     equal(c.gnt("os", "list", "--no-headers").split(), c.value)
     return "gnt-os list shows the same"
 

@@ -54,13 +54,14 @@ class RunningCluster:
         self, *arguments: str, more: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """What a command of the quick start does for this cluster; ``more`` is environment."""
-        return run(
-            [
-                *(sys.executable, "-P", "-m", "tools.quickstart"),
-                *("--folder", str(self.home), "--name", self.name, *arguments),
-            ],
-            environment=more,
-        )
+        return run([*self.command(), *arguments], environment=more)
+
+    def command(self) -> list[str]:
+        """Return how to call the quick start for this cluster."""
+        return [
+            *(sys.executable, "-P", "-m", "tools.quickstart"),
+            *("--folder", str(self.home), "--name", self.name),
+        ]
 
     def tool(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What ``gnt-NAME`` does."""

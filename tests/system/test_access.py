@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from typing import Any
 
+from tests.system.openid_provider import let_eve_sign_in
 from tests.system.running import SharedCluster, eventually, run
-from tools.quickstart.place import TREE
 
 CREATE = ("add", "-t", "diskless", "-o", "noop", "--no-name-check", "--no-ip-check", "--no-install")
 
@@ -30,6 +28,11 @@ class AccessTests(SharedCluster):
 
     def curl(self, path: str, *options: str, method: str = "GET") -> tuple[int, Any]:
         """The answer to somebody who logs in by ``options`` only."""
+        status, text = self.fetch(path, *options, method=method)
+        return status, json.loads(text) if text else None
+
+    def fetch(self, path: str, *options: str, method: str = "GET") -> tuple[int, str]:
+        """The status and the body of an answer."""
         cluster = self.running.cluster
         done = run(
             [
@@ -39,7 +42,7 @@ class AccessTests(SharedCluster):
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         text, _, status = done.stdout.rpartition("\n")
-        return int(status), json.loads(text) if text else None
+        return int(status), text
 
     def test_a_limited_token_shows_its_instances_until_it_is_revoked(self) -> None:
         for name, team in (("web1", "team-a"), ("db1", "team-b")):
@@ -80,30 +83,12 @@ class AccessTests(SharedCluster):
         self.assertIn("ann", self.tool("user", "list", "--no-headers"))
 
     def test_a_browser_signs_in_by_a_provider_and_out_again(self) -> None:
-        provider = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tests.system.openid_provider"],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(TREE)},
-            text=True,
-        )
-        self.addCleanup(provider.wait)
-        self.addCleanup(provider.kill)
-        assert provider.stdout is not None
-        self.addCleanup(provider.stdout.close)
-        issuer = provider.stdout.readline().strip()
-        rapi = self.running.cluster.rapi
-        secret = self.mktemp()
-        with open(secret, "w") as file:
-            file.write("s3cret")
-        self.tool(
-            *("openid", "set", "--client-id=ganeti", f"--client-secret-file={secret}"),
-            *(f"--redirect-uri={rapi}/2/access/openid/callback", issuer),
-        )
-        self.tool("role", "grant", "group:devs", "admin")
+        let_eve_sign_in(self, self.running)
         jar = self.mktemp()
         cookies = ("-b", jar, "-c", jar)
-        # The browser is sent to the provider, back, and to the console, which is not there yet.
-        self.curl("/2/access/openid/login", "-L", *cookies)
+        # The browser is sent to the provider, back, and to the console.
+        status, page = self.fetch("/2/access/openid/login", "-L", *cookies)
+        self.assertEqual((status, page[:15]), (200, "<!doctype html>"))
         status, told = self.curl("/2/access/session", *cookies)
         self.assertEqual((status, told["user"], told["role"]), (200, "openid:eve", "admin"))
         change = "/2/tags?tag=seen"

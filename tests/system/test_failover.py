@@ -5,38 +5,28 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
-
-from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.blocking_files import local_files
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs
 from ganeti.bootstrap.journal_copy import read
 from ganeti.errors import GanetiError
-from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import (
     QueryConfigValues,
-    QueryJobs,
-    Request,
-    SubmitJob,
     WaitForEvents,
 )
 from ganeti.node.voter import read_voter_state
-from ganeti.opcodes.tags import AddTags, TagKind
-from ganeti.system.pidfile import holder
 from tests.system.event_reader import EventReader, expected
+from tests.system.masters import MasterTestCase
 from tests.system.running import TIMEOUT, RunningCluster, eventually, run
 from tests.system.talking import NodeEndpoint
-from tools.quickstart.place import Node
 
 INSTANCE = "first.trial"
 
 
-class FailoverTests(SynchronousTestCase):
+class FailoverTests(MasterTestCase):
     def setUp(self) -> None:
         self.running = RunningCluster()
         self.addCleanup(self.end)
@@ -44,13 +34,8 @@ class FailoverTests(SynchronousTestCase):
         eventually(lambda: all(self.knows(number) for number in (2, 3)))
 
     def end(self) -> None:
-        for number in (1, 2, 3):
-            for daemon in (RAPI, MASTERD):
-                self.send(number, daemon, signal.SIGTERM)
+        self.end_masters()
         self.running.destroy()
-
-    def node(self, number: int) -> Node:
-        return self.running.cluster.node(number)
 
     def knows(self, number: int) -> bool:
         paths = self.node(number).paths
@@ -62,39 +47,10 @@ class FailoverTests(SynchronousTestCase):
             and not voters.old_voters
         )
 
-    def send(self, number: int, daemon: str, which: int) -> None:
-        path = f"{self.node(number).paths.run}/{daemon}.pid"
-        if pid := holder(path):
-            os.kill(pid, which)
-            eventually(lambda: holder(path) is None)
-
-    def tool(self, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """What ``gnt-cluster`` does on a node."""
-        program = "from ganeti.cli.gnt_cluster.commands import main; main()"
-        environment = self.running.cluster.environment(self.node(number))
-        return run([sys.executable, "-P", "-c", program, *arguments], environment=environment)
-
     def failed_over(self, number: int, *options: str) -> str:
         done = self.tool(number, "master-failover", *options)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return done.stdout
-
-    def ask(self, number: int, request: Request[Any]) -> Any:
-        with LuxiClient(self.node(number).paths.master_socket) as client:
-            return client.ask(request)
-
-    def tag(self, number: int, tag: str) -> int:
-        job: int = self.ask(number, SubmitJob(ops=(AddTags(kind=TagKind.CLUSTER, tags=(tag,)),)))
-        eventually(lambda: self.status(number, job) == "success")
-        return job
-
-    def status(self, number: int, job: int) -> str:
-        [row] = self.ask(number, QueryJobs(ids=(job,), fields=("status",)))
-        return str(row[0])
-
-    def masterd(self, number: int) -> subprocess.CompletedProcess[str]:
-        environment = self.running.cluster.environment(self.node(number))
-        return run([sys.executable, "-m", "ganeti.daemon.masterd"], environment=environment)
 
     def test_a_master_that_is_killed_is_replaced_without_loss(self) -> None:
         jobs = [self.tag(1, f"tag-{number}") for number in range(5)]

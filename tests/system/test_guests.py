@@ -48,6 +48,11 @@ class RealGuestTests(SynchronousTestCase):
                 self.assertIsNone(process.poll(), shown)
             self.assertIn(wanted.encode(), shown)
 
+    def listed(self) -> list[str]:
+        """The name and the status of the instance, once its node has reported again."""
+        done = self.running.tool("instance", "list", "--no-headers", "-o", "name,status")
+        return done.stdout.split()
+
     def test_a_linux_boots_and_goes_on_while_its_node_daemon_is_killed(self) -> None:
         self.console("mini: up as first.trial")
         guest = self.guest()
@@ -55,8 +60,7 @@ class RealGuestTests(SynchronousTestCase):
         self.running.daemon("noded").start()
         self.console("tick")
         self.assertEqual(self.guest(), guest)
-        done = self.running.tool("instance", "list", "--no-headers", "-o", "name,status")
-        self.assertEqual(done.stdout.split(), ["first.trial", "running"])
+        eventually(lambda: self.listed() == ["first.trial", "running"])
         assert guest is not None
         self.left = self.running.destroy()
         self.assertEqual(self.left, [])

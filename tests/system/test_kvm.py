@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -20,12 +20,13 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
 
+from ganeti.errors import Refused
 from ganeti.hypervisor.interfaces import AttachedDisk, MigrationPhase
 from ganeti.hypervisor.kvm import console
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
-from ganeti.hypervisor.kvm.monitor import MonitorConnector
+from ganeti.hypervisor.kvm.monitor import CommandFailed, MonitorConnector
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.running import apply_running_config
 from ganeti.schema.records import replace
@@ -47,12 +48,28 @@ class Terminal(Protocol):
         self._clock = clock
         self.shown = b""
         self._wanted: tuple[bytes, Deferred[None]] | None = None
+        self._checks = 0
 
     def dataReceived(self, data: bytes) -> None:
         self.shown += data
         if self._wanted and self._wanted[0] in self.shown:
             (_, waiting), self._wanted = self._wanted, None
             waiting.callback(None)
+
+    async def run(self, command: str, shows: bytes) -> None:
+        """Type a command for the guest's shell, and wait for what it is to show."""
+        assert self.transport is not None
+        self.shown = b""
+        self.transport.write(command.encode() + b"\n")
+        await self.see(shows)
+
+    async def wait_until(self, condition: str) -> None:
+        """Wait until a condition of the guest's shell is true: it hears of devices by and by."""
+        self._checks += 1
+        # The number is computed there, as the terminal also shows what is typed.
+        tell = f"echo true-$(({self._checks} + 1000))"
+        waiting = f"until [ {condition} ]; do sleep 0.1; done; {tell}"
+        await self.run(waiting, f"true-{self._checks + 1000}".encode())
 
     async def see(self, text: bytes) -> None:
         if text not in self.shown:
@@ -89,9 +106,9 @@ class KvmTests(TestCase):
     def attached(self) -> list[AttachedDisk]:
         return [AttachedDisk(self.guest().disks[0], str(self.disk))]
 
-    def image(self) -> str:
+    def image(self, name: str = "empty.iso") -> str:
         """What is in drives that nobody boots from."""
-        image = Path(self.folder, "empty.iso")
+        image = Path(self.folder, name)
         image.write_bytes(bytes(1 << 20))
         return str(image)
 
@@ -111,6 +128,7 @@ class KvmTests(TestCase):
             accelerators=AcceleratorSelector(files, processes, LocalStateFiles(f"{run}/verdicts")),
             clock=self.clock,
             attach=[sys.executable, console.__file__],
+            ganeti=f"{run}/kvm-hypervisor",
         )
 
     async def end_all(self) -> None:
@@ -124,16 +142,14 @@ class KvmTests(TestCase):
         )
         saved = Path(self.folder, f"{node}.memory")
         async with monitors.talk(f"{self.folder}/{node}/kvm/web1.qmp") as qemu:
-            while (await qemu.ask("query-status"))["status"] == "inmigrate":
+            while (await qemu.execute("query-status"))["status"] == "inmigrate":
                 await deferLater(self.clock, 0.02)
             size = self.guest().memory << 20
-            await qemu.ask("pmemsave", val=0, size=size, filename=str(saved))
+            await qemu.execute("pmemsave", val=0, size=size, filename=str(saved))
         return saved
 
-    async def terminal(self, node: str = "node1") -> Terminal:
-        endpoint = UNIXClientEndpoint(
-            cast(IReactorUNIX, reactor), f"{self.folder}/{node}/kvm/web1.serial"
-        )
+    async def terminal(self, node: str = "node1", path: str = "kvm/web1.serial") -> Terminal:
+        endpoint = UNIXClientEndpoint(cast(IReactorUNIX, reactor), f"{self.folder}/{node}/{path}")
         connecting = connectProtocol(endpoint, Terminal(self.clock))
         terminal = await cast(Awaitable[Terminal], connecting)
         assert terminal.transport is not None
@@ -163,6 +179,39 @@ class KvmTests(TestCase):
         await later.stop("web1", hard=False)
         await terminal.see(b"mini: down")
         await self.until_down(later)
+
+    async def start_as_ganeti(self) -> None:
+        """Start the guest with the arguments and files of Ganeti 3.0."""
+        top = f"{self.folder}/node1/kvm-hypervisor"
+        for folder in ("pid", "ctrl", "conf"):
+            os.makedirs(f"{top}/{folder}")
+        control, kvm = f"unix:{top}/ctrl/web1", self.guest().hvparams
+        arguments = [
+            *("/usr/bin/qemu-system-x86_64", "-name", "web1", "-m", "128", "-smp", "1"),
+            *("-pidfile", f"{top}/pid/web1", "-daemonize", "-machine", "pc"),
+            *("-kernel", str(kvm["kernel_path"]), "-initrd", str(kvm["initrd_path"])),
+            *("-append", "root=/dev/vda quiet console=ttyS0,38400", "-display", "none"),
+            *("-monitor", f"{control}.monitor,server,nowait"),
+            *("-serial", f"{control}.serial,server,nowait"),
+            *("-qmp", f"{control}.qmp,server,nowait"),
+            *("-drive", f"file={self.disk},format=raw,if=virtio"),
+        ]
+        done = await LocalProcesses(cast(IReactorFDSet, reactor), self.clock).run(arguments)
+        self.assertEqual(done.code, 0, done.err)
+
+    async def test_a_guest_that_ganeti_has_started_goes_on(self) -> None:
+        await self.start_as_ganeti()
+        hypervisor = self.hypervisor()
+        self.assertEqual(list(hypervisor.running()), ["web1"])
+        terminal = await self.terminal(path="kvm-hypervisor/ctrl/web1.serial")
+        await terminal.see(b"tick 1")
+        later = self.hypervisor()
+        await later.stop("web1", hard=False)
+        await terminal.see(b"mini: down")
+        await self.until_down(later)
+        await later.start(self.guest(), self.attached())
+        top = f"{self.folder}/node1/kvm-hypervisor"
+        self.assertEqual([names for _, _, names in os.walk(top) if names], [])
 
     async def test_a_card_is_connected_to_its_bridge_while_the_guest_runs(self) -> None:
         ip = LocalProcesses(cast(IReactorFDSet, reactor), self.clock).run
@@ -242,6 +291,120 @@ class KvmTests(TestCase):
                 running = await hypervisor.running_config(guest)
                 self.assertTrue(running.chosen["machine_version"].startswith("pc-q35-"))
                 await hypervisor.stop("web1", hard=True)
+
+    async def test_another_cd_is_put_into_the_drive_of_a_running_guest(self) -> None:
+        hypervisor, first, second = self.hypervisor(), self.image(), self.image("second.iso")
+        await hypervisor.start(self.guest(cdrom_image_path=first), self.attached())
+        await hypervisor.change_media(
+            self.guest(cdrom_image_path=second, cdrom2_image_path=first), force=False
+        )
+        async with hypervisor._connect_monitor("web1") as qemu:
+            blocks = {each["device"]: each for each in await qemu.execute("query-block")}
+        self.assertEqual(blocks["cdrom0"]["inserted"]["file"], second)
+        self.assertTrue(blocks["cdrom0"]["inserted"]["ro"])
+        hvparams = (await hypervisor.running_config(self.guest())).hvparams
+        self.assertEqual(hvparams["cdrom_image_path"], second)
+        self.assertEqual(hvparams.get("cdrom2_image_path", ""), "")
+        with self.assertRaises(CommandFailed):
+            await hypervisor.change_media(self.guest(cdrom_image_path="/nowhere.iso"), force=False)
+
+    async def drive(self, hypervisor: KvmHypervisor) -> dict[str, Any]:
+        """What QEMU says about the first CD drive."""
+        async with hypervisor._connect_monitor("web1") as qemu:
+            blocks = {each["device"]: each for each in await qemu.execute("query-block")}
+        found: dict[str, Any] = blocks["cdrom0"]
+        return found
+
+    async def test_a_guest_moves_with_a_drive_whose_cd_was_taken_out(self) -> None:
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        image, without = self.image(), self.guest(cdrom_image_path="")
+        await here.start(self.guest(cdrom_image_path=image), self.attached())
+        await here.change_media(without, force=False)
+        self.assertNotIn("inserted", await self.drive(here))
+        os.unlink(image)
+        running = await here.running_config(without)
+        arriving = apply_running_config(without, running)
+        address = await there.accept(arriving, self.attached(), "127.0.0.1", running)
+        await here.migrate(without, address, live=True)
+        await self.sent(here)
+        await there.finish_incoming(without, arrived=True)
+        self.assertNotIn("inserted", await self.drive(there))
+        other = self.image("other.iso")
+        await there.change_media(self.guest(cdrom_image_path=other), force=False)
+        self.assertEqual((await self.drive(there))["inserted"]["file"], other)
+
+    async def test_a_cd_that_a_guest_uses_is_taken_out_by_force_only(self) -> None:
+        hypervisor, image = self.hypervisor(), self.image()
+        without = self.guest(cdrom_image_path="")
+        await hypervisor.start(self.guest(cdrom_image_path=image), self.attached())
+        terminal = await self.terminal()
+        await terminal.see(b"tick 1")
+        assert terminal.transport is not None
+        terminal.transport.write(
+            b"[ -b /dev/sr0 ] && echo has-$((40 + 2)) || echo no-$((40 + 2))\n"
+        )
+        await terminal.see(b"-42")
+        if b"no-42" in terminal.shown:
+            raise SkipTest(f"the guest in {MINI} has no driver for CD drives: make it again")
+        # Linux locks a drive as long as something has it open.
+        terminal.transport.write(b"sleep 1000 < /dev/sr0 & sleep 1; echo open-$((40 + 3))\n")
+        await terminal.see(b"open-43")
+        self.assertTrue((await self.drive(hypervisor))["locked"])
+        with self.assertRaisesRegex(Refused, "has locked the CD drive of cdrom_image_path"):
+            await hypervisor.change_media(without, force=False)
+        self.assertEqual((await self.drive(hypervisor))["inserted"]["file"], image)
+        await hypervisor.change_media(without, force=True)
+        self.assertNotIn("inserted", await self.drive(hypervisor))
+
+    async def test_devices_come_and_go_while_linux_runs_and_move_with_it(self) -> None:
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        first, second = self.attached()[0], self.second_disk()
+        card = GuestNic(uuid="1" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="none")
+        guest = self.guest(kvm_net="user")
+        await here.start(guest, [first])
+        terminal = await self.terminal("node1")
+        await terminal.see(b"tick 1")
+        self.assertEqual(await here.find_hotplug_problem(guest), "")
+        for _ in range(2):
+            await here.plug(guest, second)
+            await here.plug(guest, card)
+        cards = "$(cat /sys/bus/pci/devices/*/class | grep -c 0x020000)"
+        await terminal.wait_until("-b /dev/vdb")
+        await terminal.run("head -c 21 /dev/vdb", b"the second disk of it")
+        await terminal.wait_until(f"{cards} = 1")
+        await here.unplug(guest, first.disk.uuid)
+        await terminal.wait_until("! -e /dev/vda")
+        configured = replace(guest, disks=(second.disk,), nics=(card,))
+        running = await here.running_config(configured)
+        self.assertEqual([disk.uuid for disk in running.disks], [second.disk.uuid])
+        runs = apply_running_config(configured, running)
+        address = await there.accept(runs, [second], "127.0.0.1", running)
+        moved = await self.terminal("node2")
+        await here.migrate(configured, address, live=True)
+        await self.sent(here)
+        await there.finish_incoming(configured, arrived=True)
+        await here.finish_outgoing(configured, left=True)
+        await moved.run("dd if=/dev/vdb bs=64k skip=8 count=1 | head -c 13", b"moved with it")
+        await there.unplug(configured, card.uuid)
+        await moved.wait_until(f"{cards} = 0")
+        await there.unplug(configured, second.disk.uuid)
+        await moved.wait_until("! -e /dev/vdb")
+
+    def second_disk(self) -> AttachedDisk:
+        path = Path(self.folder, "disk1")
+        content = b"the second disk of it\n".ljust(512 << 10, b"\0") + b"moved with it\n"
+        path.write_bytes(content.ljust(1 << 20, b"\0"))
+        return AttachedDisk(a_disk("b", size=1), str(path))
+
+    async def test_what_qemu_cannot_open_is_not_part_of_the_guest(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.guest()
+        await hypervisor.start(guest, self.attached(), paused=True)
+        missing = AttachedDisk(a_disk("b", size=1), "/nowhere")
+        with self.assertRaisesRegex(CommandFailed, "/nowhere"):
+            await hypervisor.plug(guest, missing)
+        running = await hypervisor.running_config(guest)
+        self.assertEqual([disk.uuid for disk in running.disks], [guest.disks[0].uuid])
+        await hypervisor.plug(guest, self.second_disk())
 
     async def test_what_a_busy_guest_writes_while_it_moves_arrives(self) -> None:
         here, there = self.hypervisor("node1"), self.hypervisor("node2")

@@ -18,8 +18,8 @@ from zope.interface import implementer
 
 from ganeti.model.disk import Disk, Template
 from ganeti.storage.interfaces import IStorageUnits, IVolumes
-from ganeti.storage.lvm.tools import ENVIRONMENT, Lvm
-from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
+from ganeti.storage.lvm.lvm_commands import ENVIRONMENT, Lvm
+from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
 from ganeti.system.interfaces import IProcesses, ProcessInfo, ProcessResult
 from ganeti.testing.builders import a_disk
@@ -54,7 +54,7 @@ class BlockingProcesses:
     ) -> int:
         raise NotImplementedError
 
-    def life(self, pid: int) -> ProcessInfo | None:
+    def process_info(self, pid: int) -> ProcessInfo | None:
         raise NotImplementedError
 
     def arguments(self, pid: int) -> list[str]:

@@ -4,22 +4,22 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
+import math
+import re
+import sys
+from typing import Any
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
-from twisted.trial.unittest import SkipTest
 
+from ganeti.opcodes.notifications import RemoveNotification
 from ganeti.opcodes.test import Delay
 from ganeti.paths import METRICS_PORT
-from tests.golden.test_monitoring import SHIPPED
+from tests.golden.test_monitoring import METRIC, SHIPPED
+from tests.system.prometheus import RunningPrometheus
 from tests.system.running import SharedCluster, eventually
 from tests.system.talking import NodeEndpoint
-
-LISTEN = "127.0.0.1:19090"
+from tools.quickstart.daemons import Daemon
 
 Numbers = dict[tuple[str, tuple[str, ...]], float]
 
@@ -60,49 +60,113 @@ class MonitoringTests(SharedCluster):
             self.assertGreater(found["ganeti_host_memory_total_bytes", ()], 0)
             self.assertIn(("ganeti_certificate_expiry_timestamp_seconds", ("node",)), found)
 
-    def test_a_real_prometheus_reads_them_and_the_rules(self) -> None:
-        prometheus = shutil.which("prometheus")
-        if prometheus is None:
-            raise SkipTest("prometheus (of the package of that name) is not here")
-        folder = Path(tempfile.mkdtemp(prefix="gnt-prometheus-"))
-        self.addCleanup(shutil.rmtree, folder)
-        user, password = self.door.login
-        config = {
-            "global": {"scrape_interval": "1s"},
-            "rule_files": [str(SHIPPED / "ganeti.rules.yml")],
-            "scrape_configs": [
-                {
-                    "job_name": "ganeti",
-                    "scheme": "https",
-                    "basic_auth": {"username": user, "password": password},
-                    "tls_config": {"ca_file": self.running.cluster.master.paths.authority},
-                    "static_configs": [{"targets": [self.door.address.netloc]}],
-                }
-            ],
-        }
-        (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML, too
-        process = subprocess.Popen(
-            [
-                prometheus,
-                f"--config.file={folder}/prometheus.yml",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address={LISTEN}",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self.addCleanup(process.wait)
-        self.addCleanup(process.terminate)
-        eventually(lambda: self.asked("query?query=up") == ["1"])
-        eventually(lambda: self.asked('query?query=ganeti_instances{status="running"}') == ["1"])
-        with urlopen(f"http://{LISTEN}/api/v1/rules", timeout=10) as answer:
-            [group] = json.load(answer)["data"]["groups"]
+
+class PrometheusTests(SharedCluster):
+    """What is shipped for Prometheus works with a real one that scrapes a real cluster."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.prometheus = RunningPrometheus(self, self.running)
+        self.running.perform(Delay(duration=0.0))
+        eventually(lambda: self.prometheus.values("sum(up)") == ["4"])
+
+    def test_it_reads_the_cluster_and_the_rules(self) -> None:
+        running = 'ganeti_instances{status="running"}'
+        eventually(lambda: self.prometheus.values(running) == ["1"])
+        [group] = self.prometheus.ask("rules")["groups"]
         self.assertEqual([r["name"] for r in group["rules"] if r.get("lastError")], [])
 
-    def asked(self, question: str) -> list[str]:
-        """The values that a query of Prometheus has; none while it does not answer."""
+    def test_every_panel_of_the_dashboard_draws_lines(self) -> None:
+        left = json.loads((SHIPPED / "dashboard.json").read_text())["panels"]
+        why: dict[str, str] = {}
+
+        def drawn() -> bool:
+            # Rates and percentiles need something that happens between two scrapes.
+            self.running.perform(Delay(duration=0.0))
+            for panel in list(left):
+                if problem := self.find_problem(panel):
+                    why[panel["title"]] = problem
+                else:
+                    left.remove(panel)
+            return not left
+
         try:
-            with urlopen(f"http://{LISTEN}/api/v1/{question}", timeout=10) as answer:
-                return [each["value"][1] for each in json.load(answer)["data"]["result"]]
-        except OSError:
-            return []
+            eventually(drawn)
+        except AssertionError:
+            self.fail(f"not drawn: {[(each['title'], why[each['title']]) for each in left]}")
+
+    def find_problem(self, panel: dict[str, Any]) -> str:
+        """Why a panel would be empty or not understood; nothing if it is as it should be.
+
+        Each expression needs a line, of two values that are numbers, and each line a name of its
+        own, from labels that it has.
+        """
+        names: list[str] = []
+        for target in panel["targets"]:
+            expression, legend = target["expr"], target["legendFormat"]
+            lines = self.prometheus.lines(expression)
+            finite = [
+                [value for _, value in line["values"] if math.isfinite(float(value))]
+                for line in lines
+            ]
+            if not any(len(values) >= 2 for values in finite):
+                return f"{expression} has no line of two values: {lines}"
+            labels = re.findall(r"\{\{(\w+)\}\}", legend)
+            if missing := [each for each in labels if not all(each in x["metric"] for x in lines)]:
+                return f"{expression} has no label {missing}"
+            names += [legend + str([line["metric"][each] for each in labels]) for line in lines]
+        return "" if len(set(names)) == len(names) else f"two lines have the same name: {names}"
+
+    def test_every_alert_is_about_metrics_that_the_cluster_has(self) -> None:
+        hook = {"name": "hook", "url": "http://127.0.0.1:9/", "kinds": ["network"]}
+        self.assertEqual(self.running.curl("POST", "/2/notifications", hook)[0], 200)
+        self.addCleanup(self.running.perform, RemoveNotification(notification_name="hook"))
+        watcher = self.running.quickstart(
+            "run", sys.executable, "-P", "-m", "ganeti.daemon.watcher"
+        )
+        self.assertEqual(watcher.returncode, 0, watcher.stderr)
+        [group] = self.prometheus.ask("rules")["groups"]
+        self.find_all({name for rule in group["rules"] for name in METRIC.findall(rule["query"])})
+
+    def test_usage_and_job_rates_of_days_are_answered_by_it(self) -> None:
+        rapi = self.running.daemon("rapi")
+        self.restart(
+            rapi, f"--prometheus={self.prometheus.address}", "--prometheus-label=job=ganeti-nodes"
+        )
+        self.addCleanup(self.restart, rapi)
+        node = self.running.cluster.master.name
+
+        def known() -> list[float]:
+            status, told = self.running.curl("GET", f"/2/nodes/{node}/usage?hours=1")
+            self.assertEqual((status, told["step"]), (200, 15))
+            return [each for each in told["series"]["memory"] if each is not None]
+
+        self.assertGreater(eventually(known)[-1], 0)
+        status, told = self.running.curl("GET", "/2/job-rates?hours=24")
+        self.assertEqual((status, told["step"]), (200, 90))
+
+    def test_a_prometheus_that_is_not_there_is_told(self) -> None:
+        rapi = self.running.daemon("rapi")
+        self.restart(rapi, "--prometheus=http://127.0.0.1:9")
+        self.addCleanup(self.restart, rapi)
+        status, told = self.running.curl("GET", "/2/job-rates?hours=24")
+        self.assertEqual(status, 502)
+        self.assertIn(
+            "Prometheus at http://127.0.0.1:9 does not answer: connection refused", told["message"]
+        )
+
+    def restart(self, daemon: Daemon, *options: str) -> None:
+        self.running.kill(daemon.kind)
+        daemon.start(*options)
+
+    def find_all(self, left: set[str]) -> None:
+        """Wait until each of some expressions has a series."""
+
+        def found() -> bool:
+            left.difference_update([each for each in left if self.prometheus.query(each)])
+            return not left
+
+        try:
+            eventually(found)
+        except AssertionError:
+            self.fail(f"without any series: {left}")

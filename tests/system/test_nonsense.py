@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.command import Command, Tool, run
+from ganeti.cli.command import Command, Tool
+from ganeti.cli.command_options import all_options
+from ganeti.cli.dispatch import run
 from ganeti.cli.session import Session
 from tests.cli.test_nonsense import NONSENSE
 from tests.golden.command_table import tools
@@ -94,7 +96,7 @@ def commands() -> Iterator[tuple[Tool, Command]]:
 
 def harmless(command: Command) -> list[str]:
     """The options by which a command asks nothing and changes as little as it can."""
-    flags = {flag for option in command.all_options() for flag in option.flags}
+    flags = {flag for option in all_options(command) for flag in option.flags}
     return [flag for flag in ("--dry-run", "--force", "--yes", "--token-only") if flag in flags]
 
 
@@ -126,7 +128,7 @@ class NonsenseTests(SharedCluster):
     def test_values_of_options(self) -> None:
         for turn, (tool, command) in enumerate(commands()):
             start = [command.name, *harmless(command)]
-            for index, option in enumerate(command.all_options()):
+            for index, option in enumerate(all_options(command)):
                 # Every option has a few of the texts, and each text comes to many options.
                 for text in NONSENSE[(turn + index) % 11 :: 11] if option.kind else ():
                     self.check(tool, [*start, option.flags[-1], text, "--", *usual(command)])

@@ -43,7 +43,7 @@ from tests.system.acknowledgements import (
     two_masters,
 )
 from tests.system.observer import GuestObserver
-from tests.system.partitions import Network, PartitionedCluster, reason_to_skip
+from tests.system.partitions import Network, PartitionedCluster, State, reason_to_skip
 from tests.system.running import TIMEOUT, eventually, run
 from tools.quickstart.place import TREE
 
@@ -196,6 +196,7 @@ class Scenarios(SynchronousTestCase):
     """
 
     nodes: ClassVar[int] = 5
+    state: ClassVar[State] = "file"
     _shared: ClassVar[PartitionedCluster | None] = None
     _ended: ClassVar[int] = 0
 
@@ -216,7 +217,7 @@ class Scenarios(SynchronousTestCase):
             with contextlib.suppress(AssertionError, GanetiError):
                 return kind._shared, kind._shared.recover()
             kind._end()
-        kind._shared = PartitionedCluster(self.nodes)
+        kind._shared = PartitionedCluster(self.nodes, state=self.state)
         # For a run of only some of the tests.
         atexit.register(kind._end)
         return kind._shared, kind._shared.master()

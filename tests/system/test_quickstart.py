@@ -39,6 +39,7 @@ class QuickstartTests(SharedCluster):
             "Ready after",
             "run gnt-instance list",
             "curl --cacert",
+            "Web console: https://127.",
         ):
             self.assertIn(line, self.running.said)
 

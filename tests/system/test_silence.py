@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 
-from ganeti.luxi.methods import CancelJob, QueryJobs, SubmitJob
+from ganeti.luxi.methods import CancelJob, Query, QueryJobs, SubmitJob
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.test import Delay
@@ -72,3 +72,16 @@ class SilenceTests(SharedCluster):
         self.assertEqual(self.status(job), "canceled")
         self.signal(signal.SIGCONT)
         self.running.perform(self.delay(0.01))
+
+    def memory(self) -> object:
+        """The memory of node3 as lists show it; None if it is not known."""
+        query = Query(what="node", fields=("mtotal",), qfilter=["==", "name", self.node.name])
+        return self.running.ask(query)["data"][0][0][1]
+
+    def test_what_it_has_reported_is_shown_until_its_silence_is_found_out(self) -> None:
+        eventually(lambda: self.memory() is not None)
+        self.freeze()
+        self.assertIsNotNone(self.memory())
+        eventually(lambda: self.memory() is None, BOUND)
+        self.signal(signal.SIGCONT)
+        eventually(lambda: self.memory() is not None)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ganeti.luxi.methods import QueryInstances
+from ganeti.luxi.methods import QueryInstances, QueryNodes
 from tests.system.running import SharedCluster, eventually, run
 
 
@@ -22,6 +22,9 @@ class WatcherTests(SharedCluster):
     def status(self) -> str:
         [[status]] = self.running.ask(QueryInstances(names=(), fields=("status",)))
         return str(status)
+
+    def do_nodes_report(self) -> bool:
+        return all(boot for (boot,) in self.running.ask(QueryNodes(names=(), fields=("bootid",))))
 
     def test_a_daemon_that_was_killed_runs_again(self) -> None:
         for kind, node, code in (("rapi", 1, 0), ("masterd", 1, 0), ("noded", 2, 11)):
@@ -38,6 +41,8 @@ class WatcherTests(SharedCluster):
                 guest.unlink()
             self.running.daemon("noded", node.number).start()
         eventually(lambda: self.status() == "ERROR_down")
+        # Attempts are counted only while all nodes answer.
+        eventually(self.do_nodes_report)
         self.assertEqual(self.watch().returncode, 0)
         eventually(lambda: self.status() == "running")
         [notes] = Path(self.running.cluster.master.paths.data).glob("watcher.*.data")

@@ -4,10 +4,49 @@
 from __future__ import annotations
 
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.testing.clocks import HostClock, ProcessClock
+from ganeti.testing.clocks import HostClock, ProcessClock, SimulatedTime
+
+
+class SimulatedTimeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.time = SimulatedTime(100.0)
+        self.happened: list[str] = []
+
+    def later(self, delay: float, what: str) -> IDelayedCall:
+        return self.time.callLater(delay, self.happened.append, what)
+
+    def test_calls_are_made_by_time_and_then_by_age(self) -> None:
+        for delay, what in ((2, "third"), (1, "first"), (1, "second"), (3, "never")):
+            self.later(delay, what)
+        self.time.advance(2)
+        self.assertEqual(self.happened, ["first", "second", "third"])
+        self.assertEqual((self.time.seconds(), self.time.next_time()), (102.0, 103.0))
+
+    def test_what_is_due_at_once_is_made_in_the_same_advance(self) -> None:
+        self.time.callLater(1, self.later, 0, "made by another")
+        self.time.advance(1)
+        self.assertEqual(self.happened, ["made by another"])
+
+    def test_a_canceled_call_is_not_made(self) -> None:
+        self.later(1, "canceled").cancel()
+        self.assertEqual((self.time.next_time(), self.time.getDelayedCalls()), (None, []))
+        self.time.advance(2)
+        self.assertEqual(self.happened, [])
+
+    def test_a_call_that_is_moved_is_made_once_at_its_new_time(self) -> None:
+        forward, back = self.later(10, "forward"), self.later(1, "back")
+        forward.reset(2)
+        back.reset(5)
+        self.assertEqual(self.time.getDelayedCalls(), [forward, back])
+        self.time.advance(2)
+        self.assertEqual(self.happened, ["forward"])
+        self.time.advance(20)
+        self.assertEqual(self.happened, ["forward", "back"])
+        self.assertFalse(forward.active() or back.active())
 
 
 class ProcessClockTests(SynchronousTestCase):

@@ -29,7 +29,7 @@ class LinksTests(SynchronousTestCase):
         self.successResultOf(arriving)
 
     def test_a_cut_holds_one_direction_and_what_is_repeated_arrives_after_it(self) -> None:
-        self.links.cut("a", "b")
+        self.links.cut_link("a", "b")
         held, back = self.answer(), self.answer("b", "a")
         self.clock.pump([0.01, 5.0])
         self.successResultOf(back)
@@ -39,13 +39,13 @@ class LinksTests(SynchronousTestCase):
         self.successResultOf(held)
 
     def test_what_is_repeated_for_too_long_is_lost(self) -> None:
-        self.links.cut("a", "b")
+        self.links.cut_link("a", "b")
         held = self.answer()
         self.clock.pump([0.01, RETRANSMISSION])
         self.failureResultOf(held, TransportError)
 
     def test_a_new_connection_needs_both_directions_and_an_open_one_does_not(self) -> None:
-        self.links.cut("b", "a")
+        self.links.cut_link("b", "a")
         outcomes: set[type[Exception] | None] = set()
         for _ in range(20):
             asking = Deferred.fromCoroutine(self.links.request("a", "b"))
@@ -55,7 +55,7 @@ class LinksTests(SynchronousTestCase):
         self.assertEqual(outcomes, {None, TransportError})
 
     def test_a_partition_parts_the_sides_and_leaves_each_whole(self) -> None:
-        self.links.part(["a", "b"], ["c"])
+        self.links.cut_between(["a", "b"], ["c"])
         self.assertTrue(self.links.connected("a", "b"))
         self.assertFalse(self.links.is_open("a", "c") or self.links.is_open("c", "b"))
         self.links.heal_all()

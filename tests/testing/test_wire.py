@@ -56,7 +56,7 @@ class WireTests(SynchronousTestCase):
         self,
     ) -> None:
         asking = self.ask()
-        self.links.cut("b", "a")
+        self.links.cut_link("b", "a")
         self.clock.advance(0.01)
         self.finish()
         self.clock.advance(60.0)
@@ -89,7 +89,7 @@ class WireTests(SynchronousTestCase):
         asking = self.ask()
         self.clock.advance(0.01)
         self.daemon.die()
-        self.daemon.keep(self.nodes.crash("b"))
+        self.daemon.keep_referenced(self.nodes.crash("b"))
         self.clock.advance(0.01)
         self.failureResultOf(asking, TransportError)
         self.assertFalse(self.working[-1].called)

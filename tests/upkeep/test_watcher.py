@@ -74,8 +74,8 @@ class WatcherTests(SynchronousTestCase):
     def runs(self, *daemons: str) -> None:
         for daemon in daemons:
             pid_file = PidFile(f"{self.paths.run}/{daemon}.pid", daemon)
-            pid_file.take()
-            self.addCleanup(pid_file.give_back)
+            pid_file.acquire()
+            self.addCleanup(pid_file.release)
 
     def start(self, _: Paths, daemon: str) -> None:
         self.started.append(daemon)
@@ -113,6 +113,13 @@ class WatcherTests(SynchronousTestCase):
     def test_only_the_masters_daemons_are_the_masters(self) -> None:
         self.assertEqual((self.watch("node2"), self.started), (11, ["ganeti-noded"]))
         self.assertEqual(self.master.memory.asked, [])
+
+    def test_a_candidate_serves_the_remote_api(self) -> None:
+        self.write(f"{self.paths.data}/ssconf_master_candidates", "node1\nnode2\n")
+        self.assertEqual((self.watch("node2"), self.started), (11, ["ganeti-noded"]))
+        self.write(self.paths.rapi_certificate, "")
+        self.watch("node2")
+        self.assertEqual(self.started[1:], ["ganeti-noded", "ganeti-rapi"])
 
     def test_without_a_master_daemon_there_is_nobody_to_ask(self) -> None:
         self.assertEqual(self.watch(), 11)

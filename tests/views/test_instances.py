@@ -23,8 +23,8 @@ from ganeti.testing.builders import (
     an_instance,
     uuid_of,
 )
+from ganeti.views.instances.instance_fields import INSTANCES
 from ganeti.views.instances.row import rows
-from ganeti.views.instances.table import INSTANCES
 from ganeti.views.snapshot import ClusterSnapshot
 from tests.views.moments import a_moment, only, some_facts
 

@@ -12,7 +12,7 @@ from ganeti.jobs.submission import new_job
 from ganeti.opcodes.test import Delay
 from ganeti.views.job_objects import JobObjects
 from ganeti.views.jobs import JOBS, JobRow
-from ganeti.views.objects import objects
+from ganeti.views.json_rows import objects
 
 FIELDS = ("id", "status", "summary", "received_ts")
 
@@ -25,7 +25,9 @@ class JobObjectsTests(SynchronousTestCase):
     def test_a_list_is_what_it_would_be_without_keeping_anything(self) -> None:
         kept, jobs = JobObjects(FIELDS), [a_job(1), a_job(2)]
         for _ in range(2):
-            self.assertEqual(kept.everything(jobs), objects(JOBS, FIELDS, map(JobRow.of, jobs)))
+            self.assertEqual(
+                kept.everything(jobs), objects(JOBS, FIELDS, map(JobRow.from_job, jobs))
+            )
 
     def test_a_job_that_has_changed_or_gone_is_not_shown_as_it_was(self) -> None:
         kept, job = JobObjects(FIELDS), a_job(1)

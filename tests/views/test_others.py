@@ -11,7 +11,7 @@ from ganeti.errors import Refused
 from ganeti.jobs.job import Job, QueuedOpcode
 from ganeti.jobs.job import JobStatus as JobStatus
 from ganeti.jobs.queued_opcode import OpcodeInput
-from ganeti.locking.table import LockRow
+from ganeti.locking.lock_table import LockRow
 from ganeti.model.filters import FilterRule
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
 from ganeti.opcodes.test import Delay
@@ -42,7 +42,12 @@ class JobTests(SynchronousTestCase):
         return only(JOBS.plain(fields, [row]))
 
     def test_a_job(self) -> None:
-        row = JobRow.of(a_job(OpcodeInput.of(Delay(duration=3)), OpcodeInput.of(Delay(duration=4))))
+        row = JobRow.from_job(
+            a_job(
+                OpcodeInput.from_opcode(Delay(duration=3)),
+                OpcodeInput.from_opcode(Delay(duration=4)),
+            )
+        )
         fields = (
             "id",
             "status",
@@ -65,14 +70,15 @@ class JobTests(SynchronousTestCase):
         secret = ReinstallInstance(
             instance_name="web1", osparams_private={"a": "xyz"}, osparams_secret={"b": "xyz"}
         )
-        found = self.shown(JobRow.of(a_job(OpcodeInput.of(secret))), *JOBS.fields)
+        found = self.shown(JobRow.from_job(a_job(OpcodeInput.from_opcode(secret))), *JOBS.fields)
         self.assertNotIn("xyz", str(found))
         self.assertIn("web1", str(found))
 
     def test_every_opcode_says_whether_it_was_a_dry_run_and_what_it_logs(self) -> None:
-        row = JobRow.of(
+        row = JobRow.from_job(
             a_job(
-                OpcodeInput.of(Delay(duration=3)), OpcodeInput.of(Delay(duration=4, dry_run=True))
+                OpcodeInput.from_opcode(Delay(duration=3)),
+                OpcodeInput.from_opcode(Delay(duration=4, dry_run=True)),
             )
         )
         [ops] = self.shown(row, "ops")
@@ -80,14 +86,14 @@ class JobTests(SynchronousTestCase):
         self.assertEqual([each["debug_level"] for each in ops], [0, 0])
 
     def test_an_opcode_that_nobody_understands_has_a_name(self) -> None:
-        row = JobRow.of(a_job(OpcodeInput(b'{"OP_ID":"OP_NEWER","x":1}')))
+        row = JobRow.from_job(a_job(OpcodeInput(b'{"OP_ID":"OP_NEWER","x":1}')))
         self.assertEqual(self.shown(row, "ops", "summary"), [[{"OP_ID": "OP_NEWER"}], ["NEWER"]])
 
     def test_a_job_that_is_not_there_has_its_number_only(self) -> None:
         self.assertEqual(self.shown(JobRow(9, None), "id", "status", "ops"), [9, None, None])
 
     def test_jobs_are_filtered_by_time(self) -> None:
-        row = JobRow.of(a_job(OpcodeInput.of(Delay(duration=3))))
+        row = JobRow.from_job(a_job(OpcodeInput.from_opcode(Delay(duration=3))))
         for written, expected in (
             (["<", "received_ts", 5], True),
             ([">", "received_ts", 5], False),

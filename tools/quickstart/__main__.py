@@ -31,9 +31,10 @@ NOT_RUNNING = 3
 
 def up(options: argparse.Namespace) -> int:
     """Make the cluster, or start it again if it was made before."""
-    from tools.quickstart import founding
+    from tools.quickstart import console, founding
 
     progress = Progress()
+    console.fetch_libraries()
     folder: Path = options.folder / options.name
     with alone(folder):
         cluster = find(folder)
@@ -68,6 +69,7 @@ def _planned(options: argparse.Namespace, folder: Path) -> Cluster:
         hypervisor=options.hypervisor or "fake",
         nodes=nodes,
         network=free_network(folder, nodes),
+        store=options.state_store or "file",
     )
     return Cluster(folder, said)
 
@@ -83,13 +85,13 @@ def _again(cluster: Cluster, options: argparse.Namespace, progress: Progress) ->
     from tools.quickstart import founding
 
     said = cluster.said
-    if options.nodes not in (None, said.nodes) or options.hypervisor not in (
-        None,
-        said.hypervisor,
-    ):
+    asked = (options.nodes, options.hypervisor, options.state_store)
+    there = (said.nodes, said.hypervisor, said.store)
+    if any(want not in (None, has) for want, has in zip(asked, there, strict=True)):
+        kept = "" if said.store == "file" else f", its state in {said.store}"
         raise Refused(
             f"cluster {cluster.name} is there already, with {said.nodes} nodes and hypervisor"
-            f" {said.hypervisor}: destroy it first, or make another one with --name"
+            f" {said.hypervisor}{kept}: destroy it first, or make another one with --name"
         )
     started = founding.resume(cluster, progress)
     if started:
@@ -102,21 +104,31 @@ def _again(cluster: Cluster, options: argparse.Namespace, progress: Progress) ->
 
 def stop(options: argparse.Namespace) -> int:
     """End the daemons; guests go on, and everything is kept."""
+    from tools.quickstart import store
     from tools.quickstart.daemons import stop as stop_daemons
 
     cluster = _known(options)
     with alone(cluster.folder):
         stop_daemons(cluster)
+        store.stop(cluster)
     say(f"Cluster {cluster.name} is stopped; {_command(cluster)} start brings it back.")
     return 0
 
 
 def status(options: argparse.Namespace) -> int:
     """Say what runs."""
-    from tools.quickstart import orders
+    from tools.quickstart import orders, store
 
     cluster = _known(options)
     away = 0
+    for member in store.members(cluster):
+        running = store.process(member)
+        away += running is None
+        state = f"runs as process {running.pid}" if running else "does not run"
+        say(f"{member.name:<24} {'etcd':<15} {state}")
+    for node, running in store.own_members(cluster):
+        state = f"runs as process {running.pid}" if running else "does not run"
+        say(f"{node.name:<24} {'ganeti-etcd':<15} {state}")
     for daemon in daemons(cluster):
         process = daemon.process()
         away += process is None
@@ -184,6 +196,7 @@ def _environment(cluster: Cluster) -> dict[str, str]:
         "GANETI_HOSTNAME": master.name,
         "LUXI_SOCKET": master.paths.master_socket,
         "RAPI_URL": cluster.rapi_of(master),
+        "CONSOLE_URL": f"{cluster.rapi_of(master)}/ui/",
         "RAPI_USER": RAPI_USER,
         "RAPI_PASSWORD": cluster.password_file.read_text().strip(),
         "RAPI_CA": master.paths.authority,
@@ -210,12 +223,19 @@ def _command(cluster: Cluster) -> str:
 
 
 def _advise(cluster: Cluster) -> None:
+    from tools.quickstart import console
+    from tools.quickstart.founding import RAPI_USER
+
     quickstart = _command(cluster)
     new = "-t file -s 16m -o " + ("noop" if cluster.said.hypervisor == "fake" else "mini")
     master = master_of(cluster)
     curl = f"curl --cacert {master.paths.authority} --netrc-file {cluster.curl_file}"
+    waits = "" if console.libraries_complete() else " (while its libraries are fetched, it says so)"
     say(
         f"""
+Web console: {cluster.rapi_of(master)}/ui/{waits}
+  user {RAPI_USER}, password in {cluster.password_file}
+
 Try next:
   {quickstart} run gnt-instance list
   {quickstart} run gnt-instance add {new} --no-name-check --no-ip-check second
@@ -265,6 +285,12 @@ def _parser() -> argparse.ArgumentParser:
         "--hypervisor",
         choices=("fake", "kvm"),
         help="what runs the guests of a new cluster; default: fake, which only pretends",
+    )
+    parser.add_argument(
+        "--state-store",
+        choices=("file", "etcd", "own-etcd"),
+        help="where the state of a new cluster is: in files (the default), in an etcd that is made"
+        " for it, or in one whose members the cluster runs itself",
     )
     commands = parser.add_subparsers(dest="what", metavar="COMMAND")
     for name, function in COMMANDS.items():

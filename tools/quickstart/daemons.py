@@ -36,16 +36,25 @@ class Daemon:
 
     @property
     def log(self) -> str:
-        name = {"noded": "node", "masterd": "master", "rapi": "rapi"}[self.kind]
-        return f"{self.node.paths.log}/{name}-daemon.log"
+        name = {
+            "noded": "node-daemon",
+            "masterd": "master-daemon",
+            "rapi": "rapi-daemon",
+            "watchdog": "watchdog",
+        }[self.kind]
+        return f"{self.node.paths.log}/{name}.log"
+
+    @property
+    def module(self) -> str:
+        """The module that is run as a program."""
+        return f"ganeti.daemon.{'watchdogd' if self.kind == 'watchdog' else self.kind}"
 
     def process(self) -> Process | None:
         """The running daemon."""
         root = f"GANETI_ROOTDIR={self.node.paths.root}"
-        module = f"ganeti.daemon.{self.kind}"
         return proven(
             Path(self.node.paths.run) / f"{self.program}.pid",
-            lambda arguments, environment: module in arguments and root in environment,
+            lambda arguments, environment: self.module in arguments and root in environment,
         )
 
     def start(self, *options: str, token: str = "") -> None:
@@ -53,7 +62,7 @@ class Daemon:
 
         :raises Failed: it does not, and why.
         """
-        command = [sys.executable, "-m", f"ganeti.daemon.{self.kind}", *options]
+        command = [sys.executable, "-m", self.module, *options]
         try:
             done = subprocess.run(
                 self.cluster.command(self.node, command),
@@ -102,8 +111,12 @@ def _known_master(node: Node) -> str:
 
 
 def stop(cluster: Cluster) -> None:
-    """End the daemons on all nodes, those first that ask others; guests go on."""
-    for kind in ("rapi", "masterd", "noded"):
+    """End the daemons on all nodes, those first that ask others; guests go on.
+
+    The watchdogs are the very first: without node daemons, they would end the guests. Node daemons
+    may have started others on candidates meanwhile.
+    """
+    for kind in ("watchdog", "rapi", "masterd", "noded", "watchdog", "masterd", "rapi"):
         found = (Daemon(cluster, node, kind).process() for node in cluster.nodes)
         end([process for process in found if process is not None], ENDING)
 

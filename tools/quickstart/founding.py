@@ -16,12 +16,14 @@ from typing import Any
 
 import msgspec
 
+from ganeti.bootstrap.daemons import runs
 from ganeti.bootstrap.init_cluster import init_cluster
 from ganeti.bootstrap.join_cluster import create_token
+from ganeti.errors import Failed
 from ganeti.model.disk import Template
-from ganeti.rapi.users import scrypt_line
-from ganeti.storage.pretend.units import GROUP
-from tools.quickstart import guest, orders
+from ganeti.rapi.users_file import scrypt_line
+from ganeti.storage.pretend.devices import GROUP
+from tools.quickstart import guest, orders, store
 from tools.quickstart.daemons import Daemon, daemons, end_guests, stop
 from tools.quickstart.place import TREE, Cluster, Node
 from tools.quickstart.telling import Progress
@@ -54,6 +56,7 @@ def create(cluster: Cluster, progress: Progress, linux: Path) -> None:
         _create(cluster, progress, settings)
     except BaseException:
         stop(cluster)
+        store.stop(cluster)
         end_guests(cluster)
         raise
     replace(cluster, said=msgspec.structs.replace(cluster.said, complete=True)).keep()
@@ -61,6 +64,9 @@ def create(cluster: Cluster, progress: Progress, linux: Path) -> None:
 
 def _create(cluster: Cluster, progress: Progress, settings: dict[str, Any]) -> None:
     master = cluster.master
+    access = store.found(cluster)
+    if store.start(cluster):
+        progress.done(f"etcd runs, with {len(store.members(cluster))} members")
     init_cluster(
         master.paths,
         cluster=cluster.name,
@@ -70,6 +76,7 @@ def _create(cluster: Cluster, progress: Progress, settings: dict[str, Any]) -> N
         hypervisors=(cluster.said.hypervisor,),
         templates=TEMPLATES,
         volume_group_name=GROUP,
+        store=access,
         **settings,
     )
     for node in cluster.nodes:
@@ -102,17 +109,19 @@ def resume(cluster: Cluster, progress: Progress) -> int:
     """Start what does not run of a cluster that was made before; answers how many daemons."""
     cluster.make_reachable()
     _write_tools(cluster)  # the tree may have got new ones
+    members = store.start(cluster)
     missing = [daemon for daemon in daemons(cluster) if daemon.process() is None]
     with ThreadPoolExecutor(max_workers=max(1, len(missing))) as pool:
         starting = [pool.submit(_start, daemon, progress) for daemon in missing]
     for each in starting:
         each.result()
-    return len(missing)
+    return members + len(missing)
 
 
 def clear(cluster: Cluster) -> int:
     """End every process of the cluster and empty its folder; answers how many guests ran."""
     stop(cluster)
+    store.stop(cluster)
     guests = end_guests(cluster)
     if cluster.reached_by != str(cluster.folder):
         with suppress(FileNotFoundError):
@@ -174,6 +183,13 @@ def _write_tools(cluster: Cluster) -> None:
     """
     cluster.tools.mkdir(exist_ok=True)
     for launcher in sorted((TREE / "daemons").glob("*.in")):
+        source = launcher.read_text(encoding="utf-8")
+        if source.startswith("#!@PYTHON@"):
+            does = f'exec {shlex.quote(sys.executable)} -P {_called(launcher.stem)} "$@"\n'
+        elif launcher.stem == "daemon-util":
+            does = _configured(source, cluster)
+        else:
+            continue  # not a program: configuration of cron, logrotate and others
         script = cluster.tools / launcher.stem
         script.write_text(
             "#!/bin/sh\n"
@@ -182,10 +198,18 @@ def _write_tools(cluster: Cluster) -> None:
             'case $number in "${GANETI_ROOTDIR-}" | *[!0-9]*) number=1 ;; esac\n'
             f'export GANETI_ROOTDIR="$nodes$number" GANETI_HOSTNAME="node$number.{cluster.name}"'
             f" PYTHONPATH={shlex.quote(str(TREE))} PYTHONDONTWRITEBYTECODE=\n"
-            f'exec {shlex.quote(sys.executable)} -P {_called(launcher.stem)} "$@"\n',
+            f"{does}",
             encoding="utf-8",
         )
         script.chmod(0o755)
+
+
+def _configured(script: str, cluster: Cluster) -> str:
+    """Return a script with the folders that ``configure`` would write into it."""
+    folders = {"localstatedir": "/var", "sysconfdir": "/etc", "sbindir": str(cluster.tools)}
+    for name, folder in folders.items():
+        script = script.replace(f"@{name}@", folder)
+    return script
 
 
 def _called(program: str) -> str:
@@ -206,5 +230,11 @@ def _join(cluster: Cluster, node: Node, progress: Progress, master_runs: Future[
 
 
 def _start(daemon: Daemon, progress: Progress, *options: str, token: str = "") -> None:
-    daemon.start(*options, token=token)
+    try:
+        daemon.start(*options, token=token)
+    except Failed:
+        # The node daemon starts the remote API of candidates, and may have been faster. The lock
+        # on its pid file tells, wherever its process ids are counted.
+        if daemon.kind != "rapi" or not runs(daemon.node.paths, daemon.program):
+            raise
     progress.done(f"{daemon.program} runs on {daemon.node.name} ({daemon.node.address})")

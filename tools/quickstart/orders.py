@@ -42,8 +42,12 @@ def _end(client: LuxiClient, job: int) -> Any:
     """The result of a job's only opcode, or its error, when the job has ended."""
     known = None
     while True:
-        known, _ = client.ask(WaitForJobChange(job_id=job, fields=FIELDS, prev_job_info=known))
-        status, results = known
+        answer = client.ask(WaitForJobChange(job_id=job, fields=FIELDS, prev_job_info=known))
+        if answer is None:
+            return Failed(f"job {job} does not exist")
+        if answer == "nochange":
+            continue
+        known = status, results = answer[0]
         if status in FINAL:
             return results[0] if status == "success" else from_wire(results[0])
 

@@ -41,6 +41,7 @@ class Description(Record):
     hypervisor: Literal["fake", "kvm"]
     nodes: Annotated[int, msgspec.Meta(ge=1, le=MOST_NODES)]
     network: str
+    store: Literal["file", "etcd", "own-etcd"] = "file"
     complete: bool = False
 
 

@@ -4,24 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ganeti.cli.command import Arguments, Command, Document, tool
-from ganeti.cli.gnt_instance.actions import creation
+from ganeti.cli.command import Arguments, Command, tool
 from ganeti.cli.gnt_instance.commands import CREATION, CREATION_EXCLUDED, INSTANCE
+from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import Listing, lists
 from ganeti.cli.options import TEXT, Option
 from ganeti.cli.program import run_tool
 
+if TYPE_CHECKING:
+    from ganeti.cli.gnt_backup import actions
+else:
+    actions = LazyModule("ganeti.cli.gnt_backup.actions")
 
-def _build_node_filter(arguments: Arguments) -> tuple[Any, Sequence[str]]:
+
+def _build_node_filter(arguments: Arguments) -> tuple[object, Sequence[str]]:
     nodes = arguments.get("nodes")
     return (["|", *(["==", "node", name] for name in nodes)] if nodes else None), ()
-
-
-def imported(arguments: Arguments) -> Document:
-    """Return the fields of a request that creates an instance from an export."""
-    return {**creation(arguments, from_export=True), "mode": "import", "no_install": None}
 
 
 GNT_BACKUP = tool(
@@ -71,7 +71,7 @@ GNT_BACKUP = tool(
         ),
         without=(*CREATION_EXCLUDED, "no_install", "start", "force_variant", "os_type"),
         preset={"start": False},
-        given=imported,
+        given=actions.imported,
     ),
     Command(name="remove", opcode="OP_BACKUP_REMOVE", words=INSTANCE),
 )

@@ -3,32 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ganeti.cli.command import Arguments
-from ganeti.cli.listing import show_values
-from ganeti.cli.options import FLOAT, TEXT, Option
+from ganeti.cli.output import Fields, timestamp
 from ganeti.cli.session import Session
-
-OPTIONS = (
-    Option(("--user",), "user", "Only what this user did, or was denied; local for tools.", TEXT),
-    Option(("--name",), "name", "Only what is about the object of this name or UUID.", TEXT),
-    Option(("--since",), "since", "Only since this time, in seconds since the epoch.", FLOAT),
-    Option(("--until",), "until", "Only until this time, in seconds since the epoch.", FLOAT),
-    Option(("--denied",), "denied", "Only what was denied."),
-)
-
-
-def is_wanted(arguments: Arguments) -> bool:
-    """Whether the master has to be asked: its files do not say who somebody is."""
-    return any(option.name in arguments for option in OPTIONS)
+from ganeti.cli.value_output import show_values
+from ganeti.luxi.methods import QueryHistory
 
 
 def show(session: Session, arguments: Arguments) -> int:
     """Show who did what, when, from where, by which token and job, oldest first."""
-    from ganeti.luxi.methods import QueryHistory
-
     request = QueryHistory(
         name=arguments.get("name"),
         user=arguments.get("user"),
@@ -44,14 +27,12 @@ def show(session: Session, arguments: Arguments) -> int:
     if arguments.get("output"):
         return show_values(session, arguments, found, [])
     for entry in found:
-        session.say(describe(entry))
+        session.print_line(describe(entry))
     return 0
 
 
-def describe(entry: Mapping[str, Any]) -> str:
+def describe(entry: Fields) -> str:
     """Return an entry in a line."""
-    from ganeti.cli.output import timestamp
-
     words = [timestamp(entry["at"]), entry["user"] or "-"]
     if entry["how"]:
         words.append(f"({entry['how']})")

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ganeti.cli import ipolicy_options
 from ganeti.cli.command import DRY_RUN, FORCE, READS, URGENCY, Command, Positional, tool
-from ganeti.cli.gnt_cluster import actions, audit, epo, run_on_nodes, watch
-from ganeti.cli.listing import FORM, ROMAN
+from ganeti.cli.gnt_cluster import notifications
+from ganeti.cli.gnt_cluster.audit_options import AUDIT
+from ganeti.cli.lazy import LazyModule
+from ganeti.cli.listing import FORM, LINES, ROMAN
 from ganeti.cli.options import (
     ADDRESS,
     BOOL,
@@ -20,13 +24,48 @@ from ganeti.cli.options import (
     RANGES,
     SECONDS,
     TEXT,
+    UNIT,
     WHOLE_SECONDS,
     Option,
     choice,
     unsupported,
 )
 from ganeti.cli.program import run_tool
-from ganeti.cli.tags import search, tag_commands
+from ganeti.cli.tags import tag_commands
+
+if TYPE_CHECKING:
+    from ganeti.cli import job_polling, tag_actions
+    from ganeti.cli.gnt_cluster import (
+        actions,
+        epo,
+        guest_failover,
+        history,
+        membership,
+        placement,
+        renewal,
+        run_on_nodes,
+        settings,
+        state_backup,
+        state_store,
+        take_over,
+        watch,
+    )
+else:
+    job_polling = LazyModule("ganeti.cli.job_polling")
+    tag_actions = LazyModule("ganeti.cli.tag_actions")
+    actions = LazyModule("ganeti.cli.gnt_cluster.actions")
+    take_over = LazyModule("ganeti.cli.gnt_cluster.take_over")
+    epo = LazyModule("ganeti.cli.gnt_cluster.epo")
+    guest_failover = LazyModule("ganeti.cli.gnt_cluster.guest_failover")
+    history = LazyModule("ganeti.cli.gnt_cluster.history")
+    membership = LazyModule("ganeti.cli.gnt_cluster.membership")
+    placement = LazyModule("ganeti.cli.gnt_cluster.placement")
+    renewal = LazyModule("ganeti.cli.gnt_cluster.renewal")
+    run_on_nodes = LazyModule("ganeti.cli.gnt_cluster.run_on_nodes")
+    settings = LazyModule("ganeti.cli.gnt_cluster.settings")
+    state_backup = LazyModule("ganeti.cli.gnt_cluster.state_backup")
+    state_store = LazyModule("ganeti.cli.gnt_cluster.state_store")
+    watch = LazyModule("ganeti.cli.gnt_cluster.watch")
 
 YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Confirm that this should be done.")
 
@@ -68,6 +107,59 @@ def _init_option(flags: str, name: str, doc: str, *kind: object, **more: object)
     return Option(tuple(flags.split()), name, doc, *kind, **more)  # type: ignore[arg-type]
 
 
+STORE = (
+    _init_option(
+        "--state-store",
+        "state_store",
+        "Where the state is: in files of the master candidates (the default), or in etcd. Without"
+        " endpoints, the cluster runs the members of etcd on master candidates.",
+        choice(("file", "etcd")),
+    ),
+    _init_option(
+        "--etcd-endpoints",
+        "etcd_endpoints",
+        "The members of an etcd that runs already, such as https://192.0.2.1:2379.",
+        LIST,
+    ),
+    _init_option(
+        "--etcd-ca",
+        "etcd_ca",
+        "A file with the certificate of the authority of etcd's members.",
+        TEXT,
+    ),
+    _init_option(
+        "--etcd-certificate",
+        "etcd_certificate",
+        "A file with a key and its certificate, with which etcd admits the master.",
+        TEXT,
+    ),
+    _init_option(
+        "--automatic-failover",
+        "automatic_failover",
+        "Whether a candidate becomes the master when the present one is gone; for etcd only, and"
+        " yes by default.",
+        BOOL,
+    ),
+)
+
+ADOPT = (
+    Option(
+        ("--check",),
+        "check",
+        "Only show what would come over, and what stands in the way; change nothing.",
+    ),
+    Option(
+        ("--new-rapi-certificate",),
+        "new_rapi_certificate",
+        "Issue a new certificate for the remote API, and do not keep that of Ganeti.",
+    ),
+    Option(
+        ("--give-back",),
+        "give_back",
+        "Put the files of Ganeti in their place again on this node, so that it continues.",
+    ),
+)
+
 INIT = (
     _init_option(
         "--master-address",
@@ -89,6 +181,7 @@ INIT = (
         ADDRESS,
     ),
     _init_option("--primary-ip-version", "primary_ip_version", "4 or 6.", choice("46")),
+    *STORE,
     _init_option(
         "--enabled-hypervisors",
         "hypervisors",
@@ -255,6 +348,7 @@ GNT_CLUSTER = tool(
     "gnt-cluster",
     "Initialize, configure, verify and destroy the cluster.",
     tag_commands("cluster"),
+    notifications.COMMANDS,
     Command(
         name="search-tags",
         doc="Find the tags of all objects that match a regular expression.",
@@ -262,14 +356,22 @@ GNT_CLUSTER = tool(
         options=(FORM,),
         submits=True,
         job_options=READS,
-        run=search,
+        run=tag_actions.search,
     ),
     Command(
         name="init",
         doc="Make this node the first node and the master of a new cluster.",
         words=(Positional("cluster", "cluster-name"),),
         options=INIT,
-        run=actions.init,
+        run=membership.init,
+    ),
+    Command(
+        name="adopt",
+        doc="Take over a cluster that Ganeti runs, on its master: folder is its /var/lib/ganeti, or"
+        " a copy of that.",
+        words=(Positional("folder", "folder", 0),),
+        options=ADOPT,
+        run=take_over.adopt_cluster,
     ),
     Command(
         name="destroy",
@@ -277,7 +379,7 @@ GNT_CLUSTER = tool(
         options=(YES_DO_IT,),
         submits=True,
         job_options=(DRY_RUN, URGENCY),
-        run=actions.destroy,
+        run=membership.destroy,
     ),
     Command(
         name="info",
@@ -384,7 +486,27 @@ GNT_CLUSTER = tool(
             ),
             YES_DO_IT,
         ),
-        run=actions.failover,
+        run=membership.failover,
+    ),
+    Command(
+        name="backup-state",
+        doc="Write the state in etcd to a file.",
+        words=(Positional("file", "file"),),
+        run=state_backup.back_up_state,
+    ),
+    Command(
+        name="restore-state",
+        doc="Replace the state in etcd by that of a backup.",
+        words=(Positional("file", "file"),),
+        options=(
+            Option(
+                ("--new-members",),
+                "new_members",
+                "Give up the members of etcd that the cluster ran, and found new ones here.",
+            ),
+            YES_DO_IT,
+        ),
+        run=state_backup.restore_state,
     ),
     Command(
         name="upgrade",
@@ -400,7 +522,7 @@ GNT_CLUSTER = tool(
         doc="Let the master continue without the votes of nodes that are certainly down.",
         words=(Positional("names", "node", 1, None),),
         options=(YES_DO_IT,),
-        run=actions.confirm_down,
+        run=membership.confirm_down,
     ),
     Command(
         name="renew-crypto",
@@ -452,7 +574,7 @@ GNT_CLUSTER = tool(
         ),
         submits=True,
         confirm="Create new keys and certificates?",
-        run=actions.renew,
+        run=renewal.renew,
     ),
     Command(name="master-ping", doc="Succeed if the master daemon answers.", run=actions.ping),
     Command(
@@ -474,7 +596,74 @@ GNT_CLUSTER = tool(
         ),
         without=("skip_checks",),
         given=actions.checks,
-        ended=actions.verified,
+        ended=job_polling.follow_submitted_jobs,
+    ),
+    Command(
+        name="balance",
+        opcode="OP_CLUSTER_BALANCE",
+        doc="Show the moves of instances that use the nodes evenly, and submit them as jobs.",
+        options=(FORCE,),
+        flags=(
+            Option(("-n", "--node"), "nodes", "", TEXT, many=True, metavar="NODE"),
+            Option(("-g", "--node-group"), "group_name", "", TEXT, metavar="GROUP"),
+            Option(("--tag",), "tags", "", TEXT, many=True, metavar="TAG"),
+            Option(("--max-moves",), "max_moves", "", COUNT),
+            Option(("--seed",), "seed", "", COUNT),
+            Option(
+                ("--no-disk-moves",),
+                "disk_moves",
+                "Do not replace secondary nodes, which copies disks.",
+                sets=False,
+            ),
+        ),
+        run=placement.balance,
+    ),
+    Command(
+        name="capacity",
+        opcode="OP_CLUSTER_CAPACITY",
+        doc="Show how many more instances of a size fit, and what stops the next one.",
+        flags=(
+            Option(("-g", "--node-group"), "group_name", "", TEXT, metavar="GROUP"),
+            Option(("--memory",), "memory", "", UNIT),
+            Option(("--disk-size",), "disk_size", "", UNIT),
+            Option(("--vcpus",), "vcpus", "", COUNT),
+            Option(("--spindle-use",), "spindle_use", "", COUNT),
+        ),
+        job_options=READS,
+        run=placement.capacity,
+    ),
+    Command(
+        name="failover status",
+        doc="Show the leases, guards and fences of nodes with instances that are to fail over.",
+        run=guest_failover.show_status,
+    ),
+    Command(
+        name="failover modify",
+        opcode="OP_CLUSTER_SET_FAILOVER",
+        flags=(
+            Option(("--maintenance",), "maintenance", "", BOOL),
+            Option(("--max-nodes",), "max_nodes", "", COUNT),
+            Option(("--window",), "window", "", WHOLE_SECONDS),
+            Option(("--require-device",), "require_device", "", BOOL),
+        ),
+    ),
+    Command(
+        name="rehearse-failure",
+        opcode="OP_CLUSTER_REHEARSE_FAILURE",
+        doc="Show where the instances of nodes would start if these nodes failed now, what would"
+        " not start and why, and the estimated time. The exit code is 1 if an instance that is to"
+        " fail over would not start.",
+        words=(Positional("node_names", "node", 1, None),),
+        job_options=READS,
+        run=guest_failover.rehearse,
+    ),
+    Command(
+        name="survive",
+        opcode="OP_CLUSTER_SURVIVE",
+        doc="Show which failures of one node, and of two, the cluster survives now. The exit code"
+        " is 1 if there is one node whose failure is not survived.",
+        job_options=READS,
+        run=guest_failover.survive,
     ),
     Command(
         name="verify-disks",
@@ -496,10 +685,11 @@ GNT_CLUSTER = tool(
     Command(
         name="modify",
         opcode="OP_CLUSTER_SET_PARAMS",
-        options=ipolicy_options.CLUSTER_OPTIONS,
+        options=(*ipolicy_options.CLUSTER_OPTIONS, *STORE),
         flags=SETTINGS,
         without=("ipolicy", *_OS_FIELDS),
-        given=actions.cluster_settings,
+        given=settings.cluster_settings,
+        run=state_store.modify,
     ),
     Command(
         name="rename",
@@ -540,10 +730,10 @@ GNT_CLUSTER = tool(
             Option(("--all",), "all", "The moves of jobs, too."),
             Option(("--check",), "check", "Only verify that every commit follows the one before."),
             Option(("-n", "--last"), "last", "Only the last N changes.", COUNT),
-            *audit.OPTIONS,
+            *AUDIT,
             FORM,
         ),
-        run=actions.history,
+        run=history.history,
     ),
     Command(
         name="watch",
@@ -562,7 +752,7 @@ GNT_CLUSTER = tool(
                 metavar="ID",
             ),
             Option(("--no-wait",), "no_wait", "Exit when there are no more events."),
-            FORM,
+            LINES,
         ),
         run=watch.watch,
     ),

@@ -8,10 +8,18 @@ are marked offline, and the out-of-band helpers switch the power.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ganeti.cli.addresses import answers
 from ganeti.cli.command import Arguments
+from ganeti.cli.gnt_node.power import show_power
+from ganeti.cli.job_polling import results_of, submit_and_follow_all
+from ganeti.cli.output import Fields, objects
 from ganeti.cli.session import FAILURE, ExitTool, Session
+from ganeti.luxi.methods import Query, QueryClusterInfo, SetWatcherPause
+from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
+from ganeti.opcodes.node import CommandPower, ModifyNode, PowerCommand
+from ganeti.paths import NODED_PORT
 
 if TYPE_CHECKING:
     from ganeti.opcodes.opcode import Opcode
@@ -26,7 +34,6 @@ _FIELDS = (
     *("name", "pip", "offline", "master", "group", "group.uuid"),
     "master_capable",
 )
-Node = dict[str, Any]
 
 
 def epo(session: Session, arguments: Arguments) -> int:
@@ -37,14 +44,11 @@ def epo(session: Session, arguments: Arguments) -> int:
     return _stop_and_switch_off(session, arguments, chosen, master)
 
 
-def _select_nodes(session: Session, arguments: Arguments) -> tuple[list[Node], list[Node]]:
+def _select_nodes(session: Session, arguments: Arguments) -> tuple[list[Fields], list[Fields]]:
     """Return the nodes to switch, and the master if it is among them; the master is never switched.
 
     :raises ExitTool: if no nodes are named, or the master is named without ``--all``.
     """
-    from ganeti.cli.output import objects
-    from ganeti.luxi.methods import Query
-
     names, everything = arguments.get("names", []), arguments.get("all")
     if bool(names) == bool(everything):
         raise ExitTool(FAILURE, "name nodes, groups with --groups, or all nodes with --all")
@@ -67,12 +71,8 @@ def _select_nodes(session: Session, arguments: Arguments) -> tuple[list[Node], l
 
 
 def _stop_and_switch_off(
-    session: Session, arguments: Arguments, chosen: Sequence[Node], master: Sequence[Node]
+    session: Session, arguments: Arguments, chosen: Sequence[Fields], master: Sequence[Fields]
 ) -> int:
-    from ganeti.cli.job_polling import submit_and_follow_all
-    from ganeti.luxi.methods import SetWatcherPause
-    from ganeti.opcodes.instance.lifecycle import ShutdownInstance
-
     stopped = {node["name"] for node in (*chosen, *master)}
     # A node that does not answer gives no state of its instances: try to stop them, too, and show
     # the failure.
@@ -83,33 +83,31 @@ def _stop_and_switch_off(
     ]
     if not arguments.get("force"):
         for node in chosen:
-            session.say(f"  {node['name']}")
+            session.print_line(f"  {node['name']}")
         session.confirm(
             f"Stop {len(instances)} instances and power off these {len(chosen)} nodes?",
             "-f/--force",
         )
     session.ask(SetWatcherPause(until=session.clock() + PAUSE))
-    session.say("The watcher is paused for a day; gnt-cluster epo --on resumes it.")
+    session.print_line("The watcher is paused for a day; gnt-cluster epo --on resumes it.")
     timeout = arguments.get("shutdown_timeout", 120)
     jobs = [
         (name, [ShutdownInstance(instance_name=name, timeout=timeout, no_remember=True)])
         for name in instances
     ]
     if jobs and submit_and_follow_all(session, arguments, jobs, goes_on=True):
-        session.tell("Not all instances could be stopped, and no node was powered off;")
-        session.tell("stop them manually, then run this command again.")
+        session.print_status("Not all instances could be stopped, and no node was powered off;")
+        session.print_status("stop them manually, then run this command again.")
         return FAILURE
     code = _switch_off(session, arguments, chosen)
     if master:
-        session.say(f"{master[0]['name']} is the master and stays on; shut it down manually.")
+        session.print_line(
+            f"{master[0]['name']} is the master and stays on; shut it down manually."
+        )
     return code
 
 
-def _switch_off(session: Session, arguments: Arguments, chosen: Sequence[Node]) -> int:
-    from ganeti.cli.gnt_node.actions import show_power
-    from ganeti.cli.job_polling import results_of
-    from ganeti.opcodes.node import CommandPower, ModifyNode, PowerCommand
-
+def _switch_off(session: Session, arguments: Arguments, chosen: Sequence[Fields]) -> int:
     if not chosen:
         return 0
     names = tuple(node["name"] for node in chosen)
@@ -128,14 +126,8 @@ def _switch_off(session: Session, arguments: Arguments, chosen: Sequence[Node]) 
 
 
 def _switch_on_and_start(
-    session: Session, arguments: Arguments, chosen: Sequence[Node], master: Sequence[Node]
+    session: Session, arguments: Arguments, chosen: Sequence[Fields], master: Sequence[Fields]
 ) -> int:
-    from ganeti.cli.gnt_node.actions import show_power
-    from ganeti.cli.job_polling import results_of
-    from ganeti.luxi.methods import SetWatcherPause
-    from ganeti.opcodes.node import CommandPower, PowerCommand
-    from ganeti.paths import NODED_PORT
-
     worst = 0
     if chosen:
         switch = CommandPower(
@@ -148,7 +140,7 @@ def _switch_on_and_start(
     up = _wait_for_node_daemons(session, chosen, arguments.get("node_port", NODED_PORT))
     for node in chosen:
         if node["name"] not in up:
-            session.tell(f"Warning: the node daemon of {node['name']} does not answer yet")
+            session.print_status(f"Warning: the node daemon of {node['name']} does not answer yet")
             worst = FAILURE
     back = [node for node in chosen if node["offline"] and node["name"] in up]
     if back:
@@ -159,12 +151,8 @@ def _switch_on_and_start(
     return worst
 
 
-def _build_online_opcodes(session: Session, nodes: Sequence[Node]) -> Iterator[Opcode]:
+def _build_online_opcodes(session: Session, nodes: Sequence[Fields]) -> Iterator[Opcode]:
     """Yield the opcodes that mark nodes online, as master candidates while the pool is not full."""
-    from ganeti.cli.output import objects
-    from ganeti.luxi.methods import Query, QueryClusterInfo
-    from ganeti.opcodes.node import ModifyNode
-
     candidates = objects(session.ask(Query(what="node", fields=("master_candidate",))))
     room = session.ask(QueryClusterInfo())["candidate_pool_size"]
     room -= sum(bool(node["master_candidate"]) for node in candidates)
@@ -176,18 +164,13 @@ def _build_online_opcodes(session: Session, nodes: Sequence[Node]) -> Iterator[O
             yield ModifyNode(node_name=node["name"], offline=False)
 
 
-def _query_instances(session: Session) -> list[dict[str, Any]]:
-    from ganeti.cli.output import objects
-    from ganeti.luxi.methods import Query
-
+def _query_instances(session: Session) -> list[Fields]:
     fields = ("name", "pnode", "admin_state", "oper_state")
     return objects(session.ask(Query(what="instance", fields=fields)))
 
 
-def _wait_for_node_daemons(session: Session, chosen: Sequence[Node], port: int) -> set[str]:
+def _wait_for_node_daemons(session: Session, chosen: Sequence[Fields], port: int) -> set[str]:
     """Return the names of the nodes whose daemons answer, waiting up to the boot timeout."""
-    from ganeti.cli.gnt_node.actions import answers
-
     until, up = session.clock() + BOOT_TIMEOUT, set[str]()
     while True:
         up |= {
@@ -200,9 +183,6 @@ def _wait_for_node_daemons(session: Session, chosen: Sequence[Node], port: int) 
 
 def _start_instances(session: Session, arguments: Arguments, up: set[str]) -> int:
     """Start the instances of these nodes that are configured to run and do not run."""
-    from ganeti.cli.job_polling import submit_and_follow_all
-    from ganeti.opcodes.instance.lifecycle import StartInstance
-
     wanted = [
         each["name"]
         for each in _query_instances(session)

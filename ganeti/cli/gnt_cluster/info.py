@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from ganeti.cli.output import timestamp
+from ganeti.cli.output import Fields, timestamp
 
 _PARAMETERS = {
     "candidate pool size": "candidate_pool_size",
@@ -44,14 +41,14 @@ _PARAMETERS = {
 }
 
 
-def joined(value: Any) -> Any:
+def joined(value: object) -> object:
     """Join a list of words with commas, as Ganeti shows it; return other values unchanged."""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ", ".join(value)
     return value
 
 
-def told(facts: Mapping[str, Any]) -> dict[str, Any]:
+def told(facts: Fields) -> dict[str, object]:
     """Return the cluster as nested names and values."""
     policy = facts["ipolicy"]
     return {

@@ -5,10 +5,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ganeti.bootstrap.node_client import NodeEndpoint
+from ganeti.bootstrap.node_commands import CommandAnswer, copy_file, run_command
 from ganeti.cli.command import Arguments
+from ganeti.cli.output import Fields, objects
 from ganeti.cli.session import FAILURE, ExitTool, Session
+from ganeti.errors import GanetiError
+from ganeti.luxi.methods import Query
+from ganeti.paths import NODED_PORT
 
 if TYPE_CHECKING:
     from ganeti.bootstrap.node_client import NodeEndpoint
@@ -16,9 +22,6 @@ if TYPE_CHECKING:
 
 def command(session: Session, arguments: Arguments) -> int:
     """Run a command line on nodes, and show its output and exit code."""
-    from ganeti.bootstrap.node_commands import run_command
-    from ganeti.errors import GanetiError
-
     own, endpoints = _query_endpoints(session, arguments)
     answers = run_command(session.paths, own, endpoints, " ".join(arguments["command"]))
     worst = 0
@@ -27,11 +30,11 @@ def command(session: Session, arguments: Arguments) -> int:
         worst = FAILURE if failed else worst
         if failed or not arguments.get("failure_only"):
             for line in _format_answer(name, answer, named=bool(arguments.get("named"))):
-                session.say(line)
+                session.print_line(line)
     return worst
 
 
-def _format_answer(name: str, answer: Any, *, named: bool) -> list[str]:
+def _format_answer(name: str, answer: CommandAnswer, *, named: bool) -> list[str]:
     """Return the lines for a node's answer, in the format that scripts know from Ganeti."""
     lines = ["-" * 48]
     if isinstance(answer, Exception):
@@ -46,16 +49,13 @@ def _format_answer(name: str, answer: Any, *, named: bool) -> list[str]:
 
 def copyfile(session: Session, arguments: Arguments) -> int:
     """Copy a file of this node to the same path on other nodes."""
-    from ganeti.bootstrap.node_commands import copy_file
-    from ganeti.errors import GanetiError
-
     path = os.path.abspath(arguments["file"])
     own, endpoints = _query_endpoints(session, arguments)
     others = [endpoint for endpoint in endpoints if endpoint.name != own.name]
     worst = 0
     for name, answer in copy_file(session.paths, own, others, path).items():
         if isinstance(answer, GanetiError):
-            session.tell(f"Failure: {path} was not copied to {name}: {answer}")
+            session.print_status(f"Failure: {path} was not copied to {name}: {answer}")
             worst = FAILURE
     return worst
 
@@ -67,11 +67,6 @@ def _query_endpoints(
 
     :raises ExitTool: if no node is online, or a named node is unknown or offline.
     """
-    from ganeti.bootstrap.node_client import NodeEndpoint
-    from ganeti.cli.output import objects
-    from ganeti.luxi.methods import Query
-    from ganeti.paths import NODED_PORT
-
     fields = ("name", "pip", "sip", "offline", "group", "group.uuid", "master")
     nodes = objects(session.ask(Query(what="node", fields=fields)))
     [own] = [node for node in nodes if node["master"]]
@@ -91,7 +86,7 @@ def _query_endpoints(
     )
 
 
-def _resolve_node_name(name: str, known: dict[str, Any]) -> str:
+def _resolve_node_name(name: str, known: Fields) -> str:
     """Return the full name of a node that is online; it may be given without its domain."""
     found = [each for each in known if each == name or each.startswith(f"{name}.")]
     if name in found:

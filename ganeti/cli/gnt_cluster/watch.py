@@ -4,50 +4,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ganeti.cli.session import FAILURE, ExitTool
+import msgspec
+
+from ganeti.cli.event_polling import WAIT_SECONDS, ask_with_retries
+from ganeti.cli.output import Fields, timestamp
+from ganeti.cli.session import FAILURE, INTERRUPTED, ExitTool
+from ganeti.luxi.methods import WaitForEvents
 
 if TYPE_CHECKING:
     from ganeti.cli.command import Arguments
     from ganeti.cli.session import Session
 
-RETRY_SECONDS = 1.0
-"""Delay between two attempts to reach a master that does not answer, in seconds."""
-
-RETRIES = 120
-"""How many times to try; a failover takes less time than this."""
-
 
 def watch(session: Session, arguments: Arguments) -> int:
-    """Print events as they happen."""
-    import msgspec
-
+    """Print events as they happen, until the user interrupts it."""
     as_json = arguments.get("output")
-    for event in _read_events(session, arguments):
-        line = msgspec.json.encode(event).decode() if as_json else describe(event)
-        session.show(line + "\n")
+    try:
+        for event in _read_events(session, arguments):
+            line = msgspec.json.encode(event).decode() if as_json else describe(event)
+            session.show(line + "\n")
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 
-def _read_events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any]]:
+def _read_events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, object]]:
     """Yield events without end, or only those that exist already with ``--no-wait``.
 
     :raises ExitTool: if events were lost.
     """
-    from ganeti.luxi.methods import WaitForEvents
-
     since = arguments.get("since")
     endless = not arguments.get("no_wait")
     while True:
         request = WaitForEvents(
             since=since,
-            timeout=60 if endless else 0,
+            timeout=WAIT_SECONDS if endless else 0,
             kinds=tuple(arguments.get("kinds", ())),
             names=tuple(arguments.get("names", ())),
             tags=tuple(arguments.get("tags", ())),
         )
-        answer = _query_with_retries(session, request, patient=endless and since is not None)
+        answer = ask_with_retries(session, request, patient=endless and since is not None)
         if answer["reset"]:
             raise ExitTool(
                 FAILURE,
@@ -60,25 +58,8 @@ def _read_events(session: Session, arguments: Arguments) -> Iterator[Mapping[str
         since = answer["position"]
 
 
-def _query_with_retries(session: Session, request: Any, *, patient: bool) -> Mapping[str, Any]:
-    """Return the answer; with ``patient``, retry while the master does not answer."""
-    from ganeti.luxi.unreachable import NoAnswer
-
-    for left in reversed(range(RETRIES if patient else 1)):
-        try:
-            answer: Mapping[str, Any] = session.ask(request)
-            return answer
-        except NoAnswer:
-            if not left:
-                raise
-        session.sleep(RETRY_SECONDS)
-    raise AssertionError("the last attempt leaves the loop")
-
-
-def describe(event: Mapping[str, Any]) -> str:
+def describe(event: Fields) -> str:
     """Return an event as one line of text."""
-    from ganeti.cli.output import timestamp
-
     words = [timestamp(event["at"]), event["id"], event["kind"], event["name"] or "-"]
     words.append(event["action"])
     match event:

@@ -4,21 +4,32 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Sequence
 
 from ganeti.cli.command import Arguments
-from ganeti.cli.listing import Listing, show_list
+from ganeti.cli.declared_options import build_opcode
+from ganeti.cli.input_files import read_bytes
+from ganeti.cli.job_polling import follow, results_of, show_plan, stamped, submit_and_follow_all
+from ganeti.cli.listing import Listing
+from ganeti.cli.listing_output import show_list
+from ganeti.cli.options import number, split_list
 from ganeti.cli.session import FAILURE, ExitTool, Session
+from ganeti.errors import GanetiError, Invalid, JobCanceled
+from ganeti.luxi.methods import CancelJob, SubmitJob, SubmitManyJobs
+from ganeti.opcodes.opcode import Opcode
+from ganeti.opcodes.registry import decode_opcodes
+from ganeti.opcodes.test import Delay
+from ganeti.schema.size_units import mebibytes
 
 MAX_OPCODES = 1_000_000
 """The maximum number of opcodes that one call submits, as all are kept in memory."""
 
 
-def _format_owners(value: Any) -> str:
+def _format_owners(value: Sequence[object] | None) -> str:
     return ",".join(map(str, value)) if value else "-"
 
 
-def _format_pending(value: Any) -> str:
+def _format_pending(value: Sequence[tuple[str, Sequence[object]]]) -> str:
     return ";".join(f"{mode}:{','.join(map(str, owners))}" for mode, owners in value) or "-"
 
 
@@ -35,7 +46,7 @@ def locks(session: Session, arguments: Arguments) -> int:
     for turn in itertools.count():
         if turn:
             session.sleep(interval)
-            session.say()
+            session.print_line()
         code = show_list(LOCKS, session, arguments)
         session.show("")
         if not interval or code:
@@ -45,8 +56,6 @@ def locks(session: Session, arguments: Arguments) -> int:
 
 def submit_job(session: Session, arguments: Arguments) -> int:
     """Submit the jobs described in files, and wait for them."""
-    from ganeti.cli.job_polling import submit_and_follow_all
-
     repeat, again = arguments.get("op_repeat", 1), arguments.get("job_repeat", 1)
     read = [(path, _read_opcodes(path)) for path in arguments["files"]]
     if sum(len(opcodes) for _, opcodes in read) * repeat * again > MAX_OPCODES:
@@ -60,18 +69,16 @@ def submit_job(session: Session, arguments: Arguments) -> int:
     if arguments.get("timing_stats"):
         seconds = session.clock() - began
         count = sum(len(opcodes) for _, opcodes in jobs)
-        session.say(f"{len(jobs)} jobs, {count} opcodes: {seconds:.3f} s from submission to end")
+        session.print_line(
+            f"{len(jobs)} jobs, {count} opcodes: {seconds:.3f} s from submission to end"
+        )
         if seconds > 0:
-            session.say(f"{len(jobs) / seconds:.1f} jobs/s, {count / seconds:.1f} opcodes/s")
+            session.print_line(f"{len(jobs) / seconds:.1f} jobs/s, {count / seconds:.1f} opcodes/s")
     return code
 
 
-def _read_opcodes(path: str) -> list[Any]:
+def _read_opcodes(path: str) -> list[Opcode]:
     """Return the opcodes in a JSON file that has one opcode or a list."""
-    from ganeti.cli.input_files import read_bytes
-    from ganeti.errors import Invalid
-    from ganeti.opcodes.registry import decode_opcodes
-
     text = read_bytes(path).strip()
     try:
         return list(decode_opcodes(text if text.startswith(b"[") else b"[%b]" % text))
@@ -81,46 +88,40 @@ def _read_opcodes(path: str) -> list[Any]:
 
 def test_queue(session: Session, arguments: Arguments) -> int:
     """Test the job queue with jobs that do nothing, fail, repeat and are canceled."""
-    from ganeti.cli.job_polling import follow, stamped
-    from ganeti.errors import GanetiError, JobCanceled
-    from ganeti.luxi.methods import CancelJob, SubmitJob, SubmitManyJobs
-    from ganeti.opcodes.test import Delay
 
-    def made(*opcodes: Any) -> tuple[Any, ...]:
+    def made(*opcodes: Opcode) -> tuple[Opcode, ...]:
         return tuple(stamped(session, arguments, each) for each in opcodes)
 
-    session.say("Submitting several jobs at once")
+    session.print_line("Submitting several jobs at once")
     many = tuple(made(Delay(duration=0.0)) for _ in range(10))
     for accepted, job in session.ask(SubmitManyJobs(jobs=many)):
         if not accepted:
             raise ExitTool(FAILURE, f"a job was rejected: {job}")
         follow(session, job, quiet=True)
-    session.say("Submitting a job that fails")
+    session.print_line("Submitting a job that fails")
     failing = session.ask(SubmitJob(ops=made(Delay(duration=-1.0))))
     try:
         follow(session, failing, quiet=True)
     except GanetiError as e:
-        session.say(f"  it failed as expected: {e}")
+        session.print_line(f"  it failed as expected: {e}")
     else:
         raise ExitTool(FAILURE, f"job {failing} succeeded but should have failed")
-    session.say("Canceling a job")
+    session.print_line("Canceling a job")
     long = session.ask(SubmitJob(ops=made(Delay(duration=60.0))))
     done, text = session.ask(CancelJob(job_id=long))
-    session.say(f"  {text}")
+    session.print_line(f"  {text}")
     try:
         follow(session, long, quiet=True)
     except JobCanceled:
-        session.say("The job queue works")
+        session.print_line("The job queue works")
         return 0
     except GanetiError as e:
         raise ExitTool(FAILURE, f"job {long} should have been canceled: {e}") from None
     raise ExitTool(FAILURE, f"job {long} should have been canceled but was not ({done})")
 
 
-def delay_fields(arguments: Arguments) -> dict[str, Any]:
+def delay_fields(arguments: Arguments) -> dict[str, object]:
     """Return the duration of the delay, and whether it takes locks."""
-    from ganeti.cli.options import number
-
     try:
         return {
             "duration": number(arguments["seconds"]),
@@ -132,24 +133,18 @@ def delay_fields(arguments: Arguments) -> dict[str, Any]:
 
 def allocator(session: Session, arguments: Arguments) -> int:
     """Show the input of an instance allocator, or run it and show its answer."""
-    from ganeti.cli.declared_options import build_opcode
-    from ganeti.cli.job_polling import results_of, show_plan
-
     results = results_of(session, arguments, build_opcode(arguments))
     if results and arguments.get("dry_run"):
         show_plan(session, results)
     elif results:
-        session.say(str(results[0]))
+        session.print_line(str(results[0]))
     return 0
 
 
-def allocator_fields(arguments: Arguments) -> dict[str, Any]:
+def allocator_fields(arguments: Arguments) -> dict[str, object]:
     """Return the fields for the instance, or the objects, of an allocator request."""
-    from ganeti.cli.options import split_list
-    from ganeti.schema.units import mebibytes
-
     mode = arguments.get("mode", "relocate")
-    found: dict[str, Any] = {"mode": mode, "direction": arguments.get("direction", "in")}
+    found: dict[str, object] = {"mode": mode, "direction": arguments.get("direction", "in")}
     names = arguments["names"]
     if mode in ("node-evacuate", "change-group"):
         return {**found, "name": names[0], "instances": names}

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ganeti.cli.command import READS, Command, Positional, tool
-from ganeti.cli.gnt_debug import actions
+from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import NO_HEADERS, OUTPUT, SEPARATOR, VERBOSE
 from ganeti.cli.options import COUNT, INFERRED, INT, PRIVATE, SECONDS, TEXT, UNIT, Option
 from ganeti.cli.program import run_tool
+
+if TYPE_CHECKING:
+    from ganeti.cli.gnt_debug import actions
+else:
+    actions = LazyModule("ganeti.cli.gnt_debug.actions")
 
 NO_DAEMON = {
     "metad": "there is no metadata daemon; OS scripts provide what guests need",

@@ -3,65 +3,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ganeti.cli import ipolicy_options
-from ganeti.cli.command import Arguments, Command, Positional, tool
-from ganeti.cli.gnt_cluster.actions import settings
-from ganeti.cli.gnt_instance.actions import show_jobs
-from ganeti.cli.listing import FORM, Listing, lists, require_found, show_values
+from ganeti.cli.command import Command, Positional, tool
+from ganeti.cli.lazy import LazyModule
+from ganeti.cli.listing import FORM, Listing, lists
 from ganeti.cli.options import Option
 from ganeti.cli.program import run_tool
-from ganeti.cli.session import Session
 from ganeti.cli.tags import tag_commands
+
+if TYPE_CHECKING:
+    from ganeti.cli import job_polling
+    from ganeti.cli.gnt_cluster import settings
+    from ganeti.cli.gnt_group import actions
+else:
+    job_polling = LazyModule("ganeti.cli.job_polling")
+    settings = LazyModule("ganeti.cli.gnt_cluster.settings")
+    actions = LazyModule("ganeti.cli.gnt_group.actions")
 
 GROUP = (Positional("group_name", "group"),)
 
-_INFO = (
-    *("name", "uuid", "alloc_policy", "node_cnt", "node_list", "pinst_cnt", "pinst_list"),
-    *("ndparams", "diskparams", "ipolicy", "tags", "serial_no", "ctime", "mtime"),
-)
 
-
-def _format_parameters(value: Any) -> str:
+def _format_parameters(value: Mapping[str, object] | None) -> str:
     return ",".join(f"{name}={each}" for name, each in sorted((value or {}).items()))
-
-
-def info(session: Session, arguments: Arguments) -> int:
-    """Show the details of node groups."""
-    from ganeti.cli.output import objects, timestamp
-    from ganeti.luxi.methods import Query
-    from ganeti.query.arguments import build_filter
-
-    names = arguments.get("names", [])
-    wanted = build_filter(names)
-    groups = objects(session.ask(Query(what="group", fields=_INFO, qfilter=wanted)))
-    times = ("ctime", "mtime")
-    told = [{**each, **{name: timestamp(each[name]) for name in times}} for each in groups]
-    show_values(session, arguments, groups, told)
-    require_found(names, groups, "node group", "gnt-group")
-    return 0
-
-
-def show_specs(session: Session, arguments: Arguments) -> int:
-    """Show the commands that set the instance specs of the policies of groups."""
-    from ganeti.cli.output import objects
-    from ganeti.luxi.methods import Query
-    from ganeti.query.arguments import build_filter
-
-    names = arguments.get("names", [])
-    wanted = build_filter(names)
-    field = "ipolicy" if arguments.get("include_defaults") else "custom_ipolicy"
-    groups = objects(session.ask(Query(what="group", fields=("name", field), qfilter=wanted)))
-    for group in groups:
-        words = [
-            "gnt-group add",
-            *ipolicy_options.format_options(group[field], standard=False),
-            group["name"],
-        ]
-        session.say(" ".join(words))
-    require_found(names, groups, "node group", "gnt-group")
-    return 0
 
 
 GNT_GROUP = tool(
@@ -74,6 +40,7 @@ GNT_GROUP = tool(
             shows={"ndparams": _format_parameters},
         ),
         doc="List node groups.",
+        watch=True,
         words="group",
         own_defaults=True,
     ),
@@ -83,7 +50,7 @@ GNT_GROUP = tool(
         doc="Show the details of node groups.",
         words=(Positional("names", "group", 0, None),),
         options=(FORM,),
-        run=info,
+        run=actions.info,
     ),
     Command(
         name="add",
@@ -91,7 +58,7 @@ GNT_GROUP = tool(
         words=GROUP,
         options=ipolicy_options.GROUP_OPTIONS,
         without=("ipolicy",),
-        given=settings,
+        given=settings.settings,
     ),
     Command(
         name="modify",
@@ -99,7 +66,7 @@ GNT_GROUP = tool(
         words=GROUP,
         options=ipolicy_options.GROUP_OPTIONS,
         without=("ipolicy",),
-        given=settings,
+        given=settings.settings,
     ),
     Command(
         name="show-ispecs-cmd",
@@ -112,7 +79,7 @@ GNT_GROUP = tool(
                 "Also show the specs that groups inherit from the cluster.",
             ),
         ),
-        run=show_specs,
+        run=actions.show_specs,
     ),
     Command(name="remove", opcode="OP_GROUP_REMOVE", words=GROUP),
     Command(
@@ -125,7 +92,12 @@ GNT_GROUP = tool(
         opcode="OP_GROUP_ASSIGN_NODES",
         words=(*GROUP, Positional("nodes", "node", 0, None)),
     ),
-    Command(name="evacuate", opcode="OP_GROUP_EVACUATE", words=GROUP, ended=show_jobs),
+    Command(
+        name="evacuate",
+        opcode="OP_GROUP_EVACUATE",
+        words=GROUP,
+        ended=job_polling.follow_submitted_jobs,
+    ),
 )
 
 

@@ -3,25 +3,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ganeti.cli.command import FORCE, READS, Command, Positional, tool
-from ganeti.cli.gnt_instance.actions import (
-    batch_create,
-    console,
-    creation,
-    grow_disk_fields,
-    info,
-    modification_fields,
-    recreate_disks_fields,
-    reinstall,
-    replacement,
-    show_activated,
-    show_changes,
-    show_jobs,
-)
+from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import FORM, ROMAN, Listing, lists
-from ganeti.cli.options import IDENTKEYVAL, KEYVAL, LIST, TEXT, UNIT, Option, OptionType, choice
+from ganeti.cli.options import (
+    COUNT,
+    IDENTKEYVAL,
+    KEYVAL,
+    LIST,
+    TEXT,
+    UNIT,
+    Option,
+    OptionType,
+    choice,
+)
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
+
+if TYPE_CHECKING:
+    from ganeti.cli import job_polling
+    from ganeti.cli.gnt_instance import actions, fields
+else:
+    job_polling = LazyModule("ganeti.cli.job_polling")
+    fields = LazyModule("ganeti.cli.gnt_instance.fields")
+    actions = LazyModule("ganeti.cli.gnt_instance.actions")
 
 INSTANCE = (Positional("instance_name", "instance"),)
 INSTANCES = (Positional("names", "instance", 0, None),)
@@ -94,6 +101,7 @@ GNT_INSTANCE = tool(
             columns=("name", "hypervisor", "os", "pnode", "status", "oper_ram"),
         ),
         doc="List instances.",
+        watch=True,
         words="instance",
         units=True,
         own_defaults=True,
@@ -105,7 +113,7 @@ GNT_INSTANCE = tool(
         options=CREATION,
         without=CREATION_EXCLUDED + IMPORT_FIELDS,
         flags=(Option(("--no-install",), "no_install", ""),),
-        given=creation,
+        given=fields.creation,
     ),
     _instance_command(
         "remove", "OP_INSTANCE_REMOVE", confirm="Remove {instance_name} and all its data?"
@@ -124,7 +132,7 @@ GNT_INSTANCE = tool(
             Option(("--select-os",), "select_os", "List the OS definitions and ask for one."),
         ),
         confirm="The data on the system disks will be lost.",
-        run=reinstall,
+        run=actions.reinstall,
     ),
     Command(
         name="rename",
@@ -147,7 +155,7 @@ GNT_INSTANCE = tool(
         ),
         submits=True,
         job_options=READS,
-        run=info,
+        run=actions.info,
     ),
     Command(
         name="console",
@@ -156,7 +164,7 @@ GNT_INSTANCE = tool(
         options=(Option(("--show-cmd",), "show_cmd", "Print the command instead of running it."),),
         submits=True,
         job_options=READS,
-        run=console,
+        run=actions.console,
     ),
     _instance_command(
         "modify",
@@ -182,20 +190,20 @@ GNT_INSTANCE = tool(
             Option(("-e", "--ext-params"), "ext_params", "", KEYVAL),
         ),
         without=("disks", "nics"),
-        given=modification_fields,
-        ended=show_changes,
+        given=fields.modification_fields,
+        ended=actions.show_changes,
     ),
     _instance_command(
         "activate-disks",
         "OP_INSTANCE_ACTIVATE_DISKS",
-        ended=show_activated,
+        ended=actions.show_activated,
     ),
     _instance_command("deactivate-disks", "OP_INSTANCE_DEACTIVATE_DISKS"),
     Command(
         name="grow-disk",
         opcode="OP_INSTANCE_GROW_DISK",
         words=(*INSTANCE, Positional("disk", "disk-number"), Positional("amount", "size")),
-        given=grow_disk_fields,
+        given=fields.grow_disk_fields,
     ),
     _instance_command(
         "recreate-disks",
@@ -211,7 +219,7 @@ GNT_INSTANCE = tool(
             NODES,
         ),
         without=("disks", "nodes"),
-        given=recreate_disks_fields,
+        given=fields.recreate_disks_fields,
     ),
     _instance_command(
         "replace-disks",
@@ -226,12 +234,22 @@ GNT_INSTANCE = tool(
         ),
         flags=(Option(("-n", "--new-secondary"), "remote_node", "", TEXT, metavar="NODE"),),
         without=("mode", "disks"),
-        given=replacement,
+        given=fields.replacement,
     ),
     _instance_command(
         "failover",
         "OP_INSTANCE_FAILOVER",
         confirm="Fail over {instance_name}? Its guest is stopped and started on another node.",
+    ),
+    Command(
+        name="failover-policy",
+        opcode="OP_INSTANCE_SET_FAILOVER",
+        doc="Set what happens to an instance when its guest or its node is lost.",
+        words=INSTANCE,
+        flags=(
+            Option(("--policy",), "policy", "", choice(("off", "restart", "failover"))),
+            Option(("--rank",), "rank", "", COUNT),
+        ),
     ),
     _instance_command(
         "migrate",
@@ -245,7 +263,9 @@ GNT_INSTANCE = tool(
         flags=(Option(("-n", "--node"), "target_node", "", TEXT, metavar="NODE"),),
         confirm="Move {instance_name}? Its guest is stopped while its disks are copied.",
     ),
-    _instance_command("change-group", "OP_INSTANCE_CHANGE_GROUP", ended=show_jobs),
+    _instance_command(
+        "change-group", "OP_INSTANCE_CHANGE_GROUP", ended=job_polling.follow_submitted_jobs
+    ),
     Command(
         name="batch-create",
         doc="Create the instances described in a file: a JSON list of objects, each with the"
@@ -260,7 +280,7 @@ GNT_INSTANCE = tool(
             ),
         ),
         submits=True,
-        run=batch_create,
+        run=actions.batch_create,
     ),
 )
 

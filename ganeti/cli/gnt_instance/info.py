@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ganeti.cli.output import size, timestamp
+from ganeti.cli.command import OpcodeResult
+from ganeti.cli.output import Fields, size, timestamp
 from ganeti.model.running import PendingChange
 
 _SYNC = {1: "ok", 2: "syncing", 3: "unknown", 4: "faulty"}
 
 
-def told(facts: Mapping[str, Any]) -> dict[str, Any]:
+def told(facts: Fields) -> Fields:
     """Return an instance as nested names and values."""
     return {
         "Instance name": facts["name"],
@@ -41,7 +41,7 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def parameters(own: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
+def parameters(own: Mapping[str, object], actual: Mapping[str, object]) -> dict[str, object]:
     """Return all effective parameters; those that are not set on the object are marked as
     defaults."""
     return {
@@ -50,23 +50,23 @@ def parameters(own: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _format_value(value: Any) -> Any:
+def _format_value(value: object) -> object:
     return _to_text(value) if isinstance(value, list) else value
 
 
-def _to_text(value: Any) -> str:
+def _to_text(value: object) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
 
 
-def _format_state(facts: Mapping[str, Any]) -> str:
+def _format_state(facts: Mapping[str, object]) -> str:
     configured = f"configured to be {facts['config_state']}"
     running = facts["run_state"]
     return configured if running is None else f"{configured}, actual state is {running}"
 
 
-def _format_running(running: Mapping[str, Any] | None) -> dict[str, Any]:
+def _format_running(running: Fields | None) -> Fields:
     """Return what a guest runs with, and the changes that take effect at its next start."""
     if running is None:
         return {}
@@ -82,12 +82,12 @@ def _format_running(running: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _format_secondaries(facts: Mapping[str, Any]) -> list[str]:
+def _format_secondaries(facts: Fields) -> list[str]:
     groups = zip(facts["snodes"], facts["snodes_group_names"], strict=True)
     return [f"{node} (group {group})" for node, group in groups]
 
 
-def _format_nic(index: int, nic: Sequence[Any]) -> dict[str, Any]:
+def _format_nic(index: int, nic: Sequence[OpcodeResult]) -> Fields:
     name, uuid, ip, mac, mode, link, vlan, _, network = nic
     return {
         f"nic/{index}": None,
@@ -102,8 +102,8 @@ def _format_nic(index: int, nic: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _format_disk(label: str, disk: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {label: f"{disk['dev_type']}, size {size(disk['size'])}"}
+def _format_disk(label: str, disk: Fields) -> Fields:
+    found: dict[str, object] = {label: f"{disk['dev_type']}, size {size(disk['size'])}"}
     if disk.get("mode"):
         found["access mode"] = disk["mode"]
     if disk.get("drbd_info"):
@@ -124,7 +124,7 @@ def _format_disk(label: str, disk: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _format_disk_status(status: Sequence[Any]) -> str:
+def _format_disk_status(status: Sequence[OpcodeResult]) -> str:
     path, major, minor, percent, seconds, degraded, local = status
     words = [str(path)] if path else []
     if major is not None:

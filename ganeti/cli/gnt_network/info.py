@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from ipaddress import IPv4Address
 from itertools import groupby
-from typing import Any
 
 from ganeti.cli.gnt_cluster.info import joined
+from ganeti.cli.output import Fields
 
 ROW = 64
 """How many addresses a line of the usage map shows."""
 
 
-def told(facts: Mapping[str, Any]) -> dict[str, Any]:
+def told(facts: Fields) -> dict[str, object]:
     """Return a network as nested names and values."""
     usage, free = facts["map"], facts["free_count"]
     share = f" ({100 * free / len(usage):.2f}%)" if usage else ""
@@ -52,8 +53,6 @@ def usage_rows(usage: str) -> Iterator[tuple[str, str]]:
 
 def ranges(addresses: str) -> Iterator[str]:
     """Yield addresses, which are separated by commas, as single addresses and ranges."""
-    from ipaddress import IPv4Address
-
     found: list[list[IPv4Address]] = []
     for text in filter(None, addresses.split(", ")):
         address = IPv4Address(text)

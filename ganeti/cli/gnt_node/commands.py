@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import FORCE, READS, Command, Positional, tool
-from ganeti.cli.gnt_instance.actions import show_jobs
-from ganeti.cli.gnt_node import actions
+from typing import TYPE_CHECKING
+
+from ganeti.cli.command import (
+    FORCE,
+    READS,
+    Arguments,
+    Command,
+    Document,
+    Positional,
+    tool,
+)
+from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import (
     FORM,
     NO_HEADERS,
@@ -29,6 +38,15 @@ from ganeti.cli.options import (
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
 
+if TYPE_CHECKING:
+    from ganeti.cli import job_polling
+    from ganeti.cli.gnt_node import actions, joining, power
+else:
+    job_polling = LazyModule("ganeti.cli.job_polling")
+    actions = LazyModule("ganeti.cli.gnt_node.actions")
+    joining = LazyModule("ganeti.cli.gnt_node.joining")
+    power = LazyModule("ganeti.cli.gnt_node.power")
+
 NODE = (Positional("node_name", "node"),)
 NODES = (Positional("names", "node", 0, None),)
 
@@ -46,6 +64,12 @@ NEW_SECONDARY = Option(
 TIMEOUT = Option(
     ("--oob-timeout",), "timeout", "Timeout of the out-of-band helper, in seconds.", WHOLE_SECONDS
 )
+
+
+def maintenance_fields(arguments: Arguments) -> Document:
+    """Return whether the maintenance begins."""
+    return {"maintenance": arguments["maintenance"] == "on"}
+
 
 ADD = Command(
     name="add",
@@ -83,7 +107,7 @@ ADD = Command(
     flags=STATES,
     without=("node_setup",),
     given=actions.new_node_fields,
-    run=actions.add,
+    run=joining.add,
 )
 
 GNT_NODE = tool(
@@ -98,6 +122,7 @@ GNT_NODE = tool(
             ),
         ),
         doc="List nodes.",
+        watch=True,
         words="node",
         units=True,
         own_defaults=True,
@@ -140,7 +165,7 @@ GNT_NODE = tool(
         without=("mode",),
         given=actions.evacuation,
         confirm="Evacuate {node_name}?",
-        ended=show_jobs,
+        ended=job_polling.follow_submitted_jobs,
     ),
     Command(
         name="migrate",
@@ -148,7 +173,7 @@ GNT_NODE = tool(
         words=NODE,
         flags=(Option(("--migration-mode",), "mode", "", choice(("live", "non-live"))),),
         confirm="Migrate all primary instances of {node_name}?",
-        ended=show_jobs,
+        ended=job_polling.follow_submitted_jobs,
     ),
     Command(
         name="failover",
@@ -203,7 +228,22 @@ GNT_NODE = tool(
             SEPARATOR,
         ),
         submits=True,
-        run=actions.power,
+        run=power.power,
+    ),
+    Command(
+        name="maintenance",
+        opcode="OP_NODE_SET_MAINTENANCE",
+        doc="Begin or end the maintenance of a node, during which it is not fenced.",
+        words=(Positional("maintenance", "when", choices=("on", "off")), *NODE),
+        given=maintenance_fields,
+    ),
+    Command(
+        name="confirm-off",
+        opcode="OP_NODE_CONFIRM_OFF",
+        words=NODE,
+        options=(FORCE,),
+        confirm="Is {node_name} powered off? If it still runs, its instances run twice, which"
+        " destroys their data.",
     ),
     Command(
         name="health",
@@ -212,7 +252,7 @@ GNT_NODE = tool(
         options=(TIMEOUT, NO_HEADERS, SEPARATOR),
         submits=True,
         job_options=READS,
-        run=actions.health,
+        run=power.health,
     ),
     Command(
         name="restricted-command",

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ganeti.cli.command import Arguments, Document
+from ganeti.cli.job_polling import carry_out
+from ganeti.cli.output import Fields, objects
 from ganeti.cli.session import FAILURE, ExitTool, Session
+from ganeti.cli.value_output import show_formatted, show_values
+from ganeti.luxi.methods import Query
+from ganeti.opcodes.cluster import ModifyCluster
+from ganeti.schema.reading import read
 
 _FIELDS = (
     *("name", "valid", "hidden", "blacklisted", "variants", "api_versions", "parameters"),
@@ -15,15 +20,12 @@ _FIELDS = (
 )
 
 
-def definitions(session: Session, fields: Sequence[str] = _FIELDS) -> list[dict[str, Any]]:
+def definitions(session: Session, fields: Sequence[str] = _FIELDS) -> list[Fields]:
     """Query the OS definitions."""
-    from ganeti.cli.output import objects
-    from ganeti.luxi.methods import Query
-
     return objects(session.ask(Query(what="os", fields=tuple(fields))))
 
 
-def names_of(definition: Mapping[str, Any]) -> list[str]:
+def names_of(definition: Fields) -> list[str]:
     """Return the names to install by: one for each variant, if there are variants."""
     name = definition["name"]
     return [f"{name}+{variant}" for variant in definition["variants"] or ()] or [name]
@@ -42,21 +44,16 @@ def usable(session: Session) -> list[str]:
 
 def list_usable(session: Session, arguments: Arguments) -> int:
     """List the OS definitions that instances can be installed with."""
-    from ganeti.cli.output import as_json
-
     names = usable(session)
-    if arguments.get("output"):
-        session.say(as_json([{"name": name} for name in names]))
+    if show_formatted(session, arguments, [{"name": name} for name in names]):
         return 0
     for line in ([] if arguments.get("no_headers") else ["Name"]) + names:
-        session.say(line)
+        session.print_line(line)
     return 0
 
 
 def info(session: Session, arguments: Arguments) -> int:
     """Show the details of OS definitions."""
-    from ganeti.cli.listing import show_values
-
     found = definitions(session)
     names = arguments.get("names", [])
     known = {each["name"]: each for each in found}
@@ -72,10 +69,6 @@ def info(session: Session, arguments: Arguments) -> int:
 
 def modify(session: Session, arguments: Arguments) -> int:
     """Change the defaults of all instances of an OS definition."""
-    from ganeti.cli.job_polling import carry_out
-    from ganeti.opcodes.cluster import ModifyCluster
-    from ganeti.schema.reading import read
-
     name = arguments["name"]
     by_os = {field: arguments.get(option) for option, field in _PARAMETER_FIELDS.items()}
     document: Document = {field: {name: value} for field, value in by_os.items() if value}
@@ -86,14 +79,28 @@ def modify(session: Session, arguments: Arguments) -> int:
             document[field] = [["add" if arguments[option] else "remove", name]]
     if not document:
         raise ExitTool(FAILURE, "no changes requested; give at least one parameter")
-    return carry_out(session, arguments, read(ModifyCluster, document))
+    return carry_out(session, arguments, read(ModifyCluster, document), ended=_note_if_unknown)
+
+
+def _note_if_unknown(session: Session, arguments: Arguments, result: object) -> int:
+    """Say that no node has the definition, which may be a typing error, or still to be installed.
+
+    Settings may be made before the definition is installed (``gnt-os(8)``).
+    """
+    name = arguments["name"]
+    if name.partition("+")[0] not in {each["name"] for each in definitions(session, ("name",))}:
+        session.print_status(
+            f"Note: no node has the OS definition {name}; the settings apply as soon as it is"
+            " installed"
+        )
+    return 0
 
 
 _PARAMETER_FIELDS = {"osparams": "osparams", "osparams_private": "osparams_private_cluster"}
 _LIST_FIELDS = {"hidden": "hidden_os", "blacklisted": "blacklisted_os"}
 
 
-def _format_definition(each: Mapping[str, Any]) -> dict[str, Any]:
+def _format_definition(each: Fields) -> dict[str, object]:
     return {
         "valid": each["valid"],
         "hidden": each["hidden"],
@@ -109,8 +116,6 @@ def _format_definition(each: Mapping[str, Any]) -> dict[str, Any]:
 
 def diagnose(session: Session, arguments: Arguments) -> int:
     """Show the state of each OS definition on each node; return 1 if any is invalid."""
-    from ganeti.cli.listing import show_values
-
     found = definitions(session)
     told = {
         each["name"]: {"status": _format_status(each), "nodes": _format_nodes(each)}
@@ -120,13 +125,13 @@ def diagnose(session: Session, arguments: Arguments) -> int:
     return 0 if all(each["valid"] for each in found) else FAILURE
 
 
-def _format_status(each: Mapping[str, Any]) -> str:
+def _format_status(each: Mapping[str, object]) -> str:
     words = ["valid" if each["valid"] else "invalid"]
     words += [word for word in ("hidden", "blacklisted") if each[word]]
     return ", ".join(words)
 
 
-def _format_nodes(each: Mapping[str, Any]) -> dict[str, Any]:
+def _format_nodes(each: Fields) -> dict[str, object]:
     return {
         node: [_format_place(*place) for place in places] or "this node has no such OS definition"
         for node, places in (each["node_status"] or {}).items()
@@ -138,10 +143,10 @@ def _format_place(
     valid: bool,
     diagnosis: str,
     variants: Sequence[str],
-    parameters: Sequence[Any],
+    parameters: Sequence[object],
     versions: Sequence[int],
-    *_: Any,
-) -> dict[str, Any]:
+    *_: object,
+) -> dict[str, object]:
     if not valid:
         return {"path": path, "valid": False, "diagnosis": diagnosis}
     return {

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ganeti.cli.command import Command, Positional, tool
-from ganeti.cli.gnt_os.actions import diagnose, info, list_usable, modify
+from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import FORM, NO_HEADERS
 from ganeti.cli.options import BOOL, IDENTKEYVAL, KEYVAL, PRIORITY, PRIVATE, Option
 from ganeti.cli.program import run_tool
+
+if TYPE_CHECKING:
+    from ganeti.cli.gnt_os import actions
+else:
+    actions = LazyModule("ganeti.cli.gnt_os.actions")
 
 IGNORED_PRIORITY = Option(
     ("--priority",),
@@ -23,7 +30,7 @@ GNT_OS = tool(
         name="list",
         doc="List the OS definitions that instances can be installed with.",
         options=(NO_HEADERS, FORM, IGNORED_PRIORITY),
-        run=list_usable,
+        run=actions.list_usable,
     ),
     Command(
         name="info",
@@ -31,13 +38,13 @@ GNT_OS = tool(
         doc="Show the details of OS definitions.",
         words=(Positional("names", "os", 0, None),),
         options=(FORM, IGNORED_PRIORITY),
-        run=info,
+        run=actions.info,
     ),
     Command(
         name="diagnose",
         doc="Show the state of each OS definition on each node, and why it is invalid.",
         options=(FORM, IGNORED_PRIORITY),
-        run=diagnose,
+        run=actions.diagnose,
     ),
     Command(
         name="modify",
@@ -72,7 +79,7 @@ GNT_OS = tool(
             ),
         ),
         submits=True,
-        run=modify,
+        run=actions.modify,
     ),
 )
 

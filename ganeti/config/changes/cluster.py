@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.schema.records import replace
 
 
-def update_cluster(**fields: Any) -> Change:
+def update_cluster(**fields: object) -> Change:
     """Set fields of the cluster record."""
 
     def change(state: ClusterState) -> ClusterState:

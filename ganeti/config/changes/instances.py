@@ -13,13 +13,11 @@ from ganeti.config.changes.objects import current, update
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template, get_drbd_port
 from ganeti.model.instance import AdminState, AdminStateSource, Instance, Nic
 from ganeti.model.node import Node
 from ganeti.schema.records import replace
 
-_DRBD_PORT = 2
-"""The index of the port in the ``logical_id`` of a drbd disk."""
 NO_PORT, NO_MINOR = 0, -1
 """Placeholders for the port and the minors of a new drbd disk, until it is added."""
 _UNALLOCATED = (NO_MINOR, None)
@@ -64,6 +62,8 @@ def remove_instance(instance: Instance) -> Change:
         gone = current(state, instance)
         disks = state.get_disks(gone)
         state = release_addresses(state.remove(gone), gone.nics)
+        if (policy := state.failover_policies.get(gone.uuid)) is not None:
+            state = state.remove(policy)
         for disk in disks:
             state = state.remove(disk)
         free = [get_drbd_port(disk) for disk in disks if disk.dev_type is Template.DRBD]
@@ -248,11 +248,6 @@ def remove_disk(instance: Instance, disk: Disk) -> Change:
         return ports.given_back(_renumber(state, disks), free)
 
     return change
-
-
-def get_drbd_port(disk: Disk) -> int:
-    """Return the TCP port of a drbd disk's connection."""
-    return int(disk.logical_id[_DRBD_PORT])
 
 
 def _put_new(state: ClusterState, disk: Disk) -> ClusterState:

@@ -7,21 +7,22 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ganeti.config.changes.authorities import mark_exposed
+from ganeti.config.changes.failover import forget_fence, forget_guard, forget_node
 from ganeti.config.changes.objects import add, current
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Refused
 from ganeti.model.access import NodeCertificates
-from ganeti.model.node import Node, Role
+from ganeti.model.node import Node, NodeRole
 from ganeti.schema.records import replace
 
-FLAGS: Mapping[Role, tuple[bool, bool, bool]] = MappingProxyType(
+FLAGS: Mapping[NodeRole, tuple[bool, bool, bool]] = MappingProxyType(
     {
-        Role.MASTER: (True, False, False),
-        Role.CANDIDATE: (True, False, False),
-        Role.OFFLINE: (False, True, False),
-        Role.DRAINED: (False, False, True),
-        Role.REGULAR: (False, False, False),
+        NodeRole.MASTER: (True, False, False),
+        NodeRole.CANDIDATE: (True, False, False),
+        NodeRole.OFFLINE: (False, True, False),
+        NodeRole.DRAINED: (False, False, True),
+        NodeRole.REGULAR: (False, False, False),
     }
 )
 """The flags ``master_candidate``, ``offline`` and ``drained`` of each role."""
@@ -58,26 +59,32 @@ def remove_node(node: Node) -> Change:
             state = mark_exposed(state)
         state = _set_candidate_certificate(state.remove(gone), gone, None)
         known = state.certificates.get(gone.uuid)
-        return state.remove(known) if known else state
+        state = state.remove(known) if known else state
+        return forget_node(gone.uuid)(state)
 
     return change
 
 
-def set_role(node: Node, role: Role, certificate: str | None = None) -> Change:
+def set_role(node: Node, role: NodeRole, certificate: str | None = None) -> Change:
     """Set the role of a node, and optionally the fingerprint of its certificate."""
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, node)
-        if old.uuid == state.cluster.master_node and role is not Role.MASTER:
+        if old.uuid == state.cluster.master_node and role is not NodeRole.MASTER:
             raise _is_master(old)
         candidate, offline, drained = FLAGS[role]
         if candidate and not old.master_capable:
             raise Refused(f"node {old.name} is not master_capable; set this flag first")
         new = replace(old, master_candidate=candidate, offline=offline, drained=drained)
         state = state.put(new)
+        if offline:
+            state = forget_guard(old.uuid)(state)
+        elif old.offline:
+            # An administrator's word that the node is clean, or the proof of that.
+            state = forget_fence(old.uuid)(state)
         if old.master_candidate and not (candidate or offline):
             state = mark_exposed(state)
-        if role is Role.MASTER:
+        if role is NodeRole.MASTER:
             state = state.put(replace(state.cluster, master_node=old.uuid))
         if certificate:
             return set_certificates(new, certificate)(state)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from immutables import Map
 
@@ -43,7 +43,7 @@ def add(record: Stored) -> Change:
     return change
 
 
-def update(record: Stored, **fields: Any) -> Change:
+def update(record: Stored, **fields: object) -> Change:
     """Set fields of an object; its other fields keep their current values."""
 
     def change(state: ClusterState) -> ClusterState:

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""KVM guests: ``command`` builds the QEMU command line, ``driver`` runs it, ``monitor`` speaks
+"""KVM guests: ``qemu_command`` builds the QEMU command line, ``driver`` runs it, ``monitor`` speaks
 QMP."""

@@ -11,7 +11,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from ganeti.errors import Failed
-from ganeti.hypervisor.kvm.command import Accelerator
+from ganeti.hypervisor.kvm.qemu_command import Accelerator
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
@@ -61,7 +61,7 @@ class AcceleratorSelector:
             return (await self._cached_test(binary)).accelerator
 
     async def _cached_test(self, binary: str) -> KvmTest:
-        note = self._notes.all().get(binary)
+        note = self._notes.read_all().get(binary)
         if note is not None:
             # Records are not synced: after a power failure the file may be empty.
             with suppress(*UNREADABLE):

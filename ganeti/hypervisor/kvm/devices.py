@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ganeti.hypervisor.interfaces import AttachedDisk
-from ganeti.model.disk import DiskMode
+from ganeti.hypervisor.kvm.cd_drives import cd_drives
+from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
 
@@ -40,28 +41,54 @@ def ide_slots(kvm: Kvm) -> int:
     return 6 if _is_q35(kvm) else 4
 
 
+def device_id(kind: str, uuid: str) -> str:
+    """Return the id of the device of a disk or network card in QEMU."""
+    return f"{kind}-{uuid.replace('-', '')[:12]}"
+
+
+def disk_id(disk: Disk) -> str:
+    """Return the id of a disk's device, and the name of its drive."""
+    return device_id("disk", disk.uuid)
+
+
+def nic_id(card: GuestNic) -> str:
+    """Return the id of a network card's device."""
+    return device_id("nic", card.uuid)
+
+
+def netdev_id(card: GuestNic) -> str:
+    """Return the id of a network card's connection to the host."""
+    return device_id("net", card.uuid)
+
+
+def at_slot(name: str, slots: Mapping[str, str]) -> list[str]:
+    """Return the option that puts a device into its recorded slot, if there is one."""
+    return [f"addr={slots[name]}"] if name in slots else []
+
+
 def escaped(value: str) -> str:
     """Escape a value in a QEMU option: commas are doubled."""
     return value.replace(",", ",,")
 
 
-def controller_options(kvm: Kvm) -> Iterator[str]:
+def controller_options(kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
     """Yield the options of the SCSI controller, if a drive needs it."""
     if kvm.disk_type.startswith("scsi") or kvm.cdrom_disk_type.startswith("scsi"):
-        yield from ("-device", f"{_CONTROLLERS[kvm.scsi_controller_type]},id=scsi")
+        options = [_CONTROLLERS[kvm.scsi_controller_type], "id=scsi", *at_slot("scsi", slots)]
+        yield from ("-device", ",".join(options))
 
 
-def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
+def disks(attached: Sequence[AttachedDisk], kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
     """Yield the options of the disks in order; the first is the boot disk by default."""
     device = DISK_DEVICES.get(kvm.disk_type, kvm.disk_type)
     boots = kvm.boot_order == "disk" and not kvm.kernel_path
     for index, disk in enumerate(attached):
-        name = f"disk{index}"
+        name = disk_id(disk.disk)
         options = [f"file={escaped(disk.path)}", "format=raw", "if=none", f"id={name}"]
         if kvm.disk_cache != "default":
             options.append(f"cache={kvm.disk_cache}")
         # Native asynchronous I/O needs O_DIRECT, that is cache=none.
-        options.append("aio=native" if _uses_native_aio(kvm) else "aio=threads")
+        options.append("aio=native" if uses_native_aio(kvm) else "aio=threads")
         if kvm.disk_discard != "default":
             options.append(f"discard={kvm.disk_discard}")
         if disk.disk.mode is DiskMode.READ_ONLY:
@@ -70,11 +97,18 @@ def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
         first = ["bootindex=1"] if boots and index == 0 else []
         yield from (
             "-device",
-            ",".join([f"{device},drive={name}", *_bus_options(device, index, kvm), *first]),
+            ",".join(
+                [
+                    f"{device},id={name},drive={name}",
+                    *_bus_options(device, index, kvm),
+                    *at_slot(name, slots),
+                    *first,
+                ]
+            ),
         )
 
 
-def _uses_native_aio(kvm: Kvm) -> bool:
+def uses_native_aio(kvm: Kvm) -> bool:
     return kvm.disk_aio == "native" and kvm.disk_cache == "none"
 
 
@@ -85,14 +119,14 @@ def _bus_options(device: str, slot: int, kvm: Kvm) -> list[str]:
     return ["bus=scsi.0"] if device.startswith("scsi") else []
 
 
-def cdrom_options(kvm: Kvm) -> Iterator[str]:
-    """Yield the options of the CD drives that have an image."""
+def cdrom_options(kvm: Kvm, empty: Collection[str]) -> Iterator[str]:
+    """Yield the options of the CD drives; those of the parameters in ``empty`` have no image."""
     kind = kvm.cdrom_disk_type or kvm.disk_type
     device = "scsi-cd" if kind.startswith("scsi") else "ide-cd"
-    images = [image for image in (kvm.cdrom_image_path, kvm.cdrom2_image_path) if image]
-    for index, image in enumerate(images):
-        name = f"cdrom{index}"
-        drive = f"file={escaped(image)},format=raw,if=none,id={name},media=cdrom,readonly=on"
+    for index, cd in enumerate(cd_drives(kvm, empty)):
+        name = cd.name
+        image = f"file={escaped(cd.image)},format=raw," if cd.image else ""
+        drive = f"{image}if=none,id={name},media=cdrom,readonly=on"
         yield from ("-drive", drive)
         boots = kvm.boot_order == "cdrom" and not kvm.kernel_path and index == 0
         first = ["bootindex=1"] if boots else []
@@ -108,23 +142,36 @@ def floppy_options(kvm: Kvm) -> Iterator[str]:
         yield from ("-drive", f"file={image},format=raw,if=floppy,readonly=on")
 
 
-def nics(cards: Sequence[GuestNic], kvm: Kvm) -> Iterator[str]:
+def nic_device(kvm: Kvm) -> str:
+    """Return the QEMU device of network cards."""
+    return "virtio-net-pci" if kvm.nic_type == "paravirtual" else kvm.nic_type
+
+
+def queue_vectors(kvm: Kvm) -> int:
+    """Return the interrupt vectors of a card with several queues; 0 if it has one."""
+    queues = kvm.virtio_net_queues
+    if nic_device(kvm) != "virtio-net-pci" or queues <= 1 or kvm.kvm_net != "host":
+        return 0
+    # Two vectors per queue, one for configuration changes, one for the control queue.
+    return 2 * queues + 2
+
+
+def nics(cards: Sequence[GuestNic], kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
     """Yield the options of the network cards in order."""
-    device = "virtio-net-pci" if kvm.nic_type == "paravirtual" else kvm.nic_type
     for index, card in enumerate(cards):
-        name = f"nic{index}"
-        yield from ("-netdev", _netdev_option(card, name, kvm))
-        options = [f"{device},netdev={name}", f"mac={card.mac}"]
+        name = nic_id(card)
+        yield from ("-netdev", _netdev_option(card, kvm))
+        options = [f"{nic_device(kvm)},id={name},netdev={netdev_id(card)}", f"mac={card.mac}"]
+        options += at_slot(name, slots)
         if kvm.boot_order == "network" and not kvm.kernel_path and index == 0:
             options.append("bootindex=1")
-        queues = kvm.virtio_net_queues
-        if device == "virtio-net-pci" and queues > 1 and kvm.kvm_net == "host":
-            # Two vectors per queue, one for configuration changes, one for the control queue.
-            options += ["mq=on", f"vectors={2 * queues + 2}"]
+        if vectors := queue_vectors(kvm):
+            options += ["mq=on", f"vectors={vectors}"]
         yield from ("-device", ",".join(options))
 
 
-def _netdev_option(card: GuestNic, name: str, kvm: Kvm) -> str:
+def _netdev_option(card: GuestNic, kvm: Kvm) -> str:
+    name = netdev_id(card)
     if kvm.kvm_net == "user":
         return f"user,id={name}"
     options = [f"tap,id={name}", f"ifname={tap(card)}", "script=no", "downscript=no"]

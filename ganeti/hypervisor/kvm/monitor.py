@@ -41,11 +41,11 @@ class Monitor(Protocol):
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._messages = qmp.QmpParser()
-        self._waiting: deque[Deferred[Any]] = deque()
+        self._waiting: deque[Deferred[object]] = deque()
         self._lost: Failed | None = None
         self._greeted = False
 
-    async def ask(self, command: str, **arguments: Any) -> Any:
+    async def execute(self, command: str, **arguments: object) -> Any:
         """Execute a command and return its result; ``max_bandwidth`` is sent as ``max-bandwidth``.
 
         :raises CommandFailed: with QEMU's error message.
@@ -54,25 +54,25 @@ class Monitor(Protocol):
         if self._lost is not None:
             raise self._lost
         patience = DISK_TIMEOUT if command in _DISK_COMMANDS else TIMEOUT
-        answer: Deferred[Any] = Deferred()
+        answer: Deferred[object] = Deferred()
         self._waiting.append(answer)
         spelt = {name.replace("_", "-"): value for name, value in arguments.items()}
         assert self.transport is not None
         self.transport.write(qmp.encoded(command, spelt))
         return await self._wait_for_answer(answer, command, patience)
 
-    async def begin(self) -> None:
+    async def negotiate(self) -> None:
         """Wait for the greeting and negotiate capabilities, before which commands are rejected."""
         if self._lost is not None:
             raise self._lost
         if not self._greeted:
-            greeting: Deferred[Any] = Deferred()
+            greeting: Deferred[object] = Deferred()
             self._waiting.append(greeting)
             await self._wait_for_answer(greeting, "the greeting")
-        await self.ask("qmp_capabilities")
+        await self.execute("qmp_capabilities")
 
     async def _wait_for_answer(
-        self, answer: Deferred[Any], what: str, patience: float = TIMEOUT
+        self, answer: Deferred[object], what: str, patience: float = TIMEOUT
     ) -> Any:
         try:
             return await answer.addTimeout(patience, self._clock)
@@ -109,7 +109,7 @@ class Monitor(Protocol):
             _resolve(answer, Failure(self._lost))
 
 
-def _resolve(answer: Deferred[Any], result: Any) -> None:
+def _resolve(answer: Deferred[object], result: object) -> None:
     # After a timeout, the entry stays in the queue until its answer arrives.
     if not answer.called:
         answer.callback(result)
@@ -151,7 +151,7 @@ class MonitorConnector:
             ) from error
         assert isinstance(control, Monitor)
         try:
-            await control.begin()
+            await control.negotiate()
             yield control
         finally:
             assert control.transport is not None

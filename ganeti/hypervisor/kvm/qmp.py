@@ -27,7 +27,7 @@ class QmpGreeting:
 class QmpAnswer:
     """The result of the oldest command without an answer."""
 
-    value: Any
+    value: object
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class QmpParser:
                 yield _parse_message(line)
 
 
-def encoded(command: str, arguments: Mapping[str, Any]) -> bytes:
+def encoded(command: str, arguments: Mapping[str, object]) -> bytes:
     """Encode a command."""
     body = {"execute": command, "arguments": arguments} if arguments else {"execute": command}
     return msgspec.json.encode(body) + b"\n"

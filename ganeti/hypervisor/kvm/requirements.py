@@ -9,8 +9,8 @@ from contextlib import suppress
 from ganeti.errors import Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import GuestDevices
 from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
-from ganeti.hypervisor.kvm.network import find_link_problem
 from ganeti.hypervisor.kvm.programs import QemuProgram
+from ganeti.hypervisor.kvm.tap_devices import find_link_problem
 from ganeti.model.guest import CheckScope
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import is_older

@@ -23,10 +23,14 @@ class RuntimePaths:
     vnc: str
     pid: str
     log: str
+    screen: str
+    others: tuple[str, ...] = ()
+    """Files that only Ganeti has used."""
 
     @property
-    def all(self) -> tuple[str, ...]:
-        return (self.qmp, self.serial, self.agent, self.vnc, self.pid, self.log)
+    def all_paths(self) -> tuple[str, ...]:
+        own = (self.qmp, self.serial, self.agent, self.vnc, self.pid, self.log, self.screen)
+        return (*own, *self.others)
 
 
 def places(folder: str, name: str) -> RuntimePaths:
@@ -43,8 +47,15 @@ def places(folder: str, name: str) -> RuntimePaths:
             "use a shorter root"
             " directory"
         )
-    suffixes = ("qmp", "serial", "agent", "vnc", "pid", "log")
-    return RuntimePaths(*(f"{stem}.{suffix}" for suffix in suffixes))
+    return RuntimePaths(
+        qmp=f"{stem}.qmp",
+        serial=f"{stem}.serial",
+        agent=f"{stem}.agent",
+        vnc=f"{stem}.vnc",
+        pid=f"{stem}.pid",
+        log=f"{stem}.log",
+        screen=f"{stem}.screen",
+    )
 
 
 def _fits(stem: str) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Decides what a caller of the remote API may ask the master, with each request anew.
+"""Decides for each request what a caller of the remote API may ask the master.
 
-All doors for callers pass here, so what one of them refuses all refuse. What a caller with a
-limited role may see, it is answered from a :class:`~ganeti.master.access.view.View`.
+All requests with a caller pass here, so a rule applies to every interface. A caller with a limited
+role is answered from a :class:`~ganeti.master.access.view.View`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from ganeti.access.display_text import printable
 from ganeti.access.permissions import (
     METHODS,
     ON_INSTANCE,
@@ -24,7 +25,7 @@ from ganeti.access.permissions import (
     role_for,
 )
 from ganeti.access.rights import Rights, scope_tags
-from ganeti.config.state import ClusterState, RecordEdit
+from ganeti.config.state import ClusterState, RecordEdit, RecordKind
 from ganeti.errors import (
     AccessDenied,
     Code,
@@ -37,26 +38,34 @@ from ganeti.errors import (
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.methods import (
     CancelJob,
+    CreateConsoleTicket,
     DeleteFilter,
+    PlanJob,
     Query,
     QueryFields,
     QueryHistory,
+    QueryObjectPages,
     QueryObjects,
+    QueryUsage,
     ReplaceFilter,
     Request,
     SubmitJob,
     SubmitManyJobs,
+    TakeScreenshot,
     WaitForEvents,
     WaitForJobChange,
+    WatchConsole,
 )
 from ganeti.luxi.server import Answerer, Permitted
-from ganeti.master.access.callers import Callers, Identity
-from ganeti.master.access.history import TRAIL
-from ganeti.master.access.listing import listed
-from ganeti.master.access.sessions import LIFETIME, Sessions
+from ganeti.master.access.accounts import Accounts, no_session
+from ganeti.master.access.caller_identity import Callers, Identity
+from ganeti.master.access.change_history import TRAIL
+from ganeti.master.access.console_rights import ConsoleRights
+from ganeti.master.access.sessions import LIFETIME
 from ganeti.master.access.view import View, subject_of
 from ganeti.master.change_events import ACCESS
 from ganeti.master.event_feed import EventFeed
+from ganeti.master.job_rates import JobRates
 from ganeti.master.queries import Queries
 from ganeti.model.instance import Instance
 from ganeti.model.users import OWNER_TAG, Role
@@ -72,8 +81,8 @@ _GENERIC = frozenset(Opcode.__struct_fields__)
 class Audit(Protocol):
     """Where it is noted what callers do without a job, and what they are refused."""
 
-    def denied(self, who: str, how: str, what: str, why: str) -> None: ...
-    def did(self, who: str, how: str, what: str) -> None: ...
+    def record_denial(self, who: str, how: str, what: str, why: str) -> None: ...
+    def record_action(self, who: str, how: str, what: str) -> None: ...
 
 
 Ask = Callable[[View], Queries]
@@ -90,7 +99,8 @@ class Gate:
         questions: Ask,
         events: EventFeed,
         now: Callable[[], float],
-        sessions: Sessions,
+        accounts: Accounts,
+        consoles: ConsoleRights,
         audit: Audit,
     ) -> None:
         self._callers = callers
@@ -99,28 +109,33 @@ class Gate:
         self._questions = questions
         self._events = events
         self._now = now
-        self._sessions = sessions
+        self._accounts = accounts
+        self._sessions = accounts.sessions
+        self._sessions.ended = self.recheck
+        self._consoles = consoles
         self._audit = audit
         self._views: OrderedDict[Rights, tuple[View, Queries]] = OrderedDict()
-        self._waiting: dict[Deferred[Any], Caller] = {}
+        self._waiting: dict[Deferred[object], Caller] = {}
 
     # --- as ganeti.luxi.server.Gate
 
-    def permit(self, caller: Caller, request: Request[Any]) -> Permitted:
+    def permit(self, caller: Caller, request: Request[object]) -> Permitted:
         """Return the request as the caller may make it; see ``ganeti.luxi.server.Gate``."""
         who = self._callers.identify(caller)
         try:
             permitted = self._permit(who, caller, request)
         except AccessDenied as e:
-            self._audit.denied(who.called, who.means, told(request), str(e))
+            self._audit.record_denial(who.called, who.means, told(request), str(e))
             raise
-        if caller.session and request.named() not in _PASSIVE:
+        if caller.session and _is_use(request):
             self._sessions.touch(caller.session)
         if request.changes and not isinstance(request, SubmitJob | SubmitManyJobs):
-            self._audit.did(who.called, who.means, told(request))
+            self._audit.record_action(who.called, who.means, told(request))
         return permitted
 
-    async def guard(self, caller: Caller, request: Request[Any], work: Awaitable[Any]) -> Any:
+    async def end_if_refused(
+        self, caller: Caller, request: Request[object], work: Awaitable[object]
+    ) -> object:
         """Return what ``work`` does, unless the caller is refused while it waits."""
         if not request.waits:
             return await work
@@ -134,10 +149,12 @@ class Gate:
         finally:
             del self._waiting[waiting]
 
-    def changed(self, state: ClusterState, edits: Sequence[RecordEdit]) -> None:
-        """See to it that those wait no longer who are refused in the new state."""
+    def config_changed(self, state: ClusterState, edits: Sequence[RecordEdit]) -> None:
+        """End the waiting requests of callers that the new state refuses."""
         if any(edit.kind in ACCESS for edit in edits):
             self.recheck()
+        elif any(edit.kind in _SCOPES for edit in edits):
+            self._consoles.recheck()
 
     def recheck(self) -> None:
         """End the waiting of callers that are refused by now."""
@@ -146,10 +163,11 @@ class Gate:
                 self._callers.identify(caller)
             except Unauthenticated:
                 waiting.cancel()
+        self._consoles.recheck()
 
     # --- what is permitted
 
-    def _permit(self, who: Identity, caller: Caller, request: Request[Any]) -> Permitted:
+    def _permit(self, who: Identity, caller: Caller, request: Request[object]) -> Permitted:
         name, rights = request.named(), who.rights
         role = METHODS.get(name)
         if role is None:
@@ -161,10 +179,21 @@ class Gate:
                 f"user {who.called} has no role; an administrator can grant one: gnt-access role"
                 " grant"
             )
-        if isinstance(request, SubmitJob):
+        if isinstance(request, SubmitJob | PlanJob):
             return self._submission(who, request)
         if isinstance(request, CancelJob):
             return self._cancellation(who, request)
+        if isinstance(request, QueryUsage) and rights.limited:
+            return Permitted(self._visible_usage(who, request))
+        if isinstance(request, CreateConsoleTicket):
+            return self._console_ticket(who, caller, request)
+        if isinstance(request, TakeScreenshot):
+            return Permitted(
+                replace(request, instance=self._console_of(who, request.instance).uuid)
+            )
+        if isinstance(request, WatchConsole):
+            watch = self._consoles.watch
+            return Permitted(request, lambda uuid, _, timeout: watch(caller, uuid, timeout))
         if name in UNLIMITED_METHODS or not rights.limited:
             if not rights.allow(role):
                 raise _lacks(who, role, name)
@@ -173,26 +202,31 @@ class Gate:
             return Permitted(request)
         return Permitted(request, self._limited(who, request))
 
-    def _limited(self, who: Identity, request: Request[Any]) -> Answerer | None:
+    def _limited(self, who: Identity, request: Request[object]) -> Answerer | None:
         """Return who answers a question from what a caller may see; None if it makes no odds."""
         view, questions = self._viewed(who.rights)
         match request:
             case QueryFields():
                 return questions.fields
-            case Query(what=what) | QueryObjects(what=what) if what in UNLIMITED_KINDS:
+            case Query(what=what) | QueryObjects(what=what) | QueryObjectPages(what=what) if (
+                what in UNLIMITED_KINDS
+            ):
                 raise AccessDenied(f"a role that is limited does not show the kind {what}")
             case Query():
                 return questions.query
             case QueryObjects():
                 return questions.objects
+            case QueryObjectPages():
+                return questions.pages
             case WaitForEvents():
                 view.state()  # what is there now can be told to be gone later
-                return partial(self._events.wait, visible=view.events)
+                return partial(self._events.wait_for_events, visible=view.events)
             case WaitForJobChange(job_id=job_id):
-                if view.find(job_id) is None:
+                if view.find_job(job_id) is None:
                     raise JobLost(f"Job {job_id} not found")
-                return None  # as for everybody
+                return None  # as for every caller
         answerers: Mapping[str, Answerer] = {
+            "QueryJobRates": lambda: JobRates(self._now, view.jobs()).query_job_rates(),
             "QueryJobs": questions.jobs,
             "QueryInstances": questions.plain("instance"),
             "QueryNodes": questions.plain("node"),
@@ -206,6 +240,13 @@ class Gate:
         except KeyError:
             raise AccessDenied(f"{request.named()} is not for a role that is limited") from None
 
+    def _visible_usage(self, who: Identity, request: QueryUsage) -> QueryUsage:
+        """Return the question about an instance that the caller sees, by its UUID."""
+        if request.kind != "instance":
+            raise AccessDenied("a role that is limited does not show the load of nodes")
+        instance = self._viewed(who.rights)[0].state().instance(request.name)
+        return replace(request, name=instance.uuid)
+
     def _viewed(self, rights: Rights) -> tuple[View, Queries]:
         found = self._views.get(rights)
         if found is None:
@@ -218,7 +259,7 @@ class Gate:
 
     # --- jobs
 
-    def _submission(self, who: Identity, request: SubmitJob) -> Permitted:
+    def _submission(self, who: Identity, request: SubmitJob | PlanJob) -> Permitted:
         ops = tuple(self._opcode(who, opcode) for opcode in request.ops)
         return Permitted(replace(request, ops=ops))
 
@@ -275,7 +316,7 @@ class Gate:
     def _require_visible_jobs(self, who: Identity, opcode: Opcode) -> None:
         view, _ = self._viewed(who.rights)
         for number, (job, _statuses) in enumerate(opcode.depends or ()):
-            known = str(job).isdigit() and view.find(int(job)) is not None
+            known = str(job).isdigit() and view.find_job(int(job)) is not None
             if not known and not str(job).startswith("-"):
                 where = f"depends[{number}]"
                 raise Invalid([Problem(where, f"there is no job {job} before this one")])
@@ -299,7 +340,7 @@ class Gate:
         if who.rights.allow(Role.OPERATOR):
             return Permitted(request)
         view, _ = self._viewed(who.rights)
-        job = view.find(request.job_id)
+        job = view.find_job(request.job_id)
         if job is None:
             if who.rights.limited:
                 raise JobLost(f"Job {request.job_id} not found")
@@ -310,9 +351,34 @@ class Gate:
                 raise _lacks(who, Role.OPERATOR, f"canceling job {request.job_id}")
         return Permitted(request)
 
+    # --- consoles
+
+    def _console_of(self, who: Identity, name: str) -> Instance:
+        """Return an instance whose consoles the caller may use, by the name that it sees."""
+        state = self._viewed(who.rights)[0].state() if who.rights.limited else self._state()
+        instance = state.instance(name)
+        self._consoles.require_operator(who, instance)
+        return instance
+
+    def _console_ticket(
+        self, who: Identity, caller: Caller, request: CreateConsoleTicket
+    ) -> Permitted:
+        instance = self._console_of(who, request.instance)
+        stream = printable(request.stream, 20)
+        what = "asked to take over" if request.take_over else "asked for"
+        self._audit.record_action(
+            who.called, who.means, f"{what} the {stream} console of instance {instance.name}"
+        )
+        request = replace(request, viewer=who.called)
+
+        async def create(*_: object) -> object:
+            return await self._consoles.create(caller, instance.uuid, request)
+
+        return Permitted(request, create)
+
     # --- what is about the caller
 
-    async def _describe(self, who: Identity, caller: Caller) -> dict[str, Any]:
+    async def _describe(self, who: Identity, caller: Caller) -> dict[str, object]:
         role = who.rights.role
         return {
             "user": who.user,
@@ -322,9 +388,9 @@ class Gate:
             "file_proof": who.file_proof,
         }
 
-    async def _accounts(self, who: Identity, caller: Caller, what: str) -> list[dict[str, Any]]:
+    async def _access(self, who: Identity, caller: Caller, what: str) -> list[dict[str, object]]:
         only = None if who.rights.allow(Role.ADMIN) else who.user
-        return listed(self._state(), what, only=only)
+        return self._accounts.listed(what, only)
 
     async def _open_session(
         self, who: Identity, caller: Caller, session: str, digest: str
@@ -332,27 +398,45 @@ class Gate:
         if caller.session or not who.user:
             raise AccessDenied("sign in by a password or a token")
         self._sessions.open(session, digest, caller, who.user)
-        self._audit.did(who.called, who.means, "signed in")
+        self._audit.record_action(who.called, who.means, "signed in")
         return LIFETIME
 
     async def _close_session(self, who: Identity, caller: Caller) -> None:
         self._sessions.close(caller.session)
-        self._audit.did(who.called, who.means, "signed out")
-        self.recheck()
+        self._audit.record_action(who.called, who.means, "signed out")
+
+    async def _end_session(self, who: Identity, caller: Caller, session: str) -> None:
+        owner = self._sessions.owner(session)
+        if owner is None or (owner != who.user and not who.rights.allow(Role.ADMIN)):
+            raise no_session(session)
+        self._sessions.close(session)
+        self._audit.record_action(who.called, who.means, f"ended session {session} of {owner}")
 
 
 _PASSIVE = frozenset(("QueryCaller", "WaitForEvents"))
 """What an open page does by itself; a session that does nothing else is idle."""
 
-_ABOUT_CALLER: Mapping[str, Callable[..., Awaitable[Any]]] = {
+_SCOPES = frozenset((RecordKind.INSTANCE, RecordKind.NODE, RecordKind.GROUP))
+"""What decides which instances are in the scope of a role, besides users and roles."""
+
+
+def _is_use(request: Request[object]) -> bool:
+    """Return whether a request is a use of the session that it is made in."""
+    if isinstance(request, WatchConsole):
+        return request.active
+    return request.named() not in _PASSIVE
+
+
+_ABOUT_CALLER: Mapping[str, Callable[..., Awaitable[object]]] = {
     "OpenSession": Gate._open_session,
     "CloseSession": Gate._close_session,
     "QueryCaller": Gate._describe,
-    "QueryAccess": Gate._accounts,
+    "EndSession": Gate._end_session,
+    "QueryAccess": Gate._access,
 }
 
 
-def told(request: Request[Any]) -> str:
+def told(request: Request[object]) -> str:
     """Return a request in a line."""
     if isinstance(request, SubmitJob):
         return ", ".join(op.summary for op in request.ops)
@@ -372,7 +456,7 @@ def _bound(opcode: Opcode, declared: OnInstance, instance: Instance) -> Opcode:
     return replace(opcode, **{declared.name: instance.name, declared.uuid: instance.uuid})
 
 
-def _is_forged(entry: Sequence[Any]) -> bool:
+def _is_forged(entry: Sequence[object]) -> bool:
     """Whether an entry of a reason trail looks as if the gate had made it."""
     return bool(entry) and isinstance(entry[0], str) and entry[0].startswith(TRAIL)
 
@@ -386,5 +470,5 @@ def _lacks(who: Identity, role: Role, what: str) -> AccessDenied:
     )
 
 
-async def _as_coroutine(work: Awaitable[Any]) -> Any:
+async def _as_coroutine(work: Awaitable[object]) -> object:
     return await work

@@ -58,9 +58,9 @@ class View:
         """The jobs that may be seen, oldest first."""
         return [job for job in self._queue.jobs() if self.shows_job(job)]
 
-    def find(self, job_id: int) -> Job | None:
+    def find_job(self, job_id: int) -> Job | None:
         """A job that is not archived and may be seen."""
-        job = self._queue.find(job_id)
+        job = self._queue.find_job(job_id)
         return job if job is not None and self.shows_job(job) else None
 
     def archived(self, job_id: int) -> Job | None:
@@ -103,7 +103,7 @@ class View:
         state = self.state()
         if event.kind == EventKind.JOB:
             job_id = event.names[0] if event.names else ""
-            return event if job_id.isdigit() and self.find(int(job_id)) else None
+            return event if job_id.isdigit() and self.find_job(int(job_id)) else None
         if event.kind not in (EventKind.INSTANCE, EventKind.DISK) or not event.names:
             return None
         uuid = _header(event.data).uuid

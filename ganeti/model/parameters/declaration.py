@@ -6,14 +6,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from ganeti.errors import Problem
+from ganeti.errors import Problem, Refused
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import CONTROL, MAX_INTEGER, Line
+from ganeti.schema.types import CONTROL, MAX_INTEGER, Line, Value
 
 
 class ParameterSet(Record):
@@ -31,13 +31,36 @@ class ParameterSet(Record):
         return []
 
 
+P = TypeVar("P", bound=ParameterSet)
+
+
 @functools.cache
 def defaults(kind: type[ParameterSet]) -> Mapping[str, Any]:
     """Return the built-in default of each parameter."""
     return MappingProxyType(plain(kind()))
 
 
-def plain(value: Any) -> Any:
+@functools.cache
+def _names(kind: type[ParameterSet]) -> frozenset[str]:
+    return frozenset(each.encode_name for each in msgspec.structs.fields(kind))
+
+
+def to_record(kind: type[P], filled: Mapping[str, Value], whose: str) -> P:
+    """Return effective parameters as a record, without those of other software.
+
+    :raises Refused: the configuration of ``whose`` has an invalid value, as only a file that was
+        edited or imported can.
+    """
+    known = {name: value for name, value in filled.items() if name in _names(kind)}
+    try:
+        return msgspec.convert(known, kind, strict=False)
+    except msgspec.ValidationError as e:
+        raise Refused(
+            f"the configuration of {whose} has an invalid parameter: {e}; set it again"
+        ) from None
+
+
+def plain(value: object) -> Any:
     """Return ``value`` in JSON types, so that it compares equal to a value read from disk."""
     return msgspec.json.decode(msgspec.json.encode(value))
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Effective parameters: built-in defaults, overridden by cluster, group or OS, and object.
 
+Functions named ``fill_…`` return them in JSON types, for lists and for other software; those named
+``…_of`` return the declared record, for code that acts by a parameter.
+
 Unknown names, from a configuration of other software, are passed on unchanged.
 """
 
@@ -15,7 +18,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance, Nic
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.declaration import defaults
+from ganeti.model.parameters.declaration import defaults, to_record
 from ganeti.model.parameters.disk import DISKS
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
@@ -31,9 +34,19 @@ def fill_backend(cluster: Cluster, instance: Instance) -> Parameters:
     return be_defaults(cluster) | instance.beparams
 
 
+def backend_of(cluster: Cluster, instance: Instance) -> Backend:
+    """Return the effective backend parameters of ``instance``, as a record."""
+    return to_record(Backend, fill_backend(cluster, instance), f"instance {instance.name}")
+
+
 def be_defaults(cluster: Cluster) -> Parameters:
     """Return the backend parameters of instances that set none."""
     return {**defaults(Backend), **cluster.beparams.get("default", _NONE)}
+
+
+def default_backend_of(cluster: Cluster) -> Backend:
+    """Return the backend parameters of instances that set none, as a record."""
+    return to_record(Backend, be_defaults(cluster), f"cluster {cluster.cluster_name}")
 
 
 def fill_hypervisor(cluster: Cluster, instance: Instance) -> Parameters:
@@ -58,6 +71,11 @@ def fill_nic(cluster: Cluster, nic: Nic) -> Parameters:
     return nic_defaults(cluster) | nic.nicparams
 
 
+def nic_parameters_of(cluster: Cluster, nic: Nic) -> NicParameters:
+    """Return the effective parameters of a network card, as a record."""
+    return to_record(NicParameters, fill_nic(cluster, nic), f"network card {nic.name or nic.uuid}")
+
+
 def nic_defaults(cluster: Cluster) -> Parameters:
     """Return the parameters of network cards that set none."""
     return {**defaults(NicParameters), **cluster.nicparams.get("default", _NONE)}
@@ -67,6 +85,11 @@ def fill_node(cluster: Cluster, group: Group, node: Node | None = None) -> Param
     """Return the parameters of ``node``, or those of nodes in ``group`` that set none."""
     own = node.ndparams if node else _NONE
     return {**defaults(NodeParameters), **cluster.ndparams, **group.ndparams, **own}
+
+
+def node_parameters_of(cluster: Cluster, group: Group, node: Node) -> NodeParameters:
+    """Return the effective parameters of ``node``, as a record."""
+    return to_record(NodeParameters, fill_node(cluster, group, node), f"node {node.name}")
 
 
 def fill_disk(cluster: Cluster, group: Group, template: Template) -> Parameters:
@@ -84,6 +107,11 @@ def fill_policy(cluster: Cluster, group: Group | None = None) -> Parameters:
     The group's ``minmax`` replaces the cluster's as a whole; ranges are not merged.
     """
     return {**defaults(Policy), **cluster.ipolicy, **(group.ipolicy if group else _NONE)}
+
+
+def policy_of(cluster: Cluster, group: Group) -> Policy:
+    """Return the effective instance policy of ``group``, as a record."""
+    return to_record(Policy, fill_policy(cluster, group), f"node group {group.name}")
 
 
 def fill_os(cluster: Cluster, instance: Instance) -> Parameters:

@@ -42,6 +42,9 @@ DiskType: TypeAlias = Literal[
     "scsi-hd",
     "sd",
 ]
+CD_IMAGES = ("cdrom_image_path", "cdrom2_image_path")
+"""The parameters with the images in the CD drives, in the order of the drives."""
+
 CdromType: TypeAlias = Literal[DiskType, ""]
 NicType: TypeAlias = Literal[
     "e1000",

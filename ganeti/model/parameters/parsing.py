@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import msgspec
 from msgspec import inspect
@@ -14,10 +14,10 @@ from msgspec import inspect
 from ganeti.errors import Invalid, Problem
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.schema.parameters import Parameter, parameters
-from ganeti.schema.reading import choices, rephrase
+from ganeti.schema.reading import TypeHint, choices, rephrase
 from ganeti.schema.shell import split_shell_words
-from ganeti.schema.types import Parameters
-from ganeti.schema.units import mebibytes
+from ganeti.schema.size_units import mebibytes
+from ganeti.schema.types import Parameters, Value
 
 DEFAULT = "default"
 """The value that removes a setting, so that the level above applies again."""
@@ -30,10 +30,10 @@ _BOOLEANS = {
 
 def checked(
     kind: type[ParameterSet],
-    given: Mapping[str, Any],
+    given: Mapping[str, Value],
     *,
     path: str,
-    onto: Mapping[str, Any] = {},
+    onto: Mapping[str, Value] = {},
     for_one: bool = False,
 ) -> Parameters:
     """Validate ``given`` and return it merged into ``onto``, the settings so far.
@@ -69,11 +69,11 @@ def checked(
 
 def validate_with_defaults(
     kind: type[ParameterSet],
-    given: Mapping[str, Any],
-    above: Mapping[str, Any],
+    given: Mapping[str, Value],
+    above: Mapping[str, Value],
     *,
     path: str,
-    onto: Mapping[str, Any] = {},
+    onto: Mapping[str, Value] = {},
     for_one: bool = False,
 ) -> Parameters:
     """Validate ``given`` as ``checked`` does, also in combination with ``above``, its defaults.
@@ -85,7 +85,7 @@ def validate_with_defaults(
     return found
 
 
-def check_consistency(kind: type[ParameterSet], filled: Mapping[str, Any], *, path: str) -> None:
+def check_consistency(kind: type[ParameterSet], filled: Mapping[str, Value], *, path: str) -> None:
     """Check that effective values do not contradict each other.
 
     :raises Invalid: with every invalid value and every contradiction.
@@ -104,12 +104,12 @@ def _known(kind: type[ParameterSet]) -> Mapping[str, Parameter]:
 
 
 @functools.cache
-def _hints(kind: type[ParameterSet]) -> Mapping[str, Any]:
+def _hints(kind: type[ParameterSet]) -> Mapping[str, TypeHint]:
     hints = get_type_hints(kind, include_extras=True)
     return {each.encode_name: hints[each.name] for each in msgspec.structs.fields(kind)}
 
 
-def _convert(kind: type[ParameterSet], parameter: Parameter, value: Any) -> Any:
+def _convert(kind: type[ParameterSet], parameter: Parameter, value: object) -> Value:
     hint = _hints(kind)[parameter.name]
     if isinstance(value, str):
         value = _parse_text(parameter, value)
@@ -122,19 +122,19 @@ def _convert(kind: type[ParameterSet], parameter: Parameter, value: Any) -> Any:
     return found
 
 
-def _check_supported(parameter: Parameter, value: Any) -> Any:
+def _check_supported(parameter: Parameter, value: object) -> Value:
     if parameter.extra.get("supported", True) or value == plain(parameter.default):
         return value
     words = f"is not supported by this version: it must stay {_format_value(parameter.default)}"
     raise Invalid([Problem("", words)])
 
 
-def _format_value(value: Any) -> str:
+def _format_value(value: object) -> str:
     """Format a value as users write it."""
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value) or "empty"
 
 
-def _parse_text(parameter: Parameter, text: str) -> Any:
+def _parse_text(parameter: Parameter, text: str) -> object:
     """Convert ``text`` to the type of ``parameter``, or return it if that is impossible."""
     kinds = parameter.type.types if isinstance(parameter.type, inspect.UnionType) else ()
     if text == "none" and any(isinstance(kind, inspect.NoneType) for kind in kinds):
@@ -146,14 +146,14 @@ def _parse_text(parameter: Parameter, text: str) -> Any:
     return _TEXT_PARSERS.get(type(parameter.type), str)(text)
 
 
-def _number(kind: Callable[[str], Any], text: str) -> Any:
+def _number(kind: Callable[[str], object], text: str) -> object:
     try:
         return kind(text)
     except ValueError:
         return text
 
 
-_TEXT_PARSERS: Mapping[type, Callable[[str], Any]] = {
+_TEXT_PARSERS: Mapping[type, Callable[[str], object]] = {
     inspect.BoolType: lambda text: _BOOLEANS.get(text.lower(), text),
     inspect.IntType: functools.partial(_number, int),
     inspect.FloatType: functools.partial(_number, float),
@@ -161,7 +161,9 @@ _TEXT_PARSERS: Mapping[type, Callable[[str], Any]] = {
 }
 
 
-def _translate_error(parameter: Parameter, hint: Any, error: msgspec.ValidationError) -> Problem:
+def _translate_error(
+    parameter: Parameter, hint: TypeHint, error: msgspec.ValidationError
+) -> Problem:
     if rule := parameter.extra.get("rule"):
         return Problem("", str(rule))
     return Problem(*rephrase(str(error), choices(hint)))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -14,7 +14,7 @@ from ganeti.model.disk import Template
 from ganeti.model.parameters.declaration import ParameterSet, defaults, shared
 from ganeti.model.parameters.parsing import DEFAULT
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import MAX_INTEGER, Count
+from ganeti.schema.types import MAX_INTEGER, Count, Value
 
 Ratio = Annotated[float, Meta(gt=0, le=MAX_INTEGER)]
 
@@ -74,7 +74,7 @@ class Policy(ParameterSet, rename="kebab"):
         return found
 
 
-def complete_std(given: Mapping[str, Any], holds: Mapping[str, Any]) -> Mapping[str, Any]:
+def complete_std(given: Mapping[str, Value], holds: Mapping[str, Value]) -> Mapping[str, Value]:
     """Return ``given`` with the missing fields of its ``std`` added.
 
     They are taken from ``holds``, the effective policy so far. The value ``default`` resets a field

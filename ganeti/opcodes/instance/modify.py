@@ -11,7 +11,8 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Parameters, Positive, Text
 
-_CONVERT = "export the instance, and import it with another disk template"
+_CONVERT = "name the secondary node of converted disks by --node"
+_EXTERNAL = "export the instance, and import it with another disk template"
 
 
 class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
@@ -33,19 +34,21 @@ class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
         None
     )
     hvparams: fields.HvParams = {}
-    disk_template: Annotated[fields.DiskTemplate, doc("New disk template.")] = None
+    disk_template: Annotated[
+        fields.DiskTemplate, doc("Convert the disks of the stopped instance to this template.")
+    ] = None
     ext_params: Annotated[
-        Parameters, unsupported("Parameters of the external storage, for a conversion.", _CONVERT)
+        Parameters, unsupported("Parameters of the external storage, for a conversion.", _EXTERNAL)
     ] = {}
     file_driver: fields.FileDriver = None
     file_storage_dir: fields.FileStorageDir = None
     pnode: Annotated[Text | None, doc("Record this node as primary; no data are moved.")] = None
     pnode_uuid: fields.PrimaryNodeUUID = None
     remote_node: Annotated[
-        Text | None, unsupported("Secondary node for converted disks.", _CONVERT)
+        Text | None, doc("Secondary node of disks that are converted to mirrored ones.")
     ] = None
     remote_node_uuid: Annotated[
-        Text | None, unsupported("UUID of the secondary node for converted disks.", _CONVERT)
+        Text | None, doc("UUID of the secondary node of disks that become mirrored ones.")
     ] = None
     iallocator: Annotated[
         Text | None, unsupported("Name of the iallocator that selects this node.", _CONVERT)

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from ganeti.config.node_usage import NodeUsage
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
-from ganeti.model.group import AllocPolicy
+from ganeti.model.group import AllocPolicy, Group
+from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_backend, fill_policy
+from ganeti.model.parameters.filling import backend_of, default_backend_of, policy_of
+from ganeti.operations.allocation.allocation_request import Candidate, NodeResources
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.allocation.policy_check import PolicySize, violations
-from ganeti.operations.allocation.request import Candidate, NodeResources
 from ganeti.rpc.node import NodeInfo
 from ganeti.schema.records import replace
 
@@ -57,50 +60,113 @@ def candidates(
 
     With ``size``, each candidate also has the objections of its group's instance policy.
     """
+    default = default_backend_of(state.cluster)
+    groups: dict[str, _GroupRules] = {}
     found = []
-    objections: dict[str, str | None] = {}
     for node in nodes:
-        policy = fill_policy(state.cluster, state.groups[node.group])
-        if node.group not in objections:
-            objections[node.group] = None if size is None else _find_objection(size, node, state)
-        facts = known(node)
+        rules = groups.get(node.group)
+        if rules is None:
+            rules = groups[node.group] = _group_rules(state.groups[node.group], size, state)
+        facts, usage = known(node), state.get_usage(node)
         found.append(
             Candidate(
                 node,
                 _free_resources(facts, template),
-                sum(1 for _ in state.list_primary_instances(node)),
-                _reserved_memory(node, state),
-                _count_vcpus(node, state, facts),
-                policy["vcpu-ratio"],
-                objections[node.group],
-                state.groups[node.group].alloc_policy is AllocPolicy.LAST_RESORT,
+                usage.instances,
+                usage.reserved(default.minmem, default.auto_balance),
+                running_vcpus.count(node, state, facts, default.vcpus),
+                rules.vcpu_ratio,
+                rules.objection,
+                rules.last_resort,
             )
         )
     return found
 
 
-def _count_vcpus(node: Node, state: ClusterState, facts: NodeInfo | None) -> int:
-    """Return the virtual processors of the node's instances.
+@dataclass(frozen=True)
+class _GroupRules:
+    """What a node group says about an instance, the same for all of its nodes."""
+
+    vcpu_ratio: float | None
+    objection: str | None
+    last_resort: bool
+
+
+def _group_rules(group: Group, size: PolicySize | None, state: ClusterState) -> _GroupRules:
+    policy = policy_of(state.cluster, group)
+    broken = [] if size is None else violations(size, policy)
+    objection = None
+    if broken:
+        why = ", ".join(broken)
+        objection = f"is in group {group.name}, whose instance policy is violated: {why}"
+    last_resort = group.alloc_policy is AllocPolicy.LAST_RESORT
+    return _GroupRules(policy.vcpu_ratio, objection, last_resort)
+
+
+@dataclass(frozen=True)
+class _Excess:
+    """A number of virtual processors, and what it was counted from."""
+
+    usage: NodeUsage
+    guests: Mapping[str, GuestState]
+    default: int
+    vcpus: int
+
+
+class RunningVcpus:
+    """Counts the virtual processors of nodes' instances, configured and running.
 
     A change of a running instance waits for its next start, so the larger of its running and its
-    configured value counts: both must fit.
+    configured value counts: both must fit. The guests of a node are compared with their
+    configuration only if either has changed since the last time.
     """
-    guests = facts.guests if facts is not None else {}
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Excess] = {}
+
+    def count(self, node: Node, state: ClusterState, facts: NodeInfo | None, default: int) -> int:
+        """Return the number for a node; ``default`` is that of instances without a value."""
+        usage = state.get_usage(node)
+        configured = sum(
+            amount.total(default)
+            for hypervisor, amount in usage.vcpus.items()
+            if hypervisor not in ON_PAPER
+        )
+        if facts is None or not configured or not facts.guests:
+            return configured
+        known = self._known.get(node.uuid)
+        if (
+            known is None
+            or known.usage is not usage
+            or known.guests is not facts.guests
+            or known.default != default
+        ):
+            excess = _count_excess(node, state, facts.guests, default)
+            known = self._known[node.uuid] = _Excess(usage, facts.guests, default, excess)
+            while len(self._known) > MAX_NODES:
+                del self._known[next(iter(self._known))]
+        return configured + known.vcpus
+
+
+MAX_NODES = 4096
+"""Maximum number of nodes whose running virtual processors are remembered."""
+
+running_vcpus = RunningVcpus()
+
+
+def _count_excess(
+    node: Node, state: ClusterState, guests: Mapping[str, GuestState], default: int
+) -> int:
+    """Return the virtual processors of running guests beyond those that are configured."""
     total = 0
     for instance in state.list_primary_instances(node):
-        if instance.hypervisor not in ON_PAPER:
-            configured = int(fill_backend(state.cluster, instance)["vcpus"])
-            guest = guests.get(instance.name)
-            total += configured if guest is None else max(configured, guest.vcpus)
+        guest = guests.get(instance.name)
+        if guest is not None and instance.hypervisor not in ON_PAPER:
+            vcpus = instance.beparams.get("vcpus", default)
+            if not isinstance(vcpus, int):
+                vcpus = backend_of(state.cluster, instance).vcpus
+            total += max(0, guest.vcpus - vcpus)
     return total
-
-
-def _find_objection(size: PolicySize, node: Node, state: ClusterState) -> str | None:
-    group = state.groups[node.group]
-    broken = violations(size, fill_policy(state.cluster, group))
-    if not broken:
-        return None
-    return f"is in group {group.name}, whose instance policy is violated: {', '.join(broken)}"
 
 
 def _free_resources(facts: NodeInfo | None, template: Template) -> NodeResources:
@@ -141,14 +207,3 @@ def spent(facts: NodeInfo, template: Template, *, memory: int, disk: int) -> Nod
             for each in facts.storage
         ),
     )
-
-
-def _reserved_memory(node: Node, state: ClusterState) -> int:
-    """Return the memory in MiB to reserve for a failure of another node (N+1 redundancy)."""
-    by_peer: dict[str, int] = {}
-    for instance in state.list_secondary_instances(node):
-        filled = fill_backend(state.cluster, instance)
-        if filled["auto_balance"]:
-            peer = instance.primary_node
-            by_peer[peer] = by_peer.get(peer, 0) + int(filled["minmem"])
-    return max(by_peer.values(), default=0)

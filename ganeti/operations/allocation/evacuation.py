@@ -18,9 +18,9 @@ from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.allocation.allocation_request import Candidate, Placement
 from ganeti.operations.allocation.candidates import candidates, storage_units
 from ganeti.operations.allocation.policy_check import PolicySize
-from ganeti.operations.allocation.request import Candidate, Placement
 from ganeti.operations.allocation.scoring import choose, required_disk_space
 from ganeti.operations.allocation.sizes import make_placement
 from ganeti.operations.instance.context import check_online
@@ -29,7 +29,7 @@ from ganeti.rpc.node import DescribeNode
 
 
 @dataclass
-class Capacity:
+class RemainingResources:
     """The remaining resources of nodes, from which instances are allocated."""
 
     state: ClusterState
@@ -37,7 +37,7 @@ class Capacity:
     facts: NodeAnswers
     _allocated: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
-    def take(self, wish: Placement, only: Node | None = None) -> Node:
+    def allocate(self, wish: Placement, only: Node | None = None) -> Node:
         """Allocate a node for ``wish``, or ``only`` this one.
 
         :raises Refused: no node fits; the message has the reason for each.
@@ -75,7 +75,7 @@ class Capacity:
 
     def require(self, wish: Placement, node: Node) -> None:
         """Allocate resources on a node that already has the disks."""
-        self.take(replace(wish, disks=()), node)
+        self.allocate(replace(wish, disks=()), node)
 
     def _remaining(self, candidate: Candidate) -> Candidate:
         memory, disk, count = self._allocated.get(candidate.node.uuid, (0, 0, 0))
@@ -124,7 +124,11 @@ def by_name(instances: Iterable[Instance]) -> list[Instance]:
 
 
 def choose_primary(
-    instance: Instance, node: Node, places: Capacity, state: ClusterState, asked: Node | None
+    instance: Instance,
+    node: Node,
+    places: RemainingResources,
+    state: ClusterState,
+    asked: Node | None,
 ) -> Node:
     """Choose a new primary node for an instance on ``node``; it must be ``asked`` unless None.
 
@@ -142,7 +146,7 @@ def choose_primary(
         return target
     if template not in SHARED_TEMPLATES:
         raise Refused(f"its {template.value} disks are only on {node.name}; use gnt-instance move")
-    return places.take(wish, asked)
+    return places.allocate(wish, asked)
 
 
 def moving(instance: Instance, node: Node, target: Node, template_named: bool) -> Opcode:
@@ -157,7 +161,7 @@ def make_secondary_replacement(
     instance: Instance,
     leaves: Node,
     primary: Node,
-    places: Capacity,
+    places: RemainingResources,
     state: ClusterState,
     asked: Node | None,
     *,
@@ -174,7 +178,7 @@ def make_secondary_replacement(
         away_from=[leaves.uuid, primary.uuid],
         runs_there=False,
     )
-    node = places.take(wish, asked)
+    node = places.allocate(wish, asked)
     return ReplaceDisks(
         instance_name=instance.name,
         mode=ReplacementMode.NEW_SECONDARY,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
@@ -18,7 +17,7 @@ from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.allocation.candidates import storage_units
-from ganeti.operations.allocation.evacuation import Capacity, by_name
+from ganeti.operations.allocation.evacuation import RemainingResources, by_name
 from ganeti.operations.allocation.iallocator_jobs import get_allocator_jobs
 from ganeti.operations.allocation.sizes import make_placement, size_of
 from ganeti.operations.instance.context import InstanceContext, standing
@@ -98,7 +97,7 @@ def group_queries(groups: Sequence[Group], state: ClusterState) -> Sequence[Node
     return [NodeQuery(online, asked)]
 
 
-def change_request(instances: Sequence[Instance], groups: Sequence[Group]) -> dict[str, Any]:
+def change_request(instances: Sequence[Instance], groups: Sequence[Group]) -> dict[str, object]:
     """Return the request for jobs in the form of the iallocator protocol."""
     return {
         "type": "change-group",
@@ -125,7 +124,7 @@ def plan_group_change(
         jobs, stuck = list(advised.jobs), list(advised.stuck)
     else:
         jobs, stuck = [], []
-        places = Capacity(state, nodes_of(groups, state), facts)
+        places = RemainingResources(state, nodes_of(groups, state), facts)
         for instance in by_name(instances):
             try:
                 jobs.append(_plan_instance(instance, groups, manner, places, state))
@@ -141,7 +140,7 @@ def _plan_instance(
     instance: Instance,
     groups: Sequence[Group],
     manner: Options,
-    places: Capacity,
+    places: RemainingResources,
     state: ClusterState,
 ) -> tuple[Opcode, ...]:
     """Return the opcodes that move the instance to the first suitable group.
@@ -167,7 +166,7 @@ def _plan_instance(
 
 
 def _move_shared(
-    subject: InstanceContext, group: Group, places: Capacity, state: ClusterState
+    subject: InstanceContext, group: Group, places: RemainingResources, state: ClusterState
 ) -> tuple[Opcode, ...]:
     instance = subject.instance
     away = [subject.primary.uuid]
@@ -177,7 +176,11 @@ def _move_shared(
 
 
 def _move_mirrored(
-    subject: InstanceContext, group: Group, manner: Options, places: Capacity, state: ClusterState
+    subject: InstanceContext,
+    group: Group,
+    manner: Options,
+    places: RemainingResources,
+    state: ClusterState,
 ) -> tuple[Opcode, ...]:
     """Replace the copies outside the group one after the other, with a move in between."""
     instance, primary = subject.instance, subject.primary
@@ -237,7 +240,7 @@ def _apply_options(job: tuple[Opcode, ...], manner: Options) -> tuple[Opcode, ..
     )
 
 
-async def run(plan: GroupChange, tools: Tools) -> dict[str, Any]:
+async def run(plan: GroupChange, tools: Tools) -> dict[str, object]:
     return {"jobs": [list(row) for row in await tools.submit(plan.jobs)] if plan.jobs else []}
 
 

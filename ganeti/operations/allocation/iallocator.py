@@ -24,12 +24,13 @@ from ganeti.operations.allocation.iallocator_protocol import (
 )
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery
 from ganeti.rpc.node import DescribeNode, NodeInfo
+from ganeti.schema.types import Value
 
 DEFAULT = "."
 
 
 def make_request(
-    asked: str | None, request: Mapping[str, Any], state: ClusterState
+    asked: str | None, request: Mapping[str, object], state: ClusterState
 ) -> IAllocatorRequest | None:
     """Return the request to the iallocator named ``asked``, or None for the built-in one."""
     cluster = state.cluster
@@ -52,7 +53,7 @@ def room(state: ClusterState) -> NodeQuery:
     return NodeQuery([node for node in state.nodes.values() if not node.offline], asked)
 
 
-def format_request(request: Mapping[str, Any], state: ClusterState, facts: NodeAnswers) -> str:
+def format_request(request: Mapping[str, object], state: ClusterState, facts: NodeAnswers) -> str:
     """Return the input of an iallocator, with the node data from ``room``."""
     present = {
         node.uuid: _node_report(known, state)
@@ -62,7 +63,7 @@ def format_request(request: Mapping[str, Any], state: ClusterState, facts: NodeA
     return encode_request(state, present, request)
 
 
-def _format_options(parameters: Mapping[str, Any]) -> list[str]:
+def _format_options(parameters: Mapping[str, Value]) -> list[str]:
     return [
         f"--{name}" if value is None else f"--{name}={value}" for name, value in parameters.items()
     ]

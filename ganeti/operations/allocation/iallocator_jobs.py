@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.errors import Code, Invalid, Refused
 from ganeti.opcodes.instance.disks import ReplaceDisks
@@ -46,7 +45,7 @@ def get_allocator_jobs(facts: NodeAnswers, *, early_release: bool) -> IAllocator
     )
 
 
-def _read_job(written: list[Any], early_release: bool) -> tuple[Opcode, ...]:
+def _read_job(written: list[object], early_release: bool) -> tuple[Opcode, ...]:
     opcodes: list[Opcode] = []
     for each in written:
         try:

@@ -12,12 +12,17 @@ import msgspec
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
+from ganeti.model.disk import DRBD_METADATA_SIZE, MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.group import Group
 from ganeti.model.instance import AdminState, Instance, Nic
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_backend, fill_nic, fill_node, fill_policy
-from ganeti.operations.allocation.scoring import DRBD_METADATA_SIZE
+from ganeti.model.parameters.filling import (
+    backend_of,
+    fill_backend,
+    fill_nic,
+    fill_node,
+    fill_policy,
+)
 from ganeti.schema.documents import UNREADABLE
 
 VERSION = 2
@@ -38,7 +43,7 @@ class NodeReport:
 
 
 def encode_request(
-    state: ClusterState, present: Mapping[str, NodeReport], request: Mapping[str, Any]
+    state: ClusterState, present: Mapping[str, NodeReport], request: Mapping[str, object]
 ) -> str:
     """Return the input of an iallocator; ``present`` has the data of reachable nodes by UUID."""
     cluster = state.cluster
@@ -64,7 +69,7 @@ def encode_request(
     return text if text.isascii() else json.dumps(msgspec.json.decode(text))
 
 
-def _describe_group(group: Group, state: ClusterState) -> dict[str, Any]:
+def _describe_group(group: Group, state: ClusterState) -> dict[str, object]:
     return {
         "name": group.name,
         "alloc_policy": group.alloc_policy.value,
@@ -74,7 +79,9 @@ def _describe_group(group: Group, state: ClusterState) -> dict[str, Any]:
     }
 
 
-def _describe_node(node: Node, state: ClusterState, present: NodeReport | None) -> dict[str, Any]:
+def _describe_node(
+    node: Node, state: ClusterState, present: NodeReport | None
+) -> dict[str, object]:
     facts = {
         "tags": list(node.tags),
         "primary_ip": node.primary_ip,
@@ -95,12 +102,12 @@ def _describe_node(node: Node, state: ClusterState, present: NodeReport | None) 
     return facts | _describe_live(node, state, present)
 
 
-def _describe_live(node: Node, state: ClusterState, present: NodeReport) -> dict[str, Any]:
+def _describe_live(node: Node, state: ClusterState, present: NodeReport) -> dict[str, object]:
     memory = up_memory = lent = 0
     for instance in state.list_primary_instances(node):
         used = present.guests.get(instance.name, 0)
         # A running guest may have more memory than is configured for its next start.
-        wanted = max(int(fill_backend(state.cluster, instance)["maxmem"]), used)
+        wanted = max(backend_of(state.cluster, instance).maxmem, used)
         memory += wanted
         if instance.admin_state is AdminState.UP:
             up_memory += wanted
@@ -121,7 +128,7 @@ def _describe_live(node: Node, state: ClusterState, present: NodeReport) -> dict
     }
 
 
-def _describe_instance(instance: Instance, state: ClusterState) -> dict[str, Any]:
+def _describe_instance(instance: Instance, state: ClusterState) -> dict[str, object]:
     filled = fill_backend(state.cluster, instance)
     disks = state.get_disks(instance)
     template = state.get_template(instance)
@@ -143,14 +150,14 @@ def _describe_instance(instance: Instance, state: ClusterState) -> dict[str, Any
     }
 
 
-def describe_nic(nic: Nic, state: ClusterState) -> dict[str, Any]:
+def describe_nic(nic: Nic, state: ClusterState) -> dict[str, object]:
     """Return a network card in the form of the protocol."""
     filled = fill_nic(state.cluster, nic)
     facts = {"mac": nic.mac, "ip": nic.ip, "mode": filled["mode"], "link": filled["link"]}
     return {**facts, "bridge": filled["link"]} if filled["mode"] == "bridged" else facts
 
 
-def describe_disk(disk: Disk) -> dict[str, Any]:
+def describe_disk(disk: Disk) -> dict[str, object]:
     """Return a disk in the form of the protocol."""
     return {
         "dev_type": disk.dev_type.value,

@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import MIRRORED_TEMPLATES
-from ganeti.operations.allocation.request import Candidate, Choice, Placement
+from ganeti.model.disk import DRBD_METADATA_SIZE, MIRRORED_TEMPLATES
+from ganeti.operations.allocation.allocation_request import Candidate, Choice, Placement
 
 Rule: TypeAlias = Callable[[Placement, Candidate], str | None]
-
-DRBD_METADATA_SIZE = 128
-"""Size of the DRBD metadata volume of each mirrored disk in MiB."""
 
 
 def _excluded(request: Placement, candidate: Candidate) -> str | None:

@@ -9,20 +9,20 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES, Disk, Template
 from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_backend, fill_policy
+from ganeti.model.parameters.filling import backend_of, policy_of
+from ganeti.operations.allocation.allocation_request import Placement
 from ganeti.operations.allocation.policy_check import PolicySize, check_policy
-from ganeti.operations.allocation.request import Placement
 
 
 def size_of(instance: Instance, disks: Sequence[Disk], state: ClusterState) -> PolicySize:
     """Return the size of an instance with these disks."""
-    filled = fill_backend(state.cluster, instance)
+    backend = backend_of(state.cluster, instance)
     return PolicySize(
-        memory=int(filled["maxmem"]),
-        vcpus=int(filled["vcpus"]),
+        memory=backend.maxmem,
+        vcpus=backend.vcpus,
         disks=[disk.size for disk in disks],
         nics=len(instance.nics),
-        spindles=int(filled["spindle_use"]),
+        spindles=backend.spindle_use,
         template=disks[0].dev_type if disks else Template.DISKLESS,
     )
 
@@ -34,7 +34,7 @@ def check_group_policy(
 
     :raises Refused: with all violations.
     """
-    policy = fill_policy(state.cluster, state.groups[node.group])
+    policy = policy_of(state.cluster, state.groups[node.group])
     check_policy(size_of(instance, disks, state), policy, instance.name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
@@ -115,7 +115,7 @@ def destination(
     if len(nodes) == 1 and (op.target_node or op.target_node_uuid or subject.secondaries):
         [node] = nodes
         require_usable(node, f"instance {instance.name} cannot move there")
-        facts.of(node, DescribeNode)
+        facts.answer_of(node, DescribeNode)
     elif (chosen := advised(facts, 1, state)) is not None:
         [node] = chosen
     else:
@@ -149,7 +149,7 @@ def request_move_allocation(
     return make_request(op.iallocator, request, state)
 
 
-def relocation(subject: InstanceContext, away_from: Sequence[Node]) -> dict[str, Any]:
+def relocation(subject: InstanceContext, away_from: Sequence[Node]) -> dict[str, object]:
     """Return the request to replace the nodes ``away_from``, in the form of the protocol."""
     sizes = [disk.size for disk in subject.disks]
     return {

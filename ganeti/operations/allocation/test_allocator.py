@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Refused
@@ -14,11 +13,11 @@ from ganeti.model.disk import MIRRORED_TEMPLATES, Template
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_defaults
 from ganeti.opcodes.test import AllocatorDirection, AllocatorMode, TestAllocator
+from ganeti.operations.allocation.allocation_request import Placement
 from ganeti.operations.allocation.candidates import candidates
 from ganeti.operations.allocation.iallocator import format_request, make_request, room
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.allocation.policy_check import PolicySize
-from ganeti.operations.allocation.request import Placement
 from ganeti.operations.allocation.scoring import explained
 from ganeti.operations.allocation.sizes import make_placement
 from ganeti.operations.allocation.target_node import relocation
@@ -27,6 +26,7 @@ from ganeti.operations.instance.device_specs import read_disks
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import already_exists
 from ganeti.rpc.node import DescribeNode
+from ganeti.schema.types import Value
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def plan(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> Allocato
     raise Refused(f"iallocator {facts.advice.name}: {error}", error.code or Code.RESOURCES)
 
 
-def _request(op: TestAllocator, state: ClusterState) -> Mapping[str, Any]:
+def _request(op: TestAllocator, state: ClusterState) -> Mapping[str, Value]:
     return _REQUESTS[op.mode](op, state)
 
 
@@ -86,13 +86,13 @@ def _size(op: TestAllocator, state: ClusterState) -> PolicySize:
     )
 
 
-def _allocate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
+def _allocate(op: TestAllocator, state: ClusterState) -> dict[str, object]:
     if state.knows(RecordKind.INSTANCE, op.name):
         raise already_exists(RecordKind.INSTANCE, op.name)
     return _make_spec(op, op.name, state)
 
 
-def _make_spec(op: TestAllocator, name: str, state: ClusterState) -> dict[str, Any]:
+def _make_spec(op: TestAllocator, name: str, state: ClusterState) -> dict[str, object]:
     size = _size(op, state)
     hypervisor = op.hypervisor.value if op.hypervisor else state.cluster.enabled_hypervisors[0]
     return {
@@ -117,7 +117,7 @@ def _required_nodes(size: PolicySize) -> int:
     return 2 if size.template in MIRRORED_TEMPLATES else 1
 
 
-def _multi_allocate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
+def _multi_allocate(op: TestAllocator, state: ClusterState) -> dict[str, object]:
     names = [f"{op.name}-{number}" for number in range(op.count)]
     return {
         "type": "multi-allocate",
@@ -125,7 +125,7 @@ def _multi_allocate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
     }
 
 
-def _relocate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
+def _relocate(op: TestAllocator, state: ClusterState) -> dict[str, object]:
     subject = standing(state.instance(op.name), state)
     return relocation(subject, subject.secondaries or [subject.primary])
 
@@ -134,14 +134,14 @@ def _instances(op: TestAllocator, state: ClusterState) -> list[str]:
     return [state.instance(name).name for name in op.instances or (op.name,)]
 
 
-def _evacuate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
+def _evacuate(op: TestAllocator, state: ClusterState) -> dict[str, object]:
     if op.evac_mode is None:
         raise Refused("the parameter evac_mode is required for this mode", Code.INPUT)
     instances = _instances(op, state)
     return {"type": "node-evacuate", "instances": instances, "evac_mode": op.evac_mode.value}
 
 
-def _change_group(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
+def _change_group(op: TestAllocator, state: ClusterState) -> dict[str, object]:
     groups = [state.group(name).uuid for name in op.target_groups or ()]
     return {
         "type": "change-group",
@@ -150,11 +150,11 @@ def _change_group(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
     }
 
 
-def _secondary(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
+def _secondary(op: TestAllocator, state: ClusterState) -> dict[str, object]:
     return {"type": "allocate-secondary", "name": state.instance(op.name).name}
 
 
-_REQUESTS: Mapping[AllocatorMode, Callable[[TestAllocator, ClusterState], dict[str, Any]]] = {
+_REQUESTS: Mapping[AllocatorMode, Callable[[TestAllocator, ClusterState], dict[str, object]]] = {
     AllocatorMode.ALLOCATE: _allocate,
     AllocatorMode.MULTI_ALLOCATE: _multi_allocate,
     AllocatorMode.RELOCATE: _relocate,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import configparser
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Invalid
@@ -18,8 +17,9 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.instance import Instance
 from ganeti.model.parameters.hypervisors import HYPERVISORS
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.schema.parameters import parameters
+from ganeti.schema.types import Value
 
 VERSION = 0
 _NIC = ("mac", "ip", "network", "name", "mode", "link", "vlan")
@@ -65,7 +65,7 @@ def described(
     """
     disks = tuple(disk for disk, _ in dumps)
     guest, private = make_guest(state, instance, disks), instance.osparams_private
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "name": guest.name,
         "maxmem": guest.memory,
         "minmem": guest.minmem,
@@ -114,7 +114,7 @@ def own(guest: Guest) -> list[str]:
     return [name for name in guest.hvparams if name not in shared]
 
 
-def section(name: str, values: Mapping[str, Any]) -> str:
+def section(name: str, values: Mapping[str, Value]) -> str:
     """Format a section; continuation lines of a value are indented."""
     lines = [f"[{name}]"]
     for key, value in values.items():
@@ -123,7 +123,7 @@ def section(name: str, values: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _nic_values(nic: GuestNic) -> Iterator[tuple[str, Any]]:
+def _nic_values(nic: GuestNic) -> Iterator[tuple[str, object]]:
     for key in _NIC:
         value = getattr(nic, key)
         yield key, nic.network.uuid if key == "network" and nic.network else value

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem, Refused
@@ -26,7 +25,7 @@ from ganeti.operations.backup.handshake import ImportEndpoint, proofs
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.backup.snapshots import SnapshotOptions, standing
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle import remove
 from ganeti.operations.instance.os_check import find_definition
 from ganeti.operations.instance.running_check import (
@@ -40,6 +39,7 @@ from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.operations.undo import Undo
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.schema.records import FieldValues
 
 CONNECT_TIMEOUT = 20.0
 MAX_CONNECT_ATTEMPTS = 10
@@ -104,8 +104,10 @@ def plan(op: ExportInstance, state: ClusterState, facts: NodeAnswers) -> Export:
             Code.INPUT,
         )
     if instance.os:
-        find_definition(instance.os, facts.of(node, DescribeOSes), node.name, force_variant=True)
-    facts.of(node, DescribeNode)
+        find_definition(
+            instance.os, facts.answer_of(node, DescribeOSes), node.name, force_variant=True
+        )
+    facts.answer_of(node, DescribeNode)
     found = determine_presence(subject, state, facts)
     check_nowhere_else(found)
     if op.remove_instance and found.here and not op.shutdown:
@@ -193,7 +195,7 @@ async def _remove_older_exports(plan: Export, target: Node, tools: Tools) -> Non
         try:
             await tools.nodes.ask(node, calls.RemoveExportCall(name=name))
         except GanetiError as e:
-            tools.progress.say(f"cannot remove an older export on node {node.name}: {e}")
+            tools.progress.log_message(f"cannot remove an older export on node {node.name}: {e}")
 
 
 async def _check_destination(plan: Export, tools: Tools) -> Destination:
@@ -234,7 +236,9 @@ async def _remove_key(plan: Export, destination: Destination, tools: Tools) -> N
     try:
         await tools.nodes.ask(plan.subject.primary, calls.RemoveCertificate(name=key))
     except GanetiError as e:
-        tools.progress.say(f"cannot remove the key {key} on node {plan.subject.primary.name}: {e}")
+        tools.progress.log_message(
+            f"cannot remove the key {key} on node {plan.subject.primary.name}: {e}"
+        )
 
 
 async def _remove_instance(plan: Export, tools: Tools) -> None:
@@ -248,7 +252,7 @@ async def _remove_instance(plan: Export, tools: Tools) -> None:
 
 def hooks(plan: Export, state: ClusterState) -> HookCall:
     op, subject = plan.op, plan.subject
-    more: dict[str, Any] = {
+    more: FieldValues = {
         "EXPORT_MODE": op.mode.value,
         "EXPORT_NODE": plan.target.name if plan.target else op.target_node,
         "EXPORT_DO_SHUTDOWN": op.shutdown,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.errors import Code, Refused
 from ganeti.operations.operation import Identifiers, Tools
 from ganeti.pki.signatures import DomainSecret
+from ganeti.schema.types import JsonValue
 
 VERSION = 0
 """The version of the handshake."""
@@ -44,11 +44,11 @@ class Handshake:
     secret: DomainSecret
     ids: Identifiers
 
-    def handshake(self) -> list[Any]:
+    def handshake(self) -> list[JsonValue]:
         """Return the handshake that authorizes this cluster at the destination."""
         return [VERSION, *self._sign(f"{VERSION}:{_TEXT}")]
 
-    def check_handshake(self, given: Sequence[Any]) -> None:
+    def check_handshake(self, given: Sequence[object]) -> None:
         """Check the handshake of a source cluster.
 
         :raises Refused: the source has another secret, or another version of the handshake.
@@ -65,11 +65,11 @@ class Handshake:
             case _:
                 raise Refused("source_handshake must be [version, signature, salt]", Code.INPUT)
 
-    def sign_key_name(self, name: str) -> list[Any]:
+    def sign_key_name(self, name: str) -> list[JsonValue]:
         """Return the signed name of a key, which only this cluster accepts back."""
         return [name, *self._sign(name)]
 
-    def check_key_name(self, given: Sequence[Any]) -> str:
+    def check_key_name(self, given: Sequence[object]) -> str:
         """Return the name of a key from its signed form.
 
         :raises Refused: this cluster has not signed it.
@@ -80,12 +80,12 @@ class Handshake:
                 return name
         raise Refused("x509_key_name must be [name, signature, salt]", Code.INPUT)
 
-    def place(self, index: int, place: ImportEndpoint) -> list[Any]:
+    def place(self, index: int, place: ImportEndpoint) -> list[JsonValue]:
         """Return the signed endpoint of a disk, for the source."""
         text = f"{index}:{place.host}:{place.port}:{place.magic}"
         return [place.host, place.port, place.magic, *self._sign(text)]
 
-    def check_endpoint(self, index: int, given: Any) -> ImportEndpoint:
+    def check_endpoint(self, index: int, given: object) -> ImportEndpoint:
         """Return the endpoint of a disk from its signed form.
 
         :raises Refused: it was not signed with this cluster's secret.

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.locking.names import LockRequest, instance_lock, node_lock, request
@@ -37,7 +36,7 @@ def plan(op: PrepareExport, state: ClusterState, facts: NodeAnswers) -> ExportPr
     return ExportPreparation(op, subject)
 
 
-async def run(plan: ExportPreparation, tools: Tools) -> dict[str, Any] | None:
+async def run(plan: ExportPreparation, tools: Tools) -> dict[str, object] | None:
     if plan.op.mode is ExportMode.LOCAL:
         return None
     ours = await proofs(tools)

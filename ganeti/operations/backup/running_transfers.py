@@ -26,7 +26,7 @@ CONNECT_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
-class StartedTransfer:
+class NodeTransfer:
     """A transfer on a node; ``what`` describes it in messages."""
 
     node: Node
@@ -39,7 +39,7 @@ class RunningTransfers:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._started: list[StartedTransfer] = []
+        self._started: list[NodeTransfer] = []
 
     async def __aenter__(self) -> RunningTransfers:
         return self
@@ -52,7 +52,7 @@ class RunningTransfers:
                 await self._tools.nodes.ask(each.node, calls.RemoveTransfer(name=each.name))
             except GanetiError as e:
                 # The node stops it after some minutes without a query.
-                self._tools.progress.say(f"{each.what}: cannot clean up: {e}")
+                self._tools.progress.log_message(f"{each.what}: cannot clean up: {e}")
 
     async def receive(
         self,
@@ -63,7 +63,7 @@ class RunningTransfers:
     ) -> int:
         """Start to receive a transfer; return the port."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
-        self._started.append(StartedTransfer(node, started.name, what))
+        self._started.append(NodeTransfer(node, started.name, what))
         if started.port is None:
             raise Failed(f"node {node.name} returned no port for {what}", Code.INTERNAL)
         return started.port
@@ -77,14 +77,14 @@ class RunningTransfers:
     ) -> None:
         """Start to send."""
         started = await self._tools.nodes.ask(node, calls.StartExport(source=source, sink=sink))
-        self._started.append(StartedTransfer(node, started.name, what))
+        self._started.append(NodeTransfer(node, started.name, what))
 
     async def restore(
         self, node: Node, what: str, source: calls.ExportData, sink: calls.DiskData
     ) -> None:
         """Start to restore a disk from a dump on the same node."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
-        self._started.append(StartedTransfer(node, started.name, what))
+        self._started.append(NodeTransfer(node, started.name, what))
 
     async def between(
         self,
@@ -118,7 +118,7 @@ class RunningTransfers:
         waiting = [_TransferMonitor(each) for each in self._started]
         nap = _POLL_INTERVALS[0]
         while waiting:
-            waiting = [watch for watch in waiting if not await watch.look(self._tools)]
+            waiting = [watch for watch in waiting if not await watch.poll(self._tools)]
             if any(watch.problem for watch in waiting):
                 await self._raise_problems(waiting)
             if waiting:
@@ -130,7 +130,7 @@ class RunningTransfers:
         await self._tools.time.sleep(_FAILURE_DELAY)
         for watch in failing:
             if not watch.problem:
-                await watch.look(self._tools)
+                await watch.poll(self._tools)
         problems = [f"{watch.of.what}: {watch.problem}" for watch in failing if watch.problem]
         raise Failed("; ".join(problems), Code.ENVIRONMENT)
 
@@ -138,14 +138,14 @@ class RunningTransfers:
 class _TransferMonitor:
     """A monitor of one transfer."""
 
-    def __init__(self, of: StartedTransfer) -> None:
+    def __init__(self, of: NodeTransfer) -> None:
         self.of = of
         self.problem = ""
         self._connected = False
         self._said = 0.0
         self._silent_since: float | None = None
 
-    async def look(self, tools: Tools) -> bool:
+    async def poll(self, tools: Tools) -> bool:
         """Query the status; return whether the transfer is complete.
 
         A failure sets ``problem``.
@@ -175,13 +175,13 @@ class _TransferMonitor:
     def _report(self, status: TransferStatus, now: float, tools: Tools) -> None:
         if status.over:
             moved, rate = status.moved / _MIB, status.rate / _MIB
-            tools.progress.say(f"{self.of.what}: done, {moved:.1f} MiB at {rate:.1f} MiB/s")
+            tools.progress.log_message(f"{self.of.what}: done, {moved:.1f} MiB at {rate:.1f} MiB/s")
         elif status.connected and not self._connected:
             self._connected, self._said = True, now
-            tools.progress.say(f"{self.of.what}: transfer started")
+            tools.progress.log_message(f"{self.of.what}: transfer started")
         elif self._connected and now - self._said >= _REPORT_INTERVAL:
             self._said = now
-            tools.progress.say(f"{self.of.what}: {_format_progress(status)}")
+            tools.progress.log_message(f"{self.of.what}: {_format_progress(status)}")
 
 
 def _format_progress(status: TransferStatus) -> str:

@@ -15,7 +15,7 @@ from ganeti.errors import Failed, GanetiError, Refused, Unreachable
 from ganeti.model.disk import Disk
 from ganeti.model.guest import Guest
 from ganeti.operations.allocation.node_check import require_able
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.lifecycle.stop import stop_guest
@@ -49,7 +49,7 @@ async def standing(
     """
     stands, well = _DiskHold(subject, manner, tools), False
     try:
-        yield await stands.hold()
+        yield await stands.stop_and_snapshot()
         well = True
     finally:
         await stands.let_go(well=well)
@@ -64,7 +64,7 @@ class _DiskHold:
         self._snapshots: list[Disk] = []
         self._stopped = self._attached = False
 
-    async def hold(self) -> Guest:
+    async def stop_and_snapshot(self) -> Guest:
         """Stop a running instance if requested, and create snapshots if possible."""
         manner, subject, tools = self._manner, self._subject, self._tools
         if not manner.running:
@@ -74,7 +74,7 @@ class _DiskHold:
         if manner.shutdown:
             if not manner.goes:
                 await require_able(subject.primary, self._guest, tools)
-            tools.progress.say(f"stopping instance {subject.instance.name}")
+            tools.progress.log_message(f"stopping instance {subject.instance.name}")
             self._stopped = True
             await tools.progress.interruptible(stop_guest(subject, manner.timeout, tools))
         if not await self._create_snapshots():
@@ -114,7 +114,7 @@ class _DiskHold:
             try:
                 await detach_disks(tools.config.state(), subject.instance, subject.disks, tools)
             except Failed as e:
-                tools.progress.say(
+                tools.progress.log_message(
                     f"cannot detach the disks of instance {subject.instance.name}: {e}"
                 )
         if self._stopped and not (self._manner.goes and well):
@@ -122,7 +122,7 @@ class _DiskHold:
 
     async def _start(self) -> None:
         name = self._subject.instance.name
-        self._tools.progress.say(f"starting instance {name} again")
+        self._tools.progress.log_message(f"starting instance {name} again")
         try:
             await self._tools.nodes.ask(self._subject.primary, StartInstanceCall(guest=self._guest))
         except GanetiError as e:
@@ -136,4 +136,4 @@ class _DiskHold:
                 await self._tools.nodes.ask(self._subject.primary, RemoveDisk(disk=snapshot))
             except GanetiError as e:
                 volume = "/".join(map(str, snapshot.logical_id))
-                self._tools.progress.say(f"cannot remove the snapshot {volume}: {e}")
+                self._tools.progress.log_message(f"cannot remove the snapshot {volume}: {e}")

@@ -48,7 +48,9 @@ async def introduce_authority(tools: Tools) -> None:
     await tools.keys.renew_rapi()
     if lacking := await distribute_files(other_candidates(tools.config.state()), tools):
         raise _unfinished_error(lacking)
-    tools.progress.say("all nodes trust the new authority, and the master candidates have its key")
+    tools.progress.log_message(
+        "all nodes trust the new authority, and the master candidates have its key"
+    )
     await _forget_offline_nodes(tools)
 
 
@@ -63,7 +65,7 @@ async def _forget_offline_nodes(tools: Tools) -> None:
         return
     await tools.config.change(forget_certificates(online))
     others = sorted(node.name for node in state.nodes.values() if node.offline)
-    tools.progress.say(
+    tools.progress.log_message(
         f"these nodes are offline and must be readded before use: {', '.join(others)}"
         " (gnt-node add --readd)"
     )
@@ -82,7 +84,7 @@ async def retire_authority(tools: Tools) -> None:
     assert state.authorities is not None
     await tools.config.change(trust(state.authorities.certificates[0]))
     await distribute_member_list(tools)
-    tools.progress.say("the old authority is no longer trusted")
+    tools.progress.log_message("the old authority is no longer trusted")
 
 
 async def _check_reachable(tools: Tools) -> None:
@@ -120,7 +122,7 @@ async def _generate_authority(tools: Tools) -> None:
         # This host would have the key without its certificate. The unused key is discarded.
         raise _unfinished_error(lacking)
     await tools.keys.use_authority(made.key)
-    tools.progress.say(
+    tools.progress.log_message(
         f"the new authority has the fingerprint {_short_fingerprint(made.certificate)}"
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import FindingCode as Code
@@ -17,6 +16,7 @@ from ganeti.operations.cluster.findings import Finding
 from ganeti.operations.cluster.group_findings import GroupData
 from ganeti.operations.operation import AncillaryFile
 from ganeti.paths import Paths
+from ganeti.schema.types import Value
 
 _MEND = "unless a job is already queued for this, run gnt-cluster redist-conf"
 
@@ -48,7 +48,7 @@ def file_findings(checked: GroupData, shared: Sequence[AncillaryFile]) -> Iterat
 
 
 def _differences(
-    node: Node, found: Mapping[str, Any], expected: Mapping[str, str]
+    node: Node, found: Mapping[str, Value], expected: Mapping[str, str]
 ) -> Iterator[str]:
     if not node.master_candidate:
         for path in sorted(found):

@@ -38,12 +38,12 @@ class Report:
 
     def write_heading(self, text: str) -> None:
         """Write the heading of a section."""
-        self.progress.say(f"* {text}")
+        self.progress.log_message(f"* {text}")
 
     def detail(self, text: str) -> None:
         """Write what was checked, if ``verbose`` is set."""
         if self.verbose:
-            self.progress.say(f"  - {text}")
+            self.progress.log_message(f"  - {text}")
 
     def write(self, findings: Collection[Finding]) -> bool:
         """Write the findings; return whether none is an error."""
@@ -54,8 +54,10 @@ class Report:
             good = good and level != "ERROR"
             if self.machine_readable:
                 code = each.code.value
-                self.progress.say(f"  - {level}:{code}:{each.kind}:{each.name}:{each.message}")
+                self.progress.log_message(
+                    f"  - {level}:{code}:{each.kind}:{each.name}:{each.message}"
+                )
             else:
                 name = f" {each.name}" if each.name else ""
-                self.progress.say(f"  - {level}: {each.kind}{name}: {each.message}")
+                self.progress.log_message(f"  - {level}: {each.kind}{name}: {each.message}")
         return good

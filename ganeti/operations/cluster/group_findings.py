@@ -9,12 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.paced import paced
 from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk, Template
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_hypervisor, fill_nic, fill_node, fill_policy
+from ganeti.model.parameters.filling import (
+    hv_defaults,
+    nic_defaults,
+    node_parameters_of,
+    policy_of,
+)
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.allocation.policy_check import violations
 from ganeti.operations.allocation.sizes import size_of
@@ -53,21 +59,30 @@ class GroupData:
 
 def list_bridges(instances: Iterable[Instance], state: ClusterState) -> set[str]:
     """Return the bridges that guests of these instances use."""
-    return {
-        str(filled["link"])
-        for instance in instances
-        if fill_hypervisor(state.cluster, instance).get("kvm_net") == "host"
-        for nic in instance.nics
-        if (filled := fill_nic(state.cluster, nic))["mode"] == "bridged"
-    }
+    # All parameters of thousands of instances would take long to fill in.
+    usual = nic_defaults(state.cluster)
+    nets: dict[tuple[str, str], object] = {}
+    found = set()
+    for instance in instances:
+        kind = instance.hypervisor, instance.os
+        if kind not in nets:
+            nets[kind] = hv_defaults(state.cluster, *kind).get("kvm_net")
+        if instance.hvparams.get("kvm_net", nets[kind]) == "host":
+            for nic in instance.nics:
+                if nic.nicparams.get("mode", usual["mode"]) == "bridged":
+                    found.add(str(nic.nicparams.get("link", usual["link"])))
+    return found
 
 
-def check_instances(checked: GroupData) -> Iterator[Finding]:
+def check_instances(checked: GroupData) -> Iterator[Finding | None]:
     """Yield findings about the group's instances from the configuration."""
     state = checked.state
-    policy = fill_policy(state.cluster, checked.group)
+    policy = policy_of(state.cluster, checked.group)
     for node in state.list_nodes(checked.group):
-        for instance in state.list_primary_instances(node):
+        for instance in paced(state.list_primary_instances(node)):
+            if instance is None:
+                yield None
+                continue
             disks = state.get_disks(instance)
             yield from _check_layout(instance, disks)
             yield from _check_nodes(instance, node, state)
@@ -223,7 +238,7 @@ def list_oob_programs(state: ClusterState) -> dict[str, list[str]]:
     """Return the out-of-band programs, each with the names of its nodes."""
     found: dict[str, list[str]] = {}
     for node in state.nodes.values():
-        program = str(fill_node(state.cluster, state.groups[node.group], node)["oob_program"])
+        program = node_parameters_of(state.cluster, state.groups[node.group], node).oob_program
         if program:
             found.setdefault(program, []).append(node.name)
     return found

@@ -80,10 +80,13 @@ def _other_helpers(checked: GroupData) -> Iterator[Finding]:
             yield Finding(Code.ENODEDRBDHELPER, "node", node.name, message)
 
 
-def parameter_sets(group: Group, state: ClusterState) -> Iterator[tuple[str, str, Parameters]]:
-    """Return the hypervisor parameters that nodes of the group should be able to give guests.
+def parameter_sets(
+    group: Group, state: ClusterState
+) -> Iterator[tuple[str, str, Parameters] | None]:
+    """Yield the hypervisor parameters that nodes of the group should be able to give guests.
 
     Each set is one for the check ``hvparms``: its source, the hypervisor, and filled parameters.
+    None marks points where work can pause.
     """
     cluster = state.cluster
     enabled = cluster.enabled_hypervisors
@@ -100,6 +103,7 @@ def parameter_sets(group: Group, state: ClusterState) -> Iterator[tuple[str, str
                 # Even thousands of instances have few different sets of parameters.
                 key = instance.hypervisor, repr(sorted(filled.items()))
                 alike.setdefault(key, ([], filled))[0].append(instance.name)
+        yield None
     for (hypervisor, _), (names, filled) in alike.items():
         yield _INSTANCES + ", ".join(sorted(names)), hypervisor, filled
 

@@ -48,7 +48,9 @@ async def require_able(before: Cluster, after: Cluster, state: ClusterState, too
         for node in sorted(hosts, key=lambda node: node.name):
             match answers[node.uuid]:
                 case Unreachable() as error:
-                    tools.progress.say(f"cannot check the parameters on node {node.name}: {error}")
+                    tools.progress.log_message(
+                        f"cannot check the parameters on node {node.name}: {error}"
+                    )
                 case Exception() as error:
                     problems.append(str(error))
     if problems:

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.locking.names import CLUSTER, LockRequest, request
 from ganeti.opcodes.cluster import DestroyCluster, FinishInit
-from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
+from ganeti.operations.operation import AnyOperation, HookCall, NodeAnswers, Operation, Tools
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def destroy_hooks(plan: ClusterHook, state: ClusterState) -> HookCall:
     return HookCall("cluster-destroy", "CLUSTER", {"OP_TARGET": plan.cluster}, (), (plan.master,))
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(DestroyCluster, plan_destroy, run_destroy, hooks=destroy_hooks),
     Operation(FinishInit, plan_init, run_init, hooks=init_hooks),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -16,6 +15,7 @@ from ganeti.model.cluster import Cluster
 from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR, NEEDS, missing_settings
 from ganeti.model.disk import Template
 from ganeti.model.instance import Instance
+from ganeti.model.node import Node
 from ganeti.model.parameters.parsing import DEFAULT
 from ganeti.opcodes.cluster import ModifyCluster
 from ganeti.operations.cluster.hypervisor_check import require_able
@@ -32,7 +32,7 @@ from ganeti.operations.operation import (
 from ganeti.operations.refusals import NOTHING_TO_CHANGE
 from ganeti.rpc.node import DescribeOSes, VerifyNode
 from ganeti.rpc.storage import ListStorageCall
-from ganeti.schema.records import replace
+from ganeti.schema.records import FieldValues, replace
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ClusterModification:
     """A valid request, and the fields that it changes."""
 
     op: ModifyCluster
-    fields: Mapping[str, Any]
+    fields: FieldValues
 
     @property
     def locks(self) -> LockRequest:
@@ -71,7 +71,7 @@ def _changed_directories(op: ModifyCluster) -> dict[str, str]:
     return {check: path for check, name in _DIRECTORY_CHECKS.items() if (path := getattr(op, name))}
 
 
-def _online_hosts(state: ClusterState) -> list[Any]:
+def _online_hosts(state: ClusterState) -> list[Node]:
     return [node for node in state.nodes.values() if node.vm_capable and not node.offline]
 
 
@@ -88,7 +88,7 @@ def plan(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterM
     return ClusterModification(op, fields)
 
 
-def _check_consistent(after: Cluster, fields: Mapping[str, Any], state: ClusterState) -> None:
+def _check_consistent(after: Cluster, fields: Mapping[str, object], state: ClusterState) -> None:
     """Check that the settings do not contradict each other or existing instances.
 
     :raises Refused: with the contradiction.
@@ -131,7 +131,7 @@ def _check_directories(op: ModifyCluster, state: ClusterState, facts: NodeAnswer
     """
     lacking = []
     for node in _online_hosts(state) if _changed_directories(op) else ():
-        answer = facts.of(node, VerifyNode)
+        answer = facts.answer_of(node, VerifyNode)
         lacking += [
             f"{node.name}: {answer[check]}" for check in _changed_directories(op) if check in answer
         ]
@@ -201,7 +201,7 @@ async def run(plan: ClusterModification, tools: Tools) -> ResultWithCommit:
     if size is not None:
         have = sum(node.master_candidate for node in state.nodes.values())
         if have < min(size, sum(node.master_capable for node in state.nodes.values())):
-            tools.progress.say(
+            tools.progress.log_message(
                 f"the cluster has only {have} master candidates; to add more: "
                 "gnt-node modify --master-candidate=yes NODE"
             )

@@ -41,11 +41,11 @@ async def run(plan: RedistributionPlan, tools: Tools) -> None:
     write = WriteSsconf(values=ssconf(state, release=__version__))
     for uuid, answer in (await tools.nodes.ask_all(plan.everybody, write)).items():
         if isinstance(answer, Failed):
-            tools.progress.say(
+            tools.progress.log_message(
                 f"cannot update all files on node {state.nodes[uuid].name}: {answer}"
             )
     for name, trouble in (await distribute_files(plan.candidates, tools)).items():
-        tools.progress.say(f"cannot update all files on node {name}: {trouble}")
+        tools.progress.log_message(f"cannot update all files on node {name}: {trouble}")
 
 
 async def distribute_files(candidates: Sequence[Node], tools: Tools) -> Mapping[str, Failed]:

@@ -50,7 +50,7 @@ def plan(op: RenameCluster, state: ClusterState, facts: NodeAnswers) -> ClusterR
     require_own_name(RecordKind.CLUSTER, op.name, state)
     cluster = state.cluster
     family = ipaddress.ip_address(cluster.master_ip).version
-    found = facts.of(state.master, ResolveName).addresses
+    found = facts.answer_of(state.master, ResolveName).addresses
     alike = [each for each in found if ipaddress.ip_address(each).version == family]
     if not alike:
         raise Refused(
@@ -80,8 +80,8 @@ def _find_owners(address: str, state: ClusterState) -> Iterator[str]:
 
 async def run(plan: ClusterRename, tools: Tools) -> ResultWithCommit:
     name, address = plan.new
-    tools.progress.say(f"the cluster now has the name {name} and the address {address}")
-    tools.progress.say(
+    tools.progress.log_message(f"the cluster now has the name {name} and the address {address}")
+    tools.progress.log_message(
         "the certificate of the remote API has the old name; to renew it: "
         "gnt-cluster renew-crypto --new-rapi-certificate"
     )

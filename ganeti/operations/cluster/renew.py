@@ -86,7 +86,7 @@ async def run(plan: RenewalPlan, tools: Tools) -> None:
     renewal = _Renewal(plan.nodes, tools)
     await renewal.issue()
     await renewal.announce()
-    await renewal.use()
+    await renewal.install_certificate()
     await renewal.revoke()
     if renewal.failed:
         told = f"cannot renew the certificates of these nodes: {', '.join(renewal.failed)}"
@@ -98,10 +98,10 @@ async def run(plan: RenewalPlan, tools: Tools) -> None:
 async def _renew_secrets(tools: Tools) -> None:
     await tools.keys.renew_secrets()
     await tools.config.change(record_secrets_replaced)
-    tools.progress.say("replaced the cluster domain secret and the key of the remote API")
+    tools.progress.log_message("replaced the cluster domain secret and the key of the remote API")
     candidates = other_candidates(tools.config.state())
     for name, trouble in (await distribute_files(candidates, tools)).items():
-        tools.progress.say(f"node {name} does not have the new secrets yet: {trouble}")
+        tools.progress.log_message(f"node {name} does not have the new secrets yet: {trouble}")
 
 
 class _Renewal:
@@ -139,7 +139,7 @@ class _Renewal:
                 self._master, Failed(f"cannot announce the new certificate to {', '.join(lacking)}")
             )
 
-    async def use(self) -> None:
+    async def install_certificate(self) -> None:
         """Install the new certificate on each node."""
         for name, new in self._issued.items():
             use = UseCertificate(certificate=new.decode("ascii"))
@@ -152,7 +152,7 @@ class _Renewal:
                 self._record_failure(name, e)
             else:
                 self._accepted[name] = (fingerprint(new),)
-                self._tools.progress.say(f"node {name}: key and certificate renewed")
+                self._tools.progress.log_message(f"node {name}: key and certificate renewed")
 
     async def revoke(self) -> None:
         """Make all nodes reject certificates that are no longer in use."""
@@ -176,7 +176,7 @@ class _Renewal:
 
     def _record_failure(self, name: str, why: Failed) -> None:
         self.failed.append(name)
-        self._tools.progress.say(f"node {name}: certificate not renewed: {why}")
+        self._tools.progress.log_message(f"node {name}: certificate not renewed: {why}")
 
 
 OPERATION = Operation(RenewCrypto, plan, run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.changes.instances import sized
 from ganeti.config.changes.objects import together
@@ -16,7 +15,7 @@ from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import RepairDiskSizes
-from ganeti.operations.guests import fill_disk_parameters
+from ganeti.operations.guest_conversion import fill_disk_parameters
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, ResultWithCommit, Tools
 from ganeti.rpc.disks import DescribeDisks
 
@@ -31,7 +30,7 @@ class SizeDifference:
     size: int
 
     @property
-    def row(self) -> list[Any]:
+    def row(self) -> list[object]:
         """The row of the result."""
         return [self.instance.name, self.number, "size", self.size]
 
@@ -83,7 +82,7 @@ def plan(op: RepairDiskSizes, state: ClusterState, facts: NodeAnswers) -> SizeRe
             unknown.append(f"node {node.name} is offline; its disks were not checked")
             continue
         try:
-            statuses = facts.of(node, DescribeDisks)
+            statuses = facts.answer_of(node, DescribeDisks)
         except Refused as e:
             unknown.append(f"cannot check the disks on node {node.name}: {e}")
             continue
@@ -97,11 +96,11 @@ def plan(op: RepairDiskSizes, state: ClusterState, facts: NodeAnswers) -> SizeRe
     return SizeRepair(tuple(found), tuple(unknown))
 
 
-async def run(plan: SizeRepair, tools: Tools) -> ResultWithCommit | list[Any]:
+async def run(plan: SizeRepair, tools: Tools) -> ResultWithCommit | list[object]:
     for message in plan.unknown:
-        tools.progress.say(message)
+        tools.progress.log_message(message)
     for each in plan.found:
-        tools.progress.say(
+        tools.progress.log_message(
             f"{each.disk.iv_name} of {each.instance.name} has {each.size} MiB instead of "
             f"{each.disk.size} MiB"
         )
@@ -111,7 +110,7 @@ async def run(plan: SizeRepair, tools: Tools) -> ResultWithCommit | list[Any]:
     return ResultWithCommit(preview(plan), change)
 
 
-def preview(plan: SizeRepair) -> list[list[Any]]:
+def preview(plan: SizeRepair) -> list[list[object]]:
     """Return the result of a dry run: the corrections."""
     return [each.row for each in plan.found]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Invalid, Problem
@@ -23,8 +22,8 @@ from ganeti.model.parameters.parsing import DEFAULT, check_consistency, checked
 from ganeti.model.parameters.policy import Policy, complete_std
 from ganeti.model.unsupported import format_unsupported_template, unsupported
 from ganeti.opcodes.cluster import ListAction, ModifyCluster
-from ganeti.schema.records import replace
-from ganeti.schema.types import Parameters
+from ganeti.schema.records import FieldValues, replace
+from ganeti.schema.types import Parameters, Value
 
 _PLAIN_SETTINGS = (
     "candidate_pool_size",
@@ -49,17 +48,16 @@ _DIRECTORY_SETTINGS = ("file_storage_dir", "shared_file_storage_dir", "gluster_s
 _UNSETTABLE_SETTINGS = {"vg_name": "volume_group_name", "drbd_helper": "drbd_usermode_helper"}
 """Settings that an empty string unsets, with their field names."""
 
-Fields = dict[str, Any]
-Step = Callable[[ModifyCluster, Cluster], Fields]
+Step = Callable[[ModifyCluster, Cluster], FieldValues]
 
 
-def settings(op: ModifyCluster, state: ClusterState) -> Fields:
+def settings(op: ModifyCluster, state: ClusterState) -> FieldValues:
     """Return the fields of the cluster's record that ``op`` changes, with their new values.
 
     :raises Invalid: with every problem of the request.
     """
     cluster = state.cluster
-    fields: Fields = {}
+    fields: FieldValues = {}
     problems: list[Problem] = []
     for step in _STEPS:
         try:
@@ -78,32 +76,32 @@ def settings(op: ModifyCluster, state: ClusterState) -> Fields:
     return fields
 
 
-def _read_plain(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_plain(op: ModifyCluster, cluster: Cluster) -> FieldValues:
     return {name: value for name in _PLAIN_SETTINGS if (value := getattr(op, name)) is not None}
 
 
-def _read_unsettable(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_unsettable(op: ModifyCluster, cluster: Cluster) -> FieldValues:
     given = {kept: getattr(op, name) for name, kept in _UNSETTABLE_SETTINGS.items()}
     return {name: value or None for name, value in given.items() if value is not None}
 
 
-def _read_directories(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_directories(op: ModifyCluster, cluster: Cluster) -> FieldValues:
     return {name: value for name in _DIRECTORY_SETTINGS if (value := getattr(op, name)) is not None}
 
 
-def _prefix(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _prefix(op: ModifyCluster, cluster: Cluster) -> FieldValues:
     return {} if op.mac_prefix is None else {"mac_prefix": op.mac_prefix.lower()}
 
 
-def _read_patterns(op: ModifyCluster, cluster: Cluster) -> Fields:
-    fields: Fields = {}
+def _read_patterns(op: ModifyCluster, cluster: Cluster) -> FieldValues:
+    fields: FieldValues = {}
     if op.reserved_lvs is not None:
         fields["reserved_lvs"] = op.reserved_lvs
     return fields
 
 
-def _read_enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
-    fields: Fields = {}
+def _read_enabled(op: ModifyCluster, cluster: Cluster) -> FieldValues:
+    fields: FieldValues = {}
     for name in ("enabled_hypervisors", "enabled_disk_templates"):
         if (given := getattr(op, name)) is not None:
             if not given:
@@ -121,13 +119,13 @@ def _read_enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
     return fields
 
 
-def _read_parameters(op: ModifyCluster, cluster: Cluster) -> Fields:
-    fields: Fields = {}
+def _read_parameters(op: ModifyCluster, cluster: Cluster) -> FieldValues:
+    fields: FieldValues = {}
     if op.beparams is not None:
         before = cluster.beparams.get("default", {})
         fields["beparams"] = {"default": _validate_level(Backend, op.beparams, before, "beparams")}
     if op.nicparams is not None:
-        given: Mapping[str, Any] = {k: v for k, v in op.nicparams.items() if v is not None}
+        given: Mapping[str, Value] = {k: v for k, v in op.nicparams.items() if v is not None}
         before = cluster.nicparams.get("default", {})
         fields["nicparams"] = {
             "default": _validate_level(NicParameters, given, before, "nicparams")
@@ -143,7 +141,7 @@ def _read_parameters(op: ModifyCluster, cluster: Cluster) -> Fields:
 
 
 def _validate_level(
-    kind: type[ParameterSet], given: Mapping[str, Any], onto: Mapping[str, Any], path: str
+    kind: type[ParameterSet], given: Mapping[str, Value], onto: Mapping[str, Value], path: str
 ) -> Parameters:
     """Validate parameters of a level whose only upper level are the built-in defaults."""
     found = checked(kind, given, path=path, onto=onto)
@@ -151,7 +149,7 @@ def _validate_level(
     return found
 
 
-def _read_hvparams(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_hvparams(op: ModifyCluster, cluster: Cluster) -> FieldValues:
     if op.hvparams is None:
         return {}
     found = dict(cluster.hvparams)
@@ -173,7 +171,7 @@ def _get_parameter_set(name: str, path: str, place: str = "") -> type[ParameterS
     return HYPERVISORS[name]
 
 
-def _read_os_hvp(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_os_hvp(op: ModifyCluster, cluster: Cluster) -> FieldValues:
     if op.os_hvp is None:
         return {}
     found = {os: dict(by_name) for os, by_name in cluster.os_hvp.items()}
@@ -187,8 +185,8 @@ def _read_os_hvp(op: ModifyCluster, cluster: Cluster) -> Fields:
     return {"os_hvp": {os: by_name for os, by_name in found.items() if any(by_name.values())}}
 
 
-def _read_os_settings(op: ModifyCluster, cluster: Cluster) -> Fields:
-    fields: Fields = {}
+def _read_os_settings(op: ModifyCluster, cluster: Cluster) -> FieldValues:
+    fields: FieldValues = {}
     for name in ("osparams", "osparams_private_cluster"):
         given = getattr(op, name)
         if given is None:
@@ -218,7 +216,7 @@ def _apply_list_changes(
     return tuple(found)
 
 
-def _read_diskparams(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_diskparams(op: ModifyCluster, cluster: Cluster) -> FieldValues:
     if op.diskparams is None:
         return {}
     return {"diskparams": validate_diskparams(op.diskparams, cluster.diskparams)}
@@ -243,7 +241,7 @@ def validate_diskparams(
     return {name: values for name, values in found.items() if values}
 
 
-def _read_uid_pool(op: ModifyCluster, cluster: Cluster) -> Fields:
+def _read_uid_pool(op: ModifyCluster, cluster: Cluster) -> FieldValues:
     if op.uid_pool is None and op.add_uids is None and op.remove_uids is None:
         return {}
     ranges = [*(cluster.uid_pool if op.uid_pool is None else op.uid_pool), *(op.add_uids or ())]
@@ -259,8 +257,8 @@ def _read_uid_pool(op: ModifyCluster, cluster: Cluster) -> Fields:
     return {"uid_pool": tuple(sorted(set(ranges)))}
 
 
-def _read_collectors(op: ModifyCluster, cluster: Cluster) -> Fields:
-    changes: Mapping[str, Mapping[str, Any]] = {
+def _read_collectors(op: ModifyCluster, cluster: Cluster) -> FieldValues:
+    changes: Mapping[str, Mapping[str, Value]] = {
         "active": op.enabled_data_collectors or {},
         "interval": op.data_collector_interval or {},
     }

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ganeti.config.invariants import dangling_instances, dangling_nodes, find_problems
+from ganeti.config.paced import paced
 from ganeti.config.state import ClusterState
-from ganeti.config.verify import dangling_instances, dangling_nodes, verify
 from ganeti.errors import Failed
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import CONFIG_VERSION, Cluster
@@ -16,10 +16,11 @@ from ganeti.model.disk import Template
 from ganeti.model.group import Group
 from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_backend
+from ganeti.model.parameters.filling import default_backend_of
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.cluster.failover_findings import failover_findings
 from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.cluster.group_findings import (
@@ -31,11 +32,14 @@ from ganeti.operations.cluster.group_findings import (
     list_oob_programs,
 )
 from ganeti.operations.cluster.host_findings import host_findings, parameter_sets
+from ganeti.operations.cluster.notification_findings import notification_findings
 from ganeti.operations.cluster.password_findings import password_findings
+from ganeti.operations.cluster.slices import collect, each_of
 from ganeti.operations.cluster.verify_disks import check_disks, disk_queries
 from ganeti.operations.instance.context import standing
 from ganeti.operations.instance.running_check import list_possible_hosts
 from ganeti.operations.operation import (
+    AnyOperation,
     HookCall,
     HookFailures,
     NodeAnswers,
@@ -52,6 +56,8 @@ from ganeti.rpc.node import (
     NodeInfo,
     VerifyNode,
 )
+from ganeti.schema.records import FieldValues
+from ganeti.schema.types import Value
 
 SOON, URGENT = 30 * 86400, 7 * 86400
 """Seconds before the expiry of a certificate, for a warning and for an error."""
@@ -80,7 +86,7 @@ class VerifyJobs:
 
 def plan_all(op: VerifyCluster, state: ClusterState, facts: NodeAnswers) -> VerifyJobs:
     """Plan a job for the configuration and one for each group."""
-    shared: dict[str, Any] = {
+    shared: FieldValues = {
         "error_codes": op.error_codes,
         "ignore_errors": op.ignore_errors,
         "verbose": op.verbose,
@@ -97,7 +103,7 @@ def plan_all(op: VerifyCluster, state: ClusterState, facts: NodeAnswers) -> Veri
     return VerifyJobs(tuple(jobs))
 
 
-async def run_all(plan: VerifyJobs, tools: Tools) -> dict[str, Any]:
+async def run_all(plan: VerifyJobs, tools: Tools) -> dict[str, object]:
     return {"jobs": [list(row) for row in await tools.submit(plan.jobs)]}
 
 
@@ -142,11 +148,14 @@ async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
         f"networks, {len(state.instances)} instances, {len(state.disks)} disks"
     )
     name = plan.state.cluster.cluster_name
-    findings = [*config_findings(plan.state), *own_file_findings(await tools.shared.read(), name)]
+    findings = await collect(_config_findings(plan.state), tools)
+    findings += own_file_findings(await tools.shared.read(), name)
     findings += check_oob_programs(plan.state, plan.facts)
     if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
         findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _AUTHORITY_MUST_BE_REPLACED))
     findings += password_findings(plan.state, await tools.shared.read())
+    findings += notification_findings(plan.state, tools.time.date())
+    findings += failover_findings(plan.state)
     report.write_heading("Verifying the copies of the state with the master candidates")
     findings += [
         Finding(
@@ -155,22 +164,37 @@ async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
         for uuid, why in tools.copies.out_of_sync().items()
         if uuid in plan.state.nodes
     ]
+    findings += [
+        Finding(Code.ECLUSTERCFG, "cluster", name, problem)
+        for problem in await tools.copies.problems()
+    ]
     return report.write(findings)
 
 
 def config_findings(state: ClusterState) -> Iterator[Finding]:
     """Yield findings about inconsistencies of the configuration."""
+    return (each for each in _config_findings(state) if each is not None)
+
+
+def _config_findings(state: ClusterState) -> Iterator[Finding | None]:
     told = set()
+    dangling: Iterator[tuple[str, str] | None]
     for code, kind, dangling in (
         (Code.ECLUSTERDANGLINGNODES, "node", dangling_nodes(state)),
         (Code.ECLUSTERDANGLINGINST, "instance", dangling_instances(state)),
     ):
-        for name, problem in dangling:
+        for found in dangling:
+            if found is None:
+                yield None
+                continue
+            name, problem = found
             told.add(problem)
             yield Finding(code, kind, name, problem)
-    for problem in verify(state):
-        if problem not in told:
-            yield Finding(Code.ECLUSTERCFG, "cluster", state.cluster.cluster_name, problem)
+    for violation in find_problems(state):
+        if violation is None:
+            yield None
+        elif violation not in told:
+            yield Finding(Code.ECLUSTERCFG, "cluster", state.cluster.cluster_name, violation)
 
 
 @dataclass(frozen=True)
@@ -191,11 +215,17 @@ def _online_nodes(group: Group, state: ClusterState) -> list[Node]:
     return [node for node in state.list_nodes(group) if not node.offline]
 
 
-def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
+def questions(op: VerifyGroup, state: ClusterState) -> Iterator[NodeQuery | None]:
     nodes = _online_nodes(state.group(op.group_name), state)
     cluster = state.cluster
+    parameters = []
+    for found in parameter_sets(state.group(op.group_name), state):
+        if found is None:
+            yield None
+        else:
+            parameters.append(found)
     peers = {node.name: [node.primary_ip, node.secondary_ip] for node in nodes}
-    what: dict[str, Any] = {
+    what: FieldValues = {
         "version": None,
         "time": None,
         "hypervisor": list(cluster.enabled_hypervisors),
@@ -208,8 +238,8 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
         STORAGE_OBSTACLES: list(cluster.enabled_disk_templates),
         "oslist": None,
         "nodesetup": None,
-        "filelist": list(Paths().shared_files),
-        "hvparms": list(parameter_sets(state.group(op.group_name), state)),
+        "filelist": [*Paths().shared_files, *Paths().store_files],
+        "hvparms": parameters,
         "allowed-file-storage-paths": None,
     }
     if _volume_group(cluster):
@@ -222,15 +252,16 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
         what["shared-file-storage-path"] = cluster.shared_file_storage_dir
     if Template.DRBD.value in cluster.enabled_disk_templates:
         what |= {"drbd-version": None, "drbd-list": None, "drbd-helper": None}
-    instances = (each for node in nodes for each in state.list_primary_instances(node))
-    others = (each for node in nodes for each in state.list_secondary_instances(node))
-    if bridges := list_bridges((*instances, *others), state):
+    bridges: set[str] = set()
+    for node in nodes:
+        there = (*state.list_primary_instances(node), *state.list_secondary_instances(node))
+        bridges |= list_bridges(there, state)
+        yield None
+    if bridges:
         what["bridges"] = sorted(bridges)
-    return [
-        NodeQuery(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors)),
-        NodeQuery(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name)),
-        *disk_queries(state.group(op.group_name), state),
-    ]
+    yield NodeQuery(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors))
+    yield NodeQuery(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name))
+    yield from disk_queries(state.group(op.group_name), state)
 
 
 def _volume_group(cluster: Cluster) -> str:
@@ -250,23 +281,31 @@ async def run_group(plan: GroupVerification, tools: Tools) -> bool:
     report.write_heading(f"Verifying the nodes of group {plan.group.name}")
     for node in nodes:
         report.detail(_summary(node, plan))
-    findings = [each for node in nodes for each in _check_node(node, plan, tools.time.date())]
+    now = tools.time.date()
+    findings = await collect(each_of(nodes, lambda node: _check_node(node, plan, now)), tools)
     findings += _check_hypervisor_versions(nodes, plan)
     report.write_heading(f"Verifying the instances of group {plan.group.name}")
-    for node in state.list_nodes(plan.group):
-        for instance in state.list_primary_instances(node):
-            findings += _check_instance(instance, node, plan)
-    findings += _check_unexpected_guests(nodes, plan)
-    findings += check_disks(plan.group, state, plan.facts)
+    members = list(state.list_nodes(plan.group))
     checked = GroupData(plan.group, nodes, state, plan.facts)
-    findings += [*check_nodes(checked), *host_findings(checked), *check_instances(checked)]
+    findings += await collect(each_of(members, lambda node: _check_instances_on(node, plan)), tools)
+    for check in (
+        _check_unexpected_guests(nodes, plan),
+        check_disks(plan.group, state, plan.facts),
+        check_nodes(checked),
+        host_findings(checked),
+        check_instances(checked),
+    ):
+        findings += await collect(check, tools)
     findings += file_findings(checked, await tools.shared.read())
     if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
         report.write_heading("Verifying N+1 memory redundancy")
-        findings += [each for node in nodes for each in _check_n_plus_one(node, plan)]
+        redundancy = each_of(nodes, lambda node: _check_n_plus_one(node, plan))
+        findings += await collect(redundancy, tools)
     offline = [node.name for node in state.list_nodes(plan.group) if node.offline]
     if offline:
-        tools.progress.say(f"  - NOTICE: offline, and not verified: {', '.join(sorted(offline))}")
+        tools.progress.log_message(
+            f"  - NOTICE: offline, and not verified: {', '.join(sorted(offline))}"
+        )
     return report.write(findings)
 
 
@@ -353,11 +392,12 @@ def _clock_skew(seconds: float, facts: NodeAnswers, now: float) -> float:
 
 def _has_changed(instance: Instance, facts: NodeAnswers) -> bool:
     """Return whether an instance was changed after the nodes were queried."""
-    return facts.state is not None and facts.state.instances.get(instance.uuid) != instance
+    before = instance if facts.state is None else facts.state.instances.get(instance.uuid)
+    return before is not instance and before != instance
 
 
 def _check_storage(
-    node: Node, plan: GroupVerification, answer: Mapping[str, Any]
+    node: Node, plan: GroupVerification, answer: Mapping[str, Value]
 ) -> Iterator[Finding]:
     for template, obstacle in (answer.get(STORAGE_OBSTACLES) or {}).items():
         code = Code.ENODEDRBDHELPER if template == Template.DRBD else Code.ENODELVM
@@ -390,15 +430,27 @@ def _check_instance(instance: Instance, node: Node, plan: GroupVerification) -> 
         yield finding(Code.EINSTANCEDOWN, f"should be {wanted} but is running on node {node.name}")
 
 
-def _check_unexpected_guests(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
-    by_name = {instance.name: instance for instance in plan.state.instances.values()}
+def _check_instances_on(node: Node, plan: GroupVerification) -> Iterator[Finding | None]:
+    for instance in paced(plan.state.list_primary_instances(node)):
+        if instance is None:
+            yield None
+        else:
+            yield from _check_instance(instance, node, plan)
+
+
+def _check_unexpected_guests(
+    nodes: Sequence[Node], plan: GroupVerification
+) -> Iterator[Finding | None]:
     before = plan.facts.state or plan.state
-    gone = {instance.name for instance in before.instances.values()} - set(by_name)
     for node in nodes:
         facts = _node_info(node, plan)
-        for guest in facts.guests if facts is not None else ():
-            instance = by_name.get(guest)
-            if guest in gone or (instance and _has_changed(instance, plan.facts)):
+        for guest in paced(facts.guests if facts is not None else ()):
+            if guest is None:
+                yield None
+                continue
+            instance = plan.state.find_instance(guest)
+            gone = instance is None and before.find_instance(guest) is not None
+            if gone or (instance and _has_changed(instance, plan.facts)):
                 continue
             if instance is None:
                 message = f"runs an unknown guest: {guest}"
@@ -432,13 +484,9 @@ def _check_n_plus_one(node: Node, plan: GroupVerification) -> Iterator[Finding]:
     facts = _node_info(node, plan)
     if facts is None:
         return
-    needed: dict[str, int] = {}
-    for instance in plan.state.list_secondary_instances(node):
-        filled = fill_backend(plan.state.cluster, instance)
-        if filled["auto_balance"]:
-            needed.setdefault(instance.primary_node, 0)
-            needed[instance.primary_node] += int(filled["minmem"])
-    for peer, memory in needed.items():
+    default = default_backend_of(plan.state.cluster)
+    spare = plan.state.get_usage(node).spare_by_peer(default.minmem, default.auto_balance)
+    for peer, memory in spare.items():
         if memory > facts.memory_free:
             message = (
                 f"has {facts.memory_free} MiB of free memory, but {memory} MiB are required if "
@@ -471,7 +519,7 @@ def count_hook_failures(
     return report.write(findings) and result
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(VerifyCluster, plan_all, run_all),
     Operation(VerifyConfig, plan_config, run_config, config_queries),
     Operation(

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed
@@ -19,8 +18,8 @@ from ganeti.opcodes.cluster import VerifyDisks
 from ganeti.opcodes.group import VerifyGroupDisks
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster.findings import Finding
-from ganeti.operations.guests import fill_disk_parameters
-from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.guest_conversion import fill_disk_parameters
+from ganeti.operations.operation import AnyOperation, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.disks import DescribeDisks, DiskStatus
 
 
@@ -38,14 +37,16 @@ class DiskOnNode:
         return self.status is not None and bool(self.status.path)
 
 
-def disk_queries(group: Group, state: ClusterState) -> list[NodeQuery]:
-    """Return a query to each online node of the group for the status of all its disks."""
-    found = []
+def disk_queries(group: Group, state: ClusterState) -> Iterator[NodeQuery | None]:
+    """Yield a query to each online node of the group for the status of all its disks.
+
+    None marks points where work can pause.
+    """
     for node in state.list_nodes(group):
         if not node.offline and (disks := _disks_on(node, state)):
             asked = tuple(fill_disk_parameters(state, instance, disk) for instance, disk in disks)
-            found.append(NodeQuery([node], DescribeDisks(disks=asked)))
-    return found
+            yield NodeQuery([node], DescribeDisks(disks=asked))
+        yield None
 
 
 def _disks_on(node: Node, state: ClusterState) -> list[tuple[Instance, Disk]]:
@@ -111,7 +112,7 @@ class GroupDisksVerification:
         return {}
 
 
-def questions(op: VerifyGroupDisks, state: ClusterState) -> Sequence[NodeQuery]:
+def questions(op: VerifyGroupDisks, state: ClusterState) -> Iterator[NodeQuery | None]:
     return disk_queries(state.group(op.group_name), state)
 
 
@@ -120,7 +121,7 @@ def plan(op: VerifyGroupDisks, state: ClusterState, facts: NodeAnswers) -> Group
     return GroupDisksVerification(state.group(op.group_name), state, facts)
 
 
-async def run(plan: GroupDisksVerification, tools: Tools) -> list[Any]:
+async def run(plan: GroupDisksVerification, tools: Tools) -> list[object]:
     """Return unreachable nodes, instances with inactive disks, and missing disks."""
     silent = {
         plan.state.nodes[uuid].name: str(answer)
@@ -156,11 +157,11 @@ def plan_all(op: VerifyDisks, state: ClusterState, facts: NodeAnswers) -> Verify
     return VerifyDiskJobs(tuple((VerifyGroupDisks(group_name=name),) for name in names))
 
 
-async def run_all(plan: VerifyDiskJobs, tools: Tools) -> dict[str, Any]:
+async def run_all(plan: VerifyDiskJobs, tools: Tools) -> dict[str, object]:
     return {"jobs": [list(row) for row in await tools.submit(plan.jobs)]}
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(VerifyGroupDisks, plan, run, questions),
     Operation(VerifyDisks, plan_all, run_all),
 )

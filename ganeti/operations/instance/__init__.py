@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Operations for instances; ``context`` and ``hooks`` have what they share."""
+"""Operations for instances; ``context`` and ``instance_hooks`` have what they share."""

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ganeti.config.changes.macs import parse_mac
 from ganeti.errors import Code, Invalid, Problem, Refused
@@ -17,7 +17,8 @@ from ganeti.model.instance import Nic
 from ganeti.model.parameters.filling import nic_defaults
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.parsing import check_consistency, checked
-from ganeti.schema.units import mebibytes
+from ganeti.schema.size_units import mebibytes
+from ganeti.schema.types import JsonValue, Value
 
 MAX_DISKS = 16
 MAX_NICS = 8
@@ -56,10 +57,10 @@ class NicSpec:
     ip: str | None = None
     name: str | None = None
     network: str | None = None
-    nicparams: Mapping[str, Any] = field(default_factory=dict)
+    nicparams: Mapping[str, Value] = field(default_factory=dict)
 
 
-def read_disks(disks: Sequence[Mapping[str, Any]], template: Template) -> tuple[DiskSpec, ...]:
+def read_disks(disks: Sequence[Mapping[str, Value]], template: Template) -> tuple[DiskSpec, ...]:
     """Return the specs of the requested disks.
 
     :raises Invalid: with every problem of each disk.
@@ -84,7 +85,7 @@ def read_disks(disks: Sequence[Mapping[str, Any]], template: Template) -> tuple[
 
 
 def _read_disk(
-    given: Mapping[str, Any], path: str, problems: list[Problem], template: Template
+    given: Mapping[str, Value], path: str, problems: list[Problem], template: Template
 ) -> DiskSpec:
     rest = dict(given)
     known = (*_DISK_PARAMETERS, *_TEMPLATE_PARAMETERS.get(template, ()))
@@ -115,7 +116,7 @@ def _read_disk(
     )
 
 
-def _check_text(given: Mapping[Any, Any], keys: Sequence[str], path: str) -> Iterator[Problem]:
+def _check_text(given: Mapping[str, object], keys: Sequence[str], path: str) -> Iterator[Problem]:
     for key in keys:
         if not isinstance(given.get(key), str | None):
             yield Problem(f"{path}/{key}", "must be text")
@@ -152,7 +153,11 @@ def _read_size(size: Any, path: str, problems: list[Problem], *, adopts: bool) -
     return amount
 
 
-def read_nics(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicSpec, ...]:
+# Opcodes declare the names as literals, and Mapping is invariant in its keys.
+_GivenNic: TypeAlias = Mapping[Any, JsonValue]
+
+
+def read_nics(nics: Sequence[_GivenNic]) -> tuple[NicSpec, ...]:
     """Return the specs of the requested network cards.
 
     :raises Invalid: with every problem of each card.
@@ -172,7 +177,7 @@ def read_nics(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicSpec, ...]:
     return tuple(wishes)
 
 
-def _read_nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicSpec:
+def _read_nic(given: _GivenNic, path: str, problems: list[Problem]) -> NicSpec:
     rest = {name: value for name, value in given.items() if value is not None}
     if wrong := list(_check_text(rest, _TEXT_PARAMETERS, path)):
         problems += wrong
@@ -207,7 +212,7 @@ def _read_nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> N
     return NicSpec(mac, ip, name, network, parameters)
 
 
-def read_disk(disk: Mapping[str, Any], path: str, template: Template) -> DiskSpec:
+def read_disk(disk: Mapping[str, Value], path: str, template: Template) -> DiskSpec:
     """Return the spec of an additional disk.
 
     :raises Invalid: with every problem of the disk.

@@ -45,7 +45,7 @@ def check_name(
         require_own_name(RecordKind.INSTANCE, name, state)
     if not op.name_check:
         return
-    found = facts.of(state.master, ResolveName)
+    found = facts.answer_of(state.master, ResolveName)
     if not found.addresses:
         raise Refused(
             f"{name} does not resolve; add it to the DNS or /etc/hosts, or use --no-name-check",

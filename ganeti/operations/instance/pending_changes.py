@@ -7,7 +7,7 @@ from ganeti.errors import Failed, Refused
 from ganeti.model.guest import Guest
 from ganeti.model.node import Node
 from ganeti.model.running import RunningConfig, pending_changes
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import DescribeRunning
@@ -30,7 +30,7 @@ async def report_pending(subject: InstanceContext, tools: Tools) -> None:
     guest = make_guest(state, state.instances[subject.instance.uuid])
     running = await running_config(subject.primary, guest, tools)
     if running is not None and (waiting := pending_changes(running, guest)):
-        tools.progress.say(
+        tools.progress.log_message(
             f"instance {name} is running and keeps its running settings; at its next start "
             f"these take effect: {', '.join(map(str, waiting))}; to restart it now: gnt-instance "
             f"reboot {name} (a reboot from inside the guest does not apply them)"

@@ -60,17 +60,23 @@ def list_possible_hosts(subject: InstanceContext, state: ClusterState) -> list[N
 
 
 def presence_queries(
-    subject: InstanceContext, state: ClusterState, besides: Collection[Node] = ()
+    subject: InstanceContext,
+    state: ClusterState,
+    besides: Collection[Node] = (),
+    names: Sequence[str] = (),
 ) -> list[NodeQuery]:
-    """Return the query for running guests on the possible hosts of the instance.
+    """Return the query for the running guest on the possible hosts of the instance.
 
     ``besides`` are nodes with a ``DescribeNode`` query that includes the instance's hypervisor,
-    which has the same answer.
+    which has the same answer. ``names`` are further guests to ask about.
     """
     asked = [node for node in list_possible_hosts(subject, state) if node not in besides]
     if not asked:
         return []
-    return [NodeQuery(asked, ListGuests(hypervisors=(subject.instance.hypervisor,)))]
+    # Every node of the cluster may have to be asked: each answer is about this guest only.
+    instance = subject.instance
+    call = ListGuests(hypervisors=(instance.hypervisor,), only=(instance.name, *names))
+    return [NodeQuery(asked, call)]
 
 
 def determine_presence(

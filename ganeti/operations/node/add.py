@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import add_node, set_role
@@ -16,13 +15,13 @@ from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockLevel, LockRequest, all_of, request
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.group import Group
-from ganeti.model.node import Node, Role
+from ganeti.model.node import Node, NodeRole
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import AddNode
 from ganeti.operations.member_list import distribute_member_list, list_issued_certificates
 from ganeti.operations.name_rules import check_address, require_node_addresses, require_own_name
-from ganeti.operations.node.hooks import membership_hooks
+from ganeti.operations.node.node_hooks import membership_hooks
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.node import AskVersion, VerifyNode
 from ganeti.schema.host_names import RULE, is_host_name, normalize
@@ -63,7 +62,7 @@ def plan(op: AddNode, state: ClusterState, facts: NodeAnswers) -> NodeAddition:
     if known is None:
         _check_name(node.name, state)
     require_node_addresses(node, state)
-    version = facts.of(node, AskVersion)
+    version = facts.answer_of(node, AskVersion)
     if version.protocol != CONFIG_VERSION:
         raise Refused(
             f"node {node.name} has protocol version {version.protocol}, the master "
@@ -125,7 +124,7 @@ def _draft_node(op: AddNode, state: ClusterState) -> Node:
     )
 
 
-def _unchanged_fields(node: Node, state: ClusterState) -> dict[str, Any]:
+def _unchanged_fields(node: Node, state: ClusterState) -> dict[str, object]:
     """Return the fields that a readd does not change."""
     return {
         "group": state.groups[node.group].name,
@@ -152,19 +151,19 @@ async def run(plan: NodeAddition, tools: Tools) -> None:
     state = tools.config.state()
     node = plan.node if plan.known else replace(plan.node, uuid=tools.ids.uuid())
     await tools.progress.interruptible(tools.nodes.ask(node, AskVersion()))
-    role = Role.CANDIDATE if plan.candidate else Role.REGULAR
+    role = NodeRole.CANDIDATE if plan.candidate else NodeRole.REGULAR
     certificate = await certificate_of(node, state, tools)
     await tools.config.change(_make_change(plan, node, role, certificate))
     await distribute_member_list(tools)
     what = "again" if plan.known else "now"
-    tools.progress.say(
+    tools.progress.log_message(
         f"node {node.name} is {what} a member of the cluster, with role {role.value}"
     )
 
 
-def _make_change(plan: NodeAddition, node: Node, role: Role, certificate: str) -> Change:
+def _make_change(plan: NodeAddition, node: Node, role: NodeRole, certificate: str) -> Change:
     if plan.known is None:
-        member = replace(node, master_candidate=role is Role.CANDIDATE)
+        member = replace(node, master_candidate=role is NodeRole.CANDIDATE)
         added = add_node(member, certificate)
     else:
         back = update(plan.known, offline=False, primary_ip=node.primary_ip)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, Invalid, Problem
@@ -38,7 +37,7 @@ def plan(op: CommandOpcode, state: ClusterState, facts: NodeAnswers) -> CommandP
     return CommandPlan(op, [state.node(name) for name in names])
 
 
-async def run(plan: CommandPlan, tools: Tools) -> list[list[Any]]:
+async def run(plan: CommandPlan, tools: Tools) -> list[list[object]]:
     """Return for each node whether the command succeeded, and its output or error."""
     online = [node for node in plan.nodes if not node.offline]
     asking = tools.nodes.ask_all(online, RunRestrictedCommandCall(cmd=plan.op.command))
@@ -46,7 +45,7 @@ async def run(plan: CommandPlan, tools: Tools) -> list[list[Any]]:
     return [_row(node, answers.get(node.uuid)) for node in plan.nodes]
 
 
-def _row(node: Node, answer: str | Failed | None) -> list[Any]:
+def _row(node: Node, answer: str | Failed | None) -> list[object]:
     if answer is None:
         return [False, f"node {node.name} is offline"]
     if isinstance(answer, Failed):

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
@@ -18,8 +17,8 @@ from ganeti.opcodes.choices import EvacuationMode
 from ganeti.opcodes.node import EvacuateNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.allocation.evacuation import (
-    Capacity,
     Evacuation,
+    RemainingResources,
     by_name,
     capacity_queries,
     choose_primary,
@@ -54,7 +53,7 @@ def plan(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> NodeEvacu
     asked = _requested_node(op, node, state)
     if facts.advice is not None:
         return NodeEvacuation(op, _allocator_evacuation(op, node, facts))
-    places = Capacity(state, others(node, state), facts)
+    places = RemainingResources(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
 
@@ -139,7 +138,11 @@ def _requested_node(op: EvacuateNode, node: Node, state: ClusterState) -> Node |
 
 
 def _move_primary(
-    instance: Instance, node: Node, places: Capacity, state: ClusterState, op: EvacuateNode
+    instance: Instance,
+    node: Node,
+    places: RemainingResources,
+    state: ClusterState,
+    op: EvacuateNode,
 ) -> tuple[Opcode, ...]:
     template = state.get_template(instance)
     target = choose_primary(instance, node, places, state, None)
@@ -155,7 +158,7 @@ def _move_primary(
 def _move_secondary(
     instance: Instance,
     node: Node,
-    places: Capacity,
+    places: RemainingResources,
     state: ClusterState,
     asked: Node | None,
     op: EvacuateNode,
@@ -164,10 +167,12 @@ def _move_secondary(
     return (make_secondary_replacement(instance, node, primary, places, state, asked, early=early),)
 
 
-async def run(plan: NodeEvacuation, tools: Tools) -> dict[str, Any]:
+async def run(plan: NodeEvacuation, tools: Tools) -> dict[str, object]:
     leaving = plan.leaving
     for name, reason in leaving.stuck:
-        tools.progress.say(f"cannot move {name} away from node {leaving.node.name}: {reason}")
+        tools.progress.log_message(
+            f"cannot move {name} away from node {leaving.node.name}: {reason}"
+        )
     return {"jobs": [list(row) for row in await tools.submit(leaving.jobs)]}
 
 

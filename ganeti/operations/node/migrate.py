@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
@@ -16,8 +15,8 @@ from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.node import MigrateNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.allocation.evacuation import (
-    Capacity,
     Evacuation,
+    RemainingResources,
     by_name,
     capacity_queries,
     choose_primary,
@@ -51,7 +50,7 @@ def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigrat
     asked = None if name is None else state.node(name)
     if asked == node:
         raise Refused(f"node {node.name} is the source; choose another target", Code.INPUT)
-    places = Capacity(state, others(node, state), facts)
+    places = RemainingResources(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
     for instance in by_name(state.list_primary_instances(node)):
@@ -80,10 +79,12 @@ def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigrat
     return NodeMigration(op, leaving)
 
 
-async def run(plan: NodeMigration, tools: Tools) -> dict[str, Any]:
+async def run(plan: NodeMigration, tools: Tools) -> dict[str, object]:
     leaving = plan.leaving
     for name, reason in leaving.stuck:
-        tools.progress.say(f"cannot move {name} away from node {leaving.node.name}: {reason}")
+        tools.progress.log_message(
+            f"cannot move {name} away from node {leaving.node.name}: {reason}"
+        )
     return {"jobs": [list(row) for row in await tools.submit(leaving.jobs)]}
 
 

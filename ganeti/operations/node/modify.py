@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import FLAGS, set_role
@@ -13,7 +12,7 @@ from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
-from ganeti.model.node import Node, Role
+from ganeti.model.node import Node, NodeRole
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import ModifyNode
@@ -23,16 +22,16 @@ from ganeti.operations.name_rules import check_address, require_node_addresses
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 from ganeti.operations.refusals import nothing_to_change
-from ganeti.schema.records import replace
+from ganeti.schema.records import FieldValues, replace
 
 _SETTINGS = frozenset(ModifyNode.__struct_fields__) - {
     *("node_name", "node_uuid", "force", "auto_promote", "hv_state", "disk_state"),
     *Opcode.__struct_fields__,
 }
 _FLAGS = {
-    "master_candidate": Role.CANDIDATE,
-    "drained": Role.DRAINED,
-    "offline": Role.OFFLINE,
+    "master_candidate": NodeRole.CANDIDATE,
+    "drained": NodeRole.DRAINED,
+    "offline": NodeRole.OFFLINE,
 }
 
 
@@ -41,10 +40,10 @@ class NodeModification:
     """A node, its new role, and its other changed fields."""
 
     node: Node
-    role: Role
-    was: Role
+    role: NodeRole
+    was: NodeRole
     promoted: tuple[Node, ...]
-    fields: dict[str, Any]
+    fields: FieldValues
 
     @property
     def locks(self) -> LockRequest:
@@ -59,14 +58,14 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
     check_address(op.secondary_ip, "secondary_ip")
     was = node.role(state.cluster.master_node)
     role = _new_role(op, node, was)
-    if was is Role.MASTER and role is not Role.MASTER:
+    if was is NodeRole.MASTER and role is not NodeRole.MASTER:
         raise Refused(
             f"node {node.name} is the master; make another node the master first: "
             "gnt-cluster master-failover"
         )
-    if was is Role.OFFLINE and role is not was:
+    if was is NodeRole.OFFLINE and role is not was:
         _check_certificate(node, state)
-    if role is Role.CANDIDATE and not _new_or_old(op.master_capable, node.master_capable):
+    if role is NodeRole.CANDIDATE and not _new_or_old(op.master_capable, node.master_capable):
         raise Refused(f"node {node.name} is not master_capable and cannot be a master candidate")
     living = [
         each.name
@@ -80,7 +79,7 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
     if op.secondary_ip is not None:
         require_node_addresses(replace(node, secondary_ip=op.secondary_ip), state)
     promoted = _nodes_to_promote(op, node, was, role, state)
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         name: getattr(op, name)
         for name in ("master_capable", "vm_capable", "secondary_ip", "powered")
         if getattr(op, name) is not None
@@ -104,22 +103,22 @@ def _new_or_old(given: bool | None, before: bool) -> bool:
     return before if given is None else given
 
 
-def _new_role(op: ModifyNode, node: Node, was: Role) -> Role:
+def _new_role(op: ModifyNode, node: Node, was: NodeRole) -> NodeRole:
     asked = {name: getattr(op, name) for name in _FLAGS}
     wanted = [_FLAGS[name] for name, value in asked.items() if value]
     if len(wanted) > 1:
         raise Refused("only one of master_candidate, drained and offline can be set", Code.INPUT)
     if wanted:
-        return was if was is Role.MASTER and wanted[0] is Role.CANDIDATE else wanted[0]
+        return was if was is NodeRole.MASTER and wanted[0] is NodeRole.CANDIDATE else wanted[0]
     ended = {_FLAGS[name] for name, value in asked.items() if value is False}
-    return Role.REGULAR if was in ended else was
+    return NodeRole.REGULAR if was in ended else was
 
 
 def _nodes_to_promote(
-    op: ModifyNode, node: Node, was: Role, role: Role, state: ClusterState
+    op: ModifyNode, node: Node, was: NodeRole, role: NodeRole, state: ClusterState
 ) -> tuple[Node, ...]:
     """Return the nodes that become candidates to replace this one."""
-    if was is not Role.CANDIDATE or role is Role.CANDIDATE:
+    if was is not NodeRole.CANDIDATE or role is NodeRole.CANDIDATE:
         return ()
     left = [n for n in state.nodes.values() if n.master_candidate and n.uuid != node.uuid]
     able = [
@@ -127,7 +126,7 @@ def _nodes_to_promote(
         for each in sorted(state.nodes.values(), key=lambda each: each.name)
         if each.uuid != node.uuid
         and each.master_capable
-        and each.role(state.cluster.master_node) is Role.REGULAR
+        and each.role(state.cluster.master_node) is NodeRole.REGULAR
     ]
     missing = min(state.cluster.candidate_pool_size - len(left), len(able))
     if missing <= 0:
@@ -142,15 +141,15 @@ def _nodes_to_promote(
     )
 
 
-async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
+async def run(plan: NodeModification, tools: Tools) -> list[list[object]]:
     state = tools.config.state()
     changes = [update(plan.node, **plan.fields)] if plan.fields else []
     if "secondary_ip" in plan.fields:
         changes.append(keep_from_pools(plan.fields["secondary_ip"]))
-    result: list[list[Any]] = [[name, value] for name, value in plan.fields.items()]
+    result: list[list[object]] = [[name, value] for name, value in plan.fields.items()]
     if plan.role is not plan.was:
         certificate = None
-        if plan.role is Role.CANDIDATE:
+        if plan.role is NodeRole.CANDIDATE:
             # A candidate is no longer offline, so the node can be queried.
             certificate = await _get_certificate(replace(plan.node, offline=False), state, tools)
         changes.append(set_role(plan.node, plan.role, certificate))
@@ -160,17 +159,19 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
             if flag in (plan.role, plan.was)
         ]
     for each in plan.promoted:
-        changes.append(set_role(each, Role.CANDIDATE, await _get_certificate(each, state, tools)))
-        tools.progress.say(f"node {each.name} becomes a master candidate")
+        changes.append(
+            set_role(each, NodeRole.CANDIDATE, await _get_certificate(each, state, tools))
+        )
+        tools.progress.log_message(f"node {each.name} becomes a master candidate")
     await tools.config.change(together(*changes))
     if plan.role is not plan.was:
         await distribute_member_list(tools)
-    if plan.was is Role.CANDIDATE and plan.role is Role.OFFLINE:
-        tools.progress.say(
+    if plan.was is NodeRole.CANDIDATE and plan.role is NodeRole.OFFLINE:
+        tools.progress.log_message(
             f"node {plan.node.name} still has the secrets of a master candidate; if the host may be"
             " compromised, remove the node from the cluster"
         )
-    elif plan.was is Role.CANDIDATE and plan.role is not Role.CANDIDATE:
+    elif plan.was is NodeRole.CANDIDATE and plan.role is not NodeRole.CANDIDATE:
         await replace_secrets(plan.node.name, tools)
     return result
 
@@ -199,7 +200,7 @@ def hooks(plan: NodeModification, state: ClusterState) -> HookCall:
     }
     master = [state.cluster.master_node]
     # A node that is marked offline may be down, so no hooks run there.
-    here = master if plan.role is Role.OFFLINE else [*master, node.uuid]
+    here = master if plan.role is NodeRole.OFFLINE else [*master, node.uuid]
     return HookCall("node-modify", "NODE", environment, here, here)
 
 

@@ -18,7 +18,7 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_node
+from ganeti.model.parameters.filling import node_parameters_of
 from ganeti.opcodes.node import CommandPower, PowerCommand
 from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.rpc.node import RunPowerHelper
@@ -86,12 +86,12 @@ def plan(op: CommandPower, state: ClusterState, facts: NodeAnswers) -> PowerPlan
 
 
 def _oob_program(node: Node, state: ClusterState) -> str:
-    return str(fill_node(state.cluster, state.groups[node.group], node)["oob_program"])
+    return node_parameters_of(state.cluster, state.groups[node.group], node).oob_program
 
 
-async def run(plan: PowerPlan, tools: Tools) -> list[list[list[Any]]]:
+async def run(plan: PowerPlan, tools: Tools) -> list[list[list[object]]]:
     """Return a row for each node: its name and the program's output, each with its status."""
-    rows: list[list[list[Any]]] = []
+    rows: list[list[list[object]]] = []
     switched = False
     for target in plan.targets:
         name = [_RS_NORMAL, target.node.name]
@@ -105,7 +105,7 @@ async def run(plan: PowerPlan, tools: Tools) -> list[list[list[Any]]]:
         try:
             said = await _run_program(plan.op, target, tools)
         except (Failed, Refused) as e:
-            tools.progress.say(f"{plan.op.command} of {target.node.name} failed: {e}")
+            tools.progress.log_message(f"{plan.op.command} of {target.node.name} failed: {e}")
             rows.append([name, [_RS_NODATA, None]])
         else:
             rows.append([name, [_RS_NORMAL, said]])
@@ -113,7 +113,7 @@ async def run(plan: PowerPlan, tools: Tools) -> list[list[list[Any]]]:
     return rows
 
 
-async def _run_program(op: CommandPower, target: Target, tools: Tools) -> Any:
+async def _run_program(op: CommandPower, target: Target, tools: Tools) -> object:
     """Run the program of a node, return its output, and record a changed power state.
 
     :raises Failed: the program failed, or its output is malformed.
@@ -131,14 +131,14 @@ async def _run_program(op: CommandPower, target: Target, tools: Tools) -> Any:
         await tools.config.change(update(node, powered=powered))
     if op.command is PowerCommand.POWER_STATUS and said["powered"] != node.powered:
         has, flag = ("on", "yes") if said["powered"] else ("off", "no")
-        tools.progress.say(
+        tools.progress.log_message(
             f"node {node.name} is powered {has}, unlike its recorded state; to correct it: "
             f"gnt-node modify --node-powered={flag} {node.name}"
         )
     if op.command is PowerCommand.HEALTH:
         for item, status in said:
             if status != "OK":
-                tools.progress.say(f"node {node.name}: {item} is {status}")
+                tools.progress.log_message(f"node {node.name}: {item} is {status}")
     return said
 
 
@@ -163,11 +163,11 @@ def parse_output(command: PowerCommand, text: str) -> Any:
     return said
 
 
-def _is_status(said: Any) -> bool:
+def _is_status(said: object) -> bool:
     return isinstance(said, dict) and isinstance(said.get("powered"), bool)
 
 
-def _is_health(said: Any) -> bool:
+def _is_health(said: object) -> bool:
     return isinstance(said, list) and all(
         isinstance(each, list)
         and len(each) == 2
@@ -177,13 +177,13 @@ def _is_health(said: Any) -> bool:
     )
 
 
-_CHECKS: Mapping[PowerCommand, Callable[[Any], bool]] = {
+_CHECKS: Mapping[PowerCommand, Callable[[object], bool]] = {
     PowerCommand.POWER_STATUS: _is_status,
     PowerCommand.HEALTH: _is_health,
 }
 
 
-def preview(plan: PowerPlan) -> dict[str, Any]:
+def preview(plan: PowerPlan) -> dict[str, object]:
     """Return the result of a dry run: the programs that would run."""
     return {each.node.name: each.program or None for each in plan.targets}
 

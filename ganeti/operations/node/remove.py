@@ -12,9 +12,9 @@ from ganeti.locking.names import LockLevel, LockRequest, all_of, request
 from ganeti.model.node import Node
 from ganeti.opcodes.node import RemoveNode
 from ganeti.opcodes.opcode import op_id
-from ganeti.operations.hooks import run_on_leaving
+from ganeti.operations.hook_execution import run_on_leaving
 from ganeti.operations.member_list import distribute_member_list, replace_secrets
-from ganeti.operations.node.hooks import membership_hooks
+from ganeti.operations.node.node_hooks import membership_hooks
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 from ganeti.rpc.node import LeaveCluster
 
@@ -56,7 +56,9 @@ async def run(plan: NodeRemoval, tools: Tools) -> None:
     await tools.config.change(remove_node(plan.node))
     await distribute_member_list(tools)
     if plan.node.offline:
-        tools.progress.say(f"node {plan.node.name} is offline; {_format_leftovers(plan.node)}")
+        tools.progress.log_message(
+            f"node {plan.node.name} is offline; {_format_leftovers(plan.node)}"
+        )
     else:
         await _leave_cluster(plan.node, tools)
     # An offline node may have been a candidate until it failed, which its flags no longer tell.
@@ -68,7 +70,7 @@ async def _leave_cluster(node: Node, tools: Tools) -> None:
     try:
         await tools.nodes.ask(node, LeaveCluster())
     except Failed as e:
-        tools.progress.say(f"{e}; {_format_leftovers(node)}")
+        tools.progress.log_message(f"{e}; {_format_leftovers(node)}")
 
 
 def _format_leftovers(node: Node) -> str:

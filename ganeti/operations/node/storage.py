@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
@@ -15,9 +14,9 @@ from ganeti.model.node import Node
 from ganeti.opcodes.choices import StorageType
 from ganeti.opcodes.node import ListStorage, ListVolumes, ModifyStorage, RepairStorage
 from ganeti.operations.instance.context import check_online
-from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.operation import AnyOperation, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc import storage as calls
-from ganeti.rpc.storage import StorageUnit, StoredVolume
+from ganeti.rpc.storage import ReportedStorageUnit, StoredVolume
 
 SETTABLE = {StorageType.LVM_PV: frozenset({"allocatable"})}
 """The parameters of storage units that can be changed, by storage type."""
@@ -29,7 +28,7 @@ _DEFAULT = StorageType.LVM_VG
 class StorageRows:
     """The rows of the result, and errors of nodes; no locks are needed."""
 
-    rows: list[list[Any]]
+    rows: list[list[object]]
     troubles: tuple[str, ...]
 
     @property
@@ -46,7 +45,7 @@ def _online(names: Sequence[str], state: ClusterState) -> list[Node]:
     return [node for node in _nodes(names, state) if not node.offline and node.vm_capable]
 
 
-_UNIT_FIELDS: Mapping[str, Callable[[Node, str, StorageUnit], Any]] = {
+_UNIT_FIELDS: Mapping[str, Callable[[Node, str, ReportedStorageUnit], object]] = {
     "node": lambda node, kind, unit: node.name,
     "type": lambda node, kind, unit: kind,
     "name": lambda node, kind, unit: unit.name,
@@ -57,7 +56,7 @@ _UNIT_FIELDS: Mapping[str, Callable[[Node, str, StorageUnit], Any]] = {
 }
 
 
-def _check_fields(asked: Sequence[str], known: Mapping[str, Any]) -> None:
+def _check_fields(asked: Sequence[str], known: Mapping[str, object]) -> None:
     if unknown := [name for name in asked if name not in known]:
         raise Refused(
             f"unknown output fields {', '.join(unknown)}; known are {', '.join(known)}", Code.INPUT
@@ -85,7 +84,7 @@ def plan_units(op: ListStorage, state: ClusterState, facts: NodeAnswers) -> Stor
     """Format the answers of the nodes as rows."""
     kind = (op.storage_type or _default_storage_type(state)).value
     columns = [_UNIT_FIELDS[name] for name in op.output_fields]
-    rows: list[list[Any]] = []
+    rows: list[list[object]] = []
     troubles = []
     for node in _online(op.nodes, state):
         answer = facts.answers[node.uuid, calls.ListStorageCall]
@@ -107,9 +106,9 @@ def _format_errors(troubles: Sequence[tuple[Node, Failed]], some: bool) -> tuple
     return tuple(f"node {node.name}: {error}" for node, error in troubles)
 
 
-async def run_table(plan: StorageRows, tools: Tools) -> list[list[Any]]:
+async def run_table(plan: StorageRows, tools: Tools) -> list[list[object]]:
     for trouble in plan.troubles:
-        tools.progress.say(trouble)
+        tools.progress.log_message(trouble)
     return plan.rows
 
 
@@ -126,7 +125,7 @@ class _Row:
         return group, name
 
 
-_VOLUME_FIELDS: Mapping[str, Callable[[_Row], Any]] = {
+_VOLUME_FIELDS: Mapping[str, Callable[[_Row], object]] = {
     "node": lambda row: row.node.name,
     "phys": lambda row: f"/dev/{row.volume.name}",
     "vg": lambda row: row.parts[0],
@@ -146,7 +145,7 @@ def plan_volumes(op: ListVolumes, state: ClusterState, facts: NodeAnswers) -> St
     """Format the answers of the nodes as rows, with the instances of the volumes."""
     owners = _volume_owners(state)
     columns = [_VOLUME_FIELDS[name] for name in op.output_fields]
-    rows: list[list[Any]] = []
+    rows: list[list[object]] = []
     troubles = []
     for node in _online(op.nodes, state):
         answer = facts.answers[node.uuid, calls.ListVolumesCall]
@@ -245,7 +244,7 @@ async def run_change(plan: StorageChange, tools: Tools) -> None:
     await tools.nodes.ask(plan.node, plan.call)
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(ListStorage, plan_units, run_table, units_queries),
     Operation(ListVolumes, plan_volumes, run_table, volumes_queries),
     Operation(ModifyStorage, plan_modify, run_change),

@@ -8,9 +8,10 @@ of the log, it is notified and disconnected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Protocol, TypeAlias
+from itertools import takewhile
+from typing import Protocol
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
@@ -20,12 +21,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import AccessDenied, GanetiError, Unauthenticated
-from ganeti.events.event import Event, EventFilter, EventKind, read_event
-from ganeti.events.log import EncodedEntry, Entry, EventLog, EventPage
+from ganeti.events.event import EventFilter, EventKind, read_event
+from ganeti.events.index import EventIndex
+from ganeti.events.log import MAX_PAGE_EVENTS, EncodedEntry, EventLog, EventPage, StreamEntry
 from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import WaitForEvents
 from ganeti.metrics.family import Counter, MetricFamily
+from ganeti.rapi.events.live_subscribers import Encode, LiveSubscribers
 from ganeti.rapi.problems import HttpProblem
 
 MAX_SUBSCRIBERS = 2000
@@ -33,18 +36,27 @@ MAX_SUBSCRIBERS = 2000
 MAX_BYTES = 16 << 20
 """Approximate limit for the bytes of the events that are kept."""
 
+MAX_FILL = 0.5
+"""Which share of what is kept may wait for subscribers who read."""
+
 INTERVAL = 0.01
 """Minimum time between two deliveries, in seconds: events in between are sent in one write."""
 
-LOAD = 2.0
-"""The pause after a delivery is at least this multiple of its duration, to leave time for
-requests."""
+LOAD, LOAD_BEHIND = 2.0, 0.5
+"""The pause after a delivery is at least this multiple of its duration, to leave time for requests.
+
+It is shorter while more events wait: subscribers that fall out of what is kept read everything
+again, which costs more.
+"""
 
 CHUNK_EVENTS, CHUNK_BYTES = 1000, 128 << 10
 """Limit of one delivery for one subscriber: more is sent when it has read these."""
 
 HEARTBEAT = 15.0
 """Time between two heartbeats, in seconds; they show a client that the connection still works."""
+
+MIN_BEAT_INTERVAL = 0.1
+"""Heartbeats that are due within this time are sent together, in seconds."""
 
 FOLLOW_TIMEOUT = 60.0
 """How long one request waits for events of the master, in seconds."""
@@ -55,15 +67,12 @@ RETRY_DELAY = 0.5
 LINGER = 60.0
 """How long the master is followed without subscribers, in seconds; a client may reconnect."""
 
-Encode: TypeAlias = Callable[[Sequence[Event]], bytes]
-"""Encodes events for a subscriber."""
-
 
 class Subscriber(Protocol):
     """A client that receives events."""
 
     cursor: StreamPosition
-    """The position up to which events were sent."""
+    """The position up to which events were sent; see ``EventHub.position``."""
 
     @property
     def selection(self) -> EventFilter: ...
@@ -127,7 +136,12 @@ class EventHub:
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_subscribers = max_subscribers
-        self._subscribers: dict[Subscriber, None] = {}
+        self._subscribers: dict[Subscriber, float] = {}
+        """When each gets its next heartbeat, in this order."""
+        self._live: LiveSubscribers[Subscriber] = LiveSubscribers()
+        """Subscribers that had all events once, and have read what they were sent since."""
+        self._behind: dict[Subscriber, None] = {}
+        """The other ones, each at its own cursor."""
         self._events: EventLog | None = None
         self._beginning = DeferredLock()
         self._filling = DeferredLock()
@@ -148,6 +162,13 @@ class EventHub:
 
     def __len__(self) -> int:
         return len(self._subscribers)
+
+    def position(self, subscriber: Subscriber) -> StreamPosition:
+        """Return the position up to which ``subscriber`` was sent all that it selects.
+
+        That is after its own cursor if it selected nothing of the events in between.
+        """
+        return self._live.cursor if subscriber in self._live else subscriber.cursor
 
     def families(self) -> Iterable[MetricFamily]:
         """Return the metrics of the hub."""
@@ -170,13 +191,16 @@ class EventHub:
         cursor = events.end if since is None or reset else since
         subscriber.cursor = cursor
         subscriber.open(cursor, ready=since is None, reset=reset)
-        self._subscribers[subscriber] = None
+        self._behind[subscriber] = None
+        self._subscribers[subscriber] = self._clock.seconds() + HEARTBEAT
         if self._beat is None:
             self._beat = self._clock.callLater(HEARTBEAT, self._heartbeat)
         self._schedule()
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Deliver nothing more to ``subscriber``."""
+        self._leave_live(subscriber)
+        self._behind.pop(subscriber, None)
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
             self._left = self._clock.seconds()
@@ -188,6 +212,8 @@ class EventHub:
     def stop(self) -> None:
         """Stop following the master and delivering events."""
         self._subscribers.clear()
+        self._behind.clear()
+        self._live.clear()
         for timer in (self._delivery, self._beat):
             if timer is not None:
                 timer.cancel()
@@ -215,6 +241,8 @@ class EventHub:
 
     async def _follow(self, events: EventLog) -> None:
         while self._subscribers or self._clock.seconds() < self._left + LINGER:
+            while self._must_deliver_first(events):
+                await deferLater(self._clock, INTERVAL)
             try:
                 answer = await self._query_events(events.end, FOLLOW_TIMEOUT)
             except (AccessDenied, Unauthenticated):
@@ -236,8 +264,22 @@ class EventHub:
                     await self._confirm()
                 events.append(entry)
                 self._schedule()
+                if len(answer.events) < MAX_PAGE_EVENTS // 2:
+                    # Events that come sooner are delivered no sooner; asking for each group of
+                    # commits would take time of the master.
+                    await deferLater(self._clock, INTERVAL)
         self._events = None
         self._following = None
+
+    def _must_deliver_first(self, events: EventLog) -> bool:
+        """Return whether further events could push out some that were not delivered yet.
+
+        The master keeps them meanwhile. Subscribers that read slowly, or come back from far, do not
+        hold up others.
+        """
+        if not self._live or events.size < self._max_bytes * MAX_FILL:
+            return False
+        return events.fill(self._live.cursor) > MAX_FILL
 
     async def _confirm(self) -> None:
         asked = [Deferred.fromCoroutine(each.confirm()) for each in list(self._subscribers)]
@@ -252,7 +294,8 @@ class EventHub:
 
     def _restart(self, events: EventLog, position: StreamPosition) -> None:
         events.restart(position)
-        for subscriber in self._subscribers:
+        self._behind.update(dict.fromkeys(self._live.clear()))
+        for subscriber in list(self._subscribers):
             subscriber.cursor = position
             subscriber.reset(position)
 
@@ -271,7 +314,7 @@ class EventHub:
         """Prepend the master's events after ``since`` to the log, as far as they fit."""
         await self._filling.acquire()
         try:
-            entries: list[Entry] = []
+            entries: list[StreamEntry] = []
             cursor, size = since, 0
             while cursor < events.floor and size + events.size < self._max_bytes:
                 answer = await self._query_events(cursor, 0)
@@ -304,33 +347,79 @@ class EventHub:
         if events is None:
             return
         begun = self._clock.seconds()
-        pages: dict[StreamPosition, EventPage] = {}
+        behind = self._deliver_to_live(events)
+        behind = self._deliver_to_behind(events) or behind
+        now = self._clock.seconds()
+        load = LOAD_BEHIND if behind else LOAD
+        self._not_before = now + max(INTERVAL, load * (now - begun))
+        if behind:
+            self._schedule()
+
+    def _deliver_to_live(self, events: EventLog) -> bool:
+        """Deliver a page to those that share a cursor; return whether there is more for them."""
+        live = self._live
+        if not live or live.cursor >= events.end:
+            return False
+        if live.cursor < events.floor:
+            for subscriber in list(self._subscribers):
+                self._leave_live(subscriber)
+            return False
+        page = events.page(live.cursor, CHUNK_EVENTS, CHUNK_BYTES)
+        for members, count, chunk in live.select(EventIndex(page.events)):
+            for subscriber in members:
+                if subscriber.paused:
+                    self._leave_live(subscriber)
+                else:
+                    subscriber.cursor = page.next
+                    self._sent.count(by=count)
+                    subscriber.send(chunk)
+        live.cursor = page.next
+        return page.next < events.end
+
+    def _deliver_to_behind(self, events: EventLog) -> bool:
+        """Deliver a page to each of the others; return whether there is more for one of them."""
+        pages: dict[StreamPosition, tuple[EventPage, EventIndex]] = {}
         chunks: dict[tuple[Encode, EventFilter, StreamPosition], tuple[int, bytes]] = {}
-        behind = False
-        for subscriber in list(self._subscribers):
+        more = False
+        for subscriber in list(self._behind):
             cursor = subscriber.cursor
             if cursor < events.floor:
                 self._disconnect_slow(subscriber)
                 continue
-            if subscriber.paused or cursor >= events.end:
+            if subscriber.paused:
                 continue
-            page = pages.get(cursor)
-            if page is None:
-                page = pages[cursor] = events.page(cursor, CHUNK_EVENTS, CHUNK_BYTES)
-            key = subscriber.encode, subscriber.selection, cursor
-            chunk = chunks.get(key)
-            if chunk is None:
-                chosen = subscriber.selection.choose(page.events)
-                chunk = chunks[key] = len(chosen), subscriber.encode(chosen)
-            subscriber.cursor = page.next
-            if chunk[0]:
-                self._sent.count(by=chunk[0])
-                subscriber.send(chunk[1])
-            behind = behind or page.next < events.end
-        now = self._clock.seconds()
-        self._not_before = now + max(INTERVAL, LOAD * (now - begun))
-        if behind:
-            self._schedule()
+            if cursor < events.end:
+                known = pages.get(cursor)
+                if known is None:
+                    page = events.page(cursor, CHUNK_EVENTS, CHUNK_BYTES)
+                    known = pages[cursor] = page, EventIndex(page.events)
+                page, index = known
+                key = subscriber.encode, subscriber.selection, cursor
+                chunk = chunks.get(key)
+                if chunk is None:
+                    chosen = index.choose(subscriber.selection)
+                    chunk = chunks[key] = len(chosen), subscriber.encode(chosen)
+                subscriber.cursor = page.next
+                if chunk[0]:
+                    self._sent.count(by=chunk[0])
+                    subscriber.send(chunk[1])
+            if subscriber.cursor < events.end:
+                more = True
+            elif subscriber.cursor == events.end and subscriber in self._behind:
+                self._join_live(subscriber)
+        return more
+
+    def _join_live(self, subscriber: Subscriber) -> None:
+        """Move a subscriber that has all events to the others, unless they are not so far."""
+        if self._live.add(subscriber, subscriber.cursor):
+            del self._behind[subscriber]
+
+    def _leave_live(self, subscriber: Subscriber) -> None:
+        """Give a subscriber a cursor of its own."""
+        if subscriber in self._live:
+            subscriber.cursor = self._live.cursor
+            self._live.discard(subscriber)
+            self._behind[subscriber] = None
 
     def _disconnect_slow(self, subscriber: Subscriber) -> None:
         self.unsubscribe(subscriber)
@@ -339,11 +428,17 @@ class EventHub:
 
     def _heartbeat(self) -> None:
         self._beat = None
-        for subscriber in list(self._subscribers):
+        now = self._clock.seconds()
+        due = list(takewhile(lambda each: each[1] <= now, self._subscribers.items()))
+        for subscriber, _ in due:
+            if self._subscribers.pop(subscriber, None) is None:
+                continue  # disconnected meanwhile
+            self._subscribers[subscriber] = now + HEARTBEAT
             if not subscriber.paused:
-                subscriber.heartbeat(subscriber.cursor)
+                subscriber.heartbeat(self.position(subscriber))
         if self._subscribers:
-            self._beat = self._clock.callLater(HEARTBEAT, self._heartbeat)
+            first = next(iter(self._subscribers.values()))
+            self._beat = self._clock.callLater(max(MIN_BEAT_INTERVAL, first - now), self._heartbeat)
 
 
 def _build_entry(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ganeti.events.event import Event
 from ganeti.events.stream_position import StreamPosition
-from ganeti.rapi.events.hub import Encode
+from ganeti.rapi.events.live_subscribers import Encode
 from ganeti.rapi.events.stream import HEARTBEAT
 from ganeti.rapi.response import SERVER
 

@@ -15,12 +15,13 @@ from ganeti.errors import GanetiError
 from ganeti.events.event import EventFilter
 from ganeti.events.stream_position import STREAM_START, StreamPosition
 from ganeti.luxi.unreachable import NoAnswer
-from ganeti.rapi.events.hub import Encode, EventHub
+from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.events.live_subscribers import Encode
 
 if TYPE_CHECKING:
     from ganeti.rapi.site import ApiRequest
 
-Confirm: TypeAlias = Callable[[], Coroutine[Deferred[Any], Any, object]]
+Confirm: TypeAlias = Callable[[], Coroutine[Deferred[object], object, object]]
 """Returns if the client may still read; raises ``GanetiError`` otherwise."""
 
 READY, RESET, LAGGED, HEARTBEAT = "ready", "reset", "lagged", "heartbeat"

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from wsproto import ConnectionType
 from wsproto.connection import Connection
@@ -22,9 +21,10 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from ganeti.events.event import Event
 from ganeti.events.stream_position import StreamPosition
-from ganeti.rapi.events.hub import Encode
+from ganeti.rapi.events.live_subscribers import Encode
 from ganeti.rapi.events.stream import LAGGED
 from ganeti.rapi.problems import HttpProblem
+from ganeti.rapi.same_origin import require_same_origin
 
 if TYPE_CHECKING:
     from ganeti.rapi.site import ApiRequest
@@ -62,7 +62,7 @@ class WebSocketMessages:
 
         :raises HttpProblem: 400 if it is malformed, 403 if it comes from a page of another site.
         """
-        _require_same_origin(request)
+        require_same_origin(request)
         self._channel: Any = request.channel
         self._handshake = H11Handshake(ConnectionType.SERVER)
         headers = [
@@ -121,19 +121,3 @@ class WebSocketMessages:
         connection = self._handshake.connection
         assert connection is not None
         return connection
-
-
-def _require_same_origin(request: ApiRequest) -> None:
-    """Reject requests from pages of other sites, for which browsers would use the user's login.
-
-    :raises HttpProblem: 403 if the header Origin names another site.
-    """
-    origin = request.getHeader(b"origin")
-    if origin is None:
-        return
-    host = (request.getHeader(b"host") or b"").lower()
-    if urlsplit(origin.lower()).netloc != host:
-        raise HttpProblem(
-            HTTPStatus.FORBIDDEN,
-            "pages of other sites may not open the event stream (see the header Origin)",
-        )

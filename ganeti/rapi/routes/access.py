@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -14,6 +13,7 @@ from ganeti.errors import Code, Refused, Unauthenticated
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import (
     CloseSession,
+    EndSession,
     OpenSession,
     QueryAccess,
     QueryCaller,
@@ -36,15 +36,16 @@ from ganeti.opcodes.access import (
     SetOpenId,
 )
 from ganeti.opcodes.opcode import Opcode
-from ganeti.rapi.access import AccessLevel
-from ganeti.rapi.arguments import REASON, ArgumentType, QueryParameter
+from ganeti.rapi.authentication import AccessLevel
 from ganeti.rapi.cookies import Cookie, cookie_value, set_cookie
 from ganeti.rapi.openid import COOKIE as OPENID_COOKIE
 from ganeti.rapi.openid import SIGN_IN_TIMEOUT
+from ganeti.rapi.request_arguments import REASON, ArgumentType, QueryParameter, QueryValues
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import (
     Answer,
     ApiCall,
+    ErrorPage,
     OpenIdSignIn,
     WithHeaders,
     asks,
@@ -76,7 +77,7 @@ class ChangedUser(Record):
     note: Annotated[Line | None, doc("Free text, shown in lists.")] = None
 
 
-class NewToken(Record):
+class TokenRequest(Record):
     """A token to add."""
 
     user_name: Annotated[
@@ -136,6 +137,24 @@ class TokenRow(TypedDict):
     comment: str
 
 
+class SessionRow(TypedDict):
+    """A browser that has signed in; times are in seconds since the epoch."""
+
+    id: str
+    user: str
+    source: str
+    token: str | None
+    created: int
+    used: int
+    expires: int
+
+
+class SignInRow(TypedDict):
+    """How one can sign in besides by a password."""
+
+    openid: bool
+
+
 class CallerRow(TypedDict):
     """Who asks, and as what."""
 
@@ -147,21 +166,21 @@ class CallerRow(TypedDict):
 
 
 def _listing(what: str, text: str) -> Answer:
-    async def answer(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+    async def answer(call: ApiCall, _: object, __: object) -> object:
         return await call.master.ask_raw(QueryAccess(what=what))
 
     answer.__doc__ = text
     return answer
 
 
-async def _add_user(call: ApiCall, values: Mapping[str, Any], user: NewUser) -> Any:
+async def _add_user(call: ApiCall, values: QueryValues, user: NewUser) -> object:
     """Add a user, who has no rights before a role is granted; answers with the job's number."""
     hashed = await _hash(call, user.password)
     opcode = AddUser(user_name=user.user_name, password_hash=hashed, note=user.note)
     return await _submit(call, values, opcode)
 
 
-async def _modify_user(call: ApiCall, values: Mapping[str, Any], user: ChangedUser) -> Any:
+async def _modify_user(call: ApiCall, values: QueryValues, user: ChangedUser) -> object:
     """Change a user; answers with the number of the job."""
     opcode = ModifyUser(
         user_name=call.path["user_name"],
@@ -173,7 +192,7 @@ async def _modify_user(call: ApiCall, values: Mapping[str, Any], user: ChangedUs
     return await _submit(call, values, opcode)
 
 
-async def _add_token(call: ApiCall, values: Mapping[str, Any], wanted: NewToken) -> Any:
+async def _add_token(call: ApiCall, values: QueryValues, wanted: TokenRequest) -> object:
     """Add a token, whose text is told here once; it works when the job has succeeded."""
     token = new_token(call.services.random)
     opcode = AddToken(
@@ -191,7 +210,7 @@ async def _add_token(call: ApiCall, values: Mapping[str, Any], wanted: NewToken)
     return {"job_id": job_id, "id": token.token_id, "token": token.text}
 
 
-async def _who(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _who(call: ApiCall, _: object, __: object) -> object:
     """Who asks: the user, its highest role, and whether that is limited to some instances."""
     admitted = call.admitted
     told: dict[str, Any] = {
@@ -243,7 +262,7 @@ class HistoryRow(TypedDict):
     changes: list[ChangedRow]
 
 
-async def _history(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
+async def _history(call: ApiCall, values: QueryValues, _: object) -> object:
     """Who has changed what, the newest first; administrators are told denials, too."""
     request = QueryHistory(
         name=values.get("name"),
@@ -255,7 +274,7 @@ async def _history(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
     return await call.master.ask_raw(request)
 
 
-async def _sign_in(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _sign_in(call: ApiCall, _: object, __: object) -> object:
     """Begin a session of a browser, which gets a cookie; sign in by a password or a token.
 
     What changes something in the session needs the header X-CSRF-Token, with what is answered here.
@@ -274,20 +293,31 @@ async def begin_session(call: ApiCall, master: IMaster) -> WithHeaders:
     return WithHeaders(told, (("Set-Cookie", set_cookie(cookie, int(lasts))), NOT_STORED))
 
 
-async def _openid_begin(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _end_session(call: ApiCall, _: object, __: object) -> None:
+    """End a session, and whatever is open in it; those of others are for administrators."""
+    await call.master.ask(EndSession(session=call.path["session_id"]))
+
+
+async def _sign_in_ways(call: ApiCall, _: object, __: object) -> object:
+    """How one can sign in besides by a password, for pages that ask for one."""
+    openid = call.services.openid
+    return {"openid": openid is not None and await openid.available()}
+
+
+async def _openid_begin(call: ApiCall, _: object, __: object) -> object:
     """Send a browser to the OpenID provider, from where it comes back signed in."""
-    beginning = await _openid(call).begin()
+    beginning = await _openid(call).start_sign_in()
     cookie = f"{OPENID_COOKIE}={beginning.cookie}; Max-Age={SIGN_IN_TIMEOUT}; {_LAX}"
     headers = (("Location", beginning.location), ("Set-Cookie", cookie), NOT_STORED)
     return WithHeaders(None, headers, HTTPStatus.SEE_OTHER)
 
 
-async def _openid_finish(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
+async def _openid_finish(call: ApiCall, values: QueryValues, _: object) -> object:
     """Begin a session of a browser that comes back from the OpenID provider."""
     begun = cookie_value(call.cookies, OPENID_COOKIE)
     if begun is None:
         raise Unauthenticated("signing in was not begun here, or took too long; begin again")
-    master = await _openid(call).finish(begun, values, call.admitted.caller.source)
+    master = await _openid(call).finish_sign_in(begun, values, call.admitted.caller.source)
     session = await begin_session(call, master)
     over = ("Set-Cookie", f"{OPENID_COOKIE}=; Max-Age=0; {_LAX}")
     headers = (over, *session.headers, ("Location", CONSOLE))
@@ -307,7 +337,7 @@ CONSOLE = "/ui/"
 """Where a browser goes when it has signed in."""
 
 
-async def _sign_out(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _sign_out(call: ApiCall, _: object, __: object) -> object:
     """End the session, and whatever is open in it."""
     if not call.admitted.caller.session:
         raise Refused("this request is not of a session; there is nothing to end", Code.UNKNOWN)
@@ -325,8 +355,8 @@ async def _hash(call: ApiCall, password: str | None) -> str | None:
     return await call.services.hash_password(password, call.admitted.caller.source)
 
 
-async def _submit(call: ApiCall, values: Mapping[str, Any], opcode: Opcode) -> int:
-    trail = tuple(map(tuple, reason_trail(call, values.get("reason"))))
+async def _submit(call: ApiCall, values: QueryValues, opcode: Opcode) -> int:
+    trail = tuple(reason_trail(call, values.get("reason")))
     return await call.master.ask(SubmitJob(ops=(replace(opcode, reason=trail),)))
 
 
@@ -350,7 +380,7 @@ _SAID = tuple(
         ("state", "which attempt this is about"),
         ("iss", "who the provider is"),
         ("session_state", "its own session"),
-        ("error", "why nobody has signed in"),
+        ("error", "why the sign-in failed"),
         ("error_description", "the same in words"),
         ("error_uri", "where there is more"),
     )
@@ -359,6 +389,12 @@ _NO_PROVIDER = {
     HTTPStatus.SEE_OTHER: "The browser is sent on.",
     HTTPStatus.NOT_FOUND: "The cluster has no OpenID provider.",
 }
+_NOT_SIGNED_IN = ErrorPage(
+    "You are not signed in",
+    (("/2/access/openid/login", "Sign in with OpenID"), (CONSOLE, "Web console")),
+)
+_NO_SESSION = {HTTPStatus.NOT_FOUND: "There is no such session of the caller."}
+_SESSIONS = "/2/access/sessions"
 _USERS, _ROLES, _TOKENS = "/2/access/users", "/2/access/roles", "/2/access/tokens"
 
 ROUTES = (
@@ -366,7 +402,10 @@ ROUTES = (
         _USERS,
         {
             "GET": asks(
-                _listing("users", "Users; who is no administrator is told of itself only."),
+                _listing(
+                    "users",
+                    "Return the users; a caller who is not an administrator gets only itself.",
+                ),
                 access=AccessLevel.LOGIN,
                 result=list[UserRow],
             ),
@@ -420,7 +459,7 @@ ROUTES = (
                 _add_token,
                 parameters=(REASON,),
                 access=AccessLevel.LOGIN,
-                body=NewToken,
+                body=TokenRequest,
                 result=Added,
             ),
         },
@@ -433,6 +472,24 @@ ROUTES = (
             "POST": asks(_sign_in, access=AccessLevel.LOGIN, result=SignedIn),
             "DELETE": asks(_sign_out, access=AccessLevel.LOGIN, result=None),
         },
+    ),
+    Route(
+        _SESSIONS,
+        {
+            "GET": asks(
+                _listing("sessions", "Sessions; who is no administrator is told its own."),
+                access=AccessLevel.LOGIN,
+                result=list[SessionRow],
+            )
+        },
+    ),
+    Route(
+        _SESSIONS + "/{session_id}",
+        {"DELETE": asks(_end_session, access=AccessLevel.LOGIN, result=None, errors=_NO_SESSION)},
+    ),
+    Route(
+        "/2/access/sign-in",
+        {"GET": asks(_sign_in_ways, access=AccessLevel.PUBLIC, result=SignInRow)},
     ),
     Route(
         "/2/access/openid",
@@ -448,7 +505,15 @@ ROUTES = (
     ),
     Route(
         "/2/access/openid/login",
-        {"GET": asks(_openid_begin, access=AccessLevel.PUBLIC, result=None, errors=_NO_PROVIDER)},
+        {
+            "GET": asks(
+                _openid_begin,
+                access=AccessLevel.PUBLIC,
+                result=None,
+                errors=_NO_PROVIDER,
+                error_page=_NOT_SIGNED_IN,
+            )
+        },
     ),
     Route(
         "/2/access/openid/callback",
@@ -459,6 +524,7 @@ ROUTES = (
                 access=AccessLevel.PUBLIC,
                 result=None,
                 errors=_NO_PROVIDER,
+                error_page=_NOT_SIGNED_IN,
             )
         },
     ),

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -21,9 +20,15 @@ from ganeti.luxi.methods import (
 )
 from ganeti.opcodes.cluster import ModifyCluster, RedistributeConfig
 from ganeti.query.fields import FieldType as FieldKind
-from ganeti.rapi.access import AccessLevel
-from ganeti.rapi.arguments import REASON, ArgumentType, QueryParameter, require_object
+from ganeti.rapi.authentication import AccessLevel
 from ganeti.rapi.problems import HttpProblem
+from ganeti.rapi.request_arguments import (
+    REASON,
+    ArgumentType,
+    QueryParameter,
+    QueryValues,
+    require_object,
+)
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_route
 from ganeti.rapi.verbs import (
@@ -37,7 +42,7 @@ from ganeti.rapi.verbs import (
     unknown,
 )
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import Text
+from ganeti.schema.types import JsonValue, Text
 
 VERSION = 2
 
@@ -48,6 +53,9 @@ FEATURES = (
     "node-migrate-reqv1",
 )
 
+USAGE_HISTORY = "usage-history"
+"""The feature of a server that has a Prometheus to ask for what was used in the past."""
+
 KINDS = frozenset(
     ("cluster", "export", "extstorage", "filter", "group", "instance", "job", "lock", "network")
 ) | {"node", "os"}
@@ -56,14 +64,14 @@ KINDS = frozenset(
 FILTER_FIELDS = ("watermark", "priority", "predicates", "action", "reason_trail", "uuid")
 
 
-async def _version(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
+async def _version(_: ApiCall, __: object, ___: object) -> object:
     """Return the version of this interface."""
     return VERSION
 
 
-async def _features(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
-    """Return the features of this server that older ones lack."""
-    return FEATURES
+async def _features(call: ApiCall, _: object, __: object) -> object:
+    """Return the features of this server that others lack."""
+    return (*FEATURES, USAGE_HISTORY) if call.services.history is not None else FEATURES
 
 
 class ClusterInfoAnswer(TypedDict):
@@ -80,10 +88,10 @@ class ClusterInfoAnswer(TypedDict):
     architecture: tuple[str, str]
     default_hypervisor: str
     enabled_hypervisors: list[str]
-    hvparams: dict[str, dict[str, Any]]
-    beparams: dict[str, dict[str, Any]]
-    nicparams: dict[str, dict[str, Any]]
-    ipolicy: dict[str, Any]
+    hvparams: dict[str, dict[str, JsonValue]]
+    beparams: dict[str, dict[str, JsonValue]]
+    nicparams: dict[str, dict[str, JsonValue]]
+    ipolicy: dict[str, JsonValue]
     candidate_pool_size: int
     master_netdev: str
     mac_prefix: str
@@ -107,7 +115,7 @@ class _Copied(msgspec.Struct):
 _decode_copied = msgspec.json.Decoder(_Copied)
 
 
-async def _info(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _info(call: ApiCall, _: object, __: object) -> object:
     """Return information about the cluster."""
     facts = bytes(await call.master.ask_raw(QueryClusterInfo()))
     copied = _decode_copied.decode(facts)
@@ -125,7 +133,7 @@ async def _info(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
 _OS_FIELDS = ("name", "variants", "valid", "hidden", "blacklisted")
 
 
-async def _oses(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _oses(call: ApiCall, _: object, __: object) -> object:
     """Return the OS definitions that instances can be installed with, one for each variant."""
     answer = await call.master.ask(Query(what="os", fields=_OS_FIELDS))
     found: list[str] = []
@@ -144,9 +152,9 @@ class QueryBody(Record):
 
     fields: Annotated[tuple[Text, ...] | None, doc("The fields to return.")] = None
     qfilter: Annotated[
-        list[Any] | None, doc("The filter that selects objects; all if not given.")
+        list[JsonValue] | None, doc("The filter that selects objects; all if not given.")
     ] = None
-    filter: Annotated[list[Any] | None, doc("The older name of qfilter.")] = None
+    filter: Annotated[list[JsonValue] | None, doc("The older name of qfilter.")] = None
 
 
 class Column(TypedDict):
@@ -162,7 +170,7 @@ class RowsAnswer(TypedDict):
     """Rows of cells; each cell is a status, 0 if the value is valid, and a value."""
 
     fields: list[Column]
-    data: list[list[tuple[int, Any]]]
+    data: list[list[tuple[int, JsonValue]]]
 
 
 class FieldsAnswer(TypedDict):
@@ -176,18 +184,18 @@ class FilterAnswer(TypedDict):
 
     watermark: int
     priority: int
-    predicates: list[Any]
-    action: Any
-    reason_trail: list[Any]
+    predicates: list[JsonValue]
+    action: JsonValue
+    reason_trail: list[JsonValue]
     uuid: str
 
 
-async def _query_all(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
+async def _query_all(call: ApiCall, values: QueryValues, _: object) -> object:
     """Return fields of all objects of a kind; each value has a status."""
     return await _query(call, tuple(values["fields"]), None)
 
 
-async def _query_filtered(call: ApiCall, values: Mapping[str, Any], question: QueryBody) -> Any:
+async def _query_filtered(call: ApiCall, values: QueryValues, question: QueryBody) -> object:
     """Return fields of the objects that a filter selects; each value has a status."""
     if None not in (question.qfilter, question.filter) and question.qfilter != question.filter:
         raise Invalid(
@@ -199,12 +207,12 @@ async def _query_filtered(call: ApiCall, values: Mapping[str, Any], question: Qu
     return await _query(call, tuple(fields), question.qfilter or question.filter)
 
 
-async def _query(call: ApiCall, fields: tuple[str, ...], qfilter: Any) -> Any:
+async def _query(call: ApiCall, fields: tuple[str, ...], qfilter: object) -> object:
     request = Query(what=_require_kind(call), fields=fields, qfilter=qfilter)
     return await call.master.ask_raw(request)
 
 
-async def _query_fields(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
+async def _query_fields(call: ApiCall, values: QueryValues, _: object) -> object:
     """Return the fields of a kind of object."""
     names = tuple(values["fields"]) if "fields" in values else None
     return await call.master.ask_raw(QueryFields(what=_require_kind(call), fields=names))
@@ -222,7 +230,7 @@ def _require_kind(call: ApiCall) -> str:
 # --- job filters
 
 
-def _json_type(kind: str, **more: Any) -> Meta:
+def _json_type(kind: str, **more: object) -> Meta:
     """Return the JSON type of a value that the master checks, as only it knows all rules."""
     return Meta(extra_json_schema={"type": kind, **more})
 
@@ -231,37 +239,41 @@ class Rule(Record):
     """A job filter; null stands for the default of a field."""
 
     priority: Annotated[
-        Any, doc("Filters with lower numbers are applied first."), _json_type("integer", minimum=0)
+        JsonValue,
+        doc("Filters with lower numbers are applied first."),
+        _json_type("integer", minimum=0),
     ] = 0
     predicates: Annotated[
-        Any,
+        JsonValue,
         doc("The conditions for a job: [name, filter], where name is jobid, opcode or reason."),
         _json_type("array"),
     ] = ()
-    action: Annotated[Any, doc("ACCEPT, PAUSE, REJECT, CONTINUE, or [RATE_LIMIT, n].")] = "CONTINUE"
+    action: Annotated[JsonValue, doc("ACCEPT, PAUSE, REJECT, CONTINUE, or [RATE_LIMIT, n].")] = (
+        "CONTINUE"
+    )
     reason: Annotated[
-        Any,
+        JsonValue,
         doc("Who adds the filter, why, and when, in nanoseconds since the epoch."),
         _json_type("array"),
     ] = ()
 
 
-async def _add_filter(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
+async def _add_filter(call: ApiCall, values: QueryValues, rule: Rule) -> object:
     """Add a job filter; return its UUID."""
     return await _submit_filter(call, None, values, rule)
 
 
-async def _replace_filter(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
+async def _replace_filter(call: ApiCall, values: QueryValues, rule: Rule) -> object:
     """Replace or add the job filter with this UUID; return the UUID."""
     return await _submit_filter(call, call.path["filter_uuid"], values, rule)
 
 
 async def _submit_filter(
-    call: ApiCall, uuid: str | None, values: Mapping[str, Any], rule: Rule
-) -> Any:
+    call: ApiCall, uuid: str | None, values: QueryValues, rule: Rule
+) -> object:
     trail = rule.reason or ()
     if isinstance(trail, list | tuple):
-        trail = [*trail, *reason_trail(call, values.get("reason"))]
+        trail = [*trail, *map(list, reason_trail(call, values.get("reason")))]
     request = ReplaceFilter(
         uuid=uuid,
         priority=0 if rule.priority is None else rule.priority,
@@ -272,7 +284,7 @@ async def _submit_filter(
     return await call.master.ask_raw(request)
 
 
-async def _show_filter(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show_filter(call: ApiCall, _: object, __: object) -> object:
     """Return one job filter."""
     uuid = call.path["filter_uuid"]
     rows = await call.master.ask(QueryFilters(uuids=(uuid,), fields=FILTER_FIELDS))
@@ -281,7 +293,7 @@ async def _show_filter(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return dict(zip(FILTER_FIELDS, rows[0], strict=True))
 
 
-async def _delete_filter(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _delete_filter(call: ApiCall, _: object, __: object) -> object:
     """Remove a job filter."""
     uuid = call.path["filter_uuid"]
     try:
@@ -297,7 +309,7 @@ _LOCAL_SETTINGS = ("compression_tools",)
 """Settings that only administrators on the nodes of the cluster may change."""
 
 
-def _reject_local_settings(body: Any) -> Document:
+def _reject_local_settings(body: object) -> Document:
     """Return the body of a change of the cluster, which must not contain such settings."""
     document = require_object(body)
     for name in document.keys() & set(_LOCAL_SETTINGS):

@@ -6,9 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from urllib.parse import quote
 
 from ganeti.errors import Invalid, Problem
-from ganeti.luxi.methods import Query, QueryInstances, SubmitJob
+from ganeti.luxi.methods import (
+    CreateConsoleTicket,
+    Query,
+    QueryInstances,
+    SubmitJob,
+    TakeScreenshot,
+)
 from ganeti.opcodes.backup import ExportInstance, PrepareExport
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
 from ganeti.opcodes.instance.disks import (
@@ -29,17 +36,28 @@ from ganeti.opcodes.instance.lifecycle import (
 )
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
-from ganeti.rapi.access import AccessLevel
-from ganeti.rapi.arguments import DRY_RUN, REASON, ArgumentType, QueryParameter, require_object
+from ganeti.opcodes.opcode import Opcode
+from ganeti.rapi.authentication import AccessLevel
+from ganeti.rapi.console.relay import SEPARATOR
 from ganeti.rapi.problems import HttpProblem
+from ganeti.rapi.request_arguments import (
+    DRY_RUN,
+    REASON,
+    ArgumentType,
+    QueryParameter,
+    QueryValues,
+    require_object,
+)
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_route
+from ganeti.rapi.usage_verbs import shows_usage
 from ganeti.rapi.verbs import (
     ApiCall,
     Document,
     SharedOpcodeVerb,
     asks,
     lists,
+    opens_console,
     reason_trail,
     shows,
     submits,
@@ -63,7 +81,7 @@ RENAMED: Mapping[Any, str] = {"name": "instance_name", "os": "os_type"}
 VERSION = "__version__"
 
 
-def _check_version(body: Any) -> Document:
+def _check_version(body: object) -> Document:
     """Return the body of a creation request without its version, which must be 1."""
     document = dict(require_object(body))
     version = document.pop(VERSION, None)
@@ -117,7 +135,51 @@ class ReinstallBody(Record):
     osparams: Annotated[Parameters | None, doc("Parameters for the OS definition.")] = None
 
 
-async def _reinstall(call: ApiCall, values: Mapping[str, Any], how: ReinstallBody) -> Any:
+class ConsoleWish(Record):
+    """Which console of an instance is to be opened."""
+
+    stream: Annotated[Literal["serial", "vnc"], doc("Its serial line, or its screen by VNC.")] = (
+        "serial"
+    )
+    take_over: Annotated[
+        bool, doc("Let others who are at the console only watch, as long as this viewer is there.")
+    ] = False
+
+
+class ConsoleTicket(TypedDict):
+    """What opens a console once, within 30 seconds, at ``uri``."""
+
+    ticket: str
+    stream: str
+    uri: str
+
+
+async def _console_ticket(call: ApiCall, _: object, wish: ConsoleWish) -> object:
+    """Get a ticket for a console of a running instance."""
+    request = CreateConsoleTicket(
+        instance=call.path["instance_name"],
+        stream=wish.stream,
+        viewer=call.user,
+        take_over=wish.take_over,
+    )
+    answer = await call.master.ask(request)
+    ticket = f"{answer['node']}{SEPARATOR}{answer['ticket']}"
+    uri = f"/2/console?ticket={quote(ticket, safe='')}"
+    return {"ticket": ticket, "stream": wish.stream, "uri": uri}
+
+
+class Screenshot(TypedDict):
+    """A picture as PNG in base64."""
+
+    png: str
+
+
+async def _screenshot(call: ApiCall, _: object, __: object) -> object:
+    """Return a small picture of the screen of a running instance."""
+    return {"png": await call.master.ask(TakeScreenshot(instance=call.path["instance_name"]))}
+
+
+async def _reinstall(call: ApiCall, values: QueryValues, how: ReinstallBody) -> object:
     """Reinstall the operating system: shut down, reinstall, and start unless disabled."""
     said = dict(values)
     dry_run, why = said.pop("dry_run", None), said.pop("reason", None)
@@ -127,8 +189,8 @@ async def _reinstall(call: ApiCall, values: Mapping[str, Any], how: ReinstallBod
         how = ReinstallBody(os=said.get("os"), start=not said.get("nostartup", False))
     if how.os is not None:
         await _require_os(call, how.os)
-    name, trail = call.path["instance_name"], tuple(map(tuple, reason_trail(call, why)))
-    steps: list[Any] = [
+    name, trail = call.path["instance_name"], tuple(reason_trail(call, why))
+    steps: list[Opcode] = [
         ShutdownInstance(instance_name=name, dry_run=dry_run, reason=trail),
         ReinstallInstance(
             instance_name=name, os_type=how.os, osparams=how.osparams, dry_run=dry_run, reason=trail
@@ -162,7 +224,7 @@ class ConsoleAnswer(TypedDict):
     display: NotRequired[str | None]
 
 
-async def _console(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _console(call: ApiCall, _: object, __: object) -> object:
     """Return how to connect to the console of a running instance."""
     name = call.path["instance_name"]
     fields = ("console", "oper_state")
@@ -288,5 +350,32 @@ ROUTES = (
             )
         },
     ),
+    Route(
+        "/2/instances/{instance_name}/console-ticket",
+        {
+            "POST": asks(
+                _console_ticket,
+                access=AccessLevel.WRITE,
+                body=ConsoleWish,
+                result=ConsoleTicket,
+                errors={HTTPStatus.CONFLICT: "It does not run, or has no such console."},
+                confidential=True,
+            )
+        },
+    ),
+    Route(
+        _INSTANCE + "/screenshot",
+        {
+            "GET": asks(
+                _screenshot,
+                access=AccessLevel.WRITE,
+                result=Screenshot,
+                errors={HTTPStatus.CONFLICT: "It does not run, or has no screen."},
+                confidential=True,
+            )
+        },
+    ),
+    Route(_INSTANCE + "/usage", {"GET": shows_usage("instance", "instance_name")}),
+    Route("/2/console", {"GET": opens_console()}),
     tags_route("instance", _INSTANCE, "instance_name"),
 )

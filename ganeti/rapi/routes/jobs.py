@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict
 
 from ganeti.errors import JobLost
 from ganeti.luxi.methods import CancelJob, QueryJobs, WaitForJobChange
-from ganeti.rapi.access import AccessLevel
-from ganeti.rapi.arguments import REASON
+from ganeti.rapi.authentication import AccessLevel
+from ganeti.rapi.request_arguments import REASON
 from ganeti.rapi.routes.route import Route
+from ganeti.rapi.usage_verbs import HISTORY_ERRORS, HOURS, UsageAnswer, job_rates
 from ganeti.rapi.verbs import ApiCall, asks, lists
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import Text
+from ganeti.schema.types import JsonValue, Text
 
 BULK_FIELDS = (
     *("id", "ops", "status", "summary", "opstatus", "received_ts", "start_ts", "end_ts"),
@@ -28,37 +28,37 @@ class JobAnswer(TypedDict):
     """The details of a job; lists have one item for each of its opcodes."""
 
     id: int
-    ops: list[dict[str, Any]]
+    ops: list[dict[str, JsonValue]]
     status: str
     summary: list[str]
     opstatus: list[str]
     received_ts: tuple[int, int] | None
     start_ts: tuple[int, int] | None
     end_ts: tuple[int, int] | None
-    oplog: list[list[tuple[int, tuple[int, int], str, Any]]]
-    opresult: list[Any]
+    oplog: list[list[tuple[int, tuple[int, int], str, JsonValue]]]
+    opresult: list[JsonValue]
 
 
 class JobChangeAnswer(TypedDict):
     """The current values of the requested fields, and the log entries since the last call."""
 
-    job_info: list[Any] | None
-    log_entries: list[tuple[int, tuple[int, int], str, Any]] | None
+    job_info: list[JsonValue] | None
+    log_entries: list[tuple[int, tuple[int, int], str, JsonValue]] | None
 
 
 class WaitBody(Record):
     """What to wait for."""
 
     fields: Annotated[tuple[Text, ...], doc("The fields of the job to watch.")] = ("status",)
-    previous_job_info: Annotated[list[Any] | None, doc("The last known values of the fields.")] = (
-        None
-    )
+    previous_job_info: Annotated[
+        list[JsonValue] | None, doc("The last known values of the fields.")
+    ] = None
     previous_log_serial: Annotated[
         int | None, doc("The highest known serial number of a log entry.")
     ] = None
 
 
-async def _show_job(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show_job(call: ApiCall, _: object, __: object) -> object:
     """Return the details of one job."""
     number = int(call.path["job_id"])
     rows = await call.master.ask(QueryJobs(ids=(number,), fields=FIELDS))
@@ -69,12 +69,12 @@ async def _show_job(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return dict(zip(FIELDS, row, strict=True))
 
 
-async def _cancel(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _cancel(call: ApiCall, _: object, __: object) -> object:
     """Cancel a job; return whether that succeeded, and a message."""
     return await call.master.ask_raw(CancelJob(job_id=int(call.path["job_id"])))
 
 
-async def _wait(call: ApiCall, _: Mapping[str, Any], watch: WaitBody) -> Any:
+async def _wait(call: ApiCall, _: object, watch: WaitBody) -> object:
     """Wait for a change of a job; return null if there is none within ten seconds.
 
     The values of a finished job are returned at once, even to a client that knows them: it cannot
@@ -114,6 +114,10 @@ ROUTES = (
                 key="id",
             )
         },
+    ),
+    Route(
+        "/2/job-rates",
+        {"GET": asks(job_rates, parameters=(HOURS,), result=UsageAnswer, errors=HISTORY_ERRORS)},
     ),
     Route(
         "/2/jobs/{job_id}",

@@ -17,10 +17,19 @@ from ganeti.opcodes.node import (
     PowercycleNode,
     RepairStorage,
 )
-from ganeti.rapi.arguments import LOCK, ArgumentType, QueryParameter
+from ganeti.rapi.request_arguments import LOCK, ArgumentType, QueryParameter
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_route
-from ganeti.rapi.verbs import ApiCall, Document, SharedOpcodeVerb, asks, lists, submits, unknown
+from ganeti.rapi.usage_verbs import shows_usage
+from ganeti.rapi.verbs import (
+    ApiCall,
+    Document,
+    SharedOpcodeVerb,
+    asks,
+    lists,
+    submits,
+    unknown,
+)
 
 FIELDS = (
     *("name", "offline", "master_candidate", "drained", "dtotal", "dfree", "sptotal", "spfree"),
@@ -49,7 +58,7 @@ FLAGS: Mapping[str, Document] = {
 """The flags that set each role; the master role cannot be assigned this way."""
 
 
-async def _show_node(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show_node(call: ApiCall, _: object, __: object) -> object:
     """Return the details of one node."""
     name = call.path["node_name"]
     found = await call.master.ask(QueryObjects(what="node", fields=FIELDS, names=(name,)))
@@ -59,7 +68,7 @@ async def _show_node(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return {**found[0], "secondary_ip": found[0].get("sip")}
 
 
-async def _show_role(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show_role(call: ApiCall, _: object, __: object) -> object:
     """Return the role of a node."""
     name = call.path["node_name"]
     rows = await call.master.ask(QueryNodes(names=(name,), fields=("role",)))
@@ -68,7 +77,7 @@ async def _show_role(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return ROLES[rows[0][0]]
 
 
-def _role_to_flags(body: Any) -> Document:
+def _role_to_flags(body: object) -> Document:
     """Turn a role, given as a bare text, into the flags that set it."""
     if not isinstance(body, str) or body not in FLAGS:
         raise Invalid(f"the body must be one of the texts {', '.join(sorted(FLAGS))}")
@@ -161,5 +170,6 @@ ROUTES = (
         },
     ),
     Route(_NODE + "/storage/repair", {"PUT": submits(RepairStorage, query=(_TYPE, _UNIT))}),
+    Route(_NODE + "/usage", {"GET": shows_usage("node", "node_name")}),
     tags_route("node", _NODE, "node_name"),
 )

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ganeti.errors import Invalid
 from ganeti.luxi.methods import QueryTags
 from ganeti.opcodes.tags import AddTags, RemoveTags
-from ganeti.rapi.arguments import LOCK, ArgumentType, QueryParameter
+from ganeti.rapi.request_arguments import LOCK, ArgumentType, QueryParameter
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import ApiCall, Document, asks, submits
 
 TAG = QueryParameter("tag", ArgumentType.MANY, "A tag; may be repeated.", "tags")
 
 
-def _parse_tags(body: Any) -> Document:
+def _parse_tags(body: object) -> Document:
     """Return the tags in a body, which is a list."""
     if body is None or body == {}:
         return {}
@@ -29,7 +26,7 @@ def tags_route(kind: str, owner: str, variable: str | None) -> Route:
     """Return the route for the tags of the object at ``owner``; ``variable`` of the path is its
     name."""
 
-    async def answer(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+    async def answer(call: ApiCall, _: object, __: object) -> object:
         """Return the tags, sorted."""
         name = call.path[variable] if variable else ""
         return await call.master.ask_raw(QueryTags(kind=kind, name=name))

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.mirror import MirrorEnds, resolve_ends
-from ganeti.storage.drbd import commands, reading
+from ganeti.storage.drbd import drbd_commands, status_parsers
 from ganeti.storage.interfaces import (
     IHasRequirements,
     IMirror,
@@ -53,7 +53,7 @@ class DrbdVolumes:
         self._here = here
 
     def obstacle(self) -> str:
-        if self._files.stat(reading.PROC) is None:
+        if self._files.stat(status_parsers.PROC) is None:
             return (
                 "the DRBD module is not loaded; run modprobe drbd minor_count=128"
                 " usermode_helper=/bin/true"
@@ -65,7 +65,7 @@ class DrbdVolumes:
         data, meta = _children(disk)
         minor = self._get_ends(disk).local_minor
         if minor in self._read_minors():
-            raise Refused(f"{reading.path(minor)} is in use on this node", Code.EXISTS)
+            raise Refused(f"{status_parsers.path(minor)} is in use on this node", Code.EXISTS)
         async with self._rollback_on_error(minor, data, meta) as made:
             for child in (data, meta):
                 await self._below.create(child, owner=owner, primary=primary)
@@ -73,7 +73,7 @@ class DrbdVolumes:
             await self._write_metadata(meta)
             if primary:
                 await self._bring_up(disk, ignore_size=False)
-                await self._run(commands.primary(minor, force=True))
+                await self._run(drbd_commands.primary(minor, force=True))
 
     async def remove(self, disk: Disk) -> None:
         await self.detach(disk)
@@ -87,7 +87,7 @@ class DrbdVolumes:
         # The peer's volume has grown before this one, otherwise the kernel rejects it: see
         # ``IVolumes.grow``.
         if found is not None and found.primary:
-            await self._run(commands.resize(found.minor, disk.size + amount))
+            await self._run(drbd_commands.resize(found.minor, disk.size + amount))
 
     async def rename(self, disk: Disk, to: Disk) -> None:
         for child, new in zip(_children(disk), _children(to), strict=True):
@@ -102,14 +102,16 @@ class DrbdVolumes:
         if found is None or not found.has_local_data:
             await self._bring_up(disk, ignore_size=ignore_size)
         if found is None or not found.listens:
-            await self._run(commands.connect(ends.local_minor, ends, disk.params or {}, both=False))
+            await self._run(
+                drbd_commands.connect(ends.local_minor, ends, disk.params or {}, both=False)
+            )
         if primary and (found is None or not found.primary):
-            await self._run(commands.primary(ends.local_minor))
-        return reading.path(ends.local_minor)
+            await self._run(drbd_commands.primary(ends.local_minor))
+        return status_parsers.path(ends.local_minor)
 
     async def detach(self, disk: Disk) -> None:
         if (found := self._find_minor(disk)) is not None:
-            await self._run(commands.down(found.minor))
+            await self._run(drbd_commands.down(found.minor))
         for child in _children(disk):
             await self._below.detach(child)
 
@@ -127,7 +129,9 @@ class DrbdVolumes:
     async def volumes(self) -> list[Volume]:
         return [
             Volume(
-                name=reading.path(number), size=self._read_size(number) or 0, opened=minor.primary
+                name=status_parsers.path(number),
+                size=self._read_size(number) or 0,
+                opened=minor.primary,
             )
             for number, minor in sorted(self._read_minors().items())
         ]
@@ -135,39 +139,39 @@ class DrbdVolumes:
     async def promote(self, disk: Disk, *, both: bool = False) -> None:
         ends = self._get_ends(disk)
         if both:
-            await self._run(commands.net_options(ends, both=True))
-        await self._run(commands.primary(ends.local_minor))
+            await self._run(drbd_commands.net_options(ends, both=True))
+        await self._run(drbd_commands.primary(ends.local_minor))
 
     async def demote(self, disk: Disk) -> None:
         if (found := self._find_minor(disk)) is not None and found.primary:
-            await self._run(commands.secondary(found.minor))
+            await self._run(drbd_commands.secondary(found.minor))
 
     async def disconnect(self, disk: Disk) -> None:
         found = self._find_minor(disk)
         if found is not None and found.listens:
-            await self._run(commands.disconnect(self._get_ends(disk)))
+            await self._run(drbd_commands.disconnect(self._get_ends(disk)))
 
     async def connect(self, disk: Disk, *, both: bool = False) -> None:
         ends, found = self._get_ends(disk), self._require_up(disk)
         if found.listens:
-            await self._run(commands.net_options(ends, both=both))
+            await self._run(drbd_commands.net_options(ends, both=both))
         else:
             self._require_helper()
-            command = commands.connect(ends.local_minor, ends, disk.params or {}, both=both)
+            command = drbd_commands.connect(ends.local_minor, ends, disk.params or {}, both=both)
             await self._run(command)
 
-    async def drop(self, disk: Disk) -> None:
+    async def detach_children(self, disk: Disk) -> None:
         found = self._require_up(disk)
         if not found.peer_is_current:
             raise Refused(
-                f"the peer of {reading.path(found.minor)} has no current data, so this node's copy"
-                " is needed; wait until the peer is connected and in sync",
+                f"the peer of {status_parsers.path(found.minor)} has no current data, so this "
+                "node's copy is needed; wait until the peer is connected and in sync",
                 Code.STATE,
             )
         if found.has_local_data:
-            await self._run(commands.detach(found.minor))
+            await self._run(drbd_commands.detach(found.minor))
 
-    async def take(self, disk: Disk) -> None:
+    async def attach_children(self, disk: Disk) -> None:
         found = self._require_up(disk)
         if not found.has_local_data:
             await self._write_metadata(_children(disk)[1])
@@ -177,19 +181,19 @@ class DrbdVolumes:
     async def pause(self, disk: Disk, *, paused: bool) -> None:
         found = self._require_up(disk)
         try:
-            await self._run(commands.pause_sync(found.minor, paused=paused))
+            await self._run(drbd_commands.pause_sync(found.minor, paused=paused))
         except DrbdError as e:
-            if e.number not in (reading.PAUSED, reading.NOT_PAUSED):
+            if e.number not in (status_parsers.PAUSED, status_parsers.NOT_PAUSED):
                 raise
 
     async def snapshot(self, disk: Disk, name: str) -> Disk:
         return await ISnapshots(self._below).snapshot(_children(disk)[0], name)
 
     def _find_helper_problem(self) -> str:
-        if self._files.stat(reading.HELPER) is None:
+        if self._files.stat(status_parsers.HELPER) is None:
             return ""
-        helper = self._files.read(reading.HELPER).decode("utf-8", "replace")
-        return reading.objection(helper.strip())
+        helper = self._files.read(status_parsers.HELPER).decode("utf-8", "replace")
+        return status_parsers.objection(helper.strip())
 
     def _require_helper(self) -> None:
         """Reject connecting a disk if the usermode helper would make the kernel disconnect it."""
@@ -201,8 +205,8 @@ class DrbdVolumes:
         paths = await self._attach_below(
             disk
         )  # first: if the volumes are missing, no device is created
-        await self._run(commands.new_resource(minor))
-        await self._run(commands.new_minor(minor))
+        await self._run(drbd_commands.new_resource(minor))
+        await self._run(drbd_commands.new_minor(minor))
         await self._attach_copy(disk, paths, ignore_size=ignore_size)
 
     async def _attach_below(self, disk: Disk) -> tuple[str, str]:
@@ -214,14 +218,14 @@ class DrbdVolumes:
         minor, (_, meta) = self._get_ends(disk).local_minor, _children(disk)
         data_path, meta_path = paths
         size = None if ignore_size else disk.size
-        await self._run(commands.apply_activity_log(minor, meta_path, meta.size))
+        await self._run(drbd_commands.apply_activity_log(minor, meta_path, meta.size))
         await self._run(
-            commands.attach(minor, data_path, meta_path, meta.size, size, disk.params or {})
+            drbd_commands.attach(minor, data_path, meta_path, meta.size, size, disk.params or {})
         )
 
     async def _write_metadata(self, meta: Disk) -> None:
         path = await self._below.attach(meta, primary=True)
-        await self._run(commands.create_metadata(path, meta.size))
+        await self._run(drbd_commands.create_metadata(path, meta.size))
 
     @asynccontextmanager
     async def _rollback_on_error(self, minor: int, *children: Disk) -> AsyncIterator[list[Disk]]:
@@ -232,12 +236,12 @@ class DrbdVolumes:
             yield made
         except BaseException:
             if len(made) == len(children) and minor in self._read_minors():
-                await self._run(commands.down(minor))
+                await self._run(drbd_commands.down(minor))
             for child in reversed(made):
                 await self._below.remove(child)
             raise
 
-    async def _run(self, command: commands.Command) -> None:
+    async def _run(self, command: drbd_commands.Command) -> None:
         """Run a command.
 
         :raises Declined: if DRBD reports an error with a known cause.
@@ -247,28 +251,30 @@ class DrbdVolumes:
         if ended.code == 0:
             return
         said = " ".join((ended.err + ended.out).decode("utf-8", "replace").split())
-        number = reading.refusal(said)
-        if number is not None and number in reading.KNOWN_ERRORS:
-            code, advice = reading.KNOWN_ERRORS[number]
+        number = status_parsers.refusal(said)
+        if number is not None and number in status_parsers.KNOWN_ERRORS:
+            code, advice = status_parsers.KNOWN_ERRORS[number]
             raise DrbdError(f"{said}; {advice}", code, number)
         what = " ".join(command[:2])
         raise Failed(f"{what} failed: {said or f'exit code {ended.code}'}", Code.ENVIRONMENT)
 
-    def _read_minors(self) -> dict[int, reading.DrbdMinor]:
-        if self._files.stat(reading.PROC) is None:
+    def _read_minors(self) -> dict[int, status_parsers.DrbdMinor]:
+        if self._files.stat(status_parsers.PROC) is None:
             return {}
-        return reading.minors(self._files.read(reading.PROC).decode("utf-8", "replace"))
+        return status_parsers.minors(
+            self._files.read(status_parsers.PROC).decode("utf-8", "replace")
+        )
 
-    def _find_minor(self, disk: Disk) -> reading.DrbdMinor | None:
+    def _find_minor(self, disk: Disk) -> status_parsers.DrbdMinor | None:
         return self._read_minors().get(self._get_ends(disk).local_minor)
 
     def _get_ends(self, disk: Disk) -> MirrorEnds:
         return resolve_ends(disk, self._here)
 
-    def _require_up(self, disk: Disk) -> reading.DrbdMinor:
+    def _require_up(self, disk: Disk) -> status_parsers.DrbdMinor:
         found = self._find_minor(disk)
         if found is None:
-            path = reading.path(self._get_ends(disk).local_minor)
+            path = status_parsers.path(self._get_ends(disk).local_minor)
             raise Refused(f"{path} is not attached on this node; attach the disk first", Code.STATE)
         return found
 

@@ -13,8 +13,8 @@ from ganeti.model.disk import Disk
 from ganeti.schema.records import replace
 from ganeti.storage.interfaces import ISnapshots, IVolumes, LocalState, Volume, VolumeStatus
 from ganeti.storage.loss import lost
+from ganeti.storage.lvm.lvm_commands import Lvm
 from ganeti.storage.lvm.reports import OWNER_TAG, LogicalVolume
-from ganeti.storage.lvm.tools import Lvm
 
 _NAME = re.compile(r"[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]*")
 _NO_TAG = re.compile(r"[^a-zA-Z0-9+_.:/=!&#-]")

@@ -97,7 +97,7 @@ class PretendMirror:
             if not mine.up:
                 mine.up = mine.listens = True
             mine.peer = self._peer_name(disk)
-            pair.settle()
+            pair.update_states()
             if primary and not mine.writable:
                 pair.promote(both=False)
             return pair.here.path
@@ -140,7 +140,7 @@ class PretendMirror:
             mine.peer = self._peer_name(disk)
             mine.listens, mine.both = True, both
 
-    async def drop(self, disk: Disk) -> None:
+    async def detach_children(self, disk: Disk) -> None:
         with self._attached(disk) as pair:
             if not (pair.connected and pair.peer and pair.peer.current):
                 raise Refused(
@@ -150,7 +150,7 @@ class PretendMirror:
                 )
             pair.mine.there = pair.mine.current = False
 
-    async def take(self, disk: Disk) -> None:
+    async def attach_children(self, disk: Disk) -> None:
         with self._attached(disk) as pair:
             pair.mine.there = True
 
@@ -182,9 +182,9 @@ class PretendMirror:
             if here is None:
                 raise Refused(f"this node has no copy of disk {disk.uuid}", Code.UNKNOWN)
             pair = MirrorPair(self._here, here, self._read_side(disk, self._peer_name(disk)))
-            pair.settle()
+            pair.update_states()
             yield pair
-            pair.settle()
+            pair.update_states()
             for side in pair.sides:
                 _write_copy(side.note, side.copy)
 
@@ -259,7 +259,7 @@ class MirrorPair:
             raise Refused("no copy with current data is reachable", _STATE)
         mine.writable = True
 
-    def settle(self) -> None:
+    def update_states(self) -> None:
         """Apply the consequences of the copies' current state, such as a resync or a split
         brain."""
         for side in self.sides:

@@ -14,7 +14,7 @@ from ganeti.schema.records import replace
 from ganeti.storage.file import FileVolumes
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IVolumes, Volume, VolumeStatus
-from ganeti.storage.pretend.units import VOLUMES, Devices, PretendGroups
+from ganeti.storage.pretend.devices import VOLUMES, Devices, PretendGroups
 
 
 @implementer(IVolumes)

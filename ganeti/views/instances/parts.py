@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ganeti.model.disk import Disk
 from ganeti.query.fields import Field, FieldStatus, FieldType
@@ -29,7 +28,7 @@ class FieldFamily:
     all: str
     list_title: str
     doc: str
-    values: Callable[[InstanceRow], Sequence[Any]]
+    values: Callable[[InstanceRow], Sequence[object]]
     kind: FieldType = FieldType.TEXT
     count: int = MAX_NICS
 
@@ -54,19 +53,19 @@ class FieldFamily:
 
 
 def _item_value(
-    values: Callable[[InstanceRow], Sequence[Any]], number: int, row: InstanceRow
-) -> Any:
+    values: Callable[[InstanceRow], Sequence[object]], number: int, row: InstanceRow
+) -> object:
     found = values(row)
     if number >= len(found) or found[number] is None:
         return FieldStatus.UNAVAILABLE
     return found[number]
 
 
-def _disk_values(of: Callable[[Disk], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
+def _disk_values(of: Callable[[Disk], object]) -> Callable[[InstanceRow], Sequence[object]]:
     return lambda row: [of(disk) for disk in row.disks]
 
 
-def _nic_values(of: Callable[[NicColumns], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
+def _nic_values(of: Callable[[NicColumns], object]) -> Callable[[InstanceRow], Sequence[object]]:
     return lambda row: [of(card) for card in row.cards]
 
 
@@ -84,7 +83,7 @@ def _vlan(card: NicColumns) -> str | None:
 
 
 def _disk_family(
-    each: str, title: str, plural: str, doc: str, of: Callable[[Disk], Any], kind: FieldType
+    each: str, title: str, plural: str, doc: str, of: Callable[[Disk], object], kind: FieldType
 ) -> FieldFamily:
     values = _disk_values(of)
     return FieldFamily(f"disk.{each}", title, f"disk.{each}s", plural, doc, values, kind, MAX_DISKS)
@@ -114,7 +113,7 @@ DISKS = (
 
 
 def _nic_family(
-    each: str, title: str, plural: str, doc: str, of: Callable[[NicColumns], Any]
+    each: str, title: str, plural: str, doc: str, of: Callable[[NicColumns], object]
 ) -> FieldFamily:
     return FieldFamily(f"nic.{each}", title, f"nic.{each}s", plural, doc, _nic_values(of))
 

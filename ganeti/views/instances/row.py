@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from ganeti.model.disk import Disk, Template
+from ganeti.model.disk import DRBD_METADATA_SIZE, Disk, Template
 from ganeti.model.group import Group
 from ganeti.model.guest import GuestState
 from ganeti.model.instance import Instance, Nic
@@ -22,9 +21,6 @@ NODE_WIDE_PARAMETERS = frozenset(
     {"migration_bandwidth", "migration_mode", "migration_port", "xen_cmd"}
 )
 """Hypervisor parameters that apply to all instances of a node, and are not shown for one."""
-
-DRBD_METADATA = 128
-"""The size of the DRBD metadata of a disk, in MiB."""
 
 _WITHOUT_USAGE = frozenset({Template.DISKLESS, Template.BLOCKDEV})
 
@@ -114,7 +110,7 @@ class InstanceRow:
     def usage(self) -> int:
         """The space that the disks use on each node, in MiB."""
         return sum(
-            disk.size + (DRBD_METADATA if disk.dev_type is Template.DRBD else 0)
+            disk.size + (DRBD_METADATA_SIZE if disk.dev_type is Template.DRBD else 0)
             for disk in self.disks
             if disk.dev_type not in _WITHOUT_USAGE
         )
@@ -124,7 +120,7 @@ class InstanceRow:
     @cached_property
     def guest(self) -> GuestState | FieldStatus | None:
         """The state of the guest on the primary node; None if it does not run there."""
-        said = self.moment.present.of(self.instance.primary_node)
+        said = self.moment.present.status_of(self.instance.primary_node)
         return said if isinstance(said, FieldStatus) else said.guests.get(self.instance.name)
 
     @property
@@ -137,7 +133,7 @@ class InstanceRow:
             return GuestStatus.NO_ANSWER
         if guest is not None:
             return GuestStatus.RUNNING
-        elsewhere = self.instance.name in self.moment.present.homes
+        elsewhere = self.moment.present.runs(self.instance.name)
         return GuestStatus.ELSEWHERE if elsewhere else GuestStatus.ABSENT
 
     @property
@@ -146,7 +142,7 @@ class InstanceRow:
         instance = self.instance
         return condition(self.seen, instance.admin_state, instance.admin_state_source)
 
-    def running(self, attribute: str) -> Any:
+    def running(self, attribute: str) -> object:
         """Return an attribute of the running guest, or the reason why there is none."""
         guest = self.guest
         if guest is None:

@@ -40,7 +40,7 @@ class Deadlines:
         if self._next is None:
             self._next = self._clock.callLater(INTERVAL, self._check)
 
-    def forget(self, one: IHasDeadline) -> None:
+    def stop_checking(self, one: IHasDeadline) -> None:
         """Stop checking the deadline of ``one``."""
         self._watched.pop(one, None)
         if not self._watched and self._next is not None:

@@ -21,15 +21,15 @@ class Quota(Generic[T]):
         self._held: dict[T, int] = {}
         self.total = 0
 
-    def hold(self, holder: T, amount: int) -> None:
+    def set_amount(self, holder: T, amount: int) -> None:
         """Set the total amount of ``holder``."""
         self.total += amount - self._held.get(holder, 0)
         self._held[holder] = amount
         while self.total > self._limit and len(self._held) > 1:
             oldest = next(iter(self._held))
-            self.release(oldest)
+            self.release_amount(oldest)
             self._evict(oldest)
 
-    def release(self, holder: T) -> None:
+    def release_amount(self, holder: T) -> None:
         """Set the amount of ``holder`` to zero."""
         self.total -= self._held.pop(holder, 0)

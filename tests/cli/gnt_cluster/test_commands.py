@@ -9,6 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_cluster.membership import start_commands
 from ganeti.cli.gnt_group.commands import GNT_GROUP
 from ganeti.config.formats import loaded
 from ganeti.config.state import ClusterState
@@ -286,10 +287,22 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "init", "cluster.invalid"), 1)
         self.assertIn("give its address with --master-address", self.terminal.err)
 
+    def test_all_names_that_do_not_resolve_are_told_at_once(self) -> None:
+        words = ("--default-iallocator", "mine", "cluster.invalid")
+        self.assertEqual(self.terminal.run(GNT_CLUSTER, "init", *words), 1)
+        for told in ("nothing was changed", "cluster.invalid does not", "allocator mine is not"):
+            self.assertIn(told, self.terminal.err)
+        self.assertFalse(os.path.exists(self.terminal.paths.data))
+
     def test_a_hypervisor_that_there_is_not_is_refused(self) -> None:
         words = ("init", *HERE, "--enabled-hypervisors", "vax", "cluster1")
         self.assertEqual(self.terminal.run(GNT_CLUSTER, *words), 1)
         self.assertIn("must be some of fake, kvm", self.terminal.err)
+
+    def test_systemd_starts_the_daemons_where_it_runs(self) -> None:
+        self.assertEqual(start_commands("", "node1", systemd=True), ("systemctl restart ganeti",))
+        others = start_commands("", "node1", systemd=False)
+        self.assertEqual(others, ("ganeti-noded", "ganeti-masterd", "ganeti-rapi"))
 
     def test_the_master_is_known_without_a_daemon(self) -> None:
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "getmaster"), 5)

@@ -8,8 +8,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.cli.event_polling import RETRIES
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
-from ganeti.cli.gnt_cluster.watch import RETRIES, describe
+from ganeti.cli.gnt_cluster.watch import describe
+from ganeti.cli.session import INTERRUPTED
 from ganeti.luxi.methods import WaitForEvents
 from ganeti.luxi.unreachable import MasterNotRunning
 from tests.cli.terminal import Terminal, in_utc
@@ -93,6 +95,13 @@ class WatchTests(SynchronousTestCase):
         self.answers = [page("5"), *[away] * RETRIES]
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "watch"), 1)
         self.assertIn("not running", self.terminal.err)
+
+    def test_the_user_ends_it_as_any_program(self) -> None:
+        def interrupted(_: Any) -> Any:
+            raise KeyboardInterrupt
+
+        self.terminal.canned[WaitForEvents] = interrupted
+        self.assertEqual(self.terminal.run(GNT_CLUSTER, "watch"), INTERRUPTED)
 
     def test_without_a_master_it_does_not_begin(self) -> None:
         self.answers = [MasterNotRunning("the master daemon is not running")]

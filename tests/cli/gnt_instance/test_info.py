@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,7 +16,7 @@ from tests.operations.whole import WholeCluster
 
 
 class RunningTests(SynchronousTestCase):
-    def facts(self, **over: Any) -> dict[str, Any]:
+    def facts(self, **over: Any) -> Mapping[str, Any]:
         whole = WholeCluster(a_cluster(instances=[an_instance("web1")]))
         ask = whole.do("OP_INSTANCE_QUERY_DATA", instances=["web1"])
         facts = self.successResultOf(Deferred.fromCoroutine(ask))["web1"]
@@ -61,7 +62,7 @@ class ToldTests(SynchronousTestCase):
         ask = WholeCluster(state).do("OP_INSTANCE_QUERY_DATA", instances=["web1"])
         self.facts = self.successResultOf(Deferred.fromCoroutine(ask))["web1"]
 
-    def disk(self, **over: Any) -> dict[str, Any]:
+    def disk(self, **over: Any) -> Mapping[str, Any]:
         [disk] = self.facts["disks"]
         [shown] = told({**self.facts, "disks": [{**disk, **over}]})["Disks"]
         return dict(shown)

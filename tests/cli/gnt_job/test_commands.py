@@ -11,7 +11,7 @@ from ganeti.cli.gnt_job.commands import GNT_JOB
 from ganeti.luxi.methods import (
     ArchiveJob,
     AutoArchiveJobs,
-    CancelJob,
+    CancelJobs,
     ChangeJobPriority,
     Query,
     QueryJobs,
@@ -136,16 +136,16 @@ class InfoTests(SynchronousTestCase):
 
 class OrderTests(SynchronousTestCase):
     def test_jobs_are_canceled_and_the_worst_counts(self) -> None:
-        answers = {1: [True, "Job 1 canceled"], 2: [False, "Job 2 has ended"]}
-        terminal = Terminal({CancelJob: lambda request: answers[request.job_id]})
+        rows = [[True, "Job 1 canceled"], [False, "Job 2 has ended"]]
+        terminal = Terminal({CancelJobs: rows})
         self.assertEqual(terminal.run(GNT_JOB, "cancel", "1", "2"), 1)
         self.assertEqual((terminal.out, terminal.err), ("Job 1 canceled\n", "Job 2 has ended\n"))
 
     def test_chosen_ones_are_shown_and_asked_about(self) -> None:
-        canned: Canned = {Query: JOBS, CancelJob: [True, "canceled"]}
+        canned: Canned = {Query: JOBS, CancelJobs: [[True, "canceled"]]}
         terminal = Terminal(canned, answers=["y"])
         self.assertEqual(terminal.run(GNT_JOB, "cancel", "--pending"), 0)
-        self.assertEqual(terminal.asked()[-1], CancelJob(job_id=7))
+        self.assertEqual(terminal.asked()[-1], CancelJobs(job_ids=(7,)))
 
     def test_killing_needs_a_second_word(self) -> None:
         self.assertEqual(Terminal().run(GNT_JOB, "cancel", "--kill", "1"), 1)
@@ -184,9 +184,9 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(question.qfilter, ["|", ["==", "status", "queued"]])
 
     def test_killing_is_asked_for_as_such(self) -> None:
-        terminal = Terminal({CancelJob: [True, "killed"]})
+        terminal = Terminal({CancelJobs: [[True, "killed"]]})
         self.assertEqual(terminal.run(GNT_JOB, "cancel", "--kill", "--yes-do-it", "7"), 0)
-        self.assertEqual(terminal.asked(), [CancelJob(job_id=7, kill=True)])
+        self.assertEqual(terminal.asked(), [CancelJobs(job_ids=(7,), kill=True)])
 
     def test_an_archived_job_needs_no_words(self) -> None:
         terminal = Terminal({ArchiveJob: True})

@@ -12,8 +12,8 @@ import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.init_cluster import init_cluster
-from ganeti.cli.gnt_node.actions import JOIN_TIMEOUT
 from ganeti.cli.gnt_node.commands import GNT_NODE
+from ganeti.cli.gnt_node.joining import JOIN_TIMEOUT
 from ganeti.config.state import ClusterState
 from ganeti.luxi.methods import Query
 from ganeti.opcodes.instance.moves import FailoverInstance

@@ -26,7 +26,7 @@ from ganeti.config.changes.tags import MAX_TAGS, add_tags, remove_tags
 from ganeti.errors import Invalid, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
-from ganeti.model.node import Role
+from ganeti.model.node import NodeRole
 from ganeti.testing.builders import a_cluster, a_disk, a_nic, a_node, an_instance, uuid_of
 
 MIRROR = a_disk("mirror7", Template.DRBD, nodes=("node1", "node2"))
@@ -100,17 +100,17 @@ class InstanceTests(SynchronousTestCase):
 class NodeTests(SynchronousTestCase):
     def test_roles_and_flags_go_together(self) -> None:
         node = STATE.node("node3")
-        for role in (Role.OFFLINE, Role.DRAINED, Role.REGULAR, Role.CANDIDATE):
+        for role in (NodeRole.OFFLINE, NodeRole.DRAINED, NodeRole.REGULAR, NodeRole.CANDIDATE):
             state = set_role(node, role)(STATE)
             self.assertEqual(state.node("node3").role(state.cluster.master_node), role)
 
     def test_another_master_takes_over(self) -> None:
-        state = set_role(STATE.node("node3"), Role.MASTER, "AA:BB")(STATE)
+        state = set_role(STATE.node("node3"), NodeRole.MASTER, "AA:BB")(STATE)
         self.assertEqual(state.master.name, "node3")
         self.assertEqual(state.cluster.candidate_certs, {uuid_of("node", "node3"): "AA:BB"})
 
     def test_the_master_neither_goes_nor_rests(self) -> None:
-        for change in (remove_node(STATE.master), set_role(STATE.master, Role.OFFLINE)):
+        for change in (remove_node(STATE.master), set_role(STATE.master, NodeRole.OFFLINE)):
             with self.assertRaisesRegex(Refused, "make another node the master first"):
                 change(STATE)
 
@@ -123,13 +123,13 @@ class NodeTests(SynchronousTestCase):
     def test_a_node_that_is_no_candidate_has_no_certificate(self) -> None:
         state = add_node(a_node("node4"), "AA:BB")(STATE)
         self.assertEqual(state.cluster.candidate_certs, {uuid_of("node", "node4"): "AA:BB"})
-        state = set_role(a_node("node4"), Role.REGULAR)(state)
+        state = set_role(a_node("node4"), NodeRole.REGULAR)(state)
         self.assertEqual(state.cluster.candidate_certs, {})
 
     def test_what_cannot_be_master_is_no_candidate(self) -> None:
         state = update(STATE.node("node3"), master_capable=False)(STATE)
         with self.assertRaisesRegex(Refused, "node3 is not master_capable"):
-            set_role(STATE.node("node3"), Role.CANDIDATE)(state)
+            set_role(STATE.node("node3"), NodeRole.CANDIDATE)(state)
 
 
 class TagTests(SynchronousTestCase):

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
-from ganeti.hypervisor.kvm.command import Accelerator
+from ganeti.hypervisor.kvm.qemu_command import Accelerator
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles, Program, Script
@@ -82,4 +82,4 @@ class AcceleratorsTests(SynchronousTestCase):
             Kvm(kvm_flag="enabled"), Kvm(kvm_flag="disabled"),
         )  # fmt: skip
         self.assertEqual([self.choose(wish) for wish in wishes], [KVM, TCG, KVM, TCG])
-        self.assertEqual((self.processes.ran, self.notes.all()), ([], {}))
+        self.assertEqual((self.processes.ran, self.notes.read_all()), ([], {}))

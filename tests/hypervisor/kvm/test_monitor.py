@@ -36,7 +36,7 @@ class ControlTests(SynchronousTestCase):
         return Deferred.fromCoroutine(work)
 
     def test_nothing_is_said_before_the_greeting(self) -> None:
-        beginning = self.begin(self.control.begin())
+        beginning = self.begin(self.control.negotiate())
         self.assertEqual(self.transport.value(), b"")
         self.control.dataReceived(HELLO)
         self.assertEqual(self.transport.value(), b'{"execute":"qmp_capabilities"}\n')
@@ -45,8 +45,8 @@ class ControlTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_answers_belong_to_questions_in_their_order(self) -> None:
-        first = self.begin(self.control.ask("one"))
-        second = self.begin(self.control.ask("two", max_bandwidth=1))
+        first = self.begin(self.control.execute("one"))
+        second = self.begin(self.control.execute("two", max_bandwidth=1))
         self.assertIn(b'{"max-bandwidth":1}', self.transport.value())
         self.control.dataReceived(b'{"error": {"class": "E", "desc": "no"}}\n{"event": "STOP"}\n')
         self.control.dataReceived(b'{"return": 2}\n')
@@ -54,27 +54,30 @@ class ControlTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(second), 2)
 
     def test_an_answer_that_nobody_waits_for_any_more_keeps_its_place(self) -> None:
-        first, second = self.begin(self.control.ask("one")), self.begin(self.control.ask("two"))
+        first, second = (
+            self.begin(self.control.execute("one")),
+            self.begin(self.control.execute("two")),
+        )
         first.cancel()
         self.failureResultOf(first, CancelledError)
         self.control.dataReceived(b'{"return": 1}\n{"return": 2}\n')
         self.assertEqual(self.successResultOf(second), 2)
 
     def test_a_qemu_that_does_not_answer_is_given_up(self) -> None:
-        asking = self.begin(self.control.ask("quit"))
+        asking = self.begin(self.control.execute("quit"))
         self.clock.advance(10)
         failure = self.failureResultOf(asking, MonitorUnavailable)
         self.assertEqual(str(failure.value), "QEMU did not answer quit within 10 s")
 
     def test_a_connection_that_is_lost_fails_everything(self) -> None:
-        asking = self.begin(self.control.ask("quit"))
+        asking = self.begin(self.control.execute("quit"))
         self.control.connectionLost(Failure(ConnectionDone()))
         self.failureResultOf(asking, MonitorUnavailable)
-        self.failureResultOf(self.control.ask("quit"), MonitorUnavailable)
-        self.failureResultOf(self.control.begin(), MonitorUnavailable)
+        self.failureResultOf(self.control.execute("quit"), MonitorUnavailable)
+        self.failureResultOf(self.control.negotiate(), MonitorUnavailable)
 
     def test_garbage_ends_the_conversation(self) -> None:
-        asking = self.begin(self.control.ask("quit"))
+        asking = self.begin(self.control.execute("quit"))
         self.control.dataReceived(b"SSH-2.0-OpenSSH\n")
         failure = self.failureResultOf(asking, MonitorUnavailable)
         self.assertIn("sent an unexpected message", str(failure.value))

@@ -19,7 +19,7 @@ class PlacesTests(SynchronousTestCase):
 
     @given(st.text(min_size=1, max_size=255))
     def test_every_name_has_a_socket_in_its_folder(self, name: str) -> None:
-        for path in places("/run/kvm", name).all:
+        for path in places("/run/kvm", name).all_paths:
             self.assertLessEqual(len(path.encode()), 107)
             self.assertEqual(path.rpartition("/")[0], "/run/kvm")
 

@@ -86,7 +86,7 @@ class AccessCase(SynchronousTestCase):
         :raises GanetiError: whatever it refuses.
         """
         message = framing.request(request.named(), request, caller)[:-1]
-        answered = self.cluster.wait(self.methods.answer(message))
+        answered = self.cluster.wait(self.methods.answer_message(message))
         return framing.decoded(framing.result_of(answered[:-1]))
 
     def submit(self, caller: Caller | None, *ops: Opcode) -> int:

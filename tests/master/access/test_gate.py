@@ -16,6 +16,7 @@ from ganeti.luxi.methods import (
     ConfirmNodesDown,
     DeleteFilter,
     EnrolNode,
+    MoveState,
     Query,
     QueryAccess,
     QueryCaller,
@@ -122,6 +123,7 @@ class MethodTests(AccessCase):
     def test_what_is_in_no_table_is_for_local_programs_only(self) -> None:
         for request in (
             ConfirmNodesDown(names=()),
+            MoveState(store="file"),
             SetDrainFlag(flag=True),
             EnrolNode(token="", request=""),
             QueryPassword(user="ann"),
@@ -152,7 +154,7 @@ class ScopeTests(AccessCase):
         super().setUp()
         self.job_b = self.submit(None, StartInstance(instance_name="db1"))
         self.job_a = self.submit(None, StartInstance(instance_name="web1"))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
 
     def test_lists_and_objects_have_only_what_is_in_scope(self) -> None:
         requests: list[Request[Any]] = [
@@ -235,7 +237,7 @@ class EventScopeTests(AccessCase):
 
     def start(self, name: str) -> None:
         self.submit(None, StartInstance(instance_name=name))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
 
     def test_events_are_about_what_is_in_scope(self) -> None:
         since = self.answer(ANN, WaitForEvents())["position"]
@@ -259,7 +261,7 @@ class EventScopeTests(AccessCase):
         since = self.answer(None, WaitForEvents())["position"]
         request = WaitForEvents(since=since, timeout=80)
         message = framing.request("WaitForEvents", request, ANN)[:-1]
-        waiting = Deferred.fromCoroutine(self.methods.answer(message))
+        waiting = Deferred.fromCoroutine(self.methods.answer_message(message))
         self.cluster.pass_time(1)
         self.put(replace(self.master.config.state().instance("web1"), tags=("team-b",)))
         self.cluster.pass_time(1)
@@ -270,7 +272,7 @@ class EventScopeTests(AccessCase):
         since = self.answer(None, WaitForEvents())["position"]
         request = WaitForEvents(since=since, kinds=("network",), timeout=80)
         message = framing.request("WaitForEvents", request, by_token("t1"))[:-1]
-        waiting = Deferred.fromCoroutine(self.methods.answer(message))
+        waiting = Deferred.fromCoroutine(self.methods.answer_message(message))
         self.cluster.pass_time(1)
         self.assertNoResult(waiting)
         self.change(revoke_token("t1"))
@@ -280,7 +282,7 @@ class EventScopeTests(AccessCase):
 class OperatorTests(AccessCase):
     def test_operators_act_on_what_is_in_their_scope(self) -> None:
         job = self.submit(OLI, ShutdownInstance(instance_name="web1"))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         state = self.master.config.state()
         self.assertEqual(state.instance("web1").admin_state, AdminState.DOWN)
         [[ops]] = self.answer(None, QueryJobs(ids=(job,), fields=("ops",)))
@@ -375,12 +377,12 @@ class OwnTokenTests(AccessCase):
 
     def test_everybody_who_logs_in_makes_and_revokes_tokens_of_its_own(self) -> None:
         self.submit(ANN, self.token("ann"))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.assertIn("0" * 16, self.master.config.state().api_tokens)
         other = self.refusal(OLI, RevokeToken(token_id="0" * 16))
         self.assertEqual(str(other), f"user oli has no token {'0' * 16}")
         self.submit(ANN, RevokeToken(token_id="0" * 16))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.assertEqual(len(self.master.config.state().api_tokens), 0)
 
     def test_tokens_are_not_made_for_others_or_by_tokens(self) -> None:

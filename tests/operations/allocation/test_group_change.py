@@ -8,8 +8,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.invariants import verify
 from ganeti.config.state import ClusterState
-from ganeti.config.verify import verify
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy

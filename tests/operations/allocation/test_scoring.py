@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
-from ganeti.operations.allocation.request import Candidate, NodeResources, Placement
+from ganeti.operations.allocation.allocation_request import Candidate, NodeResources, Placement
 from ganeti.operations.allocation.scoring import against, choose, explained
 from ganeti.testing.builders import a_node, uuid_of
 

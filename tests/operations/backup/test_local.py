@@ -124,7 +124,7 @@ class ExportTests(BackupTests):
 
         def restart() -> None:
             whole.hosts["node2"].restart()
-            whole.network.add("node2", whole.hosts["node2"].answers)
+            whole.network.add_node("node2", whole.hosts["node2"].answers)
 
         whole.clock.callLater(10, restart)
         error = self.refusal(whole, "OP_BACKUP_EXPORT", target_node="node2")

@@ -69,7 +69,8 @@ class MoveTests(SynchronousTestCase):
     def note(self) -> dict[str, Any]:
         [(kind, payload)] = self.target.memory.progress.noted
         self.assertEqual(kind, "remote-import")
-        return dict(payload)
+        assert isinstance(payload, dict)
+        return payload
 
     def send(self, prepared: dict[str, Any], **over: Any) -> Deferred[Any]:
         note = self.note()

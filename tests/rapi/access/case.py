@@ -20,13 +20,13 @@ from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request
 from ganeti.luxi.server import LuxiMethods
-from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
+from ganeti.rapi.api_metrics import ApiMetrics
+from ganeti.rapi.authentication import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.channel import Channel
 from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.events.hub import EventHub
-from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
-from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.routes.route_table import ROUTES
 from ganeti.rapi.site import ApiSite
 from ganeti.rapi.verbs import Services
 from tests.master.access.case import SECRET, AccessCase
@@ -53,7 +53,7 @@ class WireMaster:
     async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
         message = framing.request(request.named(), request, caller)
         await deferLater(self._clock, 0)  # as it takes another turn over a socket
-        answered = await self._methods().answer(message[:-1])
+        answered = await self._methods().answer_message(message[:-1])
         return framing.result_of(answered[:-1])
 
 

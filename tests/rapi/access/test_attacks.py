@@ -150,7 +150,7 @@ class ScopeTests(SecuredCase):
         super().setUp()
         self.job_b = self.submit(None, StartInstance(instance_name="db1"))
         self.job_a = self.submit(None, StartInstance(instance_name="web1"))
-        self.cluster.settle()
+        self.cluster.finish_jobs()
 
     def test_no_answer_has_a_name_of_the_others(self) -> None:
         query = {
@@ -257,7 +257,7 @@ class StreamTests(SecuredCase):
         self.assertIn(b'"name":"db1"', whole.value())
 
     def test_nor_does_it_read_what_was_before(self) -> None:
-        since = self.master.events.end
+        since = self.master.events.newest_position
         self.touch("db1")
         self.touch("web1")
         own = self.stream(
@@ -306,9 +306,9 @@ class AccountTests(SecuredCase):
     def test_a_user_is_added_by_an_administrator_and_its_password_is_in_no_job(self) -> None:
         body = {"user_name": "new", "password": "a long one"}
         job = self.ask("POST", "/2/access/users", body, user="root").value
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.ask("POST", "/2/access/roles", {"subject": "new", "role": "viewer"}, user="root")
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.assertEqual(
             self.ask("GET", "/2/nodes", headers=basic("new", "a long one")).status, 200
         )
@@ -325,14 +325,14 @@ class AccountTests(SecuredCase):
 
     def test_a_new_token_is_told_once_and_works_until_it_is_revoked(self) -> None:
         made = self.ask("POST", "/2/access/tokens", {"role": "viewer"}, user="ann").value
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         header = f"Authorization: Bearer {made['token']}\r\n"
         self.assertEqual(self.ask("GET", "/2/access/self", headers=header).value["user"], "ann")
         [listed] = self.ask("GET", "/2/access/tokens", user="ann").value
         self.assertEqual(listed["id"], made["id"])
         self.assertNotIn(made["token"].split("_", 2)[2], json.dumps(listed))
         self.ask("DELETE", f"/2/access/tokens/{made['id']}", user="ann")
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.assertEqual(self.ask("GET", "/2/access/self", headers=header).status, 401)
 
     def test_tokens_of_others_are_not_made_or_revoked(self) -> None:

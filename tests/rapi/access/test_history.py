@@ -7,7 +7,7 @@ from typing import Any
 
 from ganeti.cli.gnt_cluster.audit import describe
 from ganeti.luxi.methods import QueryHistory
-from ganeti.master.access.audit import MAX_AT_ONCE, REST
+from ganeti.master.access.audit_trail import MAX_AT_ONCE, REST
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 from tests.master.access.case import a_token
 from tests.rapi.access.case import PASSWORD, SecuredCase, bearer
@@ -18,7 +18,7 @@ TOKEN = "0123456789abcdef"
 
 class HistoryTests(SecuredCase):
     def history(self, **filters: Any) -> list[dict[str, Any]]:
-        self.cluster.settle()
+        self.cluster.finish_jobs()
         self.cluster.pass_time(REST + 1)
         found: list[dict[str, Any]] = self.answer(None, QueryHistory(**filters))
         return found
@@ -73,14 +73,14 @@ class HistoryTests(SecuredCase):
         self.assertEqual([e["what"] for e in self.history(user="ann")], ["signed in"])
 
     def test_a_flood_of_denials_is_counted_and_does_not_fill_the_journal(self) -> None:
-        before = self.master.journal.end()
+        before = self.master.journal.last_commit()
         for number in range(1000):
-            self.master.audit.denied(f"user{number % 200}", "", "GET /", "no")
+            self.master.audit.record_denial(f"user{number % 200}", "", "GET /", "no")
         found = self.history(limit=1000)
         denied = [e for e in found if e["denied"]]
         self.assertEqual(len(denied), MAX_AT_ONCE + 1)
         self.assertEqual(sum(e["count"] for e in denied[1:]), 5 * MAX_AT_ONCE)
-        self.assertLess(self.master.journal.end() - before, 3)
+        self.assertLess(self.master.journal.last_commit() - before, 3)
 
     def test_denials_are_for_administrators_and_nothing_is_for_limited_roles(self) -> None:
         self.ask("GET", "/2/nodes", headers=basic("root", "a guess"))

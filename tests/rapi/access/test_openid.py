@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from joserfc.jwk import RSAKey
 
@@ -44,12 +44,15 @@ class OpenIdCase(SecuredCase):
         self.assertEqual(answer.status, 303, answer.body)
         return answer
 
-    def come_back(self, begun: Answer, back: str = "", cookie: str | None = None) -> Answer:
+    def come_back(
+        self, begun: Answer, back: str = "", cookie: str | None = None, accept: str = "*/*"
+    ) -> Answer:
         """The answer to a browser that the provider has sent back."""
         back = back or self.provider.authorize(begun.headers["Location"])
         parts = urlsplit(back)
         value = begun.headers["Set-Cookie"].partition(";")[0] if cookie is None else cookie
-        return self.ask("GET", f"{parts.path}?{parts.query}", headers=f"Cookie: {value}\r\n")
+        headers = f"Cookie: {value}\r\nAccept: {accept}\r\n"
+        return self.ask("GET", f"{parts.path}?{parts.query}", headers=headers)
 
     def session(self, answer: Answer) -> dict[str, Any]:
         value = answer.headers["Set-Cookie"].partition(";")[0]
@@ -157,3 +160,51 @@ class AttackTests(OpenIdCase):
         )
         self.refused(answer)
         self.assertIn("no\\x1b[2J", answer.message)
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+class PageTests(OpenIdCase):
+    """What a person sees who is not signed in."""
+
+    def failed(self, description: str = "no") -> Answer:
+        begun = self.begin()
+        state = begun.headers["Location"].partition("&state=")[2].partition("&")[0]
+        said = f"state={state}&error=access_denied&error_description={quote(description)}"
+        return self.come_back(begun, f"{CALLBACK}?{said}", accept=BROWSER)
+
+    def test_a_browser_is_shown_why_and_how_to_go_on(self) -> None:
+        answer = self.failed()
+        self.assertEqual(answer.status, 401)
+        self.assertEqual(answer.headers["Content-Type"], "text/html; charset=utf-8")
+        page = answer.body.decode()
+        self.assertIn("The OpenID provider has refused: no.", page)
+        self.assertIn('href="/2/access/openid/login"', page)
+        self.assertIn('href="/ui/"', page)
+
+    def test_no_password_is_asked_for_in_a_dialog(self) -> None:
+        self.assertNotIn("WWW-Authenticate", self.failed().headers)
+
+    def test_what_the_provider_says_is_no_markup(self) -> None:
+        answer = self.failed("<script>alert(1)</script>")
+        self.assertNotIn(b"<script", answer.body)
+        self.assertIn(b"&lt;script&gt;", answer.body)
+        self.assertIn("default-src 'none'", answer.headers["Content-Security-Policy"])
+
+    def test_the_address_with_the_code_goes_to_no_other_page(self) -> None:
+        headers = self.failed().headers
+        self.assertEqual(headers["Referrer-Policy"], "no-referrer")
+        self.assertEqual(headers["Cache-Control"], "no-store")
+
+    def test_a_provider_that_does_not_answer_is_told_in_the_same_way(self) -> None:
+        self.provider.mute = True
+        path = "/2/access/openid/login"
+        answer = self.ask("GET", path, headers=f"Accept: {BROWSER}\r\n")
+        self.assertEqual(answer.status, 502)
+        self.assertIn(b"You are not signed in", answer.body)
+
+    def test_programs_get_json(self) -> None:
+        for accept in ("*/*", "application/json", "application/json, text/html"):
+            answer = self.come_back(self.begin(), cookie="", accept=accept)
+            self.assertIn("begin again", answer.message)

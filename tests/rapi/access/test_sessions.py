@@ -6,12 +6,18 @@ from __future__ import annotations
 from typing import Any
 
 from ganeti.config.changes.access import revoke_token, update_user
+from ganeti.luxi.server import LuxiMethods
 from ganeti.master.access.sessions import IDLE, LIFETIME, MAX_OF_USER
 from tests.master.access.case import a_token
 from tests.rapi.access.case import SecuredCase, bearer
 from tests.rapi.asking import AUTO, Answer
 
 TOKEN = "0123456789abcdef"
+
+
+def session_id(answer: Answer) -> str:
+    """The id of a session, as lists show it, from the cookie that signing in has set."""
+    return answer.headers["Set-Cookie"].partition("=")[2].partition("_")[0]
 
 
 class SessionCase(SecuredCase):
@@ -100,6 +106,86 @@ class ForgeryTests(SessionCase):
 
     def test_programs_need_no_such_token(self) -> None:
         self.assertEqual(self.ask("PUT", "/2/instances/web1/shutdown", user="oli").status, 200)
+
+
+class OtherSessionTests(SessionCase):
+    """Sessions are seen by those whose they are, and by administrators, who can end them."""
+
+    def listed(self, **how: Any) -> list[tuple[str, str]]:
+        rows = self.ask("GET", "/2/access/sessions", **how).value
+        return [(row["user"], row["id"]) for row in rows]
+
+    def test_each_user_sees_its_own_and_administrators_see_all(self) -> None:
+        ann, oli = self.sign_in(user="ann"), self.sign_in(user="oli")
+        of_ann, of_oli = ("ann", session_id(ann)), ("oli", session_id(oli))
+        self.assertEqual(self.listed(user="ann"), [of_ann])
+        self.assertEqual(self.listed(user="root"), [of_ann, of_oli])
+
+    def test_no_list_has_the_secret_or_its_digest(self) -> None:
+        session = self.sign_in(user="ann")
+        (row,) = self.ask("GET", "/2/access/sessions", user="ann").value
+        fields = {"id", "user", "source", "token", "created", "used", "expires"}
+        self.assertEqual(row.keys(), fields)
+        secret = session.headers["Set-Cookie"].partition(";")[0].rpartition("_")[2]
+        self.assertNotIn(secret, str(row))
+
+    def test_one_that_is_ended_is_refused_at_once_also_while_it_reads_events(self) -> None:
+        session = self.sign_in(user="ann")
+        channel, transport = self.connect()
+        head = f"GET /2/events HTTP/1.1\r\nHost: x\r\n{self.cookie(session)}\r\n"
+        channel.dataReceived(head.encode())
+        self.cluster.pass_time(1)
+        path = f"/2/access/sessions/{session_id(session)}"
+        self.assertEqual(self.ask("DELETE", path, user="root").status, 200)
+        self.assertEqual(self.get(session).status, 401)
+        self.assertTrue(transport.disconnecting)
+
+    def test_those_of_others_are_as_if_they_were_not_there(self) -> None:
+        session = self.sign_in(user="ann")
+        path = f"/2/access/sessions/{session_id(session)}"
+        refused = self.ask("DELETE", path, user="oli")
+        missing = self.ask("DELETE", "/2/access/sessions/0123456789abcdef", user="oli")
+        self.assertEqual((refused.status, missing.status), (404, 404))
+        self.assertEqual(self.get(session).status, 200)
+
+
+class RestartTests(SessionCase):
+    def test_a_session_survives_a_restart_of_the_master_daemon(self) -> None:
+        session = self.sign_in(user="ann")
+        self.restart_master()
+        self.assertEqual(self.get(session).value["user"], "ann")
+
+    def test_one_that_was_ended_does_not_come_back(self) -> None:
+        session = self.sign_in(user="ann")
+        headers = self.cookie(session, session.value["csrf"])
+        self.ask("DELETE", "/2/access/session", headers=headers)
+        self.restart_master()
+        self.assertEqual(self.get(session).status, 401)
+
+    def test_time_goes_on_while_no_master_runs(self) -> None:
+        session = self.sign_in(user="ann")
+        self.restart_master(after=IDLE)
+        self.assertEqual(self.get(session).status, 401)
+
+    def restart_master(self, after: float = 0.0) -> None:
+        self.cluster.kill_master()
+        self.cluster.pass_time(after)
+        self.cluster.start_master()
+        self.master = self.cluster.master
+        self.methods = LuxiMethods(self.master.answers(), self.master.gate)
+
+
+class ScriptTests(SessionCase):
+    def test_the_script_of_a_page_is_not_challenged_to_a_dialog_of_the_browser(self) -> None:
+        for method in ("GET", "POST"):
+            path = "/2/access/session"
+            asked = self.ask(method, path, {"x": 1} if method == "POST" else None)
+            self.assertIn("Basic", asked.headers["WWW-Authenticate"])
+            script = "X-Requested-With: XMLHttpRequest\r\n"
+            body = {"x": 1} if method == "POST" else None
+            asked = self.ask(method, path, body, headers=script)
+            self.assertEqual(asked.status, 401)
+            self.assertNotIn("Basic", asked.headers["WWW-Authenticate"])
 
 
 class EndTests(SessionCase):

@@ -10,11 +10,11 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.rapi.api_metrics import ApiMetrics
 from ganeti.rapi.channel import Channel
 from ganeti.rapi.events.hub import EventHub
-from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
-from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.routes.route_table import ROUTES
 from ganeti.rapi.site import ApiSite
 from ganeti.testing.events import MemoryEvents
 from ganeti.testing.master import MemoryMaster
@@ -28,7 +28,7 @@ class EventCase(SynchronousTestCase):
         self.asker = NodeClient(MemoryMaster(), self.mktemp())
         self.clock = self.asker.clock
         self.master = MemoryEvents(self.clock)
-        self.master.change("web0")
+        self.master.commit_change("web0")
         self.restart_api()
 
     def restart_api(self) -> None:
@@ -56,5 +56,5 @@ class EventCase(SynchronousTestCase):
         self.clock.pump([0.0] * 3 + [0.01] * 3)
 
     def change(self, *names: str, **over: Any) -> None:
-        self.master.change(*names, **over)
+        self.master.commit_change(*names, **over)
         self.turn()

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.testing import StringTransport
 
+from ganeti.events.log import MAX_PAGE_EVENTS
 from ganeti.events.stream_position import StreamPosition
-from ganeti.rapi.access import CHECK_INTERVAL
+from ganeti.rapi.authentication import CHECK_INTERVAL
 from ganeti.rapi.channel import TIMEOUTS, Channel
-from ganeti.rapi.events.hub import HEARTBEAT, LINGER, RETRY_DELAY
+from ganeti.rapi.events.hub import HEARTBEAT, INTERVAL, LINGER, RETRY_DELAY
 from tests.rapi.asking import AUTO, USERS, basic
 from tests.rapi.events.case import EventCase
 
@@ -130,6 +131,35 @@ class StreamTests(StreamCase):
         self.assertEqual((reader.ids(), reader.last_event_id), ([], "2"))
         self.assertIn(b": heartbeat\n", reader.transport.value())
 
+    def test_one_that_selects_nothing_of_what_happens_goes_on_where_it_was(self) -> None:
+        reader = self.connect("?name=db1")
+        for _ in range(3):
+            self.change("web1")
+        other = self.connect("?since=1")
+        self.change("db1")
+        self.assertEqual((reader.ids(), other.ids()), (["5.1"], ["2.1", "3.1", "4.1", "5.1"]))
+
+    def test_heartbeats_come_when_they_are_due_and_not_all_at_once(self) -> None:
+        early = self.connect()
+        self.clock.advance(HEARTBEAT / 2)
+        late = self.connect()
+        self.clock.advance(HEARTBEAT / 2)
+        beats = [b": heartbeat" in each.transport.value() for each in (early, late)]
+        self.assertEqual(beats, [True, False])
+        self.clock.advance(HEARTBEAT / 2)
+        self.assertIn(b": heartbeat", late.transport.value())
+
+    def test_commits_in_quick_succession_are_read_together(self) -> None:
+        self.master.page_events = MAX_PAGE_EVENTS
+        reader = self.connect()
+        before = len(self.master.asked)
+        for _ in range(20):
+            self.master.commit_change("web1")
+            self.clock.advance(INTERVAL / 10)
+        self.clock.pump([INTERVAL] * 10)
+        self.assertEqual(reader.ids(), [f"{n}.1" for n in range(2, 22)])
+        self.assertLessEqual(len(self.master.asked) - before, 5)
+
     def test_all_readers_share_one_request_to_the_master(self) -> None:
         for _ in range(3):
             self.connect()
@@ -165,7 +195,7 @@ class RefusalTests(StreamCase):
 
     def test_without_a_master_there_is_no_stream_to_begin(self) -> None:
         self.master.go_away()
-        self.assertEqual(self.status(), "502")
+        self.assertEqual(self.status(), "503")
 
     def test_a_reader_that_may_not_read_any_more_is_disconnected(self) -> None:
         reader = self.connect()
@@ -182,7 +212,7 @@ class TroubleTests(StreamCase):
         self.change("web1")
         self.master.go_away()
         self.turn()
-        self.master.change("web2")
+        self.master.commit_change("web2")
         self.master.away = False
         self.clock.advance(RETRY_DELAY)
         self.turn()
@@ -257,6 +287,25 @@ class SlowReaderTests(StreamCase):
         lagged = [each for each in self.hub.families() if each.name == "ganeti_event_lagged"]
         self.assertEqual((len(self.hub), lagged[0].samples[0].value), (1, 1))
 
+    def test_one_that_reads_gets_more_at_once_than_is_kept(self) -> None:
+        reader, other = self.connect(), self.connect()
+        other.channel.pauseProducing()
+        for _ in range(200):
+            self.master.commit_change("web1")
+        self.clock.pump([0.01] * 300)
+        self.assertEqual(reader.ids(), [f"{n}.1" for n in range(2, 202)])
+        self.assertTrue(other.closed)
+
+    def test_one_that_comes_back_from_far_does_not_hold_up_others(self) -> None:
+        reader = self.connect()
+        for _ in range(15):
+            self.change("web1")
+        late = self.connect("?since=2")
+        late.channel.pauseProducing()
+        late.channel.resumeProducing()
+        self.change("web2")
+        self.assertEqual(reader.ids()[-1], "17.1")
+
     def test_one_that_reads_nothing_at_all_is_cut_off(self) -> None:
         reader = self.connect()
         reader.stop_reading()
@@ -271,6 +320,43 @@ class SlowReaderTests(StreamCase):
         self.assertIsNotNone(reader.channel.deadline)
         reader.channel.resumeProducing()
         self.assertIsNone(reader.channel.deadline)
+
+
+class BurstTests(StreamCase):
+    """Twenty commits of a thousand changes each, within a second."""
+
+    max_bytes = 16 << 20
+
+    def burst(self) -> list[str]:
+        self.master.page_events = MAX_PAGE_EVENTS
+        names = [f"web{number}" for number in range(1000)]
+        for _ in range(20):
+            self.change(*names)
+        self.clock.pump([0.05] * 20)
+        return [f"{commit}.{number}" for commit in range(2, 22) for number in range(1, 1001)]
+
+    def test_each_of_20000_events_in_a_second_comes_once(self) -> None:
+        whole, one = self.connect(), self.connect("?name=web7")
+        expected = self.burst()
+        self.assertEqual(whole.ids(), expected)
+        self.assertEqual(one.ids(), [each for each in expected if each.endswith(".8")])
+
+    def test_one_that_begins_now_moves_nobody_who_has_not_got_all_yet(self) -> None:
+        self.master.page_events = 10_000  # more at once than one delivery
+        reader = self.connect()
+        self.master.commit_change(*(f"web{number}" for number in range(2500)))
+        self.clock.pump([0.0] * 5)
+        self.assertLess(len(reader.ids()), 2500)
+        late = self.connect()
+        self.clock.pump([0.05] * 20)
+        self.assertEqual(reader.ids(), [f"2.{number}" for number in range(1, 2501)])
+        self.assertEqual(late.ids(), [])
+
+    def test_who_comes_back_in_the_middle_of_them_misses_nothing(self) -> None:
+        expected = self.burst()
+        reader = self.connect("?since=10.500")
+        self.clock.pump([0.05] * 20)
+        self.assertEqual(reader.ids(), expected[expected.index("10.500") + 1 :])
 
 
 steps = st.lists(
@@ -305,3 +391,81 @@ class AnyTroubleTests(StreamCase):
         seen += reader.ids()
         end = self.master.log.end.position
         self.assertEqual(seen, [f"{p}.{n}" for p in range(2, end + 1) for n in (1, 2)])
+
+
+moves = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["change", "change", "burst", "drop", "pause", "go on", "restart api", "away", "back"]
+        ),
+        st.integers(0, 2),
+    ),
+    max_size=40,
+)
+
+
+class SeveralReadersTests(StreamCase):
+    """Readers that share a cursor, or have one of their own, each with its own troubles."""
+
+    queries = ("", "?name=web1", "?name=web2&name=web3")
+    max_bytes = 1 << 22
+
+    @given(moves)
+    @settings(max_examples=60, deadline=None)
+    def test_each_gets_what_it_selects_once(self, sequence: list[tuple[str, int]]) -> None:
+        self.setUp()
+        self.seen: list[list[str]] = [[], [], []]
+        self.last = ["1", "1", "1"]
+        self.readers = [self.come_back(number) for number in range(3)]
+        for step, number in [*sequence, *END]:
+            match step:
+                case "change":
+                    self.change("web1", "web2")
+                case "burst":
+                    for _ in range(30):
+                        self.master.commit_change("web3", "web1")
+                    self.turn()
+                case "drop":
+                    self.lose(number)
+                case "pause":
+                    self.readers[number].channel.pauseProducing()
+                case "go on":
+                    self.readers[number].channel.resumeProducing()
+                case "restart api":
+                    for each in range(3):
+                        self.take(each)
+                        self.hang_up(self.readers[each].channel)
+                    self.hub.stop()
+                    self.restart_api()
+                    self.readers = [self.come_back(each) for each in range(3)]
+                case _:
+                    self.master.go_away()
+                    self.master.away = step == "away"
+                    self.clock.advance(RETRY_DELAY)
+            self.turn()
+        self.clock.pump([0.05] * 40)
+        for number, names in enumerate(({"web1", "web2", "web3"}, {"web1"}, {"web2", "web3"})):
+            self.take(number)
+            self.assertEqual(self.seen[number], self.expected(names))
+
+    def come_back(self, number: int) -> Reader:
+        headers = f"{AUTO}Last-Event-ID: {self.last[number]}\r\n"
+        return self.connect(self.queries[number], headers)
+
+    def take(self, number: int) -> None:
+        """Note what a reader has received, which it is then connected without."""
+        self.seen[number] += self.readers[number].ids()
+        self.last[number] = self.readers[number].last_event_id or self.last[number]
+
+    def lose(self, number: int) -> None:
+        self.take(number)
+        self.hang_up(self.readers[number].channel)
+        self.readers[number] = self.come_back(number)
+
+    def expected(self, names: set[str]) -> list[str]:
+        page = self.master.log.page(StreamPosition(1), 10**6, 1 << 30)
+        return [str(event.cursor) for event in page.events if names.intersection(event.names)]
+
+
+END = [("back", 0), *(("drop", number) for number in range(3))]
+"""The master is there in the end, and nobody's connection is one that was refused."""

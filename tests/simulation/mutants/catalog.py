@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.mutants import config, jobs, journal, nodes, operations, replication
+from tests.simulation.mutants import config, fencing, jobs, journal, nodes, operations, replication
 
 MUTANTS = (
     *journal.MUTANTS,
@@ -12,4 +12,5 @@ MUTANTS = (
     *operations.MUTANTS,
     *nodes.MUTANTS,
     *replication.MUTANTS,
+    *fencing.MUTANTS,
 )

@@ -6,13 +6,13 @@ from __future__ import annotations
 from tests.simulation.mutants.mutant import Mutant
 
 _QUEUE = "ganeti/jobs/queue.py"
-_STORE = "ganeti/jobs/store.py"
+_STORE = "ganeti/jobs/job_store.py"
 _WORKER = "ganeti/jobs/worker.py"
 _RECOVERY = "ganeti/jobs/restart_recovery.py"
 _MENDING = "ganeti/jobs/journal_recovery.py"
 _SCHEDULER = "ganeti/jobs/scheduler.py"
 _NAMES = "ganeti/locking/names.py"
-_TABLE = "ganeti/locking/table.py"
+_TABLE = "ganeti/locking/lock_table.py"
 _KEEPER = "ganeti/locking/waiting.py"
 _PERFORM = "ganeti/operations/perform.py"
 

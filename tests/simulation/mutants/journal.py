@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from tests.simulation.mutants.mutant import Mutant
 
-_FILE = "ganeti/journal/file.py"
+_FILE = "ganeti/journal/file_journal.py"
 _SEGMENTS = "ganeti/journal/segments.py"
 _FRAMES = "ganeti/journal/frames.py"
 _CHECKPOINTS = "ganeti/master/checkpoints.py"
-_STORE = "ganeti/jobs/store.py"
+_STORE = "ganeti/jobs/job_store.py"
 
 MUTANTS = (
     Mutant(
@@ -41,7 +41,7 @@ MUTANTS = (
         file=_FILE,
         before="""
     async def _repair(self) -> None:
-        await self._segments.cut(self._acknowledged)
+        await self._segments.truncate_after(self._acknowledged)
 """,
         after="""
     async def _repair(self) -> None:
@@ -70,13 +70,13 @@ MUTANTS = (
         before="""
         await copied
         # Last: the lease may have expired during a slow disk write.
-        await self._replicas.confirm()
-        self._acknowledge(group)
+        await self._replicas.confirm_lease()
+        await self._acknowledge(group)
 """,
         after="""
-        self._acknowledge(group)
+        await self._acknowledge(group)
         await copied
-        await self._replicas.confirm()
+        await self._replicas.confirm_lease()
 """,
         reason="changes are acknowledged before the candidates have them",
         modes=(
@@ -89,11 +89,11 @@ MUTANTS = (
         name="journal-acknowledges-unwritten",
         file=_FILE,
         before="""
-        copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
+        copied = Deferred.fromCoroutine(self._replicas.store_frames(group.after, frames, group.end))
         try:
 """,
         after="""
-        copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
+        copied = Deferred.fromCoroutine(self._replicas.store_frames(group.after, frames, group.end))
         for mark, kept in group.waiting:
             self._acknowledged = mark
             kept.callback(None)
@@ -171,7 +171,7 @@ MUTANTS = (
         name="checkpoint-forgets-jobs",
         file=_CHECKPOINTS,
         before="""
-                self._jobs.give_back(changed)
+                self._jobs.restore_unwritten(changed)
                 raise
 """,
         after="""
@@ -197,10 +197,10 @@ MUTANTS = (
         name="checkpoint-old-configuration",
         file=_CHECKPOINTS,
         before="""
-            if state is not self._written:
+                if whole and state is not self._written:
 """,
         after="""
-            if self._written is None:
+                if self._written is None:
 """,
         reason="only the first checkpoint of a master has its configuration",
         modes=("plain",),

@@ -12,7 +12,7 @@ _CANDIDATES = "ganeti/master/candidates.py"
 _FOLLOWER = "ganeti/master/follower.py"
 _ADOPTION = "ganeti/master/adoption.py"
 _REPLICA = "ganeti/node/replicas.py"
-_FILE = "ganeti/journal/file.py"
+_FILE = "ganeti/journal/file_journal.py"
 _MARKER = "ganeti/journal/marker.py"
 
 MUTANTS = (
@@ -20,7 +20,7 @@ MUTANTS = (
         name="lease-not-confirmed",
         file=_FILE,
         before="""
-        await self._replicas.confirm()
+        await self._replicas.confirm_lease()
 """,
         after="",
         reason="a master whose lease has ended acknowledges what its disk was slow to take",
@@ -62,11 +62,11 @@ MUTANTS = (
         name="election-without-a-majority",
         file=_QUORUM,
         before="""
-                if current.has_majority(granted, without=self._confirmed_down):
-                    self._term, self._elected""",
+        if not current.has_majority(granted, without=self._confirmed_down):
+            await self._release_votes(""",
         after="""
-                if granted:
-                    self._term, self._elected""",
+        if not granted:
+            await self._release_votes(""",
         reason="the vote of any node makes a master",
         modes=("partition",),
         seeds=150,

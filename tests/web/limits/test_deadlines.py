@@ -36,16 +36,16 @@ class DeadlinesTests(SynchronousTestCase):
     def test_no_timer_is_left_when_nothing_is_watched(self) -> None:
         one = FakeTimed(0.5)
         self.deadlines.watch(one)
-        self.deadlines.forget(one)
-        self.deadlines.forget(one)
+        self.deadlines.stop_checking(one)
+        self.deadlines.stop_checking(one)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_one_may_be_forgotten_while_deadlines_are_checked(self) -> None:
         one, other = FakeTimed(0.5), FakeTimed(0.5)
 
         def passed() -> None:
-            self.deadlines.forget(one)
-            self.deadlines.forget(other)
+            self.deadlines.stop_checking(one)
+            self.deadlines.stop_checking(other)
 
         self.patch(one, "deadline_passed", passed)
         for each in (one, other):

@@ -17,28 +17,28 @@ class QuotaTests(SynchronousTestCase):
 
     def test_the_oldest_holder_is_evicted_first(self) -> None:
         for holder, amount in (("a", 4), ("b", 4), ("c", 4)):
-            self.quota.hold(holder, amount)
+            self.quota.set_amount(holder, amount)
         self.assertEqual((self.evicted, self.quota.total), (["a"], 8))
 
     def test_as_many_are_evicted_as_it_takes(self) -> None:
         for holder, amount in (("a", 4), ("b", 4), ("c", 10)):
-            self.quota.hold(holder, amount)
+            self.quota.set_amount(holder, amount)
         self.assertEqual((self.evicted, self.quota.total), (["a", "b"], 10))
 
     def test_a_holder_that_gets_more_keeps_its_age(self) -> None:
         for holder, amount in (("a", 1), ("b", 4), ("a", 8)):
-            self.quota.hold(holder, amount)
+            self.quota.set_amount(holder, amount)
         self.assertEqual((self.evicted, self.quota.total), (["a"], 4))
 
     def test_what_was_released_does_not_count(self) -> None:
-        self.quota.hold("a", 9)
-        self.quota.release("a")
-        self.quota.release("a")
-        self.quota.hold("b", 9)
+        self.quota.set_amount("a", 9)
+        self.quota.release_amount("a")
+        self.quota.release_amount("a")
+        self.quota.set_amount("b", 9)
         self.assertEqual((self.evicted, self.quota.total), ([], 9))
 
     def test_a_single_holder_is_not_evicted(self) -> None:
-        self.quota.hold("a", 99)
+        self.quota.set_amount("a", 99)
         self.assertEqual(self.evicted, [])
 
     @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 12))))
@@ -47,6 +47,6 @@ class QuotaTests(SynchronousTestCase):
         quota: Quota[str] = Quota(10, held.__delitem__)
         for holder, amount in holds:
             held[holder] = amount
-            quota.hold(holder, amount)
+            quota.set_amount(holder, amount)
             self.assertEqual(quota.total, sum(held.values()))
             self.assertTrue(quota.total <= 10 or len(held) == 1)

@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ganeti.config.changes.instances import add_instance, remove_instance, set_disks_active, want
 from ganeti.config.changes.macs import generate_mac, mac_in_use
@@ -25,18 +24,17 @@ from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
 from ganeti.model.instance import AdminState, AdminStateSource, Instance, Nic
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_backend, fill_policy
+from ganeti.model.parameters.filling import backend_of, policy_of
 from ganeti.model.parameters.hypervisors import NETWORK_PORT_HYPERVISORS
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
+from ganeti.operations.allocation.allocation_request import Placement
 from ganeti.operations.allocation.candidates import ON_PAPER, candidates, storage_units
 from ganeti.operations.allocation.iallocator import advised, check_not_both, make_request
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.allocation.node_check import hypervisor_check
 from ganeti.operations.allocation.policy_check import PolicySize, check_policy
-from ganeti.operations.allocation.request import Placement
 from ganeti.operations.allocation.scoring import against, choose
-from ganeti.operations.guests import make_guest
-from ganeti.operations.identifiers import DeterministicIdentifiers, empty_secret
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.create.disk_adoption import (
     adopt_disks,
     adopted,
@@ -54,15 +52,16 @@ from ganeti.operations.instance.create.imports import (
 from ganeti.operations.instance.create.instance_spec import InstanceSpec, make_spec
 from ganeti.operations.instance.device_specs import DiskSpec
 from ganeti.operations.instance.disks.block_devices import attach_disks, create_disks, detach_disks
-from ganeti.operations.instance.disks.layout import DiskLocation, lay_out
+from ganeti.operations.instance.disks.disk_layout import DiskLocation, lay_out
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
 from ganeti.operations.instance.disks.wipe import wipe_if_enabled
-from ganeti.operations.instance.hooks import environment
+from ganeti.operations.instance.instance_hooks import environment
 from ganeti.operations.instance.lifecycle.start import check_memory, wanted_up
 from ganeti.operations.instance.name_check import check_name, name_queries
 from ganeti.operations.instance.nic_networks import connected, get_mac_prefix
 from ganeti.operations.instance.os_check import check_installable, make_os_query
 from ganeti.operations.instance.running_check import check_no_guest
+from ganeti.operations.node_queries import gather
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -71,7 +70,7 @@ from ganeti.operations.operation import (
     Operation,
     Tools,
 )
-from ganeti.operations.perform import gather
+from ganeti.operations.planned_ids import DeterministicIdentifiers, empty_secret
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import InstallOS, StartInstanceCall
 from ganeti.rpc.node import DescribeNode, DescribeOSes
@@ -101,24 +100,39 @@ class CreationPlan:
         )
 
 
+MAX_AGE, MAX_AGE_OF_OTHERS = 5.0, 10.0
+"""Maximum age in seconds of what is known of nodes to choose from, and of the guests of others."""
+
+
 def questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
     online = [node for node in _eligible_nodes(op, state) if not node.offline]
     units = storage_units(state.cluster)
     asked = DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units)
-    found = [NodeQuery(online, asked), *name_queries(op, op.instance_name, state)]
+    age = None if _names_nodes(op) else MAX_AGE
+    found = [NodeQuery(online, asked, age), *name_queries(op, op.instance_name, state)]
+    eligible = {node.uuid for node in online}
     others = [
         node
         for node in state.nodes.values()
-        if node.vm_capable and not node.offline and node not in online
+        if node.vm_capable and not node.offline and node.uuid not in eligible
     ]
     if others:
         present = DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
-        found.append(NodeQuery(others, present))
+        found.append(NodeQuery(others, present, MAX_AGE_OF_OTHERS))
     found += export_queries(op, state)
     found += adoption_queries(op, online)
-    if op.mode is not CreationMode.CREATE or (op.os_type is not None and not op.no_install):
+    if _checks_definition(op) and (_names_nodes(op) or op.dry_run):
         found.append(NodeQuery(online, DescribeOSes()))
     return found
+
+
+def _names_nodes(op: CreateInstance) -> bool:
+    return bool(op.pnode_uuid or op.pnode)
+
+
+def _checks_definition(op: CreateInstance) -> bool:
+    """Return whether scripts of an OS definition may have to run."""
+    return op.mode is not CreationMode.CREATE or (op.os_type is not None and not op.no_install)
 
 
 def _eligible_nodes(op: CreateInstance, state: ClusterState) -> list[Node]:
@@ -153,25 +167,35 @@ def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Creatio
     group = state.groups[nodes[0].group]
     draft = replace(draft, nics=_connect_nics(op, order, group, state))
     if not op.ignore_ipolicy:
-        policy = fill_policy(state.cluster, group)
+        policy = policy_of(state.cluster, group)
         check_policy(_policy_size(order, draft, state), policy, op.instance_name)
     guest = make_guest(state, _set_primary(draft, nodes), ())
-    if _runs_scripts(order, arrival):
-        check_installable(
-            _add_secrets(guest, op),
-            facts.of(nodes[0], DescribeOSes),
-            nodes[0].name,
-            state.cluster,
-            force_variant=op.force_variant,
-        )
+    if _runs_scripts(order, arrival) and (nodes[0].uuid, DescribeOSes) in facts.answers:
+        _check_definition(op, guest, nodes[0], state, facts)
     if op.start:
-        check_memory(guest, facts.of(nodes[0], DescribeNode), nodes[0].name)
+        check_memory(guest, facts.answer_of(nodes[0], DescribeNode), nodes[0].name)
     if arrival is not None:
         # An incomplete instance must not be started, even if the job is interrupted.
         draft = replace(draft, admin_state=AdminState.OFFLINE)
     plan = CreationPlan(op, order, nodes, _set_primary(draft, nodes), arrival)
     _make_records(plan, state)  # refuses impossible disk layouts
     return plan
+
+
+def _check_definition(
+    op: CreateInstance, guest: Guest, node: Node, state: ClusterState, facts: NodeAnswers
+) -> None:
+    """Check that the node's OS definition can install the guest.
+
+    :raises Refused: it cannot.
+    """
+    check_installable(
+        _add_secrets(guest, op),
+        facts.answer_of(node, DescribeOSes),
+        node.name,
+        state.cluster,
+        force_variant=op.force_variant,
+    )
 
 
 def _adopt_sizes(
@@ -187,7 +211,7 @@ def _adopt_sizes(
         message = "adoption of volumes requires mode create and a primary node"
         raise Invalid([Problem("disks", message)])
     if facts.known(nodes[0], ListVolumesCall) is None and not nodes[0].offline:
-        facts.of(nodes[0], ListVolumesCall)
+        facts.answer_of(nodes[0], ListVolumesCall)
     return adopted(order.disks, nodes[0], state, facts)
 
 
@@ -225,13 +249,13 @@ def _set_primary(draft: Instance, nodes: Sequence[Node]) -> Instance:
 
 
 def _policy_size(order: InstanceSpec, draft: Instance, state: ClusterState) -> PolicySize:
-    filled = fill_backend(state.cluster, draft)
+    backend = backend_of(state.cluster, draft)
     return PolicySize(
-        memory=int(filled["maxmem"]),
-        vcpus=int(filled["vcpus"]),
+        memory=backend.maxmem,
+        vcpus=backend.vcpus,
         disks=[disk.size for disk in order.disks],
         nics=len(order.nics),
-        spindles=int(filled["spindle_use"]),
+        spindles=backend.spindle_use,
         template=order.template,
     )
 
@@ -266,16 +290,16 @@ def _choose_nodes(
 ) -> tuple[Node, ...]:
     """Return the requested nodes, or those that an allocator chooses."""
     check_not_both(op.iallocator, [op.pnode, op.pnode_uuid, op.snode, op.snode_uuid])
-    filled, nodes = fill_backend(state.cluster, draft), _eligible_nodes(op, state)
+    backend, nodes = backend_of(state.cluster, draft), _eligible_nodes(op, state)
     wish = Placement(
         name=op.instance_name,
-        memory=int(filled["maxmem"]) if op.start else 0,
-        vcpus=0 if order.hypervisor in ON_PAPER else int(filled["vcpus"]),
+        memory=backend.maxmem if op.start else 0,
+        vcpus=0 if order.hypervisor in ON_PAPER else backend.vcpus,
         disks=[disk.size for disk in order.disks],
         template=order.template,
         wanted=_required_nodes(order),
     )
-    if op.pnode_uuid or op.pnode:
+    if _names_nodes(op):
         return _check_requested_nodes(wish, nodes, facts, state, op)
     if nodes and not (nodes := [node for node in nodes if node.uuid not in facts.busy]):
         raise Refused("all nodes are locked by other jobs; try again later", Code.TEMPORARY)
@@ -288,7 +312,7 @@ def _choose_nodes(
     if size is not None and found and all(each.objection for each in found):
         # No group allows the size, so the request itself has to change.
         group = state.groups[found[0].node.group]
-        check_policy(size, fill_policy(state.cluster, group), op.instance_name)
+        check_policy(size, policy_of(state.cluster, group), op.instance_name)
     return tuple(choose(wish, found).nodes)
 
 
@@ -300,7 +324,7 @@ def request_allocation(
     op: CreateInstance, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
     """Return the request to the iallocator, unless nodes are given."""
-    if op.pnode_uuid or op.pnode:
+    if _names_nodes(op):
         return None
     op, _ = arriving(op, state, facts)
     return make_request(op.iallocator, allocation(op, state, facts.busy), state)
@@ -308,7 +332,7 @@ def request_allocation(
 
 def allocation(
     op: CreateInstance, state: ClusterState, busy: Collection[str] = ()
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the request for nodes for a new instance, in the form of the iallocator protocol.
 
     ``busy`` are the UUIDs of nodes to exclude.
@@ -354,7 +378,7 @@ def _check_requested_nodes(
         raise Refused("pnode and snode are equal; give two different nodes, or none", Code.INPUT)
     for node in nodes:
         if not node.offline:
-            facts.of(node, DescribeNode)
+            facts.answer_of(node, DescribeNode)
     if op.group_name is not None:
         group = state.group(op.group_name)
         for node in nodes:
@@ -389,11 +413,21 @@ async def _check_on_nodes(plan: CreationPlan, tools: Tools) -> None:
     call = replace(hypervisor_check(guest), disks=len(plan.order.disks))
     questions: list[NodeQuery] = [NodeQuery(plan.nodes, call)]
     if _runs_scripts(plan.order, plan.arrival):
+        if not _names_nodes(plan.op):
+            await _check_chosen_node(plan, tools)
         questions.append(make_os_query(guest, plan.nodes[0], force_variant=plan.op.force_variant))
     facts = await tools.progress.interruptible(gather(questions, tools.nodes))
     for question in questions:
         for node in question.nodes:
-            facts.of(node, type(question.call))
+            facts.answer_of(node, type(question.call))
+
+
+async def _check_chosen_node(plan: CreationPlan, tools: Tools) -> None:
+    """Check the OS definition on the node that was chosen; others were not asked for theirs."""
+    node, state = plan.nodes[0], tools.config.state()
+    asked = gather([NodeQuery([node], DescribeOSes())], tools.nodes)
+    facts = await tools.progress.interruptible(asked)
+    _check_definition(plan.op, make_guest(state, plan.draft, ()), node, state, facts)
 
 
 async def run(plan: CreationPlan, tools: Tools) -> list[str]:
@@ -468,7 +502,7 @@ def _make_records(
 
 
 async def _install(plan: CreationPlan, guest: Guest, tools: Tools) -> None:
-    tools.progress.say(f"installing {guest.os} on {guest.name}")
+    tools.progress.log_message(f"installing {guest.os} on {guest.name}")
     debug = plan.op.debug_level or 0
     install = InstallOS(guest=_add_secrets(guest, plan.op), debug=debug)
     await tools.progress.interruptible(tools.nodes.ask(plan.nodes[0], install))

@@ -42,7 +42,7 @@ def adopted(
 
     :raises Refused: a volume does not exist, is in use, or belongs to an instance.
     """
-    volumes = {volume.name: volume for volume in facts.of(node, ListVolumesCall)}
+    volumes = {volume.name: volume for volume in facts.answer_of(node, ListVolumesCall)}
     names = [_volume_name(wish, state) for wish in wishes]
     for number, name in enumerate(names):
         if name not in volumes:

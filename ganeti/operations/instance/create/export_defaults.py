@@ -18,6 +18,7 @@ from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.operations.backup.description import ExportDescription
 from ganeti.schema.parameters import parameters
 from ganeti.schema.records import replace
+from ganeti.schema.types import Value
 
 _NIC_PARAMETERS = ("mode", "link", "vlan")
 
@@ -64,7 +65,7 @@ def _parse_choice(kind: Any, value: str, what: str) -> Any:
         raise Invalid([Problem(what, message)]) from None
 
 
-def _select_known(given: Mapping[str, str | None], kind: Any) -> dict[str, Any]:
+def _select_known(given: Mapping[str, str | None], kind: Any) -> dict[str, object]:
     """Return the parameters that an instance can have here, with ``none`` for no value."""
     if kind is None:
         return {}
@@ -75,8 +76,8 @@ def _select_known(given: Mapping[str, str | None], kind: Any) -> dict[str, Any]:
 
 
 def _drop_defaults(
-    given: Mapping[str, Any], kind: Any, defaults: Mapping[str, Any], path: str
-) -> dict[str, Any]:
+    given: Mapping[str, Value], kind: Any, defaults: Mapping[str, Value], path: str
+) -> dict[str, object]:
     values = checked(kind, given, path=path)
     return {name: value for name, value in values.items() if value != defaults.get(name)}
 
@@ -85,7 +86,7 @@ def _drop_nulls(given: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _make_disks(export: ExportDescription) -> Iterator[dict[str, Any]]:
+def _make_disks(export: ExportDescription) -> Iterator[dict[str, object]]:
     for disk in export.disks:
         yield {"size": disk.size} | ({"name": disk.name} if disk.name else {})
 

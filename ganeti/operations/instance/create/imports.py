@@ -130,7 +130,7 @@ def _find_export(op: CreateInstance, state: ClusterState, facts: NodeAnswers) ->
     if op.src_node_uuid or op.src_node:
         if not nodes:
             raise Refused(f"node {op.src_node or op.src_node_uuid} is offline")
-        return nodes[0], facts.of(nodes[0], calls.DescribeExport)
+        return nodes[0], facts.answer_of(nodes[0], calls.DescribeExport)
     found = [(node, facts.known(node, calls.DescribeExport)) for node in nodes]
     having = [(node, text) for node, text in found if text is not None]
     if len(having) == 1:
@@ -175,7 +175,7 @@ async def fill(arrival: ImportSource, node: Node, guest: Guest, tools: Tools) ->
     else:
         await _receive(arrival, node, guest, tools)
     if guest.os and arrival.name != guest.name:
-        tools.progress.say(
+        tools.progress.log_message(
             f"running the rename script of {guest.os}: {arrival.name} is now {guest.name}"
         )
         await tools.nodes.ask(node, RenameOS(guest=guest, old_name=arrival.name))
@@ -215,18 +215,20 @@ async def _receive(arrival: ClusterSource, node: Node, guest: Guest, tools: Tool
                 sink = _disk_data(guest, index)
                 port = await transfers.receive(node, disk.iv_name, source, sink)
                 places.append(ImportEndpoint(node.primary_ip, port, source.magic))
-            tools.progress.note(NOTE, _make_log_entry(ours, places, made.certificate))
+            tools.progress.log_entry(NOTE, _make_log_entry(ours, places, made.certificate))
             await transfers.wait_for_all()
     finally:
         try:
             await tools.nodes.ask(node, calls.RemoveCertificate(name=made.name))
         except GanetiError as e:
-            tools.progress.say(f"cannot remove the key {made.name} on node {node.name}: {e}")
+            tools.progress.log_message(
+                f"cannot remove the key {made.name} on node {node.name}: {e}"
+            )
 
 
 def _make_log_entry(
     ours: Handshake, places: Sequence[ImportEndpoint], certificate: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the data for the source cluster."""
     return {
         "disks": [ours.place(index, place) for index, place in enumerate(places)],

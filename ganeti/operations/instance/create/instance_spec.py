@@ -25,7 +25,7 @@ from ganeti.operations.instance.device_specs import (
     read_disks,
     read_nics,
 )
-from ganeti.operations.instance.disks.layout import check_template
+from ganeti.operations.instance.disks.disk_layout import check_template
 from ganeti.schema.host_names import RULE, is_host_name
 from ganeti.schema.types import Parameters
 

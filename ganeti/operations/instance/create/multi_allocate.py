@@ -16,7 +16,7 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, DiskMode
 from ganeti.model.instance import AdminState
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_backend
+from ganeti.model.parameters.filling import backend_of
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance, CreationMode
 from ganeti.operations.allocation.candidates import spent
 from ganeti.operations.allocation.iallocator import get_allocator_result, make_request, room
@@ -172,7 +172,7 @@ def _mirrored_disks(made: CreationPlan) -> list[Disk]:
 
 def _subtract_resources(made: CreationPlan, facts: NodeAnswers, state: ClusterState) -> NodeAnswers:
     """Return the node answers with the instance's resources subtracted."""
-    memory = int(fill_backend(state.cluster, made.draft)["maxmem"]) if made.op.start else 0
+    memory = backend_of(state.cluster, made.draft).maxmem if made.op.start else 0
     template = made.order.template
     disk = compute_disk_space(template, [wish.size for wish in made.order.disks])
     answers = dict(facts.answers)
@@ -240,14 +240,14 @@ def _get_node(node: str, allocator: str, state: ClusterState) -> Node:
         raise Refused(f"iallocator {allocator}: {e}", Code.ENVIRONMENT) from None
 
 
-async def run(plan: MultiAllocation, tools: Tools) -> dict[str, Any]:
+async def run(plan: MultiAllocation, tools: Tools) -> dict[str, object]:
     for name, reason in plan.failed:
-        tools.progress.say(f"cannot allocate nodes for {name}: {reason}")
+        tools.progress.log_message(f"cannot allocate nodes for {name}: {reason}")
     submitted = await tools.submit([(job,) for job in plan.jobs]) if plan.jobs else []
     return _make_result(plan, [list(row) for row in submitted])
 
 
-def preview(plan: MultiAllocation) -> dict[str, Any]:
+def preview(plan: MultiAllocation) -> dict[str, object]:
     """Return the result of a dry run: the result without jobs, with nodes and reasons."""
     pairs = zip(plan.jobs, plan.nodes, strict=True)
     return {
@@ -257,7 +257,7 @@ def preview(plan: MultiAllocation) -> dict[str, Any]:
     }
 
 
-def _make_result(plan: MultiAllocation, jobs: list[Any]) -> dict[str, Any]:
+def _make_result(plan: MultiAllocation, jobs: list[object]) -> dict[str, object]:
     """Return the result in the form that clients expect."""
     return {
         "jobs": jobs,

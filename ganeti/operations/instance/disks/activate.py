@@ -97,7 +97,7 @@ def plan_deactivate(
     subject = subject_of(op, state)
     name, node = subject.instance.name, subject.primary
     if not op.force and not node.offline:
-        runs = name in facts.of(node, DescribeNode).guests
+        runs = name in facts.answer_of(node, DescribeNode).guests
         check_not_elsewhere(determine_presence(subject, state, facts))
         if runs:
             raise Refused(

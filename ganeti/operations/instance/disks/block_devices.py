@@ -15,7 +15,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.operations.guests import fill_disk_parameters
+from ganeti.operations.guest_conversion import fill_disk_parameters
 from ganeti.operations.operation import Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.disks import AttachDisk, CreateDisk, DetachDisk, RemoveDisk
@@ -46,7 +46,7 @@ async def create_disks(
             except Refused as e:
                 if e.code is Code.EXISTS:
                     # The existing disk belongs to something else and must not be removed.
-                    undo.forget()
+                    undo.drop_newest()
                 raise
 
 
@@ -69,7 +69,7 @@ async def attach_disks(
         for node in places(state, instance, disk):
             primary = node.uuid == instance.primary_node
             if node.offline and not primary:
-                tools.progress.say(
+                tools.progress.log_message(
                     f"cannot attach {disk.iv_name} on node {node.name}: the node is offline"
                 )
                 continue
@@ -81,7 +81,7 @@ async def attach_disks(
             except Failed as e:
                 if primary or not ignore_secondaries:
                     raise
-                tools.progress.say(f"cannot attach {disk.iv_name} on node {node.name}: {e}")
+                tools.progress.log_message(f"cannot attach {disk.iv_name} on node {node.name}: {e}")
             else:
                 if primary:
                     rows.append((node.name, disk.iv_name, path))

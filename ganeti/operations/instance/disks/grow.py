@@ -18,7 +18,7 @@ from ganeti.operations.instance.context import InstanceContext, check_online, su
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks, places
 from ganeti.operations.instance.disks.mirrors import mirrored, sent, wait_for_sync
 from ganeti.operations.instance.disks.wipe import get_actual_size, wipe_if_enabled
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.running_check import (
     check_nowhere_else,
     determine_presence,
@@ -76,7 +76,7 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
         check_online(node, f"{disk.iv_name} of {name} cannot grow there")
         # DRBD metadata keep their size, so only the data volume grows.
         volumes = Template.PLAIN if disk.dev_type is Template.DRBD else disk.dev_type
-        require_space(node, facts.of(node, DescribeNode), volumes, [amount])
+        require_space(node, facts.answer_of(node, DescribeNode), volumes, [amount])
     if not op.ignore_ipolicy:
         larger = [
             replace(each, size=each.size + amount) if each.uuid == disk.uuid else each
@@ -89,13 +89,13 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
 async def run(plan: Grow, tools: Tools) -> None:
     instance, disk, state = plan.subject.instance, plan.disk, tools.config.state()
     if not plan.amount:
-        tools.progress.say(f"{disk.iv_name} of {instance.name} already has {disk.size} MiB")
+        tools.progress.log_message(f"{disk.iv_name} of {instance.name} already has {disk.size} MiB")
         return
     wipes = state.cluster.prealloc_wipe_disks
     passive = (bool(mirrored([disk])) or wipes) and not instance.disks_active
     if passive:
         await attach_disks(state, instance, [disk], tools)
-    tools.progress.say(f"growing {disk.iv_name} of {instance.name} by {plan.amount} MiB")
+    tools.progress.log_message(f"growing {disk.iv_name} of {instance.name} by {plan.amount} MiB")
     [whole] = sent(state, instance, [disk])
     # The guest may have data up to the actual size, which can exceed the recorded one by a
     # part of an extent; wiping starts after it.

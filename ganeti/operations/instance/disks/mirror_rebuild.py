@@ -84,7 +84,7 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
     """Replace the volumes of a disk on the node; return the old ones, which were renamed."""
     [whole] = sent(tools.config.state(), what.instance, [disk])
     ask = partial(tools.nodes.ask, what.node)
-    tools.progress.say(f"rebuilding {disk.iv_name} on {what.node.name}")
+    tools.progress.log_message(f"rebuilding {disk.iv_name} on {what.node.name}")
     [status] = await tools.nodes.ask(what.node, DescribeDisks(disks=(whole,)))
     if status is None:
         await ask(RemoveDisk(disk=whole))
@@ -130,7 +130,7 @@ async def _remove_volumes(volumes: Sequence[Disk], node: Node, tools: Tools) -> 
         try:
             await tools.nodes.ask(node, RemoveDisk(disk=volume))
         except (Failed, Refused) as e:
-            tools.progress.say(
+            tools.progress.log_message(
                 f"cannot remove the volume {volume.logical_id[1]}, remove it manually: {e}"
             )
 
@@ -169,7 +169,7 @@ async def relocate_copies(what: MirrorRelocation, early: bool, tools: Tools) -> 
             create = CreateDisk(disk=disk, owner=instance.name, primary=False)
             await tools.nodes.ask(what.new, create)
         for was, now in zip(before, after, strict=True):
-            tools.progress.say(
+            tools.progress.log_message(
                 f"{now.iv_name} is mirrored to {what.new.name} instead of {what.old.name}"
             )
             again = partial(_switch_back, what, was, now, tools)
@@ -180,7 +180,7 @@ async def relocate_copies(what: MirrorRelocation, early: bool, tools: Tools) -> 
     try:
         await wait_until_synced(instance, disks, tools)
     except Failed:
-        tools.progress.say(
+        tools.progress.log_message(
             f"the old copies on node {what.old.name} are no longer used; remove them manually"
         )
         raise
@@ -194,7 +194,7 @@ async def _switch(what: MirrorRelocation, was: Disk, now: Disk, tools: Tools) ->
         try:
             await tools.nodes.ask(what.old, DetachDisk(disk=was))
         except (Failed, Refused) as e:
-            tools.progress.say(f"cannot detach {was.iv_name} on node {what.old.name}: {e}")
+            tools.progress.log_message(f"cannot detach {was.iv_name} on node {what.old.name}: {e}")
     await tools.nodes.ask(what.primary, DisconnectDisk(disk=was))
     attach = AttachDisk(disk=now, owner=what.instance.name, primary=False)
     await tools.nodes.ask(what.new, attach)
@@ -214,11 +214,11 @@ async def _switch_back(what: MirrorRelocation, was: Disk, now: Disk, tools: Tool
 async def _remove_old(what: MirrorRelocation, disks: Sequence[Disk], tools: Tools) -> None:
     for disk in disks:
         if what.old.offline:
-            tools.progress.say(
+            tools.progress.log_message(
                 f"cannot remove {disk.iv_name} on node {what.old.name}: the node is offline"
             )
             continue
         try:
             await tools.nodes.ask(what.old, RemoveDisk(disk=disk))
         except (Failed, Refused) as e:
-            tools.progress.say(f"cannot remove {disk.iv_name} on node {what.old.name}: {e}")
+            tools.progress.log_message(f"cannot remove {disk.iv_name} on node {what.old.name}: {e}")

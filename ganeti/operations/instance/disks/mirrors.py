@@ -10,7 +10,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import MIRRORED_TEMPLATES, Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
-from ganeti.operations.guests import fill_disk_parameters
+from ganeti.operations.guest_conversion import fill_disk_parameters
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.rpc.disks import ConnectDisk, DemoteDisk, DescribeDisks, DiskStatus, PromoteDisk
 
@@ -47,7 +47,7 @@ def find_outdated(node: Node, disks: Sequence[Disk], facts: NodeAnswers) -> list
 
     :raises Refused: the node did not answer.
     """
-    statuses = facts.of(node, DescribeDisks)
+    statuses = facts.answer_of(node, DescribeDisks)
     pairs = zip(mirrored(disks), statuses, strict=True)
     return [
         (disk, word)
@@ -97,13 +97,15 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
         stuck = 0 if moving else stuck + 1
         if stuck >= _MAX_STALLED_POLLS:
             names = ", ".join(disk.iv_name for disk, _ in late)
-            tools.progress.say(f"instance {instance.name} has no second current copy of {names}")
+            tools.progress.log_message(
+                f"instance {instance.name} has no second current copy of {names}"
+            )
             return False
         if tools.time.seconds() - said >= _REPORT_INTERVAL:
             said = tools.time.seconds()
             for disk, status in late:
                 if status is not None and status.sync_percent is not None:
-                    tools.progress.say(_format_progress(disk, status))
+                    tools.progress.log_message(_format_progress(disk, status))
         await tools.time.sleep(_poll_interval(moving))
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ganeti.config.changes.instances import put_back, set_disk_layout, set_primary_node
 from ganeti.config.changes.objects import together
@@ -15,7 +14,7 @@ from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_policy
+from ganeti.model.parameters.filling import policy_of
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.operations.allocation.candidates import candidates, require_space, storage_units
 from ganeti.operations.allocation.group_check import require_group
@@ -29,12 +28,12 @@ from ganeti.operations.allocation.policy_check import violations
 from ganeti.operations.allocation.scoring import choose
 from ganeti.operations.allocation.sizes import make_placement, size_of
 from ganeti.operations.allocation.target_node import get_template, require_usable
-from ganeti.operations.guests import fill_disk_parameters
+from ganeti.operations.guest_conversion import fill_disk_parameters
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.device_specs import read_disk
 from ganeti.operations.instance.disks.block_devices import attach_disks, create_disks, detach_disks
 from ganeti.operations.instance.disks.wipe import wipe_if_enabled
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.running_check import (
     check_stopped,
     determine_presence,
@@ -52,6 +51,7 @@ from ganeti.operations.undo import Undo
 from ganeti.rpc.disks import DescribeDisks
 from ganeti.rpc.node import DescribeNode
 from ganeti.schema.records import replace
+from ganeti.schema.types import Value
 
 _SETTABLE = frozenset({"size", "spindles", "mode"})
 
@@ -105,7 +105,7 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreati
     _require_sizes(subject, disks, nodes, state)
     sizes = [disk.size for disk in disks]
     for node in nodes:
-        require_space(node, facts.of(node, DescribeNode), get_template(subject), sizes)
+        require_space(node, facts.answer_of(node, DescribeNode), get_template(subject), sizes)
     return RecreationPlan(op, subject, disks, nodes)
 
 
@@ -140,7 +140,7 @@ def _choose_built_in(
 
 def _disks_to_recreate(op: RecreateDisks, subject: InstanceContext) -> tuple[Disk, ...]:
     """Return the records of the disks to recreate, with the requested changes."""
-    changes: dict[int, Mapping[str, Any]] = {}
+    changes: dict[int, Mapping[str, Value]] = {}
     for each in op.disks or range(len(subject.disks)):
         index, values = (each, {}) if isinstance(each, int) else each
         if index >= len(subject.disks):
@@ -170,7 +170,7 @@ def _require_sizes(
     for node in nodes:
         require_group(node, subject, disks, state)
     if [disk.size for disk in disks] != [disk.size for disk in subject.disks]:
-        policy = fill_policy(state.cluster, state.groups[nodes[0].group])
+        policy = policy_of(state.cluster, state.groups[nodes[0].group])
         if broken := violations(size_of(subject.instance, disks, state), policy):
             raise Refused(
                 f"instance {subject.instance.name} would violate the instance policy: "
@@ -180,7 +180,7 @@ def _require_sizes(
             )
 
 
-def _apply_changes(disk: Disk, values: Mapping[str, Any]) -> Disk:
+def _apply_changes(disk: Disk, values: Mapping[str, Value]) -> Disk:
     wish = read_disk({"size": disk.size, **values}, disk.iv_name, disk.dev_type)
     fields = {name: getattr(wish, name) for name in values}
     children = disk.children
@@ -198,7 +198,7 @@ def request_allocation(
     return make_request(op.iallocator, _make_allocation_request(op, state), state)
 
 
-def _make_allocation_request(op: RecreateDisks, state: ClusterState) -> dict[str, Any]:
+def _make_allocation_request(op: RecreateDisks, state: ClusterState) -> dict[str, object]:
     """Return the request for nodes for new disks, in the form of the iallocator protocol.
 
     All nodes are chosen again as for a new instance, because lost disks cannot be relocated.
@@ -272,7 +272,9 @@ async def run(plan: RecreationPlan, tools: Tools) -> None:
             await wipe_if_enabled(recorded, disks, tools)
             await detach_disks(state, recorded, disks, tools)
     where = " and ".join(node.name for node in plan.nodes)
-    tools.progress.say(f"recreated {len(plan.disks)} disks of {instance.name}, empty, on {where}")
+    tools.progress.log_message(
+        f"recreated {len(plan.disks)} disks of {instance.name}, empty, on {where}"
+    )
 
 
 def hooks(plan: RecreationPlan, state: ClusterState) -> HookCall:

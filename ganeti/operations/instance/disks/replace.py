@@ -27,7 +27,7 @@ from ganeti.operations.instance.disks.mirror_rebuild import (
     relocate_copies,
 )
 from ganeti.operations.instance.disks.mirrors import check_current, find_outdated, mirror_queries
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.running_check import (
     check_nowhere_else,
     determine_presence,
@@ -204,7 +204,7 @@ def _choose_secondary(
         if node in subject.nodes:
             raise Refused(f"instance {instance.name} is already on node {node.name}", Code.INPUT)
         require_usable(node, f"instance {instance.name} cannot have copies there")
-        facts.of(node, DescribeNode)
+        facts.answer_of(node, DescribeNode)
         if (reason := against(wish, known[0])) is not None:
             raise Refused(
                 f"node {node.name} cannot host instance {instance.name}: it {reason}",
@@ -235,7 +235,7 @@ def request_allocation(
 async def run(plan: ReplacementPlan, tools: Tools) -> None:
     instance, disks = plan.subject.instance, plan.subject.disks
     if not plan.disks:
-        tools.progress.say(f"instance {instance.name} has no faulty disks; nothing to do")
+        tools.progress.log_message(f"instance {instance.name} has no faulty disks; nothing to do")
         return
     if not instance.disks_active:
         state = tools.config.state()

@@ -42,7 +42,7 @@ async def wipe_if_enabled(
 
 async def _wipe(disk: Disk, node: Node, start: int, tools: Tools) -> None:
     end, begun = await get_actual_size(disk, node, tools), tools.time.seconds()
-    tools.progress.say(f"wiping {disk.iv_name} ({end - start} MiB) on {node.name}")
+    tools.progress.log_message(f"wiping {disk.iv_name} ({end - start} MiB) on {node.name}")
     offset, said = start, begun
     while offset < end:
         tools.progress.may_stop()
@@ -55,7 +55,9 @@ async def _wipe(disk: Disk, node: Node, start: int, tools: Tools) -> None:
             said = now
             left = (now - begun) / (offset - start) * (end - offset)
             done = 100 * (offset - start) / (end - start)
-            tools.progress.say(f"wiping {disk.iv_name}: {done:.0f}% done, {left:.0f} s left")
+            tools.progress.log_message(
+                f"wiping {disk.iv_name}: {done:.0f}% done, {left:.0f} s left"
+            )
 
 
 async def get_actual_size(disk: Disk, node: Node, tools: Tools) -> int:
@@ -81,4 +83,4 @@ async def _pause_resync(node: Node, disks: Sequence[Disk], tools: Tools) -> Asyn
             try:
                 await tools.nodes.ask(node, PauseResync(disk=disk, paused=False))
             except (Failed, Refused) as e:
-                tools.progress.say(f"cannot resume the sync of {disk.iv_name}: {e}")
+                tools.progress.log_message(f"cannot resume the sync of {disk.iv_name}: {e}")

@@ -11,7 +11,7 @@ from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest, instance_lock, request
 from ganeti.model.guest import Guest
 from ganeti.opcodes.instance.lifecycle import OpenConsole
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.instances import ConsoleInfo, DescribeConsole
@@ -43,7 +43,7 @@ def plan(op: OpenConsole, state: ClusterState, facts: NodeAnswers) -> ConsoleReq
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     check_online(node, f"the console of instance {instance.name} cannot be reached")
-    if instance.name not in facts.of(node, DescribeNode).guests:
+    if instance.name not in facts.answer_of(node, DescribeNode).guests:
         raise Refused(
             f"instance {instance.name} is not running; "
             f"start it first: gnt-instance startup {instance.name}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -18,12 +17,13 @@ from ganeti.model.node import Node
 from ganeti.model.parameters.filling import fill_backend, fill_hypervisor, fill_nic, fill_os
 from ganeti.model.running import pending_changes
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
-from ganeti.operations.guests import fill_disk_parameters, make_guest
+from ganeti.operations.guest_conversion import fill_disk_parameters, make_guest
 from ganeti.operations.instance.context import InstanceContext, standing
 from ganeti.operations.instance.pending_changes import running_config
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.disks import DescribeDisks, DiskStatus
 from ganeti.rpc.node import DescribeNode
+from ganeti.schema.types import Value
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def _get_contexts(op: DescribeInstances, state: ClusterState) -> tuple[InstanceC
     return tuple(standing(instance, state) for instance in instances)
 
 
-async def run(plan: Describe, tools: Tools) -> dict[str, Any]:
-    described = {}
+async def run(plan: Describe, tools: Tools) -> dict[str, object]:
+    described: dict[str, object] = {}
     for subject in plan.subjects:
         statuses: dict[str, Sequence[DiskStatus | None]] = {}
         if not plan.op.static:
@@ -80,7 +80,7 @@ def _is_running(plan: Describe, subject: InstanceContext) -> bool | None:
 
 async def _describe_running(
     plan: Describe, subject: InstanceContext, tools: Tools
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Return the running settings that may differ from the configured ones."""
     if not _is_running(plan, subject):
         return None
@@ -107,13 +107,13 @@ async def _query_disks(
     try:
         return await tools.nodes.ask(node, DescribeDisks(disks=disks))
     except Failed as e:
-        tools.progress.say(str(e))
+        tools.progress.log_message(str(e))
         return ()
 
 
 def _describe(
     plan: Describe, subject: InstanceContext, statuses: Mapping[str, Sequence[DiskStatus | None]]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     state, instance = plan.state, subject.instance
     cluster, group = state.cluster, state.groups[subject.primary.group]
     run_state = {None: None, True: "up", False: "down"}[_is_running(plan, subject)]
@@ -151,11 +151,13 @@ def _describe(
     }
 
 
-def _visible_osparams(filled: Mapping[str, Any], private: Mapping[str, Any]) -> dict[str, Any]:
+def _visible_osparams(
+    filled: Mapping[str, Value], private: Mapping[str, Value]
+) -> dict[str, object]:
     return {name: value for name, value in filled.items() if name not in private}
 
 
-def _describe_nic(state: ClusterState, nic: Nic) -> list[Any]:
+def _describe_nic(state: ClusterState, nic: Nic) -> list[object]:
     filled = fill_nic(state.cluster, nic)
     network = state.networks[nic.network] if nic.network is not None else None
     return [
@@ -176,7 +178,7 @@ def _describe_disk(
     disk: Disk,
     index: int,
     statuses: Mapping[str, Sequence[DiskStatus | None]],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     seen = {uuid: rows[index] for uuid, rows in statuses.items() if index < len(rows)}
     others = [seen.get(node.uuid) for node in subject.secondaries]
     return {
@@ -195,7 +197,7 @@ def _describe_disk(
     }
 
 
-def _describe_drbd(subject: InstanceContext, disk: Disk) -> dict[str, Any] | None:
+def _describe_drbd(subject: InstanceContext, disk: Disk) -> dict[str, object] | None:
     if disk.dev_type is not Template.DRBD:
         return None
     one, other, port, minor_of_one, minor_of_other, _ = disk.logical_id
@@ -211,7 +213,7 @@ def _describe_drbd(subject: InstanceContext, disk: Disk) -> dict[str, Any] | Non
     }
 
 
-def _format_status(status: DiskStatus | None) -> list[Any] | None:
+def _format_status(status: DiskStatus | None) -> list[object] | None:
     """Return the row for clients; the last value is 1 ok, 2 syncing, 3 unknown, 4 faulty."""
     if status is None:
         return None

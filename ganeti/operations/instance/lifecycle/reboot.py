@@ -13,10 +13,10 @@ from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.lifecycle import RebootInstance as RebootOpcode
 from ganeti.opcodes.instance.lifecycle import RebootType
 from ganeti.operations.allocation.node_check import require_able
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.start import check_memory, wanted_up
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.pending_changes import report_pending
@@ -27,8 +27,7 @@ from ganeti.operations.instance.running_check import (
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import marked_offline
-from ganeti.rpc.instances import RebootInstanceCall, StartInstanceCall
-from ganeti.rpc.instances import RebootType as RebootKind
+from ganeti.rpc.instances import RebootInstanceCall, RebootMethod, StartInstanceCall
 from ganeti.rpc.node import DescribeNode
 
 
@@ -64,7 +63,7 @@ def plan(op: RebootOpcode, state: ClusterState, facts: NodeAnswers) -> InstanceR
     check_online(node, f"instance {instance.name} cannot be rebooted")
     if instance.admin_state is AdminState.OFFLINE:
         raise marked_offline(instance.name)
-    present = facts.of(node, DescribeNode)
+    present = facts.answer_of(node, DescribeNode)
     guest = make_guest(state, instance)
     found = determine_presence(subject, state, facts)
     check_nowhere_else(found)
@@ -79,7 +78,7 @@ async def run(plan: InstanceReboot, tools: Tools) -> None:
     if plan.runs and not soft:
         await require_able(node, plan.guest, tools)
     if plan.runs and plan.op.reboot_type is not RebootType.FULL:
-        kind = RebootKind(plan.op.reboot_type.value)
+        kind = RebootMethod(plan.op.reboot_type.value)
         reboot = RebootInstanceCall(guest=plan.guest, kind=kind, timeout=plan.op.shutdown_timeout)
         await tools.nodes.ask(node, reboot)
         if soft:
@@ -89,7 +88,7 @@ async def run(plan: InstanceReboot, tools: Tools) -> None:
             await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
             await detach_disks(tools.config.state(), instance, disks, tools)
         else:
-            tools.progress.say(f"instance {instance.name} is not running; starting it")
+            tools.progress.log_message(f"instance {instance.name} is not running; starting it")
         if plan.subject.secondaries:
             state, lenient = tools.config.state(), plan.op.ignore_secondaries
             await attach_disks(state, instance, disks, tools, ignore_secondaries=lenient)

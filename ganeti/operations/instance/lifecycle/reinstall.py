@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ganeti.config.changes.objects import update
 from ganeti.config.state import ClusterState
@@ -14,10 +13,10 @@ from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.guest import Guest
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.os_check import check_installable, make_os_query
 from ganeti.operations.instance.running_check import (
     check_stopped,
@@ -29,6 +28,7 @@ from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import InstallOS
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateOS
 from ganeti.schema.records import replace
+from ganeti.schema.types import Value
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ReinstallationPlan:
     op: ReinstallInstance
     subject: InstanceContext
     os: str
-    osparams: Mapping[str, Any]
+    osparams: Mapping[str, Value]
 
     @property
     def locks(self) -> LockRequest:
@@ -70,12 +70,12 @@ def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> Rein
         raise Refused(f"instance {instance.name} has no OS definition; give one")
     check_installable(
         guest,
-        facts.of(node, DescribeOSes),
+        facts.answer_of(node, DescribeOSes),
         node.name,
         state.cluster,
         force_variant=op.force_variant,
     )
-    facts.of(node, ValidateOS)
+    facts.answer_of(node, ValidateOS)
     return ReinstallationPlan(op, subject, guest.os, _given_osparams(op))
 
 
@@ -85,7 +85,7 @@ def _make_guest(op: ReinstallInstance, subject: InstanceContext, state: ClusterS
     return make_guest(state, instance, osparams=_given_osparams(op))
 
 
-def _given_osparams(op: ReinstallInstance) -> dict[str, Any]:
+def _given_osparams(op: ReinstallInstance) -> dict[str, object]:
     given = (op.osparams, op.osparams_private, op.osparams_secret)
     return {name: value for each in given for name, value in (each or {}).items()}
 
@@ -99,7 +99,7 @@ async def run(plan: ReinstallationPlan, tools: Tools) -> None:
     async with Undo(tools.progress) as undo:
         undo.by(f"detach the disks of {instance.name}", detach)
         await attach_disks(state, instance, disks, tools)
-        tools.progress.say(f"installing {plan.os} on {instance.name}")
+        tools.progress.log_message(f"installing {plan.os} on {instance.name}")
         guest = make_guest(state, state.instances[instance.uuid], osparams=plan.osparams)
         install = InstallOS(guest=guest, reinstall=True, debug=plan.op.debug_level or 0)
         await tools.nodes.ask(plan.subject.primary, install)

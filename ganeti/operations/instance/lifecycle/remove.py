@@ -12,10 +12,10 @@ from ganeti.errors import Code, CommitFailed, Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
 from ganeti.model.instance import AdminState, AdminStateSource
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import remove_disks
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.stop import record_down, stop_everywhere
 from ganeti.operations.instance.running_check import (
     Presence,
@@ -72,7 +72,7 @@ async def run(plan: InstanceRemoval, tools: Tools) -> None:
     state = tools.config.state()
     left = await remove_disks(state, instance, plan.subject.disks, tools)
     for each in left:
-        tools.progress.say(f"cannot remove {each}")
+        tools.progress.log_message(f"cannot remove {each}")
     if left and not lenient:
         raise Failed(
             f"instance {instance.name} was not removed, because its disks could not be removed: "
@@ -99,7 +99,7 @@ async def _stop(plan: InstanceRemoval, tools: Tools) -> None:
         if not plan.op.ignore_failures:
             raise
         name = plan.subject.instance.name
-        tools.progress.say(f"instance {name} may still be running: {e}")
+        tools.progress.log_message(f"instance {name} may still be running: {e}")
 
 
 async def _drop_held(plan: InstanceRemoval, tools: Tools) -> None:
@@ -116,7 +116,7 @@ async def _drop_held(plan: InstanceRemoval, tools: Tools) -> None:
     if errors and not plan.op.ignore_failures:
         raise errors[0]
     for error in errors:
-        tools.progress.say(f"cannot remove leftovers of instance {instance.name}: {error}")
+        tools.progress.log_message(f"cannot remove leftovers of instance {instance.name}: {error}")
 
 
 def hooks(plan: InstanceRemoval, state: ClusterState) -> HookCall:

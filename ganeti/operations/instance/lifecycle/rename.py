@@ -14,11 +14,11 @@ from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, instance_lock, request
 from ganeti.model.disk import Disk, Template
 from ganeti.opcodes.instance.lifecycle import RenameInstance
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.disks.mirrors import sent
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.name_check import check_name, name_queries
 from ganeti.operations.instance.running_check import (
     check_no_guest,
@@ -58,7 +58,8 @@ def questions(op: RenameInstance, state: ClusterState) -> Sequence[NodeQuery]:
     if not subject.primary.offline:
         asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
         found.append(NodeQuery([subject.primary], asked))
-        found += presence_queries(subject, state, besides=[subject.primary])
+        here = [subject.primary]
+        found += presence_queries(subject, state, besides=here, names=[op.new_name])
     return found
 
 
@@ -126,7 +127,7 @@ async def _run_rename_script(plan: InstanceRename, tools: Tools) -> None:
         rename = RenameOS(guest=make_guest(state, renamed), old_name=old)
         await tools.nodes.ask(plan.subject.primary, rename)
     except (Failed, Refused) as e:
-        tools.progress.say(
+        tools.progress.log_message(
             f"the instance was renamed to {renamed.name}, but its guest may still use the name"
             f" {old}: {e}"
         )

@@ -19,10 +19,10 @@ from ganeti.model.parameters.filling import fill_backend, fill_hypervisor
 from ganeti.model.parameters.hypervisors import get_parameter_set
 from ganeti.model.parameters.parsing import validate_with_defaults
 from ganeti.opcodes.instance.lifecycle import StartInstance as StartOpcode
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.running_check import (
     check_nowhere_else,
     determine_presence,
@@ -51,9 +51,10 @@ def questions(op: StartOpcode, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
     if subject.primary.offline:
         return ()
-    hypervisors = (subject.instance.hypervisor,)
+    hypervisors, names = (subject.instance.hypervisor,), (subject.instance.name,)
     return [
-        NodeQuery([subject.primary], DescribeNode(hypervisors=hypervisors)),
+        # Only this guest: a node may have hundreds of others.
+        NodeQuery([subject.primary], DescribeNode(hypervisors=hypervisors, only=names)),
         *presence_queries(subject, state, besides=[subject.primary]),
     ]
 
@@ -80,7 +81,7 @@ def plan(op: StartOpcode, state: ClusterState, facts: NodeAnswers) -> StartPlan:
                 "use --ignore-offline to record the new state only"
             )
     else:
-        present = facts.of(node, DescribeNode)
+        present = facts.answer_of(node, DescribeNode)
         check_nowhere_else(determine_presence(subject, state, facts))
         check_memory(guest, present, node.name)
     return StartPlan(op, subject, guest)
@@ -117,7 +118,7 @@ async def run(plan: StartPlan, tools: Tools) -> None:
     if not plan.op.no_remember and instance.admin_state is not AdminState.UP:
         await tools.config.change(wanted_up(instance))
     if node.offline:
-        tools.progress.say(f"node {node.name} is offline; only the new state was recorded")
+        tools.progress.log_message(f"node {node.name} is offline; only the new state was recorded")
         return
     state = tools.config.state()
     if plan.subject.secondaries:

@@ -15,10 +15,10 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.instance import AdminState, AdminStateSource
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import detach_disks
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.running_check import Presence, determine_presence, presence_queries
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
@@ -67,7 +67,9 @@ async def run(plan: Stop, tools: Tools) -> None:
         _report_unknown(plan.found, tools)
         await tools.progress.interruptible(stop_everywhere(plan.found, plan.op.timeout, tools))
         if node.offline and not plan.found.elsewhere:
-            tools.progress.say(f"node {node.name} is offline; only the new state was recorded")
+            tools.progress.log_message(
+                f"node {node.name} is offline; only the new state was recorded"
+            )
             return
     await detach_disks(tools.config.state(), instance, plan.subject.disks, tools)
 
@@ -77,7 +79,7 @@ def _report_unknown(found: Presence, tools: Tools) -> None:
     for node, reason in found.unknown:
         # A primary node that does not answer makes the stop fail later.
         if node != found.subject.primary:
-            tools.progress.say(
+            tools.progress.log_message(
                 f"instance {found.subject.instance.name} may be running on node {node.name}: "
                 f"{reason}"
             )
@@ -101,7 +103,7 @@ async def stop_everywhere(found: Presence, timeout: int, tools: Tools) -> None:
 
 async def _stop_on(node: Node, subject: InstanceContext, timeout: int, tools: Tools) -> None:
     if node != subject.primary:
-        tools.progress.say(
+        tools.progress.log_message(
             f"instance {subject.instance.name} is running on node {node.name}, which is not its "
             "primary node; stopping it there"
         )

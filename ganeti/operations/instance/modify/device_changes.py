@@ -25,7 +25,8 @@ from ganeti.operations.instance.device_specs import (
     read_disk,
     read_nics,
 )
-from ganeti.schema.records import replace
+from ganeti.schema.records import FieldValues, replace
+from ganeti.schema.types import Value
 
 _AUTOMATIC = ""
 """Placeholder for a MAC address that is generated when the card is added."""
@@ -39,7 +40,7 @@ class Nics:
     """
 
     cards: tuple[Nic, ...]
-    changed: tuple[tuple[str, Any], ...] = ()
+    changed: tuple[tuple[str, object], ...] = ()
 
 
 def apply_nic_changes(
@@ -51,7 +52,7 @@ def apply_nic_changes(
     :raises Refused: a card does not exist, or a MAC address is in use.
     """
     cards = list(instance.nics)
-    changed: list[tuple[str, Any]] = []
+    changed: list[tuple[str, object]] = []
     for change in changes:
         match change.action:
             case ChangeAction.ADD:
@@ -77,7 +78,7 @@ def apply_nic_changes(
     return Nics(tuple(cards), tuple(changed))
 
 
-def _read_nic(parameters: Mapping[str, Any]) -> NicSpec:
+def _read_nic(parameters: Mapping[str, Value]) -> NicSpec:
     [wish] = read_nics([parameters])
     return wish
 
@@ -93,9 +94,9 @@ def _make_nic(wish: NicSpec) -> Nic:
     )
 
 
-def _modify_nic(card: Nic, parameters: Mapping[str, Any]) -> Nic:
+def _modify_nic(card: Nic, parameters: Mapping[str, Value]) -> Nic:
     wish = _read_nic(parameters)
-    fields: dict[str, Any] = {
+    fields: FieldValues = {
         name: getattr(wish, name) for name in ("ip", "name", "network") if name in parameters
     }
     if "mac" in parameters:
@@ -128,7 +129,7 @@ class DiskStep:
     place: int
     wish: DiskSpec | None = None
     disk: Disk | None = None
-    fields: Mapping[str, Any] | None = None
+    fields: FieldValues | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class DiskChanges:
 
     steps: tuple[DiskStep, ...]
     sizes: tuple[int, ...]
-    changed: tuple[tuple[str, Any], ...] = ()
+    changed: tuple[tuple[str, object], ...] = ()
 
     @property
     def removes(self) -> bool:
@@ -168,7 +169,7 @@ def apply_disk_changes(
     """
     now: list[Disk | DiskSpec] = list(disks)
     steps: list[DiskStep] = []
-    changed: list[tuple[str, Any]] = []
+    changed: list[tuple[str, object]] = []
     for number, change in enumerate(changes):
         match change.action:
             case ChangeAction.ADD:
@@ -205,7 +206,7 @@ def _check_existing(disk: Disk | DiskSpec) -> Disk:
     return disk
 
 
-def _read_fields(parameters: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _read_fields(parameters: Mapping[str, Value], number: int) -> dict[str, object]:
     if unknown := [key for key in parameters if key not in _SETTABLE]:
         can = " and ".join(_SETTABLE)
         raise Invalid(
@@ -235,7 +236,9 @@ def _insert_position(change: DeviceChange, entries: Sequence[object]) -> int:
     return change.where
 
 
-def _find_entry(change: DeviceChange, entries: Sequence[Any], what: str, instance: Instance) -> int:
+def _find_entry(
+    change: DeviceChange, entries: Sequence[object], what: str, instance: Instance
+) -> int:
     """Return the index of the entry of a change, given by index, name or UUID."""
     where = change.where
     if isinstance(where, int):

@@ -7,14 +7,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from ganeti.config.changes.instances import add_disk, carry, remove_disk, want
 from ganeti.config.changes.macs import generate_mac
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
-from ganeti.errors import Code, Refused
+from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, Template
@@ -22,8 +21,14 @@ from ganeti.model.guest import CheckScope
 from ganeti.model.instance import AdminState, Instance, Nic
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.filling import be_defaults, fill_backend, fill_policy, hv_defaults
+from ganeti.model.parameters.filling import (
+    backend_of,
+    be_defaults,
+    hv_defaults,
+    policy_of,
+)
 from ganeti.model.parameters.hypervisors import get_parameter_set
+from ganeti.model.parameters.kvm import CD_IMAGES
 from ganeti.model.parameters.parsing import DEFAULT, validate_with_defaults
 from ganeti.model.running import RunningConfig
 from ganeti.opcodes.instance.device_changes import changes
@@ -33,8 +38,7 @@ from ganeti.operations.allocation.node_check import hypervisor_check
 from ganeti.operations.allocation.policy_check import check_policy
 from ganeti.operations.allocation.sizes import size_of
 from ganeti.operations.allocation.target_node import get_template
-from ganeti.operations.guests import make_guest
-from ganeti.operations.identifiers import DeterministicIdentifiers, empty_secret
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.device_specs import check_nic_parameters
 from ganeti.operations.instance.disks.block_devices import (
@@ -43,16 +47,31 @@ from ganeti.operations.instance.disks.block_devices import (
     detach_disks,
     remove_disks,
 )
-from ganeti.operations.instance.disks.layout import DiskLocation, lay_out
+from ganeti.operations.instance.disks.disk_layout import DiskLocation, lay_out
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
 from ganeti.operations.instance.disks.wipe import wipe_if_enabled
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
+from ganeti.operations.instance.modify.conversion import (
+    DiskConversion,
+    conversion_queries,
+    plan_conversion,
+    run_conversion,
+)
 from ganeti.operations.instance.modify.device_changes import (
     DiskChanges,
     DiskStep,
     Nics,
     apply_disk_changes,
     apply_nic_changes,
+)
+from ganeti.operations.instance.modify.guest_devices import (
+    HotplugPlan,
+    add_hot_disk,
+    add_hot_nics,
+    plan_hotplug,
+    remove_hot_disk,
+    remove_hot_nics,
+    wants_hotplug,
 )
 from ganeti.operations.instance.nic_networks import connected, get_mac_prefix
 from ganeti.operations.instance.os_check import check_installable, make_os_query
@@ -64,14 +83,15 @@ from ganeti.operations.instance.running_check import (
     presence_queries,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.planned_ids import DeterministicIdentifiers, empty_secret
 from ganeti.operations.refusals import not_stopped, nothing_to_change
 from ganeti.operations.undo import Undo
-from ganeti.rpc.instances import DescribeRunning
+from ganeti.rpc.instances import ChangeMedia, DescribeHotplug, DescribeRunning
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor, ValidateOS
-from ganeti.schema.records import replace
+from ganeti.schema.records import FieldValues, replace
 from ganeti.schema.types import Parameters
 
-Rows = list[tuple[str, Any]]
+Rows = list[tuple[str, object]]
 
 
 @dataclass(frozen=True)
@@ -84,9 +104,10 @@ class InstanceModification:
     disks: DiskChanges
     wanted: AdminState | None
     runs: bool
+    hotplug: HotplugPlan
     rows: Rows
     identity: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: FieldValues = field(default_factory=dict)
 
     @property
     def locks(self) -> LockRequest:
@@ -94,6 +115,8 @@ class InstanceModification:
 
 
 def questions(op: ModifyInstance, state: ClusterState) -> Sequence[NodeQuery]:
+    if op.disk_template is not None:
+        return conversion_queries(op, state)
     subject = subject_of(op, state)
     here, hypervisor = [subject.primary], subject.instance.hypervisor
     found: list[NodeQuery] = []
@@ -115,6 +138,8 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[NodeQuery]:
             found.append(make_os_query(guest, subject.primary, force_variant=op.force_variant))
     if _changes_guest(op):
         found.append(NodeQuery(here, _make_check(op, subject, state)))
+    if wants_hotplug(op):
+        found.append(NodeQuery(here, DescribeHotplug(guest=make_guest(state, subject.instance))))
     return found
 
 
@@ -155,8 +180,12 @@ def _apply_nics(op: ModifyInstance, subject: InstanceContext, state: ClusterStat
     return dataclasses.replace(nics, cards=cards)
 
 
-def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> InstanceModification:
+def plan(
+    op: ModifyInstance, state: ClusterState, facts: NodeAnswers
+) -> InstanceModification | DiskConversion:
     """Plan the changes."""
+    if op.disk_template is not None:
+        return plan_conversion(op, state, facts)
     subject = subject_of(op, state)
     _check_supported(op, subject)
     runs = _is_running(subject, facts)
@@ -166,7 +195,7 @@ def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
     if nics.changed:
         check_nic_parameters(nics.cards, state.cluster)
     if _changes_guest(op) and not subject.primary.offline:
-        facts.of(subject.primary, ValidateHypervisor)
+        facts.answer_of(subject.primary, ValidateHypervisor)
     disks = apply_disk_changes(subject.instance, subject.disks, changes(op.disks))
     if disks.removes or op.offline:
         found = determine_presence(subject, state, facts)
@@ -174,15 +203,16 @@ def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
         if disks.removes:
             check_known(found)
     wanted = _new_admin_state(op, subject, runs, rows)
+    hotplug = plan_hotplug(op, subject, runs, disks, facts)
     if disks.steps:
         running = facts.known(subject.primary, DescribeRunning) if runs else None
-        _check_disk_changes(subject, disks, runs, running)
+        _check_disk_changes(subject, disks, runs and not hotplug.possible, running)
         _require_space(subject, disks, facts)
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise nothing_to_change()
     plan = InstanceModification(
-        op, subject, nics, disks, wanted, runs, rows, facts.identity, fields
+        op, subject, nics, disks, wanted, runs, hotplug, rows, facts.identity, fields
     )
     _changed_state(plan, state)  # refuses impossible disk layouts
     if not op.ignore_ipolicy:
@@ -194,10 +224,11 @@ def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
 
 def _check_supported(op: ModifyInstance, subject: InstanceContext) -> None:
     name = subject.instance.name
-    if op.disk_template is not None:
+    if op.remote_node is not None or op.remote_node_uuid is not None:
         raise Refused(
-            f"this version does not convert disks; export instance {name}, and import it with "
-            f"disk template {op.disk_template.value}"
+            "a secondary node is for the conversion of disks; to replace that of mirrored disks:"
+            f" gnt-instance replace-disks -n NODE {name}",
+            Code.INPUT,
         )
     if op.pnode is not None or op.pnode_uuid is not None:
         raise Refused(
@@ -209,14 +240,12 @@ def _check_supported(op: ModifyInstance, subject: InstanceContext) -> None:
             "this version does not change the memory of running guests; change minmem and "
             "maxmem, and restart the instance"
         )
-    if op.hotplug:
-        raise Refused("this version does not support hotplug; omit --hotplug")
 
 
 def _is_running(subject: InstanceContext, facts: NodeAnswers) -> bool:
     if subject.primary.offline:
         return False
-    return subject.instance.name in facts.of(subject.primary, DescribeNode).guests
+    return subject.instance.name in facts.answer_of(subject.primary, DescribeNode).guests
 
 
 def _read_hvparams(op: ModifyInstance, subject: InstanceContext, cluster: Cluster) -> Parameters:
@@ -237,10 +266,10 @@ def _read_parameters(
     state: ClusterState,
     facts: NodeAnswers,
     rows: Rows,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the changed fields of the instance's record, and append the changes to ``rows``."""
     instance = subject.instance
-    fields: dict[str, Any] = {}
+    fields: FieldValues = {}
     if op.beparams:
         above, onto = be_defaults(state.cluster), instance.beparams
         fields["beparams"] = validate_with_defaults(
@@ -264,9 +293,9 @@ def _changes_os(op: ModifyInstance) -> bool:
     return bool(op.os_name or op.osparams or op.osparams_private)
 
 
-def _os_fields(op: ModifyInstance, subject: InstanceContext) -> dict[str, Any]:
+def _os_fields(op: ModifyInstance, subject: InstanceContext) -> dict[str, object]:
     """Return the changed OS fields of the instance's record."""
-    instance, fields = subject.instance, dict[str, Any]()
+    instance, fields = subject.instance, FieldValues()
     if op.osparams:
         fields["osparams"] = _merge(instance.osparams, op.osparams)
     if op.osparams_private:
@@ -287,9 +316,9 @@ def _check_os(
         return
     check_online(node, f"the OS definition {changed.os} and its parameters cannot be checked")
     guest, force_variant = make_guest(state, changed), op.force_variant
-    definitions = facts.of(node, DescribeOSes)
+    definitions = facts.answer_of(node, DescribeOSes)
     check_installable(guest, definitions, node.name, state.cluster, force_variant=force_variant)
-    facts.of(node, ValidateOS)
+    facts.answer_of(node, ValidateOS)
 
 
 def _merge(before: Parameters, given: Parameters) -> Parameters:
@@ -341,14 +370,14 @@ def _require_space(subject: InstanceContext, disks: DiskChanges, facts: NodeAnsw
         return
     freed = sum(disk.size for disk in subject.disks if disk.uuid in disks.removed)
     for node in subject.nodes:
-        present = facts.of(node, DescribeNode)
+        present = facts.answer_of(node, DescribeNode)
         require_space(node, present, get_template(subject), sizes, freed=freed)
 
 
 def _check_policy(plan: InstanceModification, state: ClusterState) -> None:
     changed = replace(plan.subject.instance, **plan.fields, nics=plan.nics.cards)
     size = size_of(changed, plan.subject.disks, state)
-    policy = fill_policy(state.cluster, state.groups[plan.subject.primary.group])
+    policy = policy_of(state.cluster, state.groups[plan.subject.primary.group])
     sized = dataclasses.replace(size, disks=plan.disks.sizes)
     check_policy(sized, policy, changed.name)
 
@@ -359,8 +388,8 @@ def _check_memory(plan: InstanceModification, state: ClusterState, facts: NodeAn
     :raises Refused: it has not.
     """
     instance, node = plan.subject.instance, plan.subject.primary
-    present = facts.of(node, DescribeNode)
-    wanted = int(fill_backend(state.cluster, replace(instance, **plan.fields))["minmem"])
+    present = facts.answer_of(node, DescribeNode)
+    wanted = backend_of(state.cluster, replace(instance, **plan.fields)).minmem
     has = present.guests[instance.name].memory
     if wanted > has and wanted > has + present.memory_free:
         raise Refused(
@@ -371,16 +400,52 @@ def _check_memory(plan: InstanceModification, state: ClusterState, facts: NodeAn
         )
 
 
-async def run(plan: InstanceModification, tools: Tools) -> list[list[Any]]:
-    if plan.op.hotplug_if_possible:
-        tools.progress.say("hotplug is not supported; changes take effect at the next start")
+async def run(plan: InstanceModification | DiskConversion, tools: Tools) -> list[list[object]]:
+    if isinstance(plan, DiskConversion):
+        return await run_conversion(plan, tools)
+    if plan.hotplug.problem:
+        tools.progress.log_message(f"the running guest keeps its devices: {plan.hotplug.problem}")
     for number, step in enumerate(plan.disks.steps):
         await _change_disk(plan, step, number, tools)
     if made := _make_changes(plan, tools.config.state()):
-        await tools.config.change(together(*made))
+        if plan.nics.changed and plan.hotplug.possible:
+            await _change_hot_nics(plan, together(*made), tools)
+        else:
+            await tools.config.change(together(*made))
     if plan.runs:
+        await _change_media(plan, tools)
         await report_pending(plan.subject, tools)
     return [list(row) for row in plan.rows]
+
+
+async def _change_hot_nics(plan: InstanceModification, change: Change, tools: Tools) -> None:
+    """Change the instance's record and the network cards of its running guest."""
+    state, uuid = tools.config.state(), plan.subject.instance.uuid
+    before = make_guest(state, state.instances[uuid])
+    planned = change(state)
+    after = make_guest(planned, planned.instances[uuid])
+    async with Undo(tools.progress) as undo:
+        await remove_hot_nics(plan.hotplug, before, after, tools, undo)
+        await tools.config.change(change)
+        restore = carry(planned.instances[uuid], state.instances[uuid].nics)
+        undo.by("restore the configured network cards", partial(tools.config.change, restore))
+        await add_hot_nics(plan.hotplug, before, after, tools, undo)
+
+
+async def _change_media(plan: InstanceModification, tools: Tools) -> None:
+    """Put other images into the CD drives of the running guest, or empty these.
+
+    If that fails, the job does not, as the configuration is changed; the images are those of the
+    next start.
+    """
+    if not set(CD_IMAGES) & plan.op.hvparams.keys():
+        return
+    state, name = tools.config.state(), plan.subject.instance.name
+    guest = make_guest(state, state.instances[plan.subject.instance.uuid])
+    try:
+        await tools.nodes.ask(plan.subject.primary, ChangeMedia(guest=guest, force=plan.op.force))
+    except (Failed, Refused) as e:
+        tools.progress.log_message(f"the CD of the running instance {name} was not changed: {e}")
 
 
 def _make_changes(plan: InstanceModification, state: ClusterState) -> list[Change]:
@@ -420,9 +485,13 @@ async def _change_disk(
         await tools.config.change(update(step.disk, **step.fields))
     else:
         state = tools.config.state()
+        if plan.hotplug.possible:
+            # A disk that the guest does not release stays configured.
+            guest = make_guest(state, state.instances[instance.uuid])
+            await remove_hot_disk(plan.hotplug, guest, step.disk, tools)
         await tools.config.change(remove_disk(instance, step.disk))
         for left in await remove_disks(state, instance, [step.disk], tools):
-            tools.progress.say(f"cannot remove {left}")
+            tools.progress.log_message(f"cannot remove {left}")
 
 
 def _new_disk(
@@ -451,6 +520,13 @@ async def _add_disk(plan: InstanceModification, step: DiskStep, number: int, too
         take_out = partial(tools.config.change, remove_disk(instance, disk))
         undo.by(f"remove {disk.iv_name} from the configuration", take_out)
         added = await _create_disk(plan, disk, tools, undo)
+        if plan.hotplug.possible:
+            state = tools.config.state()
+            guest = make_guest(state, state.instances[instance.uuid])
+            # Also after a time-out, when the guest may have it.
+            back = partial(remove_hot_disk, plan.hotplug, guest, added, tools)
+            undo.by(f"remove {added.iv_name} from the running guest", back)
+            await add_hot_disk(plan.hotplug, guest, added, tools)
     if op.wait_for_sync:
         await wait_for_sync(instance, [added], tools)
 
@@ -468,7 +544,9 @@ async def _create_disk(plan: InstanceModification, disk: Disk, tools: Tools, und
     return added
 
 
-def hooks(plan: InstanceModification, state: ClusterState) -> HookCall:
+def hooks(plan: InstanceModification | DiskConversion, state: ClusterState) -> HookCall:
+    if isinstance(plan, DiskConversion):
+        return instance_hooks("instance-modify", plan.subject, state, {})
     return instance_hooks("instance-modify", plan.subject, _changed_state(plan, state), {})
 
 
@@ -489,7 +567,7 @@ def _changed_state(plan: InstanceModification, state: ClusterState) -> ClusterSt
     return state
 
 
-def preview(plan: InstanceModification) -> list[list[Any]]:
+def preview(plan: InstanceModification | DiskConversion) -> list[list[object]]:
     return [list(row) for row in plan.rows]
 
 

@@ -21,7 +21,7 @@ from ganeti.operations.allocation.group_change import (
 )
 from ganeti.operations.allocation.iallocator import make_request
 from ganeti.operations.instance.context import InstanceContext, subject_of
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,

@@ -25,11 +25,11 @@ from ganeti.operations.allocation.target_node import (
     move_queries,
     request_move_allocation,
 )
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.disks.mirrors import check_current
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.start import check_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.moves.migration_cleanup import (
@@ -134,7 +134,7 @@ def make_failover(
        a node other than its primary node.
     """
     plan = Failover(subject, target, timeout, careless)
-    present = facts.of(target, DescribeNode)
+    present = facts.answer_of(target, DescribeNode)
     found = determine_presence(subject, state, facts)
     if plan.restarts or subject.instance.disks_active:
         check_nowhere_else(found)
@@ -175,7 +175,7 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
             FinalizeMigrationDst(guest=make_guest(tools.config.state(), instance), arrived=False),
         )
         await tools.config.change(set_primary_node(instance, target))
-    tools.progress.say(f"the primary node of instance {instance.name} is now {target.name}")
+    tools.progress.log_message(f"the primary node of instance {instance.name} is now {target.name}")
     try:
         await _start_on_target(plan, tools)
     except (Failed, Refused) as e:
@@ -193,12 +193,12 @@ async def _stop_on_source(plan: Failover, tools: Tools, undo: Undo) -> None:
     """
     instance, primary = plan.subject.instance, plan.subject.primary
     if primary.offline:
-        tools.progress.say(
+        tools.progress.log_message(
             f"node {primary.name} is marked offline; assuming that instance {instance.name} is "
             "down there"
         )
         return
-    tools.progress.say(f"stopping instance {instance.name} on node {primary.name}")
+    tools.progress.log_message(f"stopping instance {instance.name} on node {primary.name}")
     try:
         await _stop(plan, tools, undo)
     except (Failed, Refused) as e:
@@ -219,7 +219,7 @@ async def _stop_on_source(plan: Failover, tools: Tools, undo: Undo) -> None:
                 f"{e}; use --ignore-consistency to leave them attached",
                 e.code,
             ) from e
-        tools.progress.say(
+        tools.progress.log_message(
             f"cannot detach the disks of {instance.name} on node {primary.name}: {e}"
         )
 
@@ -234,7 +234,7 @@ async def _stop(plan: Failover, tools: Tools, undo: Undo) -> None:
         await tools.progress.interruptible(stop_guest(plan.subject, plan.timeout, tools))
     except (Failed, Refused):
         if plan.restarts:
-            undo.forget()
+            undo.drop_newest()
         raise
 
 
@@ -255,7 +255,7 @@ async def _start_on_target(plan: Failover, tools: Tools) -> None:
         disks = state.get_disks(moved)
         await attach_disks(state, moved, disks, tools, ignore_secondaries=True)
     if plan.restarts:
-        tools.progress.say(f"starting instance {moved.name} on node {plan.target.name}")
+        tools.progress.log_message(f"starting instance {moved.name} on node {plan.target.name}")
         await tools.nodes.ask(plan.target, StartInstanceCall(guest=make_guest(state, moved)))
 
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_backend, fill_hypervisor
+from ganeti.model.parameters.filling import backend_of, fill_hypervisor
 from ganeti.opcodes.choices import MigrationMode
 from ganeti.opcodes.fields import SHUTDOWN_TIMEOUT
 from ganeti.opcodes.instance.moves import MigrateInstance
@@ -28,7 +27,7 @@ from ganeti.operations.allocation.target_node import (
 )
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.mirrors import check_current
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.moves.failover import (
     Failover,
     make_failover,
@@ -105,9 +104,9 @@ def plan(
     if reason is not None:
         target = destination(op, subject, state, facts)
         return _plan_failover(op, subject, target, reason, state, facts)
-    guest = facts.of(subject.primary, DescribeNode).guests[subject.instance.name]
+    guest = facts.answer_of(subject.primary, DescribeNode).guests[subject.instance.name]
     target = destination(op, subject, state, facts, runs_with=guest)
-    present = facts.of(target, DescribeNode)
+    present = facts.answer_of(target, DescribeNode)
     check_nowhere_else(determine_presence(subject, state, facts))
     if present.memory_free < guest.memory:
         raise Refused(
@@ -134,11 +133,11 @@ def _find_obstacle(subject: InstanceContext, state: ClusterState, facts: NodeAns
     instance, node = subject.instance, subject.primary
     if instance.hypervisor in _HYPERVISORS_WITHOUT_MIGRATION:
         return f"hypervisor {instance.hypervisor} does not support migration"
-    if fill_backend(state.cluster, instance)["always_failover"]:
+    if backend_of(state.cluster, instance).always_failover:
         return "its parameter always_failover is set"
     if node.offline:
         return f"its node {node.name} is offline"
-    if instance.name not in facts.of(node, DescribeNode).guests:
+    if instance.name not in facts.answer_of(node, DescribeNode).guests:
         return "it is not running"
     return None
 
@@ -152,7 +151,7 @@ def _plan_failover(
     facts: NodeAnswers,
 ) -> MigrationByRestart:
     instance = subject.instance
-    if not (op.allow_failover or fill_backend(state.cluster, instance)["always_failover"]):
+    if not (op.allow_failover or backend_of(state.cluster, instance).always_failover):
         raise Refused(
             f"instance {instance.name} cannot be migrated: {reason}; to move it anyway: "
             f"gnt-instance failover {instance.name}, or migrate --allow-failover"
@@ -163,14 +162,14 @@ def _plan_failover(
 
 async def run(
     plan: InstanceMigration | MigrationByRestart | MigrationCleanup, tools: Tools
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Move the instance; return its node and the maximum downtime in ms for a migration."""
     match plan:
         case MigrationCleanup():
             await run_cleanup(plan, tools)
         case MigrationByRestart():
             name = plan.failover.subject.instance.name
-            tools.progress.say(
+            tools.progress.log_message(
                 f"failing over instance {name} instead of migrating it: {plan.reason}"
             )
             await run_failover(plan.failover, tools)

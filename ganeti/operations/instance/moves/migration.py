@@ -12,10 +12,15 @@ from ganeti.errors import Code, Failed, GanetiError, Refused, Unreachable
 from ganeti.model.disk import MIRRORED_TEMPLATES
 from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.node import Node
-from ganeti.model.running import RunningConfig, apply_running_config, pending_changes
+from ganeti.model.running import (
+    RunningConfig,
+    apply_running_config,
+    pending_changes,
+    require_migratable,
+)
 from ganeti.operations.allocation.node_check import require_able
 from ganeti.operations.allocation.target_node import get_template
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
 from ganeti.operations.instance.disks.mirrors import (
@@ -67,6 +72,7 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
     source, guest = subject.primary, make_guest(tools.config.state(), subject.instance)
     tools.progress.may_stop()
     running = await tools.nodes.ask(source, DescribeRunning(guest=guest))
+    require_migratable(running, guest.name)
     await _check_can_receive(passage, guest, running, tools)
     try:
         still_since = await _send_guest(passage, guest, running, tools)
@@ -78,17 +84,17 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
         if isinstance(e, Failed | Refused):
             message = f"instance {guest.name} was not migrated: {e}; {where}"
             raise Failed(message, e.code) from e
-        tools.progress.say(where)
+        tools.progress.log_message(where)
         raise
     moved = make_guest(tools.config.state(), tools.config.state().instances[guest.uuid])
     await _resume_on_target(passage, moved, tools)
     stood_still = math.ceil((tools.time.seconds() - still_since) * 1000)
-    tools.progress.say(
+    tools.progress.log_message(
         f"instance {guest.name} is running on {target.name}; downtime: at most {stood_still} ms"
     )
     await _clean_up_source(passage, source, moved, tools)
     if waiting := pending_changes(running, moved):
-        tools.progress.say(
+        tools.progress.log_message(
             f"instance {moved.name} keeps its running settings; changes that take effect at its "
             f"next start: {', '.join(change.name for change in waiting)}"
         )
@@ -135,12 +141,14 @@ async def _send_guest(
     destination = await tools.nodes.ask(target, accept)
     tools.progress.may_stop()
     manner = "live" if passage.live else "paused"
-    tools.progress.say(f"migrating {guest.name} from {source.name} to {target.name} ({manner})")
+    tools.progress.log_message(
+        f"migrating {guest.name} from {source.name} to {target.name} ({manner})"
+    )
     began = tools.time.seconds()
     send = MigrateInstanceCall(guest=guest, destination=destination, live=passage.live)
     await tools.nodes.ask(source, send)
     ran, sent = await _wait_until_sent(source, guest, began, tools)
-    tools.progress.say(
+    tools.progress.log_message(
         f"{guest.name}: sent {sent.transferred // _MIB} MiB in {tools.time.seconds() - began:.1f} s"
     )
     return (ran if passage.live else began) - (sent.downtime_ms or 0) / 1000
@@ -173,7 +181,7 @@ async def _wait_until_sent(
         ran = asked
         if asked - said >= _REPORT_INTERVAL:
             said = asked
-            tools.progress.say(_format_progress(guest.name, found))
+            tools.progress.log_message(_format_progress(guest.name, found))
         await tools.time.sleep(_poll_interval(found, asked - began))
 
 
@@ -210,7 +218,7 @@ async def _abort(passage: MigrationSteps, guest: Guest, tools: Tools) -> str:
     if mirrored(subject.disks):
         left += await disable_dual_primary(state, subject.instance, subject.disks, target, tools)
     for each in left:
-        tools.progress.say(f"cannot undo all steps: {each}")
+        tools.progress.log_message(f"cannot undo all steps: {each}")
     return f"{said}it is still running on {source.name}"
 
 
@@ -290,6 +298,6 @@ async def _clean_up_source(
     except (Failed, Refused) as e:
         left = [str(e)]
     for each in left:
-        tools.progress.say(
+        tools.progress.log_message(
             f"cannot clean up: {each}; later: gnt-instance migrate --cleanup {guest.name}"
         )

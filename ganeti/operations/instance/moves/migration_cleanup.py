@@ -16,7 +16,7 @@ from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.guest import Guest
 from ganeti.model.node import Node
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online
 from ganeti.operations.instance.disks.mirrors import disable_dual_primary, mirrored
 from ganeti.operations.instance.running_check import (
@@ -103,9 +103,11 @@ async def run_cleanup(plan: MigrationCleanup, tools: Tools) -> None:
         await tools.config.change(set_primary_node(instance, here))
     await _disable_dual_primary(plan, here, tools)
     if woken:
-        tools.progress.say(f"instance {instance.name} is running on its primary node {here.name}")
+        tools.progress.log_message(
+            f"instance {instance.name} is running on its primary node {here.name}"
+        )
     else:
-        tools.progress.say(
+        tools.progress.log_message(
             f"instance {instance.name} is not running on any node; no migration leftovers found; "
             f"its primary node is {primary.name}"
         )
@@ -176,4 +178,4 @@ async def _disable_dual_primary(plan: MigrationCleanup, stays: Node, tools: Tool
             for each in await disable_dual_primary(
                 state, instance, plan.subject.disks, other, tools
             ):
-                tools.progress.say(f"cannot clean up: {each}")
+                tools.progress.log_message(f"cannot clean up: {each}")

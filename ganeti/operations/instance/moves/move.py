@@ -11,7 +11,6 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from ganeti.config.changes.instances import restore_placement, set_primary_node
@@ -29,10 +28,10 @@ from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.node_check import require_able
 from ganeti.operations.allocation.target_node import get_template, require_usable
 from ganeti.operations.backup.running_transfers import RunningTransfers
-from ganeti.operations.guests import make_guest
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import create_disks, detach_disks, remove_disks
-from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.start import check_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.moves.failover import move_locks
@@ -98,7 +97,7 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
     _check_copyable(subject, target)
     check_online(source, f"the disks of instance {instance.name} cannot be read")
     require_usable(target, f"instance {instance.name} cannot move there")
-    here, there = facts.of(source, DescribeNode), facts.of(target, DescribeNode)
+    here, there = facts.answer_of(source, DescribeNode), facts.answer_of(target, DescribeNode)
     if instance.name in there.guests:
         # It is not this instance, whose disks are only on its primary node, so it must be stopped
         # on the node itself.
@@ -174,10 +173,10 @@ async def run(plan: InstanceMove, tools: Tools) -> None:
         await tools.config.change(
             together(restore_placement(plan.copies), set_primary_node(instance, target))
         )
-    tools.progress.say(f"the primary node of instance {instance.name} is now {target.name}")
+    tools.progress.log_message(f"the primary node of instance {instance.name} is now {target.name}")
     trouble = await _start_on_target(plan, tools)
     for each in await remove_disks(state, instance, plan.subject.disks, tools):
-        tools.progress.say(f"cannot remove an old disk: {each}")
+        tools.progress.log_message(f"cannot remove an old disk: {each}")
     if trouble is not None:
         raise trouble
 
@@ -193,7 +192,7 @@ async def _create_copies(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
         if posixpath.basename(volume.name).startswith(_copy_prefix(copy, plan.target))
     ]
     for each in await remove_disks(state, plan.arrived, left, tools):
-        tools.progress.say(f"cannot remove a leftover of an earlier move: {each}")
+        tools.progress.log_message(f"cannot remove a leftover of an earlier move: {each}")
     await create_disks(state, plan.arrived, plan.copies, tools, undo)
 
 
@@ -208,7 +207,7 @@ async def _stop_on_source(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
     instance = subject.instance
     tools.progress.may_stop()
     if plan.runs:
-        tools.progress.say(f"stopping instance {instance.name} on node {source.name}")
+        tools.progress.log_message(f"stopping instance {instance.name} on node {source.name}")
         again = StartInstanceCall(guest=make_guest(state, instance))
         # Registered before the call: a node that does not answer may have stopped it.
         undo.by(
@@ -247,7 +246,7 @@ async def _start_on_target(plan: InstanceMove, tools: Tools) -> Failed | None:
     moved = state.instances[plan.subject.instance.uuid]
     try:
         if plan.restarts:
-            tools.progress.say(f"starting {moved.name} on {plan.target.name}")
+            tools.progress.log_message(f"starting {moved.name} on {plan.target.name}")
             await tools.nodes.ask(plan.target, StartInstanceCall(guest=make_guest(state, moved)))
         elif not moved.disks_active:
             await detach_disks(state, moved, state.get_disks(moved), tools)
@@ -271,7 +270,7 @@ def hooks(plan: InstanceMove, state: ClusterState) -> HookCall:
     return instance_hooks("instance-move", plan.subject, state, more, before=here, after=here)
 
 
-def preview(plan: InstanceMove) -> dict[str, Any]:
+def preview(plan: InstanceMove) -> dict[str, object]:
     """Return the result of a dry run: the nodes and the sizes to copy."""
     return {
         "from": plan.subject.primary.name,

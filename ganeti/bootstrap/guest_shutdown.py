@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Shutdown of all guests of this host, for that of the host; it needs no other daemon."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganeti.paths import Paths
+
+ANSWER = 10.0
+"""Seconds that QEMU may take to answer."""
+
+LOOK = 0.2
+"""Seconds between two looks at which guests are left."""
+
+ASK_INTERVAL = 5.0
+"""Seconds after which a guest is asked again: one that boots ignores its power button."""
+
+
+@dataclass(frozen=True)
+class LocalGuest:
+    """A guest that runs on this host: its name, its process, and the socket of its monitor."""
+
+    name: str
+    process: int
+    monitor: str
+
+    def alive(self) -> bool:
+        """Return whether this QEMU is still running."""
+        try:
+            command = Path(f"/proc/{self.process}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return self.monitor.encode() in command
+
+
+def find_guests(paths: Paths) -> list[LocalGuest]:
+    """Return the QEMU guests that run on this host, by their pid files."""
+    found = []
+    for file in sorted(Path(paths.run, "kvm", "control").glob("*.pid")):
+        text = file.read_text().strip()
+        if text.isdigit():
+            guest = LocalGuest(file.stem, int(text), str(file.with_suffix(".qmp")))
+            found += [guest] if guest.alive() else []
+    return found
+
+
+def press_power_button(monitor: str) -> None:
+    """Ask the guest of a monitor to shut down (QMP's ``system_powerdown``).
+
+    :raises OSError: if QEMU does not answer.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(ANSWER)
+        connection.connect(monitor)
+        with connection.makefile("rwb") as lines:
+            lines.readline()  # the greeting
+            for command in ("qmp_capabilities", "system_powerdown"):
+                lines.write(json.dumps({"execute": command}).encode() + b"\n")
+                lines.flush()
+                lines.readline()
+
+
+def shut_down_guests(paths: Paths, timeout: float, write: Callable[[str], None] = print) -> int:
+    """Ask all guests to shut down; wait up to ``timeout`` seconds; return how many are left."""
+    left = find_guests(paths)
+    for guest in left:
+        write(f"instance {guest.name} is asked to shut down")
+    deadline, ask = time.monotonic() + timeout, 0.0
+    while left:
+        now = time.monotonic()
+        if now >= ask:
+            ask = now + ASK_INTERVAL
+            for guest in left:
+                _ask(guest, write)
+        if now >= deadline:
+            break
+        time.sleep(LOOK)
+        left = [guest for guest in left if guest.alive()]
+    for guest in left:
+        write(f"instance {guest.name} has not shut down within {timeout:g} seconds")
+    return len(left)
+
+
+def _ask(guest: LocalGuest, write: Callable[[str], None]) -> None:
+    try:
+        press_power_button(guest.monitor)
+    except OSError as e:
+        if guest.alive():
+            write(f"instance {guest.name} cannot be asked: {e}")

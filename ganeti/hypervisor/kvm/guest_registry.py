@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The records of a node's guests, and their processes."""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+
+import msgspec
+
+from ganeti.hypervisor.guest_records import noted
+from ganeti.hypervisor.interfaces import NotRunning
+from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests, is_guest, memory, vcpus
+from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths, places
+from ganeti.model.guest import Counters, GuestState
+from ganeti.model.running import RunningConfig
+from ganeti.schema.records import Record, replace
+from ganeti.system.interfaces import IFiles, IProcesses, IStateFiles, ProcessInfo
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+_IO = re.compile(r"^(read_bytes|write_bytes): (\d+)$", re.MULTILINE)
+"""What a process has had read from and written to storage; see proc_pid_io(5)."""
+
+
+class GuestPhase(enum.StrEnum):
+    """The phase of a guest: starting, running here, awaited by a migration, or migrated away."""
+
+    STARTING = "starting"
+    HERE = "here"
+    INCOMING = "awaited"
+    LEFT = "left"
+
+
+class GuestRecord(Record):
+    """The record of a guest: its process, and the values for the list of guests.
+
+    ``config`` is the configuration it was started with; None if an older version started it.
+    The files of a guest ``of_ganeti`` are where Ganeti, which has started it, keeps them.
+    """
+
+    name: str
+    memory: int
+    vcpus: int
+    place: GuestPhase
+    paused: bool = False
+    pid: int = 0
+    identity: str = ""
+    taps: tuple[str, ...] = ()
+    config: RunningConfig | None = None
+    of_ganeti: bool = False
+
+
+class GuestRegistry:
+    """The guests by name; a record exists from before the start of QEMU until after its end.
+
+    So a restarted daemon finds all processes; a pid that was reused is detected by its start time.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        notes: IStateFiles,
+        files: IFiles,
+        processes: IProcesses,
+        ganeti: GanetiGuests,
+    ) -> None:
+        self._folder = folder
+        self._ganeti = ganeti
+        self._notes = notes
+        self._files = files
+        self._processes = processes
+        self._guests: dict[str, GuestRecord] = {}
+        for name, runtime in noted(notes, GuestRecord).items():
+            lost = GuestRecord(name=name, memory=0, vcpus=0, place=GuestPhase.STARTING)
+            self._guests[name] = self.adopted(runtime or lost)
+        for name in ganeti.names():
+            if self._guests.get(name) is None and (found := self._find_of_ganeti(name)):
+                self.save_record(found)
+
+    def get(self, name: str) -> GuestRecord | None:
+        """Return the record of a guest, even if its process has ended."""
+        return self._guests.get(name)
+
+    def alive(self, name: str, *places: GuestPhase) -> GuestRecord:
+        """Return the record of a guest whose process is alive, in one of ``places`` if given.
+
+        :raises NotRunning: if there is none.
+        """
+        runtime = self._guests.get(name)
+        if (
+            runtime is None
+            or (places and runtime.place not in places)
+            or not self.process_info(runtime)
+        ):
+            raise NotRunning(name)
+        return runtime
+
+    def running(self) -> dict[str, GuestState]:
+        """Return the guests that run here."""
+        found = {}
+        for name, runtime in self._guests.items():
+            if runtime.place is GuestPhase.HERE and (life := self.process_info(runtime)):
+                found[name] = GuestState(
+                    name=name,
+                    memory=runtime.memory,
+                    vcpus=runtime.vcpus,
+                    cpu_time=life.cpu_seconds,
+                    paused=runtime.paused,
+                )
+        return found
+
+    def counters(self) -> dict[str, Counters]:
+        """Return what the guests that run here have used."""
+        return {
+            name: self._counters(runtime, life)
+            for name, runtime in self._guests.items()
+            if runtime.place is GuestPhase.HERE and (life := self.process_info(runtime))
+        }
+
+    def _counters(self, runtime: GuestRecord, life: ProcessInfo) -> Counters:
+        pages = self._text(f"/proc/{runtime.pid}/statm").split()
+        transfers = dict(_IO.findall(self._text(f"/proc/{runtime.pid}/io")))
+        # What a tap device receives, its guest has sent.
+        received = [self._tap(each, "tx_bytes") for each in runtime.taps]
+        sent = [self._tap(each, "rx_bytes") for each in runtime.taps]
+        return Counters(
+            cpu=life.cpu_seconds,
+            memory=int(pages[1]) * PAGE if len(pages) > 1 else None,
+            disk_read=int(transfers["read_bytes"]) if "read_bytes" in transfers else None,
+            disk_written=int(transfers["write_bytes"]) if "write_bytes" in transfers else None,
+            received=sum(received) if runtime.taps else None,
+            sent=sum(sent) if runtime.taps else None,
+        )
+
+    def _tap(self, device: str, counter: str) -> int:
+        text = self._text(f"/sys/class/net/{device}/statistics/{counter}").strip()
+        return int(text) if text.isdigit() else 0
+
+    def _text(self, path: str) -> str:
+        try:
+            return self._files.read(path).decode("ascii", "replace")
+        except OSError:  # it has just ended
+            return ""
+
+    def process_info(self, runtime: GuestRecord) -> ProcessInfo | None:
+        """Return information about a guest's process; None if it has ended."""
+        life = self._processes.process_info(runtime.pid) if runtime.pid else None
+        return life if life and life.identity == runtime.identity else None
+
+    def runtime_paths(self, name: str) -> RuntimePaths:
+        """Return the paths of a guest's sockets, pid file and log."""
+        runtime = self._guests.get(name)
+        if runtime is not None and runtime.of_ganeti:
+            return self._ganeti.runtime_paths(name)
+        return places(self._folder, name)
+
+    def _find_of_ganeti(self, name: str) -> GuestRecord | None:
+        """Return the record of a guest that Ganeti has started, if it is running."""
+        path = self._ganeti.runtime_paths(name).pid
+        pid = self._text(path).strip()
+        life = self._processes.process_info(int(pid)) if pid.isdigit() else None
+        if life is None or not is_guest(
+            arguments := self._processes.arguments(int(pid)), name, path
+        ):
+            return None
+        return GuestRecord(
+            name=name,
+            memory=memory(arguments),
+            vcpus=vcpus(arguments),
+            place=GuestPhase.HERE,
+            pid=int(pid),
+            identity=life.identity,
+            taps=self._ganeti.taps(name),
+            config=self._ganeti.running_config(name, arguments),
+            of_ganeti=True,
+        )
+
+    def adopted(self, runtime: GuestRecord) -> GuestRecord:
+        """Return the record of a guest, completed with its process if that was not recorded yet."""
+        if runtime.pid:
+            return runtime
+        path = self.runtime_paths(runtime.name).pid
+        try:
+            pid = int(self._files.read(path))
+        except (OSError, ValueError):
+            return runtime
+        # The pid file may be old: only a QEMU that was started with this file is the guest's.
+        life, arguments = self._processes.process_info(pid), self._processes.arguments(pid)
+        if life is None or path not in arguments:
+            return runtime
+        place = GuestPhase.INCOMING if "-incoming" in arguments else GuestPhase.HERE
+        return replace(runtime, pid=pid, identity=life.identity, place=place)
+
+    def save_record(self, runtime: GuestRecord) -> None:
+        """Write the record of a guest."""
+        self._notes.put(runtime.name, msgspec.json.encode(runtime))
+        self._guests[runtime.name] = runtime
+
+    def remove_record(self, name: str) -> None:
+        """Remove the record of a guest."""
+        self._notes.remove(name)
+        self._guests.pop(name, None)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Adds devices to a running guest and removes them, through QEMU's monitor.
+
+The guest has to agree to a removal: QEMU asks it by ACPI, and the device is gone when the guest has
+released it. After each change the bus addresses of all devices are read, because a migration needs
+a machine that has each device at the same address, and no order of options would give them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from ganeti.errors import Code, Failed, Refused
+from ganeti.hypervisor.interfaces import AttachedDisk
+from ganeti.hypervisor.kvm.devices import (
+    device_id,
+    disk_id,
+    netdev_id,
+    nic_device,
+    nic_id,
+    queue_vectors,
+    tap,
+    uses_native_aio,
+)
+from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
+from ganeti.hypervisor.kvm.qemu_command import read
+from ganeti.model.disk import DiskMode
+from ganeti.model.guest import GuestNic
+from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.running import RunningConfig
+from ganeti.schema.shell import split_shell_words
+
+_RELEASE_TIMEOUT = 30.0
+"""How long a guest may take to release a device, in seconds; one that boots does not answer."""
+_POLL_INTERVAL = 0.05
+
+_MACHINES = "i440fx"
+"""Part of the names of machine types whose root bus takes devices while the guest runs."""
+
+
+def find_problem(running: RunningConfig, name: str) -> str:
+    """Return why devices of the guest ``name`` cannot change; ``running`` are its settings."""
+    restart = f"restart it: gnt-instance reboot {name}"
+    if running.started_by:
+        return f"instance {name} was started by {running.started_by}; {restart}"
+    if running.slots is None:
+        return f"instance {name} was started by an older version; {restart}"
+    machine = str(running.chosen.get("machine_version", ""))
+    if _MACHINES not in machine:
+        return (
+            f"the machine type {machine} of instance {name} has no slots for devices that are"
+            " added while it runs; set machine_version=pc and restart it"
+        )
+    kvm = read(running.hvparams)
+    if not kvm.acpi:
+        return f"instance {name} runs without acpi, and would not notice a new device"
+    if "-device" in split_shell_words(kvm.kvm_extra, "kvm_extra"):
+        # Their addresses follow from those that are free, and would differ after a migration.
+        return f"instance {name} has devices from kvm_extra, which could not be migrated afterwards"
+    return ""
+
+
+def require_hot_disk(kvm: Kvm, name: str) -> None:
+    """Check that disks of the guest ``name`` can be added and removed while it runs.
+
+    :raises Refused: they cannot.
+    """
+    if kvm.disk_type != "paravirtual":
+        raise Refused(
+            f"disks of type {kvm.disk_type} cannot be added or removed while instance {name} runs;"
+            " set disk_type=paravirtual and restart it",
+            Code.STATE,
+        )
+
+
+async def add_disk(qemu: Monitor, attached: AttachedDisk, kvm: Kvm, *, device_file: bool) -> None:
+    """Add a disk; do nothing if it is there. ``device_file`` is whether its path is a device.
+
+    :raises CommandFailed: QEMU cannot open it, or has no free slot; nothing remains.
+    """
+    name = disk_id(attached.disk)
+    if name in await _read_devices(qemu):
+        return
+    if name not in await _read_drives(qemu):
+        await qemu.execute("blockdev-add", **_drive_options(attached, kvm, device_file=device_file))
+    options = {"write_cache": "off"} if kvm.disk_cache == "writethrough" else {}
+    try:
+        await qemu.execute("device_add", driver="virtio-blk-pci", id=name, drive=name, **options)
+    except CommandFailed:
+        await qemu.execute("blockdev-del", node_name=name)
+        raise
+
+
+def _drive_options(attached: AttachedDisk, kvm: Kvm, *, device_file: bool) -> dict[str, Any]:
+    """Return the description of a drive that equals the options of ``devices.disks``."""
+    read_only = attached.disk.mode is DiskMode.READ_ONLY
+    discard = {} if kvm.disk_discard == "default" else {"discard": kvm.disk_discard}
+    return {
+        "driver": "raw",
+        "node_name": disk_id(attached.disk),
+        "read_only": read_only,
+        "cache": {"direct": kvm.disk_cache == "none"},
+        **discard,
+        "file": {
+            "driver": "host_device" if device_file else "file",
+            "filename": attached.path,
+            "aio": "native" if uses_native_aio(kvm) else "threads",
+        },
+    }
+
+
+async def add_nic(qemu: Monitor, card: GuestNic, kvm: Kvm) -> None:
+    """Add a network card whose tap device exists; do nothing if the guest has it.
+
+    :raises CommandFailed: QEMU cannot open the tap device, or has no free slot; nothing remains.
+    """
+    name, connection = nic_id(card), netdev_id(card)
+    if name in await _read_devices(qemu):
+        return
+    await _remove_connection(qemu, connection)
+    await qemu.execute("netdev_add", **_connection_options(card, kvm))
+    vectors = queue_vectors(kvm)
+    options = {"mq": True, "vectors": vectors} if vectors else {}
+    try:
+        await qemu.execute(
+            "device_add",
+            driver=nic_device(kvm),
+            id=name,
+            netdev=connection,
+            mac=card.mac,
+            **options,
+        )
+    except CommandFailed:
+        await _remove_connection(qemu, connection)
+        raise
+
+
+def _connection_options(card: GuestNic, kvm: Kvm) -> dict[str, Any]:
+    """Return the description of a connection that equals the options of ``devices.nics``."""
+    if kvm.kvm_net == "user":
+        return {"type": "user", "id": netdev_id(card)}
+    options: dict[str, Any] = {
+        "type": "tap",
+        "id": netdev_id(card),
+        "ifname": tap(card),
+        "script": "no",
+        "downscript": "no",
+    }
+    if kvm.nic_type == "paravirtual":
+        options |= {"vhost": True} if kvm.vhost_net else {}
+        options |= {"queues": kvm.virtio_net_queues} if kvm.virtio_net_queues > 1 else {}
+    return options
+
+
+async def remove_disk(qemu: Monitor, uuid: str, clock: IReactorTime) -> None:
+    """Remove a disk, and close what it was read from; succeed if it is not there.
+
+    :raises Failed: the guest does not release it.
+    """
+    name = device_id("disk", uuid)
+    await _remove_device(qemu, name, clock)
+    # QEMU closes the drives of its command line itself when their device is gone.
+    if name in await _read_drives(qemu):
+        await qemu.execute("blockdev-del", node_name=name)
+
+
+async def remove_nic(qemu: Monitor, card: GuestNic, clock: IReactorTime) -> None:
+    """Remove a network card and its connection; succeed if it is not there.
+
+    :raises Failed: the guest does not release it.
+    """
+    await _remove_device(qemu, nic_id(card), clock)
+    await _remove_connection(qemu, netdev_id(card))
+
+
+async def _remove_connection(qemu: Monitor, name: str) -> None:
+    try:
+        await qemu.execute("netdev_del", id=name)
+    except CommandFailed as error:
+        if "not found" not in str(error):
+            raise
+
+
+async def _remove_device(qemu: Monitor, name: str, clock: IReactorTime) -> None:
+    """Request the guest to release a device, and wait until it has."""
+    deadline = clock.seconds() + _RELEASE_TIMEOUT
+    while name in await _read_devices(qemu):
+        if clock.seconds() >= deadline:
+            raise Failed(
+                f"the guest has not released device {name} within {_RELEASE_TIMEOUT:g} s; stop"
+                " using it in the guest, and see that the guest has booted",
+                Code.STATE,
+            )
+        # Repeated, as a guest that boots ignores a request; while it handles one, this fails.
+        with suppress(CommandFailed):
+            await qemu.execute("device_del", id=name)
+        await deferLater(clock, _POLL_INTERVAL)
+
+
+async def read_slots(qemu: Monitor) -> dict[str, str]:
+    """Return the addresses on the root bus of all devices that have an id."""
+    return {
+        device["qdev_id"]: f"{device['slot']:#x}"
+        for bus in await qemu.execute("query-pci")
+        if bus["bus"] == 0
+        for device in bus["devices"]
+        if device["qdev_id"]
+    }
+
+
+async def _read_devices(qemu: Monitor) -> set[str]:
+    found = await qemu.execute("qom-list", path="/machine/peripheral")
+    return _names(found, "name")
+
+
+async def _read_drives(qemu: Monitor) -> set[str]:
+    return _names(await qemu.execute("query-named-block-nodes"), "node-name")
+
+
+def _names(found: list[Mapping[str, Any]], key: str) -> set[str]:
+    return {str(each[key]) for each in found if key in each}

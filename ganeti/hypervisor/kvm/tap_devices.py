@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The connection of network cards to the host, by tap devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ganeti.errors import Refused
+from ganeti.hypervisor.kvm.devices import tap
+from ganeti.model.guest import Guest, GuestNic
+from ganeti.model.parameters.kvm import Kvm
+from ganeti.system.interfaces import IFiles, IProcesses
+
+_DEVICES = "/sys/class/net"
+
+
+class Taps:
+    """Creates and removes the tap devices of guests; requires root privileges."""
+
+    def __init__(self, files: IFiles, processes: IProcesses) -> None:
+        self._files = files
+        self._processes = processes
+
+    async def connect(self, guest: Guest, kvm: Kvm) -> None:
+        """Create and connect a tap device for each card of ``guest``; all of them or none.
+
+        :raises Refused: if the link of a card does not exist, or privileges are missing.
+        """
+        await self.connect_cards(guest.name, guest.nics, kvm)
+
+    async def connect_cards(self, name: str, cards: Sequence[GuestNic], kvm: Kvm) -> None:
+        """Create and connect a tap device for each card of the guest ``name``; all or none.
+
+        :raises Refused: as ``connect``.
+        """
+        if kvm.kvm_net == "user":
+            return
+        for card in cards:
+            self._check(name, card)
+        await self.disconnect(tuple(map(tap, cards)))
+        for card in cards:
+            try:
+                await self._run_all(add_tap(card, kvm.virtio_net_queues), *connect_tap(card))
+            except _CommandError as error:
+                await self.disconnect(tuple(map(tap, cards)))
+                raise Refused(
+                    f"network card {card.mac} of {name} cannot be connected ({error}); run the node"
+                    " daemon as root, or set the hypervisor parameter kvm_net=user"
+                ) from None
+
+    async def reconnect(self, before: GuestNic, card: GuestNic, name: str) -> None:
+        """Connect the tap device of a running guest's card elsewhere; the guest keeps the card.
+
+        :raises Refused: it cannot be connected there; it is where it was.
+        """
+        if _link(before) == _link(card):
+            return
+        self._check(name, card)
+        try:
+            await self._run_all(*release_tap(before), *connect_tap(card))
+        except _CommandError as error:
+            await self._run_all(*release_tap(card), *connect_tap(before))
+            raise Refused(
+                f"network card {card.mac} of {name} cannot be connected to {card.link} ({error});"
+                f" it is still connected to {before.link}"
+            ) from None
+
+    async def _run_all(self, *commands: Sequence[str]) -> None:
+        for argv in commands:
+            finished = await self._processes.run(argv, timeout=30)
+            if finished.code:
+                said = (finished.err or finished.out).decode("utf-8", "replace").strip()
+                raise _CommandError(f"{' '.join(argv)}: {said}")
+
+    async def disconnect(self, devices: tuple[str, ...]) -> None:
+        """Remove tap devices; missing ones are ignored."""
+        for device in devices:
+            if self._files.stat(f"{_DEVICES}/{device}") is not None:
+                await self._processes.run(["ip", "link", "delete", device], timeout=30)
+
+    def _check(self, name: str, card: GuestNic) -> None:
+        if obstacle := find_link_problem(card, self._files):
+            raise Refused(f"network card {card.mac} of {name}: {obstacle}")
+
+
+class _CommandError(Exception):
+    """A command that failed, with what it said."""
+
+
+def _link(card: GuestNic) -> tuple[object, ...]:
+    """Return what determines where a card is connected."""
+    return card.mode, card.link, card.vlan, card.ip if card.mode == "routed" else None
+
+
+def find_link_problem(card: GuestNic, files: IFiles) -> str:
+    """Return why a card cannot be connected to this node's network; empty if it can."""
+    if card.mode != "bridged" or files.stat(f"{_DEVICES}/{card.link}/bridge") is not None:
+        return ""
+    return (
+        f"this node has no bridge {card.link}: create it, choose another link, or set the"
+        " hypervisor parameter kvm_net=user"
+    )
+
+
+def add_tap(card: GuestNic, queues: int = 1) -> list[str]:
+    """Return the command that creates the tap device of a card."""
+    add = ["ip", "tuntap", "add", "dev", tap(card), "mode", "tap"]
+    return [*add, "multi_queue"] if queues > 1 else add
+
+
+def release_tap(card: GuestNic) -> Iterator[list[str]]:
+    """Yield the commands that disconnect the tap device of a card from where it is."""
+    device = tap(card)
+    match card.mode:
+        case "bridged":
+            yield ["ip", "link", "set", device, "nomaster"]
+        case "openvswitch":
+            yield ["ovs-vsctl", "--if-exists", "del-port", card.link, device]
+        case "routed":
+            yield ["ip", "route", "flush", "dev", device, *_table(card)]
+
+
+def _table(card: GuestNic) -> list[str]:
+    return ["table", card.link] if card.link else []
+
+
+def connect_tap(card: GuestNic) -> Iterator[list[str]]:
+    """Yield the commands that connect the tap device of a card."""
+    device = tap(card)
+    match card.mode:
+        case "bridged":
+            yield ["ip", "link", "set", device, "master", card.link, "up"]
+        case "openvswitch":
+            yield ["ip", "link", "set", device, "up"]
+            port = ["ovs-vsctl", "--may-exist", "add-port", card.link, device]
+            # The VLAN format of Ganeti: .5 is an access tag, :5:6 are the tags of a trunk.
+            if card.vlan.startswith("."):
+                port.append(f"tag={card.vlan[1:]}")
+            elif card.vlan.startswith(":"):
+                port.append(f"trunks={card.vlan[1:].replace(':', ',')}")
+            yield port
+        case "routed":
+            yield ["ip", "link", "set", device, "up"]
+            if card.ip:
+                yield ["ip", "route", "replace", card.ip, "dev", device, *_table(card)]

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Replacement of the files of a checkpoint by those of another one."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+
+from ganeti.journal.interfaces import LogPosition
+from ganeti.journal.marker import complete
+from ganeti.system.interfaces import IFiles
+
+QUEUE = "queue"
+"""The folder that belongs to the checkpoint entirely: files that a new one lacks are stale."""
+
+MARKER = "journal/checkpoint"
+"""The marker, which is written last."""
+
+
+async def replace_checkpoint_files(
+    files: IFiles, data: str, contents: Mapping[str, bytes], end: LogPosition
+) -> None:
+    """Replace the checkpoint below ``data`` by ``contents``, by path; they contain ``end``.
+
+    :raises OSError: the files could not be written; the checkpoint is not usable.
+    """
+    paths = {f"{data}/{name}": content for name, content in contents.items() if name != MARKER}
+    for folder in dict.fromkeys(map(posixpath.dirname, (*paths, f"{data}/{MARKER}"))):
+        await files.make_folder(folder)
+    await files.replace_all(paths)
+    await _remove_stale_jobs(files, f"{data}/{QUEUE}", paths)
+    await files.replace(f"{data}/{MARKER}", complete(end))
+
+
+async def _remove_stale_jobs(files: IFiles, folder: str, contents: Mapping[str, bytes]) -> None:
+    for name in files.names(folder):
+        path = f"{folder}/{name}"
+        found = files.stat(path)
+        if path not in contents and found is not None and not found.folder:
+            await files.remove(path)

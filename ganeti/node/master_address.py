@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The address of the cluster on a device of this host, as long as the master here holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from twisted.logger import Logger
+
+from ganeti.errors import Code, Failed
+from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
+from ganeti.system.interfaces import IProcesses
+
+TIMEOUT = 5.0
+"""Seconds for ``ip``."""
+
+PERMANENT = b"valid_lft forever"
+
+
+class MasterAddress:
+    """Handles the calls; ``announce`` tells the network of a device that the address is here.
+
+    The kernel counts the lifetime of the address, ``ip-address(8)``.
+    """
+
+    _log = Logger()
+
+    def __init__(self, processes: IProcesses, announce: Callable[[str, str], None]) -> None:
+        self._processes = processes
+        self._announce = announce
+
+    async def hold_address(self, call: HoldMasterAddress) -> bool:
+        """Take the address, or hold it for longer; return whether it is held.
+
+        :raises Failed: ``ip`` fails, for example because there is no such device.
+        """
+        present = await self._ip("-o", "address", "show", "to", call.address)
+        if PERMANENT in present:
+            return False
+        seconds = str(call.lifetime)
+        network = f"{call.address}/{call.netmask}"
+        await self._ip(
+            *("address", "replace", network, "dev", call.device),
+            *("valid_lft", seconds, "preferred_lft", seconds),
+        )
+        if not present:
+            self._log.info("this host has the address {address}", address=network)
+            if ip_address(call.address).version == 4:
+                try:
+                    self._announce(call.device, call.address)
+                except OSError as e:
+                    # Others find out when their entries of it expire.
+                    self._log.warn("the address could not be announced: {why}", why=str(e))
+        return True
+
+    async def release_address(self, call: ReleaseMasterAddress) -> None:
+        """Remove the address.
+
+        :raises Failed: ``ip`` fails.
+        """
+        present = await self._ip("-o", "address", "show", "to", call.address)
+        if present and PERMANENT not in present:
+            network = f"{call.address}/{call.netmask}"
+            await self._ip("address", "delete", network, "dev", call.device)
+            self._log.info("this host has given up the address {address}", address=network)
+
+    async def _ip(self, *arguments: str) -> bytes:
+        ended = await self._processes.run(["ip", *arguments], timeout=TIMEOUT)
+        if ended.code:
+            why = ended.err.decode("utf-8", "replace").strip()
+            raise Failed(f"ip {' '.join(arguments)}: {why}", Code.ENVIRONMENT)
+        return ended.out

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The watchdog of a node: ends everything that runs on it when the lease of its guests has ended.
+
+It is a process of its own, so that the guests end even if the node daemon hangs or does not run. It
+keeps the watchdog device of the host from resetting it as long as there is a lease. If this process
+dies, or the kernel hangs, the device resets the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+import msgspec
+from twisted.logger import Logger
+
+from ganeti.errors import GanetiError
+from ganeti.hypervisor.interfaces import IHypervisor, NotRunning
+from ganeti.model.failover import GuardKind
+from ganeti.node.guest_lease import (
+    LEASE_NOTE,
+    WATCHDOG_NOTE,
+    LeaseNote,
+    WatchdogNote,
+    read_note,
+)
+from ganeti.system.interfaces import IStateFiles
+
+INTERVAL = 0.5
+"""Seconds between two looks at the lease."""
+
+NO_DEVICE = "this host has no watchdog device; load a driver, for example: modprobe softdog"
+
+
+class WatchdogDevice(Protocol):
+    """A device that resets the host unless it is kept from that within its time-out."""
+
+    timeout: int
+    """The time-out in seconds, known while it is armed."""
+
+    @property
+    def armed(self) -> bool:
+        """Whether it will reset the host."""
+        ...
+
+    def arm(self) -> None:
+        """Begin; the host is reset unless ``keep_alive`` is called in time.
+
+        :raises OSError: there is no such device, or another program has opened it.
+        """
+        ...
+
+    def keep_alive(self) -> None:
+        """Put the reset off."""
+        ...
+
+    def disarm(self) -> None:
+        """End in an orderly way, without a reset."""
+        ...
+
+
+class Watchdog:
+    """Looks at the lease with each ``tick``.
+
+    ``hypervisors`` finds the guests that run on this host now, however they were started.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        notes: IStateFiles,
+        device: WatchdogDevice,
+        hypervisors: Callable[[], Mapping[str, IHypervisor]],
+        *,
+        uptime: Callable[[], float],
+        boot_id: Callable[[], str],
+    ) -> None:
+        self._notes = notes
+        self._device = device
+        self._hypervisors = hypervisors
+        self._uptime = uptime
+        self._boot_id = boot_id
+        self._problem = ""
+
+    async def tick(self) -> None:
+        """Keep the device from resetting the host, or end the guests.
+
+        :raises OSError: a note cannot be read or written. The device is then not kept alive.
+        """
+        note = read_note(self._notes, LEASE_NOTE, LeaseNote)
+        here = note is not None and note.boot_id == self._boot_id()
+        if note is None or not here or not note.protected:
+            if self._device.armed:
+                self._device.disarm()
+        elif self._uptime() < note.end:
+            self._keep_alive()
+        else:
+            await self._end_guests()
+        self._write_note()
+
+    def stop(self) -> None:
+        """End without the device, unless it guards guests: then the host is reset.
+
+        A watchdog that is started again in time prevents that.
+        """
+        note = read_note(self._notes, LEASE_NOTE, LeaseNote)
+        if self._device.armed and (note is None or not note.protected):
+            self._device.disarm()
+        elif self._device.armed:
+            self._log.warn(
+                "the host is reset in {seconds} seconds unless the watchdog is started again; to"
+                " stop it without that, put the node into maintenance before",
+                seconds=self._device.timeout,
+            )
+
+    def _keep_alive(self) -> None:
+        if self._device.armed:
+            self._device.keep_alive()
+            return
+        try:
+            self._device.arm()
+        except FileNotFoundError:
+            self._report_problem(NO_DEVICE)
+        except OSError as e:
+            self._report_problem(f"the watchdog device cannot be used: {e}")
+        else:
+            self._problem = ""
+
+    def _report_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._log.warn("{problem}", problem=problem)
+
+    async def _end_guests(self) -> None:
+        found = [
+            (hypervisor, name)
+            for hypervisor in self._hypervisors().values()
+            for name in hypervisor.running()
+        ]
+        if not found and self._device.armed:
+            # Nothing runs, and the node daemon starts nothing without a lease.
+            self._device.disarm()
+        for hypervisor, name in found:
+            self._log.error(
+                "instance {name} is killed: the lease of this node's guests has ended", name=name
+            )
+            # An armed device resets the host if this does not succeed in time.
+            with suppress(NotRunning, GanetiError):
+                await hypervisor.stop(name, hard=True)
+
+    def _write_note(self) -> None:
+        armed = self._device.armed
+        note = WatchdogNote(
+            boot_id=self._boot_id(),
+            beat=self._uptime(),
+            guard=GuardKind.DEVICE if armed else GuardKind.PROCESS,
+            timeout=self._device.timeout if armed else 0,
+            problem=self._problem,
+        )
+        self._notes.put(WATCHDOG_NOTE, msgspec.json.encode(note))

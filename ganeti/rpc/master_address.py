@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Calls about the address of the cluster, which is on a device of the master's host."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ganeti.rpc.call import URGENT, Call
+from ganeti.schema.types import Line
+
+
+class HoldMasterAddress(Call[bool]):
+    """Have the address on a device of this host, for ``lifetime`` seconds from now on.
+
+    Its kernel removes it then, unless the call is repeated; so it goes even if all daemons of this
+    host are gone. Return whether it is held: an address that this host has permanently is left to
+    its administrator.
+    """
+
+    wire = "master_address_hold"
+    call_timeout = URGENT
+    local_only = True
+
+    address: Line
+    netmask: Annotated[int, Meta(ge=1, le=128)]
+    device: Line
+    lifetime: Annotated[int, Meta(ge=1, le=60)]
+
+
+class ReleaseMasterAddress(Call[None]):
+    """Remove the address from the device now, unless this host has it permanently."""
+
+    wire = "master_address_release"
+    call_timeout = URGENT
+    local_only = True
+
+    address: Line
+    netmask: Annotated[int, Meta(ge=1, le=128)]
+    device: Line

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The watchdog device of Linux, see Documentation/watchdog/watchdog-api.rst of the kernel."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from contextlib import suppress
+
+DEVICE = "/dev/watchdog"
+
+TIMEOUT = 10
+"""The time-out that is requested, in seconds; a device may have another one."""
+
+_INT = struct.Struct("i")
+# _IOWR('W', 6, int) and _IOR('W', 7, int) of linux/watchdog.h
+_SET_TIMEOUT, _GET_TIMEOUT = 0xC0045706, 0x80045707
+_ORDERLY = b"V"
+"""Closing the device after this byte disarms it, unless its driver has the option *nowayout*."""
+
+
+class LinuxWatchdogDevice:
+    """A device that resets the host; ``timeout`` is its time-out in seconds while it is armed."""
+
+    def __init__(self, path: str = DEVICE) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self.timeout = TIMEOUT
+
+    @property
+    def armed(self) -> bool:
+        return self._descriptor is not None
+
+    def arm(self) -> None:
+        if self._descriptor is not None:
+            return
+        # Opening it starts the countdown.
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        self._descriptor = descriptor
+        with suppress(OSError):  # some devices have a fixed time-out
+            fcntl.ioctl(descriptor, _SET_TIMEOUT, _INT.pack(TIMEOUT))
+        try:
+            (self.timeout,) = _INT.unpack(fcntl.ioctl(descriptor, _GET_TIMEOUT, _INT.pack(0)))
+        except OSError:
+            self.disarm()
+            raise
+
+    def keep_alive(self) -> None:
+        if self._descriptor is not None:
+            os.write(self._descriptor, b"\0")
+
+    def disarm(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            try:
+                os.write(descriptor, _ORDERLY)
+            finally:
+                os.close(descriptor)
+
+
+class NoWatchdogDevice:
+    """A host whose administrator uses no device."""
+
+    timeout = 0
+    armed = False
+
+    def arm(self) -> None:
+        raise FileNotFoundError("no watchdog device is used")
+
+    def keep_alive(self) -> None:
+        """Do nothing: it is never armed."""
+
+    def disarm(self) -> None:
+        """Do nothing: it is never armed."""

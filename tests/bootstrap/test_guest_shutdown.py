@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests of a host are asked to shut down, and those that do not are named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from threading import Thread
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.bootstrap import guest_shutdown
+from ganeti.bootstrap.guest_shutdown import find_guests, shut_down_guests
+from ganeti.paths import Paths
+
+ENDS_WHEN_ASKED = """
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print("ready", flush=True)
+lines = server.accept()[0].makefile("rwb", buffering=0)
+lines.write(b'{"QMP": {}}\\n')
+for command in (b"qmp_capabilities", b"system_powerdown"):
+    assert command in lines.readline()
+    lines.write(b'{"return": {}}\\n')
+"""
+
+
+class ShutdownTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        # Short, because sockets are in it.
+        folder = tempfile.mkdtemp(prefix="gnt-")
+        self.addCleanup(shutil.rmtree, folder)
+        self.paths = Paths(folder)
+        os.makedirs(f"{self.paths.run}/kvm/control")
+        self.said: list[str] = []
+
+    def guest(self, name: str, program: str) -> subprocess.Popen[str]:
+        """Start a process that stands for the QEMU of a guest."""
+        stem = f"{self.paths.run}/kvm/control/{name}"
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, f"{stem}.qmp"], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        process.stdout.readline()
+        with open(f"{stem}.pid", "w") as file:
+            file.write(f"{process.pid}\n")
+        # As the parent of its guests, this test has to take note of their ends.
+        Thread(target=process.wait, daemon=True).start()
+        return process
+
+    def shut_down(self, timeout: float) -> int:
+        return shut_down_guests(self.paths, timeout, self.said.append)
+
+    def test_a_guest_that_is_asked_ends(self) -> None:
+        self.guest("web1", ENDS_WHEN_ASKED)
+        self.assertEqual(self.shut_down(60), 0)
+        self.assertEqual(self.said, ["instance web1 is asked to shut down"])
+
+    def test_one_that_boots_is_asked_again(self) -> None:
+        self.patch(guest_shutdown, "ASK_INTERVAL", 0.1)
+        once = ENDS_WHEN_ASKED[ENDS_WHEN_ASKED.index("lines = ") :]
+        self.guest("web1", ENDS_WHEN_ASKED + once)
+        self.assertEqual(self.shut_down(60), 0)
+
+    def test_one_that_cannot_be_asked_is_named_and_counted(self) -> None:
+        self.guest("web1", "import time; print('ready', flush=True); time.sleep(600)")
+        self.assertEqual(self.shut_down(0), 1)
+        self.assertIn("instance web1 cannot be asked: ", self.said[1])
+        self.assertEqual(self.said[2], "instance web1 has not shut down within 0 seconds")
+
+    def test_a_pid_file_of_another_process_is_no_guest(self) -> None:
+        with open(f"{self.paths.run}/kvm/control/web1.pid", "w") as file:
+            file.write(f"{os.getpid()}\n")
+        self.assertEqual(find_guests(self.paths), [])

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How QEMU is called for a guest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Invalid
+from ganeti.hypervisor.interfaces import AttachedDisk
+from ganeti.hypervisor.kvm.devices import escaped, tap
+from ganeti.hypervisor.kvm.qemu_command import Accelerator, HostSettings, command
+from ganeti.hypervisor.kvm.runtime_paths import places
+from ganeti.model.disk import Disk, DiskMode
+from ganeti.model.guest import GuestNic
+from ganeti.schema.records import replace
+from ganeti.testing.builders import a_disk, a_guest
+
+NIC = GuestNic(uuid="0123456789ab-cdef", mac="aa:00:10:00:00:01", mode="bridged", link="br0")
+
+CARD = f"id=nic-0123456789ab,netdev=net-0123456789ab,mac={NIC.mac}"
+
+
+def named_disk(name: str) -> Disk:
+    """A disk whose id in QEMU is readable."""
+    return replace(a_disk(name), uuid=name)
+
+
+def called(
+    accelerator: Accelerator = Accelerator.TCG,
+    *,
+    disks: Sequence[AttachedDisk] = (),
+    nics: Sequence[GuestNic] = (),
+    how: dict[str, Any] | None = None,
+    memory: int = 128,
+    **hvparams: Any,
+) -> list[str]:
+    guest = a_guest(
+        "web1",
+        uuid="u1",
+        hypervisor="kvm",
+        hvparams={"kernel_path": "", **hvparams},
+        nics=tuple(nics),
+        network_port=11001,
+        beparams={"maxmem": memory, "minmem": memory, "vcpus": 1},
+    )
+    machine = HostSettings(binary="/qemu", accelerator=accelerator, places=places("/run", "web1"))
+    return command(guest, disks, machine, **(how or {}))
+
+
+def after(argv: Sequence[str], option: str) -> list[str]:
+    """Every argument of an option that can be given several times."""
+    return [argv[i + 1] for i, each in enumerate(argv) if each == option]
+
+
+class CommandTests(SynchronousTestCase):
+    def test_a_guest_with_everything_as_it_is_by_default(self) -> None:
+        argv = called(kernel_path="/boot/vmlinuz", disks=[AttachedDisk(named_disk("a"), "/f/a")])
+        expected = (
+            "/qemu -name web1 -uuid u1 -smbios type=1,manufacturer=Ganeti,serial=web1"
+            " -no-user-config -nodefaults -daemonize -pidfile /run/web1.pid"
+            " -machine pc,accel=tcg -cpu max,la57=off -smp 1 -m 131080K"
+            " -chardev socket,id=qmp,path=/run/web1.qmp,server=on,wait=off"
+            " -mon chardev=qmp,mode=control"
+            " -chardev socket,id=serial,path=/run/web1.serial,server=on,wait=off"
+            " -serial chardev:serial -display none -vga none -kernel /boot/vmlinuz"
+            " -append root=/dev/vda1 ro console=ttyS0,38400"
+            " -drive file=/f/a,format=raw,if=none,id=disk-a,aio=threads"
+            " -device virtio-blk-pci,id=disk-a,drive=disk-a"
+        )
+        self.assertEqual(" ".join(argv), expected)
+        self.assertIn("root=/dev/vda1 ro console=ttyS0,38400", argv)
+
+    def test_paused_and_awaited_guests_wait(self) -> None:
+        self.assertEqual(called(how={"paused": True})[-1:], ["-S"])
+        awaited = called(how={"incoming": True})[-4:]
+        self.assertEqual(awaited, ["-incoming", "defer", "-D", "/run/web1.log"])
+
+    def test_with_kvm_the_processor_is_the_default_one(self) -> None:
+        argv = called(Accelerator.KVM)
+        self.assertEqual(after(argv, "-machine"), ["pc,accel=kvm"])
+        self.assertNotIn("-cpu", argv)
+
+    def test_in_software_no_guest_has_memory_in_multiples_of_256_kib(self) -> None:
+        for memory in (4, 128, 1000):
+            [size] = after(called(memory=memory), "-m")
+            self.assertGreater(int(size.removesuffix("K")), memory * 1024)
+            self.assertTrue(int(size.removesuffix("K")) % 256, size)
+        self.assertEqual(after(called(Accelerator.KVM), "-m"), ["128M"])
+
+    def test_processor_memory_and_machine(self) -> None:
+        argv = called(
+            machine_version="q35", acpi=False, cpu_type="host", cpu_cores=2, cpu_sockets=1,
+            cpu_mask="0-3", mem_path="/huge",
+        )  # fmt: skip
+        self.assertEqual(argv[:4], ["taskset", "--cpu-list", "0-3", "/qemu"])
+        self.assertEqual(after(argv, "-machine"), ["q35,accel=tcg,acpi=off"])
+        self.assertEqual(after(argv, "-cpu"), ["host"])
+        self.assertEqual(after(argv, "-smp"), ["1,sockets=1,cores=2"])
+        self.assertEqual(after(argv, "-mem-path"), ["/huge"])
+
+    def test_the_kernel_gets_its_arguments(self) -> None:
+        argv = called(
+            kernel_path="/k", initrd_path="/i", root_path=None, kernel_args="quiet",
+            serial_console=False,
+        )  # fmt: skip
+        boot = [after(argv, name) for name in ("-kernel", "-initrd", "-append", "-serial")]
+        self.assertEqual(boot, [["/k"], ["/i"], ["quiet"], []])
+
+    def test_without_a_kernel_something_else_boots(self) -> None:
+        disks = [AttachedDisk(named_disk(name), f"/f/{name}") for name in ("a", "b")]
+        card = f"virtio-net-pci,{CARD}"
+        first, second = (f"virtio-blk-pci,id=disk-{each},drive=disk-{each}" for each in "ab")
+        for order, expected in {
+            "disk": [f"{first},bootindex=1", second, "ide-cd,drive=cdrom0", card],
+            "cdrom": [first, second, "ide-cd,drive=cdrom0,bootindex=1", card],
+            "network": [first, second, "ide-cd,drive=cdrom0", f"{card},bootindex=1"],
+        }.items():
+            argv = called(disks=disks, nics=[NIC], boot_order=order, cdrom_image_path="/cd.iso")
+            devices = [each.replace(",bus=ide.1,unit=1", "") for each in after(argv, "-device")]
+            self.assertEqual(devices, expected, order)
+
+    def test_a_floppy_boots(self) -> None:
+        argv = called(boot_order="floppy", floppy_image_path="/floppy.img")
+        self.assertEqual(after(argv, "-boot"), ["a"])
+        drive = "file=/floppy.img,format=raw,if=floppy,readonly=on"
+        self.assertEqual(after(argv, "-drive"), [drive])
+
+    def test_disks_are_cached_and_read_as_they_should_be(self) -> None:
+        disk = AttachedDisk(replace(named_disk("a"), mode=DiskMode.READ_ONLY), "/f,a")
+        argv = called(disks=[disk], disk_cache="none", disk_aio="native", disk_discard="unmap")
+        how = "cache=none,aio=native,discard=unmap,readonly=on"
+        drive = f"file=/f,,a,format=raw,if=none,id=disk-a,{how}"
+        self.assertEqual(after(argv, "-drive"), [drive])
+
+    def test_ide_and_scsi_disks_have_their_places(self) -> None:
+        disks = [AttachedDisk(named_disk(name), f"/f/{name}") for name in ("a", "b", "c")]
+        ide = called(disks=disks, disk_type="ide", kernel_path="/k")
+        slots = ["bus=ide.0,unit=0", "bus=ide.0,unit=1", "bus=ide.1,unit=0"]
+        expected = [
+            f"ide-hd,id=disk-{n},drive=disk-{n},{s}" for n, s in zip("abc", slots, strict=True)
+        ]
+        self.assertEqual(after(ide, "-device"), expected)
+        scsi = called(disks=disks[:1], disk_type="scsi-hd", scsi_controller_type="virtio-scsi-pci")
+        disk = "scsi-hd,id=disk-a,drive=disk-a"
+        expected = ["virtio-scsi-pci,id=scsi", f"{disk},bus=scsi.0,bootindex=1"]
+        self.assertEqual(after(scsi, "-device"), expected)
+
+    def test_network_cards_of_the_host_and_of_qemu(self) -> None:
+        host = called(nics=[NIC], vhost_net=True, virtio_net_queues=2)
+        backend = (
+            f"tap,id=net-0123456789ab,ifname={tap(NIC)},script=no,downscript=no,vhost=on,queues=2"
+        )
+        self.assertEqual(after(host, "-netdev"), [backend])
+        device = f"virtio-net-pci,{CARD},mq=on,vectors=6"
+        self.assertEqual(after(host, "-device"), [device])
+        user = called(nics=[NIC], kvm_net="user", nic_type="e1000")
+        self.assertEqual(after(user, "-netdev"), ["user,id=net-0123456789ab"])
+        self.assertEqual(after(user, "-device"), [f"e1000,{CARD}"])
+
+    def test_devices_with_an_address_get_it(self) -> None:
+        disk = AttachedDisk(named_disk("a"), "/f/a")
+        slots = {"disk-a": "0x5", "nic-0123456789ab": "0x4", "scsi": "0x7", "ports": "0x6"}
+        argv = called(
+            disks=[disk], nics=[NIC], kvm_net="user", cdrom_disk_type="scsi-cd",
+            use_guest_agent=True, kernel_path="/k", how={"slots": slots},
+        )  # fmt: skip
+        self.assertEqual(
+            after(argv, "-device")[:-1],
+            [
+                "lsi53c895a,id=scsi,addr=0x7",
+                "virtio-blk-pci,id=disk-a,drive=disk-a,addr=0x5",
+                f"virtio-net-pci,{CARD},addr=0x4",
+                "virtio-serial-pci,id=ports,addr=0x6",
+            ],
+        )
+
+    def test_the_names_of_tap_devices_fit_the_kernel(self) -> None:
+        self.assertLessEqual(len(tap(NIC)), 15)
+
+    def test_vnc_at_the_port_of_the_instance(self) -> None:
+        argv = called(vnc_bind_address="192.0.2.1", keymap="de")
+        found = [after(argv, name) for name in ("-vnc", "-vga", "-k")]
+        self.assertEqual(found, [["192.0.2.1:5101"], ["std"], ["de"]])
+
+    def test_vnc_with_password_and_certificates(self) -> None:
+        argv = called(
+            vnc_bind_address="/run/vnc", vnc_tls=True, vnc_x509_path="/x", vnc_x509_verify=True,
+            vnc_password_file="/secret",
+        )  # fmt: skip
+        options = "unix:/run/vnc/web1.vnc,tls-creds=vnc-tls,password-secret=vnc-password"
+        self.assertEqual(after(argv, "-vnc"), [options])
+        objects = [
+            "tls-creds-x509,id=vnc-tls,dir=/x,endpoint=server,verify-peer=on",
+            "secret,id=vnc-password,file=/secret",
+        ]
+        self.assertEqual(after(argv, "-object"), objects)
+
+    def test_odds_and_ends(self) -> None:
+        argv = called(
+            use_localtime=True, reboot_behavior="exit", usb_mouse="tablet", usb_devices="usb-kbd",
+            use_guest_agent=True, kvm_extra="-device 'a b'",
+        )  # fmt: skip
+        self.assertEqual(after(argv, "-rtc"), ["base=localtime"])
+        self.assertIn("-no-reboot", argv)
+        agent = "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"
+        devices = ["virtio-serial-pci,id=ports", agent, "usb-kbd", "usb-tablet", "a b"]
+        self.assertEqual(after(argv, "-device"), devices)
+
+    def test_arguments_that_cannot_be_split_are_named(self) -> None:
+        with self.assertRaisesRegex(Invalid, "kvm_extra: 'a cannot be split with shell syntax"):
+            called(kvm_extra="'a")
+
+    @given(st.text())
+    def test_commas_survive_in_options(self, text: str) -> None:
+        halves = escaped(text).split(",,")
+        self.assertEqual((",".join(halves), any("," in half for half in halves)), (text, False))

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where an instance may move follows from its disks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Refused
+from ganeti.model.disk import Template
+from ganeti.model.node import Node
+from ganeti.opcodes.instance.moves import FailoverInstance
+from ganeti.operations.allocation.target_node import (
+    destination,
+    possible,
+    relocation,
+    request_move_allocation,
+    require_usable,
+)
+from ganeti.operations.instance.context import subject_of
+from ganeti.operations.operation import NodeAnswers
+from ganeti.rpc.node import DescribeNode, NodeInfo
+from ganeti.schema.records import replace
+from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
+from ganeti.testing.facts import some_facts
+
+NODES: Sequence[Node | str] = ["node1", "node2", "node3", a_node("far1", group="far")]
+
+
+def a_state(template: Template) -> ClusterState:
+    """Return a cluster with an instance on node1, and on node2 if its disks are mirrored."""
+    nodes = ("node1", "node2") if template is Template.DRBD else ("node1",)
+    disks = [a_disk("disk1", template, nodes=nodes)]
+    return a_cluster(
+        nodes=NODES, groups=["default", "far"], instances=[an_instance("web1", disks=disks)]
+    )
+
+
+def answers(**facts: NodeInfo) -> NodeAnswers:
+    return NodeAnswers({(a_node(name).uuid, DescribeNode): info for name, info in facts.items()})
+
+
+def move(target: str | None = None, iallocator: str | None = None) -> FailoverInstance:
+    return FailoverInstance(instance_name="web1", target_node=target, iallocator=iallocator)
+
+
+class PossibleTests(SynchronousTestCase):
+    def names(self, template: Template, target: str | None = None) -> set[str]:
+        op, state = move(target), a_state(template)
+        return {node.name for node in possible(op, subject_of(op, state), state)}
+
+    def test_mirrored_disks_allow_the_secondary_node_only(self) -> None:
+        self.assertEqual(self.names(Template.DRBD), {"node2"})
+        self.assertEqual(self.names(Template.DRBD, "node2"), {"node2"})
+        with self.assertRaisesRegex(Refused, "gnt-instance replace-disks -n node3 web1"):
+            self.names(Template.DRBD, "node3")
+
+    def test_shared_disks_allow_the_group_or_any_node_that_is_named(self) -> None:
+        self.assertEqual(self.names(Template.SHAREDFILE), {"node2", "node3"})
+        self.assertEqual(self.names(Template.SHAREDFILE, "far1"), {"far1"})
+
+    def test_disks_of_one_node_have_to_be_copied(self) -> None:
+        for template in (Template.FILE, Template.PLAIN):
+            with self.assertRaisesRegex(Refused, "gnt-instance move -n NODE web1"):
+                self.names(template)
+
+    def test_an_instance_does_not_move_to_where_it_is(self) -> None:
+        with self.assertRaisesRegex(Refused, "already on node node1"):
+            self.names(Template.SHAREDFILE, "node1")
+
+    def test_a_node_and_an_iallocator_exclude_each_other(self) -> None:
+        op, state = move("node2", "hail"), a_state(Template.SHAREDFILE)
+        with self.assertRaisesRegex(Refused, "not both"):
+            possible(op, subject_of(op, state), state)
+
+
+class DestinationTests(SynchronousTestCase):
+    def choose(self, template: Template, facts: NodeAnswers, target: str | None = None) -> str:
+        op, state = move(target), a_state(template)
+        return destination(op, subject_of(op, state), state, facts).name
+
+    def test_a_node_with_enough_memory_is_chosen(self) -> None:
+        full = some_facts(memory_free=1)
+        self.assertEqual(
+            self.choose(Template.SHAREDFILE, answers(node2=full, node3=some_facts())), "node3"
+        )
+
+    def test_if_no_node_is_suitable_the_reason_for_each_is_told(self) -> None:
+        full = some_facts(memory_free=1)
+        with self.assertRaisesRegex(Refused, "(?s)node2.*node3"):
+            self.choose(Template.SHAREDFILE, answers(node2=full, node3=full))
+
+    def test_the_only_possible_node_must_be_usable(self) -> None:
+        self.assertEqual(self.choose(Template.DRBD, answers(node2=some_facts())), "node2")
+        for fields, option in (
+            ({"offline": True}, "--offline=no"),
+            ({"drained": True}, "--drained=no"),
+            ({"vm_capable": False}, "--vm-capable=yes"),
+        ):
+            node = replace(a_node("node2"), **fields)
+            with self.assertRaisesRegex(Refused, f"so it cannot go there; .*{option} node2"):
+                require_usable(node, "it cannot go there")
+
+
+class RequestTests(SynchronousTestCase):
+    def test_an_iallocator_is_asked_only_if_there_is_a_choice(self) -> None:
+        for template, target, asked in (
+            (Template.SHAREDFILE, None, True),
+            (Template.SHAREDFILE, "node2", False),
+            (Template.DRBD, None, False),
+        ):
+            op = move(target, None if target else "hail")
+            request = request_move_allocation(op, a_state(template), NodeAnswers())
+            self.assertEqual(request is not None, asked, (template, target))
+
+    def test_a_relocation_names_the_nodes_to_leave_and_the_space(self) -> None:
+        op, state = move(), a_state(Template.SHAREDFILE)
+        subject = subject_of(op, state)
+        self.assertEqual(
+            relocation(subject, [subject.primary]),
+            {
+                "type": "relocate",
+                "name": "web1",
+                "disk_space_total": 1024,
+                "required_nodes": 1,
+                "relocate_from": ["node1"],
+            },
+        )

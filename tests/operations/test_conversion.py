@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disks are converted to another template: copied, and replaced when the copies are complete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.invariants import verify
+from ganeti.errors import GanetiError, Invalid, Refused
+from ganeti.model.disk import Disk, Template
+from ganeti.model.instance import AdminState
+from ganeti.testing.builders import a_cluster, a_disk, a_group, a_node, an_instance
+from ganeti.testing.storage import Held
+from tests.operations.whole import WholeCluster
+
+ENABLED = ("diskless", "plain", "drbd", "sharedfile")
+
+
+class ConversionTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        disks = [a_disk(f"web1/{n}", Template.PLAIN, size=64 * (n + 1)) for n in range(2)]
+        web1 = an_instance("web1", disks=disks, admin_state=AdminState.DOWN)
+        far = a_node("node4", group="far")
+        state = a_cluster(
+            nodes=["node1", "node2", "node3", far],
+            groups=["default", a_group("far")],
+            instances=[web1, "web2"],
+            enabled_disk_templates=ENABLED,
+        )
+        self.whole = WholeCluster(state)
+        self.successResultOf(Deferred.fromCoroutine(self.whole.make_disks("web1")))
+        self.before, self.held = self.disks(), self.stored()
+
+    def convert(self, template: str, **fields: Any) -> Deferred[Any]:
+        given = {"instance_name": "web1", "disk_template": template, **fields}
+        return Deferred.fromCoroutine(self.whole.do("OP_INSTANCE_SET_PARAMS", **given))
+
+    def refusal(self, template: str, **fields: Any) -> GanetiError:
+        error: GanetiError = self.failureResultOf(
+            self.convert(template, **fields), GanetiError
+        ).value
+        return error
+
+    def disks(self) -> tuple[Disk, ...]:
+        return self.whole.state.get_disks(self.whole.state.instance("web1"))
+
+    def stored(self) -> dict[str, set[str]]:
+        """The volumes that there are, by node."""
+        return {name: set(volumes.held) for name, volumes in self.whole.volumes.items()}
+
+    def assert_unchanged(self) -> None:
+        self.assertEqual(self.disks(), self.before)
+        self.assertEqual(self.stored(), self.held)
+        self.assertEqual(verify(self.whole.state), [])
+
+    def test_the_copies_have_what_was_on_the_disks(self) -> None:
+        rows = self.successResultOf(self.convert("sharedfile"))
+        self.assertEqual(rows, [["disk_template", "sharedfile"]])
+        contents = self.whole.hosts["node1"].disk.contents()
+        for before, after in zip(self.before, self.disks(), strict=True):
+            path = f"/memory/{'/'.join(before.logical_id)}"
+            self.assertEqual(contents[f"/memory/{'/'.join(after.logical_id)}"], path.encode())
+            self.assertEqual(after.dev_type, Template.SHAREDFILE)
+            self.assertEqual((after.size, after.iv_name), (before.size, before.iv_name))
+        self.assertEqual(self.stored()["node1"], {"/".join(d.logical_id) for d in self.disks()})
+        held = self.whole.volumes["node1"].held.values()
+        self.assertEqual([each.attached for each in held], [False, False])
+        self.assertEqual(verify(self.whole.state), [])
+
+    def test_disks_become_mirrored_and_plain_again(self) -> None:
+        self.successResultOf(self.convert("drbd", remote_node="node2"))
+        first, second = self.disks()
+        self.assertEqual((first.dev_type, second.iv_name), (Template.DRBD, "disk/1"))
+        names = [self.whole.state.nodes[uuid].name for uuid in first.nodes]
+        self.assertEqual(names, ["node1", "node2"])
+        self.assertEqual(verify(self.whole.state), [])
+        self.assertEqual(self.stored()["node1"], set())
+        self.successResultOf(self.whole.start("web1"))
+        self.successResultOf(
+            Deferred.fromCoroutine(self.whole.do("OP_INSTANCE_SHUTDOWN", instance_name="web1"))
+        )
+        self.successResultOf(self.convert("plain"))
+        self.assertEqual({disk.dev_type for disk in self.disks()}, {Template.PLAIN})
+        self.assertEqual(len(self.stored()["node1"]), 2)
+        self.assertEqual(verify(self.whole.state), [])
+
+    def test_a_volume_that_is_larger_than_recorded_is_copied_whole(self) -> None:
+        held = self.whole.volumes["node1"].held
+        [name] = [name for name, each in held.items() if each.size == 64]
+        held[name] = Held(68)
+        self.successResultOf(self.convert("sharedfile"))
+        self.assertEqual([disk.size for disk in self.disks()], [68, 128])
+
+    def test_what_is_impossible_is_refused_with_what_to_do(self) -> None:
+        for template, fields, told in (
+            ("plain", {}, "has plain disks already"),
+            ("diskless", {}, "cannot be converted"),
+            ("file", {}, "not enabled"),
+            ("drbd", {}, "--node=NODE web1"),
+            ("drbd", {"remote_node": "node1"}, "is the primary node"),
+            ("drbd", {"remote_node": "node4"}, "in another node group"),
+            ("drbd", {"remote_node": "nowhere"}, "nowhere"),
+            ("sharedfile", {"remote_node": "node2"}, "have no secondary node"),
+            ("sharedfile", {"beparams": {"vcpus": 2}}, "by a request of their own"),
+            ("sharedfile", {"offline": True}, "by a request of their own"),
+        ):
+            with self.subTest(template=template, **fields):
+                self.assertIn(told, str(self.refusal(template, **fields)))
+                self.assert_unchanged()
+
+    def test_a_secondary_node_without_a_conversion_is_refused(self) -> None:
+        given = {"instance_name": "web1", "remote_node": "node2"}
+        work = self.whole.do("OP_INSTANCE_SET_PARAMS", **given)
+        error = self.failureResultOf(Deferred.fromCoroutine(work), GanetiError, Invalid).value
+        self.assertIn("gnt-instance replace-disks -n NODE web1", str(error))
+
+    def test_only_a_stopped_instance_with_inactive_disks_is_converted(self) -> None:
+        activate = self.whole.do("OP_INSTANCE_ACTIVATE_DISKS", instance_name="web1")
+        self.successResultOf(Deferred.fromCoroutine(activate))
+        self.assertIn("gnt-instance deactivate-disks web1", str(self.refusal("sharedfile")))
+        self.successResultOf(Deferred.fromCoroutine(self.whole.start("web1")))
+        self.assertIn("gnt-instance shutdown web1", str(self.refusal("sharedfile")))
+
+    def test_whatever_call_is_lost_nothing_is_lost_and_nothing_left(self) -> None:
+        conversions: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("sharedfile", {}),
+            ("drbd", {"remote_node": "node2"}),
+        )
+        names = ("blockdev_create", "blockdev_assemble", "import_start", "export_start")
+        for template, fields in conversions:
+            for name in names:
+                for lose in ("lose_request", "lose_answer"):
+                    with self.subTest(template=template, call=name, lose=lose):
+                        self.setUp()
+                        getattr(self.whole.network, lose)("node1", call=name)
+                        self.refusal(template, **fields)
+                        self.assert_unchanged()
+                        self.successResultOf(self.convert(template, **fields))
+
+    def test_an_old_disk_that_cannot_be_removed_is_told_of(self) -> None:
+        self.whole.volumes["node1"].trouble["remove"] = Refused("it is in use")
+        self.successResultOf(self.convert("sharedfile"))
+        self.assertIn("cannot remove an old disk: disk/0 on node1", self.whole.said)
+        self.assertEqual({disk.dev_type for disk in self.disks()}, {Template.SHAREDFILE})

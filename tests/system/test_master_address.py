@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The address of the cluster on a real device, in a network namespace of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.system.running import eventually
+from tools.quickstart.place import TREE
+
+PROGRAM = """
+import json, os, subprocess, sys
+from twisted.internet import reactor
+from twisted.internet.defer import ensureDeferred
+from ganeti.node.master_address import MasterAddress
+from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
+from ganeti.system.arp import announce
+from ganeti.system.processes import LocalProcesses
+
+where = dict(address=sys.argv[1], netmask=int(sys.argv[2]), device="dev0")
+address = MasterAddress(LocalProcesses(reactor, reactor), announce)
+
+def show():
+    shown = subprocess.run(["ip", "-j", "address", "show", "dev", "dev0"], capture_output=True)
+    [device] = json.loads(shown.stdout)
+    return {each["local"]: each["valid_life_time"] for each in device["addr_info"]}
+
+async def main():
+    found = [await address.hold_address(HoldMasterAddress(lifetime=30, **where)), show()]
+    if "release" in sys.argv:
+        await address.release_address(ReleaseMasterAddress(**where))
+        found.append(show())
+    print(json.dumps(found), flush=True)
+    if "wait" in sys.argv:
+        await address.hold_address(HoldMasterAddress(lifetime=1, **where))
+        print("held", flush=True)
+        sys.stdin.readline()
+        print(json.dumps(show()))
+    reactor.stop()
+
+def failed(failure):
+    failure.printTraceback()
+    reactor.stop()
+
+reactor.callWhenRunning(lambda: ensureDeferred(main()).addErrback(failed))
+reactor.run()
+"""
+SET_UP = (
+    "ip link add dev0 type veth peer name dev1; ip link set dev0 up; ip link set dev1 up;"
+    " ip address add 192.0.2.9/24 dev dev0; "
+)
+
+
+class MasterAddressTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        if os.getuid() != 0 or shutil.which("unshare") is None:
+            self.skipTest("network namespaces need root and unshare")
+        if subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode:
+            self.skipTest("this host has no network namespaces")
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        command = f'{SET_UP} exec "$@"'
+        return subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", command, "sh", sys.executable, "-c", PROGRAM, *words],
+            env={**os.environ, "PYTHONPATH": str(TREE)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run_program(self, *words: str) -> list[Any]:
+        said, _ = self.begin(*words).communicate(timeout=60)
+        found: list[Any] = json.loads(said)
+        return found
+
+    def test_the_address_is_held_for_a_while_and_given_up(self) -> None:
+        held, during, after = self.run_program("192.0.2.200", "32", "release")
+        self.assertTrue(held)
+        self.assertIn(during["192.0.2.200"], (29, 30))
+        self.assertEqual(set(after), set(during) - {"192.0.2.200"})
+
+    def test_an_address_of_ipv6_is_held_as_well(self) -> None:
+        held, during = self.run_program("2001:db8::200", "128")
+        self.assertTrue(held)
+        self.assertIn("2001:db8::200", during)
+
+    def test_an_address_that_the_host_has_anyway_is_left_to_it(self) -> None:
+        held, during, after = self.run_program("192.0.2.9", "24", "release")
+        self.assertFalse(held)
+        self.assertEqual(during, after)
+
+    def test_the_kernel_removes_an_address_that_nobody_renews(self) -> None:
+        program = self.begin("192.0.2.200", "32", "wait")
+        assert program.stdin is not None
+        assert program.stdout is not None
+        self.assertIn("192.0.2.200", program.stdout.readline())
+        self.assertEqual(program.stdout.readline(), "held\n")
+        space = ["nsenter", f"--net=/proc/{program.pid}/ns/net", "ip", "address", "show"]
+
+        def is_gone() -> bool:
+            done = subprocess.run(space, capture_output=True, text=True)
+            return done.returncode == 0 and "192.0.2.200" not in done.stdout
+
+        eventually(is_gone)
+        program.communicate("\n", timeout=60)

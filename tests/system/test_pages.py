@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The commands of pages for administrators do what the pages say, on a cluster of real daemons.
+
+A line is a command if it is indented by four spaces and begins with the prompt ``# ``, or with
+that of another node, ``node3# ``. Commands run in the order of the page, and each has to succeed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.system.running import RunningCluster, SharedCluster, eventually, run
+from tools.quickstart.place import TREE
+from tools.remote_api_page import MARKER
+
+EVERYTHING = slice(None)
+
+DOMAIN = ".example.com"
+"""The domain of the hosts of the pages."""
+
+_COMMAND = re.compile(r"^    (?:node(\d))?# (.+)$", re.MULTILINE)
+
+
+class Step(NamedTuple):
+    """A command of a page, and the number of the node that it is typed on."""
+
+    node: int
+    command: str
+
+
+def _commands(text: str) -> list[Step]:
+    return [Step(int(node or 1), line) for node, line in _COMMAND.findall(text)]
+
+
+def sections(name: str) -> Iterator[tuple[str, list[Step]]]:
+    """Yield the titles of the sections of a page, with their commands."""
+    page = (TREE / "doc" / name).read_text()
+    for section in page.split("\n## ")[1:]:
+        title, _, text = section.partition("\n")
+        yield title, _commands(text)
+
+
+def perform(running: RunningCluster, step: Step) -> str:
+    """Run a command on its node; return why that failed, or an empty text.
+
+    A verification has worked if it was completed, whatever it has found.
+    """
+    paths = running.cluster.node(step.node).paths
+    command = step.command.replace(DOMAIN, f".{running.name}")
+    for folder, there in (
+        ("/usr/lib/ganeti", str(running.cluster.tools)),
+        ("/var/lib/ganeti", paths.data),
+        ("/root", f"{running.home}/{running.name}"),
+    ):
+        command = command.replace(folder, there)
+    environment = {
+        "PATH": f"{running.cluster.tools}:{os.environ['PATH']}",
+        "GANETI_ROOTDIR": paths.root,
+    }
+    done = run(["sh", "-c", command], environment=environment)
+    verified = command.startswith("gnt-cluster verify") and "Verifying N+1" in done.stdout
+    return "" if verified or done.returncode == 0 else f"{step.command}: {done.stdout}{done.stderr}"
+
+
+class AdministrationTests(SharedCluster):
+    options = ("--nodes", "4")
+
+    def test_every_command_succeeds(self) -> None:
+        performed = 0
+        for title, steps in sections("administration.md"):
+            for step in steps:
+                self.assertEqual(perform(self.running, step), "", title)
+                performed += 1
+        self.assertGreater(performed, 40)
+
+
+class RemoteApiPageTests(SharedCluster):
+    """The examples of the page about the remote API, in the order in which they are there."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        cluster = self.running.cluster
+        text = (TREE / "doc" / "remote-api.md").read_text().partition(MARKER)[0]
+        for name, there in (
+            ("cluster.example.com", cluster.master.address),
+            ("ca.pem", cluster.master.paths.authority),
+            ("--netrc-file netrc", f"--netrc-file {cluster.curl_file}"),
+            ('netrc.netrc("netrc")', f'netrc.netrc("{cluster.curl_file}")'),
+            (" -H @token", f" --netrc-file {cluster.curl_file}"),
+        ):
+            text = text.replace(name, there)
+        self.blocks = re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", text, re.MULTILINE)
+
+    def test_they_work(self) -> None:
+        programs, commands = [], []
+        for block in map(textwrap.dedent, self.blocks):
+            if block.startswith("$ "):
+                # A line with a number is an answer.
+                block = re.sub(r"^\d+\n", "", block, flags=re.MULTILINE)
+                commands += re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+            else:
+                programs.append(block)
+        self.assertEqual((len(commands), len(programs)), (4, 1))
+        answer = ""
+        for command in commands:
+            if command.rstrip().endswith("/2/jobs/27"):
+                self.assertRegex(answer, r"^\d+$")
+                command = command.replace("jobs/27", f"jobs/{answer.strip()}")
+            done = run(["sh", "-c", f"{command.rstrip()} -sS --fail-with-body"])
+            answer = done.stdout
+            self.assertEqual((done.returncode, done.stderr), (0, ""), command)
+        done = run([sys.executable, "-c", programs[0]])
+        self.assertEqual((done.stdout, done.stderr), ("True\n", ""))
+
+
+class DisasterTests(SynchronousTestCase):
+    """Each test causes a disaster, and does what the page says."""
+
+    def setUp(self) -> None:
+        self.running = RunningCluster("--nodes", "3")
+        self.addCleanup(lambda: self.assertEqual(self.running.destroy(), []))
+        self.steps = dict(sections("disasters.md"))
+
+    def lose(self, number: int, *kinds: str) -> None:
+        """Kill the daemons of a node, as when its power fails."""
+        for kind in (*kinds, "noded"):
+            self.running.kill(kind, number)
+
+    def follow(self, title: str, steps: slice = EVERYTHING) -> None:
+        """Do what a section says."""
+        chosen = self.steps[title][steps]
+        self.assertNotEqual(chosen, [])
+        for step in chosen:
+            self.assertEqual(perform(self.running, step), "", title)
+
+    def does(self, node: int, command: str) -> None:
+        self.assertEqual(perform(self.running, Step(node, command)), "")
+
+    def fails(self, node: int, command: str, why: str) -> None:
+        self.assertIn(why, perform(self.running, Step(node, command)))
+
+    def test_a_lost_node(self) -> None:
+        self.does(
+            1,
+            "gnt-instance add -t sharedfile -s 16m -o noop -n node3.example.com"
+            " --no-name-check --no-ip-check web1.example.com",
+        )
+        self.lose(3)
+        # The last two commands are for when it is back.
+        self.follow("A node is lost", slice(-2))
+        self.does(1, "gnt-instance list -o status web1.example.com | grep running")
+        self.running.daemon("noded", 3).start()
+        self.follow("A node is lost", slice(-2, None))
+
+    def test_a_lost_master(self) -> None:
+        self.lose(1, "masterd", "rapi")
+        self.follow("The master is lost")
+        self.running.daemon("noded", 1).start()
+        knows = Step(1, "test $(gnt-cluster getmaster) = node2.example.com")
+        eventually(lambda: perform(self.running, knows) == "")
+
+    def test_a_lost_majority(self) -> None:
+        self.lose(2)
+        self.lose(3)
+        tag = "gnt-cluster add-tags disaster"
+        self.fails(1, tag, "gnt-cluster confirm-down")
+        self.follow("A majority is lost")
+        self.does(1, tag)
+
+    def test_commands_that_look_and_free_space(self) -> None:
+        for step in _commands((TREE / "doc" / "disasters.md").read_text().partition("\n## ")[0]):
+            self.does(step.node, step.command)
+        self.follow("The disk of the master is full")
+
+    def test_certificates_that_are_about_to_expire(self) -> None:
+        self.follow("A certificate has expired")
+        self.does(1, "gnt-cluster verify")
+
+    def test_all_master_candidates_are_lost(self) -> None:
+        for step in dict(sections("administration.md"))["Back up the cluster"]:
+            self.does(step.node, step.command)
+        self.does(1, "gnt-cluster add-tags after-the-copy")
+        self.lose(2)
+        self.lose(3)
+        self.lose(1, "masterd", "rapi")
+        for number in (1, 2, 3):
+            shutil.rmtree(self.running.cluster.node(number).paths.data)
+        self.follow("All master candidates are lost")
+        self.does(1, 'test -z "$(gnt-cluster list-tags)"')
+        self.does(1, "gnt-instance list")
