@@ -76,12 +76,11 @@ def become_master(
     if problems := cluster.problems(options):
         raise Refused("; ".join(problems))
     say(f"{cluster.answering} of {cluster.size} nodes answer")
-    stopped = cluster.stop_masters(say)
     try:
+        cluster.stop_masters(say)
         _start_master(partial(start, paths, MASTERD), cluster, options, port, say)
     except GanetiError:
-        for node in stopped:
-            cluster.resume(node, say)
+        cluster.resume_masters(say)
         raise
     say(f"{MASTERD} is running on {name}")
     _complete_role(paths, name, say, start)
@@ -134,7 +133,9 @@ def _start_master(
     """Start the master daemon; retry if a concurrent failover kept both masters from the role.
 
     If two masters request votes at once, the elected one may meet a node that has voted for the
-    other in a newer term, and end; the other one may not be able to become the master.
+    other in a newer term, and end; the other one may not be able to become the master. With the
+    state in etcd, a candidate may have become the master by itself; it is stopped like the old one,
+    as an administrator has chosen this node.
 
     :raises Failed: the daemon does not start, and not because of such a race.
     """
@@ -142,9 +143,14 @@ def _start_master(
         try:
             start(*_daemon_options(options, port))
         except Failed as e:
-            if last or not cluster.has_no_master(options):
+            if last:
                 raise
-            say(f"{e}; no other node has become the master, trying again")
+            if cluster.has_store and cluster.has_stopped_rivals(say):
+                say("a candidate had become the master meanwhile, trying again")
+            elif cluster.has_no_master(options):
+                say(f"{e}; no other node has become the master, trying again")
+            else:
+                raise
         else:
             return
 
@@ -205,6 +211,7 @@ class _ObservedCluster:
         self._master = read_ssconf(paths, "master_node")
         self.has_store = read_settings(local_files(), paths.state_store) is not None
         """Whether the state is in a store, so that nodes neither vote nor have copies."""
+        self._stopped: list[str] = []
         self._peers = Peers(paths, nodes)
         self._ballots: Mapping[str, Ballot] = {}
         self._unanswered: Mapping[str, GanetiError] = {}
@@ -333,15 +340,14 @@ class _ObservedCluster:
         )
         return [reason]
 
-    def stop_masters(self, say: Say) -> list[str]:
-        """Stop all master daemons on answering nodes; return the nodes where one was running.
+    def stop_masters(self, say: Say) -> None:
+        """Stop all master daemons on answering nodes.
 
         This includes the local one: a daemon that waits for votes must end before one can take
         over.
 
         :raises Failed: a daemon does not end.
         """
-        stopped = []
         masters = {self._master, *(ballot.state.master for ballot in self._ballots.values())}
         running = {name for name, ballot in self._ballots.items() if ballot.serves}
         for master in sorted((masters - {self._name, ""}) | running):
@@ -349,11 +355,25 @@ class _ObservedCluster:
                 say(f"{master} does not answer; continuing without it")
             elif self._peers.ask(master, StopMaster(), self._get_term(master), timeout=60.0):
                 say(f"the master daemon on {master} was stopped")
-                stopped.append(master)
-        return stopped
+                self._stopped.append(master)
 
-    def resume(self, node: str, say: Say) -> None:
-        """Restart the master daemon on a node."""
+    def has_stopped_rivals(self, say: Say) -> bool:
+        """Stop the master daemons that have been started meanwhile; return whether there were any.
+
+        :raises Refused: the local node daemon does not answer.
+        :raises Failed: a daemon does not end.
+        """
+        before = len(self._stopped)
+        self.look()
+        self.stop_masters(say)
+        return len(self._stopped) > before
+
+    def resume_masters(self, say: Say) -> None:
+        """Restart the master daemons that were stopped, the last one first: it is the newest."""
+        for node in dict.fromkeys(reversed(self._stopped)):
+            self._resume(node, say)
+
+    def _resume(self, node: str, say: Say) -> None:
         try:
             if self._peers.ask(node, ResumeMaster(), self._get_term(node), timeout=60.0):
                 say(f"the master daemon on {node} was restarted")

@@ -9,10 +9,11 @@ import msgspec
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change, ChangeCause, ConfigWriter
-from ganeti.errors import Code, Refused
+from ganeti.errors import Code, CommitFailed, Refused
 from ganeti.master.state_paths import StatePaths
 from ganeti.model.access import SpentToken
 from ganeti.operations.member_list import make_member_list
@@ -104,10 +105,11 @@ class Enrolment:
             self._timer.cancel()
 
     def _expire(self) -> None:
-        forgetting = Deferred.fromCoroutine(self._remove_expired())
-        forgetting.addErrback(
-            lambda failure: self._log.failure("expired tokens were not removed", failure)
-        )
+        Deferred.fromCoroutine(self._remove_expired()).addErrback(self._log_failure)
+
+    def _log_failure(self, failure: Failure) -> None:
+        if not failure.check(CommitFailed):  # the next use of a token removes them
+            self._log.failure("expired tokens were not removed", failure)
 
     async def _remove_expired(self) -> None:
         because = ChangeCause("ganeti-masterd", "tokens have expired")

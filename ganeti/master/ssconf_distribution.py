@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ganeti.config.ssconf import (
     INSTANCE_LIST,
@@ -19,7 +20,7 @@ from ganeti.config.ssconf import (
     ssconf,
 )
 from ganeti.config.state import ClusterState, RecordEdit
-from ganeti.errors import Failed
+from ganeti.errors import Failed, NotMaster
 from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.node import UpdateSsconfList, WriteSsconf
@@ -76,10 +77,12 @@ class SsconfDistribution:
             self.schedule_update(COLLECT_DELAY)
             return
         self._distribution = Deferred.fromCoroutine(self._distribute())
-        self._distribution.addErrback(
-            lambda failure: self._log.failure("internal error in ssconf distribution", failure)
-        )
+        self._distribution.addErrback(self._log_failure)
         self._distribution.addBoth(self._on_ended)
+
+    def _log_failure(self, failure: Failure) -> None:
+        if not failure.check(CancelledError, NotMaster):
+            self._log.failure("internal error in ssconf distribution", failure)
 
     def _on_ended(self, _: object) -> None:
         self._distribution = None

@@ -230,6 +230,21 @@ class StoreFailoverTests(FailoverCase):
         self.assertEqual(self.said[1], "the master daemon on node2 was stopped")
         self.assertEqual(read_ssconf(self.paths, "master_node"), "node1")
 
+    def test_a_candidate_that_was_faster_is_stopped_as_well(self) -> None:
+        def start(paths: Paths, daemon: str, *options: str) -> None:
+            self.started.append((daemon,))
+            if len(self.started) == 1:
+                self.ballots["node3"] = a_ballot(copy=None, common=None, serves=88)
+                raise Failed("node3 is the master")
+
+        self.serve("node1", "node3")
+        become_master(
+            self.paths, "node1", say=self.said.append, port=self.daemons.port, start=start
+        )
+        self.assertEqual(self.daemons.calls_to("node3", StopMaster), 1)
+        self.assertEqual(self.started, [("ganeti-masterd",), ("ganeti-masterd",), ("ganeti-rapi",)])
+        self.assertEqual(read_ssconf(self.paths, "master_node"), "node1")
+
     def test_a_minority_of_nodes_is_enough(self) -> None:
         self.become_master("node1")
         self.assertEqual(len(self.started), 2)

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.ssconf import KEYS, NAMES_PER_STEP
-from ganeti.errors import Failed, Unreachable
+from ganeti.errors import Failed, NotMaster, Unreachable
 from ganeti.master.ssconf_distribution import AGAIN, COLLECT_DELAY, SsconfDistribution
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
@@ -27,6 +28,7 @@ class Listeners:
         self.told: list[tuple[str, set[str]]] = []
         self.away: set[str] = set()
         self.calls: list[Any] = []
+        self.answer: Deferred[None] | None = None
 
     async def ask(self, node: Node, call: Call[Any]) -> Any:
         raise NotImplementedError
@@ -36,6 +38,8 @@ class Listeners:
         keys = {call.key} if isinstance(call, UpdateSsconfList) else set(call.values)
         self.told += [(node.name, keys) for node in there]
         self.calls.append(call)
+        if self.answer is not None:
+            await self.answer
         away = {node.uuid: Unreachable(node.name, "gone") for node in nodes if node not in there}
         return {**dict.fromkeys(node.uuid for node in there), **away}
 
@@ -112,3 +116,15 @@ class SpreadingTests(SynchronousTestCase):
         self.assertEqual(self.spread(), [("node1", set(KEYS))])
         self.listeners.away = set()
         self.assertEqual(self.spread(AGAIN), [("node2", set(KEYS))])
+
+    def test_a_distribution_that_is_cancelled_is_no_error(self) -> None:
+        self.listeners.answer = Deferred()
+        self.spread()
+        self.spreading.stop()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertTrue(self.listeners.answer.called)
+
+    def test_another_master_ends_a_distribution_without_an_error_in_the_log(self) -> None:
+        self.listeners.answer = fail(NotMaster("node2 is the master"))
+        self.spread()
+        self.assertEqual(self.flushLoggedErrors(), [])

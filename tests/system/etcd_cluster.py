@@ -9,8 +9,6 @@ import signal
 
 from twisted.trial.unittest import SkipTest
 
-from ganeti.errors import GanetiError
-from ganeti.luxi.methods import QueryTags
 from tests.system.masters import MasterTestCase
 from tests.system.running import RunningCluster, eventually
 from tools.quickstart import store
@@ -32,17 +30,8 @@ class EtcdCluster(MasterTestCase):
         self.end_masters()
         self.assertEqual(self.running.destroy(), [])
 
-    def tags(self, number: int) -> set[str]:
-        return set(self.ask(number, QueryTags(kind="cluster", name="")))
-
     def kill_member(self, number: int) -> None:
         process = store.process(store.members(self.running.cluster)[number - 1])
         assert process is not None
         process.send(signal.SIGKILL)
         eventually(lambda: not process.alive())
-
-    def serves(self, number: int) -> bool:
-        try:
-            return self.tags(number) is not None
-        except (GanetiError, OSError):
-            return False

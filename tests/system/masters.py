@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.daemons import MASTERD, RAPI
+from ganeti.errors import Failed, GanetiError
 from ganeti.luxi.client import LuxiClient
-from ganeti.luxi.methods import QueryJobs, Request, SubmitJob
+from ganeti.luxi.methods import QueryJobs, QueryTags, Request, SubmitJob
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.system.pidfile import holder
 from tests.system.running import RunningCluster, eventually, run
@@ -65,3 +67,28 @@ class MasterTestCase(SynchronousTestCase):
     def status(self, number: int, job: int) -> str:
         [row] = self.ask(number, QueryJobs(ids=(job,), fields=("status",)))
         return str(row[0])
+
+    def tags(self, number: int) -> set[str]:
+        return set(self.ask(number, QueryTags(kind="cluster", name="")))
+
+    def serves(self, number: int) -> bool:
+        try:
+            return self.tags(number) is not None
+        except (GanetiError, OSError):
+            return False
+
+    def wait_for_master(self, *numbers: int) -> int:
+        """Return the number of the node whose master answers, one of these or any."""
+        among = numbers or (1, 2, 3)
+        return int(eventually(lambda: next((n for n in among if self.serves(n)), 0)))
+
+    def restart_master(self) -> int:
+        """Kill the master of node 1 and start it again; return the number of the master's node.
+
+        It is another one if the state is in etcd and the start took so long that a candidate has
+        become the master.
+        """
+        self.send(1, MASTERD, signal.SIGKILL)
+        with contextlib.suppress(Failed):
+            self.running.daemon("masterd").start()
+        return self.wait_for_master()

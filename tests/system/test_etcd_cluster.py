@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 
 from ganeti.bootstrap.daemons import MASTERD, RAPI
-from ganeti.errors import Failed
 from ganeti.luxi.unreachable import MasterNotRunning
 from ganeti.system.pidfile import holder
 from tests.system.etcd_cluster import EtcdCluster
@@ -18,12 +16,7 @@ from tools.quickstart import store
 class EtcdClusterTests(EtcdCluster):
     def test_a_killed_master_comes_back_with_all_that_it_acknowledged(self) -> None:
         jobs = [self.tag(1, f"tag-{number}") for number in range(5)]
-        self.send(1, MASTERD, signal.SIGKILL)
-        with contextlib.suppress(
-            Failed
-        ):  # another candidate has become the master if the start took long
-            self.running.daemon("masterd").start()
-        new = eventually(lambda: next((n for n in (1, 2, 3) if self.serves(n)), 0))
+        new = self.restart_master()
         self.assertEqual({self.status(new, job) for job in jobs}, {"success"})
         self.assertEqual(self.tags(new), {f"tag-{number}" for number in range(5)})
 
@@ -51,7 +44,7 @@ class EtcdClusterTests(EtcdCluster):
         for daemon in ("ganeti-noded", RAPI, MASTERD):
             self.send(1, daemon, signal.SIGKILL)
         self.kill_member(1)
-        new = eventually(lambda: next((n for n in (2, 3) if self.serves(n)), 0))
+        new = self.wait_for_master(2, 3)
         self.assertEqual({self.status(new, job) for job in jobs}, {"success"})
         self.tag(new, "after")
         eventually(lambda: holder(f"{self.node(new).paths.run}/{RAPI}.pid"))

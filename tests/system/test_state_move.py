@@ -5,21 +5,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import threading
 import time
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SkipTest
 
-from ganeti.bootstrap.daemons import MASTERD
 from ganeti.errors import GanetiError
 from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryJobs, SubmitJob
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.opcodes.test import Delay
-from ganeti.system.pidfile import holder
 from tests.system.etcd_members import RealEtcd
+from tests.system.masters import MasterTestCase
 from tests.system.running import RunningCluster, eventually
 
 LONGEST_REFUSAL = 3.0
@@ -66,7 +64,7 @@ def a_tag(name: str) -> Opcode:
     return AddTags(kind=TagKind.CLUSTER, tags=(name,))
 
 
-class StateMoveTests(SynchronousTestCase):
+class StateMoveTests(MasterTestCase):
     def setUp(self) -> None:
         if shutil.which("etcd") is None:
             raise SkipTest("there is no etcd: install etcd-server")
@@ -76,6 +74,7 @@ class StateMoveTests(SynchronousTestCase):
         self.addCleanup(self.end)
 
     def end(self) -> None:
+        self.end_masters()
         self.assertEqual(self.running.destroy(), [])
 
     def move(self, store: str) -> str:
@@ -92,22 +91,14 @@ class StateMoveTests(SynchronousTestCase):
     def known(self) -> bool:
         return os.path.exists(self.running.cluster.master.paths.state_store)
 
-    def store(self) -> str:
-        said = self.running.tool("cluster", "info").stdout
+    def store(self, master: int = 1) -> str:
+        said = self.tool(master, "info").stdout
         [line] = [line for line in said.splitlines() if "State store" in line]
         return line
 
-    def statuses(self, jobs: list[int]) -> set[str]:
-        rows = self.running.ask(QueryJobs(ids=tuple(jobs), fields=("status",)))
+    def statuses(self, jobs: list[int], master: int = 1) -> set[str]:
+        rows = self.ask(master, QueryJobs(ids=tuple(jobs), fields=("status",)))
         return {str(row[0]) if row else "missing" for row in rows}
-
-    def restart_master(self) -> None:
-        path = f"{self.running.cluster.master.paths.run}/{MASTERD}.pid"
-        pid = holder(path)
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        eventually(lambda: holder(path) is None)
-        self.running.daemon("masterd").start()
 
     def test_the_state_moves_under_load_and_jobs_go_on(self) -> None:
         long = self.running.ask(SubmitJob(ops=(Delay(duration=5.0),)))
@@ -123,9 +114,9 @@ class StateMoveTests(SynchronousTestCase):
         self.assertEqual(load.refused, [])
         self.assertLess(load.longest_gap(), LONGEST_REFUSAL)
         eventually(lambda: self.statuses([long, *load.jobs]) == {"success"})
-        self.restart_master()
-        self.assertEqual(self.statuses([long, *load.jobs]), {"success"})
-        self.assertIn("etcd at https://", self.store())
+        master = self.restart_master()
+        self.assertEqual(self.statuses([long, *load.jobs], master), {"success"})
+        self.assertIn("etcd at https://", self.store(master))
 
     def test_a_move_to_an_etcd_without_a_majority_changes_nothing(self) -> None:
         for member in self.etcd.members[1:]:
@@ -138,6 +129,6 @@ class StateMoveTests(SynchronousTestCase):
         )
         self.assertIn("the state was not moved", failed.stderr)
         self.running.perform(a_tag("after"))
-        self.restart_master()
+        self.assertEqual(self.restart_master(), 1)
         self.running.perform(a_tag("later"))
         self.assertIn("files", self.store())

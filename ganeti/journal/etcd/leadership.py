@@ -172,6 +172,7 @@ class Leadership:
         self._held_until = 0.0
         self._gone_since: float | None = None
         self._seen = SeenKey(clock)
+        self._first_seen_term: int | None = None
         self._lost: NotMaster | None = None
         self._renewing: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
@@ -205,9 +206,10 @@ class Leadership:
         Without ``take_over``, only the node that was the master last can; if the role is
         ``vacant``, any node can: the caller has found out that no master acts. A lease of a process
         of this node that ``has_ended`` is revoked, that of another process of this node is waited
-        for, and with ``take_over`` any other, too.
+        for, and with ``take_over`` that of the master which is to be replaced, too.
 
-        :raises NotMaster: another node is the master.
+        :raises NotMaster: another node is the master, or with ``take_over``, has become the master
+           meanwhile.
         :raises StateInFiles: etcd is not in charge of the state.
         """
 
@@ -249,6 +251,8 @@ class Leadership:
         leader, (term, term_revision) = await self._find_leader(), await self._find_term()
         if not term.in_charge or (moving and not term_revision):
             raise StateInFiles("the state of the cluster is in files, and not in etcd")
+        if self._first_seen_term is None:
+            self._first_seen_term = term.term
         if leader is not None and leader.lease == self._lease:
             # The answer to an earlier attempt was lost.
             self._became_leader(leader.create_revision, term.term, term_revision)
@@ -258,7 +262,9 @@ class Leadership:
             if holder.master == self._me.master and has_ended(holder):
                 await self._etcd.revoke(leader.lease)
                 return await self._try_to_acquire(floor, take_over, vacant, moving, has_ended)
-            if holder.master != self._me.master and not take_over:
+            if holder.master != self._me.master and not (
+                take_over and term.term == self._first_seen_term
+            ):
                 raise _make_not_master(self._me.master, holder.master)
             self._gone_since = None
             if take_over and self._seen.is_silent(leader):

@@ -112,6 +112,17 @@ class LeadershipTests(SynchronousTestCase):
         self.successResultOf(taking)
         self.assertFalse(self.first.holds_lease())
 
+    def test_a_take_over_does_not_wait_for_a_master_that_was_faster(self) -> None:
+        self.acquired(self.first)
+        self.etcd.lost = "requests"
+        taking = self.begun(self.candidate("node2")[1].acquire(take_over=True))
+        self.seconds(SILENCE_SECONDS - 1)
+        for lease in list(self.data.leases):
+            self.data.end_lease(lease)
+        self.acquired(self.candidate("node3")[1], vacant=True)
+        self.seconds(1)
+        self.assertIn("node3 is the master", str(self.failureResultOf(taking, NotMaster).value))
+
     def test_a_note_of_an_earlier_silence_does_not_depose_a_master_that_came_back(self) -> None:
         self.acquired(self.first)
         revision = self.data.entries[self.first.key].mod_revision
