@@ -192,6 +192,11 @@ class Paths:
         return f"{self.conf}/hooks"
 
     @property
+    def master_address_script(self) -> str:
+        """The program that configures the cluster's address, if an administrator wants one to."""
+        return f"{self.conf}/scripts/master-ip-setup"
+
+    @property
     def restricted_commands(self) -> str:
         """The folder of programs that cluster users may run on the node."""
         return f"{self.conf}/restricted-commands"

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed
+from ganeti.operations.cluster.address import find_address
+from ganeti.operations.operation import AddressControl
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
 
@@ -24,10 +26,10 @@ the address, so that a host which still has it for a moment gets no packets for 
 """
 
 
-class ClusterAddress:
-    """Holds the address while ``holds`` is true.
+class ClusterAddress(AddressControl):
+    """Has the address while ``holds`` is true, unless it was deactivated.
 
-    Addresses of nodes and of the loopback device, which trial clusters have, do not move.
+    A deactivation lasts until the master daemon ends: its successor is to be reached.
     """
 
     _log = Logger()
@@ -38,16 +40,43 @@ class ClusterAddress:
         self._nodes = nodes
         self._state = state
         self._holds = holds
+        self._active = True
         self._held: ReleaseMasterAddress | None = None
+        # A renewal that ends after a deactivation would bring the address back.
+        self._lock = DeferredLock()
 
     async def renew(self) -> None:
         """Take the address, or hold it for longer.
 
         :raises Failed: the node of the master cannot configure it.
         """
-        wanted = find_address(self._state())
+        async with self._lock:
+            await self._renew()
+
+    async def activate_address(self) -> None:
+        """Take the address from now on.
+
+        :raises Failed: the node of the master cannot configure it; it is tried again.
+        """
+        async with self._lock:
+            self._active = True
+            await self._renew()
+
+    async def deactivate_address(self) -> None:
+        """Give the address up until it is activated again.
+
+        :raises Failed: the node of the master cannot remove it.
+        """
+        async with self._lock:
+            self._active = False
+            held, self._held = self._held, None
+            if held is not None:
+                await self._nodes.ask(self._state().master, held)
+
+    async def _renew(self) -> None:
+        wanted = find_address(self._state()) if self._active else None
         if self._held is not None and self._held != wanted:
-            await self.release_address()
+            await self._release()
         if wanted is None or not self._holds():
             return
         call = HoldMasterAddress(
@@ -55,12 +84,17 @@ class ClusterAddress:
             netmask=wanted.netmask,
             device=wanted.device,
             lifetime=LIFETIME,
+            by_script=wanted.by_script,
         )
         if await self._nodes.ask(self._state().master, call):
             self._held = wanted
 
     async def release_address(self) -> None:
         """Give the address up now; without the lease, it goes when its time is over."""
+        async with self._lock:
+            await self._release()
+
+    async def _release(self) -> None:
         held, self._held = self._held, None
         if held is None or not self._holds():
             return
@@ -68,17 +102,3 @@ class ClusterAddress:
             await self._nodes.ask(self._state().master, held)
         except Failed as e:
             self._log.warn("the cluster's address is given up only later: {why}", why=str(e))
-
-
-def find_address(state: ClusterState) -> ReleaseMasterAddress | None:
-    """Return the address to hold, with netmask and device; None if it does not move."""
-    cluster = state.cluster
-    used = {node.primary_ip for node in state.nodes.values()}
-    used |= {node.secondary_ip for node in state.nodes.values()}
-    if cluster.master_ip in used or ip_address(cluster.master_ip).is_loopback:
-        return None
-    return ReleaseMasterAddress(
-        address=cluster.master_ip,
-        netmask=cluster.master_netmask,
-        device=cluster.master_netdev,
-    )

@@ -33,6 +33,7 @@ from ganeti.master.access.view import View
 from ganeti.master.answers import answers
 from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
+from ganeti.master.cluster_address import ClusterAddress
 from ganeti.master.console_tickets import ConsoleTickets
 from ganeti.master.current_store import Copies, CurrentCopies, CurrentTerm
 from ganeti.master.enrolment import Enrolment
@@ -182,6 +183,7 @@ class Master:
         self.nodes = WatchedNodes(
             self.members, self.node_events.node_changed, quorum.confirm_lease, self.live.succeeded
         )
+        self.address = ClusterAddress(self.nodes, self.config.state, quorum.holds_lease)
         self.queue = Queue(
             store=self.jobs,
             journal=journal,
@@ -347,6 +349,7 @@ class Master:
             answers=self.questions,
             issue=self._dependencies.issue,
             members=self.members,
+            address=self.address,
             keys=self._dependencies.keys,
             recent=self.live,
             solve=self._dependencies.solve,

@@ -15,7 +15,6 @@ from ganeti.model.cluster import Cluster
 from ganeti.model.disk import SUPPORTED_TEMPLATES, Template
 from ganeti.schema.types import Value
 
-_NO_ADDRESS = "the master configures the cluster's address by itself, and runs no script for it"
 _NO_HELPER = "helper guests are not available; the OS definition's create script runs on the node"
 _NO_MONITORING = "there is no monitoring daemon; query the remote API instead"
 _NO_ISOLATION = "guests have no user IDs of their own (see the parameter security_model)"
@@ -37,7 +36,6 @@ UNSUPPORTED: Mapping[str, tuple[object, str]] = MappingProxyType(
         "maintain_node_health": (False, "use gnt-cluster verify and gnt-node evacuate"),
         "modify_etc_hosts": (False, "each node resolves names by its system configuration"),
         "uid_pool": ((), _NO_ISOLATION),
-        "use_external_mip_script": (False, _NO_ADDRESS),
         "zeroing_image": ("", _NO_HELPER),
     }
 )

@@ -31,6 +31,7 @@ from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
 from ganeti.node.master_address import MasterAddress
+from ganeti.node.master_address_script import MasterAddressScript
 from ganeti.node.members import MemberList
 from ganeti.node.membership import (
     ClusterMembership,
@@ -83,6 +84,7 @@ class Host:
     and trusted authorities as they are on disk. ``connect`` connects to the consoles of guests;
     ``secret`` generates their tickets. ``announce`` tells the network of a device that an address
     is here. ``segment_size`` is the size in bytes of a segment of the journal's copy.
+    ``address_records`` say whether a script has configured the cluster's address.
     ``lease_notes`` are the notes that the watchdog shares, ``uptime`` is the clock that it shares,
     ``boot_id`` identifies the boot of the host, ``ask_elector`` asks another node to extend the
     lease of the guests, and ``start_watchdog`` starts the watchdog.
@@ -101,6 +103,7 @@ class Host:
     reach: ProbeFunction
     stop: Callable[[], object]
     lease_notes: IStateFiles
+    address_records: IStateFiles
     uptime: Callable[[], float]
     boot_id: Callable[[], str]
     port: int = NODED_PORT
@@ -240,7 +243,13 @@ def assemble_node(
             may_run=guest_lease.require,
         ),
         keys=keys,
-        master_address=MasterAddress(host.processes, host.announce),
+        master_address=MasterAddress(
+            host.processes,
+            host.announce,
+            MasterAddressScript(
+                host.processes, host.address_records, host.clock, host.paths.master_address_script
+            ),
+        ),
         names=Names(host.names),
         members=members,
         membership=ClusterMembership(

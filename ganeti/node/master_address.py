@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed
+from ganeti.node.master_address_script import MasterAddressScript
 from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
 from ganeti.system.interfaces import IProcesses
 
@@ -21,20 +22,29 @@ PERMANENT = b"valid_lft forever"
 class MasterAddress:
     """Handles the calls; ``announce`` tells the network of a device that the address is here.
 
-    The kernel counts the lifetime of the address, ``ip-address(8)``.
+    The kernel counts the lifetime of the address, ``ip-address(8)``. The ``script`` does it if the
+    administrator wants it to.
     """
 
     _log = Logger()
 
-    def __init__(self, processes: IProcesses, announce: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        processes: IProcesses,
+        announce: Callable[[str, str], None],
+        script: MasterAddressScript,
+    ) -> None:
+        self.script = script
         self._processes = processes
         self._announce = announce
 
     async def hold_address(self, call: HoldMasterAddress) -> bool:
         """Take the address, or hold it for longer; return whether it is held.
 
-        :raises Failed: ``ip`` fails, for example because there is no such device.
+        :raises Failed: ``ip`` or the script fails, for example because there is no such device.
         """
+        if call.by_script:
+            return await self.script.configure_address(call)
         present = await self._ip("-o", "address", "show", "to", call.address)
         if PERMANENT in present:
             return False
@@ -57,8 +67,11 @@ class MasterAddress:
     async def release_address(self, call: ReleaseMasterAddress) -> None:
         """Remove the address.
 
-        :raises Failed: ``ip`` fails.
+        :raises Failed: ``ip`` or the script fails.
         """
+        if call.by_script:
+            await self.script.remove_address(call)
+            return
         present = await self._ip("-o", "address", "show", "to", call.address)
         if present and PERMANENT not in present:
             network = f"{call.address}/{call.netmask}"

@@ -380,6 +380,22 @@ class SharedFiles(Protocol):
 UNAVAILABLE_KEYS = UnavailableKeys()
 
 
+class AddressControl(Protocol):
+    """The address of the cluster on the master's host."""
+
+    async def activate_address(self) -> None:
+        """Take the address from now on.
+
+        :raises Failed: it cannot be configured.
+        """
+
+    async def deactivate_address(self) -> None:
+        """Give the address up until it is activated again, or another master daemon starts.
+
+        :raises Failed: it cannot be removed.
+        """
+
+
 def stream_start() -> str:
     """Return the start of the event stream; the default of ``Tools.event_position``."""
     return "0"
@@ -405,6 +421,7 @@ class Tools:
     answers: MasterQueries
     issue: CertificateIssuer
     members: MemberUpdates
+    address: AddressControl
     keys: ClusterKeys = UNAVAILABLE_KEYS
     recent: RecentAnswers | None = None
     solve: PlacementSolver = solve_here

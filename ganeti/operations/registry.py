@@ -23,6 +23,7 @@ from ganeti.operations.allocation import test_allocator
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
 from ganeti.operations.cluster import (
+    address,
     balance,
     capacity,
     lifecycle,
@@ -57,6 +58,7 @@ from ganeti.operations.node import remove as remove_node
 from ganeti.operations.operation import AnyOperation
 
 _ALL: tuple[AnyOperation, ...] = (
+    *address.OPERATIONS,
     *lifecycle.OPERATIONS,
     *verify.OPERATIONS,
     *verify_disks.OPERATIONS,

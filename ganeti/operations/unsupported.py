@@ -8,19 +8,11 @@ from typing import NoReturn
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
-from ganeti.opcodes.cluster import ActivateMasterIP, DeactivateMasterIP
 from ganeti.opcodes.node import PowercycleNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import AnyOperation, NodeAnswers, Operation, Tools
 
-_ADDRESS = (
-    "the master has the cluster's address on its network device as long as it has the role; there"
-    " is nothing to activate or deactivate"
-)
-
 ALTERNATIVES: Mapping[type[Opcode], str] = {
-    ActivateMasterIP: _ADDRESS,
-    DeactivateMasterIP: _ADDRESS,
     PowercycleNode: (
         "nodes do not powercycle their own host; use the node's out-of-band program: "
         "gnt-node power cycle NODE"

@@ -16,7 +16,7 @@ class HoldMasterAddress(Call[bool]):
 
     Its kernel removes it then, unless the call is repeated; so it goes even if all daemons of this
     host are gone. Return whether it is held: an address that this host has permanently is left to
-    its administrator.
+    its administrator. With ``by_script``, the administrator's script configures and removes it.
     """
 
     wire = "master_address_hold"
@@ -27,6 +27,7 @@ class HoldMasterAddress(Call[bool]):
     netmask: Annotated[int, Meta(ge=1, le=128)]
     device: Line
     lifetime: Annotated[int, Meta(ge=1, le=60)]
+    by_script: bool = False
 
 
 class ReleaseMasterAddress(Call[None]):
@@ -39,3 +40,4 @@ class ReleaseMasterAddress(Call[None]):
     address: Line
     netmask: Annotated[int, Meta(ge=1, le=128)]
     device: Line
+    by_script: bool = False

@@ -266,6 +266,8 @@ HookDirectory: TypeAlias = Literal[
     "instance-rename",
     "instance-start",
     "instance-stop",
+    "master-ip-turndown",
+    "master-ip-turnup",
     "mirrors-replace",
     "network-add",
     "network-connect",

@@ -217,6 +217,7 @@ class SimulatedHost:
             reload=self._prove,
             segment_size=self.segment_size,
             lease_notes=self.lease_notes,
+            address_records=MemoryStateFiles(),
             uptime=clock.seconds,
             boot_id=self.read_boot_id,
             ask_elector=ElectorClient(Wire(self._switch, self.name, clock)),

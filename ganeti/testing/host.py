@@ -113,6 +113,7 @@ class MemoryHost:
                 reach=self._reach,
                 stop=self._stop,
                 lease_notes=self.lease_notes,
+                address_records=MemoryStateFiles(),
                 uptime=self.clock.seconds,
                 boot_id=lambda: "0d3f",
             ),

@@ -17,7 +17,7 @@ from ganeti.errors import Code, Failed, JobCanceled, Unreachable
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.member_list import make_member_list
-from ganeti.operations.operation import AncillaryFile, Tools
+from ganeti.operations.operation import AddressControl, AncillaryFile, Tools
 from ganeti.paths import Paths
 from ganeti.rpc.call import Call
 from ganeti.rpc.members import MemberRecords
@@ -166,6 +166,19 @@ class MemoryAllocators:
         return name in self._answers
 
 
+class MemoryAddress(AddressControl):
+    """The address of a cluster, which is ``active`` or not."""
+
+    def __init__(self) -> None:
+        self.active = True
+
+    async def activate_address(self) -> None:
+        self.active = True
+
+    async def deactivate_address(self) -> None:
+        self.active = False
+
+
 class MemoryTools:
     """Everything that an operation is given; ``tools`` is handed to its ``run``.
 
@@ -198,6 +211,7 @@ class MemoryTools:
         self.disk.put(Paths().authority_key, first.key, 0o600, 0.0)
         self.keys = MemoryKeys(MemoryFiles(self.disk), Paths(), count(1))
         self.issued: list[tuple[bytes, tuple[str, ...]]] = []
+        self.address = MemoryAddress()
         self.tools = Tools(
             config=self,
             nodes=self.nodes,
@@ -211,6 +225,7 @@ class MemoryTools:
             answers=self,
             issue=self._issue,
             members=self,
+            address=self.address,
             keys=self.keys,
         )
 

@@ -8,8 +8,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
-from ganeti.master.cluster_address import LIFETIME, ClusterAddress, find_address
+from ganeti.master.cluster_address import LIFETIME, ClusterAddress
 from ganeti.model.node import Node
+from ganeti.operations.cluster.address import find_address
 from ganeti.rpc.call import Call
 from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
 from ganeti.testing.builders import a_cluster
@@ -89,3 +90,31 @@ class ClusterAddressTests(SynchronousTestCase):
         for address in ("192.0.2.2", "127.0.0.1", "::1"):
             self.use(address)
             self.assertIsNone(find_address(self.state))
+
+    def test_it_is_not_renewed_while_it_is_deactivated(self) -> None:
+        self.renew()
+        self.asked.clear()
+        self.successResultOf(self.address.deactivate_address())
+        self.renew()
+        self.assertEqual([call for _, call in self.asked], [ReleaseMasterAddress(**WHERE)])
+        self.successResultOf(self.address.activate_address())
+        self.assertEqual(self.asked[-1][1].wire, "master_address_hold")
+
+    def test_an_activation_whose_first_attempt_fails_is_tried_again(self) -> None:
+        self.successResultOf(self.address.deactivate_address())
+        self.fails = True
+        self.failureResultOf(self.address.activate_address(), Failed)
+        self.fails = False
+        self.asked.clear()
+        self.renew()
+        self.assertEqual(self.asked[-1][1].wire, "master_address_hold")
+
+    def test_the_script_of_the_administrator_may_configure_it(self) -> None:
+        self.state = a_cluster(
+            nodes=["node1"], master_ip="192.0.2.200", use_external_mip_script=True
+        )
+        self.renew()
+        call = self.asked[-1][1]
+        assert isinstance(call, HoldMasterAddress)
+        self.assertTrue(call.by_script)
+        self.assertIn(True, [getattr(each, "by_script", None) for each in self.release()])

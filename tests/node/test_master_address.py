@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
 from ganeti.node.master_address import MasterAddress
+from ganeti.node.master_address_script import MasterAddressScript
 from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
 from ganeti.system.arp import build_announcement
 from ganeti.system.interfaces import IProcesses, ProcessResult
+from ganeti.testing.processes import MemoryStateFiles
 
 WHERE: dict[str, Any] = {"address": "192.0.2.200", "netmask": 24, "device": "br0"}
 FOREVER = b"2: br0 inet 192.0.2.200/24 scope global br0 valid_lft forever preferred_lft forever"
@@ -40,7 +43,12 @@ class MasterAddressTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.ip = Ip()
         self.announced: list[tuple[str, str]] = []
-        self.address = MasterAddress(cast(IProcesses, self.ip), self.announce)
+        self.address = self.make_address(self.announce)
+
+    def make_address(self, announce: Callable[[str, str], None]) -> MasterAddress:
+        processes = cast(IProcesses, self.ip)
+        script = MasterAddressScript(processes, MemoryStateFiles(), Clock(), "/setup")
+        return MasterAddress(processes, announce, script)
 
     def announce(self, device: str, address: str) -> None:
         self.announced.append((device, address))
@@ -76,7 +84,7 @@ class MasterAddressTests(SynchronousTestCase):
         def fail(device: str, address: str) -> None:
             raise OSError(1, "not permitted")
 
-        self.address = MasterAddress(cast(IProcesses, self.ip), fail)
+        self.address = self.make_address(fail)
         self.assertTrue(self.hold())
 
     def test_a_device_that_does_not_exist_is_named(self) -> None:

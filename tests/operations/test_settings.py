@@ -151,7 +151,6 @@ class ClusterTests(SettingTests):
             ("zeroing_image", "/image"),
             ("compression_tools", ["gzip"]),
             ("instance_communication_network", "talk"),
-            ("use_external_mip_script", True),
             ("modify_etc_hosts", True),
             ("gluster_storage_dir", "/srv/gluster"),
             ("hv_state", {"kvm": {"mem_node": 512}}),

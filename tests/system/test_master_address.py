@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,12 +22,19 @@ import json, os, subprocess, sys
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from ganeti.node.master_address import MasterAddress
+from ganeti.node.master_address_script import MasterAddressScript
 from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
 from ganeti.system.arp import announce
 from ganeti.system.processes import LocalProcesses
+from ganeti.system.state_files import LocalStateFiles
 
 where = dict(address=sys.argv[1], netmask=int(sys.argv[2]), device="dev0")
-address = MasterAddress(LocalProcesses(reactor, reactor), announce)
+if "script" in sys.argv:
+    where["by_script"] = True
+processes = LocalProcesses(reactor, reactor)
+records = LocalStateFiles(f"{os.environ['FOLDER']}/records")
+script = MasterAddressScript(processes, records, reactor, f"{os.environ['FOLDER']}/setup")
+address = MasterAddress(processes, announce, script)
 
 def show():
     shown = subprocess.run(["ip", "-j", "address", "show", "dev", "dev0"], capture_output=True)
@@ -58,8 +67,19 @@ SET_UP = (
 )
 
 
+SCRIPT = """#!/bin/sh -e
+[ "$CLUSTER_IP_VERSION" = 4 ]
+case $1 in
+  start) ip address add "$MASTER_IP/$MASTER_NETMASK" dev "$MASTER_NETDEV" ;;
+  stop) ip address delete "$MASTER_IP/$MASTER_NETMASK" dev "$MASTER_NETDEV" ;;
+esac
+"""
+
+
 class MasterAddressTests(SynchronousTestCase):
     def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
         if os.getuid() != 0 or shutil.which("unshare") is None:
             self.skipTest("network namespaces need root and unshare")
         if subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode:
@@ -69,7 +89,7 @@ class MasterAddressTests(SynchronousTestCase):
         command = f'{SET_UP} exec "$@"'
         return subprocess.Popen(
             ["unshare", "--net", "sh", "-c", command, "sh", sys.executable, "-c", PROGRAM, *words],
-            env={**os.environ, "PYTHONPATH": str(TREE)},
+            env={**os.environ, "PYTHONPATH": str(TREE), "FOLDER": str(self.folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -95,6 +115,16 @@ class MasterAddressTests(SynchronousTestCase):
         held, during, after = self.run_program("192.0.2.9", "24", "release")
         self.assertFalse(held)
         self.assertEqual(during, after)
+
+    def test_a_program_of_the_administrator_may_configure_it(self) -> None:
+        script = self.folder / "setup"
+        script.write_text(SCRIPT)
+        script.chmod(0o755)
+        held, during, after = self.run_program("192.0.2.200", "32", "script", "release")
+        self.assertTrue(held)
+        self.assertGreater(during["192.0.2.200"], 1 << 30)  # without an end
+        self.assertEqual(set(after), set(during) - {"192.0.2.200"})
+        self.assertEqual(list((self.folder / "records").iterdir()), [])
 
     def test_the_kernel_removes_an_address_that_nobody_renews(self) -> None:
         program = self.begin("192.0.2.200", "32", "wait")

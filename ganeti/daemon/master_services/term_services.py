@@ -13,7 +13,6 @@ from ganeti.daemon.store.local_members import LocalMemberTools
 from ganeti.errors import Failed, GanetiError
 from ganeti.master import cluster_address, store_members
 from ganeti.master.ancillary_files import AncillaryFiles
-from ganeti.master.cluster_address import ClusterAddress
 from ganeti.master.master import Master
 from ganeti.master.ssconf_distribution import SsconfDistribution
 from ganeti.master.store_members import StoreMembers
@@ -100,7 +99,7 @@ class TermServices:
         )
 
     def _hold_address(self, master: Master) -> None:
-        address = ClusterAddress(master.nodes, master.config.state, master.quorum.holds_lease)
+        address = master.address
         self._daemon.add(ServicePart("address of the cluster", stop=address.release_address))
         self._daemon.repeat(
             "renewal of the cluster's address",

@@ -30,6 +30,7 @@ from ganeti.system.images import LocalImages
 from ganeti.system.name_resolution import SystemNames
 from ganeti.system.pidfile import holder
 from ganeti.system.processes import LocalProcesses
+from ganeti.system.state_files import LocalStateFiles
 from ganeti.system.streams import LocalStreams
 
 CONNECT_TIMEOUT = 5.0
@@ -53,6 +54,7 @@ def create_host(reactor: Reactor, paths: Paths, name: str, port: int, files: Loc
         reach=lambda host, port: reach(reactor, find_node_address(host, paths) or host, port),
         stop=reactor.stop,
         lease_notes=lease_notes(paths),
+        address_records=LocalStateFiles(f"{paths.run}/master-address"),
         uptime=read_uptime,
         boot_id=read_boot_id,
         port=port,

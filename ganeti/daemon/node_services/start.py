@@ -90,6 +90,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     daemon.repeat(
         "lease of the guests", RENEWAL_INTERVAL, parts.guest_lease.tick, passing=(GanetiError,)
     )
+    parts.master_address.script.resume_by_record()
     for part in _make_guest_services(parts):
         daemon.add(part)
     daemon.add(ServicePart("port", stop=port.stopListening))
