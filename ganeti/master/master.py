@@ -161,18 +161,7 @@ class Master:
             assert replication is not None
             copies = replication(self.make_checkpoint)
         self.candidates = CurrentCopies(copies)
-        self.state_move = StateMove(
-            journal,
-            self.candidates,
-            quorum,
-            self.members,
-            lambda: self.config.state().nodes,
-            lambda: self.config.state().node(around.name),
-            clock,
-            checkpoint=self.make_checkpoint,
-            replicate=self.replicate_to_candidates,
-            tools=around.move_tools,
-        )
+        self.state_move = self._make_state_move()
         self.locks = LockWaiter(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
         self.live = NodeStatusCache(self.members, self.config.state, clock)
@@ -184,32 +173,8 @@ class Master:
             self.members, self.node_events.node_changed, quorum.confirm_lease, self.live.succeeded
         )
         self.address = ClusterAddress(self.nodes, self.config.state, quorum.holds_lease)
-        self.queue = Queue(
-            store=self.jobs,
-            journal=journal,
-            run=OperationRunner(self._performer()),
-            clock=clock,
-            max_running=lambda: self.config.state().cluster.max_running_jobs,
-            archive=JobArchive(around.files, around.places),
-            locks=self.locks,
-        )
-        self.guests = GuestSupervisor(
-            self.config,
-            self.members,
-            quorum,
-            Recovery(self.config.state, self.nodes, self.queue, clock, around.now),
-            Restarts(
-                self.config.state,
-                self.nodes,
-                self.queue,
-                self.node_events.is_locked,
-                clock,
-                around.now,
-            ),
-            self.events,
-            clock,
-            around.now,
-        )
+        self.queue = self._make_queue()
+        self.guests = self._make_guest_supervisor()
         self.shared = SharedJobs(self.queue, self.jobs)
         self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
         self.enrolment = Enrolment(
@@ -226,67 +191,108 @@ class Master:
             ConsoleTickets(self.config.state, self.nodes),
             clock,
         )
-        self.gate = Gate(
-            self.accounts.callers,
-            self.config.state,
-            lambda rights: View(rights, self.config.state, self.queue),
-            self._questions_about,
-            self.events,
-            around.now,
-            self.accounts,
-            self.consoles,
-            self.audit,
-        )
+        self.gate = self._make_gate()
         self.history = History(
             journal,
             clock,
             self.queue.jobs,
             lambda number: self.queue.find_job(number) or self.queue.archived(number),
         )
-        self.notifier = Notifier(
-            self.config,
-            DeliveryTools(
-                stream=self.events,
-                senders=around.senders,
-                clock=clock,
-                now=around.now,
-                random=lambda: around.ids.random.random(),
-                cluster=lambda: self.config.state().cluster.cluster_name,
-                master=around.name,
-            ),
-        )
-        self.metrics = MasterMetrics(
-            MetricSources(
-                state=self.config.state,
-                journal=journal,
-                jobs=self.jobs,
-                locks=self.locks,
-                live=self.live,
-                nodes=nodes,
-                candidates=self.candidates,
-                quorum=quorum,
-                events=self.events,
-                node_events=self.node_events,
-                guests=self.guests,
-                notifier=self.notifier,
-                watcher=WatcherFindings(around.files, around.places, self.pause.until),
-                clock=clock,
-                now=around.now,
-                name=around.name,
-            )
-        )
+        self.notifier = self._make_notifier()
+        self.metrics = self._make_metrics(nodes)
         self.checkpoints: Checkpoints = Checkpoints(
-            around.files,
-            around.places,
-            journal,
-            self.config.state,
-            self.jobs,
-            clock,
+            around.files, around.places, journal, self.config.state, self.jobs, clock
         )
         self.job_rates = JobRates(around.now, self.jobs.jobs.values())
         self.jobs.observe(self.job_rates.record)
         self.jobs.observe(lambda job: self.checkpoints.schedule())
         self.config.observe(self._on_config_change)
+
+    def _make_state_move(self) -> StateMove:
+        return StateMove(
+            self.journal,
+            self.candidates,
+            self.quorum,
+            self.members,
+            lambda: self.config.state().nodes,
+            lambda: self.config.state().node(self._dependencies.name),
+            self._dependencies.clock,
+            checkpoint=self.make_checkpoint,
+            replicate=self.replicate_to_candidates,
+            tools=self._dependencies.move_tools,
+        )
+
+    def _make_queue(self) -> Queue:
+        return Queue(
+            store=self.jobs,
+            journal=self.journal,
+            run=OperationRunner(self._performer()),
+            clock=self._dependencies.clock,
+            max_running=lambda: self.config.state().cluster.max_running_jobs,
+            archive=JobArchive(self._dependencies.files, self._dependencies.places),
+            locks=self.locks,
+        )
+
+    def _make_guest_supervisor(self) -> GuestSupervisor:
+        state, clock, now = self.config.state, self._dependencies.clock, self._dependencies.now
+        return GuestSupervisor(
+            self.config,
+            self.members,
+            self.quorum,
+            Recovery(state, self.nodes, self.queue, clock, now),
+            Restarts(state, self.nodes, self.queue, self.node_events.is_locked, clock, now),
+            self.events,
+            clock,
+            now,
+        )
+
+    def _make_gate(self) -> Gate:
+        return Gate(
+            self.accounts.callers,
+            self.config.state,
+            lambda rights: View(rights, self.config.state, self.queue),
+            self._questions_about,
+            self.events,
+            self._dependencies.now,
+            self.accounts,
+            self.consoles,
+            self.audit,
+        )
+
+    def _make_notifier(self) -> Notifier:
+        around = self._dependencies
+        tools = DeliveryTools(
+            stream=self.events,
+            senders=around.senders,
+            clock=around.clock,
+            now=around.now,
+            random=lambda: around.ids.random.random(),
+            cluster=lambda: self.config.state().cluster.cluster_name,
+            master=around.name,
+        )
+        return Notifier(self.config, tools)
+
+    def _make_metrics(self, nodes: MeasuredNodes) -> MasterMetrics:
+        around = self._dependencies
+        sources = MetricSources(
+            state=self.config.state,
+            journal=self.journal,
+            jobs=self.jobs,
+            locks=self.locks,
+            live=self.live,
+            nodes=nodes,
+            candidates=self.candidates,
+            quorum=self.quorum,
+            events=self.events,
+            node_events=self.node_events,
+            guests=self.guests,
+            notifier=self.notifier,
+            watcher=WatcherFindings(around.files, around.places, self.pause.until),
+            clock=around.clock,
+            now=around.now,
+            name=around.name,
+        )
+        return MasterMetrics(sources)
 
     def replicate_to_candidates(self, votes: MasterTerm) -> Candidates:
         """Return the replication to the master candidates, for a master that the nodes elect."""
