@@ -298,7 +298,7 @@ class KvmTests(TestCase):
         await hypervisor.change_media(
             self.guest(cdrom_image_path=second, cdrom2_image_path=first), force=False
         )
-        async with hypervisor._connect_monitor("web1") as qemu:
+        async with hypervisor._qemus.connect_monitor("web1") as qemu:
             blocks = {each["device"]: each for each in await qemu.execute("query-block")}
         self.assertEqual(blocks["cdrom0"]["inserted"]["file"], second)
         self.assertTrue(blocks["cdrom0"]["inserted"]["ro"])
@@ -310,7 +310,7 @@ class KvmTests(TestCase):
 
     async def drive(self, hypervisor: KvmHypervisor) -> dict[str, Any]:
         """What QEMU says about the first CD drive."""
-        async with hypervisor._connect_monitor("web1") as qemu:
+        async with hypervisor._qemus.connect_monitor("web1") as qemu:
             blocks = {each["device"]: each for each in await qemu.execute("query-block")}
         found: dict[str, Any] = blocks["cdrom0"]
         return found

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The QEMU processes of this node: their start, their end and the files that they leave."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+
+import msgspec
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from ganeti.errors import Failed, Invalid, Problem, Refused
+from ganeti.hypervisor.interfaces import AttachedDisk, GuestDevices, Running
+from ganeti.hypervisor.kvm import requirements
+from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
+from ganeti.hypervisor.kvm.devices import tap
+from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
+from ganeti.hypervisor.kvm.monitor import (
+    CommandFailed,
+    Monitor,
+    MonitorConnector,
+    MonitorUnavailable,
+)
+from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
+from ganeti.hypervisor.kvm.qemu_command import (
+    Accelerator,
+    HostSettings,
+    command,
+    cpu_model,
+    read,
+)
+from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
+from ganeti.hypervisor.kvm.scope import scope_command
+from ganeti.hypervisor.kvm.tap_devices import Taps
+from ganeti.model.guest import CheckScope, Guest
+from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.running import RunningConfig, running_config
+from ganeti.schema.records import replace
+from ganeti.schema.types import Parameters
+from ganeti.system.interfaces import MINIMAL_PATH, IFiles, IProcesses
+
+_START_TIMEOUT = 600.0
+"""How long QEMU may take to start, in seconds; with ``mem_path`` it allocates all memory."""
+QUIT_TIMEOUT = 30.0
+"""How long QEMU may take to carry out a request to end something, in seconds."""
+_KILL_TIMEOUT = 120.0
+"""How long a process may take to exit after SIGKILL, in seconds: freeing much memory takes time."""
+POLL_INTERVAL = 0.02
+
+_BINARY = "qemu-system-x86_64"
+
+_LOG_PREFIX = re.compile(r"^\S*qemu\S*: ")
+"""The prefix of lines in QEMU's log."""
+_MAX_LOG_LENGTH = 1000
+"""How many characters from the end of QEMU's log are included in a message."""
+
+
+class QemuProcesses:
+    """Starts and ends QEMU for the guests of a registry; their sockets are in ``folder``.
+
+    With ``scopes``, each QEMU gets a systemd scope.
+    """
+
+    def __init__(
+        self,
+        guests: GuestRegistry,
+        taps: Taps,
+        *,
+        folder: str,
+        files: IFiles,
+        processes: IProcesses,
+        monitors: MonitorConnector,
+        accelerators: AcceleratorSelector,
+        clock: IReactorTime,
+        scopes: bool,
+    ) -> None:
+        self._guests = guests
+        self._taps = taps
+        self._folder = folder
+        self._files = files
+        self._processes = processes
+        self._monitors = monitors
+        self._accelerators = accelerators
+        self._clock = clock
+        self._scopes = scopes
+        self._programs = QemuPrograms(files, processes)
+
+    async def launch_guest(
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        *,
+        paused: bool = False,
+        running: RunningConfig | None = None,
+    ) -> None:
+        """Start QEMU for a guest; if that fails, remove everything.
+
+        With ``running``, it waits for the migration of a guest with that configuration.
+        """
+        await self._require_not_running(guest.name)
+        kvm = read_parameters(guest.hvparams)
+        binary, program = self._find_binary(kvm), await self.describe_program(kvm)
+        scope = CheckScope.ALL if running is None else CheckScope.RUNNING
+        equipment = GuestDevices(guest.nics, len(disks), scope)
+        if found := list(requirements.problems(kvm, equipment, self._files, program)):
+            raise Refused(f"{guest.name} cannot run on this node: {Invalid(found)}")
+        accelerator = await self._accelerators.choose(kvm, binary)
+        chosen = _resolve_defaults(kvm, program, accelerator)
+        config = (
+            running_config(guest, chosen, program.version)
+            if running is None
+            else replace(running, version=program.version, slots=running.slots or {})
+        )
+        guest = replace(guest, hvparams={**guest.hvparams, **chosen})
+        where = self._guests.runtime_paths(guest.name)
+        machine = HostSettings(binary=binary, accelerator=accelerator, places=where)
+        incoming = running is not None
+        argv = command(
+            guest,
+            disks,
+            machine,
+            paused=paused,
+            incoming=incoming,
+            slots=config.slots or {},
+            empty_drives=config.empty_drives,
+        )
+        await self._files.make_folder(self._folder)
+        await self._remove_files(where)
+        taps = () if kvm.kvm_net == "user" else tuple(map(tap, guest.nics))
+        runtime = GuestRecord(
+            name=guest.name,
+            memory=guest.memory,
+            vcpus=guest.vcpus,
+            place=GuestPhase.STARTING,
+            paused=paused,
+            taps=taps,
+            config=config,
+        )
+        self._guests.save_record(runtime)
+        try:
+            await self._taps.connect(guest, kvm)
+            await self._run_qemu(guest.name, argv)
+            self._guests.save_record(self._guests.adopted(runtime))
+        except BaseException:
+            await self.end_process(self._guests.adopted(runtime))
+            raise
+        started = self._guests.get(guest.name)
+        if started is None or self._guests.process_info(started) is None:
+            await self.remove_traces(runtime)
+            raise Failed(f"QEMU of {guest.name} exited immediately after its start")
+
+    async def describe_program(self, kvm: Kvm) -> QemuProgram:
+        """Return the properties of the QEMU program for a guest.
+
+        :raises Failed: it cannot be run.
+        """
+        return await self._programs.describe(self._find_binary(kvm))
+
+    def _find_binary(self, kvm: Kvm) -> str:
+        """Return the path of the QEMU program for a guest."""
+        folders = MINIMAL_PATH.split(":")
+        candidates = (kvm.kvm_path, *(f"{folder}/{_BINARY}" for folder in folders))
+        return next((path for path in candidates if self._files.stat(path)), _BINARY)
+
+    async def _run_qemu(self, name: str, argv: Sequence[str]) -> None:
+        if self._scopes:
+            argv = [*scope_command(name, round(self._clock.seconds() * 1000)), *argv]
+        finished = await self._processes.run(argv, timeout=_START_TIMEOUT)
+        if finished.code:
+            said = (finished.err or finished.out).decode("utf-8", "replace").strip()
+            # With -D, QEMU writes errors to its log.
+            said = said or self.read_log(name) or f"exit code {finished.code}"
+            raise Failed(f"QEMU cannot start {name}: {said}")
+
+    async def _require_not_running(self, name: str) -> None:
+        """Remove the record of a guest of this name that has ended.
+
+        :raises Running: if it is alive.
+        """
+        noted = self._guests.get(name)
+        if noted is None:
+            return
+        # The previous daemon may have been killed before QEMU was ready and its process recorded.
+        runtime = self._guests.adopted(noted)
+        if self._guests.process_info(runtime) is None:
+            await self.remove_traces(runtime)
+        elif runtime.place is GuestPhase.LEFT:
+            await self.end_process(runtime)
+        else:
+            self._guests.save_record(runtime)
+            raise Running(name)
+
+    async def end_process(self, runtime: GuestRecord) -> None:
+        """End the QEMU of a guest, by its monitor if possible, and remove the record of the
+        guest."""
+        if self._guests.process_info(runtime):
+            with suppress(MonitorUnavailable, CommandFailed):
+                async with self.connect_monitor(runtime.name) as qemu:
+                    await qemu.execute("quit")
+                await self._wait_for_exit(runtime, QUIT_TIMEOUT)
+        if self._guests.process_info(runtime):
+            self._processes.kill(runtime.pid, signal.SIGKILL)
+            await self._wait_for_exit(runtime, _KILL_TIMEOUT)
+        if self._guests.process_info(runtime):
+            raise Failed(
+                f"process {runtime.pid} of instance {runtime.name} was killed but does not end: it"
+                " hangs in the kernel; check for a disk that does not respond"
+            )
+        await self.remove_traces(runtime)
+
+    async def _wait_for_exit(self, runtime: GuestRecord, timeout: float) -> None:
+        deadline = self._clock.seconds() + timeout
+        while self._guests.process_info(runtime) and self._clock.seconds() < deadline:
+            await deferLater(self._clock, POLL_INTERVAL)
+
+    async def remove_traces(self, runtime: GuestRecord) -> None:
+        """Remove tap devices, files and the record of a guest whose QEMU has ended."""
+        await self._taps.disconnect(runtime.taps)
+        await self._remove_files(self._guests.runtime_paths(runtime.name))
+        self._guests.remove_record(runtime.name)
+
+    async def _remove_files(self, where: RuntimePaths) -> None:
+        for path in where.all_paths:
+            if self._files.stat(path) is not None:
+                await self._files.remove(path)
+
+    def connect_monitor(self, name: str) -> AbstractAsyncContextManager[Monitor]:
+        """Return a connection to the monitor of a guest's QEMU, see ``MonitorConnector``."""
+        return self._monitors.talk(self._guests.runtime_paths(name).qmp)
+
+    def read_log(self, name: str) -> str:
+        """Return the end of the log of an incoming guest's QEMU, as one line."""
+        path = self._guests.runtime_paths(name).log
+        if self._files.stat(path) is None:
+            return ""
+        text = self._files.read(path).decode("utf-8", "replace")
+        lines = [_LOG_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
+        return "; ".join(lines)[-_MAX_LOG_LENGTH:]
+
+    async def close_log(self, qemu: Monitor, name: str) -> None:
+        """Stop QEMU from writing its log, which the guest could make grow."""
+        with suppress(CommandFailed):
+            await qemu.execute("human-monitor-command", command_line="logfile /dev/null")
+        path = self._guests.runtime_paths(name).log
+        if self._files.stat(path) is not None:
+            await self._files.remove(path)
+
+
+def read_parameters(hvparams: Parameters) -> Kvm:
+    """Return the hypervisor parameters of a guest.
+
+    :raises Invalid: they are none of this hypervisor.
+    """
+    try:
+        return read(hvparams)
+    except msgspec.ValidationError as error:
+        raise Invalid([Problem("hvparams", str(error))]) from error
+
+
+def _resolve_defaults(kvm: Kvm, program: QemuProgram, accelerator: Accelerator) -> dict[str, str]:
+    """Return the values chosen for parameters that are open; the guest keeps them while it runs."""
+    return {
+        "machine_version": program.machine(kvm.machine_version),
+        "kvm_accel": accelerator.value,
+        "cpu_type": cpu_model(kvm, accelerator),
+    }

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changes of the devices of a running guest: disks, network cards and CDs."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from ganeti.errors import Refused
+from ganeti.hypervisor.interfaces import AttachedDisk
+from ganeti.hypervisor.kvm import hotplug
+from ganeti.hypervisor.kvm.cd_drives import CdDrive, changed_drives
+from ganeti.hypervisor.kvm.devices import tap
+from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
+from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
+from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses, read_parameters
+from ganeti.hypervisor.kvm.tap_devices import Taps
+from ganeti.model.guest import Guest, GuestNic
+from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.running import RunningConfig, with_disk, with_nic, without_device
+from ganeti.schema.records import replace
+from ganeti.system.interfaces import IFiles
+
+_TRAY_TIMEOUT, _TRAY_INTERVAL = 5.0, 0.5
+"""How long a guest that has locked a CD drive may take to open it, and how often it is asked to, in
+seconds."""
+
+
+class DeviceChanges:
+    """Changes devices and the record of the guest, so that a migration finds what it has now."""
+
+    def __init__(
+        self,
+        guests: GuestRegistry,
+        qemus: QemuProcesses,
+        taps: Taps,
+        files: IFiles,
+        clock: IReactorTime,
+    ) -> None:
+        self._guests = guests
+        self._qemus = qemus
+        self._taps = taps
+        self._files = files
+        self._clock = clock
+
+    async def change_cds(self, guest: Guest, *, force: bool) -> None:
+        """Put the CDs of the configuration into the drives of the guest, see ``IHypervisor``."""
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE)
+        if runtime.config is None:
+            return  # an older version started it, and did not note its drives
+        config = runtime.config
+        started, configured = (read_parameters(each.hvparams) for each in (config, guest))
+        for drive in changed_drives(started, configured, config.empty_drives):
+            async with self._qemus.connect_monitor(guest.name) as qemu:
+                await self._change_medium(qemu, drive, guest.name, force=force)
+            # At once: a migration would otherwise start the guest with the image before.
+            hvparams = {**config.hvparams, drive.parameter: drive.image}
+            empty = set(config.empty_drives) - {drive.parameter}
+            if not drive.image:
+                empty.add(drive.parameter)
+            config = replace(config, hvparams=hvparams, empty_drives=tuple(sorted(empty)))
+            runtime = replace(runtime, config=config)
+            self._guests.save_record(runtime)
+
+    async def _change_medium(
+        self, qemu: Monitor, drive: CdDrive, name: str, *, force: bool
+    ) -> None:
+        """Put another image into a drive, or none; QEMU asks a guest that has locked it.
+
+        :raises Refused: the guest does not open it.
+        """
+        deadline = self._clock.seconds() + _TRAY_TIMEOUT
+        # Earlier versions of QEMU than 7.1 cannot force the change of a CD, but its removal.
+        forced = {"force": True} if force else {}
+        while True:
+            try:
+                if drive.image:
+                    await qemu.execute(
+                        "blockdev-change-medium",
+                        device=drive.name,
+                        filename=drive.image,
+                        format="raw",
+                        read_only_mode="retain",
+                        **forced,
+                    )
+                else:
+                    await qemu.execute("eject", device=drive.name, **forced)
+            except CommandFailed as error:
+                if "is locked" not in str(error):
+                    raise
+            else:
+                return
+            if self._clock.seconds() >= deadline:
+                raise Refused(
+                    f"the guest of instance {name} has locked the CD drive of {drive.parameter} and"
+                    f" did not open it within {_TRAY_TIMEOUT:g} seconds; unmount the CD there and"
+                    " try again, or use --force to change it anyway"
+                )
+            await deferLater(self._clock, _TRAY_INTERVAL)
+
+    async def plug_device(self, guest: Guest, device: AttachedDisk | GuestNic) -> None:
+        """Add a disk or a network card, or give a card another connection."""
+        runtime, running, kvm = self._require_changeable(guest.name)
+        if isinstance(device, AttachedDisk):
+            await self._plug_disk(runtime, running, kvm, device)
+            return
+        before = next((each for each in running.nics if each.uuid == device.uuid), None)
+        if before is None:
+            await self._plug_nic(runtime, running, kvm, device)
+        elif before.mac == device.mac:
+            if kvm.kvm_net == "host":
+                await self._taps.reconnect(before, device, guest.name)
+            self._guests.save_record(replace(runtime, config=with_nic(running, device)))
+        else:
+            await self.unplug_device(guest, device.uuid)
+            await self.plug_device(guest, device)
+
+    async def _plug_disk(
+        self, runtime: GuestRecord, running: RunningConfig, kvm: Kvm, attached: AttachedDisk
+    ) -> None:
+        hotplug.require_hot_disk(kvm, runtime.name)
+        # Before QEMU opens it, so that no disk that is in use counts as free.
+        planned = replace(runtime, config=with_disk(running, attached.disk))
+        self._guests.save_record(planned)
+        try:
+            async with self._qemus.connect_monitor(runtime.name) as qemu:
+                found = self._files.stat(attached.path)
+                device_file = found is not None and found.device
+                await hotplug.add_disk(qemu, attached, kvm, device_file=device_file)
+                await self._keep_slots(qemu, planned)
+        except CommandFailed:
+            self._guests.save_record(runtime)
+            raise
+
+    async def _plug_nic(
+        self, runtime: GuestRecord, running: RunningConfig, kvm: Kvm, card: GuestNic
+    ) -> None:
+        taps = () if kvm.kvm_net == "user" else (tap(card),)
+        planned = replace(runtime, config=with_nic(running, card), taps=(*runtime.taps, *taps))
+        self._guests.save_record(planned)
+        try:
+            await self._taps.connect_cards(runtime.name, [card], kvm)
+            async with self._qemus.connect_monitor(runtime.name) as qemu:
+                await hotplug.add_nic(qemu, card, kvm)
+                await self._keep_slots(qemu, planned)
+        except (CommandFailed, Refused):
+            await self._taps.disconnect(taps)
+            self._guests.save_record(runtime)
+            raise
+
+    async def unplug_device(self, guest: Guest, uuid: str) -> None:
+        """Remove a disk or a network card; do nothing if the guest has none with this UUID."""
+        runtime, running, kvm = self._require_changeable(guest.name)
+        card = next((each for each in running.nics if each.uuid == uuid), None)
+        async with self._qemus.connect_monitor(guest.name) as qemu:
+            if card is not None:
+                await hotplug.remove_nic(qemu, card, self._clock)
+                if kvm.kvm_net == "host":
+                    await self._taps.disconnect((tap(card),))
+                    taps = tuple(each for each in runtime.taps if each != tap(card))
+                    runtime = replace(runtime, taps=taps)
+            elif any(each.uuid == uuid for each in running.disks):
+                hotplug.require_hot_disk(kvm, guest.name)
+                await hotplug.remove_disk(qemu, uuid, self._clock)
+            else:
+                return
+            changed = replace(runtime, config=without_device(running, uuid))
+            await self._keep_slots(qemu, changed)
+
+    async def _keep_slots(self, qemu: Monitor, runtime: GuestRecord) -> None:
+        """Record a changed guest, with the addresses that its devices have now."""
+        assert runtime.config is not None
+        config = replace(runtime.config, slots=await hotplug.read_slots(qemu))
+        self._guests.save_record(replace(runtime, config=config))
+
+    def _require_changeable(self, name: str) -> tuple[GuestRecord, RunningConfig, Kvm]:
+        """Return the record of a running guest whose devices can change, and its settings.
+
+        :raises Refused: they cannot change while it runs.
+        """
+        runtime = self._guests.alive(name, GuestPhase.HERE)
+        running = runtime.config
+        if running is None:
+            raise Refused(
+                f"instance {name} was started by an older version; restart it: gnt-instance"
+                f" reboot {name}"
+            )
+        if problem := hotplug.find_problem(running, name):
+            raise Refused(problem)
+        return runtime, running, read_parameters(running.hvparams)
