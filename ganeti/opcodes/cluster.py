@@ -314,3 +314,17 @@ class VerifyDisks(Opcode, tag="OP_CLUSTER_VERIFY_DISKS"):
     """Submit jobs that check the disks of instances, one for each node group."""
 
     group_name: fields.OnlyGroup = None
+
+
+class UpgradeCluster(Opcode, tag="OP_CLUSTER_UPGRADE"):
+    """Submit a job for each node that has another release; each waits for the one before."""
+
+    summary_field = "release"
+
+    release: fields.Release
+    command: fields.UpgradeCommand = "upgrade"
+    canary: Annotated[
+        Text | None,
+        doc("The node that is upgraded first; by default one with few instances."),
+    ] = None
+    timeout: fields.UpgradeTimeout = 900

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
+from msgspec import Meta
+
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy as _AllocPolicy
 from ganeti.opcodes.choices import FileDriver as _FileDriver
@@ -198,4 +200,18 @@ Clutter: TypeAlias = Annotated[
         "Also report files that belong to no object.",
         "ganeti-cleaner removes such files",
     ),
+]
+
+# --- software
+
+Release: TypeAlias = Annotated[
+    Line, Meta(min_length=1, max_length=64), doc("The release that nodes have afterwards.")
+]
+UpgradeCommand: TypeAlias = Annotated[
+    Line, Meta(min_length=1), doc("The restricted command of the nodes that installs it.")
+]
+UpgradeTimeout: TypeAlias = Annotated[
+    int,
+    Meta(ge=1, le=86400),
+    doc("The seconds within which a node must answer with the release."),
 ]

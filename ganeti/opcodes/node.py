@@ -187,3 +187,14 @@ class RunRestrictedCommand(Opcode, tag="OP_RESTRICTED_COMMAND"):
     nodes: Annotated[tuple[Text, ...], doc("Names of the nodes.")]
     node_uuids: fields.NodeUUIDs = None
     command: Annotated[Text, doc("Name of the command.")]
+
+
+class UpgradeNode(Opcode, tag="OP_NODE_UPGRADE"):
+    """Upgrade the software of a node by its restricted command; its instances keep running."""
+
+    summary_field = "node_name"
+
+    node_name: fields.TheNode
+    release: fields.Release
+    command: fields.UpgradeCommand = "upgrade"
+    timeout: fields.UpgradeTimeout = 900

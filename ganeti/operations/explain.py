@@ -16,12 +16,12 @@ from ganeti.config.state import ClusterState
 from ganeti.locking.names import CLUSTER, LockMode, LockRequest
 from ganeti.model.node import Node
 from ganeti.opcodes.backup import RemoveExport
-from ganeti.opcodes.cluster import DestroyCluster, RenewCrypto
+from ganeti.opcodes.cluster import DestroyCluster, RenewCrypto, UpgradeCluster
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.opcodes.instance.lifecycle import RebootInstance, ReinstallInstance, RemoveInstance
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.opcodes.instance.moves import FailoverInstance
-from ganeti.opcodes.node import PowercycleNode, RemoveNode
+from ganeti.opcodes.node import PowercycleNode, RemoveNode, UpgradeNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.tags import AddTags, RemoveTags
 from ganeti.operations.allocation.evacuation import Evacuation
@@ -69,12 +69,16 @@ class Explanation:
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+_REPLACED_SOFTWARE = "the former release is replaced; another run installs it again"
+
 _IRREVERSIBLE: Mapping[type[Opcode], str] = {
     DestroyCluster: "the cluster ends, and its configuration is removed",
     FailoverInstance: "the guest is stopped, and what it has in memory is lost",
     PowercycleNode: "the node restarts, and what its guests have in memory is lost",
     RebootInstance: "what the guest has in memory is lost",
     RecreateDisks: "the disks are made new and empty, and what is on them is lost",
+    UpgradeCluster: _REPLACED_SOFTWARE,
+    UpgradeNode: _REPLACED_SOFTWARE,
     ReinstallInstance: "the OS definition overwrites what is on the disks",
     RemoveExport: "the export is deleted",
     RemoveInstance: "the disks of the instance are deleted with all that is on them",

@@ -31,6 +31,7 @@ from ganeti.operations.cluster import (
     rehearsal,
     renew,
     repair_disk_sizes,
+    rolling_upgrade,
     verify,
     verify_disks,
 )
@@ -60,6 +61,7 @@ from ganeti.operations.operation import AnyOperation
 _ALL: tuple[AnyOperation, ...] = (
     *address.OPERATIONS,
     *lifecycle.OPERATIONS,
+    *rolling_upgrade.OPERATIONS,
     *verify.OPERATIONS,
     *verify_disks.OPERATIONS,
     repair_disk_sizes.OPERATION,

@@ -21,10 +21,6 @@ MISSING_OPTIONS: Mapping[str, str] = {
 """Options that do not exist, or have another value."""
 
 REFUSED: Mapping[str, str] = {
-    "gnt-cluster upgrade": (
-        "packages are upgraded by the package manager of the host, and the master daemon upgrades"
-        " the configuration when it starts; the command says so"
-    ),
     "gnt-instance modify --new-primary": "use move, migrate or failover to change the primary node",
     "gnt-instance modify -m": "changing the memory of a running guest is not supported yet",
     "gnt-instance modify --disk N:attach, N:detach": "disks cannot be attached or detached yet",

@@ -62,19 +62,6 @@ def getmaster(session: Session, arguments: Arguments) -> int:
     return 0
 
 
-def upgrade(session: Session, arguments: Arguments) -> int:
-    """Explain how to upgrade the software.
-
-    :raises ExitTool: always, so that scripts do not take this for a completed upgrade.
-    """
-    raise ExitTool(
-        FAILURE,
-        "gnt-cluster does not install software: upgrade the packages on all nodes, then restart"
-        " ganeti-noded on each node and ganeti-masterd on the master, which converts the"
-        " configuration when it starts; instances keep running",
-    )
-
-
 def ping(session: Session, arguments: Arguments) -> int:
     """Succeed if the master daemon answers."""
     _query_cluster(session)

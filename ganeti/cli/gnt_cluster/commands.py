@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         renewal,
         run_on_nodes,
         settings,
+        software_upgrade,
         state_backup,
         state_store,
         take_over,
@@ -63,6 +64,7 @@ else:
     renewal = LazyModule("ganeti.cli.gnt_cluster.renewal")
     run_on_nodes = LazyModule("ganeti.cli.gnt_cluster.run_on_nodes")
     settings = LazyModule("ganeti.cli.gnt_cluster.settings")
+    software_upgrade = LazyModule("ganeti.cli.gnt_cluster.software_upgrade")
     state_backup = LazyModule("ganeti.cli.gnt_cluster.state_backup")
     state_store = LazyModule("ganeti.cli.gnt_cluster.state_store")
     watch = LazyModule("ganeti.cli.gnt_cluster.watch")
@@ -510,12 +512,23 @@ GNT_CLUSTER = tool(
     ),
     Command(
         name="upgrade",
-        doc="Explain how to upgrade the software: by the packages of each host.",
+        opcode="OP_CLUSTER_UPGRADE",
+        doc="Upgrade the software of the nodes one after the other, by a command of theirs.",
         options=(
-            Option(("--to",), "to", "The version to upgrade to.", TEXT, metavar="VERSION"),
-            Option(("--resume",), "resume", "Resume an interrupted upgrade."),
+            Option(
+                ("--resume",),
+                "resume",
+                "Go on with an interrupted upgrade. Nodes that have the release are always left"
+                " out, so that this changes nothing.",
+            ),
         ),
-        run=actions.upgrade,
+        flags=(
+            Option(("--to",), "release", "", TEXT, metavar="RELEASE"),
+            Option(("--canary",), "canary", "", TEXT, metavar="NODE"),
+            Option(("--command",), "command", "", TEXT, metavar="NAME"),
+            Option(("--timeout",), "timeout", "", WHOLE_SECONDS),
+        ),
+        run=software_upgrade.upgrade,
     ),
     Command(
         name="confirm-down",

@@ -180,13 +180,6 @@ class SpecsTests(SynchronousTestCase):
             self.assertEqual(terminal.out, shown)
 
 
-class UpgradeTests(SynchronousTestCase):
-    def test_an_upgrade_is_left_to_packages(self) -> None:
-        terminal = Terminal()
-        self.assertEqual(terminal.run(GNT_CLUSTER, "upgrade", "--to", "4.0"), 1)
-        self.assertIn("upgrade the packages on all nodes", terminal.err)
-
-
 class AnswerTests(SynchronousTestCase):
     def test_versions_are_told(self) -> None:
         names = ("software", "protocol", "config", "os_api", "export", "vcs")
