@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ganeti.cli.command import Document, OpcodeResult
+from ganeti.cli.progress_bar import ProgressBar
 from ganeti.cli.session import FAILURE, ExitTool, Session
 from ganeti.cli.yaml_output import yaml_lines
 from ganeti.errors import Failed, GanetiError, JobCanceled, JobLost, from_wire
 from ganeti.luxi.methods import PlanJob, QueryJobs, Row, SubmitJob, SubmitManyJobs, WaitForJobChange
+from ganeti.model.work_progress import parse_progress
 from ganeti.schema.records import replace
 
 if TYPE_CHECKING:
@@ -219,21 +221,29 @@ def follow(
 ) -> list[OpcodeResult]:
     """Show the messages of a job as they arrive; return the results of its opcodes.
 
-    With ``quiet``, no messages are shown. ``others`` receives log entries that are not messages.
+    On a terminal, messages about progress are a bar. With ``quiet``, no messages are shown.
+    ``others`` receives log entries that are not messages.
 
     :raises GanetiError: the error of the job, or :exc:`JobLost` if it does not exist.
     """
+    bar = ProgressBar(session)
     try:
-        return _poll(session, job, quiet, others)
+        return _poll(session, job, quiet, others, bar)
     except KeyboardInterrupt:
         raise Failed(
             f"stopped waiting; job {job} continues: use gnt-job watch {job} to follow it, gnt-job"
             f" cancel {job} to cancel it"
         ) from None
+    finally:
+        bar.erase()
 
 
 def _poll(
-    session: Session, job: int, quiet: bool, others: Callable[[Row], None] | None
+    session: Session,
+    job: int,
+    quiet: bool,
+    others: Callable[[Row], None] | None,
+    bar: ProgressBar,
 ) -> list[OpcodeResult]:
     values: Row | None = None
     serial: int | None = None
@@ -255,6 +265,7 @@ def _poll(
         if answer is None or answer == "nochange" or (answer[0] == values and not answer[1]):
             status = values[0] if values else ""
             if status in _WAITING and status not in told and not quiet:
+                bar.erase()
                 session.print_status(_WAITING[status].format(job=job))
             told.add(status)
             continue
@@ -262,7 +273,7 @@ def _poll(
         for entry in entries:
             serial = max(serial or 0, entry[0])
             if not quiet:
-                _show_entry(session, entry, others)
+                _show_entry(session, entry, others, bar)
         assert values is not None
         if values[0] in _FINAL:
             return outcome(job, *values)
@@ -276,8 +287,14 @@ def _archived_results(session: Session, job: int) -> list[object]:
     return outcome(job, *row)
 
 
-def _show_entry(session: Session, entry: Row, others: Callable[[Row], None] | None) -> None:
+def _show_entry(
+    session: Session, entry: Row, others: Callable[[Row], None] | None, bar: ProgressBar
+) -> None:
     _, when, kind, message = entry
+    progress = parse_progress(message) if kind == "message" else None
+    if progress is not None and bar.repaint(progress):
+        return
+    bar.erase()
     if kind not in ("message", "message-list"):
         if others is not None:
             others(entry)

@@ -79,8 +79,8 @@ class WipeTests(SynchronousTestCase):
             self.memory.progress.said,
             [
                 "wiping disk/0 (2504 MiB) on node1",
-                "wiping disk/0: 41% done, 58 s left",
-                "wiping disk/0: 82% done, 18 s left",
+                "wiping disk/0: 40.9% done, 58 s left",
+                "wiping disk/0: 81.8% done, 18 s left",
             ],
         )
 

@@ -33,9 +33,10 @@ class EtcdPartitionTests(Scenarios):
         needed = (*store, paths.authority_key)
         return all(map(os.path.exists, needed))
 
-    def wait_for_acknowledgements(self, node: int, more: int = 10) -> None:
+    def wait_for_acknowledgements(self, node: int = 0, more: int = 10) -> None:
+        """Wait until a node has acknowledged some more jobs; 0 is any node."""
         before = len(self.ledger.jobs)
-        eventually(lambda: sum(job.node == node for job in self.ledger.jobs[before:]) >= more)
+        eventually(lambda: sum(node in (0, job.node) for job in self.ledger.jobs[before:]) >= more)
 
     def wait_for_successor(self, old: int = 0) -> int:
         """Wait for the automatic failover from ``old``; the node that is the master then."""
@@ -61,9 +62,11 @@ class EtcdPartitionTests(Scenarios):
         with Clients(self.cluster, self.ledger, seed=12):
             for member in (1, 2, 3):
                 self.cluster.kill_member(member)
-                self.wait_for_acknowledgements(self.first)
+                # Of any node: if the others take long to elect a leader, the master may lose its
+                # lease, and a candidate takes the role.
+                self.wait_for_acknowledgements()
                 self.cluster.start_members()
-        self.assertEqual(self.assert_kept(), self.first)
+        self.assert_kept()
 
     def test_a_master_that_is_cut_off_is_replaced_and_acknowledges_nothing_more(self) -> None:
         old, most = self.first, self.others(self.first)

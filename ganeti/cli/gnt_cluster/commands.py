@@ -518,8 +518,7 @@ GNT_CLUSTER = tool(
             Option(
                 ("--resume",),
                 "resume",
-                "Go on with an interrupted upgrade. Nodes that have the release are always left"
-                " out, so that this changes nothing.",
+                "Accepted for compatibility: an upgrade always goes on where it was interrupted.",
             ),
         ),
         flags=(

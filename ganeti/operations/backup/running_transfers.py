@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ganeti.errors import Code, Failed, GanetiError, Unreachable
 from ganeti.model.node import Node
+from ganeti.model.work_progress import WorkProgress
 from ganeti.operations.operation import Tools
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.transfers import TransferStatus
@@ -181,13 +182,11 @@ class _TransferMonitor:
             tools.progress.log_message(f"{self.of.what}: transfer started")
         elif self._connected and now - self._said >= _REPORT_INTERVAL:
             self._said = now
-            tools.progress.log_message(f"{self.of.what}: {_format_progress(status)}")
+            tools.progress.log_message(_format_progress(self.of.what, status))
 
 
-def _format_progress(status: TransferStatus) -> str:
-    text = f"{status.moved / _MIB:.1f} MiB at {status.rate / _MIB:.1f} MiB/s"
-    if status.expected:
-        text += f", {min(100, 100 * status.moved // status.expected)}%"
-    if status.eta is not None:
-        text += f", {status.eta:.0f} s left"
-    return text
+def _format_progress(what: str, status: TransferStatus) -> str:
+    moved = f"{what}: {status.moved / _MIB:.1f} MiB at {status.rate / _MIB:.1f} MiB/s"
+    if not status.expected:
+        return moved
+    return str(WorkProgress(moved, 100 * status.moved / status.expected, status.eta))

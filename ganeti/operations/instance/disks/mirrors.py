@@ -10,6 +10,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import MIRRORED_TEMPLATES, Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
+from ganeti.model.work_progress import WorkProgress
 from ganeti.operations.guest_conversion import fill_disk_parameters
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.rpc.disks import ConnectDisk, DemoteDisk, DescribeDisks, DiskStatus, PromoteDisk
@@ -105,13 +106,11 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
             said = tools.time.seconds()
             for disk, status in late:
                 if status is not None and status.sync_percent is not None:
-                    tools.progress.log_message(_format_progress(disk, status))
+                    done = WorkProgress(
+                        f"syncing {disk.iv_name}", status.sync_percent, status.estimated_time
+                    )
+                    tools.progress.log_message(str(done))
         await tools.time.sleep(_poll_interval(moving))
-
-
-def _format_progress(disk: Disk, status: DiskStatus) -> str:
-    left = "" if status.estimated_time is None else f", {status.estimated_time} s left"
-    return f"syncing {disk.iv_name}: {status.sync_percent:.1f}% done{left}"
 
 
 def _poll_interval(statuses: Sequence[DiskStatus]) -> float:

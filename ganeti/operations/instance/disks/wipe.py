@@ -10,6 +10,7 @@ from ganeti.errors import Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
+from ganeti.model.work_progress import WorkProgress
 from ganeti.operations.instance.disks.mirrors import mirrored, sent
 from ganeti.operations.operation import Tools
 from ganeti.rpc.disks import DescribeDisks, PauseResync, WipeDisk
@@ -55,9 +56,7 @@ async def _wipe(disk: Disk, node: Node, start: int, tools: Tools) -> None:
             said = now
             left = (now - begun) / (offset - start) * (end - offset)
             done = 100 * (offset - start) / (end - start)
-            tools.progress.log_message(
-                f"wiping {disk.iv_name}: {done:.0f}% done, {left:.0f} s left"
-            )
+            tools.progress.log_message(str(WorkProgress(f"wiping {disk.iv_name}", done, left)))
 
 
 async def get_actual_size(disk: Disk, node: Node, tools: Tools) -> int:

@@ -18,6 +18,7 @@ from ganeti.model.running import (
     pending_changes,
     require_migratable,
 )
+from ganeti.model.work_progress import WorkProgress
 from ganeti.operations.allocation.node_check import require_able
 from ganeti.operations.allocation.target_node import get_template
 from ganeti.operations.guest_conversion import make_guest
@@ -181,13 +182,16 @@ async def _wait_until_sent(
         ran = asked
         if asked - said >= _REPORT_INTERVAL:
             said = asked
-            tools.progress.log_message(_format_progress(guest.name, found))
+            tools.progress.log_message(str(_compute_progress(guest.name, found, asked - began)))
         await tools.time.sleep(_poll_interval(found, asked - began))
 
 
-def _format_progress(name: str, sending: Migration) -> str:
-    done, total = sending.transferred // _MIB, sending.total // _MIB
-    return f"{name}: {done} of {total} MiB sent"
+def _compute_progress(name: str, sending: Migration, passed: float) -> WorkProgress:
+    """Return the progress; a busy guest changes memory that is sent again, so it takes longer."""
+    sent, total = sending.transferred, sending.total
+    left = max(0, total - sent) * passed / sent if sent else None
+    what = f"sending {name}, {sent // _MIB} of {total // _MIB} MiB"
+    return WorkProgress(what, 100 * sent / total if total else 0.0, left)
 
 
 def _poll_interval(sending: Migration, passed: float) -> float:
