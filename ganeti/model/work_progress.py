@@ -8,15 +8,14 @@ of a kind of its own.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _TEXT = re.compile(
     r"(?P<what>.+): (?P<percent>[0-9]{1,3}\.[0-9])% done(, (?P<left>[0-9]+) s left)?"
 )
 
 
-@dataclass(frozen=True)
-class WorkProgress:
+class WorkProgress(NamedTuple):
     """The part of ``what`` that is done, in percent, and the estimated seconds that are left."""
 
     what: str

@@ -41,6 +41,7 @@ NO_EFFECT: Mapping[str, str] = {
     "gnt-cluster modify --max-tracked-jobs": "all jobs are tracked",
     "gnt-cluster renew-crypto --no-ssh-key-check": "SSH is not used",
     "gnt-cluster renew-crypto -v": "the job's log has all details",
+    "gnt-cluster upgrade --resume": "an upgrade always goes on where it was interrupted",
     "gnt-cluster verify -v": "the report has all details",
     "gnt-debug submit-job -v": "the progress of each job is always shown",
     "gnt-instance move --ignore-consistency": "disks are copied only while the guest is stopped",
