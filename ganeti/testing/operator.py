@@ -29,8 +29,10 @@ from ganeti.rpc.node import StopMaster
 from ganeti.rpc.node_client import NodeClient
 from ganeti.rpc.quorum import Ballot, DescribeVote, ReplicaSet, newest
 from ganeti.testing.clocks import ProcessClock
-from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
 from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.master_process import MasterProcess
+from ganeti.testing.simulated_host import SimulatedHost
 from ganeti.testing.wire import Wire
 
 TAKE_OVER = StartupMandate(take_over=True)

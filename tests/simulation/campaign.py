@@ -15,9 +15,11 @@ from ganeti.errors import GanetiError
 from ganeti.opcodes.node import AddNode, ModifyNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.tags import AddTags, TagKind
-from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost, Stuck
+from ganeti.testing.cluster import SimulatedCluster, Stuck
 from ganeti.testing.disk import MemoryDisk
+from ganeti.testing.master_process import MasterProcess
 from ganeti.testing.operator import fail_over, join
+from ganeti.testing.simulated_host import SimulatedHost
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
 from tests.simulation.scenario import some_cancellation, some_job, some_work

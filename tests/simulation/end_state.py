@@ -20,8 +20,9 @@ from ganeti.model.node import Node, NodeRole
 from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.node import RemoveNode
 from ganeti.testing.certificates import is_issued_by, key_of
-from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
 from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.simulated_host import SimulatedHost
 
 OWN_FILES = re.compile(
     r"config\.data|access\.json|members|guest-lease|denied-leases|journal/(segment-\d{16}|checkpoint|config\.base)"

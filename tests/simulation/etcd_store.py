@@ -18,8 +18,9 @@ from ganeti.journal.etcd.leadership import LEASE_SECONDS
 from ganeti.journal.etcd.vacancy import VacancyFinder
 from ganeti.journal.marker import StoredLogPosition
 from ganeti.testing.clocks import ProcessClock
-from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
 from ganeti.testing.operator import TAKE_OVER
+from ganeti.testing.simulated_host import SimulatedHost
 from tests.simulation.campaign import Campaign, Fault
 
 PREFIX = "/s/"

@@ -20,7 +20,7 @@ from ganeti.opcodes.failover import (
 )
 from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance
 from ganeti.opcodes.opcode import Opcode
-from ganeti.testing.cluster import SimulatedHost
+from ganeti.testing.simulated_host import SimulatedHost
 from tests.simulation.campaign import Campaign, Fault
 from tests.simulation.etcd_store import EtcdCampaign
 from tests.simulation.guests import DISKLESS, some_work, with_instances

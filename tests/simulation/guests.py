@@ -18,8 +18,9 @@ from ganeti.rpc.instances import (
     StopInstance,
 )
 from ganeti.rpc.wire import CallRequest
-from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
 from ganeti.testing.hypervisor import STEPS
+from ganeti.testing.simulated_host import SimulatedHost
 
 FILE, DISKLESS = ("db1", "mail1", "db2"), ("web1", "web2")
 """The names of instances, with and without disks; the last one's is to rename others to."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from ganeti.opcodes.node import AddNode, ModifyNode, RemoveNode
-from ganeti.testing.cluster import MasterProcess, SimulatedHost
+from ganeti.testing.master_process import MasterProcess
+from ganeti.testing.simulated_host import SimulatedHost
 from tests.simulation.campaign import Campaign, Fault
 from tests.simulation.etcd_store import EtcdCampaign, etcd_fault
 from tests.simulation.fencing import (

@@ -12,8 +12,9 @@ from ganeti.model.node import Node
 from ganeti.node.voter import read_voter_state
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.rpc.quorum import ReplicaSet
-from ganeti.testing.cluster import MasterProcess, SimulatedHost
 from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.master_process import MasterProcess
+from ganeti.testing.simulated_host import SimulatedHost
 from tests.simulation.campaign import Campaign
 
 OUTAGES = (5.0, 20.0, 60.0)

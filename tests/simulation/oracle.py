@@ -22,7 +22,9 @@ from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 from ganeti.rpc.wire import CallRequest
-from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
+from ganeti.testing.master_process import MasterProcess
+from ganeti.testing.simulated_host import SimulatedHost
 from ganeti.testing.wire import OPEN
 from tests.simulation.replication import Replication
 

@@ -15,7 +15,9 @@ from ganeti.errors import GanetiError
 from ganeti.rpc.node import LeaveCluster
 from ganeti.rpc.quorum import ReplicaSet, VoterState, newest
 from ganeti.rpc.replicas import AppendFrames, ReplicaEnd, ResetReplica
-from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
+from ganeti.testing.master_process import MasterProcess
+from ganeti.testing.simulated_host import SimulatedHost
 
 _CHANGES_A_COPY = frozenset((AppendFrames.wire, ResetReplica.wire))
 

@@ -14,7 +14,8 @@ from ganeti.errors import CommitFailed
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.schema.records import replace
-from ganeti.testing.cluster import MasterProcess, SimulatedCluster, Stuck
+from ganeti.testing.cluster import SimulatedCluster, Stuck
+from ganeti.testing.master_process import MasterProcess
 from tests.simulation import guests
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle

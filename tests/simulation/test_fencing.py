@@ -22,7 +22,8 @@ from ganeti.opcodes.registry import read_opcode
 from ganeti.rpc.guest_lease import DenyGuestLeases, RenewGuestLease
 from ganeti.rpc.node_client import TransportError
 from ganeti.rpc.wire import CallRequest
-from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
+from ganeti.testing.simulated_host import SimulatedHost
 from tests.metrics.test_family import read
 from tests.simulation.playing import played
 

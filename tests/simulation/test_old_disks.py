@@ -13,8 +13,9 @@ from ganeti.errors import GanetiError, Refused
 from ganeti.journal.marker import read_marker
 from ganeti.master.startup import StartupMandate
 from ganeti.opcodes.tags import AddTags, TagKind
-from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.simulated_host import SimulatedHost
 
 TAKE_OVER = StartupMandate(take_over=True)
 

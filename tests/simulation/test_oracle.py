@@ -14,8 +14,9 @@ from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.rpc.quorum import ReleaseLease
 from ganeti.rpc.wire import CallRequest
 from ganeti.schema.records import replace
-from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
+from ganeti.testing.cluster import SimulatedCluster
 from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.simulated_host import SimulatedHost
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
 
