@@ -59,6 +59,7 @@ async def adopt(
     adopted = False
     ends = await _query_ends(nodes, candidates, clock)
     ahead: list[str] = []
+    # The longest copy first: after it, the others have nothing to add.
     for node in sorted(candidates, key=lambda each: _position(ends[each.uuid]), reverse=True):
         end = ends[node.uuid]
         if isinstance(end, Failed) or end.position <= journal.end_position().position:

@@ -58,6 +58,7 @@ class Enrolment:
         :raises Refused: the token is of another cluster, has expired, or was already used.
         """
         async with self._lock:
+            # Read each time, as both are replaced while the master runs.
             secret = derive_secret(
                 self._files.read(self._places.authority_key),
                 self._files.read(self._places.domain_secret),
@@ -76,6 +77,8 @@ class Enrolment:
                     fingerprint=fingerprint(issued),
                 )
                 because = ChangeCause("ganeti-noded", f"{invitation.node} joined with a token")
+                # Before the certificate leaves the master, so that a token works once, with any
+                # master.
                 await self._config.change(spend_token(spent, self._now()), because=because)
                 self._log.info("certificate issued to node {node}", node=invitation.node)
             elif spent.application != application:
