@@ -68,6 +68,7 @@ async def adopt(
             await _fetch_commits(journal, nodes, node)
             adopted = True
         elif node.name in replica_set.in_sync:
+            # Other copies may have commits that were never acknowledged.
             ahead.append(node.name)
     if not accept_loss:
         _check_complete(journal, ahead, acknowledged, replica_set, name)

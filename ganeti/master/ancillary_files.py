@@ -110,6 +110,7 @@ class AncillaryFiles:
                     )
                 else:
                     had = given[node.uuid]
+                    # An older version of the file has been overwritten there.
                     had -= {each for each in had if each.path == file.path}
                     had.add(file)
 

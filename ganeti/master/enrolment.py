@@ -57,6 +57,7 @@ class Enrolment:
         :raises Invalid: the token or the request is malformed.
         :raises Refused: the token is of another cluster, has expired, or was already used.
         """
+        # Two requests with the same token must not both find it unspent.
         async with self._lock:
             # Read each time, as both are replaced while the master runs.
             secret = derive_secret(

@@ -98,6 +98,7 @@ class NodeWatch:
             # Compared with the last report, so that slow changes add up.
             now.memory_free = known.memory_free
         for guest in sorted(known.guests - guests):
+            # Otherwise it has moved, and was seen on its new node first.
             if not self._find_other_node(guest, uuid):
                 self._vanished[guest] = uuid
         for guest in sorted(guests - known.guests):
