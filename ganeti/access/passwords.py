@@ -65,5 +65,6 @@ def check_of(stored: str) -> Check:
 
 
 def _scrypt(password: str, n: int, r: int, p: int, salt: bytes, length: int = 32) -> bytes:
+    # The default limit of OpenSSL is too low for the higher costs.
     memory = 128 * r * (n + p + 2) + 1024 * 1024
     return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=memory, dklen=length)

@@ -12,6 +12,7 @@ def is_secure(url: str) -> bool:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        # Reading a malformed port raises the error.
         _ = parts.port
     except ValueError:
         return False

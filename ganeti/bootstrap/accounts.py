@@ -48,6 +48,7 @@ def find_account(paths: Paths, daemon: str) -> Account | None:
 
 def change_to(account: Account) -> None:
     """Give up the powers of root."""
+    # In this order: once the user is another one, the groups cannot be changed any more.
     os.setgroups(account.groups)
     os.setresgid(account.group, account.group, account.group)
     os.setresuid(account.user, account.user, account.user)
@@ -102,6 +103,7 @@ def _walk(top: str) -> Iterator[tuple[str, str, int]]:
 def _let_group_read(name: str, folder: int) -> None:
     """Let the group of a file read it, or enter it if it is a folder; links are left alone."""
     try:
+        # Without O_NONBLOCK, opening a FIFO would wait for a writer.
         opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError as e:
         if e.errno == errno.ELOOP:

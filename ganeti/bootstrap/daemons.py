@@ -81,6 +81,7 @@ def start_member(paths: Paths) -> None:
     unit = f"{ETCD}.service"
     # With a root folder of its own, a cluster is a trial that systemd knows nothing about.
     if not paths.root and os.path.isdir("/run/systemd/system"):
+        # This fails if there is no such unit.
         known = subprocess.run(["systemctl", "--quiet", "cat", unit], capture_output=True)
         if known.returncode == 0:
             done = subprocess.run(["systemctl", "start", unit], capture_output=True, text=True)
@@ -141,6 +142,7 @@ class WaitingDaemon:
 
 def _command(paths: Paths, daemon: str, *options: str) -> list[str]:
     usual = usual_options(paths, daemon)
+    # With -P, the working directory provides no modules.
     return [sys.executable, "-P", "-m", _MODULES[daemon], *usual, *options]
 
 

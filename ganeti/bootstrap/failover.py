@@ -350,9 +350,12 @@ class _ObservedCluster:
         """
         masters = {self._master, *(ballot.state.master for ballot in self._ballots.values())}
         running = {name for name, ballot in self._ballots.items() if ballot.serves}
+        # Also those that a node follows and that do not answer here: they may run all the same.
         for master in sorted((masters - {self._name, ""}) | running):
             if master not in self._ballots:
                 say(f"{master} does not answer; continuing without it")
+            # The node daemon waits up to 20 seconds for the end of the master daemon before it
+            # kills it.
             elif self._peers.ask(master, StopMaster(), self._get_term(master), timeout=60.0):
                 say(f"the master daemon on {master} was stopped")
                 self._stopped.append(master)

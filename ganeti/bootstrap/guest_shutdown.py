@@ -36,6 +36,7 @@ class LocalGuest:
             command = Path(f"/proc/{self.process}/cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             return False
+        # The number may have been given to another process.
         return self.monitor.encode() in command
 
 
@@ -60,6 +61,7 @@ def press_power_button(monitor: str) -> None:
         connection.connect(monitor)
         with connection.makefile("rwb") as lines:
             lines.readline()  # the greeting
+            # QEMU rejects commands before the capabilities are negotiated.
             for command in ("qmp_capabilities", "system_powerdown"):
                 lines.write(json.dumps({"execute": command}).encode() + b"\n")
                 lines.flush()

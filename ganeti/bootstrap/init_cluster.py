@@ -72,6 +72,7 @@ def init_cluster(
         raise Refused(problem)
     with _removed_on_failure(paths):
         under_way = _marker(paths)
+        # First, so that what an interrupted creation has left can be replaced by the next one.
         write({under_way: (b"", 0o600)})
         now = time.time()
         authority = Authority.founded(cluster, now)
@@ -98,8 +99,10 @@ def init_cluster(
         elif store is not None:
             write_store_access(paths, store, state.cluster.uuid)
         write_ssconf(paths, ssconf(state, release=__version__))
+        # An administrator may have prepared it.
         if not os.path.exists(paths.rapi_users):
             write({paths.rapi_users: (_USERS_TEMPLATE, 0o640)})
+        # In this order: the last file tells that this node is part of a cluster.
         write(
             {
                 paths.member_list: (encode_members(master, own, authority), 0o600),
@@ -189,6 +192,7 @@ def _removed_on_failure(paths: Paths) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # The content of a folder before the folder.
         for path in sorted(_files(paths) - before, reverse=True):
             with suppress(OSError):
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)

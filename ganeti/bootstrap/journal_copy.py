@@ -42,6 +42,8 @@ def read(files: IFiles, data: str) -> JournalCopy:
             " master candidate; ssconf_master_candidates lists them",
             Code.ENVIRONMENT,
         )
+    # Before the files: if these are replaced meanwhile, they have more than it says, and commits
+    # can be applied again.
     marker = read_marker(files, f"{data}/journal/checkpoint")
     state = loaded(files.read(path), ids=_refuse_old_format)
     beside = f"{data}/{access_file.NAME}"

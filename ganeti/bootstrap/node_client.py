@@ -59,6 +59,7 @@ class NodeEndpoint:
             connection.request("POST", f"/{call}", body, sent)
             with connection.getresponse() as response:
                 answer = response.read(_MAX_ANSWER_SIZE + 1)
+                # ``http.client`` does not report a body that is cut off if it is read up to a size.
                 missing = response.length
         except HTTPException as e:
             raise malformed(self, f"{type(e).__name__} {e}") from None

@@ -64,6 +64,7 @@ def use_rapi_certificate(paths: Paths, file: str) -> None:
     :raises Invalid: one of them is missing, or they do not match.
     """
     try:
+        # OpenSSL would prompt for the password of an encrypted key.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file, password=lambda: "")
     except ssl.SSLError as e:
         why = f" ({e.reason})" if e.reason else ""
@@ -95,6 +96,7 @@ def renew_domain_secret(paths: Paths, file: str | None = None) -> None:
 
 def _install_rapi_certificate(paths: Paths, pem: bytes) -> None:
     write({paths.rapi_certificate: (pem, 0o640)})
+    # The remote API reads its certificate again on this signal.
     if pid := holder(f"{paths.run}/{RAPI}.pid"):
         os.kill(pid, signal.SIGHUP)
 

@@ -217,6 +217,7 @@ def _found_members(
         known[name],
         automatic_failover=settings.automatic_failover,
     )
+    # Before its data is removed.
     _stop_member(paths)
     write_own_store(paths, own, settings.prefix.strip("/").rpartition("/")[2])
     say("a new member of etcd is being started on this node by its node daemon")
@@ -277,6 +278,7 @@ def _write_keys(client: IStoreClient, name: str, backup: StoreBackup, prefix: st
             )
 
     with _written_again(lambda: client.change([held], [hold])):
+        # The leader key is held by this process, and the term must never go back.
         change(
             delete(prefix, leader),
             delete(f"{leader}\0", term),
@@ -290,6 +292,7 @@ def _write_keys(client: IStoreClient, name: str, backup: StoreBackup, prefix: st
         # Stopped: the other candidates leave the role to this node for a while.
         newer = _Term(known.term + TERM_STEP, name, stopped=True)
         change(put(f"{prefix}head", backup.keys["head"]), put(term, msgspec.json.encode(newer)))
+    # With the lease, the leader key is deleted, so that a master can start.
     client.end_lease(lease)
     return len(backup.keys)
 

@@ -65,6 +65,7 @@ def resolve_full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
         found = str(lookup(name, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)[0][3])
     except (OSError, UnicodeError):
         return name
+    # The canonical name of an alias is that of another host.
     return found if found.lower().startswith(f"{name.lower()}.") else name
 
 

@@ -117,6 +117,7 @@ def _assign_positionals(
     left = list(plain)
     needed = sum(each.least for each in command.words)
     for each in command.words:
+        # What the following arguments need at least is left to them.
         needed -= each.least
         most = len(left) - needed if each.most is None else each.most
         taken, left = left[:most], left[most:]

@@ -249,6 +249,7 @@ def _poll(
     serial: int | None = None
     told: set[str] = set()
     while True:
+        # After the hint, there is nothing more to say for a while.
         patience = MAX_LENGTH if values and values[0] in told else TIMEOUT
         try:
             answer = session.ask(
@@ -261,6 +262,7 @@ def _poll(
                 )
             )
         except JobLost:
+            # It may have been archived since the last request.
             return _archived_results(session, job)
         if answer is None or answer == "nochange" or (answer[0] == values and not answer[1]):
             status = values[0] if values else ""

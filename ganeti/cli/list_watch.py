@@ -130,6 +130,7 @@ def _follow(
 ) -> None:
     kinds = DEPENDENCIES[query.what]
     with_key = Query(what=query.what, fields=(*query.fields, key), qfilter=query.qfilter)
+    # Before the query: a change in between is seen twice rather than missed.
     position = session.ask(WaitForEvents())["position"]
     answer = session.ask(with_key)
     if unknown := output.unknown(answer):
@@ -164,6 +165,7 @@ def find_changed(what: str, events: Sequence[Mapping[str, Any]]) -> set[Any] | N
         if event["kind"] not in by_name:
             return None
         if what == "job":
+            # Messages change no row.
             if event["action"] != "message":
                 found.add(int(event["name"]))
         elif event["name"] is None:

@@ -245,6 +245,7 @@ def duration(text: str) -> int:
     digits = text if factor is None else text[:-1]
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"'{text}' must be a number with s, m, h, d or w, such as 30m")
+    # Python refuses to parse numbers with thousands of digits.
     found = int(digits[:_MAX_DIGITS]) * (factor or 1)
     if len(digits) > _MAX_DIGITS or found > MAX_DURATION:
         raise ValueError(f"'{text}' is longer than {MAX_DURATION // 86400} days")
@@ -359,6 +360,7 @@ def _explain_error(message: str, given: str, by_flag: dict[str, Option]) -> str:
     flag = f"--{given}" if len(given) > 1 else f"-{given}"
     if "not recognized" not in message:
         return message
+    # Imported here, as only errors need it.
     import difflib
 
     near = difflib.get_close_matches(flag, by_flag, n=MAX_SUGGESTIONS) if len(given) > 1 else []

@@ -142,6 +142,7 @@ class Session:
 
     def print_status(self, line: str) -> None:
         """Print a line that is not part of the result, to the standard error."""
+        # On a terminal, both outputs appear in the order in which they were printed.
         self._out.flush()
         self._err.write(line + "\n")
         self._err.flush()
@@ -160,6 +161,7 @@ class Session:
         try:
             return self._answer(text).strip()
         except (EOFError, UnicodeDecodeError):
+            # The cursor is still on the line of the question.
             self.print_line()
             return ""
 

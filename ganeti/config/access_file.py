@@ -51,6 +51,7 @@ def text(state: ClusterState) -> bytes:
 
 def differs(state: ClusterState, before: ClusterState | None) -> bool:
     """Return whether the file differs between ``state`` and the state ``before``."""
+    # A section that was not changed is the same object.
     return before is None or any(
         _objects(state, kind) is not _objects(before, kind) for kind in SECTIONS
     )
@@ -67,6 +68,7 @@ def restore(state: ClusterState, content: bytes | None) -> ClusterState:
         return state
     for record in _read(content):
         state = state.put(record)
+    # These objects are part of the checkpoint, so that there is nothing to commit.
     return state.settled()
 
 

@@ -63,6 +63,7 @@ def loaded(text: bytes, *, ids: Callable[[], str]) -> ClusterState:
     try:
         file = _decoder.decode(text)
     except UNREADABLE:
+        # An older format or a damaged file, which the upgrade tells apart.
         return _make_state(_upgrade(text, ids))
     if file.version != CONFIG_VERSION or _has_fractions(file):
         file = _upgrade(text, ids)
@@ -175,6 +176,7 @@ class _Section:
             yield from self._update(objects)
         texts = list(self._texts.values())
         if texts:
+            # Every text begins with a comma, so that pieces can be joined as they are.
             texts[0] = texts[0].removeprefix(b",")
         for start in range(0, len(texts), PIECE):
             yield b"".join(texts[start : start + PIECE])
@@ -188,6 +190,7 @@ class _Section:
             self._texts[key] = b",%s:%s" % (encoder.encode(key), encoder.encode(objects[key]))
             if number % PIECE == 0:
                 yield b""
+        # Objects that only changed keep their place.
         if new or len(before) != len(objects):
             self._texts = {key: self._texts[key] for key in sorted(objects)}
         self._objects = objects

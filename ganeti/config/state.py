@@ -463,6 +463,7 @@ class ClusterState(msgspec.Struct, frozen=True):
                 usage = with_disk(usage, old, -1)
             if isinstance(new, Disk):
                 usage = with_disk(usage, new)
+            # What its secondary nodes need depends on the nodes of its disks.
             owner = self.instances.get(self.owners.get(record.uuid, ""))
             if owner is not None:
                 after = (
@@ -608,6 +609,7 @@ def _mirror_nodes(disk: Disk) -> tuple[str, ...]:
 
 def _remove_owned(index: Map[str, str], keys: Iterable[str], owner: str) -> Map[str, str]:
     for key in keys:
+        # Two instances may have the same one by mistake; the index then has one of them.
         if index.get(key) == owner:
             index = index.delete(key)
     return index

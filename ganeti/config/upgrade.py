@@ -174,6 +174,7 @@ def _fill_in_object(section: str, held: object, missing: Mapping[str, object]) -
     if not isinstance(held, dict):
         return held
     complete = _add_missing(held, missing)
+    # It is false here, and our records do not have this field.
     complete.pop("forthcoming", None)
     if section == "instances":
         complete.setdefault("disks_active", complete.get("admin_state") == "up")

@@ -101,6 +101,7 @@ class ConfigWriter:
         self._newest = after
         made = _CommitResult()
         keeping = self._commit(commit, after, tuple(edited for edited, _ in edits))
+        # In a Deferred of its own: a cancelled caller must not cancel the append.
         Deferred.fromCoroutine(keeping).addBoth(made.callback)
         durable = await made
         if made.cancelled:

@@ -73,6 +73,8 @@ def _start(paths: Paths, command: Sequence[str]) -> int:
             _become(paths, command)
         except (GanetiError, OSError) as e:
             os.write(writer, str(e).encode())
+        # Not by an exception: this copy of the process must not run what the original does at its
+        # end.
         os._exit(1)
     os.close(writer)
     with open(reader, encoding="utf-8", errors="replace") as told:

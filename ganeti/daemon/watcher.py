@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     log = log_of(paths, "watcher", debug=chosen.debug)
     alone = PidFile(f"{paths.run}/{PROGRAM}.pid", PROGRAM)
     try:
+        # Two at a time would submit the same jobs.
         alone.acquire()
     except Refused as e:
         log.info("%s", e)

@@ -58,6 +58,7 @@ class EncodedEntry:
         return cls(cursor, sum(len(each.data) + 300 for each in events), tuple(events))
 
     def events(self, after: StreamPosition, limit: int) -> Sequence[Event]:
+        # Most readers want the whole entry, without a comparison of each event.
         if self.encoded and after < self.encoded[0].cursor:
             return self.encoded[:limit]
         return [event for event in self.encoded if event.cursor > after][:limit]
@@ -167,6 +168,7 @@ class EventLog:
         # More than necessary, because removing from the front of a list moves all other items.
         keep = self._max_bytes * 7 // 8
         count = 0
+        # The newest entry stays, however large it is.
         while self.size > keep and count < len(self._entries) - 1:
             self.size -= self._entries[count].size
             self.floor = self._entries[count].cursor

@@ -79,6 +79,7 @@ class FakeHypervisor:
         self._store(FakeGuest(state=_state(guest, paused), config=config))
 
     async def stop(self, name: str, *, hard: bool) -> None:
+        # A hard stop also ends what a failed migration has left.
         self._require_guest(name, *(() if hard else (FakeGuestPhase.HERE,)))
         self._remove(name)
 

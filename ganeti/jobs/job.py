@@ -109,6 +109,7 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
         """The opcode in one line, for lists and messages."""
         try:
             return self.input.opcode.summary
+        # A job that another version has stored stays in lists.
         except Invalid:
             named = msgspec.json.decode(self.input.raw).get("OP_ID", "unknown")
             return str(named).removeprefix("OP_")
@@ -128,6 +129,7 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
         if status is JobStatus.RUNNING:
             return replace(self, status=status, exec_timestamp=at)
         if status in FINAL:
+            # Nothing needs the secrets any more.
             ended = self.input.without_secrets()
             return replace(self, status=status, result=result, end_timestamp=at, input=ended)
         if status is JobStatus.QUEUED:
@@ -240,6 +242,7 @@ class Job(Record, forbid_unknown_fields=False):
     def with_log_entry(self, index: int, entry: LogEntry) -> Job:
         """Return this job with a message that was stored separately; ignore one that it has."""
         log = self.ops[index].log
+        # The files of a checkpoint may be newer than the commits that are replayed on them.
         if log and log[-1][0] >= entry[0]:
             return self
         return self._with_log(index, (*log, entry))

@@ -156,6 +156,7 @@ class JobStore:
         """Set the state that was read from the queue's files."""
         self._jobs = {job.id: job for job in jobs}
         self.statuses = Counter(job.status for job in self._jobs.values())
+        # The files may be of different moments, and no id may be assigned twice.
         self._serial = max((serial, *self._jobs))
         self._drained = drained
 
@@ -174,6 +175,7 @@ class JobStore:
             case Delete(kind="job"):
                 self._forget(int(edit.key))
             case Put(kind="queue", key="serial"):
+                # The checkpoint may have a higher number already.
                 self._serial = max(self._serial, msgspec.json.decode(edit.value, type=int))
             case Put(kind="queue", key="drained"):
                 self._drained = msgspec.json.decode(edit.value, type=bool)
@@ -187,6 +189,7 @@ class JobStore:
         who: str = "queue",
     ) -> None:
         for job in jobs:
+            # Before the commit: messages that are added meanwhile belong to the next one.
             self._appended_serials[job.id] = job.log_serial
         try:
             if through is not None:
@@ -208,6 +211,7 @@ class JobStore:
         except CommitFailed:
             self._reset_appended(job.id)
             raise
+        # The stored state with the new messages, as other changes of ``job`` are not durable yet.
         if (stored := self._jobs.get(job.id)) is not None:
             self._publish(stored.with_logs_of(job))
 

@@ -86,6 +86,7 @@ class JournalRecovery:
                 self._log.warn("job queue halted: {why}; retrying", why=str(e))
             except NotMaster as e:
                 self._log.error("job queue halted: {why}", why=str(e))
+                # This coroutine is that work, and must not cancel itself.
                 self._work = None
                 self.stop()
                 return

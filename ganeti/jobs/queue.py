@@ -109,6 +109,7 @@ class Queue:
         """
         settled = recovered(self._store.jobs.values(), self._store.now())
         if settled:
+            # Durable first: otherwise the next restart could run an interrupted opcode again.
             await self._store.persist_all(settled, why=JobEvent.RESTARTED.value)
         self._stopped = False
         for job in self.jobs():
@@ -122,6 +123,7 @@ class Queue:
         if self._picking is not None:
             self._picking.cancel()
             self._picking = None
+        # Workers that wait for the journal would not end otherwise.
         self._recovery.stop()
         for worker in tuple(self._workers.values()):
             worker.stop()
@@ -303,6 +305,7 @@ class Queue:
         that would apply to it.
         """
         self._filter = rules
+        # Those that the previous filters have rejected, and that have not been ended yet.
         undecided = [each.job_id for each in self._unschedulable if each.event is JobEvent.CANCEL]
         self._unschedulable = [
             each for each in self._unschedulable if each.event is not JobEvent.CANCEL
@@ -357,6 +360,7 @@ class Queue:
     # Internal
 
     async def _accept(self, jobs: Sequence[Job], who: str) -> None:
+        # Before they are durable, so that other requests cannot exceed the limit meanwhile.
         self._live.update(job.id for job in jobs)
         try:
             await self.kept(self._store.persist_new(jobs, who=who))
@@ -368,6 +372,7 @@ class Queue:
 
     async def _cancel_unstarted(self, jobs: Sequence[Job]) -> None:
         """Cancel jobs without workers; if a commit fails, the others are scheduled as before."""
+        # First, so that none of them starts during the commit.
         for job in jobs:
             self._scheduler.remove(job.id)
             self._live.discard(job.id)
@@ -384,6 +389,7 @@ class Queue:
                 raise
 
     async def _archive_batch(self, jobs: Sequence[Job]) -> None:
+        # Before they are deleted: a crash in between leaves two copies rather than none.
         await self._archive.save_jobs(jobs)
         await self.kept(self._store.delete_jobs(job.id for job in jobs))
         for job in jobs:
@@ -431,6 +437,7 @@ class Queue:
 
     async def _end_unschedulable(self) -> None:
         """End the jobs that can never start, in one commit."""
+        # One of them may have been canceled since.
         hopeless = [each for each in self._unschedulable if each.job_id in self._live]
         self._unschedulable.clear()
         if not hopeless:
@@ -458,6 +465,7 @@ class Queue:
 
     def _schedule_pick(self) -> None:
         if self._picking is None and not self._stopped:
+            # In a later turn: what is submitted and what ends in this one is considered together.
             self._picking = self._clock.callLater(0, self._pick)
 
     def _pick(self) -> None:
@@ -466,6 +474,7 @@ class Queue:
             if self._unschedulable:
                 Deferred.fromCoroutine(self._end_unschedulable()).addErrback(self._log_failure)
             begun = self._clock.seconds()
+            # One by one: a job that is started may end at once, and changes what else may run.
             while picked := self._scheduler.pick(min(1, self._max_running() - len(self._workers))):
                 self._start(self._store.jobs[picked[0]])
                 if self._clock.seconds() - begun > MAX_PICK_SECONDS:

@@ -144,6 +144,7 @@ class Scheduler:
             self._occupy_slot(job_id)
         self._heap.clear()
         self._limited_heaps.clear()
+        # It only assigns to keys that exist, which is allowed during the iteration.
         for job_id, priority in self._ready.items():
             self._make_ready(job_id, priority)
 
@@ -156,6 +157,8 @@ class Scheduler:
             return self._pick_rate_limited(free)
         picked: list[int] = []
         while self._heap and len(picked) < free:
+            # Its priority may have changed since; the entry with the present one is also in the
+            # heap.
             priority, job_id = heappop(self._heap)
             if self._ready.get(job_id) == priority:
                 del self._ready[job_id]

@@ -166,6 +166,7 @@ class Worker:
             self.job = before
             task.unkept = True
             raise
+        # Again: the job may have been canceled during the commit.
         if self._canceled:
             raise JobCanceled(CANCELED)
 
@@ -175,6 +176,7 @@ class Worker:
         :raises JobCanceled: the job was canceled before ``work`` ended.
         """
         if self._canceled:
+            # Python warns of coroutines that are never awaited.
             work.close()
             raise JobCanceled(CANCELED)
         waiting = Deferred.fromCoroutine(work)
@@ -254,6 +256,7 @@ class Worker:
                 if isinstance(e, CommitFailed):
                     self._recovery.report_failure()
             except Exception:
+                # The same error for the second time: another attempt would fail for ever.
                 if outcome is broken:
                     raise
                 self.job = before

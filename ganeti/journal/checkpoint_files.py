@@ -27,6 +27,8 @@ async def replace_checkpoint_files(
     paths = {f"{data}/{name}": content for name, content in contents.items() if name != MARKER}
     for folder in dict.fromkeys(map(posixpath.dirname, (*paths, f"{data}/{MARKER}"))):
         await files.make_folder(folder)
+    # Contents before the removals, and the marker last: until then, the old marker says that the
+    # files are not complete.
     await files.replace_all(paths)
     await _remove_stale_jobs(files, f"{data}/{QUEUE}", paths)
     await files.replace(f"{data}/{MARKER}", complete(end))
@@ -35,6 +37,7 @@ async def replace_checkpoint_files(
 async def _remove_stale_jobs(files: IFiles, folder: str, contents: Mapping[str, bytes]) -> None:
     for name in files.names(folder):
         path = f"{folder}/{name}"
+        # Subfolders of the queue, such as its archive, are not part of a checkpoint.
         found = files.stat(path)
         if path not in contents and found is not None and not found.folder:
             await files.remove(path)

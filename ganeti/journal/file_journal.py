@@ -102,6 +102,8 @@ class FileJournal:
         """
         journal = cls(files, folder, clock, segment_size=segment_size)
         await journal._segments.open()
+        # After a start, it is unknown which of the last commits were acknowledged, so that all that
+        # verify count.
         journal._tip = journal._acknowledged = journal._segments.end
         journal._refusal = None
         return journal
@@ -118,6 +120,7 @@ class FileJournal:
         """
         self._check_accepting()
         group = self._get_open_group()
+        # Chained at once: the next frame needs the digest of this one before it is on disk.
         frame = encode(commit, self._tip.digest, group.size)
         self._tip = group.end = mark = LogPosition(self._tip.position + 1, digest_of(frame))
         done = _CommitDeferred()
@@ -130,6 +133,7 @@ class FileJournal:
     async def close(self) -> None:
         """Write all submitted commits, accept no more, and close the files."""
         while self._pending or self._writing is not None:
+            # A task of the writer runs when everything before it has been written.
             await self._run_exclusive(_do_nothing)
         self._refusal = self._refusal or "the journal is closed"
         await self._segments.close()
@@ -142,6 +146,7 @@ class FileJournal:
         return position
 
     async def reopen(self) -> None:
+        # Final: a copy that follows a newer master never accepts frames of this one again.
         if self._superseded is not None:
             raise self._superseded
         if self._refusal is None:
@@ -190,6 +195,8 @@ class FileJournal:
 
         :raises OSError: the frames could not be written.
         """
+        # Without replication and observers: the commits come from a copy, and the state is loaded
+        # after them.
         await self._segments.write(frames, end)
         self._tip = self._acknowledged = end
 
@@ -228,6 +235,7 @@ class FileJournal:
         try:
             await self._run_exclusive(self._segments.rotate)
         except OSError as error:
+            # The files may be in between two states, which only ``reopen`` repairs.
             self._fail_pending(explained(error, self._folder))
             self._check_accepting()
 
@@ -270,6 +278,7 @@ class FileJournal:
 
     async def _run_writer(self) -> None:
         while self._pending or self._exclusive_tasks:
+            # One of each in turn, so that neither waits for all of the others.
             if self._pending:
                 self._writing = self._pending.popleft()
                 try:
@@ -294,6 +303,7 @@ class FileJournal:
             await self._sync(frames, group.end)
             await self._acknowledge(group)
             return
+        # At the same time as the own disk, since a commit needs both.
         copied = Deferred.fromCoroutine(self._replicas.store_frames(group.after, frames, group.end))
         try:
             await self._sync(frames, group.end)
@@ -313,10 +323,13 @@ class FileJournal:
 
     async def _acknowledge(self, group: _Group) -> None:
         """Tell the authors of a group, whose jobs then continue, a few in each reactor turn."""
+        # The group is durable: a failure from here on is one of the next groups.
         self._writing = None
         begun = self._clock.seconds()
         for mark, commit, done in group.waiting:
+            # Before the observers, which may ask for the last commit.
             self._acknowledged = mark
+            # A copy, as an observer may stop observing when it is called.
             for observer in tuple(self._observers):
                 try:
                     observer(mark.position, commit)
@@ -329,17 +342,24 @@ class FileJournal:
                 begun = self._clock.seconds()
 
     async def _repair(self) -> None:
+        # Before the probe: the remains of the failed write may be what fills the disk.
         await self._segments.truncate_after(self._acknowledged)
         await self._segments.probe()
         if self._replicas is not None:
+            # After the disk, as replicas are only sent what is stored here.
             await self._replicas.probe()
 
     def _fail_pending(self, why: str) -> None:
         self._log.error("the journal accepts no commits: {why}", why=why)
+        # The frames of failed commits were chained to each other; the next one follows the last
+        # durable frame.
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
+            # Replicas may have stored frames that this log has given up, and must not go on from
+            # them.
             self._replicas.discard_after(self._acknowledged)
         failed: list[tuple[LogPosition, Commit, _CommitDeferred]] = []
+        # The groups that wait were chained to the one that failed, so that they fail as well.
         for group in (self._writing, *self._pending):
             failed += group.waiting if group is not None else ()
         self._writing = None

@@ -24,8 +24,10 @@ MARKER = b"\xf7\xfeGJ"
 """Begins every frame; these bytes never occur in UTF-8 text, and so never in a body."""
 
 _HEAD = struct.Struct(">4sIII32s")
+# What the checksum covers: all but the marker and the checksum itself.
 _CHECKED = struct.Struct(">II32s")
 _CRC_FROM = 8
+# The smallest unit of a disk; larger ones are multiples of it.
 _SECTOR = 512
 
 RESTORE = "Fail over to a master candidate that is in sync, or copy its journal folder here"
@@ -88,6 +90,7 @@ def scan(data: bytes, after: LogPosition, *, source: str, start: int = 0) -> Ite
             if _is_damage(data, view, start):
                 raise _damage_error(source, start, after, "does not verify, but later ones do")
             return
+        # After the checksum: a frame that verifies and does not follow comes from another log.
         if view[start + _HEAD.size - 32 : start + _HEAD.size] != after.digest:
             raise _damage_error(source, start, after, "does not follow the one before it")
         after = LogPosition(after.position + 1, sha256(view[start:stop]).digest())
@@ -112,10 +115,13 @@ def _is_damage(data: bytes, view: memoryview, bad: int) -> bool:
     A disk may have stored later sectors of an unsynced write without earlier ones. The missing
     sectors read as zeros, and complete frames after them belong to the same write.
     """
+    # The marker may also occur in a digest, so that each place is examined as a frame.
     found = data.find(MARKER, bad + 1)
     while found >= 0:
         if _find_frame_end(view, found) is not None:
             began = found - int.from_bytes(view[found + 12 : found + 16], "big")
+            # A frame of a later write proves that the bad one was durable; in the same write, a
+            # missing sector shows that it was not.
             if began > bad or not _has_lost_sector(data, max(began, 0), bad, found):
                 return True
         found = data.find(MARKER, found + 1)
@@ -154,8 +160,10 @@ def read_header(data: bytes, *, source: str) -> tuple[LogPosition, int]:
 
     :raises JournalDamaged: the data has no valid header, or that of a later format.
     """
+    # In a file without such a line, the search must not go through all of it.
     line = data[: data.find(b"\n", 0, 256) + 1]
     found = _HEADER.fullmatch(line)
+    # A later format is told from damage, since another release can read it.
     if found is None and line.startswith(_MAGIC) and not line.startswith(_MAGIC + b"1 "):
         raise JournalDamaged(
             f"{source} was written by a later release; run that release, or a newer one"

@@ -23,6 +23,7 @@ def history(files: IFiles, folder: str) -> Iterator[tuple[Position, Commit]]:
     before: LogPosition | None = None
     for name in sorted(filter(_NAME.fullmatch, files.names(folder))):
         source = f"{folder}/{name}"
+        # Read whole: a writer may append meanwhile, but does not change what is there.
         data = files.read(source)
         after, start = read_header(data, source=source)
         if before is not None and after != before:

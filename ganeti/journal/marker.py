@@ -84,6 +84,7 @@ def read_marker(files: IFiles, path: str) -> CheckpointMarker:
         return CheckpointMarker()
     try:
         marker = msgspec.json.decode(files.read(path), type=CheckpointMarker)
+        # Decoded here, so that a damaged digest is found now, and not by the first comparison.
         marker.holds.mark(), marker.newest.mark()
     except (*UNREADABLE, ValueError) as e:
         raise Failed(
@@ -107,6 +108,7 @@ def check_same_history(marker: CheckpointMarker, log: Log, folder: str) -> None:
 
     :raises JournalDamaged: they are not, so that files and log are of different histories or times.
     """
+    # The newest, too: some files may already have commits up to it.
     for mark in (marker.holds.mark(), marker.newest.mark()):
         try:
             same = log.find_log_position(mark.position) == mark

@@ -83,6 +83,7 @@ class Segments:
         for frame in last.frames():
             self.end, self._size = frame.mark, frame.stop
         self._log = await self._files.open_log(last.source)
+        # Durably: the remains must not reappear behind frames that are written later.
         if self._size < len(last.data):
             await self._log.truncate(self._size)
 
@@ -117,6 +118,7 @@ class Segments:
             await self.truncate_after(self.end)
         if self._size >= self._limit:
             await self.rotate()
+        # Until the write has returned, it is unknown how much of it is on disk.
         self._needs_truncation = True
         await self._require_open().write(frames)
         self._needs_truncation = False
@@ -128,6 +130,7 @@ class Segments:
 
         :raises OSError: the segment could not be created.
         """
+        # If the last segment has no frame, a new one would have the same name.
         if self._firsts[-1] <= self.end.position:
             self._needs_truncation = True
             await self._create_segment(self.end)
@@ -138,6 +141,7 @@ class Segments:
 
         :raises OSError: it does not.
         """
+        # Cut off again in any case, also if only a part was written.
         self._needs_truncation = True
         await self._require_open().write(bytes(PROBE_SIZE))
         await self.truncate_after(self.end)
@@ -158,9 +162,11 @@ class Segments:
         self._firsts = [each for each in self._firsts if each <= first]
         with suppress(OSError):  # the failure of the write was reported already
             await self.close()
+        # The newest first: a crash in between then leaves no gap.
         for later in reversed(self._list_segments()):
             if later > first:
                 await self._files.remove(self._path(later))
+        # Opened again, as it may be an earlier segment than before.
         self._log = await self._files.open_log(self._path(first))
         await self._log.truncate(size)
         self._needs_truncation = False
@@ -181,6 +187,8 @@ class Segments:
 
     async def remove_before(self, before: Position) -> None:
         """Remove the segments without commits from ``before`` on; the last segment stays."""
+        # The second one begins at or before the position, so that the first has nothing from there
+        # on.
         while len(self._firsts) > 1 and self._firsts[1] <= before:
             oldest = self._firsts.pop(0)
             try:
@@ -200,8 +208,10 @@ class Segments:
     async def _create_segment(self, after: LogPosition) -> None:
         first = after.position + 1
         line = header(after)
+        # The header is written whole by a rename, so that no segment begins with half a line.
         await self._files.replace(self._path(first), line)
         log = await self._files.open_log(self._path(first))
+        # After the new one is open: if that fails, the log goes on in the old one.
         await self.close()
         self._firsts.append(first)
         self._log, self._size = log, len(line)
@@ -209,6 +219,7 @@ class Segments:
     def is_unchanged(self) -> bool:
         """Return whether the size of the last file shows no other writer since the last write."""
         found = self._files.stat(self._path(self._firsts[-1]))
+        # The size tells: a writer only appends, truncates, or begins a segment.
         return (
             found is not None
             and (found.size == self._size or self._needs_truncation)
@@ -244,6 +255,7 @@ class Segments:
                 before, stop = frame.mark, frame.stop
                 if frame.mark.position > after:
                     yield segment.data, frame
+            # Only the last segment may end in the middle of a frame.
             if stop < len(segment.data) or (
                 before.position < last and before.position + 1 not in self._firsts
             ):
@@ -261,6 +273,7 @@ class Segments:
         :raises NotInSegments: the mark is not in this log.
         """
         first = self._find_segment(mark)
+        # For the digest: a mark with the same number may be of another history.
         self._find_offset(first, mark)
         after, piece, size = mark, list[bytes](), 0
         end = mark
@@ -312,6 +325,7 @@ class Segments:
     def _read_segment(self, first: Position) -> _Segment:
         source = self._path(first)
         data = self._files.read(source)
+        # While the log is opened, the size is not known yet, and the whole file is examined.
         if self._size and first == self._firsts[-1]:
             data = data[: self._size]  # later bytes belong to a write in progress
         after, start = read_header(data, source=source)

@@ -118,6 +118,7 @@ def covers(held: LockRequest, needed: LockRequest) -> bool:
     return all(
         any(
             mode in _INCLUDES[held[lock]]
+            # A lockset that is held for some of its objects says nothing about the others.
             for lock in (name, *parents(name))
             if lock in held
             and (lock == name or held[lock] in (LockMode.SHARED, LockMode.EXCLUSIVE))

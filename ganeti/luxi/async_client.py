@@ -158,6 +158,7 @@ class MasterClient:
     async def _try_once(self, request: Request[object], message: bytes) -> bytes:
         line = await self._get_connection()
         try:
+            # A change that has begun is not cancelled with the client that asked for it.
             answer = line.send_request(message, to_the_end=request.changes)
             received = await answer.addTimeout(self._answer_seconds, self._clock)
         except GivenUp:

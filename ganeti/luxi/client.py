@@ -91,6 +91,7 @@ class LuxiClient:
             try:
                 return self._try_once(request, message)
             except (ConnectionLost, MasterNotRunning) as e:
+                # At first, no master runs here; after a lost connection, it may be restarting.
                 if (problem is None and isinstance(e, MasterNotRunning)) or request.changes:
                     raise
                 problem = e

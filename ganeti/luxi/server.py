@@ -87,6 +87,7 @@ class LuxiMethods:
         try:
             return await self._call_method(message)
         except CancelledError:
+            # The connection knows whether its client is still there.
             raise
         except Exception:
             # Every error is answered: a client without an answer would wait until its time-out.

@@ -59,6 +59,7 @@ async def adopt(
     adopted = False
     ends = await _query_ends(nodes, candidates, clock)
     ahead: list[str] = []
+    # The longest copy first: after it, the others have nothing to add.
     for node in sorted(candidates, key=lambda each: _position(ends[each.uuid]), reverse=True):
         end = ends[node.uuid]
         if isinstance(end, Failed) or end.position <= journal.end_position().position:
@@ -67,6 +68,7 @@ async def adopt(
             await _fetch_commits(journal, nodes, node)
             adopted = True
         elif node.name in replica_set.in_sync:
+            # Other copies may have commits that were never acknowledged.
             ahead.append(node.name)
     if not accept_loss:
         _check_complete(journal, ahead, acknowledged, replica_set, name)

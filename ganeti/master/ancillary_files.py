@@ -92,6 +92,7 @@ class AncillaryFiles:
 
     async def _upload_missing(self) -> None:
         candidates = self._drop_former_candidates(self._state())
+        # The sets of now: one of a node that loses the role meanwhile is not used again.
         given = {node.uuid: self._uploaded.setdefault(node.uuid, set()) for node in candidates}
         files = await self._shared.read()
         for file in files:
@@ -109,6 +110,7 @@ class AncillaryFiles:
                     )
                 else:
                     had = given[node.uuid]
+                    # An older version of the file has been overwritten there.
                     had -= {each for each in had if each.path == file.path}
                     had.add(file)
 

@@ -130,6 +130,7 @@ class Candidates:
                 follower.enqueue(group)
         late = self._clock.callLater(self._timeouts.bound, self._drop_late_followers, group)
         try:
+            # A follower that was dropped is required until a majority has stored the smaller set.
             while self._has_missing_replicas(end):
                 self._check_not_superseded()
                 self._progress = Deferred()

@@ -124,6 +124,7 @@ class CommitEntry:
         tags = tuple(value.get("tags", ()))
         if known is not None:
             tags += tuple(each for each in known.tags if each not in tags)
+        # A commit does not tell new objects from changed ones.
         created = value.get("serial_no") == 1
         return self._build(
             cursor,

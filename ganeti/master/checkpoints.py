@@ -144,6 +144,7 @@ class Checkpoints:
                     # Before config.data; ``ganeti.config.access_file`` has the reason.
                     await self._files.replace(self._places.access, access_file.text(state))
                 await self._replace_queue(changed, more)
+                # The marker stays as it is: ``config.data`` lacks what the queue's files have.
                 if not whole:
                     return
                 await self._files.replace(self._places.marker, complete(mark, digests))

@@ -107,6 +107,7 @@ class CurrentTerm:
 
     async def _wait(self, wait: Callable[[], Awaitable[None]]) -> None:
         while True:
+            # An answer of a protocol that was replaced meanwhile does not count.
             begun = self.now
             try:
                 await wait()
@@ -187,6 +188,7 @@ class CurrentCopies:
         try:
             await self.now.store_frames(after, frames, end)
         except (OSError, NotMaster):
+            # The copies are busy with these frames until this returns.
             await other
             raise
         await other

@@ -57,7 +57,9 @@ class Enrolment:
         :raises Invalid: the token or the request is malformed.
         :raises Refused: the token is of another cluster, has expired, or was already used.
         """
+        # Two requests with the same token must not both find it unspent.
         async with self._lock:
+            # Read each time, as both are replaced while the master runs.
             secret = derive_secret(
                 self._files.read(self._places.authority_key),
                 self._files.read(self._places.domain_secret),
@@ -76,6 +78,8 @@ class Enrolment:
                     fingerprint=fingerprint(issued),
                 )
                 because = ChangeCause("ganeti-noded", f"{invitation.node} joined with a token")
+                # Before the certificate leaves the master, so that a token works once, with any
+                # master.
                 await self._config.change(spend_token(spent, self._now()), because=because)
                 self._log.info("certificate issued to node {node}", node=invitation.node)
             elif spent.application != application:

@@ -167,6 +167,7 @@ class EventFeed:
         """
         selection = EventFilter.of(kinds, names, tags)
         cursor = None if since is None else StreamPosition.parse(since)
+        # It only wakes the loop below, which then finds that the time is over.
         timer = self._clock.callLater(max(0.0, min(timeout, MAX_WAIT)), self._wake)
         self.readers += 1
         self.last_read = self._clock.seconds()
@@ -258,6 +259,7 @@ class EventFeed:
 
     async def _fill_log(self, cursor: StreamPosition) -> None:
         """Prepend the commits after ``cursor`` that the journal still has, as far as they fit."""
+        # One reader at a time, as the others can use what it reads.
         while self._filling:
             await self._yield_to_reactor()
         if self._log.holds(cursor) or cursor > self._log.end:
@@ -295,6 +297,7 @@ class EventFeed:
     async def _read_back(self, cursor: StreamPosition) -> None:
         floor, begins = self._log.floor, self._journal.base_position()
         after = _find_previous_commit(cursor)
+        # In a nearly full log, what is added in front would soon be dropped again.
         if begins > after or self._log.size > self._max_bytes * 3 // 4:
             return
         entries: list[StreamEntry] = []

@@ -51,6 +51,7 @@ def make_rule(
     except Invalid as e:
         problems += [_rephrase(each) for each in e.problems]
     try:
+        # Compiled only for its problems; the chain compiles the rules that it applies.
         all_of(predicates, watermark)
     except Invalid as e:
         problems += e.problems
@@ -77,6 +78,7 @@ def _check_action(action: object) -> list[Problem]:
     match action:
         case str() if action in ACTIONS:
             return []
+        # In Python, true and false are integers as well.
         case ["RATE_LIMIT", int(most)] if type(most) is int and most > 0:
             return []
         case "RATE_LIMIT" | ["RATE_LIMIT", *_]:

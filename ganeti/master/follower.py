@@ -186,6 +186,7 @@ class Follower:
             except (GanetiError, OSError) as e:
                 self.drop(str(e))
             except CancelledError:
+                # Otherwise ``drop`` has cancelled the call, and has set the reason.
                 if self._stopped:
                     return
             self._changed()
@@ -316,6 +317,7 @@ class Follower:
         try:
             checkpoint = await self._checkpoint()
             files, mark = encoded(checkpoint), self._journal.find_log_position(checkpoint.position)
+            # Without the time-out for frames, and beside them: a checkpoint may take long.
             await self._nodes.ask(self.node, StoreCheckpoint(files=files, end=to_wire(mark)))
         except (GanetiError, OSError) as e:
             self._log.warn("{node} keeps its old checkpoint: {why}", node=self.node.name, why=e)
@@ -338,6 +340,7 @@ class Follower:
     def _go_live(self) -> None:
         self.live = True
         self._joined = self._clock.seconds()
+        # The other candidates have been sent this group already, and the files do not have it yet.
         if (
             group := self._get_current_group()
         ) is not None and group.after == self._journal.end_position():

@@ -137,6 +137,7 @@ class HandEdits:
             objects would have the same name.
         """
         state = current
+        # Removals first, as they may free a name.
         for each in sorted(self.differences, key=lambda each: each.new is not None):
             if state.objects.get(each.kind, Map()).get(each.key) != each.old:
                 raise _make_refusal(f"{each}, but a commit has changed it since")
@@ -159,6 +160,7 @@ def adoption(base: ClusterState, edited: ClusterState, current: ClusterState) ->
         raise _make_refusal(*wrong)
     adopted = HandEdits(found)
     after = adopted.apply(current)
+    # Only new problems count; the others were there before the edit.
     known = set(verify(current))
     if wrong := [problem for problem in verify(after) if problem not in known]:
         raise _make_refusal(*wrong)

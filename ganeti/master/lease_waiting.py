@@ -36,6 +36,7 @@ async def wait_until_ready(
         await confirming
     except CancelledError:
         if timer.active():
+            # The caller was cancelled, and the time is not over.
             raise
         raise Refused(explained(), Code.TEMPORARY) from None
     finally:

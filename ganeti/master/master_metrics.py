@@ -49,6 +49,7 @@ class MeasuredNodes:
         )
 
     async def ask(self, node: Node, call: Call[R]) -> R:
+        # Without an answer or an error, the call was cancelled.
         begun, outcome = self._clock.seconds(), "canceled"
         try:
             answer = await self._nodes.ask(node, call)
@@ -129,6 +130,7 @@ class JobTimes:
 
 
 def _seconds_between(since: Timestamp, until: Timestamp) -> float:
+    # The clock may have been set back.
     return max(0.0, until[0] - since[0] + (until[1] - since[1]) / 1e6)
 
 
@@ -371,6 +373,7 @@ def count_guests(state: ClusterState, live: NodeStatusCache) -> Tally[str]:
         else:
             others.append(instance)
     counts: Tally[str] = Tally({condition(GuestStatus.RUNNING, AdminState.UP).value: as_wanted})
+    # Costly, and needed for few instances or none.
     somewhere = frozenset(name for names in guests.values() for name in names) if others else ()
     for instance in others:
         node = state.nodes[instance.primary_node]

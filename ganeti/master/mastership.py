@@ -240,6 +240,7 @@ class MasterTerm:
 
     def _lease_end(self) -> float:
         """Return the time until which a majority of each group of voters keeps its promise."""
+        # With the newest answers first, the one in the middle is the oldest that a majority needs.
         ends = [
             sorted((self._last_answers.get(name, 0.0) for name in group), reverse=True)[
                 len(group) // 2
@@ -290,6 +291,8 @@ class MasterTerm:
             if not voting:
                 self._confirmed_down |= frozenset().union(*current.groups()) - asked.keys()
             rivals = self._find_rivals(asked, known)
+            # The masters to replace are those of the beginning: one that is elected meanwhile is
+            # not.
             if before is None and take_over:
                 before = frozenset(ballot.state.master for ballot in rivals.values())
             allowed = before or frozenset()
@@ -349,6 +352,7 @@ class MasterTerm:
         )
         ballots = await self._collect_ballots(vote, lambda ballot: ballot.granted)
         granted = {name for name, ballot in ballots.items() if ballot.granted}
+        # Again: the nodes may have stored a newer set since they were queried.
         current = self._find_newest_set(ballots[name] for name in granted)
         if not current.has_majority(granted, without=self._confirmed_down):
             await self._release_votes(term, known, granted)
@@ -385,6 +389,7 @@ class MasterTerm:
         Otherwise two masters that have split the votes would block each other forever.
         """
         nodes = [node for node in self._members() if node.name in granted]
+        # The call has to carry the term that these nodes have granted.
         self._term = term
         try:
             await self._nodes.ask_all(nodes, ReleaseLease())
@@ -453,6 +458,7 @@ class MasterTerm:
             found[node.name] = ballot
             self._unanswered.pop(node.name, None)
             if ballot.granted:
+                # Counted from the sending, which is before the node's promise begins.
                 self._last_answers[node.name] = asked_at
             elif isinstance(call, RequestVote):
                 self._unanswered[node.name] = "it has refused to vote for this master"
@@ -702,6 +708,8 @@ class MasterTerm:
                 return  # the RPC client calls ``observe_newer_master``
             except GanetiError as e:
                 self._unanswered[node.name] = str(e)
+                # After an error, it is unknown what the node has on disk: it may come back with an
+                # old one.
                 self._stored_generations.pop(node.name, None)
                 return
             self._unanswered.pop(node.name, None)
@@ -711,11 +719,13 @@ class MasterTerm:
             self._apply_accepted_sets()
             if node.name not in self._latest_set().voters:
                 self._adjust_voters()
+            # At once if there is a newer set, without waiting for the next renewal.
             if current.generation == self._latest_set().generation:
                 return
 
     def _apply_accepted_sets(self) -> None:
         """Put proposed sets into effect that majorities have stored; wake the waiters."""
+        # The newest first: a majority that has it needs no older one.
         for made in reversed(self._proposed):
             accepting = {
                 name

@@ -144,6 +144,7 @@ class MemberDistribution:
     async def _update_node(self, node: Node) -> None:
         if (members := self._newest) is not None:
             await self._nodes.ask(node, UpdateMembers(members=members))
+            # What was sent, as there may be a newer list by now.
             self._confirmed[node.uuid] = members
 
     async def _update_nodes(self, nodes: Sequence[Node]) -> Mapping[str, Failed]:

@@ -291,6 +291,7 @@ class NodeStatusCache:
         )
         before, names = known.facts, tuple(sorted(known.stale))
         recent = now - known.asked <= self._max_age
+        # Before the question: what a job changes meanwhile is outdated again.
         known.stale.clear()
         if before is not None and names and recent and not known.old:
             answer = await self._nodes.ask(node, replace(question, only=names))
@@ -378,6 +379,7 @@ class WatchedNodes:
                 self._succeeded(node.uuid, call)
             return answer
         finally:
+            # Also after an error: the call may have had an effect.
             if type(call) in STATUS_CHANGING_CALLS:
                 self._changed(node.uuid, _guest_of(call))
 

@@ -95,8 +95,10 @@ class NodeWatch:
             memory = {"memory_free": answer.memory_free, "memory_total": answer.memory_total}
             yield self._observe_node(uuid, EventAction.MEMORY, **memory)
         else:
+            # Compared with the last report, so that slow changes add up.
             now.memory_free = known.memory_free
         for guest in sorted(known.guests - guests):
+            # Otherwise it has moved, and was seen on its new node first.
             if not self._find_other_node(guest, uuid):
                 self._vanished[guest] = uuid
         for guest in sorted(guests - known.guests):
@@ -130,6 +132,7 @@ class NodeWatch:
             yield from self._observe_disk(uuid, EventAction.DEGRADED)
         for uuid in sorted((known - degraded) & answers.keys()):
             yield from self._observe_disk(uuid, EventAction.RECOVERED)
+        # A disk without an answer is as it was.
         self._degraded |= known - answers.keys()
 
     @property

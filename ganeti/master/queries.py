@@ -138,6 +138,7 @@ class Queries:
         if len(fields) > MAX_COLUMNS:
             raise Refused(f"a query may have at most {MAX_COLUMNS} fields", Code.INPUT)
         task = self._slices.task(f"the query for {what} objects")
+        # Consoles are queried each time, so that their values are not cached.
         if what == "instance" and qfilter is None and not _needs_consoles(table, fields):
             return await self._query_instances(table, fields, task)
         rows = await self._select_rows(what, table, fields, compile_filter(table, qfilter), task)

@@ -91,6 +91,7 @@ class SharedJobs:
         await shared.turn.acquire()
         try:
             if shared.job_id is None or not self._is_current(shared, shared.job_id):
+                # Before the submission: the result may lack a change in between.
                 changes = self._changes
                 shared.job_id = await self._submit(ops)
                 shared.changes = changes
@@ -131,6 +132,7 @@ class SharedJobs:
             return job.status is not JobStatus.CANCELING
         seconds, micros = job.end_timestamp or (0, 0)
         age = self._now() - seconds - micros / 1_000_000
+        # The age is negative if the clock was set back.
         return job.status is JobStatus.SUCCESS and 0 <= age <= MAX_RESULT_AGE
 
     def _on_job_stored(self, job: Job) -> None:

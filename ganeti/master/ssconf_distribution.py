@@ -90,6 +90,7 @@ class SsconfDistribution:
     async def _distribute(self) -> None:
         for _ in self._names.prepare(self._state()):
             await deferLater(self._clock, 0)
+        # After the pauses, as the state may have changed.
         state = self._state()
         values = ssconf(state, release=self._release, instance_list=self._names.text(state))
         behind = [
@@ -129,6 +130,7 @@ class SsconfDistribution:
         None if other values have changed as well, or most of the list.
         """
         before = self._distributed.get(nodes[0].uuid) if nodes else None
+        # Compared by identity, as the lists are long.
         if before is None or any(self._distributed.get(n.uuid) is not before for n in nodes):
             return None
         if any(before.get(key) != text for key, text in values.items() if key != INSTANCE_LIST):

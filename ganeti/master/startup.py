@@ -147,6 +147,7 @@ class Startup:
             (ballot.state.acknowledged for ballot in election.ballots.values()),
             key=lambda mark: mark.position,
         )
+        # Commits that are given up must not be reported as acknowledged.
         if mandate.accept_loss:
             self._reported = NOTHING
         self._first = self._journal.last_commit() + 1

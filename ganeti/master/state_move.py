@@ -197,6 +197,8 @@ class StateMove:
         old, old_term = self._copies.now, self._term.now
         etcd, leadership = tools.connect(settings)
         try:
+            # Before a candidate has the settings: one that asks etcd must find that it is not in
+            # charge.
             await self._in_time(leadership.acquire_for_move(self._term.term()), leadership)
             await tools.save(settings)
             await tools.wait_for_settings()
@@ -313,6 +315,7 @@ class StateMove:
             async def add() -> None:
                 self._copies.next = candidates
 
+            # In a pause, so that no commit is between what is read from files and what is sent.
             await self._journal.pause(add)
             candidates.members(self._members().values())
             await self._wait_for_copies(votes, candidates)
@@ -339,6 +342,7 @@ class StateMove:
         await old_term.release_lease()
         self._log.info("the state of the cluster is in files of the master candidates now")
         settled = await self._settle(tools, replace(settings, kind="file", moving=False))
+        # Candidates with old settings still ask the members.
         if settings.own_members and settled:
             await self._remove_members()
 

@@ -86,6 +86,7 @@ async def open_store(
         try:
             await how()
         except StoreFull:
+            # The leader key is a write, too, which etcd refuses without space.
             await etcd.free_space()
             await how()
 
@@ -94,6 +95,7 @@ async def open_store(
         if not founded and not moving:
             await _found(store, files, places)
         if not founded:
+            # From now on, an empty store means that it has lost its data.
             await on_founded()
         await _update_copy(store, prefix, files, places)
         journal = await FileJournal.open(files, places.journal, clock)

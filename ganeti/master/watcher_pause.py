@@ -21,6 +21,7 @@ class WatcherPause:
         try:
             return float(self._files.read(self._path))
         except ValueError:
+            # The watcher ignores such a file, too.
             return None
 
     async def set(self, until: float | None) -> float | None:

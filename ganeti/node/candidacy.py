@@ -107,18 +107,23 @@ class Candidacy:
         there = [path for path in secrets(paths) if self._files.stat(path) is not None]
         if not folders and not there:
             return
+        # Before anything is removed: a master would write the files again, and miss those that are
+        # gone.
         if self._is_master():
             raise Failed(
                 "this node is no longer a master candidate, but a master daemon still runs here;"
                 " it ends when it observes its successor, or stop it",
                 Code.ENVIRONMENT,
             )
+        # A call that is still running could write files after they were removed.
         if self._running:
             idle: Deferred[None] = Deferred(self._idle.remove)
             self._idle.append(idle)
             await idle
+        # Keys first: a crash in between leaves as little as possible that must not be here.
         for path in there:
             await self._files.remove(path)
+        # Before the folder is removed: the log would go on in a file without a name.
         await self._close()
         for folder in folders:
             await self._files.remove_folder(folder)

@@ -103,6 +103,7 @@ class GuestConsole:
 
     def close_all(self, why: str) -> None:
         """Send all viewers away."""
+        # A copy, as a viewer whose connection closes is removed from the list.
         for viewer in list(self.viewers):
             viewer.socket.close(why)
 
@@ -136,6 +137,7 @@ class Line(Protocol):
         """Show the console to a further viewer, and what a shared one has shown before."""
         self.viewers.append(viewer)
         self.console.add_viewer(viewer, take_over=take_over)
+        # First, as a WebSocket carries no data before it is accepted.
         viewer.accept()
         if self._history:
             viewer.socket.send(bytes(self._history))
@@ -151,6 +153,7 @@ class Line(Protocol):
             self.flow()
         else:
             self.console.closed(self)
+            # Otherwise the connection stays open until the producer has ended.
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
@@ -234,6 +237,7 @@ class Viewer:
 
     def _too_slow(self) -> None:
         self._timer = None
+        # Closing it in an orderly way would wait for what the viewer does not read.
         self.socket.abort()
 
     def _stop_timer(self) -> None:

@@ -81,6 +81,7 @@ class Consoles:
         self._tickets[ticket] = Ticket(
             guest.name, stream, sockets[stream], call.viewer, call.take_over, until
         )
+        # Those that were never used would remain; the oldest one has most likely expired.
         if len(self._tickets) > MAX_TICKETS:
             self._tickets.popitem(last=False)
         return ticket
@@ -91,10 +92,13 @@ class Consoles:
         :raises Failed: the console cannot be reached.
         :raises Refused: the ticket is not good, or too many viewers are there.
         """
+        # Removed first: a ticket that is used twice at once opens one console.
         ticket = self._tickets.pop(secret, None)
         if ticket is None or ticket.until < self._clock.seconds():
             raise Refused("the ticket was used before, or is too old; ask for another one")
         console = self._console(ticket.guest, ticket.stream)
+        # QEMU serves one client of a serial line, so that two viewers must not open two
+        # connections.
         async with console.opening:
             if len(console.viewers) >= MAX_VIEWERS:
                 raise Refused(f"{MAX_VIEWERS} viewers are at this console; ask one to leave")

@@ -63,6 +63,7 @@ class NodeCredentials:
             if self._key is None:
                 raise Refused("this node has no new key; request a signing request first")
             before = self._files.read(self._path)
+            # One file for both, so that a crash cannot separate a key from its certificate.
             await self._files.replace(self._path, self._key + call.certificate.encode(), mode=0o640)
             try:
                 self._reload()
@@ -70,5 +71,6 @@ class NodeCredentials:
                 await self._files.replace(self._path, before, mode=0o640)
                 self._reload()
                 raise Failed(f"the new certificate cannot be used: {e}") from None
+            # Not before: the call can be repeated if its answer was lost.
             self._key = None
             self._log.info("the key and certificate of this node were replaced")

@@ -214,6 +214,7 @@ class GuestLease:
 
     async def _follow(self, call: RenewGuestLease) -> None:
         before, answered, now = self._lease, call.answered, self._uptime()
+        # A reading of another boot, or of the future, says nothing about this boot's clock.
         counts = answered is not None and call.boot_id == self._boot_id() and answered <= now
         end = answered + LEASE if answered is not None and counts else 0.0
         self._lease = replace(before, revision=call.revision)
@@ -221,6 +222,7 @@ class GuestLease:
             return
         if (before.protected, before.electors) != (call.protect, call.electors):
             new = LeaseFile(revision=call.revision, protected=call.protect, electors=call.electors)
+            # On disk first: after a crash, the node must know that its guests need a lease.
             await self._write(self._lease_path, new)
             self._lease = new
             if before.protected != new.protected:
@@ -229,6 +231,7 @@ class GuestLease:
                     need="need" if new.protected else "do not need",
                 )
         if counts:
+            # The answer may be older than what the electors have granted since.
             self._end, self._renewed = max(self._end, end), now
         self._write_note()
 
@@ -244,9 +247,12 @@ class GuestLease:
         async with self._lock:
             if call.revision >= self._denied.revision and call.nodes != self._denied.nodes:
                 new = DeniedFile(revision=call.revision, nodes=call.nodes)
+                # On disk before the answer: after a restart, this node must not extend what it has
+                # denied.
                 await self._write(self._denied_path, new)
                 self._denied = new
             elif call.revision > self._denied.revision:
+                # In memory only, as the list on disk has the same nodes.
                 self._denied = replace(self._denied, revision=call.revision)
             if call.nodes != self._denied.nodes:
                 raise Failed("there is a newer list of fenced nodes", Code.STATE)
@@ -260,6 +266,7 @@ class GuestLease:
             for hypervisor in self._hypervisors.values()
             for name in sorted(hypervisor.running())
         ]
+        # Without the kernel module, no device is open.
         with suppress(OSError):
             text = self._files.read(drbd.PROC).decode("utf-8", "replace")
             found += [
@@ -293,11 +300,13 @@ class GuestLease:
             await self._start_watchdog()
 
     async def _ask_electors(self) -> None:
+        # Counted from before the question, so that a late answer does not make the lease longer.
         sent, electors = self._uptime(), self._lease.electors
         asked = [Deferred.fromCoroutine(self._is_extended_by(each)) for each in electors]
         granted = 0
         for each in asked:
             granted += await each
+        # The master may have ended the protection while the electors were asked.
         if 2 * granted > len(electors) and self._lease.protected:
             self._end = max(self._end, sent + LEASE)
             self._write_note()
@@ -314,6 +323,7 @@ class GuestLease:
 
     async def _end_guests(self) -> None:
         for hypervisor in self._hypervisors.values():
+            # A copy, as a guest that is stopped is removed from it.
             for name in list(hypervisor.running()):
                 self._log.error(
                     "instance {name} is killed: the lease of this node's guests has ended",

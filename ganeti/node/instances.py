@@ -91,6 +91,8 @@ class Instances:
                 case calls.RebootMethod.SOFT:
                     await hypervisor.reboot(call.guest)
                 case calls.RebootMethod.HARD:
+                    # Before the guest is stopped: if its disks cannot be attached, it goes on
+                    # running.
                     disks = await self._attach_disks(call.guest)
                     await self._stop_within(hypervisor, call.guest.name, call.timeout)
                     self._may_run()
@@ -226,6 +228,7 @@ class Instances:
                 try:
                     await hypervisor.stop(name, hard=False)
                 except NotRunning:
+                    # It has ended by itself; the condition of the loop finds that out.
                     continue
                 except Failed as error:
                     self._log.warn(

@@ -46,11 +46,14 @@ class MasterAddress:
         if call.by_script:
             return await self.script.configure_address(call)
         present = await self._ip("-o", "address", "show", "to", call.address)
+        # A permanent address was configured by the administrator, and is not the master's to
+        # remove.
         if PERMANENT in present:
             return False
         seconds = str(call.lifetime)
         network = f"{call.address}/{call.netmask}"
         await self._ip(
+            # "replace" also sets the lifetime of an address that exists.
             *("address", "replace", network, "dev", call.device),
             *("valid_lft", seconds, "preferred_lft", seconds),
         )

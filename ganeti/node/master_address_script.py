@@ -108,6 +108,7 @@ class MasterAddressScript:
 
     async def _end_expired(self) -> None:
         async with self._lock:
+            # The timer may have been set again while this waited for the lock.
             renewed = self._timer is not None and self._timer.active()
             if self._held is not None and not renewed:
                 self._log.warn("the master has not renewed the address; running the script")
@@ -123,6 +124,7 @@ class MasterAddressScript:
         held, self._held = self._held, None
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        # First: a script that fails is not run again by the next daemon either.
         self._records.remove(RECORD)
         if held is not None:
             await self._run("stop", held)

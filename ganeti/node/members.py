@@ -97,6 +97,7 @@ class MemberList:
                     Code.INPUT,
                 )
             kept, new = self._file, MemberFile(term=accepted.term, members=call.members)
+            # The term counts first: the list of a replaced master may have a higher revision.
             if kept is None or _order_key(kept) < _order_key(new):
                 if kept is None or not kept.members.same_content(new.members):
                     self._log.info(
@@ -104,6 +105,7 @@ class MemberList:
                         n=new.members.revision,
                         names=", ".join(sorted(new.members.certificates)),
                     )
+                # Before the members, whose certificates these authorities have issued.
                 await self._trust(new.members.authorities)
                 await write(self._files, self._path, new)
                 self._set_list(new)

@@ -144,6 +144,7 @@ class ClusterMembership:
         # Before it is stopped, so that it is not started again.
         await self._files.remove(settings_file(paths.store_member))
         await self._stop_member()
+        # Until the end, the master can repeat the call if it was interrupted.
         last = (paths.node_certificate, paths.authority)
         others = [f"{data}/{name}" for name in self._files.names(data) if name not in KEPT_NAMES]
         for path in (

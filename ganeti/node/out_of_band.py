@@ -41,6 +41,7 @@ class PowerHelpers:
             )
         if found is None or found.folder or not found.mode & stat.S_IXUSR:
             raise Refused(f"{program} is not an executable file on this node", Code.ENVIRONMENT)
+        # With access to a folder, another user could replace what is in it.
         for path in _list_parents(program):
             self._check_trusted(path)
         argv = [program, call.command, call.remote_node]

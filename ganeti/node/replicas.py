@@ -91,6 +91,7 @@ class Replica:
             try:
                 segments.open_read_only()
                 check_same_history(self._read_marker(), segments, self._data)
+                # A log without a checkpoint cannot become a state.
                 if self._files.stat(f"{self._data}/{CONFIG}") is None:
                     return None, None
             except (Failed, JournalDamaged, PositionNotFound, OSError):
@@ -111,6 +112,8 @@ class Replica:
             check_same_history(self._read_marker(), segments, self._data)
             for piece in segments.frames_after(after):
                 frames = b64encode(piece.data).decode("ascii")
+                # One piece in each answer, which limits its size; the caller asks again from its
+                # end.
                 return FrameBatch(frames=frames, end=to_wire(piece.end))
             return FrameBatch(frames="", end=call.after)
 
@@ -121,10 +124,12 @@ class Replica:
             unchanged.
         """
         after = from_wire(call.after)
+        # Before the lock, as commits of the whole cluster wait for it.
         frames = decoded(call.frames)
         end = end_of(frames, after)
         async with self._lock_for_writing():
             segments = await self._open_segments()
+            # A newer master replaces commits that were never acknowledged.
             if call.cut:
                 self._check_truncation(after)
                 await segments.truncate_after(after)
@@ -168,6 +173,8 @@ class Replica:
         async with self._checkpoint_lock:
             async with self._lock_for_writing():
                 segments = await self._open_segments()
+                # Its digest as well: the same number of another history would cover the wrong
+                # commits.
                 if segments.find_log_position(end.position) != end:
                     raise Failed("the checkpoint and the copy have different histories")
                 # From here on, the copy must not be truncated to an earlier commit. A master that

@@ -80,6 +80,7 @@ class RestrictedCommands:
         folder = self._files.stat(self._folder)
         if folder is None or not folder.folder:
             return f"folder {self._folder} does not exist"
+        # With access to the folder, another user could replace a program in it.
         if _is_untrusted(folder):
             return f"{self._folder} is writable by other users than root"
         program = self._files.stat(f"{self._folder}/{name}")

@@ -146,6 +146,7 @@ class OSScripts:
             _check_variant(definition, call.os)
         if api_version(definition) < WITH_PARAMETERS:
             return
+        # They become variables in capital letters, so that case does not distinguish them.
         known = {name.lower() for name, _ in definition.parameters}
         unknown = [name for name in sorted(call.osparams) if name.lower() not in known]
         if unknown:

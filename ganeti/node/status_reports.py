@@ -91,6 +91,7 @@ class StatusReports:
         """Return the handler of a call that changes a guest, with a report when it has ended."""
 
         async def handle(call: C) -> R:
+            # Also after an error: the guest may have changed all the same.
             try:
                 return await handler(call)
             finally:
@@ -105,6 +106,7 @@ class StatusReports:
         """
         if guest is not None and self._last is not None:
             self._last.touched.add(guest)
+        # A copy, as waking one removes it from the list.
         for each in tuple(self._waiting):
             self._wake(each)
 
@@ -191,6 +193,7 @@ def differs(before: NodeInfo, now: NodeInfo) -> bool:
         return True
     if abs(before.memory_free - now.memory_free) > SIGNIFICANT_SHARE * now.memory_total:
         return True
+    # Compared first: a list of other units cannot be compared one by one.
     return _fixed(before) != _fixed(now) or any(
         old.free != new.free and abs(old.free - new.free) > SIGNIFICANT_SHARE * new.size
         for old, new in zip(before.storage, now.storage, strict=True)

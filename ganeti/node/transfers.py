@@ -203,6 +203,8 @@ class Transfers:
         read, write = self._streams.pipe()
         hears, says = self._streams.pipe()
         flow = self._streams.start_transfer(PipeEndpoint(read), sink)
+        # The flow has its own copy. With another one open, a script would never learn that the flow
+        # has ended, and block.
         self._streams.close(read)
         transfer = self._register(flow, place)
         transfer.announced = hears
@@ -255,6 +257,7 @@ class Transfers:
         if transfer.ended is None:
             transfer.flow.stop()
             transfer.work.cancel()
+            # The flow also fails by being stopped.
             with suppress(Failed):
                 await transfer.flow.ended()
             await transfer.work

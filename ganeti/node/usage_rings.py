@@ -141,6 +141,7 @@ class UsageRings:
         return Usage(step=STEP, end=self._now() - age, series=dict(ring.read(self._number)))
 
     def _tick(self) -> None:
+        # First, so that an error does not end the readings.
         self._timer = self._clock.callLater(STEP, self._tick)
         now = self._clock.seconds()
         elapsed = now - self._read_at if self._known else 0.0

@@ -119,6 +119,7 @@ async def _find_unreachable(node: NodeChecks, peers: dict[str, list[str]]) -> di
             return f"{address}: {e}"
         return ""
 
+    # Without duplicates: the secondary address is often the primary one.
     targets = [
         (name, each) for name, addresses in peers.items() for each in dict.fromkeys(addresses)
     ]

@@ -120,6 +120,8 @@ class Voter:
             granted = self._may_grant(call)
             if granted:
                 state = replace(self._state, term=call.term, master=call.master)
+                # On disk before the answer: a vote that is forgotten could be given to two masters
+                # of one term.
                 await self._persist(state)
                 self._promised_until = self._clock.seconds() + VOTER_LEASE_TIME
                 self._yields_until = self._clock.seconds()
@@ -152,6 +154,8 @@ class Voter:
                 await self._persist(state)
             # A position that is not on disk yet is only kept in memory.
             self._state = state
+            # Counted from after the write: the promise may be longer than the master expects, never
+            # shorter.
             self._promised_until = self._clock.seconds() + VOTER_LEASE_TIME
             stored = state.replica_set
             return stored.generation if stored.term == state.term else 0

@@ -98,6 +98,7 @@ class Watchdog:
             self._keep_alive()
         else:
             await self._end_guests()
+        # Last: the beat also tells that everything before it has worked.
         self._write_note()
 
     def stop(self) -> None:

@@ -212,6 +212,7 @@ def _checked(change: Change, state: ClusterState, result: object = None) -> Reco
 
     :raises Refused: it cannot.
     """
+    # The check is the change itself, whose result is dropped.
     change(state)
     return Recorded(change, result)
 

@@ -101,6 +101,7 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEd
         gateway6=op.gateway6,
         reservations="0" * inside.num_addresses,
     )
+    # The addresses of the network itself and for broadcasts.
     kept = [str(inside[0]), str(inside[-1]), *(op.add_reserved_ips or ())]
     kept += [op.gateway] if op.gateway else []
     if op.conflicts_check:
@@ -164,6 +165,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         )
 
     def change(state: ClusterState) -> ClusterState:
+        # Freed first, as the new gateway may be the old one.
         now = set_external_reservations(current(state, network), freed, kept=False)
         return state.put(replace(set_external_reservations(now, kept, kept=True), **fields))
 

@@ -83,6 +83,7 @@ def plan_add(op: AddNotification, state: ClusterState, facts: NodeAnswers) -> Ad
         comment=op.note,
     )
     _check(notification)
+    # Refuses a name that is in use; the position is set when the job runs.
     add_notification(notification, "0")(state)
     return Addition(notification)
 

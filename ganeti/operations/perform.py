@@ -267,6 +267,7 @@ class Performer:
         if before is not None:
             await run_pre_hooks(before, op_id, self.config.state(), tools)
         result = await operation.run(plan, tools)
+        # With hooks, the change has to be made before the end of the job, as they run in between.
         if (
             isinstance(result, ResultWithCommit)
             and before is None

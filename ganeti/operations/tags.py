@@ -94,6 +94,7 @@ def plan_add(op: AddTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
     """Plan to add the tags, which must be valid."""
     target, lock = find_tagged_object(op.kind, op.name, state)
     change = add_tags(target, op.tags)
+    # An impossible change is refused here, before the wait for locks.
     change(state)
     return TagChange(lock, change)
 

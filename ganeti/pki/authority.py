@@ -80,6 +80,8 @@ class Authority:
         usage = dict.fromkeys(_KEY_USAGES, False) | {"key_cert_sign": True}
         builder = (
             _make_builder(name, name, key.public_key(), now, AUTHORITY_VALIDITY)
+            # It may issue certificates of nodes, but none of further authorities (RFC 5280, section
+            # 4.2.1.9).
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.KeyUsage(**usage), critical=True)
         )
@@ -181,6 +183,7 @@ class Authority:
             raise Invalid(f"malformed certificate signing request: {e}") from None
         if not genuine or not isinstance(key, ec.EllipticCurvePublicKey):
             raise Invalid("the certificate signing request is not signed by its own P-256 key")
+        # The names in the request do not count: a node could ask for those of others.
         return self.issue(key, names, now)
 
 

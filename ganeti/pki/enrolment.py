@@ -76,6 +76,7 @@ def derive_secret(authority_key: bytes, domain_secret: bytes) -> bytes:
 
     The other secret is replaced when a node that knew both is no longer a master candidate.
     """
+    # The label keeps this secret apart from others that are derived from the same key.
     return hmac.digest(authority_key, b"ganeti enrolment tokens\0" + domain_secret, "sha256")
 
 
@@ -100,6 +101,7 @@ def check_token(token: str, secret: bytes, now: float) -> Invitation:
     :raises Refused: the token is of another cluster, or has expired.
     """
     invitation, content, signature = _split_token(token)
+    # Before anything in the token is believed.
     if not hmac.compare_digest(signature, _sign(content, secret)):
         raise Refused(
             "the token was not created by this cluster's master; create one with gnt-node add"
@@ -127,6 +129,7 @@ def extract_first_certificate(pem: bytes) -> str:
 
 def certificates(pem: bytes) -> tuple[str, ...]:
     """Return the certificates in ``pem``; other text and keys are ignored."""
+    # In an encoding in which all bytes are valid: other text in the file does not matter.
     return tuple(f"{found}\n" for found in _CERTIFICATE.findall(pem.decode("latin-1")))
 
 

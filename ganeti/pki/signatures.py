@@ -44,6 +44,8 @@ class DomainSecret:
 
     def check(self, text: str, salt: str, signature: str) -> bool:
         """Return whether ``signature`` is the signature of ``text``."""
+        # As bytes, because ``compare_digest`` rejects text that is not ASCII, which a peer may
+        # send.
         return hmac.compare_digest(self.sign(text, salt).encode(), signature.lower().encode())
 
     def sign_certificate(self, pem: str, salt: str) -> str:

@@ -159,6 +159,7 @@ class _Search:
         try:
             self._search()
         except _TimedOut:
+            # The moves that were found until then are used.
             timed_out = True
         final = self._attempt()
         self._restore({})
@@ -190,6 +191,7 @@ class _Search:
     def _best_move(self) -> tuple[int, Pair] | None:
         """Return the move that lowers the score most, or None if none does enough."""
         best = None
+        # Rounding errors must not count as a gain.
         lowest = self._layout.score(self._group) - max(self._options.min_gain, 1e-7)
         for number in self._candidates():
             self._check_time()
@@ -230,6 +232,7 @@ class _Search:
                 else:
                     self._restore(best.places)
         except _TimedOut:
+            # The layout may be in the middle of an attempt.
             self._restore(best.places)
             raise
 
@@ -302,6 +305,7 @@ class _Search:
         full = self._max_moves is not None and len(self._moved) >= self._max_moves
         allowed = self._moved.keys() if full else self._movable
         for held in (node.primaries, node.secondaries):
+            # Sorted, so that the same seed gives the same result.
             yield from _pick(self._random, sorted(held & allowed), SAMPLE)
 
     def _slopes(self) -> dict[int, float]:

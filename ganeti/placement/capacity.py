@@ -283,6 +283,7 @@ def _restarts(failed: _Room, rooms: Sequence[_Room], size: Size) -> bool:
     """
     free = [-(room.memory - room.reserve) for room in rooms if room is not failed]
     memories = sorted([*failed.guests, *[size.memory] * failed.added], reverse=True)
+    # This quickly excludes what cannot fit in any order.
     if sum(memories) > -sum(min(each, 0) for each in free):
         return False
     heapify(free)
@@ -346,6 +347,7 @@ def _best_pair(rooms: Sequence[_Room], size: Size) -> tuple[_Room, _Room] | None
     for primary in primaries:
         index = primary.use.index
 
+        # The default keeps the index of this turn of the loop.
         def cost(room: _Room, index: int = index) -> tuple[int, int, int]:
             reserve = room.reserve_with(index, size.memory)
             return reserve - room.reserve, -room.disk, reserve - room.memory

@@ -236,6 +236,7 @@ class Layout:
         touched = {self.primary[number], self.secondary[number], primary, secondary} - {NOWHERE}
         nodes = [self.nodes[index] for index in touched]
         self._move_faults(number, primary, secondary, self.nodes[primary].group.faults)
+        # Subtracted before the values change, which are those that were added.
         for node in nodes:
             self._refresh(node, -1)
         self._place(number, -1)
@@ -344,6 +345,7 @@ class Layout:
                     instance.reserved,
                 )
             shortage = reserve - free
+            # A shortage that was there before may stay or shrink.
             if shortage > 0 and shortage > node.reserve - node.memory_free:
                 return None
             if runs > 0 and (free < 0 or _exceeds(node.vcpu_limit, vcpus)):
@@ -429,6 +431,7 @@ def _compute_reserve(node: NodeUse, without: int, plus: int, memory: int) -> int
             largest = amount
             break
     if without == plus:
+        # The primary node stays the same, and so does its amount.
         return max(largest, peers.get(plus, 0))
     if without != NOWHERE:
         largest = max(largest, peers.get(without, 0) - memory)

@@ -65,6 +65,7 @@ def destinations(
     for target in targets:
         if target in (primary, secondary):
             continue
+        # The primary node copies the disks to the new one.
         if here.online:
             yield primary, target
             yield target, primary
@@ -122,6 +123,7 @@ def _steps(layout: Layout, number: int, primary: int, secondary: int) -> Iterato
     names = [node.model.name for node in layout.nodes]
     runs = layout.instances[number].running
     first = StepKind.MIGRATE if runs and layout.nodes[before].online else StepKind.FAILOVER
+    # After the first step, the instance is on a node that is online.
     later = StepKind.MIGRATE if runs else StepKind.FAILOVER
 
     def replace(index: int) -> Step:

@@ -75,4 +75,5 @@ def deviation(total: float, squares: float, count: int) -> float:
         return 0.0
     mean = total / count
     variance = squares / count - mean * mean
+    # Rounding errors can make it negative.
     return sqrt(variance) if variance > 0 else 0.0

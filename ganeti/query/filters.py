@@ -96,6 +96,7 @@ def _check_size(written: object) -> None:
     while pending:
         part, depth = pending.pop()
         if not isinstance(part, list | tuple) or depth > MAX_DEPTH:
+            # It is too deep, which the compiler reports.
             continue
         count += 1
         if count + len(pending) > MAX_PARTS:

@@ -131,6 +131,7 @@ class Admission:
         try:
             return await self._admit(verb, method, shown)
         except GanetiError as e:
+            # Without credentials, the answer is only a request to log in.
             if shown.anything and status_of(e) in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 self._record(method, shown, str(e))
             raise

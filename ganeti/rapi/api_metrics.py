@@ -43,6 +43,7 @@ class ApiMetrics:
 
     def answered(self, resource: str, method: str, status: int, seconds: float) -> None:
         """Count a request for a resource; ``resource`` is the path of its route."""
+        # Clients can send any word as a method, which must not add a metric each time.
         self._requests.count(resource, method if method in METHODS else "other", str(status))
         self._seconds.observe(seconds, resource)
 

@@ -108,6 +108,7 @@ class UsersFile:
                 self._read()
             self._stamp = stamp
         except (OSError, UnicodeDecodeError) as e:
+            # Logged once, and not with every check.
             if self._stamp is not None or first:
                 self._log.error(
                     "no user can log in: the users file {path} cannot be read: {error}",
@@ -323,6 +324,7 @@ class Authenticator:
             many log in.
         """
         source = source_network(host)
+        # Before the lookup, as a cached login must not outlive its line in the file.
         self._users.reload_if_changed()
         mark = self._mark(header)
         known = self._known.get(mark)
@@ -343,6 +345,7 @@ class Authenticator:
             self._failures.count_failure(source, name)
             _cache(self._refused, mark, (edition, self.seconds()))
             raise _unauthorized(WRONG) from None
+        # If the file has changed during the check, this is out of date at once.
         _cache(self._known, mark, _CachedLogin(edition, user))
         return user
 

@@ -89,6 +89,7 @@ class Channel(LimitedChannel):
         admitting.addCallbacks(self._admitted, self._not_admitted)
         if self._admitting is not None:
             self.paused = True
+            # The client is not to blame for the time that the master takes.
             self._deadline = None
             self._networkProducer.pauseProducing()
 
@@ -100,6 +101,7 @@ class Channel(LimitedChannel):
     def _not_admitted(self, failure: Failure) -> None:
         self._admitting = None
         if failure.check(CancelledError):
+            # The client has closed the connection.
             return
         error = failure.value
         if isinstance(error, GanetiError):
@@ -117,6 +119,7 @@ class Channel(LimitedChannel):
         if not self._closing:
             self._set_deadline(self.timeouts.read)
         self._networkProducer.resumeProducing()
+        # Continue with the bytes that came in the meantime.
         self.dataReceived(b"")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

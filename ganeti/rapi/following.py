@@ -84,6 +84,7 @@ class JobFollower:
                     payload = its_payload
                 else:
                     self._report(its_payload)
+            # Only now, as the other messages of this answer are not read again.
             if payload is not None:
                 return payload
             if ended:
@@ -121,6 +122,7 @@ class JobFollower:
                 )
             )
             if changed is None:
+                # Nothing has changed within the time of one request.
                 continue
             self._seen, entries = changed["job_info"], changed["log_entries"] or ()
             if entries:

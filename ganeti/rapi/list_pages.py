@@ -48,5 +48,6 @@ class ListPages:
     def stop(self) -> None:
         """Fetch nothing more."""
         if self._ahead is not None:
+            # Nothing waits for the page that was fetched ahead.
             self._ahead.addErrback(lambda failure: failure.trap(CancelledError) and None)
             self._ahead.cancel()

@@ -43,6 +43,7 @@ def source_network(host: str) -> str:
         address = IPv6Address(host.partition("%")[0])
     except AddressValueError:
         return host
+    # An IPv4 client at a socket for both address families.
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(IPv6Address(int(address) >> 64 << 64))

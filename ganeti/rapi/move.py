@@ -64,6 +64,7 @@ class InstanceMover:
         prepared = self.source.do(lambda: self.source.client.PrepareExport(instance, "remote"))
         self.source.say(f"{self.source.name}: {instance} is ready to be exported")
         order = self._build_request(about, wishes, prepared)
+        # Not repeated without an answer, as the first job may exist.
         arriving = self.destination.job(self.destination.client.CreateInstance(**order))
         target = arriving.wait_for_message(REMOTE_IMPORT)
         starting = False
@@ -73,6 +74,7 @@ class InstanceMover:
             self._export(instance, wishes, prepared, target)
             nodes: list[str] = arriving.wait_for_result()
             if ran and not wishes.keep_source:
+                # Before the call: without an answer, it may be running.
                 starting = True
                 self.destination.do(lambda: self.destination.client.StartupInstance(name))
         except (Error, KeyboardInterrupt) as e:

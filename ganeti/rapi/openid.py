@@ -157,6 +157,7 @@ class OpenIdClient:
             raise Unauthenticated("signing in was not begun here, or took too long; begin again")
         if not hmac.compare_digest(begun.state.encode(), said.get("state", "").encode()):
             raise Unauthenticated("this answer belongs to another attempt to sign in; begin again")
+        # Providers need not send it.
         if said.get("iss", provider.issuer) != provider.issuer:
             raise Unauthenticated("this answer is from another provider")
         if "code" not in said:
@@ -181,6 +182,7 @@ class OpenIdClient:
             )
             if discovered.issuer != provider.issuer or not all(map(is_secure, endpoints)):
                 raise _not_a_provider("it names another issuer, or an address without https")
+            # There is only one provider at a time.
             self._known.clear()
             known = _Known(discovered, await self._keys(discovered), self._seconds())
             self._known[provider.issuer] = known
@@ -312,6 +314,7 @@ def _external(provider: OpenIdProvider, claims: Mapping[str, object]) -> Externa
     if not isinstance(groups, list):
         groups = []
     usable = [each for each in groups if isinstance(each, str) and each.isprintable()]
+    # No user of the provider can have the name of a user of the cluster.
     return External(f"openid:{name}", tuple(each[:MAX_NAME] for each in usable[:MAX_GROUPS]))
 
 

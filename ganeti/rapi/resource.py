@@ -166,6 +166,7 @@ class RouteResource(Resource):
     def render(self, request: ApiRequest) -> int:
         """Start to answer; if the client disconnects, the work for the answer is canceled."""
         answering = Deferred.fromCoroutine(self._respond(request))
+        # Otherwise the request has been answered already.
         if not answering.called:
             request.notifyFinish().addErrback(lambda _: answering.cancel())
         return NOT_DONE_YET
@@ -209,6 +210,7 @@ class RouteResource(Resource):
             return Response(HTTPStatus.NO_CONTENT, headers=(("Allow", route.allowed),))
         verb = _select_verb(method, route)
         confirm = self._confirm(request, verb, method, request.path)
+        # The head of a request with a body was checked when it arrived.
         admitted = request.admitted or await confirm()
         result = await verb(self._build_call(request, route, path, admitted))
         if isinstance(result, Subscription):
@@ -226,6 +228,7 @@ class RouteResource(Resource):
             headers, status = result.headers, result.status
             result = result.value
         if verb.access in (AccessLevel.WRITE, AccessLevel.ADMIN):
+            # A confidential result must not be in the log.
             self._log.info(
                 "{user}: {method} {path}: {result}",
                 user=admitted.user,
@@ -255,6 +258,7 @@ class RouteResource(Resource):
 
         async def still() -> None:
             now = await confirm()
+            # The reader of events was chosen by the role at the start.
             if now.limited != admitted.limited:
                 raise AccessDenied("the role has changed; connect again")
 

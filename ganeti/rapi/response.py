@@ -167,6 +167,7 @@ class AnswerProducer:
 
     def start(self, length: int) -> None:
         """Begin to write an answer of this length."""
+        # A pause before the registration is not reported.
         self._paused = self._channel.congested
         self._channel.writing(length, None if self._pages is None else PAGES_IN_MEMORY)
         self._request.registerProducer(self, True)

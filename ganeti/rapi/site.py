@@ -80,6 +80,7 @@ class ApiRequest(MemoryRequest):
             reference=reference,
         )
         if self.startedWriting:
+            # The client has to notice that the answer is incomplete.
             if self.channel is not None:
                 self.channel.abort()
         else:

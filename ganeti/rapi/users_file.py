@@ -56,6 +56,7 @@ def parse_users(text: str) -> tuple[dict[str, User], list[str]]:
         try:
             users[name] = _parse_user(name, password, frozenset(said & OPTIONS))
         except Invalid as e:
+            # An earlier line with this name must not count instead.
             users.pop(name, None)
             wrong.append(f"line {number}: {e}")
     return users, wrong
@@ -77,6 +78,7 @@ def account(name: str, stored: str) -> User:
 
 
 def _parse_user(name: str, stored: str, options: frozenset[str]) -> User:
+    # Changed options end sessions, too.
     proof = digest_of(f"{stored} {','.join(sorted(options))}")
     scheme, secret = "cleartext", stored
     if stored.startswith("{"):

@@ -254,6 +254,7 @@ class submits:  # noqa: N801  # a word in a declaration
             if target in self.fixed or (target in path and target in self._fields):
                 problems.append(Problem(name, "is given by the path"))
             elif target == "reason":
+                # A wrong value is kept, so that the check of the opcode reports it.
                 wrong = value is not None and not isinstance(value, list)
                 document["reason"] = value if wrong else [*(value or ()), *document["reason"]]
             elif value is None and (target in document or target in self._optional_fields):

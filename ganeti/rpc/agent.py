@@ -107,10 +107,12 @@ class HttpTransport:
                 b"Content-Type": [b"application/json"],
             }
         )
+        # The name tells the nodes apart in the pool of connections; the endpoint has the address.
         uri = b"https://%b/%b" % (host, request.name.encode("ascii"))
         try:
             response = await agent.request(b"POST", uri, headers, RequestBody(request.body))
             body = await read_body(response, self._limit)
+        # ``addTimeout`` translates ``CancelledError`` into its own error, and no other one.
         except ConnectingCancelledError:
             raise CancelledError from None
         except ConnectError as e:
@@ -127,6 +129,7 @@ class HttpTransport:
     def close(self) -> None:
         """Close idle connections now, and the others after their answer."""
         old, self._pool = self._pool, _pool(self._clock)
+        # Connections in use return to the old pool, which then closes them at once.
         old.cachedConnectionTimeout = 0
         old.closeCachedConnections()
 
@@ -165,6 +168,7 @@ class TlsEndpoints:
             self._reactor, node.primary_ip, self._port, timeout=CONNECT_TIMEOUT
         )
         creator = self._policy.creatorForNetloc(node.name.encode("ascii"), self._port)
+        # Keepalive is below TLS, where the transport has the socket.
         return wrapClientTLS(creator, KeepAliveEndpoint(tcp), self._reactor)
 
 
@@ -231,6 +235,7 @@ class RequestBody:
         self._rest = memoryview(b"")
 
     def _write(self) -> None:
+        # ``write`` pauses this object when the transport has enough.
         while self._consumer is not None and not self._paused:
             piece, self._rest = bytes(self._rest[:CHUNK_SIZE]), self._rest[CHUNK_SIZE:]
             self._consumer.write(piece)
@@ -267,6 +272,7 @@ class _BodyReader(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self.body.called:
             return
+        # Only this reason tells that the body is complete.
         if reason.check(ResponseDone):
             self.body.callback(b"".join(self._pieces))
         else:

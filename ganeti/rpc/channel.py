@@ -82,6 +82,7 @@ class RpcChannel(LimitedChannel):
 
     def admit(self) -> None:
         self.identity = self.site.identity(self.transport)
+        # Peers that are not members must not take the places of those that are.
         if self.is_unauthenticated and self.site.is_unauthenticated_limit_reached():
             self.abort()
         else:

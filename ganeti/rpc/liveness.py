@@ -161,6 +161,7 @@ class _Monitor:
 
     def abort_exchanges(self, why: str) -> None:
         """End all exchanges in flight; ``why`` is their error."""
+        # A copy, as each exchange removes itself from the list when it ends.
         for exchange in list(self._exchanges):
             exchange.end(why)
 
@@ -219,6 +220,7 @@ class _Monitor:
             return
         finally:
             self._probing = None
+        # After ``_probing`` was cleared: the end of the last exchange stops the probing.
         self._record_failure(why)
 
     def _next_probe(self) -> float:

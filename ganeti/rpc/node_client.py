@@ -92,6 +92,7 @@ class NodeClient:
             return await self._ask_once(node, call)
         except UnclaimedTerm:
             await self._claim_term(node)
+        # The node has not executed the call, so that it can be repeated.
         return await self._ask_once(node, call)
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:

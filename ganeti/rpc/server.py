@@ -114,6 +114,7 @@ class CallHandlers:
         except OSError as e:
             self._log.failure("{call} failed in the operating system", call=request.name)
             return failure(Failed(f"{request.name}: {e}", Code.ENVIRONMENT))
+        # In Twisted, this is an ``Exception``.
         except CancelledError:
             raise
         except Exception as e:

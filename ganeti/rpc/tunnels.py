@@ -68,6 +68,7 @@ class TunnelClient(Protocol):
             self._open = True
             self._inner.makeConnection(self.transport)
             self.opened.callback(None)
+            # The first bytes of the other end may arrive together with the head of the answer.
             if rest:
                 self._inner.dataReceived(rest)
         elif len(self._head) > MAX_HEAD or (end and _is_complete(head, rest)):

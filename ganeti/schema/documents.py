@@ -32,12 +32,14 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 def nests_too_deep(document: bytes | msgspec.Raw) -> bool:
     """Return whether lists and objects in ``document`` nest deeper than ``MAX_DEPTH``."""
     raw = bytes(document)
+    # A fast test, which nearly all documents pass.
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return False
     structure = raw.translate(None, _OTHERS)
     if b"\\" in structure:
         # Remove escapes first, because an escaped character may be a quotation mark.
         structure = raw.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _OTHERS)
+    # Every other part is outside of quotation marks.
     outside = b"".join(structure.replace(b"\\", b"").split(b'"')[::2])
     steps = array("b", outside.translate(_STEPS))
     return max(accumulate(steps), default=0) > MAX_DEPTH

@@ -119,6 +119,7 @@ def _check_value(path: str, value: object, hint: TypeHint, lax: bool) -> list[Pr
         found = _check_keys(path, value, hint)
         unknown = {each.path for each in found}
         for part in _list_members(path, value, hint):
+            # A member with an invalid key is reported only once.
             if part[0] not in unknown:
                 found += _check_value(*part, lax)
         for kind in _unwrap_hint(hint) if isinstance(value, Mapping) else ():

@@ -24,6 +24,7 @@ from ganeti.storage.loss import lost
 from ganeti.system.interfaces import IImages
 
 MIB = 1 << 20
+# EFBIG: the file system may have space, but not for a file of this size.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -70,6 +71,8 @@ class FileVolumes:
     async def volumes(self) -> list[Volume]:
         found: dict[str, int] = {}
         for folder in self._folders.allowed():
+            # An error, not an omission: without its files, the disks of a directory would look
+            # lost.
             with _translate_errors(f"{folder} cannot be read"):
                 found.update(await self._images.below(self._folders.root + folder))
         return [
@@ -90,6 +93,7 @@ class FileVolumes:
 
     def _require_file(self, disk: Disk) -> str:
         path = self._resolve(disk).path
+        # Checked here, as QEMU would report a missing file much later, and without advice.
         if self._images.size(path) is None:
             raise lost(disk, f"file {path}")
         return path

@@ -63,6 +63,7 @@ def _normalize(path: str) -> str:
 def forbidden(folder: str) -> bool:
     """Return whether disks in ``folder`` could damage the operating system."""
     return (
+        # A relative path would depend on the working directory of the daemon.
         not folder.startswith("/")
         or folder in FORBIDDEN
         or any(folder == tree or folder.startswith(tree + "/") for tree in SYSTEM_TREES)
@@ -123,11 +124,13 @@ class AllowedFolders:
         return self._resolve(path, self._find_allowed_folder(path)).path
 
     def _find_allowed_folder(self, path: str) -> str:
+        # Before the comparison of prefixes, which "..", "//" and "/./" would defeat.
         if not path.startswith("/") or _normalize(path) != path or "\0" in path:
             raise Refused(
                 f"{path!r} is not a normalized absolute path; write it without '..'", Code.INPUT
             )
         for folder in self.allowed():
+            # With the slash, so that /srv/disks does not allow /srv/disks2.
             if path == folder or path.startswith(folder + "/"):
                 return folder
         raise Refused(
@@ -137,6 +140,8 @@ class AllowedFolders:
         )
 
     def _resolve(self, path: str, folder: str) -> ResolvedPath:
+        # The allowed directory may be a link, which its administrator has made; below it, disks
+        # come from the configuration, and a link could lead anywhere.
         here, below = self.root + folder, path[len(folder) :]
         if self.resolve(here + below) != self.resolve(here) + below:
             raise Refused(f"{path} leaves {folder} by a symbolic link", Code.INPUT)
@@ -144,6 +149,7 @@ class AllowedFolders:
 
     def _read_listing(self) -> tuple[str, ...] | None:
         listing = self.root + self.listing
+        # Without a list the defaults are allowed; with an empty one, nothing is.
         if self.files.stat(listing) is None:
             return None
         return listed(self.files.read(listing).decode("utf-8", "replace"))

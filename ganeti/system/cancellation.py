@@ -27,9 +27,11 @@ class CancelSwitch:
         """Cancel the current and all further operations of the thread; callable from any thread."""
         with self._lock:
             self._pulled = True
+            # After ``close``, the number of the descriptor may belong to something else.
             if not self._closed:
                 os.eventfd_write(self._signal, 1)
             for each in self._sockets:
+                # Shutting a connection down wakes a thread that blocks on it; closing it would not.
                 _shut_down(each)
 
     def check(self) -> None:

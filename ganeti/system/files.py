@@ -110,6 +110,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def _append(descriptor: int, data: bytes) -> None:
     _write_all(descriptor, data)
+    # Unlike fsync, without the times of the file; its size, which a reader needs, is written too.
     os.fdatasync(descriptor)
 
 
@@ -124,6 +125,7 @@ def _replace_all(contents: Mapping[str, bytes], mode: int) -> None:
         _replace_some(
             {path: contents[path] for path in paths[start : start + _MAX_OPEN_TOGETHER]}, mode
         )
+    # Once for all files, after the renames: these are what it makes durable.
     _sync_folders(paths)
 
 
@@ -151,8 +153,10 @@ def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             made.append((new, path, descriptor))
             _keep_owner(path, descriptor)
+            # The mode of open(2) is limited by the umask.
             os.fchmod(descriptor, mode)
             _write_all(descriptor, content)
+        # Before the rename: after a power failure, the new name could otherwise have an empty file.
         for _, _, descriptor in made:
             os.fsync(descriptor)
         for new, path, _ in made:
@@ -169,6 +173,7 @@ def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
 
 def _rename(old: str, new: str) -> None:
     os.rename(old, new)
+    # The new directory first: after a power failure, the file may have both names, but never none.
     _sync_folders((new, old))
 
 
@@ -205,6 +210,7 @@ def _open_log(path: str, mode: int) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         if not there:
+            # Only a new file: an administrator may have changed the mode of the existing one.
             os.fchmod(descriptor, mode)
         os.fsync(descriptor)
         _sync_folders((path,))

@@ -83,6 +83,7 @@ def _find_data(handle: int, offset: int) -> int | None:
     try:
         return os.lseek(handle, offset, os.SEEK_DATA)
     except OSError as e:
+        # ENXIO: there is no data from here to the end of the file (lseek(2)).
         if e.errno != errno.ENXIO:
             raise
         return None

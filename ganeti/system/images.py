@@ -74,6 +74,7 @@ def _create(path: str, size: int) -> None:
 def _resize(path: str, size: int) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
+        # Never smaller: a repetition may come after the disk has grown further.
         os.ftruncate(handle, max(size, os.fstat(handle).st_size))
         os.fsync(handle)
     finally:
@@ -81,6 +82,7 @@ def _resize(path: str, size: int) -> None:
 
 
 def _rename(old: str, new: str) -> None:
+    # rename(2) would replace it without an error.
     if os.path.lexists(new):
         raise FileExistsError(f"{new} exists already")
     _make_folder(os.path.dirname(new))
@@ -131,6 +133,7 @@ def _get_space(folder: str) -> FileSystemSpace:
     while not os.path.isdir(folder):  # it is created with the first image
         folder = os.path.dirname(folder)
     room = os.statvfs(folder)
+    # f_bavail: without what the file system reserves for root.
     return FileSystemSpace(room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize)
 
 

@@ -33,8 +33,10 @@ class SystemNames:
 
 def _resolve(name: str) -> list[str]:
     try:
+        # With a type of socket, as each address is otherwise returned once for every type.
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as e:
+        # A name that cannot be encoded, for example with a label of 64 characters, cannot exist.
         if isinstance(e, UnicodeError) or e.errno in _UNKNOWN:
             return []
         raise Failed(f"the name {name} could not be resolved: {e}", Code.RESOLVER) from e

@@ -24,6 +24,7 @@ def holder(path: str) -> int | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.read(descriptor, 20)
+        # The holder writes its number after it has locked the file, which may still be empty.
         return int(text) if text.strip().isdigit() else 0
     finally:
         os.close(descriptor)
@@ -47,6 +48,7 @@ class PidFile:
         """
         attempts = 0
         while True:
+            # Not truncated: it may have the number of the process that runs, for the message.
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,6 +74,7 @@ class PidFile:
     def release(self) -> None:
         """Remove the file and release the lock."""
         if self._descriptor >= 0:
+            # Before the lock is released: after that, the file may be that of another process.
             os.unlink(self._path)
             os.close(self._descriptor)
             self._descriptor = -1

@@ -127,6 +127,8 @@ class LocalProcesses:
             return None
         if fields[0] in (b"Z", b"X"):
             return None
+        # Fields 14, 15 and 22 of proc_pid_stat(5), less the three up to the state: the processor
+        # time in user and kernel mode, and the start time.
         ticks = int(fields[11]) + int(fields[12])
         return ProcessInfo(f"{self._boot}:{fields[19].decode()}", ticks / self._ticks_per_second)
 
@@ -246,6 +248,7 @@ class _Descriptors:
         if not data:
             self._open(0, "/dev/null", os.O_RDONLY | os.O_CLOEXEC)
             return
+        # Not a pipe: no writer has to be served while the program runs, and the program can seek.
         descriptor = os.memfd_create("stdin")
         with open(descriptor, "wb") as file:
             file.write(data)
@@ -267,6 +270,7 @@ class _Descriptors:
             os.close(descriptor)
 
     def actions(self) -> list[tuple[int, int, int]]:
+        # dup2 clears the close-on-exec flag, so that these descriptors and no others are inherited.
         return [(os.POSIX_SPAWN_DUP2, ours, number) for number, ours in self._given.items()]
 
 
@@ -352,8 +356,10 @@ class _OutputPipe:
         except BlockingIOError:
             return False
         self._collected += data
+        # At twice the limit, so that the kept bytes are moved rarely.
         if len(self._collected) > 2 * OUTPUT_LIMIT:
             del self._collected[:-OUTPUT_LIMIT]
+        # Otherwise the reactor would report the end of the stream again and again.
         if not data:
             self.close()
         return bool(data)
@@ -398,6 +404,7 @@ class _ExitWatcher:
         return waiting if timeout is None else waiting.addTimeout(timeout, self._clock)
 
     def doRead(self) -> Failure | None:
+        # Without waiting: the event may be for an earlier descriptor with this number.
         reaped, status = os.waitpid(self.pid, os.WNOHANG)
         if reaped:
             self._readers.removeReader(self)

@@ -26,6 +26,7 @@ class LocalStateFiles:
 
     def put(self, name: str, content: bytes) -> None:
         path = self._path(name)
+        # A fixed name, as one daemon writes here: what a crash leaves is overwritten next time.
         fresh = f"{self._folder}/.{os.path.basename(path)}"
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)

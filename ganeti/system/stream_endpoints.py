@@ -21,6 +21,7 @@ class FileSource:
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Makes the kernel read ahead twice as far (posix_fadvise(2)).
         os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def read_into(self, view: memoryview) -> int:
@@ -56,6 +57,7 @@ class FileSink:
         with memoryview(buffer) as view:
             done = 0
             while done < amount:
+                # Written at an offset, as holes before it were skipped.
                 done += os.pwrite(self._file, view[done:amount], self._at + done)
         self._at += amount
 
@@ -71,6 +73,7 @@ class FileSink:
 
     def complete(self) -> None:
         """Make everything durable."""
+        # Zeros at the end were skipped as well, so that the file may be too short.
         if self._holes and os.fstat(self._file).st_size < self._at:
             os.ftruncate(self._file, self._at)
         os.fsync(self._file)
@@ -90,6 +93,7 @@ class PipeSource:
 
     def __init__(self, descriptor: int, switch: CancelSwitch) -> None:
         self._pipe, self._switch = descriptor, switch
+        # With poll(2), the thread can also be woken by a cancellation.
         os.set_blocking(descriptor, False)
 
     def read_into(self, view: memoryview) -> int:
@@ -109,6 +113,7 @@ class PipeSink:
 
     def __init__(self, descriptor: int, switch: CancelSwitch) -> None:
         self._pipe, self._switch = descriptor, switch
+        # With poll(2), the thread can also be woken by a cancellation.
         os.set_blocking(descriptor, False)
 
     def write_from(self, buffer: bytearray, amount: int) -> None:

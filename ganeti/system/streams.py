@@ -92,10 +92,12 @@ class Flow:
         self._over: Failure | None = None
         self._ended = False
         self._asking: list[Deferred[None]] = []
+        # Duplicated here: the caller may close its own descriptors as soon as this returns.
         copies = [
             os.dup(end.descriptor) if isinstance(end, PipeEndpoint) else -1
             for end in (source, sink)
         ]
+        # A daemon thread: a transfer must not keep the process from ending.
         Thread(target=self._run, args=(source, sink, *copies), name="flow", daemon=True).start()
 
     # --- in the reactor thread
@@ -147,6 +149,7 @@ class Flow:
     def _open_and_move(
         self, opened: ExitStack, source: SourceEnd, sink: SinkEnd, read: int, write: int
     ) -> None:
+        # First, so that the duplicates are closed even if another end cannot be opened.
         if write >= 0:
             pipe_sink = PipeSink(write, self._switch)
             opened.callback(pipe_sink.close)

@@ -68,6 +68,7 @@ class TlsConnection:
         """Read into ``view`` until it is full or the peer has sent close_notify; return the number
         of bytes."""
         done = 0
+        # A TLS record has at most 16 KiB (RFC 8446, section 5.1); full buffers make fewer writes.
         while done < len(view):
             amount = self._tls.recv_into(view[done:])
             if not amount:
@@ -87,6 +88,8 @@ class TlsConnection:
         """Send close_notify and wait for the peer's, which confirms that it has stored
         everything."""
         try:
+            # The peer confirms after this side's close_notify: what it has closed before is not
+            # complete.
             self._tls.settimeout(0)
             with suppress(ssl.SSLWantReadError):
                 if not self._tls.recv(1):
@@ -117,6 +120,8 @@ class TlsConnection:
     def _raise_peer_error(self, error: ConnectionError) -> None:
         """Raise the alert that the peer sent before it disconnected, if it can be read, or
         ``error``."""
+        # In TLS 1.3, a client learns that its certificate was rejected when it reads, not when it
+        # connects.
         try:
             self._tls.recv(1)
         except ssl.SSLError as e:
@@ -129,6 +134,7 @@ class TlsConnection:
     def answer_close_notify(self) -> None:
         """Answer the peer's close_notify: everything is stored."""
         self._tls.settimeout(_CLOSE_TIMEOUT)
+        # The peer's close_notify has arrived, so that this only sends, and does not wait.
         with suppress(OSError):  # the peer does not wait any longer
             self._tls.unwrap()
 
@@ -154,12 +160,14 @@ def accept(end: ListeningEndpoint, switch: CancelSwitch) -> TlsConnection:
                     f"no connection within {end.patience:g} seconds{turned_away}"
                 ) from None
             connection, (host, *_) = listener.accept()
+            # Before the handshake, which may block for long.
             switch.shut_down_on_cancel(connection)
             try:
                 return _verify_peer(connection, context, end)
             except (OSError, EOFError) as e:
                 connection.close()
                 switch.release()
+                # A cancelled connection fails with any error, which is not the peer's.
                 switch.check()
                 turned_away = f"; rejected {host}: {e}"
     finally:
@@ -169,9 +177,12 @@ def accept(end: ListeningEndpoint, switch: CancelSwitch) -> TlsConnection:
 def _verify_peer(
     connection: socket.socket, context: ssl.SSLContext, end: ListeningEndpoint
 ) -> TlsConnection:
+    # A connection that says nothing must not keep the expected peer waiting.
     connection.settimeout(_HANDSHAKE_TIMEOUT)
+    # By default, Python reports a broken connection as the end of the data.
     tls = context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=False)
     try:
+        # Python verifies the names of servers only.
         if end.party.name is not None and end.party.name not in _certificate_names(tls):
             raise WrongPeer(f"its certificate does not name {end.party.name}")
         _require_accepted(tls, end.party)
@@ -201,6 +212,7 @@ def call(end: ConnectingEndpoint, switch: CancelSwitch) -> TlsConnection:
         left -= 1
         try:
             return _connect(end, context, switch)
+        # A peer that is reached and rejected would be rejected again.
         except ssl.SSLError:
             raise
         except OSError as e:
@@ -220,6 +232,7 @@ def _connect(
     )
     connection = socket.socket(family, kind, protocol)
     try:
+        # The socket of the last attempt.
         switch.release()
         switch.shut_down_on_cancel(connection)
         connection.settimeout(end.patience)

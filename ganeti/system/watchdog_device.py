@@ -37,6 +37,7 @@ class LinuxWatchdogDevice:
             return
         # Opening it starts the countdown.
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        # At once, so that ``disarm`` can stop the countdown that has begun.
         self._descriptor = descriptor
         with suppress(OSError):  # some devices have a fixed time-out
             fcntl.ioctl(descriptor, _SET_TIMEOUT, _INT.pack(TIMEOUT))

@@ -88,6 +88,7 @@ def watch(around: WatcherDependencies) -> int:
     Return the exit code; 11 means that no master daemon is running here.
     """
     paths, log = around.paths, around.log
+    # Without a certificate, this host is in no cluster.
     if not os.path.exists(paths.node_certificate):
         return SUCCESS
     if not around.ignore_pause and is_paused(paths, around.now()):
@@ -189,6 +190,7 @@ def _complete_replacement(around: WatcherDependencies, master: IWatcherClient) -
     )
     unfinished = ["|", *(["=", "status", status] for status in ("queued", "waiting", "running"))]
     jobs = master.ask(Query(what="job", fields=("summary",), qfilter=unfinished))["data"]
+    # The job of an earlier run may not have ended.
     if any(wanted.summary in summary for [[_, summary]] in jobs):
         return {}
     text = "the replacement of the cluster's authority is unfinished; completing it"
@@ -245,6 +247,7 @@ def _repair_group(
     ]
     activate = set(todo.activate)
     if around.verify_disks and any(each.mirrored for each in seen):
+        # The start of an instance activates its disks.
         activate |= _find_inactive_disks(around, master, group) - {*todo.start}
     for name in sorted(activate):
         trail = _make_reason_trail(around, "disks are not active")
@@ -288,6 +291,7 @@ def _wait_for_jobs(
             if row is not None and row[0] not in _FINAL:
                 continue
             text = left.pop(number)
+            # An archived job has ended, and its status is no longer known.
             if row is not None and row[0] != "success":
                 around.log.error("%s: job %d ended with status %s: %s", text, number, *row)
                 good = False

@@ -119,6 +119,7 @@ class LimitedChannel(HTTPChannel):
         self._closing = True
         super().connectionLost(reason)
         self.site.lost(self)
+        # By name, so that this module does not load OpenSSL.
         if self._handshaking and reason.check("OpenSSL.SSL.Error"):
             self.site.warn(
                 "TLS handshake with {peer} failed: {why}",
@@ -148,6 +149,7 @@ class LimitedChannel(HTTPChannel):
         """
         if self._closing:
             return
+        # A second answer must not be mixed into the one in progress.
         if self._answering:
             self.abort()
             return
@@ -198,6 +200,7 @@ class LimitedChannel(HTTPChannel):
     def upgrade(self, received: Callable[[bytes], None]) -> None:
         """Speak HTTP no more: ``received`` gets all that the client sends from now on."""
         self._upgraded = received
+        # What has arrived after the request belongs to the new protocol.
         ahead, self._dataBuffer = b"".join(self._dataBuffer), []
         if ahead:
             received(ahead)
@@ -218,10 +221,12 @@ class LimitedChannel(HTTPChannel):
         self._set_deadline(self.timeouts.read if midway else self.timeouts.idle)
 
     def lineReceived(self, line: bytes) -> None:
+        # After a refusal, Twisted goes on with what it has received already.
         if not self._closing:
             super().lineReceived(line)
 
     def rawDataReceived(self, data: bytes) -> None:
+        # After a refusal, Twisted goes on with what it has received already.
         if not self._closing:
             super().rawDataReceived(data)
 
@@ -247,6 +252,7 @@ class LimitedChannel(HTTPChannel):
         super().allContentReceived()
 
     def requestDone(self, request: MemoryRequest) -> None:
+        # Before the base class, which goes on with a pipelined request.
         self._answering = False
         if not self._closing:
             self._set_deadline(self.timeouts.idle)

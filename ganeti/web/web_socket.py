@@ -94,6 +94,7 @@ class ServerWebSocket:
         self._request.notifyFinish().addBoth(lambda _: self._lost())
         self._request.registerProducer(self, True)
         self._channel.write(self._handshake.send(AcceptConnection(extra_headers=list(headers))))
+        # After the answer, as what the client has sent already is delivered at once.
         self._channel.upgrade(self._received)
         self._beat()
 

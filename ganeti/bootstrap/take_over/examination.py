@@ -131,6 +131,7 @@ def usable_rapi_certificate(folder: GanetiFolder, now: float) -> bytes | None:
             file.write(pem)
             file.flush()
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            # OpenSSL would prompt for the password of an encrypted key.
             context.load_cert_chain(file.name, password=lambda: "")
         return pem if read_end_of_validity(pem) > now else None
     except (OSError, Invalid):

@@ -75,6 +75,7 @@ class FolderExchange:
             # First what marks the cluster, so that no daemon starts with half of its files.
             for name in reversed(_in_order(set(os.listdir(self.data)) - self._apart())):
                 _move(f"{self.data}/{name}", f"{old}/{name}", done)
+            # Before the marker says that everything is out.
             _sync(self.data, old)
             _move(self._marker(_READY), self._marker(_MOVED_OUT), done)
         for name in _in_order(set(os.listdir(new)) - {_READY, _MOVED_OUT}):

@@ -28,6 +28,7 @@ def find_daemon(pid_file: str) -> int | None:
     try:
         with open(pid_file, encoding="ascii") as file:
             pid = int(file.read())
+        # The number may have been given to another process.
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return pid if b"ganeti" in file.read() else None
     except (OSError, ValueError):

@@ -124,6 +124,7 @@ def _restore_configuration(paths: Paths, name: str, before: Paths) -> list[str]:
     if not _is_master(paths, name):
         return []
     original = f"{before.data}/{ORIGINAL}"
+    # Only once: a later attempt would copy what this one has written.
     if not os.path.exists(original):
         shutil.copy2(before.config_file, original)
     folder = read_folder(before.data, configuration=original)

@@ -81,6 +81,7 @@ def add_token(session: Session, arguments: Arguments) -> int:
         session.print_line(token.text)
         return 0
 
+    # Nothing else shows it, as the result is not waited for.
     if arguments.get("submit"):
         session.print_line(token.text)
     return carry_out(session, arguments, _checked(opcode), ended=show)

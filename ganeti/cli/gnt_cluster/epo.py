@@ -88,6 +88,7 @@ def _stop_and_switch_off(
             f"Stop {len(instances)} instances and power off these {len(chosen)} nodes?",
             "-f/--force",
         )
+    # Before the stops, so that the watcher does not start the instances again.
     session.ask(SetWatcherPause(until=session.clock() + PAUSE))
     session.print_line("The watcher is paused for a day; gnt-cluster epo --on resumes it.")
     timeout = arguments.get("shutdown_timeout", 120)
@@ -147,6 +148,7 @@ def _switch_on_and_start(
         results_of(session, arguments, *_build_online_opcodes(session, back))
     up |= {node["name"] for node in master}
     worst = _start_instances(session, arguments, up) or worst
+    # Last, as the watcher would start the same instances.
     session.ask(SetWatcherPause(until=None))
     return worst
 

@@ -114,6 +114,7 @@ def destroy(session: Session, arguments: Arguments) -> int:
             "this destroys the cluster permanently: its configuration, keys and history are"
             " removed; add --yes-do-it to confirm",
         )
+    # The files of this host are removed only after the end of the job.
     results = results_of(session, arguments.plus({"submit": False}), DestroyCluster())
     if results is None or arguments.get("dry_run"):
         return 0

@@ -56,6 +56,7 @@ def _show_secret(session: Session, arguments: Arguments, opcode: Opcode, secret:
         session.print_line(secret)
         return 0
 
+    # Nothing else shows it, as the result is not waited for.
     if arguments.get("submit"):
         session.print_line(secret)
     return carry_out(session, arguments, opcode, ended=show)

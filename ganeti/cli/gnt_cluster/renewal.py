@@ -43,6 +43,7 @@ def renew(session: Session, arguments: Arguments) -> int:
         secret_renewal.renew_domain_secret(paths, arguments.get("domain_secret"))
         session.print_line("Replaced the secret for moves between clusters.")
     jobs = {"new_cluster_certificate", "new_node_certificates"}
+    # The candidates need the replaced files as well.
     if wanted - jobs and (code := carry_out(session, arguments, RedistributeConfig())):
         return code
     if "new_cluster_certificate" in wanted:

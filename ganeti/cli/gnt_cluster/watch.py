@@ -45,6 +45,7 @@ def _read_events(session: Session, arguments: Arguments) -> Iterator[Mapping[str
             names=tuple(arguments.get("names", ())),
             tags=tuple(arguments.get("tags", ())),
         )
+        # The first request fails at once if no master runs.
         answer = ask_with_retries(session, request, patient=endless and since is not None)
         if answer["reset"]:
             raise ExitTool(

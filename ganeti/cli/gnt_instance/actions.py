@@ -94,6 +94,7 @@ def console(session: Session, arguments: Arguments) -> int:
         if arguments.get("show_cmd"):
             session.print_line(shlex.join(words))
             return 0
+        # Flush the output before another program writes to the terminal.
         session.show("")
         return os.spawnvp(os.P_WAIT, words[0], words)
     session.print_line(reached(found))

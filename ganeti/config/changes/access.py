@@ -44,6 +44,7 @@ def remove_user(name: str) -> Change:
 
     def change(state: ClusterState) -> ClusterState:
         state = state.remove(account(state, name))
+        # A later user with the same name must not get them.
         for grant in list(state.role_grants.values()):
             if grant.subject == name:
                 state = state.remove(grant)

@@ -33,6 +33,7 @@ def trust(certificate: str, *others: str) -> Change:
 
     def change(state: ClusterState) -> ClusterState:
         known = state.authorities
+        # A new authority does not replace the other secrets.
         exposed = known is not None and known.secrets_exposed
         uuid = state.cluster.uuid
         return state.put(

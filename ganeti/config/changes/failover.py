@@ -130,6 +130,7 @@ def begin_fence(fence: NodeFence, *, automatic: bool) -> Change:
         node = state.nodes.get(fence.uuid)
         if node is None or node.offline or fence.uuid in state.node_fences:
             return state
+        # The node loses this flag when it is marked offline.
         state = state.put(replace(fence, candidate=node.master_candidate))
         if automatic:
             history = state.fence_history

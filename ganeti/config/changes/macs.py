@@ -38,6 +38,7 @@ def generate_mac(
     :raises Refused: no unused address was found.
     """
     start = (prefix or state.cluster.mac_prefix).lower()
+    # A prefix has 16 million addresses, so that a few attempts nearly always find a free one.
     for _ in range(_ATTEMPTS):
         number = random.getrandbits(24)
         mac = f"{start}:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"

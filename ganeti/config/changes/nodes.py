@@ -82,6 +82,7 @@ def set_role(node: Node, role: NodeRole, certificate: str | None = None) -> Chan
         elif old.offline:
             # An administrator's word that the node is clean, or the proof of that.
             state = forget_fence(old.uuid)(state)
+        # For a node that goes offline, this is recorded when it is removed.
         if old.master_candidate and not (candidate or offline):
             state = mark_exposed(state)
         if role is NodeRole.MASTER:

@@ -228,6 +228,8 @@ class _NodeConnection:
             refusal = None if good else CertificateRejected.by_code(code)
             if good and depth == 0:
                 refusal = self._check_certificate(certificate.to_cryptography())
+            # The connection fails with this reason; OpenSSL would only report a failed
+            # verification.
             if refusal is not None and (refused := weak()) is not None:
                 refused.failVerification(Failure(refusal))
             return refusal is None

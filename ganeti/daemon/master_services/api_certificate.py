@@ -55,6 +55,7 @@ class ApiCertificateNames:
             missing = []  # the remote API reports what is wrong with the file
         if missing:
             await self._renew(names)
+            # A certificate of another authority is left as it is.
             if self._files.read(self._path) != present:
                 listed = ", ".join(missing)
                 self._log.info("the remote API has a certificate for {names}, too", names=listed)

@@ -49,6 +49,7 @@ class NodeConnections:
         :raises OSError: they cannot be read.
         :raises NoCertificate: they cannot be used.
         """
+        # The authorities first: the new certificate may have been issued by a new one.
         if (trusted := self._files.stat(self._paths.authority)) != self._authorities:
             self._policy.reload(self._paths)
             self._authorities = trusted

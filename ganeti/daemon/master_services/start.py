@@ -147,8 +147,10 @@ class _MasterParts:
             # must not be changed.
             await sockets.stopService()
             await self.startup.master.stop(replaced=quorum.lost)
+            # Last, as another master may begin as soon as the lease is released.
             await quorum.release_lease(stopped=not daemon.over.called)
 
+        # Stopped in reverse order: connections outlive what uses them.
         daemon.add(ServicePart("connections to nodes", stop=self._connections.close))
         daemon.add(ServicePart("connections to webhooks", stop=self._senders.close))
         daemon.add(sockets)

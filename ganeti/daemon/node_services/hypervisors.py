@@ -47,6 +47,7 @@ class LazyHypervisors(Mapping[str, IHypervisor]):
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
+        # The implementation of ``Mapping`` would create it.
         return name in self._makers
 
     def __iter__(self) -> Iterator[str]:

@@ -45,6 +45,7 @@ class MemberKeeper:
         """
         wanted, runs = self._wanted(), self._runs()
         if wanted and not runs and self._clock.seconds() >= self._not_before:
+            # Before the start, so that a member that fails at once is not started in a loop.
             self._not_before = self._clock.seconds() + RESTART_DELAY
             self._log.info("starting the member of the state store")
             await self._start()

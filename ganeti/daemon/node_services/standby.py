@@ -109,6 +109,7 @@ class Standby:
         if self._vacant_since is None:
             self._vacant_since = now
         due = self._vacant_since + self._get_delay(vacancy, candidates)
+        # Again: a daemon may have been started while etcd was asked.
         if now >= max(due, self._not_before) and not self._runs():
             await self._take_role(vacancy)
 

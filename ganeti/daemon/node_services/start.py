@@ -78,12 +78,15 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         ask_elector=ElectorClient(electors),
     )
     parts = assemble_node(host)
+    # Before the first call, which may create new ones.
     await parts.exports.remove_incomplete()
     await parts.keys.remove_expired()
     site = _create_site(reactor, paths, files, parts)
     address = options.bind or address_of(name, paths)
     endpoint = SSL4ServerEndpoint(reactor, options.port, tls, BACKLOG, address)
     port = await listen_at(endpoint, site, address, options.port)
+    # Stopped in reverse order: the port, the calls in progress, and at last the files that they
+    # use.
     daemon.add(ServicePart("copy of the journal", stop=parts.replica.close))
     daemon.add(ServicePart("calls", stop=site.shut_down))
     daemon.add(ServicePart("connections to electors", stop=electors.close))

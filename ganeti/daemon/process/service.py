@@ -72,6 +72,7 @@ def run(program: DaemonProgram, options: Namespace, paths: Paths) -> int:
     if options.foreground:
         return _DaemonRun(program, options, paths, manager, sys.stderr, sys.stderr).live()
     reader, writer = os.pipe()
+    # Otherwise both processes would write what is buffered now.
     sys.stdout.flush()
     sys.stderr.flush()
     if os.fork():
@@ -79,6 +80,7 @@ def run(program: DaemonProgram, options: Namespace, paths: Paths) -> int:
         return _wait_for_report(program, reader)
     os.close(reader)
     os.setsid()
+    # The second process leads no session, so that no terminal can control it again (daemon(7)).
     if os.fork():
         os._exit(0)
     _detach_terminal()
@@ -101,6 +103,7 @@ def _detach_terminal() -> None:
     for descriptor in range(3):
         os.dup2(nothing, descriptor)
     os.close(nothing)
+    # No mounted file system is kept in use.
     os.chdir("/")
 
 
@@ -159,6 +162,7 @@ class _DaemonRun:
         self._reactor.run()
 
     def _begin(self) -> None:
+        # A handler of a signal may interrupt any call, so that the work is left to the reactor.
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         self._daemon.startService()
         if self._manager.watchdog is not None:
@@ -189,6 +193,7 @@ class _DaemonRun:
         # Notify the manager first: the exit of the starting process is what it waits for.
         self._manager.ready()
         self._tell(0)
+        # What exists now stays, and is not examined any more.
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         gc.enable()

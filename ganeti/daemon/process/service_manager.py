@@ -53,6 +53,7 @@ class ServiceManager:
 
     def reloading(self) -> None:
         """Notify that the daemon reloads its files; ``ready`` ends the reload."""
+        # ``Type=notify-reload`` of systemd requires the time (sd_notify(3)).
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:

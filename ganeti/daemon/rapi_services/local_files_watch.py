@@ -83,4 +83,5 @@ class LocalFilesWatch:
             found = os.stat(self._certificate.path)
         except FileNotFoundError:
             return None
+        # A file that is replaced gets another inode, even if its time is the same.
         return found.st_ino, found.st_mtime_ns

@@ -136,6 +136,7 @@ class _ParentMonitor:
 def accept_as_worker(reactor: Reactor, factory: IProtocolFactory) -> Any:
     """Accept connections from the inherited socket until the parent process ends."""
     reactor.addReader(_ParentMonitor(reactor))
+    # A duplicate: the socket closes its descriptor, and the port needs the original.
     with socket.socket(fileno=os.dup(LISTENING_DESCRIPTOR)) as listening:
         family = listening.family
     return reactor.adoptStreamPort(LISTENING_DESCRIPTOR, family, factory)

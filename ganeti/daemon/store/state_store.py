@@ -78,6 +78,7 @@ async def stay_in_files(reactor: Reactor, files: IFiles, paths: Paths, name: str
     finally:
         await etcd.close()
     ended = msgspec.structs.replace(settings, kind="file", moving=False)
+    # After etcd has confirmed it: a crash in between repeats this step only.
     await save_settings(files, paths, ended)
 
 

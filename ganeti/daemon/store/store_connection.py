@@ -74,6 +74,7 @@ def connect_to_store(
     """
     policy = StorePolicy(authority, certificate)
     pool = HTTPConnectionPool(reactor)
+    # ``EtcdGateway`` decides by itself what can be repeated.
     pool.retryAutomatically = False
     pool.maxPersistentPerHost = 4
     agent = Agent.usingEndpointFactory(reactor, _Endpoints(reactor, policy), pool)

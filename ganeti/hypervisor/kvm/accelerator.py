@@ -49,6 +49,7 @@ class AcceleratorSelector:
         self._files = files
         self._processes = processes
         self._notes = notes
+        # Guests that start at the same time wait for one test, instead of each running its own.
         self._turn = DeferredLock()
 
     async def choose(self, kvm: Kvm, binary: str) -> Accelerator:
@@ -77,6 +78,7 @@ class AcceleratorSelector:
             how=verdict.accelerator.value,
             why=verdict.why,
         )
+        # Failures are recorded, too: where KVM hangs, each start would otherwise wait for the test.
         self._notes.put(binary, msgspec.json.encode(verdict))
         return verdict
 
@@ -91,9 +93,12 @@ class AcceleratorSelector:
 
     async def _run_boot_sector(self, binary: str) -> str:
         """Run the boot sector; return the reason of a failure, empty if it ran."""
+        # Nothing that an administrator configured for QEMU on this host may change the result.
         argv = [binary, "-machine", "pc,accel=kvm", "-m", "16", "-display", "none"]
+        # -no-reboot: after a triple fault, the machine ends instead of starting again and again.
         argv += ["-no-user-config", "-nodefaults", "-no-reboot"]
         argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+        # QEMU reads the sector from its standard input, so that no file has to be written.
         argv += ["-drive", "file=/dev/stdin,format=raw,if=floppy,readonly=on", "-boot", "a"]
         try:
             finished = await self._processes.run(argv, stdin=_BOOT_SECTOR, timeout=_TIMEOUT)

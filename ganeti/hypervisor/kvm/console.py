@@ -30,6 +30,7 @@ def attach(line: socket.socket, typed: int, shown: int) -> None:
         if typed in ready:
             data = os.read(typed, _CHUNK)
             before, escape, _ = data.partition(ESCAPE)
+            # What was typed before the escape character in the same read is for the guest.
             line.sendall(before)
             if escape:
                 return
@@ -54,6 +55,7 @@ def raw(terminal: int) -> Iterator[None]:
         tty.setraw(terminal)
         yield
     finally:
+        # Wait for output that is on its way, which was written for raw mode (termios(3)).
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
@@ -68,6 +70,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"cannot connect to the guest's console at {arguments[0]}: {error}", file=sys.stderr)
         return 1
+    # To standard error: the standard output has only what the guest prints.
     print("Connected to the serial console; press Ctrl-] to detach.", file=sys.stderr, flush=True)
     with contextlib.closing(line), raw(sys.stdin.fileno()):
         attach(line, sys.stdin.fileno(), sys.stdout.fileno())

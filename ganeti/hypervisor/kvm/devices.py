@@ -43,6 +43,7 @@ def ide_slots(kvm: Kvm) -> int:
 
 def device_id(kind: str, uuid: str) -> str:
     """Return the id of the device of a disk or network card in QEMU."""
+    # The tap device has the same digits, and their number is what fits into its name.
     return f"{kind}-{uuid.replace('-', '')[:12]}"
 
 
@@ -73,6 +74,7 @@ def escaped(value: str) -> str:
 
 def controller_options(kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
     """Yield the options of the SCSI controller, if a drive needs it."""
+    # Only if it is needed: devices get their addresses in order, and a controller takes one.
     if kvm.disk_type.startswith("scsi") or kvm.cdrom_disk_type.startswith("scsi"):
         options = [_CONTROLLERS[kvm.scsi_controller_type], "id=scsi", *at_slot("scsi", slots)]
         yield from ("-device", ",".join(options))
@@ -81,9 +83,11 @@ def controller_options(kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
 def disks(attached: Sequence[AttachedDisk], kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
     """Yield the options of the disks in order; the first is the boot disk by default."""
     device = DISK_DEVICES.get(kvm.disk_type, kvm.disk_type)
+    # QEMU loads a kernel of the node by itself, without the boot order of the firmware.
     boots = kvm.boot_order == "disk" and not kvm.kernel_path
     for index, disk in enumerate(attached):
         name = disk_id(disk.disk)
+        # if=none: the device is declared separately, as it needs a name and an address of its own.
         options = [f"file={escaped(disk.path)}", "format=raw", "if=none", f"id={name}"]
         if kvm.disk_cache != "default":
             options.append(f"cache={kvm.disk_cache}")
@@ -174,6 +178,7 @@ def _netdev_option(card: GuestNic, kvm: Kvm) -> str:
     name = netdev_id(card)
     if kvm.kvm_net == "user":
         return f"user,id={name}"
+    # The node daemon connects the tap device; QEMU would run its own scripts for it otherwise.
     options = [f"tap,id={name}", f"ifname={tap(card)}", "script=no", "downscript=no"]
     if kvm.nic_type == "paravirtual":
         options += ["vhost=on"] if kvm.vhost_net else []

@@ -26,6 +26,7 @@ from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.types import Parameters
 from ganeti.system.interfaces import IFiles
 
+# The value may have a name, as in "-smp cpus=2".
 _NUMBER = re.compile(r"(?:\w+=)?(\d+)")
 _VNC_DISPLAY = re.compile(r":(\d+)(?:,|$)")
 
@@ -181,4 +182,5 @@ def is_guest(arguments: Sequence[str], name: str, pid_file: str) -> bool:
     """
     given = option(arguments, "-pidfile")
     same = given == pid_file or given.removeprefix("/var") == pid_file.removeprefix("/var")
+    # The name may have options after a comma.
     return same and option(arguments, "-name").split(",")[0] == name

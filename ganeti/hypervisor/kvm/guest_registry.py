@@ -73,9 +73,12 @@ class GuestRegistry:
         self._processes = processes
         self._guests: dict[str, GuestRecord] = {}
         for name, runtime in noted(notes, GuestRecord).items():
+            # A damaged record still stands for a guest: its QEMU may run, and is found by its pid
+            # file.
             lost = GuestRecord(name=name, memory=0, vcpus=0, place=GuestPhase.STARTING)
             self._guests[name] = self.adopted(runtime or lost)
         for name in ganeti.names():
+            # A guest that has a record here was found at an earlier start of the daemon.
             if self._guests.get(name) is None and (found := self._find_of_ganeti(name)):
                 self.save_record(found)
 
@@ -127,6 +130,7 @@ class GuestRegistry:
         sent = [self._tap(each, "rx_bytes") for each in runtime.taps]
         return Counters(
             cpu=life.cpu_seconds,
+            # The second field is the resident memory, in pages (proc_pid_statm(5)).
             memory=int(pages[1]) * PAGE if len(pages) > 1 else None,
             disk_read=int(transfers["read_bytes"]) if "read_bytes" in transfers else None,
             disk_written=int(transfers["write_bytes"]) if "write_bytes" in transfers else None,
@@ -190,11 +194,14 @@ class GuestRegistry:
         life, arguments = self._processes.process_info(pid), self._processes.arguments(pid)
         if life is None or path not in arguments:
             return runtime
+        # The daemon ended before it recorded this; the command line says whether a guest will
+        # arrive.
         place = GuestPhase.INCOMING if "-incoming" in arguments else GuestPhase.HERE
         return replace(runtime, pid=pid, identity=life.identity, place=place)
 
     def save_record(self, runtime: GuestRecord) -> None:
         """Write the record of a guest."""
+        # On disk first: a guest without a record would not be found by the next daemon.
         self._notes.put(runtime.name, msgspec.json.encode(runtime))
         self._guests[runtime.name] = runtime
 

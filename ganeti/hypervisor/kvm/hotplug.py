@@ -84,14 +84,18 @@ async def add_disk(qemu: Monitor, attached: AttachedDisk, kvm: Kvm, *, device_fi
     :raises CommandFailed: QEMU cannot open it, or has no free slot; nothing remains.
     """
     name = disk_id(attached.disk)
+    # An earlier attempt may have added it, although its answer was lost.
     if name in await _read_devices(qemu):
         return
+    # The earlier attempt may also have ended between the two commands.
     if name not in await _read_drives(qemu):
         await qemu.execute("blockdev-add", **_drive_options(attached, kvm, device_file=device_file))
+    # blockdev-add has no cache mode: whether the guest sees a write cache is up to the device.
     options = {"write_cache": "off"} if kvm.disk_cache == "writethrough" else {}
     try:
         await qemu.execute("device_add", driver="virtio-blk-pci", id=name, drive=name, **options)
     except CommandFailed:
+        # Otherwise QEMU keeps the image open, and locked.
         await qemu.execute("blockdev-del", node_name=name)
         raise
 
@@ -107,6 +111,8 @@ def _drive_options(attached: AttachedDisk, kvm: Kvm, *, device_file: bool) -> di
         "cache": {"direct": kvm.disk_cache == "none"},
         **discard,
         "file": {
+            # blockdev-add does not choose the driver by the kind of file, as -drive does, and QEMU
+            # rejects a device for the driver of files.
             "driver": "host_device" if device_file else "file",
             "filename": attached.path,
             "aio": "native" if uses_native_aio(kvm) else "threads",
@@ -122,6 +128,7 @@ async def add_nic(qemu: Monitor, card: GuestNic, kvm: Kvm) -> None:
     name, connection = nic_id(card), netdev_id(card)
     if name in await _read_devices(qemu):
         return
+    # One that an earlier attempt left would make netdev_add fail, as its id is taken.
     await _remove_connection(qemu, connection)
     await qemu.execute("netdev_add", **_connection_options(card, kvm))
     vectors = queue_vectors(kvm)
@@ -182,6 +189,7 @@ async def _remove_connection(qemu: Monitor, name: str) -> None:
     try:
         await qemu.execute("netdev_del", id=name)
     except CommandFailed as error:
+        # An earlier attempt has removed it.
         if "not found" not in str(error):
             raise
 
@@ -209,6 +217,7 @@ async def read_slots(qemu: Monitor) -> dict[str, str]:
         for bus in await qemu.execute("query-pci")
         if bus["bus"] == 0
         for device in bus["devices"]
+        # Devices without an id are part of the machine type, and have the same address everywhere.
         if device["qdev_id"]
     }
 

@@ -65,6 +65,7 @@ class Monitor(Protocol):
         """Wait for the greeting and negotiate capabilities, before which commands are rejected."""
         if self._lost is not None:
             raise self._lost
+        # The greeting may have arrived before this is called.
         if not self._greeted:
             greeting: Deferred[object] = Deferred()
             self._waiting.append(greeting)
@@ -84,6 +85,8 @@ class Monitor(Protocol):
             for message in self._messages.receive(data):
                 self._handle_message(message)
         except ProtocolError as error:
+            # After bytes that are no message, it is unknown which command the next answer belongs
+            # to.
             self._fail_all(MonitorUnavailable(str(error)))
             assert self.transport is not None
             self.transport.loseConnection()
@@ -154,5 +157,6 @@ class MonitorConnector:
             await control.negotiate()
             yield control
         finally:
+            # Also after a failure: QEMU does not serve others before this connection is closed.
             assert control.transport is not None
             control.transport.loseConnection()

@@ -90,6 +90,7 @@ class QemuPrograms:
         self._files = files
         self._processes = processes
         self._known: dict[str, tuple[Stat | None, QemuProgram]] = {}
+        # Callers that come at the same time wait for one query.
         self._turn = DeferredLock()
 
     async def describe(self, binary: str) -> QemuProgram:

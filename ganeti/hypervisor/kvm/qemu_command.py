@@ -94,6 +94,8 @@ def command(
         *("-name", escaped(guest.name), "-uuid", guest.uuid),
         # Tells the guest its name, and the software that it runs on.
         *("-smbios", f"type=1,manufacturer=Ganeti,serial={escaped(guest.name)}"),
+        # A machine must be the same on both nodes of a migration: no configuration of the host, and
+        # no devices that QEMU adds by itself.
         *("-no-user-config", "-nodefaults", "-daemonize", "-pidfile", machine.places.pid),
         *_processor_options(guest, kvm, machine.accelerator),
         *("-m", _memory_size(guest, machine.accelerator)),
@@ -120,6 +122,7 @@ def command(
 
 
 def _affinity_options(kvm: Kvm) -> Iterator[str]:
+    # The threads of QEMU inherit the processors that it may use, from its start on.
     if kvm.cpu_mask != "all":
         yield from ("taskset", "--cpu-list", kvm.cpu_mask)
 
@@ -174,10 +177,12 @@ def _agent_options(kvm: Kvm, places: RuntimePaths, slots: Mapping[str, str]) -> 
 
 
 def _socket_chardev(name: str, path: str) -> str:
+    # Without wait=off, QEMU would not start the guest before a client connects.
     return f"socket,id={name},path={escaped(path)},server=on,wait=off"
 
 
 def _graphics_options(guest: Guest, kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
+    # Otherwise QEMU opens a window, or fails where it cannot.
     yield from ("-display", "none")
     vga = kvm.vga or ("std" if kvm.vnc_bind_address else "none")
     yield from ("-vga", vga)
@@ -210,6 +215,7 @@ def _tls_credentials(kvm: Kvm) -> str:
 
 def _boot_options(kvm: Kvm) -> Iterator[str]:
     if not kvm.kernel_path:
+        # Disks, CD drives and network cards have a boot index instead.
         yield from ("-boot", "a" if kvm.boot_order == "floppy" else "menu=off")
         return
     yield from ("-kernel", kvm.kernel_path)
@@ -217,6 +223,7 @@ def _boot_options(kvm: Kvm) -> Iterator[str]:
         yield from ("-initrd", kvm.initrd_path)
     words = [f"root={kvm.root_path}"] if kvm.root_path else []
     words += [kvm.kernel_args] if kvm.kernel_args else []
+    # Last: Linux opens the last console= as /dev/console.
     words += [f"console=ttyS0,{kvm.serial_speed}"] if kvm.serial_console else []
     yield from ("-append", " ".join(words))
 

@@ -61,6 +61,7 @@ class QmpParser:
         :raises ProtocolError: if the data is not QMP.
         """
         *whole, self._pending = (self._pending + data).split(b"\n")
+        # A guest may have taken over its QEMU, which must not be able to fill the daemon's memory.
         if len(self._pending) > MAX_LENGTH:
             raise ProtocolError("the QEMU monitor sent an overlong line")
         for line in whole:

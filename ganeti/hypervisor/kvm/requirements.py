@@ -66,6 +66,7 @@ def _device_problems(
             if obstacle := find_link_problem(card, files):
                 yield Problem(f"nics/{index}", obstacle)
     if program is not None:
+        # An unknown machine type is a problem of its own, which ``_program_problems`` yields.
         with suppress(Refused):
             kvm = replace(kvm, machine_version=program.machine(kvm.machine_version))
     if reason := find_disk_problem(kvm, equipment.disks):
@@ -78,6 +79,7 @@ def _missing_files(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
         path = getattr(kvm, name)
         if path.startswith("/") and files.stat(path) is None:
             yield Problem(name, f"{path} does not exist on this node")
+    # The default is replaced by a search in the path if it does not exist.
     if kvm.kvm_path != Kvm().kvm_path and files.stat(kvm.kvm_path) is None:
         yield Problem("kvm_path", f"{kvm.kvm_path} does not exist on this node")
     if kvm.kvm_accel == "kvm" and files.stat("/dev/kvm") is None:

@@ -38,6 +38,7 @@ def places(folder: str, name: str) -> RuntimePaths:
 
     :raises Refused: if the path of the folder is too long for sockets in it.
     """
+    # A name must not lead out of the folder.
     stem = f"{folder}/{quote(name, safe='')}"
     if not _fits(stem):
         stem = f"{folder}/{hashlib.sha256(name.encode()).hexdigest()[:16]}"
@@ -59,4 +60,5 @@ def places(folder: str, name: str) -> RuntimePaths:
 
 
 def _fits(stem: str) -> bool:
+    # The longest suffix of a socket.
     return len(f"{stem}.serial".encode()) <= _MAX_SOCKET_PATH

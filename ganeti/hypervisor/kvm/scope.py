@@ -23,6 +23,8 @@ def scope_command(name: str, stamp: int) -> Sequence[str]:
     # Other characters would have to be escaped, and a hyphen is common in names.
     label = re.sub(r"[^A-Za-z0-9.-]", "_", name)
     return (
+        # systemd-run executes the command of a scope itself, so that its exit code is that of QEMU.
+        # With --collect, the unit is removed also after a failure.
         *("systemd-run", "--scope", "--quiet", "--collect", f"--slice={SLICE}"),
         f"--unit=ganeti-guest-{label}-{stamp}",
         f"--description=Ganeti instance {name}",

@@ -15,6 +15,7 @@ MAX_WIDTH = 800
 MAX_SCREEN = 64 * 1024 * 1024
 """How many bytes a picture of QEMU may have: a screen of some 4096 x 4096 pixels."""
 
+# The guest determines the size of its screen, so that it is bounded before it is multiplied.
 _HEADER = re.compile(rb"P6\s+(\d{1,5})\s+(\d{1,5})\s+255\s")
 
 

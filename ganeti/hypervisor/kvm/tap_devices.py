@@ -35,8 +35,10 @@ class Taps:
         """
         if kvm.kvm_net == "user":
             return
+        # All are checked first, so that a missing bridge leaves nothing to be undone.
         for card in cards:
             self._check(name, card)
+        # A crash may have left devices with these names, which belong to these cards only.
         await self.disconnect(tuple(map(tap, cards)))
         for card in cards:
             try:
@@ -53,6 +55,8 @@ class Taps:
 
         :raises Refused: it cannot be connected there; it is where it was.
         """
+        # Another name or an address that is not routed changes nothing outside of the
+        # configuration.
         if _link(before) == _link(card):
             return
         self._check(name, card)
@@ -75,6 +79,7 @@ class Taps:
     async def disconnect(self, devices: tuple[str, ...]) -> None:
         """Remove tap devices; missing ones are ignored."""
         for device in devices:
+            # ``ip link delete`` fails for a device that does not exist.
             if self._files.stat(f"{_DEVICES}/{device}") is not None:
                 await self._processes.run(["ip", "link", "delete", device], timeout=30)
 
@@ -105,6 +110,7 @@ def find_link_problem(card: GuestNic, files: IFiles) -> str:
 def add_tap(card: GuestNic, queues: int = 1) -> list[str]:
     """Return the command that creates the tap device of a card."""
     add = ["ip", "tuntap", "add", "dev", tap(card), "mode", "tap"]
+    # The kernel rejects a second queue of a device that was created without this flag.
     return [*add, "multi_queue"] if queues > 1 else add
 
 
@@ -121,6 +127,7 @@ def release_tap(card: GuestNic) -> Iterator[list[str]]:
 
 
 def _table(card: GuestNic) -> list[str]:
+    # Ganeti's format: the link of a routed card is a routing table.
     return ["table", card.link] if card.link else []
 
 
@@ -142,4 +149,5 @@ def connect_tap(card: GuestNic) -> Iterator[list[str]]:
         case "routed":
             yield ["ip", "link", "set", device, "up"]
             if card.ip:
+                # "replace", as the route may have been left by the guest's last start.
                 yield ["ip", "route", "replace", card.ip, "dev", device, *_table(card)]

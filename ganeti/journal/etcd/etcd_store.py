@@ -134,6 +134,7 @@ class EtcdStore:
         self._head_revision = head.mod_revision
         # A write of this master would become one with parts that an earlier one has left.
         self._cut_to = end
+        # At the revision of the head, so that everything that is read is of one moment.
         index = await self._read_index(read.revision)
         checkpoint = index.at.mark() if index is not None else BEGINNING
         log = f"{self._prefix}log/"
@@ -194,6 +195,7 @@ class EtcdStore:
         # All but the last are not part of the log before the head follows them.
         for put in puts[:-1]:
             await self._make([put], of_log=True)
+        # The last part becomes valid together with the head, which saves a request.
         await self._change(puts[-1:], end)
         self._since_checkpoint += len(frames)
         self.groups += 1
@@ -222,6 +224,7 @@ class EtcdStore:
         """
         head = PutKey(self._head, msgspec.json.encode(written(end)))
         while True:
+            # Read each time, as the leader key may have been created again since.
             leader = await self._leadership.revision()
             try:
                 result = await self._etcd.txn(self._of_log(leader), [*changes, head])
@@ -236,6 +239,9 @@ class EtcdStore:
                     return
                 raise
             except StoreUnavailable as e:
+                # It may have been carried out, or may be yet. This has to be known before anything
+                # is acknowledged or refused, so that it is repeated for as long as this master may
+                # act.
                 self._leadership.report(str(e))
                 await deferLater(self._clock, RETRY_DELAY)
 
@@ -291,8 +297,10 @@ class EtcdStore:
         :raises NotMaster: there is a newer master.
         :raises StoreError: the checkpoint was not stored; the previous one is still valid.
         """
+        # Commits that are stored meanwhile count for the next checkpoint.
         size = self._since_checkpoint
         await self._put_checkpoint(files, at)
+        # After the checkpoint: without it, the commits are still needed.
         await self._forget(at.position)
         self._since_checkpoint -= size
 
@@ -301,10 +309,13 @@ class EtcdStore:
         parts = [data[start : start + PART_SIZE] for start in range(0, len(data), PART_SIZE)]
         digest = sha256(data).hexdigest()
         folder = self._parts_of(digest)
+        # Under the digest of the whole, so that parts of an interrupted attempt are not mixed with
+        # others.
         for number, part in enumerate(parts):
             await self._make([PutKey(f"{folder}{number:06}", part)])
         index = CheckpointIndex(at=written(at), parts=len(parts), digest=digest)
         everything = f"{self._prefix}checkpoints/"
+        # At once, so that there always is one whole checkpoint, and no parts of another remain.
         await self._make(
             [
                 PutKey(f"{self._prefix}checkpoint", msgspec.json.encode(index)),
@@ -364,9 +375,11 @@ class EtcdStore:
                 keys_only=keys_only,
             )
             found += read.entries
+            # The further pages are of the same moment as the first one.
             revision = read.revision
             if not read.more:
                 return found
+            # The key that follows the last one in order.
             start = f"{read.entries[-1].key}\0"
 
     def _parts_of(self, digest: str) -> str:

@@ -225,9 +225,12 @@ class EtcdGateway:
         return StoreHealth(tuple(members), tuple(sorted({each.alarm for each in found.alarms})))
 
     async def free_space(self) -> None:
+        # Of a key that does not exist, as only the revision is needed.
         revision = (await self.read("\0")).revision
+        # An automatic compaction may have been faster.
         with suppress(RevisionCompacted):
             await self.compact(revision)
+        # One after the other, as a member answers nothing meanwhile.
         for endpoint in self._endpoints:
             with suppress(StoreUnavailable):
                 await self._exchange(
@@ -356,6 +359,7 @@ class EtcdGateway:
                 b"POST", url.encode("ascii"), _HEADERS, _Body(body)
             )
             return response.code, await readBody(response)
+        # ``addTimeout`` translates this error, and no other one, into its own.
         except ConnectingCancelledError:
             raise CancelledError from None
         except (RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed) as e:

@@ -266,6 +266,7 @@ class Leadership:
                 take_over and term.term == self._first_seen_term
             ):
                 raise _make_not_master(self._me.master, holder.master)
+            # It exists again, so that its next disappearance counts from the beginning.
             self._gone_since = None
             if take_over and self._seen.is_silent(leader):
                 await end_silence(self._etcd, self._prefix, self._me.master, leader.mod_revision)
@@ -287,6 +288,8 @@ class Leadership:
             self._gone_since = now
         if term.stopped or term.master in ("", self._me.master):
             return True
+        # A note that is newer than the term was written when the key of its master was deleted for
+        # its silence, so that the master no longer relies on it.
         ended = (await self._etcd.read(ended_key(self._prefix))).entries
         if ended and ended[0].mod_revision > revision:
             return True
@@ -353,6 +356,8 @@ class Leadership:
                 return False
             except StoreFull as e:
                 self.report(str(e))
+                # etcd has refused it for lack of space, and no other attempt can be carried out any
+                # more: so the outcome is certain.
                 if not pending and await self._is_term_revision(before):
                     return False
             except StoreUnavailable as e:
@@ -436,6 +441,7 @@ class Leadership:
 
     async def _renew(self) -> None:
         sent = self._clock.seconds()
+        # First, as the key is deleted with its lease, and writing it again would not help then.
         seconds = await self._etcd.keep_alive(self._lease)
         if seconds <= 0:
             self._revision = 0
@@ -468,6 +474,8 @@ class Leadership:
         :raises NotMaster: a newer term has begun.
         """
         async with self._lock:
+            # Several transactions may fail for this reason at once, and the first of them has
+            # created the key.
             if not self._revision:
                 await self._try_to_regain()
 
@@ -528,6 +536,7 @@ class Leadership:
         """
         if not self._lease:
             return
+        # Without an answer, the lease ends by itself.
         with suppress(StoreError):
             if stopped and self._revision:
                 term = Term(term=self.term, master=self._me.master, stopped=True)

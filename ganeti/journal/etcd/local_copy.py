@@ -35,6 +35,7 @@ async def update(files: IFiles, data: str, store: EtcdStore, log: StoredLog) -> 
     segments = Segments(files, f"{data}/journal")
     common = await _find_common_position(files, data, segments, ends)
     if common is None:
+        # Before anything is removed: if etcd does not answer, the copy stays as it is.
         contents, at = await store.read_checkpoint()
         await segments.clear()
         await replace_checkpoint_files(files, data, contents, at)

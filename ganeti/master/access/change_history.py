@@ -148,6 +148,7 @@ class History:
         for edit in commit.edits:
             if edit.kind == KIND and isinstance(edit, Append):
                 yield _audited(position, msgspec.json.decode(edit.value, type=AuditEntry))
+            # A job is stored again with each change of its status.
             if edit.kind == JOB and isinstance(edit, Put) and commit.why == "submitted":
                 try:
                     job = decode(edit.value)
@@ -155,6 +156,7 @@ class History:
                     continue
                 submitted[job.id] = submitter(job)
                 yield _submission(position, commit.at, job)
+        # These are routine and would hide other entries.
         if commit.why in _UNTOLD:
             return
         if changes := tuple(_changes(position, commit)):

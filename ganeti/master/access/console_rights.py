@@ -121,6 +121,7 @@ class ConsoleRights:
             del self._watched[over]
             if timer.active():
                 timer.cancel()
+        # The wait may have ended because the right has gone.
         self._require(caller, instance)
 
     def recheck(self) -> None:

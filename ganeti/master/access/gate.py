@@ -129,6 +129,7 @@ class Gate:
             raise
         if caller.session and _is_use(request):
             self._sessions.touch(caller.session)
+        # Jobs are in the journal with their callers already.
         if request.changes and not isinstance(request, SubmitJob | SubmitManyJobs):
             self._audit.record_action(who.called, who.means, told(request))
         return permitted
@@ -172,6 +173,7 @@ class Gate:
         role = METHODS.get(name)
         if role is None:
             raise AccessDenied(f"{name} is not for callers of the remote API")
+        # Also callers without a role may ask about themselves, and sign out.
         if name in _ABOUT_CALLER:
             return Permitted(request, partial(_ABOUT_CALLER[name], self, who, caller))
         if rights.role is None:
@@ -317,6 +319,7 @@ class Gate:
         view, _ = self._viewed(who.rights)
         for number, (job, _statuses) in enumerate(opcode.depends or ()):
             known = str(job).isdigit() and view.find_job(int(job)) is not None
+            # The same answer for jobs that exist but are not visible.
             if not known and not str(job).startswith("-"):
                 where = f"depends[{number}]"
                 raise Invalid([Problem(where, f"there is no job {job} before this one")])
@@ -395,6 +398,7 @@ class Gate:
     async def _open_session(
         self, who: Identity, caller: Caller, session: str, digest: str
     ) -> float:
+        # A session must not outlive its time by opening another one.
         if caller.session or not who.user:
             raise AccessDenied("sign in by a password or a token")
         self._sessions.open(session, digest, caller, who.user)
@@ -407,6 +411,7 @@ class Gate:
 
     async def _end_session(self, who: Identity, caller: Caller, session: str) -> None:
         owner = self._sessions.owner(session)
+        # The same for sessions of others and for none.
         if owner is None or (owner != who.user and not who.rights.allow(Role.ADMIN)):
             raise no_session(session)
         self._sessions.close(session)

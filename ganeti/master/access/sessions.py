@@ -104,6 +104,7 @@ class Sessions:
     def find_caller(self, session: str, digest: str) -> Caller | None:
         """Return who has signed in; see ``ganeti.master.access.caller_identity.SessionTable``."""
         found = self._sessions.get(session)
+        # Compared also for an unknown session, which takes as long.
         expected = "" if found is None else found.digest
         if not tokens.same(expected or tokens.digest_of(""), digest) or found is None:
             return None

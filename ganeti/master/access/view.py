@@ -157,6 +157,7 @@ def visible_state(state: ClusterState, rights: Rights) -> ClusterState:
 
 def _visible(state: ClusterState, rights: Rights) -> Iterator[Stored]:
     yield replace(state.cluster, tags=())
+    # The cluster record refers to its master.
     nodes, networks, groups = {state.cluster.master_node}, set(), set()
     for instance in rights.visible(state):
         yield instance

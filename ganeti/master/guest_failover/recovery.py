@@ -124,6 +124,7 @@ class Recovery:
         if not todo:
             return
         model = await self._read_model()
+        # Read again: it may have changed while the nodes answered.
         state = self._state()
         failed = tuple(state.nodes[uuid].name for uuid in state.node_fences if uuid in state.nodes)
         plan = plan_failures(model, failed, todo)

@@ -185,6 +185,7 @@ class GuestSupervisor:
             task.cancel()
 
     def _turn(self) -> None:
+        # First, so that an error does not end the supervision.
         self._timer = self._clock.callLater(RENEWAL_INTERVAL, self._turn)
         state = self._config.state()
         if not self._quorum.holds_lease() or not is_used(state):
@@ -351,6 +352,7 @@ class GuestSupervisor:
     async def _decide(self, silent: Sequence[str]) -> None:
         state = self._config.state()
         reached = await self._ask_electors_about(silent, state)
+        # Read again: it may have changed while the electors answered.
         state = self._config.state()
         now = self._clock.seconds()
         still = [
@@ -403,6 +405,7 @@ class GuestSupervisor:
         state = self._config.state()
         node = state.nodes[uuid]
         work = self._fencing.setdefault(uuid, _Fencing())
+        # From now on, no majority extends the lease, so that the wait for its end begins.
         if work.denied is None and self._is_denied(uuid, state):
             work.denied = self._clock.seconds()
         self._begin(f"return {uuid}", self._let_return(uuid))
@@ -434,6 +437,7 @@ class GuestSupervisor:
         except GanetiError:
             await deferLater(self._clock, RETRY)
             return
+        # It may have been confirmed while the node answered.
         fence = self._config.state().node_fences.get(uuid)
         if proof.leftovers or fence is None or fence.stage is not FenceStage.FENCING:
             await deferLater(self._clock, RETRY)
@@ -465,6 +469,7 @@ class GuestSupervisor:
         work = self._fencing.setdefault(uuid, _Fencing())
         try:
             await self._run_helper(program, "power-off", node)
+            # A helper may return before the power is off.
             text = await self._run_helper(program, "power-status", node)
             powered = parse_output(PowerCommand.POWER_STATUS, text)["powered"]
         except GanetiError as e:
@@ -485,6 +490,7 @@ class GuestSupervisor:
 
     async def _confirm(self, uuid: str, method: FenceMethod) -> None:
         """Record that nothing runs on a node, which marks it offline."""
+        # Without the lease, another master may decide otherwise.
         if not self._quorum.holds_lease():
             return
         state = self._config.state()
@@ -510,6 +516,7 @@ class GuestSupervisor:
             return
         if state.authorities is not None and certificate_of(state, node) is None:
             return  # the authority was replaced meanwhile: it has to be added again
+        # A node that is marked offline is not called.
         online = replace(node, offline=False)
         known = self._fencing.setdefault(uuid, _Fencing())
         try:
@@ -561,6 +568,7 @@ class GuestSupervisor:
             return
         task = Deferred.fromCoroutine(work)
         task.addErrback(self._on_failed, name)
+        # A Deferred that waits for another one is called, and paused.
         if not task.called or task.paused:
             self._tasks[name] = task
             task.addBoth(lambda _: self._tasks.pop(name, None) and None)

@@ -120,6 +120,7 @@ def _build(
     message["Auto-Submitted"] = "auto-generated"
     message["X-Ganeti-Cluster"] = _printable(cluster, MAX_SUBJECT)
     message["X-Ganeti-Notification"] = notification.name
+    # Mail programs recognize a signature by the two dashes and the space.
     message.set_content(f"{text}\n-- \nnotification {notification.name}, from {master}\n")
     return message.as_bytes()
 

@@ -81,6 +81,7 @@ class Notifier:
         if not self._running:
             return
         changed = {edit.key for edit in edits if edit.kind is RecordKind.NOTIFICATION}
+        # Records that are made here move nothing; others are positions set by an administrator.
         moved = {
             edit.key
             for edit in edits
@@ -89,6 +90,7 @@ class Notifier:
         }
         for name in sorted(changed | moved):
             found = self._deliveries.get(name)
+            # With other settings, it continues from where it is now.
             position = None if found is None or name in moved else found[0].position
             self._end_delivery(name)
             notification = state.notifications.get(name)
@@ -250,6 +252,7 @@ class Notifier:
         self._recording.addErrback(self._on_record_failed)
 
     async def _commit(self, progress: Sequence[NotificationProgress]) -> None:
+        # Before the commit, whose observer compares with these records.
         self._recorded.update({each.uuid: each for each in progress})
         self._unrecorded.clear()
         await self._config.change(record_progress(progress), because=RECORD_CAUSE)

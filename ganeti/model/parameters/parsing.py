@@ -118,6 +118,7 @@ def _convert(kind: type[ParameterSet], parameter: Parameter, value: object) -> V
     except msgspec.ValidationError as e:
         raise Invalid([_translate_error(parameter, hint, e)]) from None
     if parameter.extra.get("shell"):
+        # Only checked here; it is split where it is used.
         split_shell_words(found)
     return found
 

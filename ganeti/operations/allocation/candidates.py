@@ -135,6 +135,7 @@ class RunningVcpus:
         if facts is None or not configured or not facts.guests:
             return configured
         known = self._known.get(node.uuid)
+        # The same objects are returned until something changes.
         if (
             known is None
             or known.usage is not usage
@@ -163,6 +164,7 @@ def _count_excess(
         guest = guests.get(instance.name)
         if guest is not None and instance.hypervisor not in ON_PAPER:
             vcpus = instance.beparams.get("vcpus", default)
+            # Only a file that was edited or imported has another type.
             if not isinstance(vcpus, int):
                 vcpus = backend_of(state.cluster, instance).vcpus
             total += max(0, guest.vcpus - vcpus)

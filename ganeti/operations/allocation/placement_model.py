@@ -108,6 +108,7 @@ class _Builder:
         missing = memory - (guest.memory if guest is not None else 0)
         self.pending[primary.uuid] = self.pending.get(primary.uuid, 0) + max(missing, 0)
         shared = storage is Storage.SHARED
+        # Nothing is known of the guests on a node that should answer but does not.
         answers = all(
             self._known[uuid] is not None or state.nodes[uuid].offline for uuid in holders
         )

@@ -140,6 +140,7 @@ def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
 
 def _select_one_group(request: Placement, able: Sequence[Candidate]) -> list[Candidate]:
     """Return the best suitable nodes of one group, or none if no group has enough."""
+    # The groups come in the order of their best nodes.
     for group in dict.fromkeys(each.node.group for each in able):
         members = [each for each in able if each.node.group == group]
         if len(members) >= request.wanted:

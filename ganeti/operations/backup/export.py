@@ -110,6 +110,7 @@ def plan(op: ExportInstance, state: ClusterState, facts: NodeAnswers) -> Export:
     facts.answer_of(node, DescribeNode)
     found = determine_presence(subject, state, facts)
     check_nowhere_else(found)
+    # What the guest writes after the snapshots would be lost.
     if op.remove_instance and found.here and not op.shutdown:
         raise Refused("an instance must be stopped for its export if it is removed afterwards")
     return Export(op, subject, target, found)
@@ -147,8 +148,10 @@ async def run(plan: Export, tools: Tools) -> tuple[bool, list[bool]]:
     if plan.target is not None:
         async with standing(subject, manner, tools) as guest:
             await _export_to_node(plan, plan.target, guest, tools)
+        # Only now: until the new export is complete, an older one is the only backup.
         await _remove_older_exports(plan, plan.target, tools)
     else:
+        # Checked before the instance is stopped for the export.
         destination = await _check_destination(plan, tools)
         try:
             async with standing(subject, manner, tools) as guest:
@@ -165,6 +168,7 @@ async def _export_to_node(plan: Export, target: Node, guest: Guest, tools: Tools
     subject, state = plan.subject, tools.config.state()
     name, source = subject.instance.name, subject.primary
     unfinished = calls.RemoveExportCall(name=name + calls.NEW)
+    # What an interrupted export has left would be in the way.
     await tools.nodes.ask(target, unfinished)
     async with Undo(tools.progress) as undo:
         undo.by("remove the unfinished export", partial(tools.nodes.ask, target, unfinished))

@@ -38,6 +38,7 @@ def plan(op: RemoveExport, state: ClusterState, facts: NodeAnswers) -> ExportRem
     """Plan the removal on all nodes that have an export."""
     asked = op.instance_uuid or op.instance_name
     known = state.knows(RecordKind.INSTANCE, asked)
+    # Exports remain after the removal of their instance.
     name = state.instance(asked).name if known else op.instance_name
     nodes = tuple(
         node

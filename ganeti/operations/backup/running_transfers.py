@@ -101,6 +101,7 @@ class RunningTransfers:
             address=receiver.secondary_ip, magic=magic, patience=CONNECT_TIMEOUT
         )
         port = await self.receive(receiver, f"{what} to {receiver.name}", awaited, sink)
+        # All attempts together take as long as the receiver waits.
         peer = calls.PeerSink(
             host=receiver.secondary_ip,
             port=port,

@@ -68,13 +68,16 @@ class _DiskHold:
         """Stop a running instance if requested, and create snapshots if possible."""
         manner, subject, tools = self._manner, self._subject, self._tools
         if not manner.running:
+            # Before the call, as a failure may leave some of the disks attached.
             self._attached = True
             await attach_disks(tools.config.state(), subject.instance, subject.disks, tools)
             return self._guest
         if manner.shutdown:
+            # An instance that could not start again is not stopped.
             if not manner.goes:
                 await require_able(subject.primary, self._guest, tools)
             tools.progress.log_message(f"stopping instance {subject.instance.name}")
+            # Before the call: without an answer, the instance may be stopped.
             self._stopped = True
             await tools.progress.interruptible(stop_guest(subject, manner.timeout, tools))
         if not await self._create_snapshots():
@@ -91,6 +94,7 @@ class _DiskHold:
                 ask = SnapshotDisk(disk=disk, name=name)
                 made = await self._tools.nodes.ask(self._subject.primary, ask)
             except Unreachable:
+                # This does not show that the storage has no snapshots.
                 raise
             except (Refused, Failed) as e:
                 await self._remove_snapshots()

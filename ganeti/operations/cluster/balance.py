@@ -92,6 +92,7 @@ def _make_jobs(moves: Sequence[Move], state: ClusterState) -> Iterator[tuple[Opc
         earlier = sorted({last[node] for node in nodes if node in last})
         depends = tuple((each - number, SUCCEEDED) for each in earlier)
         first, *rest = (_make_opcode(move, step, state) for step in move.steps)
+        # A dependency of the first opcode holds up the whole job.
         yield (replace(first, depends=depends) if depends else first, *rest)
         last.update(dict.fromkeys((node for node in nodes if node), number))
 

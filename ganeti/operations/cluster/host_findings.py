@@ -44,6 +44,7 @@ def _missing_devices(checked: GroupData) -> Iterator[Finding]:
 
 def _unknown_minors(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about DRBD devices that belong to no disk and block their minors."""
+    # Disks may be added or removed while the nodes are asked.
     before = checked.facts.state or checked.state
     known = {end for state in (before, checked.state) for end in _minors(state)}
     for node, found in checked.answers("drbd-list"):
@@ -65,6 +66,7 @@ def _minors(state: ClusterState) -> Iterator[tuple[str, int]]:
 def _other_helpers(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about nodes whose DRBD usermode helper differs from the cluster's."""
     wanted = checked.state.cluster.drbd_usermode_helper
+    # Another check reports the obstacles of these nodes.
     obstructed = {
         node.uuid
         for node, found in checked.answers(STORAGE_OBSTACLES)

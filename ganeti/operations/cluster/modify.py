@@ -96,6 +96,7 @@ def _check_consistent(after: Cluster, fields: Mapping[str, object], state: Clust
     touched = {"enabled_hypervisors", "enabled_disk_templates", *NEEDS.values()} & set(fields)
     touched |= {"drbd_usermode_helper"} & set(fields)
     if not touched:
+        # Contradictions that existed before must not prevent other changes.
         return
     for instance in state.instances.values():
         _check_instance(instance, after, state)

@@ -157,6 +157,7 @@ class _Renewal:
     async def revoke(self) -> None:
         """Make all nodes reject certificates that are no longer in use."""
         if self._master in self._issued:
+            # Until the master daemon notices the new file, it uses its old certificate.
             await self._tools.time.sleep(RELOAD_DELAY)
         await self._certify(self._accepted)
         await distribute_member_list(self._tools)

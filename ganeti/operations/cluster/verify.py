@@ -157,6 +157,7 @@ async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
     findings += notification_findings(plan.state, tools.time.date())
     findings += failover_findings(plan.state)
     report.write_heading("Verifying the copies of the state with the master candidates")
+    # Copies may be on nodes that have been removed meanwhile.
     findings += [
         Finding(
             Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its replica is not in sync: {why}"
@@ -188,6 +189,7 @@ def _config_findings(state: ClusterState) -> Iterator[Finding | None]:
                 yield None
                 continue
             name, problem = found
+            # The general check below finds the same problems.
             told.add(problem)
             yield Finding(code, kind, name, problem)
     for violation in find_problems(state):
@@ -449,6 +451,7 @@ def _check_unexpected_guests(
                 yield None
                 continue
             instance = plan.state.find_instance(guest)
+            # It was removed after the nodes were queried.
             gone = instance is None and before.find_instance(guest) is not None
             if gone or (instance and _has_changed(instance, plan.facts)):
                 continue

@@ -136,6 +136,7 @@ async def run(plan: GroupDisksVerification, tools: Tools) -> list[object]:
             missing.setdefault(name, []).append([each.node.name, each.disk.iv_name])
         elif each.instance.disks_active and not each.usable:
             passive.add(name)
+    # The disks of an instance that lacks some of them cannot be activated.
     return [silent, sorted(passive - set(missing)), missing]
 
 

@@ -150,6 +150,7 @@ def _may_be_candidate(node: Node, state: ClusterState) -> bool:
 async def run(plan: NodeAddition, tools: Tools) -> None:
     state = tools.config.state()
     node = plan.node if plan.known else replace(plan.node, uuid=tools.ids.uuid())
+    # Asked again, as the job may have waited long for its locks.
     await tools.progress.interruptible(tools.nodes.ask(node, AskVersion()))
     role = NodeRole.CANDIDATE if plan.candidate else NodeRole.REGULAR
     certificate = await certificate_of(node, state, tools)
@@ -168,6 +169,7 @@ def _make_change(plan: NodeAddition, node: Node, role: NodeRole, certificate: st
     else:
         back = update(plan.known, offline=False, primary_ip=node.primary_ip)
         added = together(back, set_role(plan.known, role, certificate))
+    # The addresses of nodes must not be given to instances.
     return together(added, keep_from_pools(node.primary_ip, node.secondary_ip))
 
 

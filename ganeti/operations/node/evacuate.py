@@ -149,6 +149,7 @@ def _move_primary(
     move = moving(instance, node, target, template in SHARED_TEMPLATES)
     if op.mode is EvacuationMode.PRIMARY_ONLY or template not in MIRRORED_TEMPLATES:
         return (move,)
+    # The move only exchanges the roles, so a copy would stay on the node.
     early = op.early_release
     return move, make_secondary_replacement(
         instance, node, target, places, state, None, early=early

@@ -109,6 +109,7 @@ def _new_role(op: ModifyNode, node: Node, was: NodeRole) -> NodeRole:
     if len(wanted) > 1:
         raise Refused("only one of master_candidate, drained and offline can be set", Code.INPUT)
     if wanted:
+        # The master is always a candidate.
         return was if was is NodeRole.MASTER and wanted[0] is NodeRole.CANDIDATE else wanted[0]
     ended = {_FLAGS[name] for name, value in asked.items() if value is False}
     return NodeRole.REGULAR if was in ended else was
@@ -128,6 +129,7 @@ def _nodes_to_promote(
         and each.master_capable
         and each.role(state.cluster.master_node) is NodeRole.REGULAR
     ]
+    # Nodes that cannot be promoted are no reason to refuse.
     missing = min(state.cluster.candidate_pool_size - len(left), len(able))
     if missing <= 0:
         return ()
@@ -172,6 +174,7 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[object]]:
             " compromised, remove the node from the cluster"
         )
     elif plan.was is NodeRole.CANDIDATE and plan.role is not NodeRole.CANDIDATE:
+        # The former candidate knows them.
         await replace_secrets(plan.node.name, tools)
     return result
 

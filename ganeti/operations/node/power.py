@@ -69,6 +69,7 @@ def plan(op: CommandPower, state: ClusterState, facts: NodeAnswers) -> PowerPlan
     if not nodes:
         nodes = sorted(state.nodes.values(), key=lambda node: node.name)
     if op.command in _DISRUPTIVE:
+        # A request for all nodes means all but the master.
         if named and state.master in nodes:
             raise Refused(
                 f"node {state.master.name} is the master and cannot power itself off; make another "

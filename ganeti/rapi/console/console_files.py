@@ -107,6 +107,7 @@ class ConsoleFiles:
                 with open(f"{self._folder}/{LOCK}", "rb") as file:
                     packages = json.load(file)["packages"]
             except (OSError, ValueError, KeyError):
+                # Not cached, as the file may appear later.
                 return frozenset()
             prefix = f"{LIBRARIES}/"
             self._served = frozenset(

@@ -248,6 +248,7 @@ class _Relay(Protocol):
                     self._send_away(str(e))
                     return
                 # The master restarts, or moves, which the console survives.
+                # The master has not been told of the activity yet.
                 self._active = self._active or active
                 await deferLater(self._clock, RETRY_DELAY)
 

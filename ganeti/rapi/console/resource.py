@@ -94,6 +94,7 @@ def _answer(request: ApiRequest, file: File) -> Response:
         ("ETag", file.etag),
     )
     known = (request.getHeader(b"if-none-match") or b"").decode("latin-1")
+    # A proxy that compresses answers makes the tag a weak one.
     if file.etag in [each.strip().removeprefix("W/") for each in known.split(",")]:
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
     content = file.content

@@ -325,6 +325,7 @@ class EventHub:
                 entries.append(entry)
                 size += entry.size
                 cursor = entry.cursor
+            # With a gap, clients would miss events without knowing.
             if cursor == events.floor:
                 events.prepend(entries, since)
         finally:
@@ -405,6 +406,7 @@ class EventHub:
                     subscriber.send(chunk[1])
             if subscriber.cursor < events.end:
                 more = True
+            # The write may have disconnected it.
             elif subscriber.cursor == events.end and subscriber in self._behind:
                 self._join_live(subscriber)
         return more
@@ -433,6 +435,7 @@ class EventHub:
         for subscriber, _ in due:
             if self._subscribers.pop(subscriber, None) is None:
                 continue  # disconnected meanwhile
+            # At the end again, so that the order stays that of the next heartbeats.
             self._subscribers[subscriber] = now + HEARTBEAT
             if not subscriber.paused:
                 subscriber.heartbeat(self.position(subscriber))

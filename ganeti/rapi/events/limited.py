@@ -59,6 +59,7 @@ class LimitedHubs:
         for caller, hub in list(self._hubs.items()):
             if len(self._hubs) < MAX_HUBS:
                 return
+            # Without clients, it is only kept for one that may reconnect.
             if not len(hub):
                 hub.stop()
                 del self._hubs[caller]

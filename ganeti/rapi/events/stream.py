@@ -80,6 +80,7 @@ class EventStream:
         """Start the answer, and send where the events start."""
         self._form.begin()
         self._request.registerProducer(self, True)
+        # A pause before the registration is not reported.
         self.paused = self._channel.congested
         if reset:
             self.reset(position)
@@ -97,6 +98,7 @@ class EventStream:
 
     def heartbeat(self, position: StreamPosition) -> None:
         self.send(self._form.notice(HEARTBEAT, position))
+        # Also without events, a client must not stay when its rights have ended.
         Deferred.fromCoroutine(self.confirm())
 
     async def confirm(self) -> None:

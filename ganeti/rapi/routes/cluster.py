@@ -272,6 +272,7 @@ async def _submit_filter(
     call: ApiCall, uuid: str | None, values: QueryValues, rule: Rule
 ) -> object:
     trail = rule.reason or ()
+    # Anything else is refused by the master, with all other problems.
     if isinstance(trail, list | tuple):
         trail = [*trail, *map(list, reason_trail(call, values.get("reason")))]
     request = ReplaceFilter(

@@ -85,6 +85,7 @@ def _check_version(body: object) -> Document:
     """Return the body of a creation request without its version, which must be 1."""
     document = dict(require_object(body))
     version = document.pop(VERSION, None)
+    # In Python, true equals 1.
     if version is True or version != 1:
         said = "is required and" if version is None else ""
         problem = Problem(VERSION, f"{said} must be 1".strip())

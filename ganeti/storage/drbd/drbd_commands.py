@@ -12,6 +12,7 @@ Command = tuple[str, ...]
 INDEXED_METADATA = 128
 """The size of an indexed metadata slot, in MiB; a smaller metadata volume is used as a whole."""
 
+# The parameter names what to switch off, and DRBD's options what is used: hence each "=no".
 _BARRIERS = {"b": "--disk-barrier=no", "f": "--disk-flushes=no", "d": "--disk-drain=no"}
 _HMAC_ALGORITHM = "md5"
 
@@ -23,6 +24,7 @@ def resource(minor: int) -> str:
 
 def create_metadata(meta: str, size: int) -> Command:
     slot = "0" if size >= INDEXED_METADATA else "flex-external"
+    # The minor is a placeholder: drbdmeta works on the metadata volume, and no device exists yet.
     return ("drbdmeta", "--force", "0", "v08", meta, slot, "create-md")
 
 
@@ -45,8 +47,13 @@ def attach(
     minor: int, data: str, meta: str, meta_size: int, size: int | None, params: Parameters
 ) -> Command:
     """Return the command that attaches a data and a metadata volume; ``size`` limits it, in MiB."""
+    # The same layout is called flex-external by create-md and flexible by attach.
     slot = "0" if meta_size >= INDEXED_METADATA else "flexible"
+    # On an I/O error of the local volume, the device goes on with the peer's copy, so that the
+    # guest sees no error.
     options = ["--on-io-error=detach"]
+    # The volumes of two nodes may be rounded up to different sizes; the limit makes both copies
+    # equal.
     if size is not None:
         options.append(f"--size={size * 1024}k")
     options += [_BARRIERS[kind] for kind in str(params.get("disk-barriers", "n")) if kind != "n"]
@@ -59,6 +66,7 @@ def attach(
 
 def resync_options(params: Parameters) -> list[str]:
     """Return the resync options: a fixed rate, or the kernel's dynamic controller."""
+    # A plan of 0 switches the kernel's controller off; with it, the fixed rate would be ignored.
     if not params.get("dynamic-resync"):
         return ["--c-plan-ahead=0", f"--resync-rate={params.get('resync-rate', 61440)}"]
     names = ("c-plan-ahead", "c-fill-target", "c-delay-target", "c-max-rate", "c-min-rate")
@@ -68,11 +76,16 @@ def resync_options(params: Parameters) -> list[str]:
 def connect(minor: int, ends: MirrorEnds, params: Parameters, *, both: bool) -> Command:
     options = [
         f"--protocol={params.get('protocol', 'C')}",
+        # After a split brain, DRBD may only decide where no write can be lost: if one side has
+        # written nothing. Anything else stays disconnected, for an administrator.
         "--after-sb-0pri=discard-zero-changes",
         "--after-sb-1pri=consensus",
         f"--cram-hmac-alg={_HMAC_ALGORITHM}",
         f"--shared-secret={ends.secret}",
+        # Only for a live migration: with two primaries, a second guest could write to the same
+        # disk.
         *(["--allow-two-primaries"] if both else []),
+        # Last, so that an administrator's options override those before.
         *split_shell_words(str(params.get("net-custom", "")), "net-custom"),
     ]
     return ("drbdsetup", "connect", resource(minor), *addresses(ends), *options)
@@ -83,11 +96,13 @@ def disconnect(ends: MirrorEnds) -> Command:
 
 
 def net_options(ends: MirrorEnds, *, both: bool) -> Command:
+    # An option that is not given keeps its value, so "no" must be explicit.
     allowed = "--allow-two-primaries" if both else "--allow-two-primaries=no"
     return ("drbdsetup", "net-options", *addresses(ends), allowed)
 
 
 def primary(minor: int, *, force: bool = False) -> Command:
+    # No copy of a new disk has current data, so only --force makes one primary.
     return ("drbdsetup", "primary", str(minor), *(["--force"] if force else []))
 
 

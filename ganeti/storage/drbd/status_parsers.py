@@ -22,9 +22,12 @@ _PERCENT = re.compile(r"sync'ed:\s*(\d+(?:\.\d+)?)%")
 _FINISH = re.compile(r"finish: (\d+):(\d+):(\d+)")
 _NUMBER = re.compile(r"\((-?\d+)\)")
 
+# In these states there is no connection object in the kernel: disconnect fails with error 162, and
+# only a new connect helps.
 _NOT_LISTENING = frozenset({"StandAlone", "Disconnecting"})
 _UNCONNECTED = _NOT_LISTENING | {
     "Unconfigured",
+    # In these, the kernel retries by itself: the connection exists, and the peer is absent.
     "Unconnected",
     "Timeout",
     "BrokenPipe",
@@ -59,6 +62,7 @@ class DrbdMinor:
 
     minor: int
     connection: str
+    # A device without volumes, connection and role is listed without "ro:" and "ds:".
     role: str = ""
     disk: str = ""
     peer_disk: str = ""
@@ -81,12 +85,14 @@ class DrbdMinor:
 
     @property
     def peer_is_current(self) -> bool:
+        # While disconnected, the kernel still shows what it last knew of the peer's disk.
         return self.connection not in _UNCONNECTED and self.peer_disk == "UpToDate"
 
     @property
     def local(self) -> LocalState:
         if self.disk == "UpToDate":
             return LocalState.OK
+        # The kernel is reading the metadata, or comparing it with the peer's.
         if self.disk in ("Attaching", "Negotiating"):
             return LocalState.UNKNOWN
         return (
@@ -97,6 +103,7 @@ class DrbdMinor:
 
     def status(self, size: int | None) -> VolumeStatus:
         """Return the status of the disk, whose ``size`` is known from elsewhere."""
+        # ``/proc/drbd`` has no sizes; they are in ``/sys/block``.
         return VolumeStatus(
             path=path(self.minor),
             major=MAJOR,
@@ -123,6 +130,8 @@ def minors(proc: str) -> dict[int, DrbdMinor]:
         elif blocks:
             blocks[-1][1].append(line)
     for head, rest in blocks:
+        # The kernel reports a minor like this when it is standalone, diskless and secondary:
+        # nothing uses it.
         if head["connection"] == "Unconfigured":
             continue
         percent, finish = _PERCENT.search("\n".join(rest)), _FINISH.search("\n".join(rest))

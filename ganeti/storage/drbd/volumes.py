@@ -61,21 +61,29 @@ class DrbdVolumes:
         return self._find_helper_problem()
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
+        # First: DRBD would accept all steps that follow, and drop the connection at the first
+        # resync.
         self._require_helper()
         data, meta = _children(disk)
         minor = self._get_ends(disk).local_minor
+        # A minor in use may belong to another disk, whose guest is running: never take it over.
         if minor in self._read_minors():
             raise Refused(f"{status_parsers.path(minor)} is in use on this node", Code.EXISTS)
         async with self._rollback_on_error(minor, data, meta) as made:
             for child in (data, meta):
                 await self._below.create(child, owner=owner, primary=primary)
                 made.append(child)
+            # Also on the secondary node, which attaches the disk later: that fails without metadata
+            # (119).
             await self._write_metadata(meta)
             if primary:
                 await self._bring_up(disk, ignore_size=False)
+                # Only one node declares its copy current; the other receives it by the initial
+                # resync.
                 await self._run(drbd_commands.primary(minor, force=True))
 
     async def remove(self, disk: Disk) -> None:
+        # The device holds the volumes open, so it goes down before they can be removed.
         await self.detach(disk)
         for child in _children(disk):
             await self._below.remove(child)
@@ -86,6 +94,7 @@ class DrbdVolumes:
         found = self._find_minor(disk)
         # The peer's volume has grown before this one, otherwise the kernel rejects it: see
         # ``IVolumes.grow``.
+        # The secondary grows its volume only; its device follows when the primary is resized.
         if found is not None and found.primary:
             await self._run(drbd_commands.resize(found.minor, disk.size + amount))
 
@@ -100,9 +109,12 @@ class DrbdVolumes:
         if found is None or not found.listens:
             self._require_helper()
         if found is None or not found.has_local_data:
+            # Each step is done only if it is missing, so that an attach that a crash interrupted is
+            # completed.
             await self._bring_up(disk, ignore_size=ignore_size)
         if found is None or not found.listens:
             await self._run(
+                # With one primary only: a migration allows two later, while it lasts.
                 drbd_commands.connect(ends.local_minor, ends, disk.params or {}, both=False)
             )
         if primary and (found is None or not found.primary):
@@ -118,6 +130,8 @@ class DrbdVolumes:
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
         there = self._read_minors()
         found = [there.get(self._get_ends(disk).local_minor) for disk in disks]
+        # A device that is down is unknown to the kernel, but its data volume may exist all the
+        # same.
         down = [disk for disk, minor in zip(disks, found, strict=True) if minor is None]
         below = await self._below.describe([_children(disk)[0] for disk in down]) if down else []
         rest = iter(below)
@@ -138,6 +152,7 @@ class DrbdVolumes:
 
     async def promote(self, disk: Disk, *, both: bool = False) -> None:
         ends = self._get_ends(disk)
+        # First, as the peer is primary already: the kernel rejects a second primary otherwise.
         if both:
             await self._run(drbd_commands.net_options(ends, both=True))
         await self._run(drbd_commands.primary(ends.local_minor))
@@ -148,11 +163,13 @@ class DrbdVolumes:
 
     async def disconnect(self, disk: Disk) -> None:
         found = self._find_minor(disk)
+        # A standalone device has no connection, and disconnect would fail with error 162.
         if found is not None and found.listens:
             await self._run(drbd_commands.disconnect(self._get_ends(disk)))
 
     async def connect(self, disk: Disk, *, both: bool = False) -> None:
         ends, found = self._get_ends(disk), self._require_up(disk)
+        # A second connect would fail with error 102; the options of a connection can change live.
         if found.listens:
             await self._run(drbd_commands.net_options(ends, both=both))
         else:
@@ -162,6 +179,7 @@ class DrbdVolumes:
 
     async def detach_children(self, disk: Disk) -> None:
         found = self._require_up(disk)
+        # The last current copy would be lost: a diskless device without a peer has no data at all.
         if not found.peer_is_current:
             raise Refused(
                 f"the peer of {status_parsers.path(found.minor)} has no current data, so this "
@@ -174,6 +192,8 @@ class DrbdVolumes:
     async def attach_children(self, disk: Disk) -> None:
         found = self._require_up(disk)
         if not found.has_local_data:
+            # New metadata declares the copy inconsistent, so that everything is resynced from the
+            # peer.
             await self._write_metadata(_children(disk)[1])
             paths = await self._attach_below(disk)
             await self._attach_copy(disk, paths, ignore_size=False)
@@ -190,6 +210,7 @@ class DrbdVolumes:
         return await ISnapshots(self._below).snapshot(_children(disk)[0], name)
 
     def _find_helper_problem(self) -> str:
+        # The file exists only while the module is loaded; ``obstacle`` reports its absence.
         if self._files.stat(status_parsers.HELPER) is None:
             return ""
         helper = self._files.read(status_parsers.HELPER).decode("utf-8", "replace")
@@ -211,13 +232,17 @@ class DrbdVolumes:
 
     async def _attach_below(self, disk: Disk) -> tuple[str, str]:
         data, meta = _children(disk)
+        # The kernel writes to both volumes, whatever the role of this node is.
         data_path = await self._below.attach(data, primary=True)
         return data_path, await self._below.attach(meta, primary=True)
 
     async def _attach_copy(self, disk: Disk, paths: tuple[str, str], *, ignore_size: bool) -> None:
         minor, (_, meta) = self._get_ends(disk).local_minor, _children(disk)
         data_path, meta_path = paths
+        # Without a limit, a disk whose size differs from its record can be attached, and repaired.
         size = None if ignore_size else disk.size
+        # Otherwise error 165 after a power cut. The log names the areas that were being written
+        # then.
         await self._run(drbd_commands.apply_activity_log(minor, meta_path, meta.size))
         await self._run(
             drbd_commands.attach(minor, data_path, meta_path, meta.size, size, disk.params or {})
@@ -234,7 +259,10 @@ class DrbdVolumes:
         made: list[Disk] = []
         try:
             yield made
+        # Also if the job is cancelled: the names of its volumes would stay taken.
         except BaseException:
+            # A minor that was in use before is that of another disk; this one's exists after both
+            # volumes.
             if len(made) == len(children) and minor in self._read_minors():
                 await self._run(drbd_commands.down(minor))
             for child in reversed(made):
@@ -259,6 +287,7 @@ class DrbdVolumes:
         raise Failed(f"{what} failed: {said or f'exit code {ended.code}'}", Code.ENVIRONMENT)
 
     def _read_minors(self) -> dict[int, status_parsers.DrbdMinor]:
+        # Without the module, no device can exist.
         if self._files.stat(status_parsers.PROC) is None:
             return {}
         return status_parsers.minors(
@@ -279,6 +308,7 @@ class DrbdVolumes:
         return found
 
     def _read_size(self, minor: int) -> int | None:
+        # The size that a guest sees: the volumes may be larger by rounding.
         path = f"/sys/block/drbd{minor}/size"
         if self._files.stat(path) is None:
             return None

@@ -15,12 +15,14 @@ from ganeti.system.interfaces import IProcesses
 
 T = TypeVar("T")
 
+# Errors are recognized by their messages, which must not be translated.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
 TIMEOUT = 600.0
 """Timeout in seconds; with a lost device, the programs wait until the kernel gives it up."""
 
 KNOWN_ERRORS = (
     ("already exists in volume group", Code.EXISTS),
+    # Without the first letter, whose case depends on the message of lvm2.
     ("nsufficient free space", Code.RESOURCES),
     ("nsufficient suitable", Code.RESOURCES),
     ("not found", Code.UNKNOWN),
@@ -51,14 +53,17 @@ class CoalescedQuery(Generic[T]):
         return answer
 
     def _start(self) -> None:
+        # Set first: a query may end before ``fromCoroutine`` returns, which clears this.
         self._asking = True
         waiting, self._waiting = self._waiting, []
         Deferred.fromCoroutine(self._ask()).addBoth(self._deliver, waiting)
 
     def _deliver(self, result: T | Failure, waiting: list[Deferred[T]]) -> None:
+        # Cleared first: a callback may ask again, and must not wait for a run that has ended.
         self._asking = False
         if self._waiting:
             self._start()
+        # A Deferred that its caller has cancelled meanwhile ignores one late result.
         for each in waiting:
             each.callback(result)
 
@@ -73,6 +78,8 @@ class Lvm:
     def __init__(self, processes: IProcesses, options: Sequence[str] = ()) -> None:
         self._processes = processes
         self._options = tuple(options)
+        # One query for each report, so that a node with many disks runs lvs once, not once per
+        # disk.
         self.volumes = CoalescedQuery(self._volumes)
         self.groups = CoalescedQuery(self._groups)
         self.devices = CoalescedQuery(self._devices)
@@ -88,6 +95,8 @@ class Lvm:
         if ended.code == 0:
             return ended.out
         said = _error_message(ended.err)
+        # The exit code is the same for nearly all errors of lvm2; only the message tells them
+        # apart.
         for part, code in KNOWN_ERRORS:
             if part in said:
                 raise Refused(said, code)
@@ -105,4 +114,5 @@ class Lvm:
 
 def _error_message(err: bytes) -> str:
     lines = (line.strip() for line in err.decode("utf-8", "replace").splitlines())
+    # Warnings, for example of a missing device, are printed by commands that succeed, too.
     return "; ".join(line for line in lines if line and not line.startswith("WARNING"))

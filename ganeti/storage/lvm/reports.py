@@ -13,6 +13,7 @@ from ganeti.errors import Code, Failed
 OWNER_TAG = "originstname+"
 """The prefix of the tag with the name of the instance that a volume was created for."""
 
+# The default units depend on the size and on the host's lvm.conf.
 _FORMAT = ("--reportformat", "json", "--units", "m", "--nosuffix", "-o")
 VOLUMES = (
     "lvs",
@@ -70,6 +71,7 @@ def parse_logical_volumes(report: bytes) -> list[LogicalVolume]:
 
 
 def parse_volume_groups(report: bytes) -> list[VolumeGroup]:
+    # In lvs(8), vgs(8) and pvs(8), each letter of an attribute has a fixed position.
     return [
         VolumeGroup(
             name=row["vg_name"],
@@ -98,6 +100,7 @@ def parse_physical_volumes(report: bytes) -> list[PhysicalVolume]:
 
 def _parse_logical_volume(row: Mapping[str, str]) -> LogicalVolume:
     tags = row["lv_tags"].split(",")
+    # The tags of a volume without tags are an empty string.
     owners = [tag.removeprefix(OWNER_TAG) for tag in tags if tag.startswith(OWNER_TAG)]
     return LogicalVolume(
         group=row["vg_name"],
@@ -117,12 +120,14 @@ def _parse_rows(report: bytes, kind: str) -> list[dict[str, Any]]:
     try:
         document = json.loads(report)
         return [row for part in document["report"] for row in part.get(kind, ())]
+    # A report is the output of a program: it may be cut off, or come from another version.
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = report[:200].decode("utf-8", "replace")
         raise Failed(f"lvm2 returned an unreadable report: {text!r}", Code.ENVIRONMENT) from None
 
 
 def _parse_mib(text: str) -> int:
+    # Rounded down, so that what is shown as free can be allocated.
     return int(float(text)) if text else 0
 
 

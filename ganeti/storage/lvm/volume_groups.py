@@ -35,6 +35,8 @@ class VolumeGroups:
         )
 
     async def repair(self, name: str) -> None:
+        # Without --force, devices with volumes on them stay: only what has no data is removed
+        # (vgreduce(8)).
         await self._lvm.run("vgreduce", "--removemissing", name)
 
 
@@ -55,6 +57,7 @@ class PhysicalVolumes:
         raise Refused(f"there is no physical volume {name} on this node", Code.UNKNOWN)
 
     async def set_allocatable(self, name: str, allocatable: bool) -> None:
+        # So that an unknown device has the same message as elsewhere.
         await self.unit(name)
         await self._lvm.run("pvchange", "-x", "y" if allocatable else "n", name)
 

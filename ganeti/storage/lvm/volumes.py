@@ -16,7 +16,9 @@ from ganeti.storage.loss import lost
 from ganeti.storage.lvm.lvm_commands import Lvm
 from ganeti.storage.lvm.reports import OWNER_TAG, LogicalVolume
 
+# No hyphen first: lvm2 forbids it, and would take such a name for an option.
 _NAME = re.compile(r"[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]*")
+# A tag takes fewer characters than other names; see lvm(8).
 _NO_TAG = re.compile(r"[^a-zA-Z0-9+_.:/=!&#-]")
 
 
@@ -35,6 +37,7 @@ class LogicalVolumes:
 
     async def remove(self, disk: Disk) -> None:
         try:
+            # Without -f, lvremove asks for confirmation, and there is no terminal.
             await self._lvm.run("lvremove", "-f", _full_name(disk))
         except Refused as e:
             if e.code is not Code.UNKNOWN:
@@ -42,6 +45,8 @@ class LogicalVolumes:
 
     async def grow(self, disk: Disk, amount: int) -> None:
         found = await self._require_volume(disk)
+        # lvextend fails if nothing would change, as in a repetition, or after rounding up to whole
+        # extents.
         if found.size < disk.size + amount:
             await self._lvm.run("lvextend", "-L", f"{disk.size + amount}m", _full_name(disk))
 
@@ -89,9 +94,12 @@ class LogicalVolumes:
         return sorted(listed, key=lambda each: each.name)
 
     async def snapshot(self, disk: Disk, name: str) -> Disk:
+        # The actual size: a volume may be larger than recorded, and its copy covers all of it.
         size = (await self._require_volume(disk)).size
         taken = replace(disk, logical_id=(_volume_id(disk)[0], name), size=size)
+        # Before the name is used: it comes from a caller, and must be no option of lvcreate.
         _volume_id(taken)
+        # A snapshot becomes invalid when it is full, so it gets as much space as its origin.
         arguments = ("--yes", "-W", "n", "-s", "-L", f"{size}m", "-n", name, _full_name(disk))
         await self._lvm.run("lvcreate", *arguments)
         return taken
@@ -127,6 +135,7 @@ def _to_status(found: LogicalVolume | None) -> VolumeStatus | None:
     if found is None:
         return None
     return VolumeStatus(
+        # The path of an inactive volume does not exist.
         path=found.path if found.active else "",
         major=found.major,
         minor=found.minor,

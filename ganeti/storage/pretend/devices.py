@@ -107,6 +107,7 @@ class PretendGroups:
             each for each in self._devices.all_devices() if each.group != name or not each.missing
         ]
         left = sum(each.size for each in kept if each.group == name)
+        # As vgreduce does: data on missing devices must not be given up silently.
         if unit.used > left:
             raise Refused(
                 f"volume group {name} has {unit.used} MiB of volumes, but only {left} MiB without"

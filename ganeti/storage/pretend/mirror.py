@@ -78,6 +78,7 @@ class PretendMirror:
 
     async def remove(self, disk: Disk) -> None:
         await self.detach(disk)
+        # The state goes first: a copy without its file would look like a disk that has failed.
         with hardlinks.locked(self._folder):
             _write_copy(self._state_path(disk, self._here), None)
         for child in disk.children:
@@ -177,6 +178,7 @@ class PretendMirror:
     def _pair(self, disk: Disk) -> Iterator[MirrorPair]:
         """Yield both copies with their current state; changes are written unless an error is
         raised."""
+        # Each node is a process of its own, and all of them write in this folder.
         with hardlinks.locked(self._folder):
             here = self._read_side(disk, self._here)
             if here is None:
@@ -184,6 +186,7 @@ class PretendMirror:
             pair = MirrorPair(self._here, here, self._read_side(disk, self._peer_name(disk)))
             pair.update_states()
             yield pair
+            # Again, as the change may have connected the copies, or separated them.
             pair.update_states()
             for side in pair.sides:
                 _write_copy(side.note, side.copy)
@@ -242,6 +245,7 @@ class MirrorPair:
     def connected(self) -> bool:
         """Whether the copies are connected to each other."""
         mine, peer = self.mine, self.peer
+        # The peer may be paired with another node by now, if this node's copy was replaced.
         if peer is None or peer.peer != self.name:
             return False
         return all(copy.up and copy.listens for copy in (mine, peer))
@@ -270,6 +274,7 @@ class MirrorPair:
             return
         mine, peer = self.mine, self.there.copy
         two_primaries = mine.writable and peer.writable and not (mine.both and peer.both)
+        # Both have written while disconnected, so that neither copy contains the other.
         if two_primaries or (mine.changed and peer.changed):
             mine.listens = peer.listens = False  # split brain: an administrator has to decide
             self._disconnect()
@@ -281,6 +286,7 @@ class MirrorPair:
                 hardlinks.join(late.path, ahead.path)
                 late.copy.current = True
         if mine.current and peer.current and not hardlinks.same(self.here.path, self.there.path):
+            # The writable copy wins: a guest has its file open, and would go on writing to it.
             first, second = (self.there, self.here) if peer.writable else (self.here, self.there)
             hardlinks.join(second.path, first.path)
 

@@ -45,6 +45,8 @@ class PretendVolumes:
     async def grow(self, disk: Disk, amount: int) -> None:
         [found] = await self._below.describe([_file_disk(disk)])
         if found is not None and found.size is not None:
+            # Only the difference needs space: the repetition of a grow is not refused for lack of
+            # it.
             await self._require_room(disk, max(0, disk.size + amount - found.size))
         await self._below.grow(_file_disk(disk), amount)
 

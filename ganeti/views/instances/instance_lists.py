@@ -208,6 +208,7 @@ class InstanceTexts:
         # An absent guest may run on another node, which has said something new.
         if known.shown != _summarize_guest(said, instance, present):
             return False
+        # So that the next comparison is one of identity.
         known.said = said
         return True
 

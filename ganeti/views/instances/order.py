@@ -73,6 +73,7 @@ class InstanceOrder:
                 kept.append(new)
             elif new is not None:
                 if new.name != old.name:
+                    # Its new name belongs to another place in the order.
                     return in_order(instances.values(), _name)
                 kept.append(new)
         if (missing := len(instances) - len(kept)) > MAX_INSERTED:

@@ -48,6 +48,7 @@ class Deadlines:
             self._next = None
 
     def _check(self) -> None:
+        # First, so that an error does not end the checks.
         self._next = self._clock.callLater(INTERVAL, self._check)
         now = self._clock.seconds()
         for one in self:

@@ -116,6 +116,7 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
         for node in state.nodes.values()
         if node.vm_capable and not node.offline and node.uuid not in eligible
     ]
+    # A guest with this name may run on a node that is not eligible.
     if others:
         present = DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
         found.append(NodeQuery(others, present, MAX_AGE_OF_OTHERS))
@@ -460,6 +461,7 @@ async def run(plan: CreationPlan, tools: Tools) -> list[str]:
             await _install(plan, guest, tools)
         if plan.arrival is not None:
             await fill(plan.arrival, plan.nodes[0], _add_secrets(guest, plan.op), tools)
+            # Its data are complete, so that it may be started from now on.
             await tools.config.change(want(instance, AdminState.DOWN))
     if plan.op.start:
         await _start(plan, guest, tools)

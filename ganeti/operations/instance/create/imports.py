@@ -215,6 +215,7 @@ async def _receive(arrival: ClusterSource, node: Node, guest: Guest, tools: Tool
                 sink = _disk_data(guest, index)
                 port = await transfers.receive(node, disk.iv_name, source, sink)
                 places.append(ImportEndpoint(node.primary_ip, port, source.magic))
+            # Before the wait: the source connects when it has read this entry.
             tools.progress.log_entry(NOTE, _make_log_entry(ours, places, made.certificate))
             await transfers.wait_for_all()
     finally:

@@ -53,6 +53,7 @@ def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> Mult
     """Allocate nodes for each instance; refuse all if one request is not valid."""
     _validate(op)
     chosen = _allocated_nodes(op, state, facts)
+    # What the iallocator has chosen is given to each request as its nodes.
     reached, known = state, replace(facts, advice=None)
     jobs: list[CreateInstance] = []
     nodes: list[tuple[Node, ...]] = []
@@ -75,6 +76,7 @@ def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> Mult
         except Invalid as e:
             problems += _prefix_problems(number, e)
         except Refused as e:
+            # A lack of resources does not prevent the creation of the others.
             if e.code is Code.RESOURCES:
                 failed.append((name, str(e)))
             else:
@@ -139,6 +141,7 @@ def _set_nodes(op: CreateInstance, nodes: Sequence[Node]) -> CreateInstance | No
 
 def _add_instance(made: CreationPlan, state: ClusterState) -> ClusterState:
     """Return the state with the instance, as far as it affects other allocations."""
+    # Addresses that will be generated are not known yet.
     nics = tuple(nic for nic in made.draft.nics if nic.mac)
     wanted = AdminState.UP if made.op.start else AdminState.DOWN
     disks = _mirrored_disks(made)

@@ -92,6 +92,7 @@ async def run(plan: Grow, tools: Tools) -> None:
         tools.progress.log_message(f"{disk.iv_name} of {instance.name} already has {disk.size} MiB")
         return
     wipes = state.cluster.prealloc_wipe_disks
+    # The kernel resizes a mirrored device only while it is up.
     passive = (bool(mirrored([disk])) or wipes) and not instance.disks_active
     if passive:
         await attach_disks(state, instance, [disk], tools)

@@ -87,6 +87,7 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
     tools.progress.log_message(f"rebuilding {disk.iv_name} on {what.node.name}")
     [status] = await tools.nodes.ask(what.node, DescribeDisks(disks=(whole,)))
     if status is None:
+        # What is left of it, such as one of its volumes, would be in the way.
         await ask(RemoveDisk(disk=whole))
         await ask(CreateDisk(disk=whole, owner=what.instance.name, primary=False))
         await ask(AttachDisk(disk=whole, owner=what.instance.name, primary=False))

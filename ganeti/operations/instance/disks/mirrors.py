@@ -138,6 +138,7 @@ async def enable_dual_primary(
     """Enable dual-primary mode: ``target`` may also write to the mirrored disks."""
     primary = state.nodes[instance.primary_node]
     for disk in sent(state, instance, mirrored(disks)):
+        # Both ends have to allow two primaries before the second one is promoted.
         for node in (primary, target):
             await tools.nodes.ask(node, ConnectDisk(disk=disk, both=True))
         await tools.nodes.ask(target, PromoteDisk(disk=disk, both=True))
@@ -152,6 +153,7 @@ async def disable_dual_primary(
     """
     primary, left = state.nodes[instance.primary_node], []
     for disk in sent(state, instance, mirrored(disks)):
+        # Demoted first: with two primaries, the kernel does not forbid them.
         for node, call in (
             (other, DemoteDisk(disk=disk)),
             (primary, ConnectDisk(disk=disk)),

@@ -74,6 +74,7 @@ async def _pause_resync(node: Node, disks: Sequence[Disk], tools: Tools) -> Asyn
     held = []
     try:
         for disk in mirrored(disks):
+            # Before the call: without an answer, the resync may be paused.
             held.append(disk)
             await tools.nodes.ask(node, PauseResync(disk=disk, paused=True))
         yield

@@ -75,6 +75,7 @@ def plan(op: RebootOpcode, state: ClusterState, facts: NodeAnswers) -> InstanceR
 async def run(plan: InstanceReboot, tools: Tools) -> None:
     instance, node, disks = plan.subject.instance, plan.subject.primary, plan.subject.disks
     soft = plan.runs and plan.op.reboot_type is RebootType.SOFT
+    # Before it is stopped, as it could not start again otherwise.
     if plan.runs and not soft:
         await require_able(node, plan.guest, tools)
     if plan.runs and plan.op.reboot_type is not RebootType.FULL:

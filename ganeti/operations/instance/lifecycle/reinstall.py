@@ -97,6 +97,7 @@ async def run(plan: ReinstallationPlan, tools: Tools) -> None:
     state = tools.config.state()
     detach = partial(detach_disks, state, instance, disks, tools)
     async with Undo(tools.progress) as undo:
+        # Before the call: if it fails, some of the disks may be attached.
         undo.by(f"detach the disks of {instance.name}", detach)
         await attach_disks(state, instance, disks, tools)
         tools.progress.log_message(f"installing {plan.os} on {instance.name}")

@@ -70,6 +70,7 @@ async def run(plan: InstanceRemoval, tools: Tools) -> None:
         await _stop(plan, tools)
         await _drop_held(plan, tools)
     state = tools.config.state()
+    # Before the record is removed: disks without a record would never be found again.
     left = await remove_disks(state, instance, plan.subject.disks, tools)
     for each in left:
         tools.progress.log_message(f"cannot remove {each}")
@@ -94,6 +95,7 @@ async def _stop(plan: InstanceRemoval, tools: Tools) -> None:
     try:
         await tools.progress.interruptible(stopping)
     except Unreachable:
+        # Nothing is known of the guest there, so that ignoring failures does not help.
         raise
     except Failed as e:
         if not plan.op.ignore_failures:

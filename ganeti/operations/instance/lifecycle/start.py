@@ -115,12 +115,14 @@ def wanted_up(instance: Instance) -> Change:
 
 async def run(plan: StartPlan, tools: Tools) -> None:
     instance, node = plan.subject.instance, plan.subject.primary
+    # First: after a crash in between, the watcher starts the instance.
     if not plan.op.no_remember and instance.admin_state is not AdminState.UP:
         await tools.config.change(wanted_up(instance))
     if node.offline:
         tools.progress.log_message(f"node {node.name} is offline; only the new state was recorded")
         return
     state = tools.config.state()
+    # Other disks are attached by the start itself.
     if plan.subject.secondaries:
         await attach_disks(
             state, instance, plan.subject.disks, tools, ignore_secondaries=plan.op.force

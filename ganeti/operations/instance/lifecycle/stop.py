@@ -63,6 +63,7 @@ async def run(plan: Stop, tools: Tools) -> None:
     async with Undo(tools.progress) as undo:
         if not plan.op.no_remember:
             source = plan.op.admin_state_source or AdminStateSource.ADMIN
+            # Before it is stopped, so that the watcher does not start it again.
             await record_down(plan.subject, source, tools, undo)
         _report_unknown(plan.found, tools)
         await tools.progress.interruptible(stop_everywhere(plan.found, plan.op.timeout, tools))
@@ -98,6 +99,7 @@ async def stop_everywhere(found: Presence, timeout: int, tools: Tools) -> None:
         except (Failed, Refused) as e:
             errors.append(e)
     if errors:
+        # The most important one: the instance may go on running there.
         raise next((error for error in errors if isinstance(error, Unreachable)), errors[0])
 
 

@@ -173,6 +173,7 @@ def _check_convertible(subject: InstanceContext, template: Template, state: Clus
             " is nothing to copy, or it would be lost",
             Code.INPUT,
         )
+    # During the conversion, the instance has both its old and its new disks.
     if 2 * len(subject.disks) > MAX_DISKS:
         raise Refused(
             f"instance {name} has more than {MAX_DISKS // 2} disks; convert it by an export and"
@@ -214,6 +215,7 @@ async def run_conversion(plan: DiskConversion, tools: Tools) -> list[list[object
         changed = state.instances[instance.uuid]
         await create_disks(state, changed, made, tools, undo)
         await attach_disks(state, changed, made, tools)
+        # Before the call: if it fails, some of the disks may be attached.
         release = partial(detach_disks, state, changed, old, tools)
         undo.by(f"detach the disks of {instance.name}", release)
         await attach_disks(state, changed, old, tools, ignore_secondaries=True)
@@ -222,6 +224,7 @@ async def run_conversion(plan: DiskConversion, tools: Tools) -> list[list[object
             await wait_for_sync(instance, made, tools)
         await release()
         await detach_disks(state, changed, made, tools)
+        # The last occasion: after this, there are no old disks to return to.
         tools.progress.may_stop()
         await tools.config.change(together(*(remove_disk(instance, disk) for disk in old)))
     tools.progress.log_message(f"instance {instance.name} has {plan.template.value} disks now")

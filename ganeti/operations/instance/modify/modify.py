@@ -484,6 +484,7 @@ async def _change_disk(
     elif step.fields is not None:
         await tools.config.change(update(step.disk, **step.fields))
     else:
+        # From before the removal of the record, which is needed for that of the volumes.
         state = tools.config.state()
         if plan.hotplug.possible:
             # A disk that the guest does not release stays configured.
@@ -527,6 +528,7 @@ async def _add_disk(plan: InstanceModification, step: DiskStep, number: int, too
             back = partial(remove_hot_disk, plan.hotplug, guest, added, tools)
             undo.by(f"remove {added.iv_name} from the running guest", back)
             await add_hot_disk(plan.hotplug, guest, added, tools)
+    # Not undone, as the disk is complete even if the wait ends early.
     if op.wait_for_sync:
         await wait_for_sync(instance, [added], tools)
 

@@ -170,6 +170,7 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
     tools.progress.may_stop()
     async with Undo(tools.progress) as undo:
         await _stop_on_source(plan, tools, undo)
+        # An interrupted migration may have left a guest there, under the same name.
         await tools.nodes.ask(
             target,
             FinalizeMigrationDst(guest=make_guest(tools.config.state(), instance), arrived=False),
@@ -251,6 +252,7 @@ async def _start_on_target(plan: Failover, tools: Tools) -> None:
     """Attach the disks on the new primary node, and start the instance if it should be up."""
     state = tools.config.state()
     moved = state.instances[plan.subject.instance.uuid]
+    # Disks on one node are attached by the start itself; a secondary node needs a call of its own.
     if plan.subject.secondaries and (plan.restarts or moved.disks_active):
         disks = state.get_disks(moved)
         await attach_disks(state, moved, disks, tools, ignore_secondaries=True)

@@ -164,6 +164,7 @@ async def _wait_until_sent(
     """
     ran, said, heard = began, began, began
     while True:
+        # The time before the question: the guest certainly ran until then.
         asked = tools.time.seconds()
         status = tools.nodes.ask(source, MigrationStatus(guest=guest))
         try:
@@ -208,6 +209,7 @@ async def _abort(passage: MigrationSteps, guest: Guest, tools: Tools) -> str:
     subject, source, target = passage.subject, passage.subject.primary, passage.target
     left, said = [], ""
     try:
+        # On the target first, so that the guest is never on two nodes.
         said = await _drop_on_target(target, guest, tools)
     except GanetiError as e:
         left.append(str(e))
@@ -245,6 +247,7 @@ async def _resume_on_target(passage: MigrationSteps, guest: Guest, tools: Tools)
             await tools.nodes.ask(target, arrived)
             return
         except Unreachable as e:
+            # It may have been resumed there, so that it must not be resumed on its old node.
             if tools.time.seconds() - began >= _UNREACHABLE_TIMEOUT:
                 raise Failed(
                     f"instance {guest.name} was sent to {target.name}, and it is unknown whether "
@@ -266,6 +269,7 @@ async def _resume_on_source(
     """
     source, target, said = passage.subject.primary, passage.target, ""
     try:
+        # In this order: after an interruption, the guest can only run on its primary node.
         said = await _drop_on_target(target, guest, tools)
         await tools.config.change(set_primary_node(passage.subject.instance, source))
         await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=False))

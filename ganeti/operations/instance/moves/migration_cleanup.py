@@ -88,11 +88,13 @@ async def run_cleanup(plan: MigrationCleanup, tools: Tools) -> None:
     """
     instance, state = plan.subject.instance, tools.config.state()
     guest, primary = make_guest(state, instance), plan.subject.primary
+    # Asked again under the locks, as the answers of the plan may be some seconds old.
     running = await _find_running(plan, tools)
     if len(running) > 1:
         raise runs_twice(instance.name, running)
     if running:
         [here] = running
+        # This also cancels a migration that is still in progress.
         await tools.nodes.ask(here, FinalizeMigrationSrc(guest=guest, left=False))
         woken = True
     else:
@@ -135,6 +137,7 @@ async def _resume_guest(plan: MigrationCleanup, guest: Guest, tools: Tools) -> t
             await tools.nodes.ask(primary, FinalizeMigrationDst(guest=guest, arrived=True))
             return primary, True
         except Unreachable:
+            # Without an answer, it is unknown whether the guest was resumed.
             raise
         except (Failed, Refused):
             if sender is None:
@@ -153,6 +156,7 @@ async def _find_sender(plan: MigrationCleanup, guest: Guest, tools: Tools) -> No
         try:
             sending = await tools.nodes.ask(node, MigrationStatus(guest=guest))
         except Unreachable:
+            # Without an answer, the node may have the guest.
             raise
         except (Failed, Refused):
             continue
