@@ -21,6 +21,7 @@ from ganeti.operations.instance.moves.migration_cleanup import (
     run_cleanup,
 )
 from ganeti.operations.operation import NodeAnswers
+from ganeti.rpc.call import Call
 from ganeti.rpc.disks import ConnectDisk, DemoteDisk
 from ganeti.rpc.instances import (
     FinalizeMigrationDst,
@@ -47,7 +48,7 @@ def a_state(*, primary: str = "node1", mirrored: bool = False, offline: str = ""
 
 def plan(state: ClusterState, *, runs: Collection[str] = (), silent: str = "") -> MigrationCleanup:
     """Plan the cleanup for a guest that runs on these nodes."""
-    answers = {
+    answers: dict[tuple[str, type[Call[object]]], object] = {
         (node.uuid, ListGuests): Unreachable(node.name, "gone")
         if node.name == silent
         else (RUNS if node.name in runs else {})
@@ -121,7 +122,7 @@ class Scripted(SynchronousTestCase):
 
     def failure(self, cleanup: MigrationCleanup) -> str:
         failure = self.failureResultOf(run_cleanup(cleanup, self.memory.tools), GanetiError)
-        return failure.getErrorMessage()
+        return str(failure.value)
 
     def steps(self) -> list[tuple[str, str]]:
         """The nodes that changed something about the guest, and what."""
