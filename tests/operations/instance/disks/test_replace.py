@@ -61,8 +61,10 @@ def answers(state: ClusterState, **over: Any) -> NodeAnswers:
         known[node.uuid, ListGuests] = guests
         known[node.uuid, DescribeDisks] = over.get(node.name, [GOOD, GOOD])
         known[node.uuid, DescribeNode] = info.get(node.name, some_facts(storage=space))
-    reply = None if advice is None else {"success": True, "info": "", "result": [advice]}
-    return NodeAnswers(known, advice=reply and IAllocatorReply("mine", json.dumps(reply)))
+    if advice is None:
+        return NodeAnswers(known)
+    reply = {"success": True, "info": "", "result": [advice]}
+    return NodeAnswers(known, advice=IAllocatorReply("mine", json.dumps(reply)))
 
 
 def make_plan(
@@ -116,7 +118,8 @@ class RefusalTests(SynchronousTestCase):
         self.assert_refused(reason, Code.INPUT, ON_PRIMARY, disks=(1, 2, 7))
 
     def test_the_primary_node_must_be_online(self) -> None:
-        for mode, fields in ((AUTO, {}), (ON_SECONDARY, {}), (NEW, {"remote_node": "node3"})):
+        named: dict[str, Any] = {"remote_node": "node3"}
+        for mode, fields in ((AUTO, {}), (ON_SECONDARY, {}), (NEW, named)):
             state = a_state(offline="node1")
             self.assert_refused("node1 is offline", Code.STATE, mode, state, **fields)
 
@@ -191,10 +194,11 @@ class NewSecondaryTests(SynchronousTestCase):
         self.assertEqual(self.new(iallocator="hail"), "node3")
 
     def test_only_nodes_that_could_become_it_are_asked(self) -> None:
-        for fields, name in (
+        given: tuple[tuple[dict[str, Any], str], ...] = (
             ({"iallocator": "hail"}, "node3"),
             ({"remote_node": "node4"}, "node4"),
-        ):
+        )
+        for fields, name in given:
             op = ReplaceDisks(instance_name="web1", mode=NEW, **fields)
             queries = questions(op, a_state())
             [nodes] = [query.nodes for query in queries if isinstance(query.call, DescribeNode)]
