@@ -9,12 +9,14 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.invariants import verify
-from ganeti.errors import Failed, GanetiError, Invalid, Refused
+from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused, Unreachable
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.instance.create import create
+from ganeti.operations.instance.create.disk_adoption import adopted, adoption_queries, adopts
+from ganeti.operations.instance.device_specs import DiskSpec
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.disks import CreateDisk, RemoveDisk, RenameDisk
 from ganeti.rpc.node import DescribeNode
@@ -37,6 +39,8 @@ ORDER: Mapping[str, Any] = {
     "name_check": False,
     "ip_check": False,
 }
+
+ON_NODE2: Mapping[str, Any] = {"nodes": ("node2",), "logical_id": ("vg0", "used")}
 
 
 class AdoptTests(SynchronousTestCase):
@@ -102,6 +106,58 @@ class AdoptTests(SynchronousTestCase):
         self.assertIn("2097152 MiB of disk is outside the range", self.refusal())
 
 
+class VolumeTests(SynchronousTestCase):
+    """Which volumes a request may adopt, by the answer of the node that has them."""
+
+    state = a_cluster(
+        nodes=("node1", "node2"),
+        instances=[
+            an_instance("db1", disks=[a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))]),
+            an_instance("web1", node="node2", disks=[a_disk("d", Template.PLAIN, **ON_NODE2)]),
+        ],
+        reserved_lvs=("vg0/kep.",),
+    )
+
+    def adopt(self, *wishes: DiskSpec, node: str = "node1") -> tuple[DiskSpec, ...]:
+        [db1_data, _] = self.state.disks[uuid_of("disk", "disk1")].children
+        names = ("vg0/data", "vg1/data", "vg0/used", "vg0/kept", "vg0/kept2")
+        volumes = [
+            StoredVolume(name=name, size=64 * n, attached=False, opened=False, owner="")
+            for n, name in enumerate((*names, "/".join(db1_data.logical_id)), start=1)
+        ]
+        found = self.state.node(node)
+        facts = NodeAnswers({(found.uuid, ListVolumesCall): volumes})
+        return adopted(wishes, found, self.state, facts)
+
+    def test_a_disk_has_the_size_of_its_volume_in_its_group(self) -> None:
+        found = self.adopt(DiskSpec(0, adopt="data"), DiskSpec(0, adopt="data", vg="vg1"))
+        self.assertEqual([disk.size for disk in found], [64, 128])
+
+    def test_the_volume_below_a_mirrored_disk_belongs_to_its_instance(self) -> None:
+        volume = f"{uuid_of('disk', 'disk1_data')}.disk0"
+        with self.assertRaisesRegex(Refused, "belongs to instance db1") as raised:
+            self.adopt(DiskSpec(0, adopt=volume))
+        self.assertEqual(raised.exception.code, Code.NOT_UNIQUE)
+
+    def test_a_volume_with_the_name_of_a_disk_on_another_node_is_free(self) -> None:
+        self.assertEqual(len(self.adopt(DiskSpec(0, adopt="used"))), 1)
+        with self.assertRaisesRegex(Refused, "belongs to instance web1"):
+            self.adopt(DiskSpec(0, adopt="used"), node="node2")
+
+    def test_a_reservation_is_for_the_whole_name(self) -> None:
+        with self.assertRaisesRegex(Refused, "vg0/kept is reserved"):
+            self.adopt(DiskSpec(0, adopt="kept"))
+        self.assertEqual(len(self.adopt(DiskSpec(0, adopt="kept2"))), 1)
+
+    def test_volumes_are_listed_only_if_some_are_adopted(self) -> None:
+        nodes = [self.state.node("node1")]
+        for disks, asked in ([{"size": 64}], 0), ([{"adopt": "data"}], 1):
+            op = read_opcode({"OP_ID": "OP_INSTANCE_CREATE", **ORDER, "disks": disks})
+            assert isinstance(op, CreateInstance)
+            self.assertEqual(len(list(adoption_queries(op, nodes))), asked)
+            self.assertEqual(adopts(op), bool(asked))
+
+
 class BrokenTests(SynchronousTestCase):
     """Nodes that are scripted, so that they can fail."""
 
@@ -137,3 +193,18 @@ class BrokenTests(SynchronousTestCase):
         self.assertEqual((renamed[0][0], renamed[1][0], len(renamed)), ("data", "more", 3))
         self.assertEqual(self.memory.nodes.calls(CreateDisk, RemoveDisk), [])
         self.assertEqual(len(self.memory.state().instances), 0)
+
+    def test_a_volume_that_a_silent_node_may_have_renamed_gets_its_name_back(self) -> None:
+        def rename(_: str, call: RenameDisk) -> Unreachable | None:
+            silent = call.disk.logical_id[1] == "data"
+            return Unreachable("node1", "gone") if silent else None
+
+        self.memory.nodes.answers[RenameDisk] = rename
+        self.failureResultOf(create.run(self.plan(), self.memory.tools), Unreachable)
+        calls = [call for _, call in self.memory.nodes.asked if isinstance(call, RenameDisk)]
+        self.assertEqual([call.to.logical_id[1] for call in calls[1:]], ["data"])
+
+    def test_a_volume_that_was_not_renamed_keeps_its_name(self) -> None:
+        self.memory.nodes.answers[RenameDisk] = Refused("volume group is full")
+        self.failureResultOf(create.run(self.plan(), self.memory.tools), Refused)
+        self.assertEqual(len(self.memory.nodes.calls(RenameDisk)), 1)

@@ -12,10 +12,100 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
 from ganeti.model.guest import GuestNic
 from ganeti.model.instance import AdminState, Instance
+from ganeti.opcodes.instance.device_changes import changes
+from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.operations.guest_conversion import make_guest
-from ganeti.testing.builders import a_cluster, a_disk, an_instance
+from ganeti.operations.instance.context import standing
+from ganeti.operations.instance.modify.device_changes import apply_disk_changes
+from ganeti.operations.instance.modify.guest_devices import (
+    HotplugPlan,
+    add_hot_disk,
+    plan_hotplug,
+    remove_hot_disk,
+    wants_hotplug,
+)
+from ganeti.operations.operation import NodeAnswers
+from ganeti.rpc.instances import DescribeHotplug, HotplugDevice
+from ganeti.testing.builders import a_cluster, a_disk, a_guest, a_node, an_instance
 from ganeti.testing.hypervisor import MemoryHypervisor
+from ganeti.testing.tools import MemoryTools
 from tests.operations.whole import WholeCluster
+
+ADD_NIC: dict[str, Any] = {"nics": (("add", -1, {}),)}
+READ_ONLY: dict[str, Any] = {"disks": (("modify", 0, {"mode": "ro"}),)}
+
+
+class PlanTests(SynchronousTestCase):
+    """Whether the running guest of web1 gets a change at once."""
+
+    def plan(self, *, problem: str = "", runs: bool = True, **fields: Any) -> HotplugPlan:
+        state = a_cluster(instances=[an_instance("web1", disks=[a_disk("disk1")])])
+        subject = standing(state.instance("web1"), state)
+        op = ModifyInstance(instance_name="web1", **fields)
+        disks = apply_disk_changes(subject.instance, subject.disks, changes(op.disks))
+        facts = NodeAnswers({(subject.primary.uuid, DescribeHotplug): problem})
+        return plan_hotplug(op, subject, runs, disks, facts)
+
+    def test_it_does_if_that_is_requested_and_possible(self) -> None:
+        node = a_node("node1")
+        expected = HotplugPlan(node, possible=True, required=True)
+        self.assertEqual(self.plan(**ADD_NIC, hotplug=True), expected)
+        expected = HotplugPlan(node, possible=True, required=False)
+        self.assertEqual(self.plan(**ADD_NIC, hotplug_if_possible=True), expected)
+
+    def test_it_does_not_if_that_is_not_requested_or_it_does_not_run(self) -> None:
+        idle = HotplugPlan(a_node("node1"))
+        self.assertEqual(self.plan(**ADD_NIC), idle)
+        self.assertEqual(self.plan(**ADD_NIC, hotplug=True, runs=False), idle)
+        self.assertEqual(self.plan(beparams={"vcpus": 2}, hotplug_if_possible=True), idle)
+
+    def test_a_guest_that_cannot_refuses_it_or_has_the_reason(self) -> None:
+        with self.assertRaisesRegex(Refused, "no slots") as raised:
+            self.plan(**ADD_NIC, hotplug=True, problem="no slots")
+        self.assertEqual(raised.exception.code, Code.STATE)
+        expected = HotplugPlan(a_node("node1"), problem="no slots")
+        found = self.plan(**ADD_NIC, hotplug_if_possible=True, problem="no slots")
+        self.assertEqual(found, expected)
+
+    def test_the_access_mode_of_a_disk_waits_for_the_next_start(self) -> None:
+        with self.assertRaisesRegex(Refused, "access mode of a disk .*; omit --hotplug"):
+            self.plan(**READ_ONLY, hotplug=True)
+        self.assertTrue(self.plan(**READ_ONLY, hotplug_if_possible=True).possible)
+        renamed: dict[str, Any] = {"disks": (("modify", 0, {"name": "root"}),)}
+        self.assertTrue(self.plan(**renamed, hotplug=True).possible)
+
+    def test_the_node_is_asked_only_about_changes_of_devices(self) -> None:
+        for fields, expected in (
+            ({**ADD_NIC, "hotplug": True}, True),
+            ({**READ_ONLY, "hotplug_if_possible": True}, True),
+            (ADD_NIC, False),
+            ({"hotplug": True, "beparams": {"vcpus": 2}}, False),
+        ):
+            op = ModifyInstance(instance_name="web1", **fields)
+            self.assertEqual(wants_hotplug(op), expected)
+
+
+class DeviceTests(SynchronousTestCase):
+    """A node that refuses to change the devices of its guest."""
+
+    def setUp(self) -> None:
+        self.memory = MemoryTools(a_cluster(), {HotplugDevice: Refused("no free slot")})
+        self.guest, self.disk = a_guest("web1"), a_disk("disk1")
+
+    def test_an_added_disk_waits_unless_it_is_required(self) -> None:
+        plan = HotplugPlan(a_node("node1"), possible=True)
+        adding = add_hot_disk(plan, self.guest, self.disk, self.memory.tools)
+        self.successResultOf(adding)
+        expected = "the change of the running guest waits for its next start: no free slot"
+        self.assertEqual(self.memory.progress.said, [expected])
+        plan = HotplugPlan(a_node("node1"), possible=True, required=True)
+        adding = add_hot_disk(plan, self.guest, self.disk, self.memory.tools)
+        self.failureResultOf(adding, Refused)
+
+    def test_a_disk_that_the_guest_keeps_is_never_taken_for_removed(self) -> None:
+        plan = HotplugPlan(a_node("node1"), possible=True)
+        removing = remove_hot_disk(plan, self.guest, self.disk, self.memory.tools)
+        self.failureResultOf(removing, Refused)
 
 
 class HotplugTests(SynchronousTestCase):

@@ -16,6 +16,7 @@ from ganeti.model.access import Authorities
 from ganeti.opcodes.cluster import RenewCrypto, VerifyConfig
 from ganeti.opcodes.node import ModifyNode
 from ganeti.operations.cluster import renew, verify
+from ganeti.operations.cluster.authority import RELOAD_DELAY, introduce_authority, retire_authority
 from ganeti.operations.node import modify
 from ganeti.operations.operation import AncillaryFile, NodeAnswers
 from ganeti.paths import Paths
@@ -223,6 +224,43 @@ class InterruptedTests(Replacing):
         plan = verify.plan_config(VerifyConfig(), self.memory.state(), NodeAnswers())
         self.successResultOf(verify.run_config(plan, self.memory.tools))
         return "\n".join(self.memory.progress.said)
+
+
+class StepTests(Replacing):
+    """The replacement up to the use of new certificates, and what comes after it."""
+
+    def test_the_master_daemon_trusts_the_new_one_before_certificates_are_issued(self) -> None:
+        began = self.memory.time.seconds()
+        self.successResultOf(introduce_authority(self.memory.tools))
+        self.assertEqual(self.memory.time.seconds(), began + RELOAD_DELAY)
+        self.assertEqual((len(self.known.certificates), self.used()), (2, []))
+        self.assertIn("the master candidates have its key", self.memory.progress.said[-2])
+
+    def test_a_candidate_that_lost_the_key_keeps_the_old_authority(self) -> None:
+        self.successResultOf(introduce_authority(self.memory.tools))
+        self.memory.nodes.answers[UploadFile] = Failed("the disk is full")
+        failure = self.failureResultOf(retire_authority(self.memory.tools), Failed)
+        self.assertRegex(str(failure.value), "both authorities stay trusted, .*: node2; when they")
+        self.assertIn(OLD, self.known.certificates)
+
+    def test_the_newest_authority_is_the_one_that_stays(self) -> None:
+        self.successResultOf(introduce_authority(self.memory.tools))
+        newest = self.known.certificates[0]
+        self.successResultOf(retire_authority(self.memory.tools))
+        self.assertEqual(self.known.certificates, (newest,))
+        self.assertEqual(self.memory.progress.said[-1], "the old authority is no longer trusted")
+
+    def test_nothing_is_forgotten_while_all_nodes_are_online(self) -> None:
+        nodes = [a_node(name) for name in ("node1", "node2")]
+        state = together(*(set_certificates(node, node.name) for node in nodes))(
+            a_cluster(nodes=nodes)
+        )
+        answers: dict[type[Call[Any]], Any] = {RequestCertificate: "a request"}
+        self.memory = MemoryTools(trust(OLD)(state).settled(), answers)
+        self.successResultOf(introduce_authority(self.memory.tools))
+        self.assertNotIn("must be readded", "".join(self.memory.progress.said))
+        for node in nodes:
+            self.assertNotEqual(get_certificates(self.memory.state(), node), ())
 
 
 def _uses(call: Call[Any]) -> bool:

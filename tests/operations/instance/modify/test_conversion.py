@@ -9,14 +9,108 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.invariants import verify
-from ganeti.errors import GanetiError, Invalid, Refused
+from ganeti.errors import Code, GanetiError, Invalid, Refused, Unreachable
+from ganeti.locking.names import instance_lock, node_lock, request
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import AdminState
+from ganeti.opcodes.instance.modify import ModifyInstance
+from ganeti.operations.instance.modify.conversion import (
+    DiskConversion,
+    conversion_queries,
+    plan_conversion,
+)
+from ganeti.operations.operation import NodeAnswers
+from ganeti.rpc.call import Call
+from ganeti.rpc.disks import DescribeDisks, DiskStatus
+from ganeti.rpc.instances import ListGuests
+from ganeti.rpc.node import DescribeNode, StorageSpace
 from ganeti.testing.builders import a_cluster, a_disk, a_group, a_node, an_instance
+from ganeti.testing.facts import some_facts
 from ganeti.testing.storage import Held
 from tests.operations.whole import WholeCluster
 
 ENABLED = ("diskless", "plain", "drbd", "sharedfile")
+
+
+class PlanTests(SynchronousTestCase):
+    """web1 is stopped on node1, with disks of 64 MiB; node3 is offline."""
+
+    def plan(
+        self,
+        template: Template = Template.SHAREDFILE,
+        *,
+        count: int = 1,
+        kind: Template = Template.PLAIN,
+        **over: Any,
+    ) -> DiskConversion:
+        nodes = ("node1", "node2") if kind is Template.DRBD else ("node1",)
+        disks = [a_disk(f"web1/{n}", kind, size=64, nodes=nodes) for n in range(count)]
+        web1 = an_instance("web1", disks=disks, admin_state=AdminState.DOWN)
+        primary = a_node("node1", **over.pop("primary", {}))
+        state = a_cluster(nodes=[primary, "node2", a_node("node3", offline=True)], instances=[web1])
+        free = over.pop("free", 4096)
+        space = [StorageSpace(kind="lvm-vg", name="vg0", size=4096, free=free)]
+        space += some_facts().storage
+        answers: dict[tuple[str, type[Call[object]]], object] = {
+            (a_node(name).uuid, DescribeNode): over.pop(name, some_facts(storage=tuple(space)))
+            for name in ("node1", "node2")
+        }
+        statuses = over.pop("statuses", [DiskStatus(path="", size=64)] * count)
+        answers[primary.uuid, DescribeDisks] = statuses
+        op = ModifyInstance(instance_name="web1", disk_template=template, **over)
+        self.queries = conversion_queries(op, state)
+        return plan_conversion(op, state, NodeAnswers(answers, identity="id"))
+
+    def assert_refused(self, reason: str, code: Code, **over: Any) -> None:
+        with self.assertRaisesRegex(Refused, reason) as raised:
+            self.plan(**over)
+        self.assertEqual(raised.exception.code, code)
+
+    def test_the_secondary_node_is_locked_too(self) -> None:
+        plan = self.plan(Template.DRBD, remote_node="node2")
+        self.assertEqual([node.name for node in plan.nodes], ["node1", "node2"])
+        uuids = [node_lock(node.uuid) for node in plan.nodes]
+        lock = instance_lock(plan.subject.instance.uuid)
+        self.assertEqual(plan.locks, request(exclusive=[lock], shared=uuids))
+        self.assertEqual(self.plan().locks, plan.subject.locks)
+
+    def test_nodes_that_are_offline_are_not_asked(self) -> None:
+        with self.assertRaises(Refused):
+            self.plan(primary={"offline": True})
+        self.assertEqual([[*query.nodes] for query in self.queries], [[]])
+
+    def test_sizes_are_those_that_the_node_knows(self) -> None:
+        for status, size in ((DiskStatus(path="", size=68), 68), (None, 64)):
+            self.assertEqual(self.plan(statuses=[status]).sizes, (size,))
+
+    def test_data_below_mirrored_disks_are_asked_for(self) -> None:
+        self.plan(kind=Template.DRBD)
+        [call] = [q.call for q in self.queries if isinstance(q.call, DescribeDisks)]
+        assert isinstance(call, DescribeDisks)
+        self.assertEqual([disk.dev_type for disk in call.disks], [Template.PLAIN])
+
+    def test_each_node_needs_room_for_all_disks(self) -> None:
+        self.plan(Template.DRBD, remote_node="node2", count=8, free=8 * (64 + 128))
+        less = {"count": 8, "free": 8 * (64 + 128) - 1, "remote_node": "node2"}
+        self.assert_refused("MiB", Code.RESOURCES, template=Template.DRBD, **less)
+
+    def test_more_than_eight_disks_cannot_be_doubled(self) -> None:
+        self.plan(count=8)
+        self.assert_refused("web1 has more than 8 disks; convert it by", Code.STATE, count=9)
+
+    def test_nodes_that_cannot_have_disks_are_refused(self) -> None:
+        for over, reason in (
+            ({"primary": {"offline": True}}, "node1 is offline, so the disks .* cannot be read"),
+            ({"primary": {"drained": True}}, "node1 is drained, so instance web1 cannot get new"),
+            ({"remote_node": "node3"}, "node3 is offline, so instance web1 cannot have copies"),
+        ):
+            template = Template.DRBD if "remote_node" in over else Template.SHAREDFILE
+            self.assert_refused(reason, Code.STATE, template=template, **over)
+
+    def test_a_silent_node_may_run_it(self) -> None:
+        silent = Unreachable("node1", "gone")
+        self.assert_refused("unknown whether", Code.INTERNAL, node1=silent)
+        self.assertNotIn(ListGuests, [type(query.call) for query in self.queries])
 
 
 class ConversionTests(SynchronousTestCase):
@@ -139,6 +233,25 @@ class ConversionTests(SynchronousTestCase):
                         self.refusal(template, **fields)
                         self.assert_unchanged()
                         self.successResultOf(self.convert(template, **fields))
+
+    def test_a_copy_that_breaks_off_leaves_the_old_disks(self) -> None:
+        host = self.whole.hosts["node1"]
+        host.streams.takes = 30
+
+        def restart() -> None:
+            host.restart()
+            self.whole.network.add_node("node1", host.answers)
+
+        self.whole.clock.callLater(10, restart)
+        error = str(self.refusal("sharedfile"))
+        self.assertIn("the disks of web1 were not copied: ", error)
+        self.assertIn("its node daemon was restarted", error)
+        self.assert_unchanged()
+
+    def test_the_sync_of_mirrored_disks_need_not_be_awaited(self) -> None:
+        self.successResultOf(self.convert("drbd", remote_node="node2", wait_for_sync=False))
+        self.assertNotIn("syncing", self.whole.said)
+        self.assertEqual({disk.dev_type for disk in self.disks()}, {Template.DRBD})
 
     def test_an_old_disk_that_cannot_be_removed_is_told_of(self) -> None:
         self.whole.volumes["node1"].trouble["remove"] = Refused("it is in use")
