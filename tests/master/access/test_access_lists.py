@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,21 +22,18 @@ PROVIDER = OpenIdProvider(
     redirect_uri="https://here",
     client_secret="hidden",
 )
-STATE = reduce(
-    ClusterState.put,
-    (
-        a_user("oli", disabled=True, comment="night shift"),
-        a_user("ann", password=None),
-        a_grant("oli", Role.VIEWER),
-        a_grant("oli", Role.OPERATOR, "web", groups=(uuid_of("group", "g2"), "gone")),
-        a_grant("group:ops", Role.ADMIN, owners=("ann",)),
-        a_token("t2", "oli", created=5, used=7),
-        a_token("t1", "oli", Role.VIEWER, created=9, scope=Scope(tags=("web",))),
-        a_token("t0", "ann", expires=99, comment="backup"),
-        PROVIDER,
-    ),
-    a_cluster(groups=("default", "g2")),
+RECORDS: tuple[Any, ...] = (
+    a_user("oli", disabled=True, comment="night shift"),
+    a_user("ann", password=None),
+    a_grant("oli", Role.VIEWER),
+    a_grant("oli", Role.OPERATOR, "web", groups=(uuid_of("group", "g2"), "gone")),
+    a_grant("group:ops", Role.ADMIN, owners=("ann",)),
+    a_token("t2", "oli", created=5, used=7),
+    a_token("t1", "oli", Role.VIEWER, created=9, scope=Scope(tags=("web",))),
+    a_token("t0", "ann", expires=99, comment="backup"),
+    PROVIDER,
 )
+STATE: ClusterState = reduce(ClusterState.put, RECORDS, a_cluster(groups=("default", "g2")))
 
 
 class ListedTests(SynchronousTestCase):

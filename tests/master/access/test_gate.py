@@ -551,8 +551,8 @@ class ConsoleTests(AccessCase):
 
     def test_a_request_for_a_console_is_in_the_audit_trail(self) -> None:
         for take_over in (False, True):
-            asked = {"stream": "serial", "viewer": "x", "take_over": take_over}
-            self.refusal(OLI, CreateConsoleTicket(instance="web1", **asked))
+            asked = CreateConsoleTicket(instance="web1", stream="serial", viewer="x")
+            self.refusal(OLI, replace(asked, take_over=take_over))
         self.cluster.pass_time(60)
         said = {entry["what"] for entry in self.answer(ROOT, QueryHistory(user="oli"))}
         what = "the serial console of instance web1"

@@ -121,9 +121,8 @@ class SubjectTests(SynchronousTestCase):
             self.assertEqual(subject_of(DescribeInstances(instances=names)), subject)
 
     def test_tags_are_about_an_instance_if_it_is_their_kind(self) -> None:
-        tags = {"name": "x", "tags": ("a",)}
-        self.assertEqual(subject_of(AddTags(kind=TagKind.INSTANCE, **tags)), "x")
-        self.assertIsNone(subject_of(AddTags(kind=TagKind.NODE, **tags)))
+        for kind, subject in ((TagKind.INSTANCE, "x"), (TagKind.NODE, None)):
+            self.assertEqual(subject_of(AddTags(kind=kind, name="x", tags=("a",))), subject)
 
     def test_other_opcodes_are_about_no_instance(self) -> None:
         self.assertIsNone(subject_of(ModifyNode(node_name="node1", offline=True)))
