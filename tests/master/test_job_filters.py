@@ -10,10 +10,16 @@ from typing import Any
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.objects import remove
+from ganeti.config.writer import ChangeCause, ConfigWriter
 from ganeti.errors import CommitFailed, GanetiError, Invalid, Refused, to_wire
 from ganeti.jobs.job import JobStatus
+from ganeti.master.filter_chain import make_rule
+from ganeti.master.job_filters import JobFilters
 from ganeti.opcodes.test import Delay
+from ganeti.testing.builders import a_cluster
 from ganeti.testing.cluster import SimulatedCluster
+from tests.jobs.rig import Rig
 
 NEWER = [["jobid", [">", "id", "watermark"]]]
 TRAIL: list[list[Any]] = [["gnt:user", "maintenance", 1_700_000_000_000_000_000]]
@@ -151,3 +157,37 @@ class ObeyingTests(FilterCase):
             begun = {JobStatus.RUNNING, JobStatus.WAITING}
             most = max(most, sum(self.status(each) in begun for each in jobs))
         self.assertEqual(most, 2)
+
+
+class PartTests(SynchronousTestCase):
+    """The filters between a configuration and a queue."""
+
+    def setUp(self) -> None:
+        self.rig = Rig()
+        rule = make_rule(
+            OTHER, 0, priority=0, predicates=[], action="PAUSE", reason=[["gnt:user", "old", 1]]
+        )
+        state = a_cluster().put(rule)
+        self.config = ConfigWriter(state, self.rig.journal, self.rig.clock.seconds)
+        new = "00000000-0000-4000-8000-000000000001"
+        self.filters = JobFilters(self.config, self.rig.store, self.rig.queue, lambda: new)
+
+    def test_rules_that_there_are_hold_from_the_start(self) -> None:
+        job = self.rig.submit("")
+        self.rig.settle()
+        self.assertEqual(self.rig.status(job), "queued")
+
+    def test_a_rule_holds_when_it_was_changed_by_another_way(self) -> None:
+        job = self.rig.submit("")
+        rule = self.config.state().filters[OTHER]
+        change = self.config.change(remove(rule), because=ChangeCause("test", "test"))
+        self.successResultOf(change)
+        self.rig.settle()
+        self.assertEqual(self.rig.status(job), "success")
+
+    def test_the_last_job_number_is_kept_with_the_rule(self) -> None:
+        self.rig.submit("")
+        self.successResultOf(self.filters.replace(None, 5, [], "ACCEPT", []))
+        commit = self.rig.journal.commits[-1]
+        self.assertEqual(commit.why, "job filter set")
+        self.assertEqual({edit.kind for edit in commit.edits}, {"filter", "config", "queue"})

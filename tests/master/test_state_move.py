@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.nodes import set_role
+from ganeti.config.writer import ChangeCause
 from ganeti.errors import Failed, GanetiError, Refused
+from ganeti.master.current_store import CurrentTerm
 from ganeti.master.startup import StartupMandate
+from ganeti.master.state_move import ANSWER_WITHIN, STEP_TIMEOUT, StateMove
 from ganeti.master.store_term import StoreTerm
+from ganeti.model.node import NodeRole
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.opcodes.test import Delay
 from ganeti.testing.cluster import SimulatedCluster
@@ -87,6 +94,98 @@ class MoveTests(Case):
         with self.assertRaisesRegex(Failed, "the state was not moved: .*space quota"):
             cluster.wait(cluster.process.move_state("etcd"))
         self.assert_in_charge(cluster)
+
+
+class RefusalTests(Case):
+    """What a move is refused for, or fails of; the state stays where it was."""
+
+    def failure(self, cluster: SimulatedCluster, store: str = "etcd") -> str:
+        """What a move fails of."""
+        before = self.in_etcd(cluster)
+        with self.assertRaises(GanetiError) as caught:
+            cluster.wait(cluster.process.move_state(store))
+        self.assertEqual(self.in_etcd(cluster), before)
+        return str(caught.exception)
+
+    def test_a_daemon_that_cannot_move_the_state_says_so(self) -> None:
+        part: Any = None
+        term = CurrentTerm(part, part)
+        move = StateMove(
+            part, part, term, *(part,) * 4, checkpoint=part, replicate=part, tools=None
+        )
+        refused = self.failureResultOf(move.move("etcd"), Refused).value
+        self.assertEqual(str(refused), "this master daemon cannot move the state")
+
+    def test_a_candidate_that_does_not_know_of_etcd_prevents_the_move(self) -> None:
+        cluster = self.make()
+        config = cluster.master.config
+        because = ChangeCause("test", "test")
+        node = config.state().node("node3")
+        cluster.wait(config.change(set_role(node, NodeRole.REGULAR), because=because))
+        moving = Deferred.fromCoroutine(cluster.process.move_state("etcd"))
+        moving.addErrback(lambda failure: failure.value)
+        cluster.pass_time(5 * STEP)
+        cluster.wait(config.change(set_role(node, NodeRole.CANDIDATE), because=because))
+        said = "the state was not moved: node3 became a master candidate meanwhile"
+        self.assertIn(said, str(cluster.wait(moving)))
+        self.assert_in_charge(cluster)
+
+    def test_one_move_at_a_time(self) -> None:
+        cluster = self.make()
+        move = cluster.master.state_move
+        moving = Deferred.fromCoroutine(move.move("etcd"))
+        refused = self.failureResultOf(move.move("file"), Refused).value
+        self.assertEqual(str(refused), "the state is being moved already; wait for its end")
+        self.assertTrue(cluster.wait(moving))
+
+    def test_a_second_client_that_asks_for_the_same_move_waits_for_it(self) -> None:
+        cluster = self.make()
+        asking = [Deferred.fromCoroutine(cluster.process.move_state("etcd")) for _ in range(2)]
+        cluster.wait(asking[0])
+        with self.assertRaisesRegex(Refused, "the state is in etcd already"):
+            cluster.wait(asking[1])
+
+    def test_a_move_that_takes_long_is_answered_in_between(self) -> None:
+        cluster = self.make()
+        cluster.network.hang("node3")
+        begun = cluster.clock.seconds()
+        self.assertFalse(cluster.wait(cluster.master.state_move.move("etcd")))
+        self.assertEqual(cluster.clock.seconds() - begun, ANSWER_WITHIN)
+        cluster.network.behave("node3")
+
+    def test_a_host_without_settings_of_the_store_does_not_move_to_it(self) -> None:
+        cluster = SimulatedCluster(1)
+        cluster.pass_time(5.0)
+        self.assertIn("there are no settings of the store", self.failure(cluster))
+        self.assert_in_charge(cluster)
+
+    def test_a_move_to_files_waits_for_a_majority_of_the_nodes_but_not_for_ever(self) -> None:
+        cluster = self.make(store="etcd")
+        for name in ("node2", "node3"):
+            cluster.network.vanish(name)
+        begun = cluster.clock.seconds()
+        self.assertIn("most nodes do not answer", self.failure(cluster, "file"))
+        self.assertGreaterEqual(cluster.clock.seconds() - begun, STEP_TIMEOUT)
+        self.assert_in_charge(cluster)
+
+    def test_a_move_to_files_waits_for_a_copy_on_every_candidate(self) -> None:
+        cluster = self.make(store="etcd")
+        cluster.network.vanish("node3")
+        said = self.failure(cluster, "file")
+        self.assertIn("not all master candidates have a copy (node3: ", said)
+        self.assertIn("Bring them back, or mark them offline", said)
+        self.assert_in_charge(cluster)
+
+    def test_a_move_that_was_stopped_is_undone(self) -> None:
+        for store in ("etcd", "file"):
+            cluster = self.make(store="file" if store == "etcd" else "etcd")
+            moving = Deferred.fromCoroutine(cluster.process.move_state(store))
+            cluster.pass_time(STEP)
+            cluster.master.state_move.stop()
+            with self.assertRaises(CancelledError):
+                cluster.wait(moving)
+            self.assertEqual(self.in_etcd(cluster), store == "file")
+            self.assert_in_charge(cluster)
 
 
 class InterruptedTests(Case):

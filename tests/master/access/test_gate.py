@@ -6,36 +6,55 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.access.tokens import digest_of
 from ganeti.config.changes.access import remove_user, revoke_token, update_user
 from ganeti.errors import AccessDenied, Invalid, JobLost, Refused, Unauthenticated
 from ganeti.luxi import framing
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.methods import (
     CancelJob,
+    CloseSession,
     ConfirmNodesDown,
+    CreateConsoleTicket,
     DeleteFilter,
+    EndSession,
     EnrolNode,
     MoveState,
+    OpenSession,
+    PlanJob,
     Query,
     QueryAccess,
     QueryCaller,
     QueryClusterInfo,
     QueryExports,
+    QueryFields,
     QueryGroups,
+    QueryHistory,
     QueryInstances,
+    QueryJobRates,
     QueryJobs,
     QueryMetrics,
     QueryNodes,
+    QueryNotifications,
+    QueryObjectPages,
     QueryObjects,
     QueryPassword,
     QueryTags,
+    QueryUsage,
+    ReplaceFilter,
     Request,
     SetDrainFlag,
+    SubmitJob,
     SubmitSharedJob,
+    TakeScreenshot,
     WaitForEvents,
     WaitForJobChange,
+    WatchConsole,
 )
+from ganeti.master.access.gate import MAX_VIEWS, told
+from ganeti.master.access.sessions import IDLE, LIFETIME
 from ganeti.model.instance import AdminState
 from ganeti.model.users import Role, Scope
 from ganeti.opcodes.access import AddToken, RevokeToken
@@ -53,9 +72,18 @@ from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.tags import AddTags, GetTags, RemoveTags, TagKind
 from ganeti.schema.records import replace
 from ganeti.testing.builders import an_instance, uuid_of
-from tests.master.access.case import SECRET, AccessCase, a_token, by_password, by_token
+from tests.master.access.case import (
+    SECRET,
+    AccessCase,
+    a_grant,
+    a_token,
+    a_user,
+    by_password,
+    by_token,
+)
 
 ANN, OLI, VIC, ROOT = map(by_password, ("ann", "oli", "vic", "root"))
+ENDS = ("success", "error", "canceled")
 
 
 class IdentityTests(AccessCase):
@@ -389,3 +417,172 @@ class OwnTokenTests(AccessCase):
         self.put(a_token("t1", "ann"))
         for caller, user in ((ANN, "oli"), (by_token("t1"), "ann")):
             self.assertIsInstance(self.refusal(caller, self.token(user)), AccessDenied)
+
+    def test_a_token_of_another_user_is_refused_like_one_that_there_is_not(self) -> None:
+        self.put(a_token("t1", "ann"))
+        said = [str(self.refusal(OLI, RevokeToken(token_id=each))) for each in ("t1", "t2")]
+        self.assertEqual(said, [f"user oli has no token {each}" for each in ("t1", "t2")])
+
+    def test_users_of_the_users_file_have_no_tokens(self) -> None:
+        jack = Caller(user="jack", role=Role.VIEWER, digest="line")
+        self.assertIsInstance(self.refusal(jack, self.token("jack")), AccessDenied)
+
+
+class LimitedTests(AccessCase):
+    """What a limited role is answered, beside lists and events."""
+
+    def test_fields_are_told_to_every_role(self) -> None:
+        asked = QueryFields(what="instance", fields=("name",))
+        self.assertEqual(self.answer(ANN, asked), self.answer(VIC, asked))
+
+    def test_pages_have_only_what_is_in_scope(self) -> None:
+        asked = QueryObjectPages(what="instance", fields=("name",))
+        found = self.answer(ANN, asked)["objects"]
+        self.assertEqual([each["name"] for each in found], ["web1", "web2"])
+
+    def test_rates_are_those_of_the_jobs_that_are_seen(self) -> None:
+        for name in ("web1", "db1", "db1"):
+            self.submit(None, StartInstance(instance_name=name))
+        self.cluster.finish_jobs()
+        counted = [
+            sum(sum(self.answer(caller, QueryJobRates())["series"][end]) for end in ENDS)
+            for caller in (ANN, VIC)
+        ]
+        self.assertEqual(counted, [1, 3])
+
+    def test_the_load_of_an_instance_is_told_to_those_who_see_it(self) -> None:
+        self.assertIn("series", self.answer(ANN, QueryUsage(kind="instance", name="web1")))
+        hidden = self.refusal(ANN, QueryUsage(kind="instance", name="db1"))
+        self.assertIn("db1 does not exist", str(hidden))
+        node = self.refusal(ANN, QueryUsage(kind="node", name="node1"))
+        self.assertEqual(str(node), "a role that is limited does not show the load of nodes")
+
+    def test_denials_are_told_to_administrators_only(self) -> None:
+        self.refusal(OLI, QueryMetrics())
+        self.cluster.pass_time(60)
+        denied = [
+            [entry for entry in self.answer(caller, QueryHistory()) if entry["denied"]]
+            for caller in (ROOT, VIC)
+        ]
+        self.assertEqual([len(each) for each in denied], [1, 0])
+        self.assertIsInstance(self.refusal(ANN, QueryHistory()), AccessDenied)
+
+    def test_a_role_that_is_too_low_is_told_what_is_needed(self) -> None:
+        said = "QueryNotifications needs the role admin; user vic has the role viewer"
+        self.assertEqual(str(self.refusal(VIC, QueryNotifications())), said)
+        limited = str(self.refusal(OLI, DeleteFilter(uuid="x")))
+        self.assertIn("user oli has the role operator, limited to some instances", limited)
+
+    def test_what_a_job_would_do_is_told_to_those_who_could_submit_it(self) -> None:
+        ops = (ShutdownInstance(instance_name="web1"),)
+        self.assertEqual(len(self.answer(OLI, PlanJob(ops=ops))), 1)
+        self.assertIsInstance(self.refusal(ANN, PlanJob(ops=ops)), AccessDenied)
+
+    def test_more_callers_with_other_rights_than_there_are_views_are_all_answered(self) -> None:
+        names = [f"user{number}" for number in range(MAX_VIEWS + 1)]
+        self.put(*map(a_user, names), *(a_grant(n, Role.VIEWER, "team-b", n) for n in names))
+        asked = QueryInstances(names=(), fields=("name",))
+        for name in (*names, names[0]):
+            self.assertEqual(self.answer(by_password(name), asked), [["db1"]])
+
+
+class CancelTests(AccessCase):
+    def test_operators_of_everything_cancel_every_job(self) -> None:
+        job = self.submit(None, StartInstance(instance_name="db1"))
+        self.answer(ROOT, CancelJob(job_id=job))
+
+    def test_viewers_of_everything_cancel_none(self) -> None:
+        job = self.submit(None, StartInstance(instance_name="db1"))
+        for number in (job, 99):
+            said = str(self.refusal(VIC, CancelJob(job_id=number)))
+            self.assertIn(f"canceling job {number} needs the role operator", said)
+
+
+class SessionTests(AccessCase):
+    """A session stands for what was shown to sign in."""
+
+    def sign_in(self, caller: Caller, session: str = "s1") -> Caller:
+        digest = digest_of(session)
+        seconds = self.answer(caller, OpenSession(session=session, digest=digest))
+        self.assertEqual(seconds, LIFETIME)
+        return Caller(session=session, digest=digest, source="192.0.2.7")
+
+    def test_a_session_has_the_rights_of_its_user_until_it_is_closed(self) -> None:
+        session = self.sign_in(ANN)
+        self.assertEqual(self.answer(session, QueryCaller())["user"], "ann")
+        self.answer(session, CloseSession())
+        self.assertIsInstance(self.refusal(session, QueryCaller()), Unauthenticated)
+
+    def test_a_session_begins_by_a_password_or_a_token_only(self) -> None:
+        session = self.sign_in(ANN)
+        for caller in (session, Caller(role=Role.ADMIN)):
+            refused = self.refusal(caller, OpenSession(session="s2", digest="d"))
+            self.assertIsInstance(refused, AccessDenied | Unauthenticated)
+
+    def test_a_page_that_only_waits_does_not_keep_a_session_open(self) -> None:
+        idle, used = self.sign_in(ANN), self.sign_in(OLI, "s2")
+        self.cluster.pass_time(IDLE - 10)
+        self.answer(idle, QueryCaller())
+        self.answer(used, QueryInstances(names=(), fields=("name",)))
+        self.cluster.pass_time(20)
+        self.assertIsInstance(self.refusal(idle, QueryCaller()), Unauthenticated)
+        self.assertEqual(self.answer(used, QueryCaller())["user"], "oli")
+
+    def test_sessions_are_ended_by_their_users_and_by_administrators(self) -> None:
+        self.sign_in(ANN)
+        said = [str(self.refusal(OLI, EndSession(session=each))) for each in ("s1", "s9")]
+        self.assertEqual(said[0].replace("s1", "s9"), said[1])
+        self.answer(ANN, EndSession(session="s1"))
+        again = self.sign_in(ANN)
+        self.answer(ROOT, EndSession(session="s1"))
+        self.assertIsInstance(self.refusal(again, QueryCaller()), Unauthenticated)
+
+
+class ConsoleTests(AccessCase):
+    def test_consoles_are_for_those_who_operate_the_instance(self) -> None:
+        for make in (
+            lambda name: CreateConsoleTicket(instance=name, stream="serial", viewer="x"),
+            lambda name: TakeScreenshot(instance=name),
+        ):
+            self.assertIn("need the role operator", str(self.refusal(ANN, make("web1"))))
+            self.assertIn("db1 does not exist", str(self.refusal(OLI, make("db1"))))
+            # It is permitted, and the instance does not run.
+            self.assertNotIsInstance(self.refusal(OLI, make("web1")), AccessDenied)
+
+    def test_a_request_for_a_console_is_in_the_audit_trail(self) -> None:
+        for take_over in (False, True):
+            asked = CreateConsoleTicket(instance="web1", stream="serial", viewer="x")
+            self.refusal(OLI, replace(asked, take_over=take_over))
+        self.cluster.pass_time(60)
+        said = {entry["what"] for entry in self.answer(ROOT, QueryHistory(user="oli"))}
+        what = "the serial console of instance web1"
+        self.assertEqual(said, {f"asked for {what}", f"asked to take over {what}"})
+
+    def test_an_open_console_is_watched_for_its_caller(self) -> None:
+        watch = WatchConsole(instance=uuid_of("instance", "web1"), active=False, timeout=5)
+        self.assertIsNone(self.answer(OLI, watch))
+        self.assertIsInstance(self.refusal(ANN, watch), AccessDenied)
+
+    def test_an_open_console_ends_when_its_instance_leaves_the_scope(self) -> None:
+        watch = WatchConsole(instance=uuid_of("instance", "web1"), active=False, timeout=60)
+        message = framing.request("WatchConsole", watch, OLI)[:-1]
+        waiting = Deferred.fromCoroutine(self.methods.answer_message(message))
+        self.cluster.pass_time(1)
+        self.assertNoResult(waiting)
+        self.put(replace(self.master.config.state().instance("web1"), tags=("team-b",)))
+        self.cluster.pass_time(1)
+        self.assertIn(b"need the role operator", self.successResultOf(waiting))
+
+
+class ToldTests(SynchronousTestCase):
+    def test_a_request_is_told_in_a_line(self) -> None:
+        ops = (ShutdownInstance(instance_name="web1"), ShutdownInstance(instance_name="db1"))
+        requests: dict[Request[Any], str] = {
+            SubmitJob(ops=ops): "INSTANCE_SHUTDOWN(web1), INSTANCE_SHUTDOWN(db1)",
+            CancelJob(job_id=7): "CancelJob 7",
+            DeleteFilter(uuid="u"): "DeleteFilter u",
+            ReplaceFilter(uuid=None, priority=0, predicates=1, action=2): "ReplaceFilter",
+            QueryMetrics(): "QueryMetrics",
+        }
+        for request, text in requests.items():
+            self.assertEqual(told(request), text)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""An object of the journal is read as it was written, and what is wrong with it is all named."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.record_codec import Meta, decoded, encoder, meta_decoder
+from ganeti.config.state import TYPES, RecordKind
+from ganeti.errors import Invalid
+from ganeti.testing.builders import a_disk, a_group, a_network, a_node, an_instance
+
+
+class CodecTests(SynchronousTestCase):
+    def test_objects_come_back_as_they_were(self) -> None:
+        for kind, record in (
+            (RecordKind.NODE, a_node(tags=("a", "ä"))),
+            (RecordKind.INSTANCE, an_instance(beparams={"vcpus": 2}).instance),
+            (RecordKind.DISK, a_disk()),
+            (RecordKind.GROUP, a_group()),
+            (RecordKind.NETWORK, a_network()),
+        ):
+            text = encoder.encode(record)
+            self.assertEqual(decoded(kind, record.uuid, text), record)
+            self.assertEqual(decoded(kind, record.uuid, msgspec.Raw(text)), record)
+
+    def test_every_kind_can_be_read(self) -> None:
+        for kind in TYPES:
+            with self.assertRaisesRegex(Invalid, f"{kind} key "):
+                decoded(kind, "key", b"[]")
+
+    def test_every_problem_is_named_with_kind_key_and_path(self) -> None:
+        document = json.loads(encoder.encode(a_node()))
+        document |= {"offline": "yes", "colour": "red"}
+        del document["primary_ip"]
+        with self.assertRaises(Invalid) as caught:
+            decoded(RecordKind.NODE, "u-1", json.dumps(document).encode())
+        paths = {problem.path for problem in caught.exception.problems}
+        self.assertEqual(
+            paths, {f"node u-1 {name}" for name in ("offline", "colour", "primary_ip")}
+        )
+
+    def test_the_whole_configuration_has_a_serial_number_and_times(self) -> None:
+        meta = Meta(serial_no=7, ctime=1.5, mtime=2.5)
+        self.assertEqual(meta_decoder.decode(encoder.encode(meta)), meta)
