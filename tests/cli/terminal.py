@@ -8,11 +8,11 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.command import Tool
+from ganeti.cli.command import Arguments, Command, Tool
 from ganeti.cli.dispatch import run
 from ganeti.cli.session import Session
 from ganeti.luxi.methods import Request, WaitForJobChange
@@ -21,6 +21,8 @@ from ganeti.paths import Paths
 from ganeti.testing.master import BlockingMemoryMaster
 
 Canned: TypeAlias = dict[type[Request[Any]], Any]
+
+R = TypeVar("R")
 
 NOW = 1_700_000_000.25
 
@@ -54,6 +56,10 @@ class Terminal:
 
     def run(self, tool: Tool, *words: str) -> int:
         """Call the tool; its exit code."""
+        return self.call(lambda session: run(tool, words, session))
+
+    def call(self, action: Callable[[Session], R]) -> R:
+        """Call a function with a session of this terminal; what it returns."""
         out, err = io.StringIO(), io.StringIO()
         session = SizedSession(
             self.size,
@@ -70,7 +76,7 @@ class Terminal:
             stdin=io.StringIO(self.stdin),
         )
         try:
-            return run(tool, words, session)
+            return action(session)
         finally:
             self.out, self.err = out.getvalue(), err.getvalue()
 
@@ -107,6 +113,11 @@ class SizedSession(Session):
 
     def terminal_size(self) -> tuple[int, int] | None:
         return self._size
+
+
+def arguments(command: str = "", /, **values: Any) -> Arguments:
+    """The arguments of a command that has this name, of the tool ``gnt-tool``."""
+    return Arguments("gnt-tool", Command(name=command), values)
 
 
 def answer(fields: Mapping[str, str], *rows: Sequence[Any]) -> Callable[[Any], Any]:
