@@ -34,7 +34,7 @@ class Terminal:
     Jobs succeed at once, with ``result``, unless ``canned`` says something else. It is ``NOW`` when
     a tool begins, and later by what it sleeps; ``sleeping`` happens whenever it does. ``secrets``
     are answers that are not shown, ``stdin`` what is piped in. With a ``size``, in columns and
-    lines, the output goes to a terminal.
+    lines, the output goes to a terminal. ``questions`` are those that were asked.
     """
 
     canned: Canned = field(default_factory=dict)
@@ -53,6 +53,7 @@ class Terminal:
         self.out = ""
         self.err = ""
         self.slept: list[float] = []
+        self.questions: list[str] = []
 
     def run(self, tool: Tool, *words: str) -> int:
         """Call the tool; its exit code."""
@@ -95,6 +96,7 @@ class Terminal:
             self.sleeping()
 
     def _answer(self, question: str) -> str:
+        self.questions.append(question)
         if not self.answers:
             raise EOFError
         return self.answers.pop(0)
