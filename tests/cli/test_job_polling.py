@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -253,9 +254,7 @@ class StampTests(SynchronousTestCase):
                 (("gnt:user", "rain", now), ("gnt:client", "gnt-tool modify", now)),
             ),
         ):
-            made = Terminal().call(
-                lambda session, given=given: reason_trail(session, arguments("modify", **given))
-            )
+            made = Terminal().call(partial(reason_trail, arguments=arguments("modify", **given)))
             self.assertEqual(made, wanted)
 
     def test_what_is_not_given_stays_as_it_is(self) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -45,7 +46,10 @@ class Selecting(SynchronousTestCase):
         return self.terminal.call(lambda session: instances(session, given, question))
 
     def refusal(self, *names: str, question: str = "", **values: Any) -> ExitTool:
-        return self.assertRaises(ExitTool, self.selected, *names, question=question, **values)
+        error: ExitTool = self.assertRaises(
+            ExitTool, self.selected, *names, question=question, **values
+        )
+        return error
 
 
 class SelectionTests(Selecting):
@@ -155,7 +159,7 @@ class OptionTests(SynchronousTestCase):
             given = arguments("shutdown", names=names, mode=mode, force_multiple=True)
             terminal = a_terminal()
             try:
-                terminal.call(lambda session, given=given: instances(session, given))
+                terminal.call(partial(instances, arguments=given))
             except ExitTool as e:
                 self.assertRegex(str(e), "^no matching|^unknown node")
         self.assertEqual(len(modes), len(set(modes)))

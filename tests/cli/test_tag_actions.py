@@ -61,7 +61,8 @@ class ChangeTests(TagCase):
     def test_no_tags_at_all_are_refused(self) -> None:
         path = Path(self.mktemp())
         path.write_text(" \n\n")
-        for values in ({}, {"tags": []}, {"source": str(path)}):
+        nothing: tuple[dict[str, Any], ...] = ({}, {"tags": []}, {"source": str(path)})
+        for values in nothing:
             with self.assertRaisesRegex(ExitTool, "no tags given; name tags, or a file"):
                 self.run_action(partial(change_tags, "cluster", True), **values)
         self.assertEqual(self.terminal.asked(), [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -232,9 +233,7 @@ class SmallTests(SynchronousTestCase):
     def test_rows_of_a_job_that_changed_nothing_are_none(self) -> None:
         for result in (None, []):
             terminal = Terminal()
-            code = terminal.call(
-                lambda it, result=result: actions.show_rows(it, arguments(), result)
-            )
+            code = terminal.call(partial(actions.show_rows, arguments=arguments(), result=result))
             self.assertEqual((code, terminal.out), (0, ""))
 
     def test_an_upgrade_is_no_success(self) -> None:

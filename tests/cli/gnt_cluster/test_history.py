@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -55,8 +56,7 @@ class HistoryTests(SynchronousTestCase):
 
     def test_none_of_the_last_ones_is_nothing(self) -> None:
         for last in (0, -1):
-            given = arguments("history", last=last)
-            code = self.terminal.call(lambda session, given=given: history(session, given))
+            code = self.terminal.call(partial(history, arguments=arguments("history", last=last)))
             self.assertEqual((code, self.terminal.out), (0, ""))
 
     def test_a_check_is_told_to_programs(self) -> None:

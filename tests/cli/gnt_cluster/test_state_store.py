@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -118,10 +119,8 @@ class MoveTests(SynchronousTestCase):
                 "--etcd-ca is for --state-store etcd only",
             ),
         ):
-            given = arguments("modify", **values)
-            error = self.assertRaises(
-                ExitTool, self.terminal.call, lambda it, given=given: modify(it, given)
-            )
+            action = partial(modify, arguments=arguments("modify", **values))
+            error = self.assertRaises(ExitTool, self.terminal.call, action)
             self.assertEqual(str(error), why)
         self.assertEqual(self.terminal.asked(), [])
 

@@ -83,13 +83,14 @@ class AdoptTests(GanetiHost):
 
     def refusal(self, **values: object) -> ExitTool:
         given = arguments("adopt", **values)
-        return self.assertRaises(
+        error: ExitTool = self.assertRaises(
             ExitTool, self.terminal.call, lambda session: adopt_cluster(session, given)
         )
+        return error
 
     def test_the_folder_of_ganeti_must_be_said(self) -> None:
-        for values in ({}, {"check": True}, {"new_rapi_certificate": True}):
-            error = self.refusal(**values)
+        for names in ((), ("check",), ("new_rapi_certificate",)):
+            error = self.refusal(**dict.fromkeys(names, True))
             told = f"give the folder of Ganeti, such as {self.paths.data}"
             self.assertEqual((error.code, str(error)), (BAD_OPTION, told))
 
