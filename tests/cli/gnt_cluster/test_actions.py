@@ -7,6 +7,7 @@ import json
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -231,7 +232,8 @@ class SmallTests(SynchronousTestCase):
         self.assertEqual(found, {"skip_checks": ["nplusone_mem"]})
 
     def test_rows_of_a_job_that_changed_nothing_are_none(self) -> None:
-        for result in (None, []):
+        nothing: tuple[Any, ...] = (None, [])
+        for result in nothing:
             terminal = Terminal()
             code = terminal.call(partial(actions.show_rows, arguments=arguments(), result=result))
             self.assertEqual((code, terminal.out), (0, ""))

@@ -272,7 +272,8 @@ class FieldTests(SynchronousTestCase):
             self.assertEqual(found, {"changes": {"allocatable": value}})
 
     def test_a_change_of_nothing_is_not_told(self) -> None:
-        for result in (None, []):
+        nothing: tuple[Any, ...] = (None, [])
+        for result in nothing:
             terminal = Terminal()
             code = terminal.call(
                 partial(actions.show_changes, arguments=arguments(), result=result)

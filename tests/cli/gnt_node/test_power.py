@@ -122,7 +122,7 @@ class ShowTests(SynchronousTestCase):
         return terminal.out.splitlines()
 
     def test_each_answer_is_told_in_a_word(self) -> None:
-        rows = (
+        rows: tuple[tuple[int, Any], ...] = (
             (0, {"powered": True}),
             (0, {"powered": False}),
             (0, []),
@@ -146,7 +146,8 @@ class ShowTests(SynchronousTestCase):
             self.assertEqual(self.code, int(switches))
 
     def test_without_results_nothing_is_shown(self) -> None:
-        for results in (None, [], [[]]):
+        nothing: tuple[Any, ...] = (None, [], [[]])
+        for results in nothing:
             terminal = Terminal()
             code = terminal.call(
                 partial(show_power, arguments=arguments(), results=results, switches=True)

@@ -22,7 +22,7 @@ GOOD = [PATH, True, "", [["pool", "The pool."]]]
 class ProviderTests(SynchronousTestCase):
     def setUp(self) -> None:
         works = ["rbd", {"node1": [GOOD]}, {"default": True}, [["pool", "The pool."]]]
-        away = ["nfs", {"node1": []}, {"default": False, "rack1": True}, None]
+        away: list[Any] = ["nfs", {"node1": []}, {"default": False, "rack1": True}, None]
         self.terminal = Terminal({Query: answer(FIELDS, works, away)})
 
     def call(self, action: Any, **values: Any) -> int:
