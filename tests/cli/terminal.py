@@ -8,11 +8,11 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.command import Tool
+from ganeti.cli.command import Arguments, Command, Tool
 from ganeti.cli.dispatch import run
 from ganeti.cli.session import Session
 from ganeti.luxi.methods import Request, WaitForJobChange
@@ -21,6 +21,8 @@ from ganeti.paths import Paths
 from ganeti.testing.master import BlockingMemoryMaster
 
 Canned: TypeAlias = dict[type[Request[Any]], Any]
+
+R = TypeVar("R")
 
 NOW = 1_700_000_000.25
 
@@ -32,7 +34,7 @@ class Terminal:
     Jobs succeed at once, with ``result``, unless ``canned`` says something else. It is ``NOW`` when
     a tool begins, and later by what it sleeps; ``sleeping`` happens whenever it does. ``secrets``
     are answers that are not shown, ``stdin`` what is piped in. With a ``size``, in columns and
-    lines, the output goes to a terminal.
+    lines, the output goes to a terminal. ``questions`` are those that were asked.
     """
 
     canned: Canned = field(default_factory=dict)
@@ -51,9 +53,14 @@ class Terminal:
         self.out = ""
         self.err = ""
         self.slept: list[float] = []
+        self.questions: list[str] = []
 
     def run(self, tool: Tool, *words: str) -> int:
         """Call the tool; its exit code."""
+        return self.call(lambda session: run(tool, words, session))
+
+    def call(self, action: Callable[[Session], R]) -> R:
+        """Call a function with a session of this terminal; what it returns."""
         out, err = io.StringIO(), io.StringIO()
         session = SizedSession(
             self.size,
@@ -70,7 +77,7 @@ class Terminal:
             stdin=io.StringIO(self.stdin),
         )
         try:
-            return run(tool, words, session)
+            return action(session)
         finally:
             self.out, self.err = out.getvalue(), err.getvalue()
 
@@ -89,6 +96,7 @@ class Terminal:
             self.sleeping()
 
     def _answer(self, question: str) -> str:
+        self.questions.append(question)
         if not self.answers:
             raise EOFError
         return self.answers.pop(0)
@@ -107,6 +115,11 @@ class SizedSession(Session):
 
     def terminal_size(self) -> tuple[int, int] | None:
         return self._size
+
+
+def arguments(command: str = "", /, **values: Any) -> Arguments:
+    """The arguments of a command that has this name, of the tool ``gnt-tool``."""
+    return Arguments("gnt-tool", Command(name=command), values)
 
 
 def answer(fields: Mapping[str, str], *rows: Sequence[Any]) -> Callable[[Any], Any]:

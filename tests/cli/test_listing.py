@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.gnt_group.commands import GNT_GROUP
 from ganeti.cli.gnt_node.commands import GNT_NODE
+from ganeti.cli.listing import FILTER, UNITS, WATCH, Listing, lists
 from ganeti.cli.listing_output import columns
 from ganeti.cli.session import ExitTool
 from ganeti.luxi.methods import QueryFields
@@ -110,3 +111,24 @@ class ListTests(SynchronousTestCase):
         self.assertEqual(columns(["a,b", "+c"], ["x"]), (["a", "b", "c"], "table"))
         self.assertEqual(columns(["+c", "json"], ["x"]), (["x", "c"], "json"))
         self.assertRaises(ExitTool, columns, [","], ["x"])
+
+
+class DeclarationTests(SynchronousTestCase):
+    """What the commands of a kind of object take."""
+
+    def test_a_list_of_named_objects_takes_names_and_filters(self) -> None:
+        found, fields = lists(Listing(what="node", columns=("name",)), doc="X.", words="node")
+        self.assertEqual(found.usage("gnt-node"), "gnt-node list [options] [NODE…]")
+        self.assertIn(FILTER, found.options)
+        self.assertEqual(fields.usage("gnt-node"), "gnt-node list-fields [options] [FIELD…]")
+
+    def test_a_list_without_names_takes_neither(self) -> None:
+        found, _ = lists(Listing(what="export", columns=("name",)), doc="X.")
+        self.assertEqual(found.words, ())
+        self.assertNotIn(FILTER, found.options)
+
+    def test_units_and_watching_are_offered_where_they_do_something(self) -> None:
+        listed = Listing(what="node", columns=("name",))
+        for given in (False, True):
+            found, _ = lists(listed, doc="X.", units=given, watch=given)
+            self.assertEqual([each in found.options for each in (UNITS, WATCH)], [given, given])

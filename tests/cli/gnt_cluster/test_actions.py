@@ -5,30 +5,33 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.init_cluster import init_cluster
+from ganeti.cli.gnt_cluster import actions
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
-from ganeti.journal.frames import digest_of, encode, header
-from ganeti.journal.interfaces import BEGINNING, ZERO_DIGEST, Commit, Put
+from ganeti.cli.session import NOT_IN_CLUSTER, ExitTool
 from ganeti.luxi.methods import (
     ConfirmNodesDown,
     QueryClusterInfo,
     QueryConfigValues,
+    SetDrainFlag,
+    SetWatcherPause,
     WaitForJobChange,
 )
 from ganeti.luxi.unreachable import MasterNotRunning
-from ganeti.opcodes.cluster import DestroyCluster, ModifyCluster, RedistributeConfig, RenewCrypto
+from ganeti.opcodes.cluster import DestroyCluster
+from ganeti.opcodes.instance.disks import ActivateDisks
 from ganeti.opcodes.opcode import Opcode
 from ganeti.paths import Paths
-from ganeti.pki.authority import Authority
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster
 from tests.cli.cluster_answers import answers_about
-from tests.cli.terminal import NOW, Terminal, in_utc
+from tests.cli.terminal import NOW, Terminal, arguments, in_utc
 
 
 def jobs(terminal: Terminal) -> list[Opcode]:
@@ -89,18 +92,6 @@ class ConfirmDownTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_CLUSTER, "confirm-down", "--yes-do-it", "node2"), 0)
 
 
-class CollectorTests(SynchronousTestCase):
-    def test_intervals_are_whole_numbers(self) -> None:
-        terminal = Terminal()
-        words = ("--data-collector-interval", "lv=5000000,drbd=1")
-        self.assertEqual(terminal.run(GNT_CLUSTER, "modify", *words), 0, terminal.err)
-        wanted = ModifyCluster(data_collector_interval={"lv": 5_000_000, "drbd": 1})
-        self.assertEqual(jobs(terminal), [wanted])
-        words = ("--data-collector-interval", "lv=often")
-        self.assertEqual(terminal.run(GNT_CLUSTER, "modify", *words), 1)
-        self.assertIn("--data-collector-interval: values must be whole numbers", terminal.err)
-
-
 class Founded(SynchronousTestCase):
     """A terminal at the first node of a cluster whose daemons do not run."""
 
@@ -120,58 +111,6 @@ class Founded(SynchronousTestCase):
 
     def read(self, path: str) -> bytes:
         return Path(path).read_bytes()
-
-
-class RenewalTests(Founded):
-    def renew(self, *words: str) -> int:
-        return self.run_tool("renew-crypto", "-f", *words)
-
-    def test_it_must_be_said_what(self) -> None:
-        self.assertEqual(self.renew(), 1)
-        self.assertIn("nothing to renew; give at least one option", self.terminal.err)
-
-    def test_secrets_of_the_candidates_change_here_and_are_sent_to_them(self) -> None:
-        paths = self.terminal.paths
-        files = (paths.rapi_certificate, paths.domain_secret)
-        before = [self.read(file) for file in files]
-        code = self.renew("--new-rapi-certificate", "--new-cluster-domain-secret")
-        self.assertEqual(code, 0, self.terminal.err)
-        for file, old in zip(files, before, strict=True):
-            self.assertNotEqual(self.read(file), old)
-        self.assertEqual(jobs(self.terminal), [RedistributeConfig()])
-
-    def test_those_of_files_are_taken_as_they_are(self) -> None:
-        pem, secret = Path(self.mktemp()), Path(self.mktemp())
-        pem.write_bytes(Authority.founded("theirs", 0).credentials(["rapi"], 0).pem)
-        secret.write_bytes(b"shared\n")
-        words = ("--rapi-certificate", str(pem), "--cluster-domain-secret", str(secret))
-        self.assertEqual(self.renew(*words), 0, self.terminal.err)
-        paths = self.terminal.paths
-        self.assertEqual(self.read(paths.rapi_certificate), pem.read_bytes())
-        self.assertEqual(self.read(paths.domain_secret), b"shared\n")
-
-    def test_a_file_that_will_not_do_changes_nothing(self) -> None:
-        before = self.read(self.terminal.paths.rapi_certificate)
-        empty = Path(self.mktemp())
-        empty.touch()
-        for words, why in (
-            (("--rapi-certificate", str(empty)), "it must contain a key and its certificate"),
-            (("--rapi-certificate", f"{empty}x"), "is unusable: No such file"),
-            (("--cluster-domain-secret", str(empty)), "is empty"),
-        ):
-            self.assertEqual(self.renew(*words), 1)
-            self.assertIn(why, self.terminal.err)
-        self.assertEqual(self.read(self.terminal.paths.rapi_certificate), before)
-        self.assertEqual(self.terminal.asked(), [])
-
-    def test_certificates_of_nodes_are_renewed_by_a_job(self) -> None:
-        self.assertEqual(self.renew("--new-node-certificates"), 0)
-        self.assertEqual(jobs(self.terminal), [RenewCrypto(node_certificates=True)])
-
-    def test_a_new_authority_brings_new_certificates_of_nodes(self) -> None:
-        words = ("--new-cluster-certificate", "--new-node-certificates")
-        self.assertEqual(self.renew(*words), 0)
-        self.assertEqual(jobs(self.terminal), [RenewCrypto(cluster_certificate=True)])
 
 
 class FailoverTests(Founded):
@@ -201,36 +140,121 @@ class EndTests(Founded):
         self.assertTrue(os.path.exists(self.terminal.paths.config_file))
 
 
-class HistoryTests(SynchronousTestCase):
-    def setUp(self) -> None:
+class QueueTests(SynchronousTestCase):
+    def queue(self, what: str, drained: bool = False) -> Terminal:
+        terminal = Terminal({SetDrainFlag: lambda _: None, QueryConfigValues: [drained]})
+        given = arguments("queue", what=what)
+        self.assertEqual(terminal.call(lambda it: actions.queue(it, given)), 0)
+        return terminal
+
+    def test_it_is_drained_and_undrained(self) -> None:
+        for what, flag in (("drain", True), ("undrain", False)):
+            terminal = self.queue(what)
+            self.assertEqual((terminal.asked(), terminal.out), ([SetDrainFlag(flag=flag)], ""))
+
+    def test_whether_it_is_drained_is_told(self) -> None:
+        self.assertEqual(self.queue("info", True).out, "The drain flag is set\n")
+        self.assertEqual(self.queue("info", False).out, "The drain flag is unset\n")
+
+
+class WatcherTests(SynchronousTestCase):
+    def watcher(self, what: str, duration: str | None = None) -> Terminal:
+        terminal = Terminal({SetWatcherPause: lambda request: request.until})
+        values = {} if duration is None else {"duration": duration}
+        given = arguments("watcher", what=what, **values)
+        self.assertEqual(terminal.call(lambda it: actions.watcher(it, given)), 0)
+        return terminal
+
+    def test_a_pause_ends_by_itself(self) -> None:
         in_utc(self)
-        self.terminal = Terminal(paths=Paths(os.path.abspath(self.mktemp())))
-        web1 = Put(kind="instance", key="uuid-1", value=msgspec.Raw(b'{"name":"web1"}'))
-        frames, digest = [header(BEGINNING)], ZERO_DIGEST
-        for who, job, edits in (("job", 7, (web1,)), ("masterd", None, (web1,))):
-            commit = Commit(at=NOW, who=who, why="OP_NAME(web1)", job=job, edits=edits)
-            frames.append(encode(commit, digest, 0))
-            digest = digest_of(frames[-1])
-        os.makedirs(self.terminal.paths.journal)
-        Path(f"{self.terminal.paths.journal}/segment-{1:016}").write_bytes(b"".join(frames))
+        terminal = self.watcher("pause", "90")
+        self.assertEqual(terminal.asked(), [SetWatcherPause(until=NOW + 90)])
+        self.assertEqual(terminal.out, "The watcher is paused until 2023-11-14 22:14:50.\n")
 
-    def shown(self, *words: str) -> str:
-        code = self.terminal.run(GNT_CLUSTER, "history", *words)
-        self.assertEqual(code, 0, self.terminal.err)
-        return self.terminal.out
+    def test_it_can_be_ended(self) -> None:
+        terminal = self.watcher("continue")
+        self.assertEqual(terminal.asked(), [SetWatcherPause(until=None)])
+        self.assertEqual(terminal.out, "The watcher is not paused.\n")
 
-    def test_each_change_is_a_line_that_says_who_and_why(self) -> None:
-        self.assertEqual(
-            self.shown(),
-            "       1 2023-11-14 22:13:20 job 7: OP_NAME(web1): instance web1\n"
-            "       2 2023-11-14 22:13:20 masterd: OP_NAME(web1): instance web1\n",
+    def test_a_pause_has_a_duration_and_nothing_else_has(self) -> None:
+        for what, duration in (("pause", None), ("continue", "1h"), ("info", "1h")):
+            with self.assertRaisesRegex(ExitTool, "watcher pause needs a duration such as 30m"):
+                self.watcher(what, duration)
+
+    def test_a_duration_that_is_none_is_refused(self) -> None:
+        with self.assertRaisesRegex(ExitTool, "30m"):
+            self.watcher("pause", "soon")
+
+
+class DiskTests(SynchronousTestCase):
+    """What the jobs that verify disks have found."""
+
+    def followed(self, *found: object) -> Terminal:
+        ended = {n: [["success", ["success"], [each]], []] for n, each in enumerate(found, 10)}
+        done = [["success", ["success"], [None]], []]
+        terminal = Terminal({WaitForJobChange: lambda it: ended.get(it.job_id, done)})
+        result = {"jobs": [[True, job] for job in ended]}
+        self.code = terminal.call(
+            lambda it: actions.follow_disk_verification(it, arguments("verify-disks"), result)
         )
+        return terminal
 
-    def test_only_the_last_ones_may_be_shown(self) -> None:
-        self.assertEqual(self.shown("-n", "1"), self.shown().splitlines(True)[1])
-        rows = json.loads(self.shown("-n", "5", "-o", "json"))
-        self.assertEqual([(row["number"], row["job"]) for row in rows], [(1, 7), (2, None)])
+    def test_where_all_is_well_nothing_is_told(self) -> None:
+        terminal = self.followed([{}, [], {}], [{}, [], {}])
+        self.assertEqual((self.code, terminal.out, terminal.err), (0, "", ""))
 
-    def test_a_chain_that_is_whole_is_told_so(self) -> None:
-        told = "Journal: 2 commits, 1 to 2; each has the digest of its predecessor"
-        self.assertEqual(self.shown("--check").replace("'", ""), f"{told}\n")
+    def test_inactive_disks_that_become_active_are_no_failure(self) -> None:
+        terminal = self.followed([{}, ["web1", "db1"], {}])
+        wanted = [ActivateDisks(instance_name="db1"), ActivateDisks(instance_name="web1")]
+        self.assertEqual((self.code, jobs(terminal)), (0, wanted))
+
+    def test_a_node_that_is_silent_is_a_failure(self) -> None:
+        terminal = self.followed([{"node2": "it does not answer"}, [], {}])
+        told = "Error: node node2 could not be queried: it does not answer\n"
+        self.assertEqual((self.code, terminal.err), (1, told))
+
+    def test_each_lost_volume_is_named(self) -> None:
+        terminal = self.followed([{}, [], {"db1": [["node1", "vg0/a"], ["node2", "vg0/b"]]}])
+        told = "Error: instance db1 has lost disks:\n  node1 vg0/a\n  node2 vg0/b\n"
+        self.assertEqual((self.code, terminal.err), (1, told))
+
+    def test_a_finding_of_an_earlier_job_is_not_forgotten(self) -> None:
+        self.followed([{"node2": "silent"}, [], {}], [{}, [], {}])
+        self.assertEqual(self.code, 1)
+        self.followed([{"node2": "silent"}, [], {}], [{}, ["web1"], {}])
+        self.assertEqual(self.code, 1)
+
+
+class SmallTests(SynchronousTestCase):
+    def test_only_the_check_of_memory_can_be_skipped(self) -> None:
+        self.assertEqual(actions.checks(arguments()), {"skip_checks": []})
+        found = actions.checks(arguments(no_n_plus_one=True))
+        self.assertEqual(found, {"skip_checks": ["nplusone_mem"]})
+
+    def test_rows_of_a_job_that_changed_nothing_are_none(self) -> None:
+        nothing: tuple[Any, ...] = (None, [])
+        for result in nothing:
+            terminal = Terminal()
+            code = terminal.call(partial(actions.show_rows, arguments=arguments(), result=result))
+            self.assertEqual((code, terminal.out), (0, ""))
+
+    def test_an_upgrade_is_no_success(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_CLUSTER, "upgrade", "--to", "4.0"), 1)
+        self.assertIn("upgrade the packages on all nodes, then restart", terminal.err)
+        self.assertEqual(terminal.asked(), [])
+
+    def test_a_node_without_a_cluster_has_no_master(self) -> None:
+        terminal = Terminal(paths=Paths(os.path.abspath(self.mktemp())))
+        error = self.assertRaises(
+            ExitTool, terminal.call, lambda it: actions.getmaster(it, arguments())
+        )
+        self.assertEqual(error.code, NOT_IN_CLUSTER)
+
+    def test_the_specs_of_the_policy_are_a_command(self) -> None:
+        terminal = Terminal(answers_about(a_cluster()))
+        self.assertEqual(terminal.run(GNT_CLUSTER, "show-ispecs-cmd"), 0)
+        first, *options, last = terminal.out.split()[1:]
+        self.assertEqual((first, last), ("init", "cluster.example.com"))
+        names = [each.partition("=")[0] for each in options]
+        self.assertEqual(names, ["--ipolicy-std-specs", "--ipolicy-bounds-specs"])

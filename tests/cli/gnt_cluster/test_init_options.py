@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.blocking_files import local_files
 from ganeti.bootstrap.etcd_members import issue_certificates
 from ganeti.bootstrap.store_access import describe_store
+from ganeti.cli.gnt_cluster import init_options
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.session import ExitTool
 from ganeti.config.formats import loaded
 from ganeti.config.state import ClusterState
+from ganeti.errors import Invalid
 from ganeti.journal.etcd.store_settings import read_settings
+from ganeti.model.disk import Template
 from ganeti.node.store_member import read_member
 from ganeti.paths import Paths
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import Terminal, arguments
 
 HERE = ("--master-address", "192.0.2.10", "--primary-ip", "192.0.2.1")
 
@@ -134,3 +140,92 @@ class StateStoreTests(InitCase):
         told = self.refused(*self.store("http://192.0.2.1:2379", certificate="ca"))
         self.assertIn("http://192.0.2.1:2379 must be a URL like https://", told)
         self.assertIn("ca cannot be used", told)
+
+
+class ChoiceTests(SynchronousTestCase):
+    """The values of options, as arguments of the function that makes the cluster."""
+
+    def choices(self, **values: Any) -> Any:
+        given = {"cluster": "cluster1", "master_address": "192.0.2.10", "primary_ip": "192.0.2.1"}
+        self.problems: list[str] = []
+        return init_options.choices(
+            arguments("init", **(given | values)), "node1.invalid", self.problems
+        )
+
+    def test_addresses_that_are_given_are_not_resolved(self) -> None:
+        found = self.choices(secondary_ip="198.51.100.1")
+        addresses = ("192.0.2.10", "192.0.2.1", "198.51.100.1")
+        names = ("address", "master_address", "secondary_address")
+        self.assertEqual(tuple(found[name] for name in names), addresses)
+        self.assertEqual((found["primary_ip_family"], self.problems), (socket.AF_INET, []))
+
+    def test_the_family_of_addresses_can_be_chosen(self) -> None:
+        found = self.choices(primary_ip_version="6")
+        self.assertEqual(found["primary_ip_family"], socket.AF_INET6)
+
+    def test_only_settings_that_were_given_differ_from_the_defaults(self) -> None:
+        found = self.choices()
+        self.assertEqual(
+            found.keys() - {"address", "cluster", "master_address", "master_netdev"},
+            {"primary_ip_family", "secondary_address"},
+        )
+
+    def test_options_have_the_names_of_settings(self) -> None:
+        found = self.choices(
+            vg_name="vg1",
+            drbd_helper="/bin/helper",
+            uid_pool=[[100, 200], [300, 300]],
+            compression_tools=["gzip", "lzop"],
+            hv_state=[("kvm", {"mem_node": "512"})],
+            disk_state=[("plain/vg1", {"disk_reserved": "1"})],
+        )
+        self.assertEqual(found["volume_group_name"], "vg1")
+        self.assertEqual(found["drbd_usermode_helper"], "/bin/helper")
+        self.assertEqual(found["uid_pool"], ((100, 200), (300, 300)))
+        self.assertEqual(found["compression_tools"], ("gzip", "lzop"))
+        self.assertEqual(found["hv_state_static"], {"kvm": {"mem_node": "512"}})
+        wanted = {"plain": {"vg1": {"disk_reserved": "1"}}}
+        self.assertEqual(found["disk_state_static"], wanted)
+
+    def test_templates_are_those_that_there_are(self) -> None:
+        found = self.choices(templates=["plain", "drbd"])
+        self.assertEqual(found["templates"], [Template.PLAIN, Template.DRBD])
+        for given in (["plain", "tape"], []):
+            with self.assertRaisesRegex(ExitTool, "must be some of blockdev, "):
+                self.choices(templates=given)
+
+    def test_parameters_are_checked(self) -> None:
+        with self.assertRaisesRegex(Invalid, "vcpus"):
+            self.choices(beparams={"vcpus": "many"})
+
+
+class StoreAccessTests(SynchronousTestCase):
+    def test_state_in_files_needs_nothing(self) -> None:
+        self.assertIs(init_options.store_access(arguments()), None)
+        self.assertFalse(init_options.wants_own_members(arguments()))
+        self.assertFalse(init_options.wants_own_members(arguments(state_store="file")))
+
+    def test_etcd_without_a_place_is_run_by_the_cluster(self) -> None:
+        given = arguments(state_store="etcd", automatic_failover=False)
+        self.assertIs(init_options.store_access(given), None)
+        self.assertTrue(init_options.wants_own_members(given))
+
+    def test_an_etcd_that_runs_needs_all_of_its_options(self) -> None:
+        for given, missing in (
+            ({"etcd_ca": "ca"}, "--etcd-endpoints, --etcd-certificate"),
+            ({"etcd_certificate": "pem"}, "--etcd-endpoints, --etcd-ca"),
+        ):
+            with self.assertRaisesRegex(ExitTool, f"needs {missing} as well"):
+                init_options.store_access(arguments(state_store="etcd", **given))
+
+    def test_candidates_fail_over_unless_that_is_refused(self) -> None:
+        self.assertTrue(init_options.fails_over(arguments()))
+        self.assertFalse(init_options.fails_over(arguments(automatic_failover=False)))
+
+    def test_members_need_the_program(self) -> None:
+        folder = os.path.abspath(self.mktemp())
+        os.mkdir(folder)
+        with self.assertRaisesRegex(ExitTool, "etcd is not installed here: apt-get install"):
+            init_options.require_etcd(folder)
+        Path(folder, "etcd").touch(0o755)
+        init_options.require_etcd(folder)

@@ -1,119 +1,59 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-cluster notify`` makes, shows, tests and removes notifications."""
+"""The options of ``gnt-cluster notify`` set what they say, and none takes a secret itself."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.cli.command import Command
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
-from ganeti.errors import Failed
-from ganeti.luxi.methods import QueryNotifications, TestNotification
-from ganeti.opcodes.notifications import AddNotification, ModifyNotification, RemoveNotification
-from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import replace
-from tests.cli.terminal import Terminal
-
-ROW: dict[str, Any] = {
-    "name": "chat",
-    "url": "https://hooks.example/",
-    "enabled": True,
-    "kinds": ["job"],
-    "names": [],
-    "tags": ["web"],
-    "ca_certificates": False,
-    "created": 1,
-    "comment": "",
-    "position": "7.1",
-    "lag": 3,
-    "failing_since": None,
-    "error": "",
-}
+from ganeti.cli.gnt_cluster.notifications import COMMANDS
+from ganeti.cli.options import BadOption, parse
 
 
-class NotifyTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.terminal = Terminal({QueryNotifications: [ROW], TestNotification: lambda _: None})
+def command(name: str) -> Command:
+    [found] = [each for each in COMMANDS if each.name == f"notify {name}"]
+    return found
 
-    def notify(self, *words: str) -> int:
-        return self.terminal.run(GNT_CLUSTER, "notify", *words)
 
-    def made(self) -> Opcode:
-        return replace(self.terminal.job(), reason=())
+def values(name: str, *words: str) -> dict[str, Any]:
+    return parse(command(name).options, words)[0]
 
-    def test_a_webhook_gets_a_secret_that_is_printed_once(self) -> None:
-        options = ("--kind", "job", "--kind", "instance", "--tag", "web")
-        self.assertEqual(self.notify("add", *options, "chat", "https://hooks.example/"), 0)
-        made = self.made()
-        assert isinstance(made, AddNotification)
-        self.assertEqual((made.kinds, made.tags), (("job", "instance"), ("web",)))
-        self.assertEqual(self.terminal.out, f"{made.secret}\n")
-        self.assertTrue(self.terminal.out.startswith("whsec_"))
 
-    def test_a_given_secret_is_read_from_standard_input_and_not_printed(self) -> None:
-        self.terminal.stdin = "a secret of enough characters\n"
-        self.assertEqual(self.notify("add", "--secret-file=-", "chat", "https://hooks.example/"), 0)
-        self.assertEqual(self.terminal.out, "")
-        self.assertEqual(getattr(self.made(), "secret", ""), "a secret of enough characters")
+class OptionTests(SynchronousTestCase):
+    def test_events_are_selected_by_options_that_can_be_repeated(self) -> None:
+        words = ("--kind", "job", "--kind", "node", "--name", "web1", "--tag", "a")
+        wanted = {"kinds": ["job", "node"], "names": ["web1"], "tags": ["a"]}
+        for name in ("add", "modify"):
+            self.assertEqual(values(name, *words), wanted)
 
-    def test_mail_needs_no_secret(self) -> None:
-        self.assertEqual(self.notify("add", "--disabled", "ops", "mailto:root"), 0)
-        expected = AddNotification(notification_name="ops", url="mailto:root", enabled=False)
-        self.assertEqual((self.made(), self.terminal.out), (expected, ""))
+    def test_the_last_of_two_that_contradict_each_other_counts(self) -> None:
+        self.assertEqual(values("modify", "--disable", "--enable"), {"enabled": True})
+        self.assertEqual(values("modify", "--enable", "--disable"), {"enabled": False})
 
-    def test_certificates_are_copied_from_a_file(self) -> None:
-        path = Path(self.mktemp())
-        path.write_text("-----BEGIN CERTIFICATE-----\n")
-        self.notify("add", f"--ca-file={path}", "chat", "https://hooks.example/")
-        self.assertEqual(getattr(self.made(), "authority", ""), path.read_text())
-        self.assertEqual(self.notify("add", "--ca-file=/none", "chat", "https://x.example/"), 1)
-        self.assertIn("cannot read /none", self.terminal.err)
+    def test_a_new_one_may_begin_disabled(self) -> None:
+        self.assertEqual(values("add", "--disabled"), {"enabled": False})
+        self.assertEqual(values("add"), {})
 
-    def test_modify_sends_only_what_was_given(self) -> None:
-        self.assertEqual(self.notify("modify", "--disable", "--skip-pending", "chat"), 0)
-        expected = ModifyNotification(notification_name="chat", enabled=False, skip_pending=True)
-        self.assertEqual(self.made(), expected)
+    def test_a_secret_comes_from_a_file(self) -> None:
+        for name in ("add", "modify"):
+            self.assertEqual(values(name, "--secret-file", "-"), {"secret_file": "-"})
+            with self.assertRaisesRegex(BadOption, "--secret"):
+                values(name, "--secret-text", "x")
 
-    def test_the_selection_is_replaced(self) -> None:
-        self.notify("modify", "--all-events", "--kind", "node", "--host-ca", "chat")
-        expected = ModifyNotification(
-            notification_name="chat", kinds=("node",), names=(), tags=(), authority=""
-        )
-        self.assertEqual(self.made(), expected)
 
-    def test_a_new_secret_is_printed(self) -> None:
-        self.notify("modify", "--new-secret", "chat")
-        self.assertEqual(self.terminal.out, f"{getattr(self.made(), 'secret', None)}\n")
+class CommandTests(SynchronousTestCase):
+    def test_each_belongs_to_the_tool(self) -> None:
+        for each in COMMANDS:
+            for name in (each.name, *each.aliases):
+                self.assertIs(GNT_CLUSTER.command(name), each)
 
-    def test_one_is_removed_after_confirmation(self) -> None:
-        self.terminal.answers = ["y"]
-        self.assertEqual(self.notify("remove", "chat"), 0)
-        self.assertEqual(self.made(), RemoveNotification(notification_name="chat"))
+    def test_a_removal_names_what_is_removed(self) -> None:
+        asked = command("remove").confirm.format(notification_name="chat")
+        self.assertEqual(asked, "Remove notification chat?")
 
-    def test_the_list_shows_status_lag_and_selection(self) -> None:
-        self.assertEqual(self.notify("list", "--separator", "|"), 0)
-        self.assertEqual(
-            self.terminal.out,
-            "Name|Status|Lag|Events|Receiver\nchat|ok|3|kind=job,tag=web|https://hooks.example/\n",
-        )
-
-    def test_details_have_the_error(self) -> None:
-        failing = {**ROW, "failing_since": 1, "error": "HTTP status 500"}
-        self.terminal.canned[QueryNotifications] = [failing]
-        self.assertEqual(self.notify("show", "chat"), 0)
-        self.assertIn("error: HTTP status 500", self.terminal.out)
-        self.assertIn("status: failing", self.terminal.out)
-        self.assertEqual(self.notify("info", "-o", "json", "chat"), 0)
-        self.assertEqual(json.loads(self.terminal.out), [failing])
-        self.assertEqual(self.notify("info", "none"), 1)
-        self.assertIn("see gnt-cluster notify list", self.terminal.err)
-
-    def test_a_test_says_whether_the_receiver_accepts_events(self) -> None:
-        self.assertEqual(self.notify("test", "chat"), 0)
-        self.assertIn("has accepted", self.terminal.err)
-        self.terminal.canned[TestNotification] = Failed("connection refused")
-        self.assertEqual(self.notify("test", "chat"), 1)
-        self.assertIn("connection refused", self.terminal.err)
+    def test_a_new_one_has_a_name_and_a_receiver(self) -> None:
+        usage = command("add").usage("gnt-cluster")
+        self.assertEqual(usage, "gnt-cluster notify add [options] NAME URL")

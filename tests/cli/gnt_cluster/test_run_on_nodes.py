@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_cluster.run_on_nodes import command, copyfile
+from ganeti.cli.session import ExitTool
 from ganeti.errors import Refused
 from ganeti.rpc.node import CommandResult
 from ganeti.rpc.quorum import Ballot, VoterState
-from ganeti.testing.builders import a_cluster, a_node
+from ganeti.testing.builders import a_cluster, a_node, uuid_of
 from tests.bootstrap.host import Host
 from tests.bootstrap.node_daemons import NodeDaemons
 from tests.cli.cluster_answers import answers_about
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import Terminal, arguments
 
 LINE = "-" * 48
 
@@ -90,6 +92,16 @@ class CommandTests(OnNodes):
         self.assertEqual(self.run_tool("command", "-g", "rack1", "date"), 1)
         self.assertEqual(self.reached("run_command"), {"node3"})
 
+    def test_a_group_may_be_named_by_its_uuid(self) -> None:
+        words = ("-g", uuid_of("group", "rack1"), "--failure-only", "date")
+        self.assertEqual(self.run_tool("command", *words), 1)
+        self.assertEqual(self.reached("run_command"), {"node3"})
+
+    def test_a_node_must_be_of_the_group_as_well(self) -> None:
+        self.assertEqual(self.run_tool("command", "-g", "rack1", "-n", "node2", "date"), 1)
+        self.assertIn("node node2 is unknown or offline", self.terminal.err)
+        self.assertEqual(self.reached("run_command"), set())
+
     def test_where_none_is_online_nothing_is_done(self) -> None:
         for words, why in (
             (("-g", "rack9"), "no selected node is online"),
@@ -115,3 +127,35 @@ class CopyTests(OnNodes):
         path = f"{self.paths.root}/none"
         self.assertEqual(self.run_tool("copyfile", path), 1)
         self.assertEqual(self.terminal.err, f"Failure: {path}: No such file or directory\n")
+
+    def test_a_path_is_the_same_on_all_nodes_wherever_the_tool_runs(self) -> None:
+        path = f"{self.paths.root}/motd"
+        Path(path).write_text("hello\n")
+        self.assertEqual(self.run_tool("copyfile", "-n", "node3", os.path.relpath(path)), 1)
+        self.assertIn(f"Failure: {path} was not copied to node3", self.terminal.err)
+
+    def test_where_only_this_node_is_selected_nothing_is_copied(self) -> None:
+        path = f"{self.paths.root}/motd"
+        Path(path).write_text("hello\n")
+        self.assertEqual(self.run_tool("copyfile", "-n", "node1", path), 0)
+        self.assertEqual(self.reached("copy_file"), set())
+
+
+class NameTests(Host):
+    """Nodes with domains, none of which has a daemon."""
+
+    def refused(self, action: Any, **values: Any) -> str:
+        state = a_cluster(nodes=["node1.example.com", "node2.example.com", "node2.example.net"])
+        terminal = Terminal(answers_about(state), paths=self.paths)
+        given = arguments(command=["date"], file="/etc/motd", **values)
+        return str(self.assertRaises(ExitTool, terminal.call, lambda it: action(it, given)))
+
+    def test_a_short_name_must_mean_one_node(self) -> None:
+        for action in (command, copyfile):
+            for name in ("node2", "node9", "node"):
+                told = f"node {name} is unknown or offline; see gnt-node list"
+                self.assertEqual(self.refused(action, nodes=[name]), told)
+
+    def test_a_group_without_nodes_selects_none(self) -> None:
+        told = "no selected node is online; see gnt-node list"
+        self.assertEqual(self.refused(command, group="rack9"), told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,12 +14,14 @@ from ganeti.bootstrap.blocking_files import local_files, write_ssconf
 from ganeti.bootstrap.etcd_members import issue_certificates
 from ganeti.bootstrap.store_access import describe_store
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_cluster.state_store import modify
+from ganeti.cli.session import ExitTool
 from ganeti.journal.etcd.store_settings import read_last_settings
 from ganeti.luxi.methods import MoveState, QueryClusterInfo
 from ganeti.node.store_member import read_member
 from ganeti.opcodes.cluster import ModifyCluster
 from ganeti.paths import Paths
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import Terminal, arguments
 
 
 class MoveTests(SynchronousTestCase):
@@ -102,3 +105,26 @@ class MoveTests(SynchronousTestCase):
         self.assertEqual(self.modify("--mac-prefix", "aa:00:01"), 0, self.terminal.err)
         [[opcode]] = self.terminal.master.memory.jobs.values()
         self.assertIsInstance(opcode, ModifyCluster)
+
+    def test_each_option_of_etcd_needs_the_store_it_is_for(self) -> None:
+        for values, why in (
+            ({"automatic_failover": False}, "options of etcd need --state-store etcd as well"),
+            ({"etcd_ca": "ca"}, "options of etcd need --state-store etcd as well"),
+            (
+                {"state_store": "file", "automatic_failover": True},
+                "--automatic-failover is for --state-store etcd only",
+            ),
+            (
+                {"state_store": "file", "etcd_ca": "ca"},
+                "--etcd-ca is for --state-store etcd only",
+            ),
+        ):
+            action = partial(modify, arguments=arguments("modify", **values))
+            error = self.assertRaises(ExitTool, self.terminal.call, action)
+            self.assertEqual(str(error), why)
+        self.assertEqual(self.terminal.asked(), [])
+
+    def test_settings_are_not_written_unless_the_master_answers(self) -> None:
+        self.terminal.master.memory.away = True
+        self.assertEqual(self.modify(*self.to_etcd()), 1)
+        self.assertFalse(os.path.exists(self.terminal.paths.state_store))

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from ganeti.bootstrap.foreign_folder import is_foreign
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_cluster.take_over import adopt_cluster
+from ganeti.cli.session import BAD_OPTION, ExitTool
 from tests.bootstrap.take_over.ganeti_host import GanetiHost
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import Terminal, arguments
 
 
 class AdoptTests(GanetiHost):
@@ -78,3 +80,36 @@ class AdoptTests(GanetiHost):
         self.assertIn("A take-over was interrupted", self.terminal.out)
         self.assertEqual(self.adopt(self.paths.data), 0)
         self.assertIn("  node2: echo ", self.terminal.out)
+
+    def refusal(self, **values: object) -> ExitTool:
+        given = arguments("adopt", **values)
+        error: ExitTool = self.assertRaises(
+            ExitTool, self.terminal.call, lambda session: adopt_cluster(session, given)
+        )
+        return error
+
+    def test_the_folder_of_ganeti_must_be_said(self) -> None:
+        for names in ((), ("check",), ("new_rapi_certificate",)):
+            error = self.refusal(**dict.fromkeys(names, True))
+            told = f"give the folder of Ganeti, such as {self.paths.data}"
+            self.assertEqual((error.code, str(error)), (BAD_OPTION, told))
+
+    def test_the_way_back_takes_no_other_option(self) -> None:
+        for name in ("folder", "new_rapi_certificate"):
+            error = self.refusal(give_back=True, **{name: "x"})
+            self.assertEqual(error.code, BAD_OPTION)
+            self.assertIn("--give-back takes no folder", str(error))
+
+    def test_a_check_of_an_interrupted_take_over_completes_nothing(self) -> None:
+        self.adopt(self.paths.data)
+        prepared = f"{self.paths.data}/adopting"
+        os.makedirs(prepared)
+        Path(prepared, ".moved-out").touch()
+        before = self.contents()
+        self.assertEqual(self.adopt("--check", self.paths.data), 1)
+        self.assertEqual(self.contents(), before)
+
+    def test_an_undrained_queue_is_not_undrained(self) -> None:
+        self.assertEqual(self.adopt(self.paths.data), 0)
+        self.assertNotIn("gnt-cluster queue undrain", self.terminal.out)
+        self.assertTrue(self.terminal.out.endswith("At last: gnt-cluster verify\n"))

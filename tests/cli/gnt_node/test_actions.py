@@ -6,20 +6,22 @@ from __future__ import annotations
 import json
 import os
 import socket
+from functools import partial
 from typing import Any
 
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.init_cluster import init_cluster
+from ganeti.cli.gnt_node import actions
 from ganeti.cli.gnt_node.commands import GNT_NODE
 from ganeti.cli.gnt_node.joining import JOIN_TIMEOUT
+from ganeti.cli.session import ExitTool
 from ganeti.config.state import ClusterState
 from ganeti.luxi.methods import Query
 from ganeti.opcodes.instance.moves import FailoverInstance
 from ganeti.opcodes.node import (
     AddNode,
-    CommandPower,
     ListStorage,
     ListVolumes,
     ModifyNode,
@@ -30,7 +32,7 @@ from ganeti.paths import Paths
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 from tests.cli.cluster_answers import answers_about
-from tests.cli.terminal import Terminal, in_utc
+from tests.cli.terminal import Terminal, arguments, in_utc
 
 
 def a_pair() -> ClusterState:
@@ -118,29 +120,6 @@ class FailoverTests(SynchronousTestCase):
         jobs = [replace(job[0], reason=()) for job in terminal.master.memory.jobs.values()]
         wanted = FailoverInstance(instance_name="db1", ignore_consistency=True, iallocator="hail")
         self.assertEqual(jobs, [wanted, replace(wanted, instance_name="web1")])
-
-
-class PowerTests(SynchronousTestCase):
-    def test_what_interrupts_nodes_is_asked_about(self) -> None:
-        terminal = Terminal(answers=["n"])
-        self.assertEqual(terminal.run(GNT_NODE, "power", "cycle", "node2"), 1)
-        self.assertEqual(terminal.asked(), [])
-        terminal = Terminal(answers=["y"], result=[[[0, "node2"], [0, None]]])
-        self.assertEqual(terminal.run(GNT_NODE, "power", "cycle", "node2"), 0)
-        self.assertEqual(terminal.out, "Node  Said\nnode2 done\n")
-
-    def test_a_status_needs_no_names(self) -> None:
-        terminal = Terminal(result=[])
-        self.assertEqual(terminal.run(GNT_NODE, "power", "status"), 0)
-        job = terminal.job()
-        assert isinstance(job, CommandPower)
-        self.assertEqual((job.node_names, terminal.out), ((), ""))
-
-    def test_a_dry_run_shows_what_would_be_switched(self) -> None:
-        terminal = Terminal(result={"would switch": ["node2"]})
-        words = ("power", "-f", "--dry-run", "--ignore-status", "off", "node2")
-        self.assertEqual(terminal.run(GNT_NODE, *words), 0, terminal.err)
-        self.assertEqual(terminal.out, "would switch:\n  - node2\n")
 
 
 class RestrictedCommandTests(SynchronousTestCase):
@@ -247,3 +226,71 @@ class WaitTests(SynchronousTestCase):
         job: Any = self.terminal.job()
         self.assertIsInstance(job, AddNode)
         self.assertEqual((job.vm_capable, job.master_capable), (False, False))
+
+
+class FieldTests(SynchronousTestCase):
+    """Fields of requests that follow from several options."""
+
+    def test_states_are_grouped_by_name(self) -> None:
+        given = arguments(
+            hv_state=[("kvm", {"mem_node": "512"})],
+            disk_state=[("plain/vg0", {"disk_reserved": "1"})],
+        )
+        wanted = {
+            "hv_state": {"kvm": {"mem_node": "512"}},
+            "disk_state": {"plain": {"vg0": {"disk_reserved": "1"}}},
+        }
+        self.assertEqual(actions.states(given), wanted)
+        self.assertEqual(actions.states(arguments()), {})
+
+    def test_a_witness_runs_nothing_and_is_never_the_master(self) -> None:
+        found = actions.new_node_fields(arguments(witness=True))
+        self.assertEqual(found, {"vm_capable": False, "master_capable": False})
+        self.assertEqual(actions.new_node_fields(arguments()), {})
+
+    def test_what_is_evacuated_follows_from_the_options(self) -> None:
+        for values, mode in (
+            ({}, "all"),
+            ({"primary_only": True}, "primary-only"),
+            ({"secondary_only": True}, "secondary-only"),
+            ({"remote_node": "node3"}, "secondary-only"),
+            ({"remote_node": "node3", "secondary_only": True}, "secondary-only"),
+        ):
+            self.assertEqual(actions.evacuation(arguments(**values)), {"mode": mode})
+
+    def test_options_of_an_evacuation_that_contradict_each_other_are_refused(self) -> None:
+        for values, why in (
+            ({"primary_only": True, "secondary_only": True}, "-p and -s exclude each other"),
+            ({"primary_only": True, "remote_node": "n3"}, "cannot be combined with -p"),
+        ):
+            with self.assertRaisesRegex(ExitTool, why):
+                actions.evacuation(arguments(**values))
+
+    def test_a_storage_unit_becomes_allocatable_or_not(self) -> None:
+        for value in (True, False):
+            found = actions.storage_change_fields(arguments(allocatable=value))
+            self.assertEqual(found, {"changes": {"allocatable": value}})
+
+    def test_a_change_of_nothing_is_not_told(self) -> None:
+        nothing: tuple[Any, ...] = (None, [])
+        for result in nothing:
+            terminal = Terminal()
+            code = terminal.call(
+                partial(actions.show_changes, arguments=arguments(), result=result)
+            )
+            self.assertEqual((code, terminal.out), (0, ""))
+
+
+class QuestionTests(SynchronousTestCase):
+    def test_a_failover_lists_the_instances_before_the_question(self) -> None:
+        terminal = Terminal(answers_about(a_pair()), answers=["no"])
+        self.assertEqual(terminal.run(GNT_NODE, "failover", "node1"), 1)
+        self.assertEqual(terminal.out, "  db1\n  web1\n")
+        [question] = terminal.questions
+        self.assertTrue(question.startswith("Fail over these instances from node1?"))
+        self.assertEqual(terminal.master.memory.jobs, {})
+
+    def test_without_a_node_that_is_online_no_command_runs(self) -> None:
+        terminal = Terminal(answers_about(a_cluster(nodes=[a_node("node1", offline=True)])))
+        self.assertEqual(terminal.run(GNT_NODE, "restricted-command", "look"), 1)
+        self.assertEqual(terminal.err, "Error: no node is online\n")

@@ -9,13 +9,16 @@ from typing import Any
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.cli.gnt_os.actions import names_of, usable
 from ganeti.cli.gnt_os.commands import GNT_OS
+from ganeti.cli.session import ExitTool
 from ganeti.config.state import ClusterState
 from ganeti.luxi.methods import Query
 from ganeti.rpc.node import OSDefinitionReport
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster
 from ganeti.views import oses
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import Terminal, answer
 from tests.views.moments import a_moment
 
 DEBIAN = OSDefinitionReport(
@@ -78,3 +81,50 @@ class DefinitionTests(SynchronousTestCase):
         terminal = Terminal({Query: {"fields": kinds, "data": [row]}})
         self.assertEqual(terminal.run(GNT_OS, "list", "-o", "json"), 0)
         self.assertEqual(json.loads(terminal.out), [{"name": "debian+12"}])
+
+
+class UsableTests(SynchronousTestCase):
+    KINDS = dict.fromkeys(("name", "valid", "hidden", "blacklisted", "variants"), "other")
+
+    def usable(self, *rows: list[Any]) -> list[str]:
+        return Terminal({Query: answer(self.KINDS, *rows)}).call(usable)
+
+    def test_a_definition_with_variants_is_installed_by_one_of_them(self) -> None:
+        self.assertEqual(
+            names_of({"name": "debian", "variants": ["12", "13"]}), ["debian+12", "debian+13"]
+        )
+        self.assertEqual(names_of({"name": "noop", "variants": []}), ["noop"])
+        self.assertEqual(names_of({"name": "noop", "variants": None}), ["noop"])
+
+    def test_only_valid_ones_that_are_neither_hidden_nor_blacklisted_are_offered(self) -> None:
+        found = self.usable(
+            ["good", True, False, False, []],
+            ["broken", False, False, False, []],
+            ["hidden", True, True, False, []],
+            ["banned", True, False, True, []],
+            ["debian", True, False, False, ["12"]],
+        )
+        self.assertEqual(found, ["good", "debian+12"])
+
+    def test_where_none_can_be_used_the_diagnosis_is_named(self) -> None:
+        for rows in ([], [["hidden", True, True, False, []]]):
+            with self.assertRaisesRegex(ExitTool, "see gnt-os diagnose$"):
+                self.usable(*rows)
+
+    def test_a_list_has_a_title_that_can_be_omitted(self) -> None:
+        terminal = Terminal({Query: answer(self.KINDS, ["noop", True, False, False, []])})
+        self.assertEqual(terminal.run(GNT_OS, "list"), 0)
+        self.assertEqual(terminal.out, "Name\nnoop\n")
+        terminal.run(GNT_OS, "list", "--no-headers")
+        self.assertEqual(terminal.out, "noop\n")
+
+
+class PlaceTests(SynchronousTestCase):
+    def test_a_place_that_does_not_work_has_its_diagnosis_only(self) -> None:
+        report = replace(DEBIAN, valid=False, diagnosis="create is missing")
+        found = oses.rows(a_moment(a_cluster()), {"node1": [report]})
+        terminal = Terminal({Query: lambda it: oses.OSES.response(it.fields, found)})
+        self.assertEqual(terminal.run(GNT_OS, "diagnose"), 1)
+        [place] = yaml.safe_load(terminal.out)["debian"]["nodes"]["node1"]
+        wanted = {"path": "/srv/os/debian", "valid": False, "diagnosis": "create is missing"}
+        self.assertEqual(place, wanted)
