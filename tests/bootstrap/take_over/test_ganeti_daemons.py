@@ -32,6 +32,10 @@ class DaemonCase(SynchronousTestCase):
         """Start a process of this name, which ends with the test."""
         started = subprocess.Popen([name], executable="/bin/cat", stdin=subprocess.PIPE)
         self.addCleanup(started.communicate)
+        # The kernel sets the arguments a moment after the call that starts the program returns.
+        arguments = Path(f"/proc/{started.pid}/cmdline")
+        while not arguments.read_bytes():
+            os.sched_yield()
         return started.pid
 
 

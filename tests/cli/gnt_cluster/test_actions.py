@@ -238,12 +238,6 @@ class SmallTests(SynchronousTestCase):
             code = terminal.call(partial(actions.show_rows, arguments=arguments(), result=result))
             self.assertEqual((code, terminal.out), (0, ""))
 
-    def test_an_upgrade_is_no_success(self) -> None:
-        terminal = Terminal()
-        self.assertEqual(terminal.run(GNT_CLUSTER, "upgrade", "--to", "4.0"), 1)
-        self.assertIn("upgrade the packages on all nodes, then restart", terminal.err)
-        self.assertEqual(terminal.asked(), [])
-
     def test_a_node_without_a_cluster_has_no_master(self) -> None:
         terminal = Terminal(paths=Paths(os.path.abspath(self.mktemp())))
         error = self.assertRaises(

@@ -46,7 +46,12 @@ class TermTests(SynchronousTestCase):
 
     def start(self) -> None:
         self.services.start(self.cluster.master)
-        self.addCleanup(self.daemon.stopService)
+        self.addCleanup(self.stop)
+
+    def stop(self) -> None:
+        stopped = self.daemon.stopService()
+        self.cluster.pass_time(60)  # for calls in flight
+        self.successResultOf(stopped)
 
     def settle(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self.services.settle_uploads())

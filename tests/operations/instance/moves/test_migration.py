@@ -186,7 +186,9 @@ class MovedTests(SendTests):
         slow = Migration(status="active", transferred=MIB, total=100 * MIB)
         self.report(*[slow] * 13, SENT)
         self.send()
-        self.assertEqual(self.said.count("web1: 1 of 100 MiB sent"), 2)
+        told = [each for each in self.said if each.startswith("sending web1, 1 of 100 MiB: 1.0% ")]
+        self.assertEqual(len(told), 2)
+        self.assertRegex(told[0], r"done, [0-9]+ s left$")
         self.assertIn("web1: sent 64 MiB in 11.5 s", self.said)
 
     def test_a_source_that_keeps_leftovers_does_not_undo_the_migration(self) -> None:
