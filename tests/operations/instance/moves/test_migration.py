@@ -186,7 +186,7 @@ class MovedTests(SendTests):
         slow = Migration(status="active", transferred=MIB, total=100 * MIB)
         self.report(*[slow] * 13, SENT)
         self.send()
-        told = [each for each in self.said if each.startswith("sending web1, 1 of 100 MiB: 1.0% ")]
+        told = [each for each in self.said.splitlines() if "1 of 100 MiB: 1.0% done" in each]
         self.assertEqual(len(told), 2)
         self.assertRegex(told[0], r"done, [0-9]+ s left$")
         self.assertIn("web1: sent 64 MiB in 11.5 s", self.said)
