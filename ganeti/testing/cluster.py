@@ -244,6 +244,7 @@ class SimulatedHost:
         if process is None or process.dead:
             return False
         stopping = Deferred.fromCoroutine(process.stop())
+        # A daemon that cannot end in an orderly way is killed.
         stopping.addErrback(lambda _: process.die())
         process.clock.keep_referenced(stopping)
         # It may also be killed meanwhile, and then that never ends.
@@ -258,6 +259,7 @@ class SimulatedHost:
     def lose_guests(self) -> None:
         """Let everything that runs here end, as when the machine loses its power."""
         self.guests = self._no_guests()
+        # These files are in memory, so that no boot leaves any.
         self.sessions = MemoryStateFiles()
         self.lease_notes = MemoryStateFiles()
         self.boots += 1
@@ -347,6 +349,7 @@ class MasterProcess:
         nodes = NodeClient(
             self._way,
             self.clock,
+            # The startup is made below; none of these is called before.
             term=lambda: startup.quorum.term(),
             master=host.name,
             elected=lambda: startup.quorum.elected,
@@ -491,6 +494,7 @@ class MasterProcess:
     def _over(self, error: NotMaster) -> None:
         self.ended = error
         ending = Deferred.fromCoroutine(self.master.stop(replaced=True))
+        # In either case, as a master without a term must not stay.
         ending.addBoth(lambda _: self.die())
 
     def die(self) -> None:
@@ -562,6 +566,7 @@ def every(
 
     def turn() -> None:
         working = Deferred.fromCoroutine(work())
+        # A daemon logs these errors, and tries again at its next turn.
         working.addErrback(lambda failure: failure.trap(GanetiError, OSError) and None)
         working.addBoth(lambda _: clock.callLater(seconds, turn))
 
@@ -824,6 +829,7 @@ class SimulatedCluster:
         :raises Refused: an acknowledged commit may be missing there.
         """
         old = self.process
+        # A master that is cut off cannot be asked to end.
         if self.alive and not old.wire.closed:
             self.wait(old.stop())
         self.start_master(host, StartupMandate(take_over=True))
@@ -903,6 +909,7 @@ class SimulatedCluster:
         running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
         running.addCallback(results.append)
         until = self.clock.seconds() + MAX_LENGTH
+        # A Deferred that waits for another one counts as called, but is paused.
         while not running.called or running.paused:
             next_call = self.clock.next_time()
             if next_call is None or next_call > until:
@@ -916,6 +923,7 @@ class SimulatedCluster:
 
     def _move_on(self, until: float) -> None:
         self.clock.advance(max(0.0, until - self.clock.seconds()))
+        # After every event, as a guest may be on two nodes for a moment only.
         self.doubles.update(
             f"{name} ran on {' and '.join(hosts)} at once"
             for name, hosts in self.running().items()
@@ -966,6 +974,7 @@ class SimulatedCluster:
             if (instance.admin_state is AdminState.UP and astray) or instance.name in held:
                 self.submit(MigrateInstance(instance_name=instance.name, cleanup=True))
         self.finish_jobs()
+        # The jobs above have changed it.
         state = self.master.config.state()
         for instance in state.instances.values():
             runs = instance.name in self.running()
