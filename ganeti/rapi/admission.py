@@ -140,6 +140,7 @@ class Admission:
         """Have the master note a denial, unless one source is denied very often."""
         try:
             self._recorded.reject_or_count(source_network(shown.source))
+        # The limit protects the master from a flood; the client is denied in any case.
         except HttpProblem:
             return
         entry = RecordDenial(

@@ -216,6 +216,7 @@ class _Monitor:
                 except TransportError as e:
                     self._failed_probes += 1
                     why = e
+        # An answer has arrived, or no exchange waits any more: there is no failure to record.
         except CancelledError:
             return
         finally:

@@ -134,6 +134,7 @@ def usable_rapi_certificate(folder: GanetiFolder, now: float) -> bytes | None:
             # OpenSSL would prompt for the password of an encrypted key.
             context.load_cert_chain(file.name, password=lambda: "")
         return pem if read_end_of_validity(pem) > now else None
+    # An unusable certificate is no obstacle, as a new one can be issued.
     except (OSError, Invalid):
         return None
 

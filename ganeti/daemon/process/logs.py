@@ -62,6 +62,7 @@ class LogFile:
         # Unbuffered: a buffer would keep, and accumulate, lines that cannot be written.
         data = line.encode("utf-8", "backslashreplace")
         try:
+            # What follows an incomplete line would otherwise look like its end.
             if self._midway:
                 data = b"\n" + data
             written = os.write(self._descriptor, data)

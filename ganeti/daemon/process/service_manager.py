@@ -79,6 +79,7 @@ class ServiceManager:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
                 sending.settimeout(timeout)
                 sending.sendto(message.encode(errors="backslashreplace"), address)
+        # A daemon works without its service manager, so that a lost message must not end it.
         except OSError:
             return False
         return True

@@ -207,6 +207,7 @@ async def _abort(passage: MigrationSteps, guest: Guest, tools: Tools) -> str:
     try:
         # On the target first, so that the guest is never on two nodes.
         said = await _drop_on_target(target, guest, tools)
+    # Not raised: the error that ended the migration is the one to report.
     except GanetiError as e:
         left.append(str(e))
     try:
