@@ -22,6 +22,7 @@ def leave_cluster(paths: Paths, *, patience: float = 30.0) -> list[str]:
     :raises Failed: a daemon does not end.
     """
     done = []
+    # The member of etcd last: the node daemon would start it again.
     for daemon in ("ganeti-rapi", "ganeti-masterd", "ganeti-noded", "ganeti-etcd"):
         if stop_daemon(f"{paths.run}/{daemon}.pid", daemon, patience):
             done.append(f"{daemon} was stopped")

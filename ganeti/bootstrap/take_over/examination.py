@@ -274,6 +274,7 @@ def _master_obstacles(
 
 
 def _address_obstacles(address: str, name: str, host: IHostProbe) -> Iterator[str]:
+    # Only addresses of this host can be bound.
     trouble = host.bind(address, 0)
     if trouble:
         yield f"no network device of this host has the address {address} of {name}; configure it"
