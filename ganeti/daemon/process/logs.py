@@ -135,6 +135,7 @@ class Throttle:
         if kind is None or "log_failure" in event or not told_by.startswith("twisted."):
             return PredicateResult.maybe
         now = event["log_time"]
+        # A clock that was set back does not hold events for longer than the interval.
         if (
             kind in self._passed
             and self._passed[kind] <= now < self._passed[kind] + THROTTLE_INTERVAL
