@@ -151,6 +151,7 @@ async def _send_guest(
     tools.progress.log_message(
         f"{guest.name}: sent {sent.transferred // _MIB} MiB in {tools.time.seconds() - began:.1f} s"
     )
+    # A guest that is not sent live is paused from the beginning.
     return (ran if passage.live else began) - (sent.downtime_ms or 0) / 1000
 
 
@@ -299,6 +300,7 @@ async def _clean_up_source(
             left = await disable_dual_primary(state, instance, disks, source, tools)
         else:
             left = []
+            # By the old record, in which the source is the primary node.
             await detach_disks(state, passage.subject.instance, disks, tools, only_on=source)
     except (Failed, Refused) as e:
         left = [str(e)]
