@@ -156,6 +156,7 @@ class Admission:
 
     def stop(self) -> None:
         """Give up what is still being noted."""
+        # A copy, as each removes itself.
         for recording in list(self._recording):
             recording.cancel()
 
