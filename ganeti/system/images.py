@@ -110,6 +110,7 @@ def _remove(path: str, within: str) -> None:
 
 
 def _zero(path: str, offset: int, size: int) -> None:
+    # Links are followed here: the path of a volume of LVM is one.
     handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         end = offset + size
