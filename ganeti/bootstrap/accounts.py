@@ -94,6 +94,7 @@ def give_files(paths: Paths, master: Account, api: Account) -> None:
 
 def _walk(top: str) -> Iterator[tuple[str, str, int]]:
     """Yield the folder, the name and a descriptor of the folder of all that is below ``top``."""
+    # With descriptors, as a folder of a path could be replaced by a link between two steps.
     for folder, folders, files, opened in os.fwalk(top):
         if folder == top:
             folders[:] = [name for name in folders if not _OF_OTHERS.fullmatch(name)]
@@ -110,6 +111,7 @@ def _let_group_read(name: str, folder: int) -> None:
             return
         raise
     try:
+        # By the descriptor, as the name may stand for a link by now, which chmod(2) would follow.
         os.fchmod(opened, 0o750 if stat.S_ISDIR(os.fstat(opened).st_mode) else 0o640)
     finally:
         os.close(opened)

@@ -79,6 +79,7 @@ class EtcdMember:
             f"--quota-backend-bytes={QUOTA}",
             "--auto-compaction-mode=revision",
             f"--auto-compaction-retention={KEPT_REVISIONS}",
+            # The default of etcd 3.4 is another logger.
             "--logger=zap",
             "--log-outputs=stderr",
         ]

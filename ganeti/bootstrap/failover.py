@@ -315,6 +315,7 @@ class _ObservedCluster:
 
     def _check_commits(self, replica_set: ReplicaSet) -> list[str]:
         mine = self._ballots[self._name]
+        # A cluster without a replica set has one complete copy for certain, that of its master.
         in_sync = replica_set.in_sync or (self._master,)
         better = [
             f"the copy on {name} has {ballot.copy.position - mine.copy.position} more commits,"
@@ -324,6 +325,7 @@ class _ObservedCluster:
             and ballot.copy is not None
             and name in in_sync
             and ballot.copy.position > mine.copy.position
+            # The new master fetches commits that do follow, before it begins.
             and ballot.common != mine.copy
         ]
         if mine.copy is None:

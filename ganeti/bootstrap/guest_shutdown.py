@@ -93,5 +93,6 @@ def _ask(guest: LocalGuest, write: Callable[[str], None]) -> None:
     try:
         press_power_button(guest.monitor)
     except OSError as e:
+        # A guest that has ended in the meantime need not be asked.
         if guest.alive():
             write(f"instance {guest.name} cannot be asked: {e}")

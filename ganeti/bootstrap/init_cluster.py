@@ -194,6 +194,8 @@ def _removed_on_failure(paths: Paths) -> Iterator[None]:
     except BaseException:
         # The content of a folder before the folder.
         for path in sorted(_files(paths) - before, reverse=True):
+            # The first error is the one to report; a folder that was not empty before also ends
+            # here.
             with suppress(OSError):
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
         raise

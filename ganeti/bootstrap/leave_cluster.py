@@ -22,6 +22,7 @@ def leave_cluster(paths: Paths, *, patience: float = 30.0) -> list[str]:
     :raises Failed: a daemon does not end.
     """
     done = []
+    # The member of etcd last: the node daemon would start it again.
     for daemon in ("ganeti-rapi", "ganeti-masterd", "ganeti-noded", "ganeti-etcd"):
         if stop_daemon(f"{paths.run}/{daemon}.pid", daemon, patience):
             done.append(f"{daemon} was stopped")
@@ -49,11 +50,14 @@ def stop_daemon(pid_file: str, daemon: str, patience: float) -> bool:
             with open(pid_file, encoding="ascii") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    # A process that ends releases its lock, even if it was killed and has left the
+                    # file.
                     return asked
                 except BlockingIOError:
                     pid = file.read().strip()
         except FileNotFoundError:
             return asked
+        # The file is empty for a moment while a daemon starts.
         if not asked and pid.isdigit():
             os.kill(int(pid), signal.SIGTERM)
             asked = True

@@ -74,6 +74,7 @@ def _ask_all(
     :raises OSError: this user cannot read the key of this node.
     """
     peers = Peers(paths, [own, *endpoints])
+    # Other nodes answer only in the present term, which the local node daemon knows.
     term = peers.ask(own.name, DescribeVote(), 0).state.term
 
     def one(name: str) -> R | GanetiError:

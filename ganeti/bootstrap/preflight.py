@@ -99,6 +99,7 @@ def format_problems(problems: Sequence[str]) -> str:
 def _address_problems(plan: _Plan, host: IHost) -> Iterator[str]:
     options = {"--primary-ip": plan.master_address, "--secondary-ip": plan.secondary_address}
     for option, address in options.items():
+        # Only addresses of this host can be bound.
         if address and host.bind(address, 0) != 0:
             yield (
                 f"no network device of this host has the address {address} of"
@@ -106,6 +107,7 @@ def _address_problems(plan: _Plan, host: IHost) -> Iterator[str]:
             )
         elif address and option == "--primary-ip":
             for port, daemon in _PORTS.items():
+                # Other errors say nothing about the port.
                 if host.bind(address, port) == errno.EADDRINUSE:
                     yield (
                         f"port {port} of {address}, on which {daemon} listens, is in use; stop the"

@@ -228,6 +228,7 @@ def _found_members(
 
 def _stop_member(paths: Paths) -> None:
     """End the member that runs on this node, and do not let it be started again."""
+    # The node daemon starts the member again as long as its settings exist.
     with suppress(FileNotFoundError):
         os.unlink(settings_file(paths.store_member))
     stop_daemon(f"{paths.run}/{ETCD}.pid", ETCD, STOP_TIMEOUT)

@@ -80,6 +80,7 @@ def _wait() -> bool:
     """Load the modules, and wait; return whether to start."""
     from ganeti.daemon.master_services import start
 
+    # The comparison is there for the import, which is only to load the module.
     return bool(sys.stdin.readline()) and start is not None
 
 

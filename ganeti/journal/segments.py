@@ -173,6 +173,7 @@ class Segments:
 
     async def clear(self) -> None:
         """Remove every segment, even damaged ones; ``start_log`` then starts a new log."""
+        # It is about to be removed, so that data which cannot be written does not matter.
         with suppress(OSError):
             await self.close()
         for first in reversed(self._list_segments()):

@@ -68,6 +68,7 @@ class Request(Record, Generic[R], array_like=True):
         if cls.bare:
             with suppress(*UNREADABLE):
                 return decode(b"[%b]" % bytes(encoded))
+        # The first problem, as the second is about a form that the client has not sent.
         raise _make_invalid(cls, problem)
 
     def arguments(self) -> tuple[object, ...]:

@@ -116,6 +116,7 @@ class LuxiMethods:
             if envelope.caller is None:
                 return framing.success(await answerer(*request.arguments()))
             return framing.success(await self._on_behalf(envelope.caller, request, answerer))
+        # Also as plain text, for the same clients.
         except Undecodable as e:
             return framing.failure(str(e))
         except GanetiError as e:

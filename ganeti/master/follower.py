@@ -277,6 +277,7 @@ class Follower:
         """
         end = await self._ask(DescribeReplica())
         low, high = self._journal.base_position(), min(end.position, self._find_target().position)
+        # The end first: a copy usually lacks little, or nothing.
         common, position = None, high
         while low <= position <= high:
             mark = self._journal.find_log_position(position)

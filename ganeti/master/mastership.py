@@ -432,6 +432,7 @@ class MasterTerm:
             elif 2 * len(found) > len(members):
                 wait_at_most(SLOW)
 
+        # A copy, as an answer that is there already removes its entry.
         for name, work in list(asking.items()):
             work.addCallback(answered, name)
         try:

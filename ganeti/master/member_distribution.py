@@ -137,6 +137,7 @@ class MemberDistribution:
         return (
             self._newest is not None
             and not node.offline
+            # By identity, as a list is only replaced by one with other content.
             and self._confirmed.get(node.uuid) is not self._newest
             and node.uuid in self._state().nodes
         )

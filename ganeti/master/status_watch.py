@@ -62,6 +62,7 @@ class StatusWatch:
     def stop(self) -> None:
         """Watch no node any more."""
         self._running = False
+        # A copy, as each removes itself when it ends.
         for watching in tuple(self._watching.values()):
             watching.cancel()
 

@@ -80,6 +80,7 @@ class StoreReplication:
         try:
             await self._store.probe()
         except StoreFull:
+            # Not often, as a member answers nothing while it is defragmented.
             if self._clock.seconds() < self._free_space_at:
                 raise
             self._free_space_at = self._clock.seconds() + SPACE_INTERVAL

@@ -318,6 +318,7 @@ class GuestLease:
         asking = Deferred.fromCoroutine(self._ask(elector, call))
         try:
             return await asking.addTimeout(call.call_timeout, self._clock)
+        # No answer is not a consent; the other electors may still be enough.
         except (GanetiError, TimedOut, OSError):
             return False
 

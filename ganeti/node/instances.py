@@ -241,6 +241,7 @@ class Instances:
                     return
             await deferLater(self._clock, min(pause, deadline - now))
             pause = min(2 * pause, _MAX_POLL_DELAY)
+        # It may have ended in the last moment, which is what was asked for.
         with suppress(NotRunning):
             await hypervisor.stop(name, hard=True)
 

@@ -98,6 +98,8 @@ class Replica:
                 return None, None
             try:
                 common = None if at is None else to_wire(segments.find_log_position(at))
+            # Its end is of use all the same: the caller then takes another position, or all
+            # commits.
             except (JournalDamaged, PositionNotFound, OSError):
                 common = None
             return to_wire(segments.end), common

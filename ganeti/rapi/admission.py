@@ -140,6 +140,7 @@ class Admission:
         """Have the master note a denial, unless one source is denied very often."""
         try:
             self._recorded.reject_or_count(source_network(shown.source))
+        # The limit protects the master from a flood; the client is denied in any case.
         except HttpProblem:
             return
         entry = RecordDenial(
@@ -155,6 +156,7 @@ class Admission:
 
     def stop(self) -> None:
         """Give up what is still being noted."""
+        # A copy, as each removes itself.
         for recording in list(self._recording):
             recording.cancel()
 

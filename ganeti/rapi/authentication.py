@@ -233,6 +233,7 @@ class UsersFileChecker:
         attempt = mark, self._users.edition, user.proof
         under_way = attempt in self._attempts
         waiting = self._attempts.setdefault(attempt, [])
+        # A client that disconnects only gives up its own wait: others may need the result.
         waiter: Deferred[bool] = Deferred(waiting.remove)
         waiting.append(waiter)
         if not under_way:

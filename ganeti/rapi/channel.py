@@ -87,6 +87,7 @@ class Channel(LimitedChannel):
         admitting = Deferred.fromCoroutine(self.site.admit(request, self._command, self._path))
         self._admitting = admitting
         admitting.addCallbacks(self._admitted, self._not_admitted)
+        # The decision may have been made at once.
         if self._admitting is not None:
             self.paused = True
             # The client is not to blame for the time that the master takes.

@@ -179,6 +179,7 @@ class InstanceMover:
             "snode": wishes.secondary,
             "iallocator": wishes.allocator,
             "start": False,
+            # At the source, the instance has this name and this address until the end of the move.
             "name_check": False,
             "ip_check": False,
             "source_handshake": prepared["handshake"],

@@ -116,6 +116,7 @@ class RpcChannel(LimitedChannel):
         except RequestRejected as e:
             self.refuse(e.status, str(e))
             return
+        # A body that is discarded takes no memory, whatever its size.
         limit = MAX_BODY if request.limit is None else request.limit
         if self.length is None:
             self.refuse(HTTPStatus.NOT_IMPLEMENTED, "a request body must have a Content-Length")

@@ -209,6 +209,7 @@ class _Monitor:
     async def _probe_while_waiting(self) -> None:
         try:
             while self._failed_probes < MAX_FAILED_PROBES:
+                # Answers that arrive in the meantime postpone the probe.
                 while (pause := self._next_probe() - self._clock.seconds()) > 0:
                     await deferLater(self._clock, pause)
                 try:
@@ -216,6 +217,7 @@ class _Monitor:
                 except TransportError as e:
                     self._failed_probes += 1
                     why = e
+        # An answer has arrived, or no exchange waits any more: there is no failure to record.
         except CancelledError:
             return
         finally:

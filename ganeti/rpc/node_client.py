@@ -138,6 +138,7 @@ class NodeClient:
         request = RequestVote(term=term, master=self._master, elected=True)
         ballot = await self._ask_once(node, request)
         found = ballot.state
+        # Another call of this master may have claimed the term in the meantime.
         if ballot.granted or (found.term, found.master) == (term, self._master):
             return
         if found.term < term:

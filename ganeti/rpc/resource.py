@@ -152,6 +152,7 @@ class CallResource(Resource):
         caller = channel.caller()
         try:
             name, term = self.authorize(request, caller)
+            # The body was discarded, as the headers alone did not permit the call then.
             if request.limit is None:
                 raise Forbidden("the caller's role changed during the request; retry the call")
         except RequestRejected as e:
@@ -224,6 +225,7 @@ class CallResource(Resource):
         """Return the status and body for a call that is not executed."""
         match error:
             case OldTerm() | UnclaimedTerm() | IncompatibleProtocol():
+                # Clients read the class of an error only from answers with this status.
                 return HTTPStatus.OK, failure(error)
             case UnknownCall():
                 status = HTTPStatus.NOT_FOUND

@@ -107,6 +107,7 @@ class CallHandlers:
             if caller is not None:
                 call.require(caller)
             return success(await known.give(call))
+        # The transport answers this one, with a status of HTTP.
         except Forbidden:
             raise
         except GanetiError as e:

@@ -114,6 +114,7 @@ class RpcSite(LimitedSite):
             if self._work:
                 await self._idle
         finally:
+            # A copy, as work that ends removes itself.
             for work in list(self._work):
                 work.cancel()
             self.hang_up()

@@ -66,6 +66,7 @@ def result_of(call: Call[R], answer: bytes) -> R:
     :raises ProtocolError: the answer is malformed.
     """
     try:
+        # By the first bytes, as the decoder for results cannot decode errors.
         if answer.startswith(b"[true"):
             result: R = _decoder(type(call)).decode(answer)[1]
             return result

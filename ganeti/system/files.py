@@ -162,6 +162,7 @@ def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
         for new, path, _ in made:
             os.rename(new, path)
     except OSError:
+        # Only files that were not renamed yet still have their temporary name.
         for new, _, _ in made:
             with suppress(OSError):
                 os.unlink(new)

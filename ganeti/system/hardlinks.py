@@ -42,6 +42,7 @@ def same(one: str, other: str) -> bool:
 def join(path: str, original: str) -> None:
     """Replace ``path`` by a hard link to the file ``original``."""
     new = f"{path}.new"
+    # An earlier attempt may have been interrupted.
     with suppress(FileNotFoundError):
         os.unlink(new)
     os.link(original, new)
@@ -54,6 +55,7 @@ def join(path: str, original: str) -> None:
 def part(path: str) -> None:
     """Replace ``path``, a hard link, by a copy of its file."""
     new = f"{path}.new"
+    # An earlier attempt may have been interrupted.
     with suppress(FileNotFoundError):
         os.unlink(new)
     source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -66,6 +66,7 @@ def _create(path: str, size: int) -> None:
             os.close(handle)
         _sync_folder(os.path.dirname(path))
     except OSError:
+        # A file of this name would make the next attempt fail.
         with contextlib.suppress(OSError):
             os.unlink(path)
         raise
@@ -96,6 +97,7 @@ def _remove(path: str, within: str) -> None:
     try:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError):
+        # An earlier attempt may have removed it, so that this is no error.
         return
     _sync_folder(folder)
     while folder.startswith(within + "/"):
@@ -108,6 +110,7 @@ def _remove(path: str, within: str) -> None:
 
 
 def _zero(path: str, offset: int, size: int) -> None:
+    # Links are followed here: the path of a volume of LVM is one.
     handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         end = offset + size
@@ -143,6 +146,7 @@ def _make_folder(folder: str) -> None:
         return
     parent = os.path.dirname(folder)
     _make_folder(parent)
+    # Another disk may have needed the same directory at the same time.
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o750)
     _sync_folder(parent)

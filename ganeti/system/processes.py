@@ -125,6 +125,7 @@ class LocalProcesses:
                 fields = file.read(1024).rpartition(b")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
+        # A zombie has ended; only its parent has not asked for its result yet.
         if fields[0] in (b"Z", b"X"):
             return None
         # Fields 14, 15 and 22 of proc_pid_stat(5), less the three up to the state: the processor
@@ -149,6 +150,7 @@ class LocalProcesses:
         return os.sysconf("SC_CLK_TCK")
 
     def kill(self, pid: int, signal: int) -> None:
+        # A process that has ended already is what the caller wants.
         with suppress(ProcessLookupError):
             os.kill(pid, signal)
 

@@ -99,6 +99,7 @@ class TlsConnection:
             if self._close_notify_answered():
                 return
             self._tls.settimeout(None)
+            # The peer's close_notify is what is waited for; any data before it has no meaning.
             with suppress(ssl.SSLZeroReturnError):
                 while self._tls.recv(_READ_SIZE):
                     pass

@@ -95,6 +95,7 @@ def a_network(name: str = "net1", **over: object) -> Network:
         "network": "203.0.113.0/29",
         "gateway": "203.0.113.1",
         "reservations": "00000000",
+        # The address of the network, that of the gateway and the broadcast address.
         "ext_reservations": "11000001",
     }
     return Network(**{**fields, **over})
@@ -234,10 +235,12 @@ def a_cluster(
         for disk in machine.disks:
             state = state.put(disk)
         state = state.put(machine.instance)
+    # As if it had just been read from a file: nothing of it is a change.
     return replace(state, edits=(), serial_no=1, ctime=SINCE, mtime=SINCE)
 
 
 def _number(name: str) -> int:
+    # The number becomes the last byte of an address.
     digits = re.search(r"\d+", name)
     return int(digits[0]) % 254 if digits else sum(name.encode()) % 254
 

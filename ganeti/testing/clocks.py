@@ -112,6 +112,7 @@ class ProcessCall:
     def _schedule(self, delay: float) -> None:
         host = self._clock.host
         self._time = host.seconds() + delay
+        # A clock that runs too fast reaches the end of a delay earlier.
         self._waiting: IDelayedCall | None = host.true.callLater(delay / host.rate, self._due)
 
     def _due(self) -> None:
@@ -123,6 +124,7 @@ class ProcessCall:
 
     def run_late(self) -> None:
         """Run the call, which became due while its process was paused."""
+        # By a call of its own, before which the process may be paused again or die.
         self._waiting = self._clock.host.true.callLater(0, self._due)
 
     def _run(self) -> None:

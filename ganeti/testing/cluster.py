@@ -303,6 +303,7 @@ class SimulatedCluster:
         :raises Refused: an acknowledged commit may be missing there.
         """
         old = self.process
+        # A master that is cut off cannot be asked to end.
         if self.alive and not old.wire.closed:
             self.wait(old.stop())
         self.start_master(host, StartupMandate(take_over=True))
@@ -382,6 +383,7 @@ class SimulatedCluster:
         running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
         running.addCallback(results.append)
         until = self.clock.seconds() + MAX_LENGTH
+        # A Deferred that waits for another one counts as called, but is paused.
         while not running.called or running.paused:
             next_call = self.clock.next_time()
             if next_call is None or next_call > until:
@@ -395,6 +397,7 @@ class SimulatedCluster:
 
     def _move_on(self, until: float) -> None:
         self.clock.advance(max(0.0, until - self.clock.seconds()))
+        # After every event, as a guest may be on two nodes for a moment only.
         self.doubles.update(
             f"{name} ran on {' and '.join(hosts)} at once"
             for name, hosts in self.running().items()

@@ -86,6 +86,8 @@ class MemoryDisk:
 
     def after_crash(self) -> MemoryDisk:
         """The disk as it is found when its host is started again; this one stays crashed."""
+        # Another object: what is left of the dead processes still has the old one, and must not
+        # write.
         self.crashed = True
         found = MemoryDisk(self._random)
         found._folders = dict(self._folders)
@@ -261,6 +263,7 @@ class MemoryLog:
         del file.content[size:]
         file.synced = len(file.content)
         self._doubtful = False
+        # A caller on a crashed host does not learn that its change was made.
         disk.alive()
 
     async def close(self) -> None:
@@ -367,6 +370,7 @@ class MemoryFiles:
             self.disk.put(path, b"", mode, self.now())
             self.disk.alive()
         file = self.disk.file(path)
+        # As the real one: what is read from now on must survive the next crash.
         if file.synced < len(file.content):
             await self.turn()
             file.synced = len(file.content)

@@ -137,6 +137,7 @@ class ScriptedDrbd:
             self._blank.discard(meta)
         elif copy is None:
             return _refusal(119)
+        # An attached device uses its activity log, which is therefore not clean any more.
         self._clean.discard(minor)
         copy = self._copies.all_copies()[key]
         copy.there = copy.up = True

@@ -80,6 +80,7 @@ class EtcdData:
         deleted = [each for each in changes if isinstance(each, DeleteKeys)]
         assert len(changed) == len(set(changed)), "etcd refuses two changes of one key"
         assert not any(gone.start <= key < gone.end for key in changed for gone in deleted)
+        # A copy, as a read of this revision must not see later changes.
         self.history[self.revision] = dict(self.entries)
         self.revision += 1
         for gone in deleted:
@@ -125,12 +126,14 @@ class MemoryEtcd:
 
     async def _arrive(self) -> None:
         self.asked += 1
+        # By the clock of the store: a request that is on its way arrives even if its sender dies.
         await deferLater(self.data.clock, self.latency())
         if self.lost == "requests":
             await self._time_out()
         self.data.expire()
 
     async def _answer(self) -> None:
+        # By the clock of the client: a process that is paused or dead receives nothing.
         await deferLater(self._clock, self.latency())
         if self.lost:
             await self._time_out()
@@ -142,6 +145,7 @@ class MemoryEtcd:
     async def txn(self, conditions: Sequence[Condition], changes: Sequence[Change]) -> TxnResult:
         await self._arrive()
         succeeded = all(map(self.data.holds, conditions))
+        # A full etcd refuses whatever takes space, and still deletes keys.
         puts = any(isinstance(each, PutKey) for each in changes)
         if self.data.full and puts:
             raise StoreFull("etcd has exceeded its space quota")
@@ -194,6 +198,7 @@ class MemoryEtcd:
         if found is not None:
             found.ends = self.data.clock.seconds() + found.seconds
         await self._answer()
+        # etcd answers with zero seconds for a lease that has ended.
         return found.seconds if found is not None else 0
 
     async def revoke(self, lease: int) -> None:

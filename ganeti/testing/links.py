@@ -142,6 +142,7 @@ class Links:
         if self.link(source, destination).rejects:
             raise TransportError("no route to host")
         await self._sleep(CONNECT_TIMEOUT)
+        # The first packet is repeated, so that a link which is open again by then is enough.
         if not self.connected(source, destination):
             raise TransportError("the connection could not be opened in time")
 

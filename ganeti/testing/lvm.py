@@ -62,6 +62,7 @@ class ScriptedLvm:
                     "vg_name": self.group,
                     "lv_name": name,
                     "lv_size": f"{volume.size}.00",
+                    # Characters 5, 6 and 9, see lvs(8): active, open, and a device is missing.
                     "lv_attr": f"-wi-{'a' if volume.active else '-'}"
                     f"{'o' if name in self.opened else '-'}--{'p' if self.missing else '-'}-",
                     "lv_tags": volume.tag,
@@ -74,6 +75,7 @@ class ScriptedLvm:
 
     def _vgs(self, ran: Ran) -> Script:
         row = {"vg_name": self.group, "vg_size": f"{self.size}.00", "vg_free": f"{self.free}.00"}
+        # Character 4, see vgs(8): partial, as a device is missing.
         return _report("vg", [{**row, "vg_attr": "wz-pn-" if self.missing else "wz--n-"}])
 
     def _pvs(self, ran: Ran) -> Script:
@@ -87,6 +89,7 @@ class ScriptedLvm:
                     "pv_size": f"{half}.00",
                     "pv_free": f"{half}.00",
                     "pv_used": "0",
+                    # Characters 1 and 3, see pvs(8): allocatable or only used, and missing.
                     "pv_attr": f"{'u' if name in self.unallocatable else 'a'}-"
                     f"{'m' if name in self.missing else '-'}",
                 }
@@ -107,6 +110,7 @@ class ScriptedLvm:
         if size > self.free:
             lacks = f"insufficient free space ({self.free // EXTENT} extents)"
             return _refusal(f'Volume group "{group}" has {lacks}: {size // EXTENT} required.')
+        # A new volume is active unless the option says otherwise.
         self.volumes[name] = Logical(size, tag, active="-a" not in ran.argv)
         return Script(out=f'  Logical volume "{name}" created.\n'.encode())
 
@@ -164,6 +168,7 @@ class ScriptedLvm:
 
 def _size(ran: Ran) -> int:
     asked = int(ran.argv[ran.argv.index("-L") + 1].removesuffix("m"))
+    # LVM only gives out whole extents.
     return -(-asked // EXTENT) * EXTENT
 
 
@@ -172,4 +177,5 @@ def _report(kind: str, rows: list[dict[str, str]]) -> Script:
 
 
 def _refusal(*lines: str) -> Script:
+    # The status of every command of LVM that has failed.
     return Script(code=5, err="".join(f"  {line}\n" for line in lines).encode())

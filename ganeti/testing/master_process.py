@@ -292,6 +292,7 @@ class MasterProcess:
     def _over(self, error: NotMaster) -> None:
         self.ended = error
         ending = Deferred.fromCoroutine(self.master.stop(replaced=True))
+        # In either case, as a master without a term must not stay.
         ending.addBoth(lambda _: self.die())
 
     def die(self) -> None:

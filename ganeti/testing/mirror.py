@@ -57,6 +57,7 @@ class Copies:
 
     def cut_link(self, one: str, other: str) -> None:
         """Cut the link between two addresses."""
+        # Until now, the link was as before; the second call notices the change.
         self.run_due_steps()
         self._cut.add(frozenset({one, other}))
         self.run_due_steps()
@@ -146,6 +147,7 @@ class Copies:
             elif pair not in self._met:
                 self._met.add(pair)
                 self._meet(copy, self._all[copy.peer])
+            # Only from the next step on: the time until now has passed before they met.
             elif self.filling(key) and not copy.paused and not self._all[copy.peer].paused:
                 copy.behind = max(0.0, copy.behind - passed)
                 copy.current = copy.behind == 0.0

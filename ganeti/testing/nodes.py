@@ -70,7 +70,9 @@ class MemoryNodes:
 
     def kill(self, name: str) -> None:
         """The node's daemon ends: what it does stops, and no caller gets an answer."""
+        # A copy, as work that ends removes itself.
         for work, waiting in list(self._under_way.get(name, {}).items()):
+            # The caller first, as what the cancelled work returns is not its answer.
             _tell(waiting, Failure(TransportError("the connection was lost")))
             work.cancel()
 
@@ -156,6 +158,7 @@ class MemoryNodes:
         if work.called:
             return await work
         finishes = answers.finishes(request.name)
+        # Some calls are carried to their end even if the caller has disconnected.
         waiting: Deferred[bytes] = Deferred(lambda _: None if finishes else work.cancel())
         under_way = self._under_way.setdefault(name, {})
         under_way[work] = waiting

@@ -80,6 +80,7 @@ class ScriptedQemu:
     def __post_init__(self) -> None:
         for device in devices(self.argv):
             driver, *options = device.split(",")
+            # Devices on other buses take no slot of the root bus.
             if not driver.startswith(("virtserialport", "usb-")) and "bus=" not in device:
                 self.insert({"driver": driver, **dict(each.split("=", 1) for each in options)})
         self.connections |= {
@@ -91,6 +92,7 @@ class ScriptedQemu:
     def insert(self, device: dict[str, str]) -> None:
         """Put a device into its slot, or into the first that is free."""
         free = next(slot for slot in count(_FIRST_SLOT) if slot not in self.slots)
+        # Addresses may be in hexadecimal.
         self.slots[int(device.pop("addr", str(free)), 0)] = device
 
     def find(self, name: str) -> int | None:
@@ -235,6 +237,7 @@ class ScriptedHost:
     def _request_release(self, machine: ScriptedQemu, name: str) -> object:
         if machine.find(name) is None:
             return Complaint(f"Device '{name}' not found")
+        # QEMU answers at once, and a guest releases its device later, or never.
         if option(machine.argv, "-name") not in self.stubborn:
             self._clock.callLater(1, self._release, machine, name)
         return {}
@@ -281,6 +284,7 @@ class ScriptedHost:
         return {}
 
     def _sent(self, machine: ScriptedQemu, uri: str) -> None:
+        # It was cancelled in the meantime.
         if machine.sending.get("status") != "active":
             return
         there = self._network.awaited.pop(uri, None)
@@ -402,4 +406,5 @@ class _Line(StringTransport):
     def loseConnection(self) -> None:
         if not self.disconnecting:
             self.disconnecting = True
+            # As Twisted does: not within this call.
             self._host._clock.callLater(0, self._other.connectionLost, Failure(ConnectionDone()))

@@ -169,6 +169,7 @@ class SimulatedHost:
         if process is None or process.dead:
             return False
         stopping = Deferred.fromCoroutine(process.stop())
+        # A daemon that cannot end in an orderly way is killed.
         stopping.addErrback(lambda _: process.die())
         process.clock.keep_referenced(stopping)
         # It may also be killed meanwhile, and then that never ends.
@@ -183,6 +184,7 @@ class SimulatedHost:
     def lose_guests(self) -> None:
         """Let everything that runs here end, as when the machine loses its power."""
         self.guests = self._no_guests()
+        # These files are in memory, so that no boot leaves any.
         self.sessions = MemoryStateFiles()
         self.lease_notes = MemoryStateFiles()
         self.boots += 1
@@ -259,6 +261,7 @@ def every(
 
     def turn() -> None:
         working = Deferred.fromCoroutine(work())
+        # A daemon logs these errors, and tries again at its next turn.
         working.addErrback(lambda failure: failure.trap(GanetiError, OSError) and None)
         working.addBoth(lambda _: clock.callLater(seconds, turn))
 

@@ -193,6 +193,7 @@ class MemoryFlow:
                 else:
                     self.streams.clock.callLater(1, self._try)
                 return
+            # The real socket also takes a single connection.
             listening.close()
             self.peer, peer.peer, peer.connected = peer, self, True
         self.connected = True
@@ -257,6 +258,7 @@ class MemoryFlow:
     def die(self) -> None:
         """The process of this flow has died."""
         if not self.over:
+            # Without a word to those that wait for the end: they have died, too.
             self.over = True
             if isinstance(self.source, ListeningEndpoint):
                 self.source.listening.close()

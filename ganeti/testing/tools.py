@@ -105,6 +105,7 @@ class MemoryProgress:
 
     async def interruptible(self, work: Coroutine[Deferred[object], object, R]) -> R:
         if self.canceled():
+            # Python warns of a coroutine that is never awaited.
             work.close()
             raise JobCanceled("the job was canceled")
         waiting = Deferred.fromCoroutine(work)

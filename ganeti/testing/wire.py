@@ -81,6 +81,7 @@ class Switch:
         except CancelledError:
             raise
         except TransportError:
+            # What a node reports travels like an answer.
             await self.links.answer(node.name, caller)
             raise
         await self.links.answer(node.name, caller)
@@ -122,6 +123,7 @@ class Switch:
 
         def close(_: object) -> None:
             if self.links.is_open(caller, node):
+                # A node only notices a closed connection if the packet that says so arrives.
                 work.cancel()
 
         waiting: Deferred[bytes] = Deferred(close)
@@ -164,6 +166,7 @@ class Wire:
             answer = await self._switch.exchange(self._host, node, request)
         except TransportError as e:
             answer = e
+        # A paused process notices errors, too, only when it runs again.
         await self._running()
         if isinstance(answer, TransportError):
             raise answer

@@ -129,6 +129,7 @@ def is_paused(paths: Paths, now: float) -> bool:
     except FileNotFoundError:
         return False
     except ValueError:
+        # A file that cannot be understood does not pause the watcher, and is removed.
         until = 0.0
     if until + PAUSE_FILE_AGE < now:
         os.unlink(path)

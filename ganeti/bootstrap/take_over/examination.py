@@ -134,6 +134,7 @@ def usable_rapi_certificate(folder: GanetiFolder, now: float) -> bytes | None:
             # OpenSSL would prompt for the password of an encrypted key.
             context.load_cert_chain(file.name, password=lambda: "")
         return pem if read_end_of_validity(pem) > now else None
+    # An unusable certificate is no obstacle, as a new one can be issued.
     except (OSError, Invalid):
         return None
 
@@ -273,6 +274,7 @@ def _master_obstacles(
 
 
 def _address_obstacles(address: str, name: str, host: IHostProbe) -> Iterator[str]:
+    # Only addresses of this host can be bound.
     trouble = host.bind(address, 0)
     if trouble:
         yield f"no network device of this host has the address {address} of {name}; configure it"

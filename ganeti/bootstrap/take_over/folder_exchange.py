@@ -58,6 +58,7 @@ class FolderExchange:
         except OSError:
             for old, new in reversed(done):
                 os.rename(new, old)
+            # The marker of an earlier call stays, as what that has moved is not moved back.
             if begins:
                 os.unlink(self._marker(_READY))
             raise

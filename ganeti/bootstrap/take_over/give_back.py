@@ -113,6 +113,7 @@ def _is_alive(pid_file: str) -> bool:
     """Return whether the QEMU that has written a pid file is running."""
     text = (GanetiFolder.read(pid_file) or b"").strip()
     arguments = GanetiFolder.read(f"/proc/{int(text)}/cmdline") if text.isdigit() else None
+    # The number may have been given to another process; QEMU has the path as an argument.
     return pid_file.encode() in (arguments or b"").split(b"\0")
 
 

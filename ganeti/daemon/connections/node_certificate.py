@@ -131,6 +131,7 @@ def verify_own_certificate(paths: Paths, name: str) -> None:
 
 _REJOIN_ADVICE = "; add the node again (gnt-node add --readd on the master)"
 _CERTIFICATE_PROBLEMS = {
+    # The numbers of X509_STORE_CTX_get_error(3).
     7: "was not issued by the authority in ca.pem" + _REJOIN_ADVICE,
     9: "is not valid yet; correct the clock of this host",
     10: "(or the authority's certificate) has expired" + _REJOIN_ADVICE,

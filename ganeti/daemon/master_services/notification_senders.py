@@ -116,6 +116,7 @@ class NotificationSenders:
         Each has connections of its own: one that was verified with other certificates must not be
         used.
         """
+        # It is added again, so that the first one is always that which was used least recently.
         client = self._clients.pop(authority, None) or self._make_client(authority)
         self._clients[authority] = client
         if len(self._clients) > MAX_CLIENTS:

@@ -62,6 +62,7 @@ class LogFile:
         # Unbuffered: a buffer would keep, and accumulate, lines that cannot be written.
         data = line.encode("utf-8", "backslashreplace")
         try:
+            # What follows an incomplete line would otherwise look like its end.
             if self._midway:
                 data = b"\n" + data
             written = os.write(self._descriptor, data)
@@ -134,6 +135,7 @@ class Throttle:
         if kind is None or "log_failure" in event or not told_by.startswith("twisted."):
             return PredicateResult.maybe
         now = event["log_time"]
+        # A clock that was set back does not hold events for longer than the interval.
         if (
             kind in self._passed
             and self._passed[kind] <= now < self._passed[kind] + THROTTLE_INTERVAL

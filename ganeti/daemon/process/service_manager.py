@@ -40,6 +40,7 @@ class ServiceManager:
         address = environment.pop("NOTIFY_SOCKET", "")
         microseconds = environment.pop("WATCHDOG_USEC", "")
         process = environment.pop("WATCHDOG_PID", "")
+        # The variables may be those of the parent process, see sd_watchdog_enabled(3).
         mine = process in ("", str(os.getpid()))
         wanted = microseconds.isascii() and microseconds.isdigit() and int(microseconds) > 0
         return cls(address, watchdog=int(microseconds) / 1e6 if mine and wanted else None)
@@ -79,6 +80,7 @@ class ServiceManager:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
                 sending.settimeout(timeout)
                 sending.sendto(message.encode(errors="backslashreplace"), address)
+        # A daemon works without its service manager, so that a lost message must not end it.
         except OSError:
             return False
         return True

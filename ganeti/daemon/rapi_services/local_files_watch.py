@@ -70,6 +70,7 @@ class LocalFilesWatch:
         if (master := read_master(self._paths)) != self._master:
             self._log.info("the master is {master}", master=master)
             self._master = master
+            # The old connection may lead to a node that is not the master any more.
             self._client.reconnect()
         if (found := self._describe_certificate()) != self._loaded:
             self._loaded = found

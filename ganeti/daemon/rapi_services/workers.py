@@ -123,6 +123,7 @@ class _ParentMonitor:
     def doRead(self) -> None:
         """Handle the end of the pipe; nothing is ever written to it."""
         if not os.read(PARENT_DESCRIPTOR, 1):
+            # The reactor would report the end of the pipe in every turn.
             self._reactor.removeReader(self)
             self._reactor.stop()
 

@@ -91,6 +91,7 @@ class _Endpoints:
         self._policy = policy
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        # URLs have brackets around addresses of IPv6.
         host = uri.host.strip(b"[]").decode("ascii")
         numeric = isIPAddress(host) or isIPv6Address(host)
         make = TCP4ClientEndpoint if numeric else HostnameEndpoint  # the former knows IPv6, too
@@ -127,6 +128,7 @@ class StoreClients:
     """The clients of a master, which all have to follow the members of the store."""
 
     def __init__(self) -> None:
+        # Weak references, so that clients which were replaced do not stay.
         self._clients: WeakSet[EtcdGateway] = WeakSet()
 
     def add(self, client: EtcdGateway) -> EtcdGateway:

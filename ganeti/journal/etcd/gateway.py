@@ -211,6 +211,7 @@ class EtcdGateway:
         return answer.result.TTL
 
     async def revoke(self, lease: int) -> None:
+        # The lease may have expired, or an earlier attempt may have been carried out.
         with suppress(_NotFound):
             await self._ask("/v3/lease/revoke", {"ID": str(lease)}, _LeaseAnswer)
 
@@ -220,6 +221,7 @@ class EtcdGateway:
         )
         try:
             found = await self._ask("/v3/maintenance/alarm", {"action": "GET"}, _Alarms)
+        # Alarms need a majority, but what each member says of itself does not.
         except StoreUnavailable:
             return StoreHealth(tuple(members))
         return StoreHealth(tuple(members), tuple(sorted({each.alarm for each in found.alarms})))
@@ -232,6 +234,7 @@ class EtcdGateway:
             await self.compact(revision)
         # One after the other, as a member answers nothing meanwhile.
         for endpoint in self._endpoints:
+            # A member that is down does not keep the others from getting space.
             with suppress(StoreUnavailable):
                 await self._exchange(
                     endpoint, "/v3/maintenance/defragment", b"{}", _Nothing, DEFRAGMENT_TIMEOUT
@@ -255,6 +258,7 @@ class EtcdGateway:
         await self._ask("/v3/cluster/member/promote", {"ID": str(member)}, _Members)
 
     async def remove(self, member: int) -> None:
+        # An earlier attempt, whose answer was lost, may have been carried out.
         with suppress(_NotFound):
             await self._ask("/v3/cluster/member/remove", {"ID": str(member)}, _Members)
 

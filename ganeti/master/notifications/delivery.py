@@ -207,6 +207,7 @@ class WebhookDelivery(Delivery):
     async def test(self) -> None:
         now = self._tools.now()
         body = msgspec.json.encode({"kind": "test", "at": now, "name": self.notification.name})
+        # Another ID each time, as receivers drop messages with one that they know.
         await self._post(f"test-{int(now * 1000)}", body)
 
     async def _deliver(self, message_id: str, body: bytes) -> None:

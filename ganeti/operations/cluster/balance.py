@@ -90,6 +90,7 @@ def _make_jobs(moves: Sequence[Move], state: ClusterState) -> Iterator[tuple[Opc
     for number, move in enumerate(moves):
         nodes = {move.primary, move.secondary, move.new_primary, move.new_secondary} - {None}
         earlier = sorted({last[node] for node in nodes if node in last})
+        # Negative numbers stand for earlier jobs of the same submission.
         depends = tuple((each - number, SUCCEEDED) for each in earlier)
         first, *rest = (_make_opcode(move, step, state) for step in move.steps)
         # A dependency of the first opcode holds up the whole job.

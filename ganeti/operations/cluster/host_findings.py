@@ -34,6 +34,7 @@ def _missing_devices(checked: GroupData) -> Iterator[Finding]:
         if not isinstance(found, list):
             continue  # another check reports this failure
         for device in found:
+            # The last of the attributes is m if the device is missing, see pvs(8).
             if device["attributes"].endswith("m"):
                 message = (
                     f"physical volume {device['name']} of volume group {device['vg_name']} is"

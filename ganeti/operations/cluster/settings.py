@@ -61,6 +61,7 @@ def settings(op: ModifyCluster, state: ClusterState) -> FieldValues:
     problems: list[Problem] = []
     for step in _STEPS:
         try:
+            # Each step sees what those before it have changed.
             fields.update(step(op, replace(cluster, **fields)))
         except Invalid as e:
             problems += e.problems

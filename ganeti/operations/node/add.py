@@ -98,6 +98,7 @@ def _draft_node(op: AddNode, state: ClusterState) -> Node:
             if (given := getattr(op, name)) is not None and given != has
         ]:
             raise Invalid(problems)
+        # A node that is marked offline would not be asked.
         return replace(node, offline=False, primary_ip=op.primary_ip or node.primary_ip)
     if op.primary_ip is None:
         raise Refused(
@@ -105,6 +106,7 @@ def _draft_node(op: AddNode, state: ClusterState) -> Node:
         )
     ndparams = checked(NodeParameters, op.ndparams or {}, path="ndparams", for_one=True)
     return Node(
+        # Answers of nodes are found by UUID, and the final one is not known yet.
         uuid=op.node_name,
         serial_no=1,
         ctime=0.0,

@@ -68,6 +68,7 @@ def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigrat
             iallocator=op.iallocator,
             allow_runtime_changes=op.allow_runtime_changes,
             ignore_ipolicy=op.ignore_ipolicy,
+            # An instance that does not run can only be moved by a failover.
             allow_failover=instance.admin_state is not AdminState.UP,
         )
         jobs.append((migrate,))

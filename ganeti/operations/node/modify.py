@@ -165,6 +165,7 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[object]]:
             set_role(each, NodeRole.CANDIDATE, await _get_certificate(each, state, tools))
         )
         tools.progress.log_message(f"node {each.name} becomes a master candidate")
+    # In one change, so that the cluster is not short of candidates in between.
     await tools.config.change(together(*changes))
     if plan.role is not plan.was:
         await distribute_member_list(tools)

@@ -60,6 +60,7 @@ async def run(plan: NodeRemoval, tools: Tools) -> None:
             f"node {plan.node.name} is offline; {_format_leftovers(plan.node)}"
         )
     else:
+        # Only when its removal is recorded, as the node loses its certificate by this call.
         await _leave_cluster(plan.node, tools)
     # An offline node may have been a candidate until it failed, which its flags no longer tell.
     if plan.node.master_candidate or plan.node.offline:

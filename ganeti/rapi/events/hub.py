@@ -246,6 +246,7 @@ class EventHub:
             try:
                 answer = await self._query_events(events.end, FOLLOW_TIMEOUT)
             except (AccessDenied, Unauthenticated):
+                # A copy, as each unsubscribes.
                 for subscriber in list(self._subscribers):
                     subscriber.refuse()
                 break

@@ -378,6 +378,7 @@ def _check_requested_nodes(
     if len({node.uuid for node in nodes}) != len(nodes):
         raise Refused("pnode and snode are equal; give two different nodes, or none", Code.INPUT)
     for node in nodes:
+        # A node that has not answered is refused with the reason for that.
         if not node.offline:
             facts.answer_of(node, DescribeNode)
     if op.group_name is not None:
@@ -453,6 +454,7 @@ async def run(plan: CreationPlan, tools: Tools) -> list[str]:
             await create_disks(state, instance, disks, tools, undo)
         tools.progress.may_stop()
         guest = make_guest(state, instance)
+        # A secondary node needs a call of its own; on the primary, the next steps attach the disks.
         if len(plan.nodes) > 1:
             await attach_disks(state, instance, disks, tools)
         if not adopts(plan.op):

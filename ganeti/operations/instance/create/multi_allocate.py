@@ -68,6 +68,7 @@ def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> Mult
         if wanted is None:
             failed.append((name, "the iallocator has found no nodes for it"))
             continue
+        # Identifiers are derived from it, so that each instance needs another one.
         identity = f"{facts.identity}/{number}"
         try:
             made = create.plan(

@@ -88,6 +88,7 @@ def _shared(
 def _file_in_directory(
     template: Template, top: str, wish: DiskSpec, index: int, site: DiskLocation, ids: Identifiers
 ) -> Disk:
+    # A folder with .. in its name would otherwise lead out of the top one.
     folder = posixpath.normpath(posixpath.join(top, site.folder or ""))
     if folder != top and not folder.startswith(top.rstrip("/") + "/"):
         raise Refused(f"directory {site.folder} is not below {top}", Code.INPUT)

@@ -94,6 +94,7 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
         return []
     known = await tools.nodes.ask(what.node, DescribeDisks(disks=whole.children))
     there = [child for child, found in zip(whole.children, known, strict=True) if found]
+    # An earlier attempt may have left volumes with the names that it had chosen.
     stamp = tools.ids.uuid()
     fresh = {child.uuid: _rename_volume(child, f"new-{stamp}") for child in whole.children}
     aside = {child.uuid: _rename_volume(child, f"replaced-{stamp}") for child in there}
@@ -102,12 +103,14 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
             undo.by(f"remove {each.logical_id[1]}", partial(ask, RemoveDisk(disk=each)))
             await ask(CreateDisk(disk=each, owner=what.instance.name))
         tools.progress.may_stop()
+        # Undone in reverse order: by then, the volumes have their old names again.
         undo.by(
             f"attach the old copy of {disk.iv_name} again",
             partial(ask, AttachMirrorChildren(disk=whole)),
         )
         await ask(DetachMirrorChildren(disk=whole))
         for child in whole.children:
+            # The old volume first, as the new one gets its name.
             for before, after in (
                 (child, aside.get(child.uuid)),
                 (fresh[child.uuid], child),
@@ -169,6 +172,7 @@ async def relocate_copies(what: MirrorRelocation, early: bool, tools: Tools) -> 
             undo.by(f"remove {disk.iv_name} on {what.new.name}", remove)
             create = CreateDisk(disk=disk, owner=instance.name, primary=False)
             await tools.nodes.ask(what.new, create)
+        # Only when all new copies exist, as each switch gives up an old one.
         for was, now in zip(before, after, strict=True):
             tools.progress.log_message(
                 f"{now.iv_name} is mirrored to {what.new.name} instead of {what.old.name}"
@@ -194,6 +198,7 @@ async def _switch(what: MirrorRelocation, was: Disk, now: Disk, tools: Tools) ->
     if not what.old.offline:
         try:
             await tools.nodes.ask(what.old, DetachDisk(disk=was))
+        # Its copy is given up in any case.
         except (Failed, Refused) as e:
             tools.progress.log_message(f"cannot detach {was.iv_name} on node {what.old.name}: {e}")
     await tools.nodes.ask(what.primary, DisconnectDisk(disk=was))

@@ -253,6 +253,7 @@ async def run(plan: ReplacementPlan, tools: Tools) -> None:
             await rebuild_copies(rebuilding, plan.op.early_release, tools)
     finally:
         if not instance.disks_active:
+            # The disks as they are now: they may have been moved to another node.
             now = tools.config.state()
             current = now.instances[instance.uuid]
             await detach_disks(now, current, now.get_disks(current), tools)

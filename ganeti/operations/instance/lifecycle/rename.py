@@ -131,6 +131,7 @@ async def _run_rename_script(plan: InstanceRename, tools: Tools) -> None:
             f"the instance was renamed to {renamed.name}, but its guest may still use the name"
             f" {old}: {e}"
         )
+    # Also after an error, as some of them may be attached.
     if not renamed.disks_active:
         await detach_disks(state, renamed, disks, tools)
 

@@ -72,6 +72,7 @@ async def run(plan: Stop, tools: Tools) -> None:
                 f"node {node.name} is offline; only the new state was recorded"
             )
             return
+    # Outside the block, as the guest has stopped: nothing is undone if this fails.
     await detach_disks(tools.config.state(), instance, plan.subject.disks, tools)
 
 
@@ -111,6 +112,7 @@ async def _stop_on(node: Node, subject: InstanceContext, timeout: int, tools: To
         )
     await stop_guest(subject, timeout, tools, node=node)
     if node not in subject.nodes:
+        # As if this node were the primary one, as only nodes of the record are asked.
         there = replace(subject.instance, primary_node=node.uuid)
         await detach_disks(tools.config.state(), there, subject.disks, tools, only_on=node)
 

@@ -200,6 +200,7 @@ def plan(
     if disks.removes or op.offline:
         found = determine_presence(subject, state, facts)
         check_not_elsewhere(found)
+        # A guest that runs on a node which does not answer would lose its data.
         if disks.removes:
             check_known(found)
     wanted = _new_admin_state(op, subject, runs, rows)
@@ -425,6 +426,7 @@ async def _change_hot_nics(plan: InstanceModification, change: Change, tools: To
     planned = change(state)
     after = make_guest(planned, planned.instances[uuid])
     async with Undo(tools.progress) as undo:
+        # In this order, the guest never has a card that is not configured.
         await remove_hot_nics(plan.hotplug, before, after, tools, undo)
         await tools.config.change(change)
         restore = carry(planned.instances[uuid], state.instances[uuid].nics)

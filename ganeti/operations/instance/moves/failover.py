@@ -166,6 +166,7 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
     """
     instance, target = plan.subject.instance, plan.target
     if plan.restarts:
+        # Before the guest is stopped, as this may refuse the move.
         await require_able(target, make_guest(tools.config.state(), instance), tools)
     tools.progress.may_stop()
     async with Undo(tools.progress) as undo:
@@ -177,6 +178,7 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
         )
         await tools.config.change(set_primary_node(instance, target))
     tools.progress.log_message(f"the primary node of instance {instance.name} is now {target.name}")
+    # Nothing is undone any more: only the start has failed, and it can be repeated.
     try:
         await _start_on_target(plan, tools)
     except (Failed, Refused) as e:

@@ -152,6 +152,7 @@ async def _send_guest(
     tools.progress.log_message(
         f"{guest.name}: sent {sent.transferred // _MIB} MiB in {tools.time.seconds() - began:.1f} s"
     )
+    # A guest that is not sent live is paused from the beginning.
     return (ran if passage.live else began) - (sent.downtime_ms or 0) / 1000
 
 
@@ -211,6 +212,7 @@ async def _abort(passage: MigrationSteps, guest: Guest, tools: Tools) -> str:
     try:
         # On the target first, so that the guest is never on two nodes.
         said = await _drop_on_target(target, guest, tools)
+    # Not raised: the error that ended the migration is the one to report.
     except GanetiError as e:
         left.append(str(e))
     try:
@@ -302,6 +304,7 @@ async def _clean_up_source(
             left = await disable_dual_primary(state, instance, disks, source, tools)
         else:
             left = []
+            # By the old record, in which the source is the primary node.
             await detach_disks(state, passage.subject.instance, disks, tools, only_on=source)
     except (Failed, Refused) as e:
         left = [str(e)]

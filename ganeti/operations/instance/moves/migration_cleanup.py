@@ -158,6 +158,7 @@ async def _find_sender(plan: MigrationCleanup, guest: Guest, tools: Tools) -> No
         except Unreachable:
             # Without an answer, the node may have the guest.
             raise
+        # A node that answers with an error does not send the guest.
         except (Failed, Refused):
             continue
         if sending.status in _SENDING_STATUSES:

@@ -164,17 +164,20 @@ async def run(plan: InstanceMove, tools: Tools) -> None:
     instance, target = plan.subject.instance, plan.target
     state = tools.config.state()
     if plan.restarts:
+        # Before the guest is stopped, as this may refuse the move.
         await require_able(target, make_guest(state, instance), tools)
     async with Undo(tools.progress) as undo:
         await _create_copies(plan, tools, undo)
         await _stop_on_source(plan, tools, undo)
         await _copy_disks(plan, tools)
         tools.progress.may_stop()
+        # In one change, as each node only has its own copies.
         await tools.config.change(
             together(restore_placement(plan.copies), set_primary_node(instance, target))
         )
     tools.progress.log_message(f"the primary node of instance {instance.name} is now {target.name}")
     trouble = await _start_on_target(plan, tools)
+    # Even if the start has failed: the copies are complete, and in use from now on.
     for each in await remove_disks(state, instance, plan.subject.disks, tools):
         tools.progress.log_message(f"cannot remove an old disk: {each}")
     if trouble is not None:
