@@ -13,9 +13,15 @@ from ganeti.system.interfaces import IFiles
 
 DESCRIPTION = "config.ini"
 
+OLD = ".replaced-"
+"""The prefix of an export that is being replaced; no name of an instance begins with a dot."""
+
 
 class Exports:
-    """The folder of exports; the name of an incomplete export ends in ``.new``."""
+    """The folder of exports; the name of an incomplete export ends in ``.new``.
+
+    One that is replaced is renamed first, so that a crash at any point leaves it or the new one.
+    """
 
     def __init__(self, files: IFiles, paths: Paths) -> None:
         self._files = files
@@ -23,13 +29,26 @@ class Exports:
         self._folder = paths.exports
 
     async def remove_incomplete(self) -> None:
-        """Remove incomplete exports of an earlier daemon, which no job continues."""
+        """Remove incomplete exports of an earlier daemon, which no job continues.
+
+        An export that it was replacing takes its place again, unless the new one has taken it.
+        """
         for name in self._files.names(self._folder):
-            if name.endswith(NEW):
+            if name.startswith(OLD):
+                await self._restore_or_remove(name.removeprefix(OLD))
+            elif name.endswith(NEW):
                 await self._files.remove_folder(f"{self._folder}/{name}")
 
+    async def _restore_or_remove(self, name: str) -> None:
+        old, final = f"{self._folder}/{OLD}{name}", f"{self._folder}/{name}"
+        if self._files.stat(final) is None:
+            await self._files.rename(old, final)
+        else:
+            await self._files.remove_folder(old)
+
     async def list(self, call: calls.ListExports) -> list[str]:
-        return [name for name in self._files.names(self._folder) if not name.endswith(NEW)]
+        names = self._files.names(self._folder)
+        return [name for name in names if not name.endswith(NEW) and not name.startswith(OLD)]
 
     async def describe(self, call: calls.DescribeExport) -> str:
         path = f"{self.path(call.path)}/{DESCRIPTION}"
@@ -42,9 +61,14 @@ class Exports:
         new, final = (f"{self._folder}/{call.name}{end}" for end in (NEW, ""))
         await self._files.make_folder(new, mode=0o750)
         await self._files.replace(f"{new}/{DESCRIPTION}", call.description.encode(), mode=0o600)
-        # The old export must stay importable until the new one is complete and durable.
-        await self._files.remove_folder(final)
-        await self._files.rename(new, final)
+        if self._files.stat(final) is not None:
+            old = f"{self._folder}/{OLD}{call.name}"
+            await self._files.remove_folder(old)
+            await self._files.rename(final, old)
+            await self._files.rename(new, final)
+            await self._files.remove_folder(old)
+        else:
+            await self._files.rename(new, final)
 
     async def remove(self, call: calls.RemoveExportCall) -> None:
         await self._files.remove_folder(f"{self._folder}/{call.name}")

@@ -61,6 +61,8 @@ class Keys:
     async def remove_expired(self) -> None:
         """Remove expired keys that were never collected."""
         for name in self._files.names(self._folder):
-            found = self._files.stat(f"{self._folder}/{name}/cert")
-            if found is None or found.mtime < self._now() - _MAX_VALIDITY:
-                await self._files.remove_folder(f"{self._folder}/{name}")
+            # A folder without a certificate may be one that is being filled.
+            folder = f"{self._folder}/{name}"
+            found = self._files.stat(f"{folder}/cert") or self._files.stat(folder)
+            if found is not None and found.mtime < self._now() - _MAX_VALIDITY:
+                await self._files.remove_folder(folder)

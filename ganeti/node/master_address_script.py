@@ -124,11 +124,11 @@ class MasterAddressScript:
         held, self._held = self._held, None
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        # First: a script that fails is not run again by the next daemon either.
-        self._records.remove(RECORD)
         if held is not None:
             await self._run("stop", held)
             self._log.info("the script has removed {address}", address=held.address)
+        # Only now: if the script fails or this daemon ends, the next one runs it again.
+        self._records.remove(RECORD)
 
     async def _run(self, verb: str, where: ReleaseMasterAddress) -> None:
         environment = {

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.http_headers import Headers
@@ -31,6 +30,7 @@ from ganeti.rapi.login_limits import source_network
 from ganeti.rapi.method_roles import Permission, permission
 from ganeti.rapi.problems import HttpProblem, status_of
 from ganeti.rapi.rate_limits import RateLimit
+from ganeti.rapi.same_origin import is_origin_of
 from ganeti.rapi.users_file import User
 from ganeti.rapi.verbs import Admitted, Verb
 
@@ -82,18 +82,10 @@ def credentials_of(headers: Headers, source: str, path: str = "") -> RequestCred
         authorization=authorization[0] if authorization else None,
         cookie=session_cookie(headers.getRawHeaders(b"cookie") or ()),
         csrf=csrf.decode("latin-1"),
-        same_origin=origin is None or _is_origin(origin[0].lower(), host),
+        same_origin=origin is None or is_origin_of(origin[0].lower(), host),
         source=source,
         path=path,
     )
-
-
-def _is_origin(origin: bytes, host: bytes) -> bool:
-    """Whether a page is of the host that is asked; whether over TLS, a proxy may have decided."""
-    try:
-        return urlsplit(origin).netloc == host
-    except ValueError:
-        return False
 
 
 def client_address(peer: str, headers: Headers, proxies: frozenset[str]) -> str:

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from ganeti.rapi.site import ApiRequest
 
 
+def is_origin_of(origin: bytes, host: bytes) -> bool:
+    """Return whether an Origin is of a host, both in lower case; TLS may have ended at a proxy."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:  # an unfinished IPv6 address, for example
+        return False
+
+
 def require_same_origin(request: ApiRequest) -> None:
     """Refuse the pages of other sites.
 
@@ -22,7 +30,7 @@ def require_same_origin(request: ApiRequest) -> None:
     if origin is None:
         return
     host = (request.getHeader(b"host") or b"").lower()
-    if urlsplit(origin.lower()).netloc != host:
+    if not is_origin_of(origin.lower(), host):
         raise HttpProblem(
             HTTPStatus.FORBIDDEN,
             "WebSockets are not for pages of other sites; the header Origin names one",

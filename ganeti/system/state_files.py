@@ -33,7 +33,9 @@ class LocalStateFiles:
         except FileNotFoundError:
             os.makedirs(self._folder, mode=0o750, exist_ok=True)
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
-        with open(descriptor, "wb", buffering=0) as file:
+        # Buffered: a write to a file system that is nearly full may be a part only, and the record
+        # must not be replaced by that.
+        with open(descriptor, "wb") as file:
             file.write(content)
         os.rename(fresh, path)
 

@@ -109,6 +109,7 @@ class MasterAddressScriptTests(SynchronousTestCase):
         self.host.codes = [1]
         self.clock.advance(LIFETIME)
         self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(list(self.records.read_all()), [RECORD])  # for the next daemon
         self.hold()
         self.assertEqual(len(self.host.ran), 3)
 

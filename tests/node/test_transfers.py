@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
+from ganeti.node.exports import Exports
 from ganeti.node.transfers import ABANDON_TIMEOUT, MIB
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.call import Call
+from ganeti.system.interfaces import IFiles
 from ganeti.testing.builders import a_disk, a_guest, a_node
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.host import MemoryHost
 from ganeti.testing.nodes import MemoryNodes
 from ganeti.testing.processes import Script
@@ -21,6 +25,22 @@ from ganeti.testing.streams import MemoryNetwork
 R = TypeVar("R")
 MAGIC = "magic-1"
 NEW = calls.ExportData(path="web1.new", dump="disk0")
+
+
+class EndingFiles:
+    """Files of a daemon that ends before its change number ``limit``."""
+
+    def __init__(self, files: MemoryFiles, limit: int) -> None:
+        self._files = files
+        self._left = limit
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._files, name)
+        if name in ("make_folder", "replace", "remove_folder", "rename"):
+            if not self._left:
+                raise OSError(5, "the daemon has ended")
+            self._left -= 1
+        return found
 
 
 class TransfersTests(SynchronousTestCase):
@@ -207,6 +227,29 @@ class TransfersTests(SynchronousTestCase):
             host.disk.add_folder(f"{host.paths.exports}/{name}", 0o750)
         self.successResultOf(host.parts.exports.remove_incomplete())
         self.assertEqual(host.disk.names(host.paths.exports), ["web1"])
+
+    def test_an_export_is_not_lost_while_it_is_replaced(self) -> None:
+        host = self.hosts["node1"]
+        contents = {"[export]\nname = old\n", "[export]\nname = new\n"}
+        old, new = sorted(contents, reverse=True)
+        for limit in range(7):
+            disk = MemoryDisk()
+            for name in ("web1", "web1.new"):
+                disk.add_folder(f"{host.paths.exports}/{name}", 0o750)
+            disk.put(f"{host.paths.exports}/web1/config.ini", old.encode(), 0o600, 0.0)
+            disk.put(f"{host.paths.exports}/web1.new/disk0", b"dump", 0o600, 0.0)
+            ending = cast(IFiles, EndingFiles(MemoryFiles(disk), limit))
+            made = Exports(ending, host.paths).finalize(
+                calls.FinalizeExport(name="web1", description=new)
+            )
+            done = Deferred.fromCoroutine(made)
+            done.addErrback(lambda failure: failure.trap(OSError) and None)
+            self.successResultOf(done)
+            exports = Exports(MemoryFiles(disk), host.paths)
+            self.successResultOf(Deferred.fromCoroutine(exports.remove_incomplete()))
+            self.assertEqual(disk.names(host.paths.exports), ["web1"])
+            found = exports.describe(calls.DescribeExport(path="web1"))
+            self.assertIn(self.successResultOf(Deferred.fromCoroutine(found)), contents)
 
     def test_paths_lead_to_exports_only(self) -> None:
         for path in ("../secret", "web1/../../secret"):

@@ -43,6 +43,7 @@ class OriginTests(SynchronousTestCase):
             "https://cluster:5080.evil.example",
             "https://evil.example/cluster:5080",
             "https://cluster:5080@evil.example",
+            "https://[2001:db8::1",
             "null",
             "",
         ):

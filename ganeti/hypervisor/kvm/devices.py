@@ -151,10 +151,19 @@ def nic_device(kvm: Kvm) -> str:
     return "virtio-net-pci" if kvm.nic_type == "paravirtual" else kvm.nic_type
 
 
+def count_queues(kvm: Kvm) -> int:
+    """Return how many queues network cards have: only those of virtio have more than one.
+
+    The tap device must be created for as many: the kernel rejects to open one for several queues
+    as one for a single queue.
+    """
+    return kvm.virtio_net_queues if nic_device(kvm) == "virtio-net-pci" else 1
+
+
 def queue_vectors(kvm: Kvm) -> int:
     """Return the interrupt vectors of a card with several queues; 0 if it has one."""
-    queues = kvm.virtio_net_queues
-    if nic_device(kvm) != "virtio-net-pci" or queues <= 1 or kvm.kvm_net != "host":
+    queues = count_queues(kvm)
+    if queues <= 1 or kvm.kvm_net != "host":
         return 0
     # Two vectors per queue, one for configuration changes, one for the control queue.
     return 2 * queues + 2
@@ -182,7 +191,8 @@ def _netdev_option(card: GuestNic, kvm: Kvm) -> str:
     options = [f"tap,id={name}", f"ifname={tap(card)}", "script=no", "downscript=no"]
     if kvm.nic_type == "paravirtual":
         options += ["vhost=on"] if kvm.vhost_net else []
-        options += [f"queues={kvm.virtio_net_queues}"] if kvm.virtio_net_queues > 1 else []
+    if (queues := count_queues(kvm)) > 1:
+        options.append(f"queues={queues}")
     return ",".join(options)
 
 

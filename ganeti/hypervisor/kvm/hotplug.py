@@ -18,6 +18,7 @@ from twisted.internet.task import deferLater
 from ganeti.errors import Code, Failed, Refused
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm.devices import (
+    count_queues,
     device_id,
     disk_id,
     netdev_id,
@@ -160,7 +161,8 @@ def _connection_options(card: GuestNic, kvm: Kvm) -> dict[str, Any]:
     }
     if kvm.nic_type == "paravirtual":
         options |= {"vhost": True} if kvm.vhost_net else {}
-        options |= {"queues": kvm.virtio_net_queues} if kvm.virtio_net_queues > 1 else {}
+    if (queues := count_queues(kvm)) > 1:
+        options["queues"] = queues
     return options
 
 

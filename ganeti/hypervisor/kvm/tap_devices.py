@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ganeti.errors import Refused
-from ganeti.hypervisor.kvm.devices import tap
+from ganeti.hypervisor.kvm.devices import count_queues, tap
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.system.interfaces import IFiles, IProcesses
@@ -42,7 +42,7 @@ class Taps:
         await self.disconnect(tuple(map(tap, cards)))
         for card in cards:
             try:
-                await self._run_all(add_tap(card, kvm.virtio_net_queues), *connect_tap(card))
+                await self._run_all(add_tap(card, count_queues(kvm)), *connect_tap(card))
             except _CommandError as error:
                 await self.disconnect(tuple(map(tap, cards)))
                 raise Refused(
