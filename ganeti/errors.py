@@ -97,6 +97,10 @@ class Unreachable(Failed):
         self.node = node
 
 
+class TermNotGranted(Unreachable):
+    """A node that answers, and does not carry out calls of this master."""
+
+
 class CommitFailed(Failed):
     """A change that was not made because it could not be made durable."""
 

@@ -16,7 +16,7 @@ from ganeti.config.changes.nodes import set_role
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
-from ganeti.errors import Refused
+from ganeti.errors import Refused, TermNotGranted, Unreachable
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES
 from ganeti.model.failover import FailoverPolicy, InstanceFailover
@@ -111,7 +111,10 @@ def plan_confirmation(
     node = state.node(op.node_name)
     if node.uuid == state.cluster.master_node:
         raise Refused(f"node {node.name} is the master, which runs")
-    if not node.offline and facts.known(node, AskVersion) is not None:
+    # Any answer proves that the node runs, also one that reports an error.
+    answer = facts.answers.get((node.uuid, AskVersion))
+    silent = isinstance(answer, Unreachable) and not isinstance(answer, TermNotGranted)
+    if not node.offline and not silent:
         raise Refused(
             f"node {node.name} answers, so it is not off; power it off first. To move its instances"
             f" away while it runs: gnt-node evacuate {node.name}"

@@ -19,6 +19,7 @@ from ganeti.errors import (
     NotMaster,
     ProtocolError,
     Refused,
+    TermNotGranted,
     Unreachable,
 )
 from ganeti.model.node import Node
@@ -134,7 +135,8 @@ class NodeClient:
     async def _claim_term(self, node: Node) -> None:
         term = self._term()
         if not self._elected():
-            raise Unreachable(node.name, f"the node has not granted term {term} to {self._master}")
+            why = f"the node has not granted term {term} to {self._master}"
+            raise TermNotGranted(node.name, why)
         request = RequestVote(term=term, master=self._master, elected=True)
         ballot = await self._ask_once(node, request)
         found = ballot.state
@@ -142,7 +144,8 @@ class NodeClient:
         if ballot.granted or (found.term, found.master) == (term, self._master):
             return
         if found.term < term:
-            raise Unreachable(node.name, f"the node does not grant term {term} to {self._master}")
+            why = f"the node does not grant term {term} to {self._master}"
+            raise TermNotGranted(node.name, why)
         error = NotMaster(
             f"node {node.name} has granted term {found.term} to {found.master};"
             f" this master's term is {term}"

@@ -90,11 +90,29 @@ def _node_report(facts: NodeInfo, state: ClusterState) -> NodeReport:
 def advised(facts: NodeAnswers, wanted: int, state: ClusterState) -> tuple[Node, ...] | None:
     """Return the nodes that an external iallocator has chosen, or None if none was used.
 
-    :raises Refused: it has chosen none; with its reason.
+    :raises Refused: it has chosen none, with its reason; or one that accepts no instances.
     """
     if facts.advice is None:
         return None
-    return nodes_of(facts.advice.name, _get_reply(facts), wanted, state)
+    name = facts.advice.name
+    nodes = nodes_of(name, _get_reply(facts), wanted, state)
+    if len({node.uuid for node in nodes}) != len(nodes):
+        raise Refused(f"iallocator {name} chose node {nodes[0].name} twice", Code.ENVIRONMENT)
+    for node in nodes:
+        if (reason := _find_objection(node)) is not None:
+            raise Refused(
+                f"iallocator {name} chose node {node.name}, which {reason}", Code.ENVIRONMENT
+            )
+    return nodes
+
+
+def _find_objection(node: Node) -> str | None:
+    """Return why a node accepts no instances; None if it does."""
+    if node.offline:
+        return "is offline"
+    if node.drained:
+        return "is drained"
+    return None if node.vm_capable else "is not vm_capable"
 
 
 def get_allocator_result(facts: NodeAnswers) -> Any:

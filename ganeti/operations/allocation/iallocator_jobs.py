@@ -32,17 +32,29 @@ def get_allocator_jobs(facts: NodeAnswers, *, early_release: bool) -> IAllocator
     :raises Refused: it has found no solution, or has proposed opcodes that are not allowed.
     """
     match get_allocator_result(facts):
-        case [list(), list(failed), list(jobs)]:
+        case [list(), list(failed), list(jobs)] if all(isinstance(job, list) for job in jobs):
             pass
         case _:
-            raise Refused(
-                "the iallocator's result does not have the form [moved, failed, jobs]",
-                Code.ENVIRONMENT,
-            )
+            raise _make_malformed()
     return IAllocatorJobs(
-        tuple(_read_job(job, early_release) for job in jobs),
-        tuple((str(name), str(reason or "no reason given")) for name, reason in failed),
+        tuple(_read_job(job, early_release) for job in jobs), tuple(map(_read_failure, failed))
     )
+
+
+def _make_malformed() -> Refused:
+    return Refused(
+        "the iallocator's result does not have the form [moved, failed, jobs], with pairs of"
+        " instance and reason in failed and lists of opcodes in jobs",
+        Code.ENVIRONMENT,
+    )
+
+
+def _read_failure(written: object) -> tuple[str, str]:
+    match written:
+        case [str(name), str() | None as reason]:
+            return name, reason or "no reason given"
+        case _:
+            raise _make_malformed()
 
 
 def _read_job(written: list[object], early_release: bool) -> tuple[Opcode, ...]:

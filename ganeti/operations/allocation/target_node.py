@@ -118,6 +118,12 @@ def destination(
         facts.answer_of(node, DescribeNode)
     elif (chosen := advised(facts, 1, state)) is not None:
         [node] = chosen
+        if node not in nodes:
+            raise Refused(
+                f"the iallocator chose node {node.name}, where instance {instance.name} cannot move;"
+                f" possible: {', '.join(each.name for each in nodes)}",
+                Code.ENVIRONMENT,
+            )
     else:
         wish = make_placement(instance, subject.disks, state, away_from=[subject.primary.uuid])
         if runs_with is not None:
