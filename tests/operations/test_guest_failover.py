@@ -12,25 +12,42 @@ from ganeti.config import access_file
 from ganeti.config.changes.instances import remove_instance
 from ganeti.config.changes.nodes import set_role
 from ganeti.config.state import ClusterState
-from ganeti.errors import Refused
-from ganeti.model.disk import Template
+from ganeti.errors import Refused, Unreachable
+from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES, SUPPORTED_TEMPLATES, Template
 from ganeti.model.failover import (
     FailoverPolicy,
+    FenceMethod,
+    FenceStage,
     GuardKind,
     InstanceFailover,
     NodeFence,
     NodeGuard,
+    NodeMaintenance,
 )
 from ganeti.model.node import NodeRole
-from ganeti.opcodes.failover import RehearseFailure, SurveyFailures
+from ganeti.opcodes.failover import (
+    ConfirmNodeOff,
+    ModifyFailover,
+    RehearseFailure,
+    SetFailoverPolicy,
+    SetNodeMaintenance,
+    SurveyFailures,
+)
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster import rehearsal
 from ganeti.operations.cluster.failover_findings import failover_findings
-from ganeti.operations.operation import NodeAnswers
+from ganeti.operations.guest_failover import (
+    ask_whether_off,
+    plan_confirmation,
+    plan_maintenance,
+    plan_policy,
+    plan_settings,
+)
+from ganeti.operations.operation import NodeAnswers, NodeQuery
 from ganeti.placement.solver import solve
 from ganeti.rpc.call import Call
-from ganeti.rpc.node import DescribeNode, NodeInfo
-from ganeti.testing.builders import a_cluster, a_disk, an_instance, uuid_of
+from ganeti.rpc.node import AskVersion, DescribeNode, NodeInfo, Version
+from ganeti.testing.builders import SINCE, a_cluster, a_disk, a_node, an_instance, uuid_of
 from ganeti.testing.facts import some_facts
 from tests.operations.whole import WholeCluster
 
@@ -110,6 +127,93 @@ class SettingTests(SynchronousTestCase):
         self.do("OP_INSTANCE_SET_FAILOVER", instance_name="web1", policy="restart")
         left = remove_instance(self.state.instance("web1"))(self.state)
         self.assertEqual(dict(left.failover_policies), {})
+
+
+class PlanTests(SynchronousTestCase):
+    uuid = uuid_of("node", "node2")
+    facts = NodeAnswers(since=SINCE)
+
+    def a_guard(self) -> NodeGuard:
+        return NodeGuard(uuid=self.uuid, kind=GuardKind.DEVICE, timeout=10, electors=())
+
+    def confirm(self, state: ClusterState, answer: Version | Unreachable | None) -> ClusterState:
+        key: tuple[str, type[Call[object]]] = (self.uuid, AskVersion)
+        facts = replace(self.facts, answers={} if answer is None else {key: answer})
+        op = ConfirmNodeOff(node_name="node2")
+        return plan_confirmation(op, state, facts).change(state)
+
+    def test_a_failover_needs_disks_that_another_node_has(self) -> None:
+        op = SetFailoverPolicy(instance_name="db1", policy=FailoverPolicy.FAILOVER)
+        elsewhere = MIRRORED_TEMPLATES | SHARED_TEMPLATES
+        for template in SUPPORTED_TEMPLATES - {Template.DISKLESS}:
+            disk = a_disk("disk1", template, nodes=("node1", "node2"))
+            state = a_cluster(nodes=NODES, instances=[an_instance("db1", disks=[disk])])
+            if template in elsewhere:
+                plan_policy(op, state, self.facts)
+                continue
+            with self.assertRaisesRegex(Refused, rf"db1 \({template.value}\) are on one node only"):
+                plan_policy(op, state, self.facts)
+
+    def test_a_rank_alone_keeps_the_policy(self) -> None:
+        uuid = uuid_of("instance", "web1")
+        known = InstanceFailover(uuid=uuid, policy=FailoverPolicy.RESTART, rank=1)
+        state = founded().put(known)
+        op = SetFailoverPolicy(instance_name="web1", rank=0)
+        found = plan_policy(op, state, self.facts).change(state).failover_policies[uuid]
+        self.assertEqual((found.policy, found.rank), (FailoverPolicy.RESTART, 0))
+
+    def test_settings_that_are_not_given_are_kept(self) -> None:
+        first = ModifyFailover(max_nodes=2, require_device=True)
+        state = plan_settings(first, founded(), self.facts).change(founded())
+        second = ModifyFailover(window=0, require_device=False)
+        found = plan_settings(second, state, self.facts).change(state).failover_settings
+        self.assertEqual((found.max_nodes, found.window, found.require_device), (2, 0, False))
+
+    def test_a_maintenance_has_the_time_of_its_begin_until_it_ends(self) -> None:
+        begin, end = (
+            plan_maintenance(
+                SetNodeMaintenance(node_name="node2", maintenance=wanted), founded(), self.facts
+            )
+            for wanted in (True, False)
+        )
+        state = begin.change(founded())
+        expected = {self.uuid: NodeMaintenance(uuid=self.uuid, since=SINCE)}
+        self.assertEqual(dict(state.node_maintenance), expected)
+        self.assertEqual(dict(end.change(state).node_maintenance), {})
+
+    def test_no_plan_waits_for_the_locks_of_jobs_that_wait_for_the_node(self) -> None:
+        for plan in (
+            plan_policy(SetFailoverPolicy(instance_name="web1", rank=1), founded(), self.facts),
+            plan_maintenance(SetNodeMaintenance(node_name="node2"), founded(), self.facts),
+        ):
+            self.assertEqual(plan.locks, {})
+
+    def test_only_a_node_that_is_not_offline_is_asked_whether_it_is_off(self) -> None:
+        op, state = ConfirmNodeOff(node_name="node2"), founded()
+        expected = [NodeQuery([state.node("node2")], AskVersion())]
+        self.assertEqual(ask_whether_off(op, state), expected)
+        self.assertEqual(ask_whether_off(op, state.put(a_node("node2", offline=True))), [])
+
+    def test_a_node_that_answers_is_told_to_be_evacuated_instead(self) -> None:
+        with self.assertRaisesRegex(Refused, "while it runs: gnt-node evacuate node2"):
+            self.confirm(founded(), Version(protocol=1, release="3.1"))
+
+    def test_a_confirmed_node_is_fenced_offline_and_without_a_guard(self) -> None:
+        state = self.confirm(founded().put(self.a_guard()), Unreachable("node2", "no route"))
+        node, fence = state.node("node2"), state.node_fences[self.uuid]
+        self.assertEqual((node.offline, node.master_candidate), (True, False))
+        self.assertEqual(
+            (fence.stage, fence.method, fence.since, fence.candidate),
+            (FenceStage.FENCED, FenceMethod.PERSON, SINCE, True),
+        )
+        self.assertEqual(dict(state.node_guards), {})
+
+    def test_a_fence_that_was_decided_before_keeps_its_time_and_reason(self) -> None:
+        fence = NodeFence(uuid=self.uuid, since=1.0, reason="it was silent", candidate=True)
+        state = founded().put(a_node("node2", offline=True)).put(fence)
+        found = self.confirm(state, None).node_fences[self.uuid]
+        self.assertEqual((found.since, found.reason, found.candidate), (1.0, "it was silent", True))
+        self.assertEqual(found.method, FenceMethod.PERSON)
 
 
 class FindingTests(SynchronousTestCase):
