@@ -7,9 +7,16 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.state import RecordKind
 from ganeti.errors import Code, Invalid, Refused
 from ganeti.model.instance import AdminState
-from ganeti.testing.builders import a_cluster, an_instance
+from ganeti.operations.name_rules import (
+    check_address,
+    check_label,
+    require_node_addresses,
+    require_own_name,
+)
+from ganeti.testing.builders import a_cluster, a_node, an_instance
 from tests.operations.whole import WholeCluster
 
 DISKLESS = {
@@ -20,6 +27,55 @@ DISKLESS = {
     "no_install": True,
 }
 NETWORK = {"network": "192.0.2.0/24"}
+
+
+class RuleTests(SynchronousTestCase):
+    def test_a_label_may_have_spaces_inside_and_any_printable_characters(self) -> None:
+        for name in ("a", "rack 1", "été", "a.b_c-d", "#1"):
+            check_label(name, "group_name")
+        for name in ("a/b", "a ", "\ta", "a\u2028b", "a\x7f", "\u00a0a"):
+            with self.assertRaisesRegex(Invalid, "^group_name: must be printable"):
+                check_label(name, "group_name")
+
+    def test_a_host_name_is_of_one_object_of_any_kind(self) -> None:
+        state = a_cluster(nodes=["node1"], instances=["web1"])
+        owners = {
+            RecordKind.CLUSTER: ("cluster.example.com", "the cluster"),
+            RecordKind.NODE: ("node1", "a node"),
+            RecordKind.INSTANCE: ("web1", "an instance"),
+        }
+        for owner, (name, words) in owners.items():
+            require_own_name(owner, name, state)
+            for kind in owners.keys() - {owner}:
+                told = f"{name} is the name of {words}; choose another name for the {kind.value}"
+                with self.assertRaisesRegex(Refused, told) as caught:
+                    require_own_name(kind, name, state)
+                self.assertEqual(caught.exception.code, Code.NOT_UNIQUE)
+
+    def test_a_name_of_no_object_is_free_for_each_kind(self) -> None:
+        for kind in (RecordKind.CLUSTER, RecordKind.NODE, RecordKind.INSTANCE):
+            require_own_name(kind, "new.example.com", a_cluster(instances=["web1"]))
+
+    def test_an_address_is_of_one_node_as_primary_or_secondary(self) -> None:
+        known = a_node("node1", primary_ip="192.0.2.1", secondary_ip="198.51.100.1")
+        state = a_cluster(nodes=[known, "node2"])
+        for field in ("primary_ip", "secondary_ip"):
+            for address in (known.primary_ip, known.secondary_ip):
+                words = f"address {address} is in use by node node1"
+                with self.assertRaisesRegex(Refused, words):
+                    require_node_addresses(a_node("node2", **{field: address}), state)
+
+    def test_a_node_may_keep_and_exchange_its_own_addresses(self) -> None:
+        state = a_cluster(nodes=[a_node("node1", secondary_ip="198.51.100.1")])
+        swapped = a_node("node1", primary_ip="198.51.100.1", secondary_ip="192.0.2.1")
+        require_node_addresses(swapped, state)
+
+    def test_addresses_of_both_versions_and_none_are_accepted(self) -> None:
+        for address in (None, "192.0.2.1", "2001:db8::1"):
+            check_address(address, "ip")
+        for wrong in ("", "192.0.2.256", "192.0.2.1/24", "192.0.2.1 "):
+            with self.assertRaisesRegex(Invalid, "^ip: .* is not an IP address such as 192.0.2.1"):
+                check_address(wrong, "ip")
 
 
 class NamingTests(SynchronousTestCase):
