@@ -14,8 +14,21 @@ from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy
 from ganeti.model.instance import AdminState
-from ganeti.opcodes.instance.disks import ReplaceDisks
+from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.allocation.group_change import (
+    GroupChange,
+    Options,
+    change_request,
+    group_queries,
+    plan_group_change,
+    preview,
+    run,
+    select_groups,
+)
+from ganeti.operations.operation import IAllocatorReply, NodeAnswers
+from ganeti.rpc.node import DescribeNode, NodeInfo
 from ganeti.testing.builders import (
     Built,
     a_cluster,
@@ -27,6 +40,8 @@ from ganeti.testing.builders import (
     an_instance,
     uuid_of,
 )
+from ganeti.testing.facts import some_facts
+from ganeti.testing.tools import MemoryTools
 from tests.operations.whole import WholeCluster
 
 
@@ -232,3 +247,151 @@ class EvacuateGroupTests(RegroupingTests):
     def test_an_empty_group_is_left_at_once(self) -> None:
         whole = self.whole(cluster())
         self.assertEqual(self.submitted(whole, "OP_GROUP_EVACUATE", group_name="old"), [])
+
+
+def facts(**known: NodeInfo) -> NodeAnswers:
+    """Return the answers of nodes 3 to 5, of which those that are ``known`` differ."""
+    given = {**{f"node{number}": some_facts() for number in (3, 4, 5)}, **known}
+    return NodeAnswers({(uuid_of("node", name), DescribeNode): given[name] for name in given})
+
+
+class SelectGroupsTests(SynchronousTestCase):
+    state = cluster()
+
+    def names(self, asked: tuple[str, ...] | None, *leaving: str) -> list[str]:
+        groups = [self.state.group(name) for name in leaving]
+        return [group.name for group in select_groups(asked, groups, self.state)]
+
+    def test_groups_that_are_named_are_used_in_their_order_whatever_their_policy(self) -> None:
+        self.assertEqual(self.names(("spare", "closed", "new"), "old"), ["spare", "closed", "new"])
+
+    def test_otherwise_preferred_ones_come_first_and_unallocable_ones_not_at_all(self) -> None:
+        for asked in (None, ()):
+            self.assertEqual(self.names(asked, "old"), ["new", "spare"])
+        self.assertEqual(self.names(None, "spare"), ["new", "old"])
+
+    def test_every_named_group_that_is_the_source_is_told(self) -> None:
+        with self.assertRaisesRegex(Refused, "node group old, new is the source") as caught:
+            self.names(("old", "spare", "new"), "new", "old")
+        self.assertEqual(caught.exception.code, Code.INPUT)
+
+    def test_without_another_group_the_way_to_create_one_is_told(self) -> None:
+        words = "gnt-group add NAME, and gnt-group assign-nodes NAME NODE"
+        with self.assertRaisesRegex(Refused, words):
+            self.names(None, "old", "new", "spare")
+
+    def test_the_online_nodes_of_the_groups_are_asked(self) -> None:
+        state = self.state.put(a_node("node4", group="new", offline=True))
+        groups = [state.group(name) for name in ("new", "spare")]
+        [query] = group_queries(groups, state)
+        self.assertEqual({node.name for node in query.nodes}, {"node3", "node5"})
+
+
+class PlanTests(SynchronousTestCase):
+    def plan(
+        self, state: ClusterState, answers: NodeAnswers, *groups: str, **options: bool
+    ) -> GroupChange:
+        manner = Options(**{"early_release": False, **options})
+        targets = tuple(state.group(name) for name in groups)
+        instances = list(state.instances.values())
+        return plan_group_change(instances, targets, manner, state, answers)
+
+    def replace(self, node: str, *, early_release: bool = False) -> ReplaceDisks:
+        return ReplaceDisks(
+            instance_name="db1",
+            mode=ReplacementMode.NEW_SECONDARY,
+            remote_node=node,
+            early_release=early_release,
+        )
+
+    def test_the_opcodes_of_mirrored_disks_follow_from_where_their_copies_are(self) -> None:
+        move = MigrateInstance(instance_name="db1", allow_failover=True)
+        third, fourth = self.replace("node3"), self.replace("node4")
+        for nodes, job in (
+            (("node1", "node2"), (third, move, fourth)),
+            (("node3", "node1"), (fourth,)),
+            (("node1", "node3"), (move, fourth)),
+        ):
+            found = self.plan(cluster(drbd("db1", 1, *nodes)), facts(), "new")
+            self.assertEqual(found.jobs, (job,), nodes)
+
+    def test_options_hold_for_all_opcodes(self) -> None:
+        state = cluster(drbd("db1", 1, "node1", "node2"))
+        found = self.plan(state, facts(), "new", early_release=True, failover=True)
+        first, second = (self.replace(name, early_release=True) for name in ("node3", "node4"))
+        self.assertEqual(found.jobs, ((first, FailoverInstance(instance_name="db1"), second),))
+
+    def test_a_failover_instead_of_a_proposed_migration_keeps_its_target(self) -> None:
+        opcode = {"OP_ID": "OP_INSTANCE_MIGRATE", "instance_name": "web1", "target_node": "node4"}
+        text = json.dumps({"success": True, "info": "", "result": [[], [], [[opcode]]]})
+        answers = NodeAnswers(advice=IAllocatorReply("mine", text))
+        [[found]] = self.plan(cluster(an_instance("web1")), answers, "new", failover=True).jobs
+        self.assertEqual(found, FailoverInstance(instance_name="web1", target_node="node4"))
+
+    def test_an_instance_takes_the_first_group_that_has_room(self) -> None:
+        state = cluster(an_instance("web1"))
+        full = some_facts(memory_free=100)
+        for answers, target in (
+            (facts(), "node3"),
+            (facts(node3=full), "node4"),
+            (facts(node3=full, node4=full), "node5"),
+        ):
+            [[opcode]] = self.plan(state, answers, "new", "spare").jobs
+            expected = MigrateInstance(
+                instance_name="web1", target_node=target, allow_failover=True
+            )
+            self.assertEqual(opcode, expected)
+
+    def test_room_that_one_instance_takes_is_not_left_for_the_next(self) -> None:
+        state = cluster(an_instance("web2"), an_instance("web1"))
+        one = some_facts(memory_free=200)
+        jobs = self.plan(
+            state, facts(node3=one, node4=some_facts(memory_free=0)), "new", "spare"
+        ).jobs
+        targets = [opcode.target_node for [opcode] in jobs if isinstance(opcode, MigrateInstance)]
+        self.assertEqual(targets, ["node3", "node5"])
+
+    def test_all_instances_that_are_stuck_are_told_in_order(self) -> None:
+        full = some_facts(memory_free=0)
+        state = cluster(*(an_instance(name) for name in ("web2", "web1")))
+        with self.assertRaises(Refused) as caught:
+            self.plan(state, facts(node3=full, node4=full), "new")
+        told, code = caught.exception.arguments()
+        self.assertEqual(code, Code.RESOURCES)
+        words = "not all instances can move to another group: web1: group new: no node can host"
+        self.assertTrue(str(told).startswith(words), told)
+        self.assertIn("; web2: group new: no node can host", str(told))
+
+    def test_instances_that_the_iallocator_cannot_move_are_told(self) -> None:
+        result = [[], [["web1", "it is large"]], []]
+        text = json.dumps({"success": True, "info": "", "result": result})
+        answers = NodeAnswers(advice=IAllocatorReply("mine", text))
+        with self.assertRaisesRegex(Refused, "another group: web1: it is large"):
+            self.plan(cluster(an_instance("web1")), answers, "new")
+
+
+class JobTests(SynchronousTestCase):
+    migrate: Opcode = MigrateInstance(instance_name="web1")
+    failover: Opcode = FailoverInstance(instance_name="web2")
+
+    def test_jobs_are_submitted_and_need_no_locks_themselves(self) -> None:
+        plan = GroupChange(((self.migrate,), (self.failover,)), ())
+        memory = MemoryTools(cluster())
+        found = self.successResultOf(run(plan, memory.tools))
+        self.assertEqual(found, {"jobs": [[True, 1], [True, 2]]})
+        self.assertEqual((memory.submitted, plan.locks), ([*plan.jobs], {}))
+        nothing = self.successResultOf(run(GroupChange((), ()), memory.tools))
+        self.assertEqual(nothing, {"jobs": []})
+
+    def test_a_dry_run_has_the_summaries_of_each_job(self) -> None:
+        plan = GroupChange(((self.migrate, self.failover), (self.migrate,)), ())
+        first, second = "INSTANCE_MIGRATE(web1)", "INSTANCE_FAILOVER(web2)"
+        self.assertEqual(preview(plan), [[first, second], [first]])
+
+    def test_hooks_and_iallocators_get_groups_by_their_uuids(self) -> None:
+        groups = tuple(cluster().group(name) for name in ("spare", "new"))
+        uuids = [group.uuid for group in groups]
+        self.assertEqual(GroupChange((), groups).target_groups, " ".join(uuids))
+        request = change_request([an_instance("web1").instance], groups)
+        expected = {"type": "change-group", "instances": ["web1"], "target_groups": uuids}
+        self.assertEqual(request, expected)
