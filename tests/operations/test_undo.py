@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import CommitFailed, Failed
+from ganeti.config.writer import CancelledAfterCommit
+from ganeti.errors import CommitFailed, Failed, JobCanceled
 from ganeti.operations.undo import Undo
 from ganeti.testing.tools import MemoryProgress
 
@@ -63,3 +64,42 @@ class UndoTests(SynchronousTestCase):
             recovering[attempt].callback(None)
         self.failureResultOf(failing, Failed)
         self.assertEqual((self.done, self.progress.said), (["one"], []))
+
+    async def ended_by(self, error: BaseException | None, *, dropped: bool = False) -> None:
+        """Take two steps, drop the second one if wanted, and end with an error or without."""
+        async with Undo(self.progress) as undo:
+            undo.by("take back one", self.step("one"))
+            undo.by("take back two", self.step("two"))
+            if dropped:
+                undo.drop_newest()
+            if error is not None:
+                raise error
+
+    def test_after_a_success_nothing_is_taken_back(self) -> None:
+        self.successResultOf(self.ended_by(None))
+        self.assertEqual(self.done, [])
+
+    def test_a_step_that_was_not_carried_out_is_not_taken_back(self) -> None:
+        self.failureResultOf(self.ended_by(Failed("no"), dropped=True), Failed)
+        self.assertEqual(self.done, ["one"])
+
+    def test_a_canceled_job_is_taken_back(self) -> None:
+        for error in (JobCanceled("the job was canceled"), CancelledError()):
+            self.setUp()
+            self.failureResultOf(self.ended_by(error), type(error))
+            self.assertEqual(self.done, ["two", "one"])
+
+    def test_a_change_that_was_made_is_kept_if_only_the_wait_for_it_was_cancelled(self) -> None:
+        self.failureResultOf(self.ended_by(CancelledAfterCommit()), CancelledAfterCommit)
+        self.assertEqual(self.done, [])
+
+    def test_what_is_forgotten_while_it_waits_takes_nothing_back(self) -> None:
+        async def wait() -> None:
+            async with Undo(self.progress) as undo:
+                undo.by("take back one", self.step("one"))
+                await Deferred[None]()
+
+        waiting = wait()
+        waiting.send(None)
+        waiting.close()  # as when it is garbage collected
+        self.assertEqual((self.done, self.progress.said), ([], []))
