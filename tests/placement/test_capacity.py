@@ -77,3 +77,55 @@ class CapacityTests(SynchronousTestCase):
         found = ask(a_size(Storage.MIRRORED, memory=1024), nodes)
         self.assertGreaterEqual(found.count, 40 * 62)
         self.assertLessEqual(found.count, 40 * 63)
+
+    def test_each_size_is_counted_in_the_same_cluster(self) -> None:
+        small, large = (a_size(Storage.LOCAL, memory=memory) for memory in (16384, 32768))
+        model = a_cluster_model(THREE)
+        found = compute_capacity(model, [small, large, small]).sizes
+        self.assertEqual([each.count for each in found], [12, 6, 12])
+        self.assertEqual([each.size for each in found], [small, large, small])
+
+    def test_groups_are_counted_apart(self) -> None:
+        nodes = [*THREE, a_node_model("far1", group="far"), a_node_model("off1", group="off")]
+        size = a_size(Storage.LOCAL, groups=("default", "far"))
+        [found] = compute_capacity(a_cluster_model(nodes), [size]).sizes
+        counts = {group.group: group.count for group in found.groups}
+        self.assertEqual((counts, found.count), ({"default": 12, "far": 4, "off": 0}, 16))
+
+    def test_instances_that_exist_use_their_share(self) -> None:
+        instances = [a_shared(f"web{n}", "node1", memory=16384) for n in range(3)]
+        found = ask(a_size(Storage.LOCAL), THREE, *instances)
+        self.assertEqual(found.count, 12 - 3)
+
+    def test_a_mirrored_instance_uses_disk_space_on_both_nodes(self) -> None:
+        found = ask(a_size(Storage.MIRRORED, memory=1, disk=1 << 19), THREE)
+        self.assertEqual(found.count, 3)
+
+    def test_spindles_of_a_mirrored_instance_are_used_on_both_nodes(self) -> None:
+        nodes = [a_node_model(f"node{n}", spindle_ratio=4.0) for n in (1, 2)]
+        self.assertEqual(ask(a_size(Storage.MIRRORED, memory=1, spindles=1), nodes).count, 4)
+        self.assertEqual(ask(a_size(Storage.LOCAL, memory=1, spindles=1), nodes).count, 8)
+
+    def test_of_equal_nodes_one_is_left_free_in_sum(self) -> None:
+        for number in range(2, 6):
+            nodes = [a_node_model(f"node{n}") for n in range(number)]
+            found = ask(a_size(Storage.SHARED), nodes)
+            self.assertEqual(found.count, 4 * (number - 1), number)
+
+    def test_a_single_node_has_no_room_for_its_failure(self) -> None:
+        self.assertEqual(ask(a_size(Storage.SHARED), THREE[:1]).count, 0)
+
+    def test_a_drained_node_does_not_back_up_others(self) -> None:
+        nodes = [*THREE[:2], a_node_model("node3", state=NodeState.DRAINED)]
+        found = ask(a_size(Storage.SHARED), nodes)
+        self.assertEqual((found.count, found.limits[Limit.STATE.value]), (4, 1))
+
+    def test_without_a_node_nothing_fits(self) -> None:
+        nodes = [a_node_model("node1", state=NodeState.OFFLINE)]
+        for storage in Storage:
+            found = ask(a_size(storage), nodes)
+            self.assertEqual((found.count, found.limits), (0, {Limit.STATE.value: 1}), storage)
+
+    def test_a_size_that_needs_nothing_is_not_counted(self) -> None:
+        nothing = a_size(Storage.LOCAL, memory=0, vcpus=0)
+        self.assertEqual(ask(nothing, THREE).count, 0)
