@@ -246,6 +246,13 @@ class AddPlanTests(SynchronousTestCase):
             with self.assertRaisesRegex(Refused, "with an even first byte"):
                 plan_add(add(mac_prefix=wrong), self.state, FACTS)
 
+    def test_a_name_fits_into_lists_and_addresses(self) -> None:
+        rename = RenameNetwork(network_name="net1", new_name="a/b")
+        with self.assertRaisesRegex(Invalid, "network_name: must be printable, without slashes"):
+            plan_add(add(network_name="a/b"), self.state, FACTS)
+        with self.assertRaisesRegex(Invalid, "new_name: must be printable, without slashes"):
+            plan_rename(rename, connected(), FACTS)
+
     def test_a_name_in_use_is_refused(self) -> None:
         state = a_cluster(networks=["lan"])
         with self.assertRaisesRegex(Refused, "network lan already exists") as caught:
@@ -294,6 +301,12 @@ class ModifyPlanTests(SynchronousTestCase):
         words = "address 203.0.113.2, 203.0.113.3 is not reserved in network net1"
         free = ("203.0.113.2", "203.0.113.1", "203.0.113.3")
         self.refusal(words, connected(), remove_reserved_ips=free)
+
+    def test_addresses_outside_the_network_are_refused_in_the_plan(self) -> None:
+        words = r"address 192.0.2.1 is not in network net1 \(203.0.113.0/29\)"
+        for name in ("add_reserved_ips", "remove_reserved_ips"):
+            self.refusal(words, connected(), **{name: ("192.0.2.1",)})
+        self.refusal(words, connected(), gateway="192.0.2.1")
 
     def test_a_new_gateway_is_reserved_and_the_old_one_released(self) -> None:
         state = connected()

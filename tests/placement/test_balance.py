@@ -139,3 +139,72 @@ class BalanceTests(SynchronousTestCase):
         model = on_one_node([a_shared("web1", "node1"), a_shared("web2", "node1")], 2)
         [move] = a_plan(model).moves
         self.assertEqual(move.steps, (Step(kind=MIGRATE, node="node2"),))
+
+    def test_the_number_of_moves_is_for_all_groups_together(self) -> None:
+        nodes = [a_node_model(f"node{n}", group=f"g{n // 2}") for n in range(4)]
+        web = [a_shared(f"web{n}", f"node{2 * (n % 2)}") for n in range(8)]
+        model = a_cluster_model(nodes, web)
+        for limit, expected in ((3, [2, 1]), (1, [1, 0]), (None, [2, 2])):
+            options = BalanceOptions(max_moves=limit)
+            plans = plan_balance(model, options, lambda: 0.0).groups
+            self.assertEqual([len(plan.moves) for plan in plans], expected, limit)
+
+    def test_a_plan_has_the_scores_of_the_layouts_before_and_after_it(self) -> None:
+        model = on_one_node([a_mirrored(f"db{n}", "node1", "node2") for n in range(5)])
+        plan = a_plan(model)
+        layout = Layout(model)
+        [group] = layout.groups
+        self.assertEqual(plan.before, layout.parts(group))
+        names = [node.name for node in model.nodes]
+        for move in plan.moves:
+            number = [each.name for each in model.instances].index(move.instance)
+            pair = names.index(move.new_primary), names.index(move.new_secondary or "")
+            layout.move(number, *pair)
+            self.assertAlmostEqual(layout.score(group), move.score, 5)
+        self.assertAlmostEqual(plan.after.score, layout.parts(group).score, 5)
+
+    def test_an_instance_moves_at_most_once(self) -> None:
+        model = on_one_node([a_mirrored(f"db{n}", "node1", "node2") for n in range(9)], 5)
+        moved = [move.instance for move in a_plan(model).moves]
+        self.assertEqual(len(moved), len(set(moved)))
+
+    def test_instances_that_exclude_each_other_part(self) -> None:
+        tags = {"exclusion_tags": ("service:dns",)}
+        model = on_one_node([a_shared(f"dns{n}", "node1", **tags) for n in range(3)])
+        plan = a_plan(model)
+        self.assertEqual(plan.before.faults["exclusion"], 2)
+        self.assertEqual(plan.after.faults["exclusion"], 0)
+
+    def test_a_mirror_within_one_failure_domain_is_moved_out_of_it(self) -> None:
+        nodes = [a_node_model(f"node{n}", domains=(f"rack{n // 2}",)) for n in range(4)]
+        mirrors = [a_mirrored("db1", "node0", "node1"), a_mirrored("db2", "node2", "node3")]
+        plan = a_plan(a_cluster_model(nodes, mirrors))
+        self.assertEqual((plan.before.faults["domain"], plan.after.faults["domain"]), (2, 0))
+
+    def test_a_reserve_that_is_missing_is_restored_first(self) -> None:
+        nodes = [a_node_model("node1"), a_node_model("node2", memory=4096), a_node_model("node3")]
+        large = a_mirrored("db1", "node1", "node2", memory=8192, reserved=8192)
+        plan = a_plan(a_cluster_model(nodes, [large]), max_moves=1)
+        self.assertEqual(plan.before.faults["no_reserve"], 1)
+        self.assertEqual(plan.after.faults["no_reserve"], 0)
+        self.assertEqual([move.new_secondary for move in plan.moves], ["node3"])
+
+    def test_groups_share_the_time(self) -> None:
+        nodes = [a_node_model(f"node{n}", group=f"g{n // 2}") for n in range(4)]
+        web = [a_shared(f"web{n}", f"node{2 * (n % 2)}") for n in range(40)]
+        ticks = count()
+        plans = plan_balance(
+            a_cluster_model(nodes, web),
+            BalanceOptions(time_limit=100.0),
+            lambda: float(next(ticks)),
+        ).groups
+        self.assertEqual([plan.timed_out for plan in plans], [True, True])
+        self.assertTrue(all(plan.moves for plan in plans))
+
+    def test_without_time_nothing_moves(self) -> None:
+        plan = plan_balance(
+            on_one_node([a_shared(f"web{n}", "node1") for n in range(6)]),
+            BalanceOptions(time_limit=0.0),
+            lambda: 0.0,
+        ).groups[0]
+        self.assertEqual((plan.moves, plan.timed_out, plan.before), ((), True, plan.after))
