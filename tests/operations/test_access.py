@@ -24,6 +24,7 @@ from ganeti.opcodes.access import (
 )
 from ganeti.opcodes.writing import redact
 from ganeti.operations.access import (
+    MAX_GRANTS,
     MAX_TOKENS_OF_USER,
     MAX_USERS,
     AddedToken,
@@ -223,6 +224,15 @@ class GrantPlanTests(SynchronousTestCase):
             plan_grant(self.grant(owners=("a b", "ann")), with_ann(), FACTS)
         with self.assertRaisesRegex(Refused, "west"):
             plan_grant(self.grant(groups=("west",)), with_ann(), FACTS)
+
+    def test_the_number_of_grants_has_a_limit(self) -> None:
+        state = with_ann()
+        for number in range(MAX_GRANTS):
+            grant = RoleGrant(uuid=str(number), subject="ann", role=Role.VIEWER, created=number)
+            state = state.put(grant)
+        with self.assertRaisesRegex(Refused, "there are 10000 grants, which is the most"):
+            plan_grant(self.grant(), state, FACTS)
+        plan_grant(self.grant(), state.remove(state.role_grants["0"]), FACTS)
 
 
 class TokenPlanTests(SynchronousTestCase):

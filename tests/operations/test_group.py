@@ -89,6 +89,13 @@ class AddTests(SynchronousTestCase):
             plan_add(AddGroup(group_name="default"), a_cluster(), FACTS)
         self.assertEqual(caught.exception.code, Code.EXISTS)
 
+    def test_a_name_fits_into_lists_and_addresses(self) -> None:
+        with self.assertRaisesRegex(Invalid, "group_name: must be printable, without slashes"):
+            plan_add(AddGroup(group_name="a/b"), a_cluster(), FACTS)
+        rename = RenameGroup(group_name="default", new_name="a/b")
+        with self.assertRaisesRegex(Invalid, "new_name: must be printable, without slashes"):
+            plan_rename(rename, a_cluster(), FACTS)
+
     def test_every_problem_of_the_settings_is_reported_at_once(self) -> None:
         op = AddGroup(
             group_name="west",
@@ -157,6 +164,12 @@ class RenameAndRemoveTests(SynchronousTestCase):
         names = {"OLD_NAME": "east", "NEW_NAME": "west"}
         self.assertEqual(plan.hooks, HookCall("group-rename", "GROUP", names, here, here))
         self.assertEqual((plan.result, plan.change(two_groups()).group("west").name), ("west",) * 2)
+
+    def test_a_group_may_be_renamed_to_its_own_name_only_if_that_is_in_use(self) -> None:
+        plan_rename(RenameGroup(group_name="east", new_name="east"), two_groups(), FACTS)
+        with self.assertRaisesRegex(Refused, "group default already exists") as caught:
+            plan_rename(RenameGroup(group_name="east", new_name="default"), two_groups(), FACTS)
+        self.assertEqual(caught.exception.code, Code.EXISTS)
 
     def test_a_name_that_another_group_has_got_since_the_plan_is_refused(self) -> None:
         plan = plan_rename(RenameGroup(group_name="east", new_name="west"), two_groups(), FACTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -293,6 +293,30 @@ class ResultTests(PerformTests):
         words = "this version does not carry out OP_TEST_DELAY"
         self.assertEqual(str(failed.value), words)
 
+    def test_a_dry_run_is_begun_like_every_job(self) -> None:
+        class Canceled(AJob):
+            async def locked(self) -> None:
+                raise JobCanceled("the job was canceled")
+
+        self.job = Canceled()
+        op = Delay(duration=0.0, dry_run=True)
+        self.failureResultOf(self.performer()(op, self.job), JobCanceled)
+
+    def test_post_hooks_of_what_is_gone_get_the_variables_from_before(self) -> None:
+        self.hooked([])
+        before = self.work.call
+        assert before is not None
+        before = dataclasses.replace(before, environment={"NODE_NAME": "node1"})
+        calls = iter([before, None])
+        operation = self.work.operation()
+        gone = dataclasses.replace(operation, hooks=lambda plan, state: next(calls))
+        performer = dataclasses.replace(self.performer(), operations=lambda: {Delay: gone})
+        self.successResultOf(performer(OP, self.job))
+        self.assertEqual(self.hooks(), [("node-modify", "pre"), ("node-modify", "post")])
+        last = self.memory.nodes.asked[-1][1]
+        assert isinstance(last, RunHooks)
+        self.assertEqual(last.environment["GANETI_POST_NODE_NAME"], "node1")
+
     def test_a_dry_run_takes_no_locks_and_shows_the_preview(self) -> None:
         locks = SlowLocks(self.memory, 0.0, lambda: None)
         found = self.perform(Delay(duration=0.0, dry_run=True), locks)
@@ -367,6 +391,18 @@ class InputTests(PerformTests):
         found = self.inputs()
         self.assertIs(found.state, self.memory.state())
         self.assertEqual((found.since, found.identity), (self.memory.time.now, "identity"))
+
+    def test_queries_may_be_made_with_pauses(self) -> None:
+        def questions(op: Delay, state: ClusterState) -> Iterator[NodeQuery | None]:
+            for node in (state.node("node1"), state.node("node2")):
+                yield None
+                yield NodeQuery([node], AskVersion())
+
+        operation = dataclasses.replace(self.work.operation(), questions=questions)
+        state, tools = self.memory.state(), self.memory.tools
+        found = self.successResultOf(collect_inputs(operation, OP, state, tools, ""))
+        self.assertEqual(len(found.answers), 2)
+        self.assertEqual(self.asked(), ["node1", "node2"])
 
     def test_parameters_that_are_not_supported_are_refused_before_nodes_are_asked(self) -> None:
         op = Delay(duration=0.0, interruptible=True)

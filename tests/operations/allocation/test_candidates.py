@@ -127,13 +127,24 @@ class RunningVcpusTests(SynchronousTestCase):
         self.assertEqual(self.count(state, facts), 1)
 
     def test_a_change_of_guests_configuration_or_default_is_noticed(self) -> None:
-        counter, state = RunningVcpus(), a_cluster(instances=[on_kvm("web1")])
-        node, facts = state.node("node1"), some_facts(guests=running(web1=3))
-        self.assertEqual([counter.count(node, state, facts, 1) for _ in range(2)], [3, 3])
-        self.assertEqual(counter.count(node, state, some_facts(guests=running(web1=5)), 1), 5)
-        self.assertEqual(counter.count(node, state, facts, 4), 4)
-        changed = a_cluster(instances=[on_kvm("web1", vcpus=6)])
-        self.assertEqual(counter.count(node, changed, facts, 1), 6)
+        state, facts = a_cluster(instances=[on_kvm("web1")]), some_facts(guests=running(web1=3))
+        other = some_facts(guests=running(web1=5))
+        changed = a_cluster(instances=[on_kvm("web1", vcpus=2)])
+        for now, answer, default, expected in (
+            (state, facts, 1, 3),
+            (state, other, 1, 5),
+            (state, facts, 4, 4),
+            (changed, facts, 1, 3),
+        ):
+            counter, node = RunningVcpus(), state.node("node1")
+            self.assertEqual([counter.count(node, state, facts, 1) for _ in range(2)], [3, 3])
+            self.assertEqual(counter.count(node, now, answer, default), expected)
+
+    def test_configured_processors_are_counted_anew_each_time(self) -> None:
+        counter, facts = RunningVcpus(), some_facts(guests=running(web1=3))
+        for vcpus, expected in ((1, 3), (4, 4), (2, 3)):
+            state = a_cluster(instances=[on_kvm("web1", vcpus=vcpus)])
+            self.assertEqual(counter.count(state.node("node1"), state, facts, 1), expected)
 
 
 class SpaceTests(SynchronousTestCase):

@@ -98,6 +98,9 @@ class RemainingResourcesTests(SynchronousTestCase):
     def test_among_equal_nodes_those_with_fewer_allocations_come_first(self) -> None:
         places = resources(self.state, node2=room(9000), node3=room(9000))
         self.assertEqual(self.names(places, 3, a_wish(memory=0)), ["node2", "node3", "node2"])
+        state = a_cluster(nodes=NODES, instances=[an_instance("web9", node="node3")])
+        places = resources(state, node2=room(9000), node3=room(9000))
+        self.assertEqual(self.names(places, 3, a_wish(memory=0)), ["node2", "node2", "node3"])
 
     def test_a_failed_allocation_takes_nothing(self) -> None:
         places = resources(self.state, node2=room(1500))

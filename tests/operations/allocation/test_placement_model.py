@@ -123,6 +123,12 @@ class InstanceTests(SynchronousTestCase):
         found = self.instance(built(Template.DRBD, beparams={**SIZES, "auto_balance": False}))
         self.assertEqual((found.movable, found.reserved), (False, 0))
 
+    def test_one_with_a_single_disk_and_one_without_any_are_read(self) -> None:
+        one = an_instance("web1", disks=[a_disk("disk1", Template.PLAIN, size=100)])
+        self.assertEqual(self.instance(one).disk, 100)
+        found = self.instance(an_instance("web1"))
+        self.assertEqual((found.disk, found.storage), (0, Storage.SHARED))
+
     def test_guests_of_the_hypervisor_fake_use_no_processors(self) -> None:
         self.assertEqual(self.instance(built(Template.FILE, hypervisor="fake")).vcpus, 0)
 
@@ -233,7 +239,8 @@ class NodeTests(SynchronousTestCase):
         state = a_cluster(nodes=NODES)
         found = self.nodes(state, answers(node1=Failed("no answer")))["node1"]
         self.assertIs(found.state, NodeState.OFFLINE)
-        self.assertEqual((found.memory, found.memory_free, found.disk, found.cpus), (0, 0, 0, 0))
+        self.assertEqual((found.memory, found.memory_free, found.cpus), (0, 0, 0))
+        self.assertEqual((found.disk, found.disk_free), (0, 0))
 
     def test_disk_space_is_that_of_the_storage_that_instances_use(self) -> None:
         files = StorageSpace(kind="file", name="/srv", size=900, free=800)

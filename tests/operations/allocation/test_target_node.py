@@ -107,6 +107,19 @@ class DestinationTests(SynchronousTestCase):
             with self.assertRaisesRegex(Refused, f"so it cannot go there; .*{option} node2"):
                 require_usable(node, "it cannot go there")
 
+    def test_a_secondary_node_that_takes_no_instances_is_refused(self) -> None:
+        op, state = move(), a_state(Template.DRBD).put(a_node("node2", drained=True))
+        with self.assertRaisesRegex(Refused, "node2 is drained, so instance web1 cannot move"):
+            destination(op, subject_of(op, state), state, answers(node2=some_facts()))
+
+    def test_the_only_other_node_of_a_group_needs_room_unless_it_is_named(self) -> None:
+        state = a_state(Template.SHAREDFILE)
+        state, subject = state.remove(state.node("node3")), subject_of(move(), state)
+        full = answers(node2=some_facts(memory_free=1))
+        with self.assertRaisesRegex(Refused, "no node can host instance web1: node2 has 1 MiB"):
+            destination(move(), subject, state, full)
+        self.assertEqual(destination(move("node2"), subject, state, full).name, "node2")
+
     def test_the_only_possible_node_must_answer(self) -> None:
         op, state = move("node2"), a_state(Template.SHAREDFILE)
         gone = NodeAnswers({(uuid_of("node", "node2"), DescribeNode): Failed("no memory")})
@@ -126,6 +139,15 @@ class DestinationTests(SynchronousTestCase):
         self.assertEqual(destination(op, subject, state, facts, shrunk).name, "node2")
         with self.assertRaisesRegex(Refused, "500 MiB of free memory, but 501 MiB are required"):
             destination(op, subject, state, facts, grown)
+
+    def test_a_node_is_chosen_within_the_policy_of_its_group_unless_that_is_ignored(self) -> None:
+        state = a_state(Template.SHAREDFILE)
+        state = state.put(a_group("default", ipolicy={"disk-templates": ["plain"]}))
+        facts, op = answers(node2=some_facts(), node3=some_facts()), move()
+        with self.assertRaisesRegex(Refused, "node2 is in group default, whose instance policy"):
+            destination(op, subject_of(op, state), state, facts)
+        op = replace(op, ignore_ipolicy=True)
+        self.assertEqual(destination(op, subject_of(op, state), state, facts).name, "node2")
 
     def test_the_policy_of_another_group_can_be_ignored(self) -> None:
         state = a_state(Template.SHAREDFILE)

@@ -23,7 +23,7 @@ from ganeti.pki.signatures import DomainSecret
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.call import Call
 from ganeti.rpc.disks import SnapshotDisk
-from ganeti.rpc.instances import ListGuests
+from ganeti.rpc.instances import ListGuests, StartInstanceCall
 from ganeti.rpc.node import DescribeNode, DescribeOSes
 from ganeti.rpc.transfers import StartedTransfer, TransferStatus
 from ganeti.schema.records import replace
@@ -172,7 +172,8 @@ class PlanTests(SynchronousTestCase):
     def test_hooks_run_on_the_master_and_both_nodes(self) -> None:
         state = cluster(node="node3").put(a_node("node3"))
         answers = facts(uuid_of("node", "node3"))
-        call = hooks(plan(local(shutdown_timeout=9), state, answers), state)
+        op = local(target_node="node3", target_node_uuid=NODE2, shutdown_timeout=9)
+        call = hooks(plan(op, state, answers), state)
         self.assertEqual(call.before, [NODE1, uuid_of("node", "node3"), NODE2])
         expected = {
             "EXPORT_MODE": "local",
@@ -231,6 +232,26 @@ class RunTests(SynchronousTestCase):
         self.assertEqual((first.name, last.name), ("web1.new", "web1"))
         for disk in self.memory.state().disks.values():
             self.assertIn(disk.uuid, last.description)
+
+    def test_it_gets_its_name_when_all_of_it_is_there(self) -> None:
+        statuses = iter([replace(DONE, over=False)] * 9)
+        self.answer(
+            calls.DescribeTransfers,
+            lambda node, call: [next(statuses, DONE) for _ in call.names],
+        )
+        self.do(local())
+        names = [name for _, name in self.memory.nodes.calls()]
+        polls = [place for place, name in enumerate(names) if name == "DescribeTransfers"]
+        self.assertGreater(len(polls), 9)
+        self.assertGreater(names.index("FinalizeExport"), polls[-1])
+
+    def test_a_transfer_that_fails_is_the_failure_of_the_export(self) -> None:
+        broken = replace(DONE, problem="connection lost")
+        self.answer(calls.DescribeTransfers, lambda node, call: [broken for _ in call.names])
+        for op in (local(remove_instance=True), remote(remove_instance=True)):
+            self.assertIn("connection lost", str(self.failure(op)))
+        self.assertEqual(self.sent(calls.FinalizeExport), [])
+        self.assertIn(WEB1, self.memory.state().instances)
 
     def test_a_failed_export_is_removed_from_its_node(self) -> None:
         self.answer(calls.FinalizeExport, Failed("disk full"))
@@ -300,6 +321,13 @@ class RunTests(SynchronousTestCase):
         self.do(remote())
         told = "cannot remove the key x509-1 on node node1: read-only file system"
         self.assertEqual(self.memory.progress.said[-1], told)
+
+    def test_one_that_should_not_run_is_not_started_again(self) -> None:
+        for state, starts in ((AdminState.UP, 1), (AdminState.DOWN, 0)):
+            planned = plan(local(), cluster(admin_state=state), facts())
+            self.successResultOf(run(planned, self.memory.tools))
+            self.assertEqual(len(self.sent(StartInstanceCall)), starts, state)
+            self.memory.nodes.asked.clear()
 
     def test_the_instance_is_removed_last_if_requested(self) -> None:
         self.do(local(remove_instance=True))
