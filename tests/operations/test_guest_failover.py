@@ -12,7 +12,7 @@ from ganeti.config import access_file
 from ganeti.config.changes.instances import remove_instance
 from ganeti.config.changes.nodes import set_role
 from ganeti.config.state import ClusterState
-from ganeti.errors import Refused, Unreachable
+from ganeti.errors import Failed, Refused, TermNotGranted, Unreachable
 from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES, SUPPORTED_TEMPLATES, Template
 from ganeti.model.failover import (
     FailoverPolicy,
@@ -136,7 +136,7 @@ class PlanTests(SynchronousTestCase):
     def a_guard(self) -> NodeGuard:
         return NodeGuard(uuid=self.uuid, kind=GuardKind.DEVICE, timeout=10, electors=())
 
-    def confirm(self, state: ClusterState, answer: Version | Unreachable | None) -> ClusterState:
+    def confirm(self, state: ClusterState, answer: Version | Failed | None) -> ClusterState:
         key: tuple[str, type[Call[object]]] = (self.uuid, AskVersion)
         facts = replace(self.facts, answers={} if answer is None else {key: answer})
         op = ConfirmNodeOff(node_name="node2")
@@ -197,6 +197,15 @@ class PlanTests(SynchronousTestCase):
     def test_a_node_that_answers_is_told_to_be_evacuated_instead(self) -> None:
         with self.assertRaisesRegex(Refused, "while it runs: gnt-node evacuate node2"):
             self.confirm(founded(), Version(protocol=1, release="3.1"))
+
+    def test_a_node_that_answers_with_an_error_runs_as_well(self) -> None:
+        for answer in (
+            Failed("the node answered version with HTTP status 500"),
+            TermNotGranted("node2", "the node has not granted term 7 to node1"),
+            None,
+        ):
+            with self.assertRaisesRegex(Refused, "node node2 answers, so it is not off"):
+                self.confirm(founded(), answer)
 
     def test_a_confirmed_node_is_fenced_offline_and_without_a_guard(self) -> None:
         state = self.confirm(founded().put(self.a_guard()), Unreachable("node2", "no route"))

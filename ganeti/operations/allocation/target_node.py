@@ -120,8 +120,8 @@ def destination(
         [node] = chosen
         if node not in nodes:
             raise Refused(
-                f"the iallocator chose node {node.name}, where instance {instance.name} cannot move;"
-                f" possible: {', '.join(each.name for each in nodes)}",
+                f"the iallocator chose node {node.name}, where instance {instance.name} cannot"
+                f" move; possible: {', '.join(each.name for each in nodes)}",
                 Code.ENVIRONMENT,
             )
     else:

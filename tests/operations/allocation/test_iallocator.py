@@ -74,6 +74,23 @@ class SelectionTests(SynchronousTestCase):
             self.assertEqual(caught.exception.code, Code.INPUT)
 
 
+class ChoiceTests(SynchronousTestCase):
+    def test_a_node_that_accepts_no_instances_is_refused(self) -> None:
+        cases: tuple[tuple[dict[str, Any], str], ...] = (
+            ({"offline": True}, "is offline"),
+            ({"drained": True}, "is drained"),
+            ({"vm_capable": False}, "is not vm_capable"),
+        )
+        for fields, reason in cases:
+            state = a_cluster(nodes=[a_node("node1"), a_node("node2", **fields)])
+            with self.assertRaisesRegex(Refused, f"mine chose node node2, which {reason}"):
+                advised(solution(["node1", "node2"]), 2, state)
+
+    def test_a_node_cannot_have_both_copies(self) -> None:
+        with self.assertRaisesRegex(Refused, "mine chose node node2 twice"):
+            advised(solution(["node2", "node2"]), 2, a_cluster(nodes=["node1", "node2"]))
+
+
 class RequestTests(SynchronousTestCase):
     def node(self, facts: NodeInfo | Failed, **over: Any) -> Any:
         """Return the data of node1 in the input of an iallocator."""

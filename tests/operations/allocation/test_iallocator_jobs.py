@@ -80,6 +80,18 @@ class ProposalTests(SynchronousTestCase):
         for result in wrong:
             self.refusal(r"does not have the form \[moved, failed, jobs\]", result)
 
+    def test_failures_and_jobs_have_their_form_as_well(self) -> None:
+        for result in (
+            [[], [["web1"]], []],
+            [[], ["web1"], []],
+            [[], [5], []],
+            [[], ["ab"], []],
+            [[], [["web1", 5]], []],
+            [[], [], [5]],
+            [[], [], [None]],
+        ):
+            self.refusal("pairs of instance and reason in failed", result)
+
     def test_no_solution_has_the_reason_of_the_iallocator(self) -> None:
         text = json.dumps({"success": False, "info": "too few nodes", "result": []})
         facts = NodeAnswers(advice=IAllocatorReply("mine", text))

@@ -131,6 +131,12 @@ class DestinationTests(SynchronousTestCase):
         advised = NodeAnswers(answers().answers, advice=IAllocatorReply("mine", text))
         self.assertEqual(self.choose(Template.SHAREDFILE, advised), "node3")
 
+    def test_the_present_node_is_no_target_of_an_iallocator(self) -> None:
+        reply = IAllocatorReply("mine", '{"success": true, "info": "", "result": ["node1"]}')
+        facts = NodeAnswers(answers().answers, advice=reply)
+        with self.assertRaisesRegex(Refused, "chose node node1, where instance web1 cannot move"):
+            self.choose(Template.SHAREDFILE, facts)
+
     def test_of_a_guest_that_keeps_running_the_running_memory_counts(self) -> None:
         op, state = move(), a_state(Template.SHAREDFILE)
         facts = answers(node2=some_facts(memory_free=500), node3=some_facts(memory_free=400))

@@ -141,15 +141,15 @@ class ProgressTests(TransferTests):
     def test_the_begin_is_told_once_and_the_progress_every_ten_seconds(self) -> None:
         status = a_status(moved=50 * MIB, rate=5 * MIB, expected=200 * MIB, eta=30.4)
         said = self.done(WAITING, *[status] * 26, DONE)
-        progress = "disk/0: 50.0 MiB at 5.0 MiB/s, 25%, 30 s left"
+        progress = "disk/0: 50.0 MiB at 5.0 MiB/s: 25.0% done, 30 s left"
         expected = ["disk/0: transfer started", progress, progress]
         self.assertEqual(said, [*expected, "disk/0: done, 3.0 MiB at 1.5 MiB/s"])
 
     def test_what_is_not_known_is_left_out_and_nothing_is_more_than_complete(self) -> None:
         for fields, words in (
             ({}, "disk/0: 2.0 MiB at 0.0 MiB/s"),
-            ({"expected": 0, "eta": 0.0}, "disk/0: 2.0 MiB at 0.0 MiB/s, 0 s left"),
-            ({"expected": MIB}, "disk/0: 2.0 MiB at 0.0 MiB/s, 100%"),
+            ({"expected": 0, "eta": 0.0}, "disk/0: 2.0 MiB at 0.0 MiB/s"),
+            ({"expected": MIB}, "disk/0: 2.0 MiB at 0.0 MiB/s: 100.0% done"),
         ):
             self.setUp()
             said = self.done(*[a_status(moved=2 * MIB, **fields)] * 16, DONE)

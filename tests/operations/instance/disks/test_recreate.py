@@ -230,7 +230,7 @@ class AllocatorTests(SynchronousTestCase):
         facts = answers(a_state(), advice=["node2"])
         self.assertEqual(names(make_plan(a_state(), facts, iallocator="mine")), ["node2"])
         facts = answers(a_state(), advice=["node3"])
-        with self.assertRaisesRegex(Refused, "node3 is offline"):
+        with self.assertRaisesRegex(Refused, "chose node node3, which is offline"):
             make_plan(a_state(), facts, iallocator="mine")
 
 
