@@ -7,18 +7,21 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import Count, Line, Lines
 
 
-class Authorities(Record):
+class Authorities(Record, omit_defaults=True):
     """The certificate authorities that the cluster trusts; ``uuid`` is the cluster's.
 
     ``certificates`` (PEM) has the newest first; there is more than one only while a replacement is
     unfinished. ``key_exposed`` is true if a node that is no longer a master candidate may know the
     newest key, ``secrets_exposed`` if it may know the other secrets that candidates share.
+    ``offline_candidates`` are nodes (UUIDs) that were candidates until they went offline, and still
+    have the secrets.
     """
 
     uuid: Line
     certificates: tuple[Lines, ...]
     key_exposed: bool = False
     secrets_exposed: bool = False
+    offline_candidates: tuple[Line, ...] = ()
 
     @property
     def must_be_replaced(self) -> bool:

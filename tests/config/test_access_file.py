@@ -89,16 +89,30 @@ class AuthorityTests(SynchronousTestCase):
             set_role(NODE, NodeRole.DRAINED),
             remove_node(NODE),
             together(set_role(NODE, NodeRole.OFFLINE), remove_node(NODE)),
+            together(set_role(NODE, NodeRole.OFFLINE), set_role(NODE, NodeRole.REGULAR)),
+            together(set_role(NODE, NodeRole.OFFLINE), set_role(NODE, NodeRole.DRAINED)),
         ):
             self.assertEqual(self.known(change), exposed)
 
     def test_other_nodes_and_one_that_is_offline_for_a_while_expose_nothing(self) -> None:
+        plain = a_node("node5", master_candidate=False)
         for change in (
-            set_role(NODE, NodeRole.OFFLINE),
             set_role(NODE, NodeRole.CANDIDATE),
-            together(add_node(a_node("node5", master_candidate=False), "bb")),
+            together(set_role(NODE, NodeRole.OFFLINE), set_role(NODE, NodeRole.CANDIDATE)),
+            add_node(plain, "bb"),
+            together(
+                add_node(plain, "bb"),
+                set_role(plain, NodeRole.OFFLINE),
+                set_role(plain, NodeRole.REGULAR),
+            ),
         ):
             self.assertEqual(self.known(change), OLD)
+
+    def test_a_candidate_that_is_offline_keeps_what_it_knows(self) -> None:
+        away = self.known(set_role(NODE, NodeRole.OFFLINE))
+        self.assertEqual(away, replace(OLD, offline_candidates=(NODE.uuid,)))
+        renewed = self.known(set_role(NODE, NodeRole.OFFLINE), trust("new"))
+        self.assertEqual(renewed and renewed.offline_candidates, (NODE.uuid,))
 
     def test_a_new_authority_is_trusted_beside_the_old_one_until_that_is_needed_no_more(
         self,

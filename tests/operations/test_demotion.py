@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.model.access import Authorities
 from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.opcodes.node import ModifyNode, RemoveNode
 from ganeti.operations.node import modify, remove
@@ -52,6 +53,14 @@ class DemotionTests(SynchronousTestCase):
         self.assertIn(
             "still has the secrets of a master candidate", "".join(self.memory.progress.said)
         )
+
+    def test_when_a_candidate_that_was_offline_comes_back_without_the_role(self) -> None:
+        state = a_cluster(nodes=NODES)
+        state = state.put(Authorities(uuid=state.cluster.uuid, certificates=("old",)))
+        self.memory = MemoryTools(state, {LeaveCluster: None, RunHooks: []})
+        self.modify("node2", offline=True)
+        self.modify("node2", offline=False)
+        self.assertEqual(self.memory.submitted, [ROTATION])
 
     def test_when_one_that_is_or_may_have_been_a_candidate_is_removed(self) -> None:
         for name in ("node2", "node4"):

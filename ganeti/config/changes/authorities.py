@@ -19,6 +19,24 @@ def mark_exposed(state: ClusterState) -> ClusterState:
     return state.put(replace(known, key_exposed=True, secrets_exposed=True))
 
 
+def was_candidate(state: ClusterState, uuid: str) -> bool:
+    """Return whether a node that is offline was a candidate when it went offline."""
+    known = state.authorities
+    return known is not None and uuid in known.offline_candidates
+
+
+def record_offline_candidate(state: ClusterState, uuid: str, *, offline: bool) -> ClusterState:
+    """Record that a candidate goes offline with the secrets, or that it is back."""
+    known = state.authorities
+    if known is None:
+        return state
+    others = tuple(each for each in known.offline_candidates if each != uuid)
+    now = (*others, uuid) if offline else others
+    if now == known.offline_candidates:
+        return state
+    return state.put(replace(known, offline_candidates=now))
+
+
 def record_secrets_replaced(state: ClusterState) -> ClusterState:
     """Record that the secrets other than the authority's key were replaced."""
     known = state.authorities
@@ -35,9 +53,13 @@ def trust(certificate: str, *others: str) -> Change:
         known = state.authorities
         # A new authority does not replace the other secrets.
         exposed = known is not None and known.secrets_exposed
-        uuid = state.cluster.uuid
         return state.put(
-            Authorities(uuid=uuid, certificates=(certificate, *others), secrets_exposed=exposed)
+            Authorities(
+                uuid=state.cluster.uuid,
+                certificates=(certificate, *others),
+                secrets_exposed=exposed,
+                offline_candidates=() if known is None else known.offline_candidates,
+            )
         )
 
     return change

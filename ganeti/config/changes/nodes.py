@@ -6,7 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ganeti.config.changes.authorities import mark_exposed
+from ganeti.config.changes.authorities import (
+    mark_exposed,
+    record_offline_candidate,
+    was_candidate,
+)
 from ganeti.config.changes.failover import forget_fence, forget_guard, forget_node
 from ganeti.config.changes.objects import add, current
 from ganeti.config.state import ClusterState
@@ -57,6 +61,7 @@ def remove_node(node: Node) -> Change:
         # An offline node may have been a candidate until it failed, which its flags no longer tell.
         if gone.master_candidate or gone.offline:
             state = mark_exposed(state)
+        state = record_offline_candidate(state, gone.uuid, offline=False)
         state = _set_candidate_certificate(state.remove(gone), gone, None)
         known = state.certificates.get(gone.uuid)
         state = state.remove(known) if known else state
@@ -82,9 +87,12 @@ def set_role(node: Node, role: NodeRole, certificate: str | None = None) -> Chan
         elif old.offline:
             # An administrator's word that the node is clean, or the proof of that.
             state = forget_fence(old.uuid)(state)
-        # For a node that goes offline, this is recorded when it is removed.
-        if old.master_candidate and not (candidate or offline):
+        # A node that goes offline keeps the secrets. That they are known is recorded when it comes
+        # back without the role, or is removed: a candidate that only restarts costs no replacement.
+        held = old.master_candidate or (old.offline and was_candidate(state, old.uuid))
+        if held and not (candidate or offline):
             state = mark_exposed(state)
+        state = record_offline_candidate(state, old.uuid, offline=held and offline)
         if role is NodeRole.MASTER:
             state = state.put(replace(state.cluster, master_node=old.uuid))
         if certificate:

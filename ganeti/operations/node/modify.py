@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ganeti.config.changes.authorities import was_candidate
 from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import FLAGS, set_role
 from ganeti.config.changes.nodes import certificate_of as recorded_certificate
@@ -145,6 +146,7 @@ def _nodes_to_promote(
 
 async def run(plan: NodeModification, tools: Tools) -> list[list[object]]:
     state = tools.config.state()
+    held = plan.was is NodeRole.CANDIDATE or was_candidate(state, plan.node.uuid)
     changes = [update(plan.node, **plan.fields)] if plan.fields else []
     if "secondary_ip" in plan.fields:
         changes.append(keep_from_pools(plan.fields["secondary_ip"]))
@@ -174,8 +176,8 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[object]]:
             f"node {plan.node.name} still has the secrets of a master candidate; if the host may be"
             " compromised, remove the node from the cluster"
         )
-    elif plan.was is NodeRole.CANDIDATE and plan.role is not NodeRole.CANDIDATE:
-        # The former candidate knows them.
+    elif held and plan.role not in (plan.was, NodeRole.CANDIDATE, NodeRole.OFFLINE):
+        # The former candidate knows them, also one that was offline meanwhile.
         await replace_secrets(plan.node.name, tools)
     return result
 
