@@ -7,13 +7,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.model.access import Authorities
+from ganeti.model.access import Authorities, NodeCertificates
 from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.opcodes.node import ModifyNode, RemoveNode
 from ganeti.operations.node import modify, remove
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import LeaveCluster, RunHooks
-from ganeti.testing.builders import a_cluster, a_node
+from ganeti.testing.builders import a_cluster, a_node, uuid_of
 from ganeti.testing.tools import MemoryTools
 
 ROTATION = [RenewCrypto(shared_secrets=True), RedistributeConfig()]
@@ -57,6 +57,8 @@ class DemotionTests(SynchronousTestCase):
     def test_when_a_candidate_that_was_offline_comes_back_without_the_role(self) -> None:
         state = a_cluster(nodes=NODES)
         state = state.put(Authorities(uuid=state.cluster.uuid, certificates=("old",)))
+        known = NodeCertificates(uuid=uuid_of("node", "node2"), fingerprints=("aa",))
+        state = state.put(known)
         self.memory = MemoryTools(state, {LeaveCluster: None, RunHooks: []})
         self.modify("node2", offline=True)
         self.modify("node2", offline=False)

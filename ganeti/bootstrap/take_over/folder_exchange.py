@@ -79,6 +79,9 @@ class FolderExchange:
             # Before the marker says that everything is out.
             _sync(self.data, old)
             _move(self._marker(_READY), self._marker(_MOVED_OUT), done)
+            # Before anything new takes a place: with the old marker back after a power failure, it
+            # would be moved out over what is there.
+            _sync(new)
         for name in _in_order(set(os.listdir(new)) - {_READY, _MOVED_OUT}):
             _move(f"{new}/{name}", f"{self.data}/{name}", done)
         _sync(self.data, new)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganeti.config.state import ClusterState, RecordKind
+from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
@@ -36,10 +36,11 @@ _LIST = calls.ListExports()
 
 def plan(op: RemoveExport, state: ClusterState, facts: NodeAnswers) -> ExportRemoval:
     """Plan the removal on all nodes that have an export."""
-    asked = op.instance_uuid or op.instance_name
-    known = state.knows(RecordKind.INSTANCE, asked)
-    # Exports remain after the removal of their instance.
-    name = state.instance(asked).name if known else op.instance_name
+    try:
+        name = state.instance(op.instance_uuid or op.instance_name).name
+    except Refused:
+        # Exports remain after the removal of their instance.
+        name = op.instance_name
     nodes = tuple(
         node
         for node in state.nodes.values()

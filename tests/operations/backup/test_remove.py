@@ -47,6 +47,15 @@ class PlanTests(SynchronousTestCase):
         found = plan(RemoveExport(instance_name="web1.example.com"), cluster(), answers)
         self.assertEqual(self.names(found), ("web1.example.com", {"node1"}))
 
+    def test_an_instance_is_found_by_its_short_name_and_its_uuid(self) -> None:
+        answers = exports(node1=["web1.example.com"])
+        uuid = uuid_of("instance", "web1.example.com")
+        for op in (
+            RemoveExport(instance_name="web1"),
+            RemoveExport(instance_name="other", instance_uuid=uuid),
+        ):
+            self.assertEqual(self.names(plan(op, cluster(), answers))[0], "web1.example.com")
+
     def test_a_node_that_does_not_answer_keeps_its_exports(self) -> None:
         answers = exports(node1=Failed("no answer"), node2=["gone"])
         found = plan(RemoveExport(instance_name="gone"), cluster(), answers)
