@@ -163,6 +163,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
             f" info {network.name}",
             Code.INPUT,
         )
+    _refuse_release(network, op)
 
     def change(state: ClusterState) -> ClusterState:
         # Freed first, as the new gateway may be the old one.
@@ -172,6 +173,21 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
     locks = request(exclusive=[network_lock(network.uuid)])
     changed = replace(network, **fields)
     return GroupEdit(change, locks, hooks=_hooks("network-modify", changed, state))
+
+
+def _refuse_release(network: Network, op: ModifyNetwork) -> None:
+    """Refuse to release addresses that no instance can have.
+
+    :raises Refused: one is that of the network, of broadcasts, or of the gateway.
+    """
+    inside = ipaddress.ip_network(network.network)
+    fixed = {str(inside[0]), str(inside[-1]), op.gateway or network.gateway}
+    if kept := [each for each in op.remove_reserved_ips or () if each in fixed]:
+        raise Refused(
+            f"address {', '.join(kept)} stays reserved in network {network.name}: it is that of the"
+            " network itself, of broadcasts, or of the gateway",
+            Code.INPUT,
+        )
 
 
 def _is_used_by_instance(network: Network, address: str, state: ClusterState) -> bool:

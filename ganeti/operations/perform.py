@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from ganeti.config.access_file import SECTIONS
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change, ChangeCause, ConfigWriter
-from ganeti.errors import Code, Failed, Invalid, Refused
+from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.journal.interfaces import Edit
 from ganeti.locking.names import LockName, LockRequest, covers, node_lock
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
@@ -266,7 +266,13 @@ class Performer:
         before = operation.hooks(plan, self.config.state())
         if before is not None:
             await run_pre_hooks(before, op_id, self.config.state(), tools)
-        result = await operation.run(plan, tools)
+        try:
+            result = await operation.run(plan, tools)
+        except GanetiError:
+            # Also after a failure: what was changed until then stays, or was changed back.
+            if configuration.changed:
+                await run_config_update(before, op_id, self.config.state(), tools)
+            raise
         # With hooks, the change has to be made before the end of the job, as they run in between.
         if (
             isinstance(result, ResultWithCommit)

@@ -302,6 +302,18 @@ class ModifyPlanTests(SynchronousTestCase):
         free = ("203.0.113.2", "203.0.113.1", "203.0.113.3")
         self.refusal(words, connected(), remove_reserved_ips=free)
 
+    def test_addresses_that_no_instance_can_have_stay_reserved(self) -> None:
+        for address in ("203.0.113.0", "203.0.113.7", "203.0.113.1"):
+            state = connected().put(a_network(ext_reservations="11000001"))
+            words = f"address {address} stays reserved in network net1"
+            self.refusal(words, state, remove_reserved_ips=(address,))
+        # The former gateway can be released.
+        state = connected().put(a_network(ext_reservations="11100001"))
+        op = ModifyNetwork(
+            network_name="net1", gateway="203.0.113.2", remove_reserved_ips=("203.0.113.1",)
+        )
+        plan_modify(op, state, FACTS)
+
     def test_addresses_outside_the_network_are_refused_in_the_plan(self) -> None:
         words = r"address 192.0.2.1 is not in network net1 \(203.0.113.0/29\)"
         for name in ("add_reserved_ips", "remove_reserved_ips"):

@@ -342,6 +342,18 @@ class ResultTests(PerformTests):
         expected = [("node-modify", "pre"), ("config-update", "post"), ("node-modify", "post")]
         self.assertEqual(self.hooks(), expected)
 
+    def test_hooks_are_told_of_a_change_of_a_job_that_fails_then(self) -> None:
+        async def change_and_fail(plan: APlan, tools: Tools) -> object:
+            await tools.config.change(add(a_network("lan")))
+            raise Failed("no more space")
+
+        self.hooked([])
+        operation = dataclasses.replace(self.work.operation(), run=change_and_fail)
+        performer = dataclasses.replace(self.performer(), operations=lambda: {Delay: operation})
+        error = self.failureResultOf(performer(OP, self.job), Failed)
+        self.assertEqual(str(error.value), "no more space")
+        self.assertEqual(self.hooks(), [("node-modify", "pre"), ("config-update", "post")])
+
     def test_a_last_change_of_the_cluster_is_made_at_once_as_hooks_are_told(self) -> None:
         self.work.result = ResultWithCommit("named", add(a_network("lan")))
         self.assertEqual(self.perform(), OperationResult("named"))
