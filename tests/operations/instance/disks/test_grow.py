@@ -131,6 +131,7 @@ class RunTests(SynchronousTestCase):
     def test_the_secondary_node_grows_first_and_then_the_record(self) -> None:
         self.prepare(a_state(Template.DRBD), lambda *_: self.assertEqual(self.size(), 1024))
         self.successResultOf(self.grow())
+        self.assertEqual(self.memory.nodes.calls(AttachDisk, DetachDisk), [])
         found = [(n, c) for n, c in self.memory.nodes.asked if isinstance(c, GrowDiskCall)]
         self.assertEqual([node for node, _ in found], ["node2", "node1"])
         self.assertEqual({(call.disk.size, call.amount) for _, call in found}, {(1024, 512)})

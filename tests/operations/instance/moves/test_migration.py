@@ -22,6 +22,7 @@ from ganeti.rpc.disks import (
     ConnectDisk,
     DemoteDisk,
     DescribeDisks,
+    DetachDisk,
     DiskStatus,
     PromoteDisk,
 )
@@ -193,6 +194,10 @@ class MovedTests(SendTests):
         self.assertEqual(self.said.count("web1: 1 of 100 MiB sent"), 2)
         self.assertIn("web1: sent 64 MiB in 11.5 s", self.said)
 
+    def test_shared_disks_are_detached_on_the_source_only(self) -> None:
+        self.send()
+        self.assertEqual(self.asked(DetachDisk), [("node1", "DetachDisk")])
+
     def test_a_source_that_keeps_leftovers_does_not_undo_the_migration(self) -> None:
         self.memory.nodes.answers[FinalizeMigrationSrc] = Failed("it is busy")
         self.send()
@@ -325,6 +330,7 @@ class ArrivalTests(SendTests):
     def test_a_target_that_stays_silent_may_run_it_and_the_source_never_resumes_it(self) -> None:
         self.answer_received(Unreachable("node2", "gone"))
         message = self.failure()
+        self.assertEqual(self.memory.time.seconds(), 120)
         self.assertIn("it is unknown whether it is running there", message)
         self.assertIn("it is paused on node1; when node2 answers: gnt-instance migrate", message)
         self.assertEqual(self.asked(FinalizeMigrationSrc), [])
