@@ -72,6 +72,7 @@ class QueryTests(SynchronousTestCase):
     def test_nodes_are_asked_only_about_what_they_have_to_have(self) -> None:
         self.assertEqual(self.asked(candidate_pool_size=3, vg_name=""), {})
         self.assertEqual([*self.asked(vg_name="vg1")], [ListStorageCall])
+        self.assertEqual([*self.asked(osparams={"noop": {"release": "x"}})], [DescribeOSes])
         private = {"noop": {"password": "x"}}
         self.assertEqual([*self.asked(osparams_private_cluster=private)], [DescribeOSes])
 
@@ -112,6 +113,7 @@ class RefusalTests(SynchronousTestCase):
         reason = "instance web1 has drbd disks, which require the DRBD usermode helper"
         self.assert_refused(reason, Code.STATE, a_state(Template.DRBD), drbd_helper="")
         make_plan(drbd_helper="")
+        make_plan(a_state(Template.DRBD), drbd_helper="/bin/false")
 
     def test_an_enabled_template_keeps_the_setting_that_it_needs(self) -> None:
         reason = "disk template plain requires volume_group_name; disable the template first"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -53,6 +54,11 @@ class PlainTests(SettingTests):
     def test_problems_have_the_names_of_the_request(self) -> None:
         found = self.problems(vg_name="a/b", mac_prefix="01:00:00", reserved_lvs=("(",))
         self.assertEqual({*found}, {"vg_name", "mac_prefix", "reserved_lvs[0]"})
+
+    def test_the_netmask_is_that_of_the_clusters_address_family(self) -> None:
+        self.assertEqual({*self.problems(master_netmask=33)}, {"master_netmask"})
+        ipv6 = {"primary_ip_family": socket.AF_INET6}
+        self.assertEqual(change(ipv6, master_netmask=64), {"master_netmask": 64})
 
     def test_every_step_reports_its_problems(self) -> None:
         found = self.problems(
@@ -177,6 +183,7 @@ class ListTests(SettingTests):
         self.assertEqual(found, {"blacklisted_os": "supports only the actions add and remove"})
 
     def test_ranges_of_user_ids_that_were_taken_over_may_stay_or_go(self) -> None:
+        self.assertEqual(change({"uid_pool": ((0, 0),)}, uid_pool=((0, 0),))["uid_pool"], ((0, 0),))
         old = {"uid_pool": ((100, 200), (300, 400))}
         self.assertEqual(change(old, remove_uids=old["uid_pool"]), {"uid_pool": ()})
         given = {"uid_pool": ((300, 400),), "add_uids": ((100, 200), (300, 400))}
@@ -196,4 +203,6 @@ class ListTests(SettingTests):
         old = {"data_collectors": {"cpu": cpu}}
         found = self.problems(old, data_collector_interval={"disk": 1})
         self.assertEqual(found, {"disk": "is not a data collector; known are cpu"})
+        found = self.problems({"data_collectors": {}}, data_collector_interval={"disk": 1})
+        self.assertEqual(found, {"disk": "is not a data collector; known are none"})
         self.assertEqual(change(old, data_collector_interval={"cpu": 5}), {})

@@ -112,6 +112,10 @@ class FindingTests(SynchronousTestCase):
         state = a_state(drbd("db1", 1, "node1", "node2", active=False))
         self.assertEqual(self.findings(DiskStatus(path="", degraded=True), state), [])
 
+    def test_only_copies_are_judged_by_their_state(self) -> None:
+        plain = an_instance("db1", node="node2", disks=[a_disk("p", nodes=("node2",))])
+        self.assertEqual(self.findings(DiskStatus(path=""), a_state(plain)), [])
+
     def test_a_node_that_does_not_answer_has_no_findings(self) -> None:
         state = a_state(drbd("db1", 1, "node1", "node2"))
         facts = answers(node1=Unreachable("node1", "gone"))
@@ -124,9 +128,11 @@ class ResultTests(SynchronousTestCase):
             drbd("db1", 1, "node1", "node2"),
             drbd("db2", 2, "node1", "node3"),
             drbd("db3", 3, "node1", "node3", active=False),
+            drbd("db4", 4, "node1", "node3"),
         )
         first = [each.name for each in state.list_primary_instances(state.node("node1"))]
-        by_name = {"db1": None, "db2": DiskStatus(path=""), "db3": DiskStatus(path="")}
+        inactive = DiskStatus(path="")
+        by_name = {"db1": None, "db2": inactive, "db3": inactive, "db4": GOOD}
         silent = Unreachable("node3", "connection refused")
         facts = answers(node1=[by_name[name] for name in first], node2=[GOOD], node3=silent)
         found = plan(OP, state, facts)

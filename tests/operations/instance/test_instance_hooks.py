@@ -173,6 +173,16 @@ class HookTests(SynchronousTestCase):
         call = instance_hooks("instance-add", subject, state, {}, before=["a"], after=[])
         self.assertEqual((call.before, call.after), (["a"], []))
 
+    def test_disks_are_those_of_the_newest_record(self) -> None:
+        state = a_state(a_disk("d", Template.PLAIN, nodes=("node2",)))
+        web1 = state.instance("web1")
+        subject = standing(web1, state)
+        [disk] = subject.disks
+        grown = state.put(replace(disk, size=2048))
+        for now, size in ((state, "1024"), (grown, "2048")):
+            call = instance_hooks("disk-grow", subject, now, {})
+            self.assertEqual(call.environment["INSTANCE_DISK0_SIZE"], size)
+
     def test_the_newest_record_counts_and_that_of_the_plan_if_there_is_none(self) -> None:
         state = a_state(a_disk("d", Template.PLAIN, nodes=("node2",)))
         web1 = state.instance("web1")

@@ -13,6 +13,7 @@ from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.opcodes.choices import EvacuationMode
 from ganeti.opcodes.instance.disks import ReplaceDisks
+from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.node import EvacuateNode
 from ganeti.operations.node.evacuate import (
     NodeEvacuation,
@@ -25,6 +26,7 @@ from ganeti.operations.node.evacuate import (
 from ganeti.operations.operation import IAllocatorReply, NodeAnswers
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import DescribeNode
+from ganeti.schema.records import replace
 from ganeti.testing.builders import Built, a_cluster, a_disk, a_node, an_instance
 from ganeti.testing.facts import some_facts
 from ganeti.testing.tools import MemoryTools
@@ -88,6 +90,20 @@ class PlanTests(SynchronousTestCase):
         both = [*db1, "INSTANCE_REPLACE_DISKS(db1)"]
         self.assertEqual(self.summaries(ALL), [both, web1, copy])
 
+    def test_the_uuid_counts_if_it_is_given(self) -> None:
+        op = EvacuateNode(node_name="old-name", node_uuid=a_node("node1").uuid, mode=SECONDARY)
+        state = a_state()
+        self.assertEqual(len(plan(op, state, answers(state)).leaving.jobs), 1)
+        self.assertEqual(len(questions(op, state)[0].nodes), 2)
+        self.assertIsNone(request_allocation(op, state, NodeAnswers()))
+
+    def test_a_target_is_named_only_where_the_disks_leave_a_choice(self) -> None:
+        [[db1], [web1]] = make_plan(PRIMARY).leaving.jobs
+        assert isinstance(db1, MigrateInstance)
+        assert isinstance(web1, MigrateInstance)
+        self.assertIsNone(db1.target_node)
+        self.assertIn(web1.target_node, ("node2", "node3"))
+
     def test_each_job_acquires_its_own_locks(self) -> None:
         self.assertEqual(make_plan(ALL).locks, {})
 
@@ -134,7 +150,9 @@ class PlanTests(SynchronousTestCase):
 class AllocatorTests(SynchronousTestCase):
     def wanted(self, mode: EvacuationMode, **fields: Any) -> Any:
         op = EvacuateNode(node_name="node1", mode=mode, **fields)
-        return request_allocation(op, a_state(), NodeAnswers())
+        state = a_state()
+        state = state.put(replace(state.cluster, default_iallocator="default"))
+        return request_allocation(op, state, NodeAnswers())
 
     def test_it_gets_the_instances_of_the_mode_by_name(self) -> None:
         for mode, names in (

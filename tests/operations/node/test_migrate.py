@@ -52,6 +52,13 @@ class MigrationTests(SynchronousTestCase):
         [query] = questions(MigrateNode(node_name="node1"), a_state())
         self.assertEqual(sorted(node.name for node in query.nodes), ["node2", "node3"])
 
+    def test_the_uuid_counts_if_it_is_given(self) -> None:
+        op = MigrateNode(node_name="old-name", node_uuid=a_node("node1").uuid)
+        state = a_state("web1")
+        facts = NodeAnswers({(uuid, DescribeNode): some_facts() for uuid in state.nodes})
+        self.assertEqual(len(plan(op, state, facts).leaving.jobs), 1)
+        self.assertEqual(len(questions(op, state)[0].nodes), 2)
+
     def test_each_instance_gets_a_job_by_name(self) -> None:
         found = make_plan(a_state("web2", "web1", DB1))
         self.assertEqual([op.instance_name for op in migrations(found)], ["db1", "web1", "web2"])

@@ -106,6 +106,11 @@ class UnitTests(SynchronousTestCase):
             [query] = units_queries(op, a_state())
             self.assertEqual([node.name for node in query.nodes], ["node1", "node2"])
 
+    def test_a_named_kind_of_storage_is_listed(self) -> None:
+        op = ListStorage(output_fields=("name",), storage_type=StorageType.LVM_PV)
+        [query] = units_queries(op, a_state())
+        self.assertEqual(query.call, ListStorageCall(kind="lvm-pv"))
+
     def test_unknown_fields_are_refused_with_the_known_ones(self) -> None:
         reason = "unknown output fields color, shape; known are node, type, name, size"
         with self.assertRaisesRegex(Refused, reason) as raised:
@@ -182,6 +187,11 @@ class ChangeTests(SynchronousTestCase):
         call = ModifyStorageCall(kind="lvm-pv", name="/dev/sda", allocatable=False)
         self.assertEqual(memory.nodes.asked, [("node2", call)])
         self.assertEqual(found.locks, request(exclusive=[node_lock(a_node("node2").uuid)]))
+
+    def test_the_uuid_counts_if_it_is_given(self) -> None:
+        uuid = a_node("node2").uuid
+        for planned in (self.modify, self.repair):
+            self.assertEqual(planned(node="old-name", node_uuid=uuid).node.name, "node2")
 
     def test_only_whether_physical_volumes_are_allocatable_can_be_changed(self) -> None:
         reason = "cannot change size of lvm-pv storage; changeable: allocatable"

@@ -43,11 +43,13 @@ def an_export(**over: Any) -> ExportDescription:
     return ExportDescription(**{**fields, **over})
 
 
-def complete(export: ExportDescription | None = None, **over: Any) -> CreateInstance:
+def complete(
+    export: ExportDescription | None = None, cluster: Any = None, **over: Any
+) -> CreateInstance:
     """Return the completed request; ``over`` are the fields that it has already."""
     fields = {"instance_name": "web1", "mode": CreationMode.IMPORT, "disks": (), "nics": ()}
     op = CreateInstance(**{**fields, **over})
-    return apply_export(op, export or an_export(), a_cluster().cluster)
+    return apply_export(op, export or an_export(), a_cluster(**(cluster or {})).cluster)
 
 
 class CompletionTests(SynchronousTestCase):
@@ -124,6 +126,14 @@ class DefaultTests(SynchronousTestCase):
         self.assertNotIn("mode", card)
         self.assertNotIn("link", card)
         self.assertEqual(card["vlan"], ".7")
+
+    def test_defaults_of_the_os_are_defaults_too(self) -> None:
+        settings = {"os_hvp": {"noop": {"kvm": {"disk_type": "ide"}}}}
+        export = an_export(hvparams={"disk_type": "ide"})
+        op = complete(export, settings, identify_defaults=True)
+        self.assertEqual(op.hvparams, {})
+        op = complete(export, settings, identify_defaults=True, os_type="other")
+        self.assertEqual(op.hvparams, {"disk_type": "ide"})
 
     def test_without_it_they_are(self) -> None:
         [card] = complete(an_export(beparams={"vcpus": "1"})).nics

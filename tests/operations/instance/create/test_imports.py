@@ -169,8 +169,9 @@ class OtherModeTests(SynchronousTestCase):
     def test_another_cluster_may_take_its_time_to_stop_the_instance(self) -> None:
         op = an_op(CreationMode.REMOTE_IMPORT, source_shutdown_timeout=600, **HANDSHAKE)
         completed, source = arriving(op, a_state(), answers())
-        assert isinstance(source, ClusterSource)
-        self.assertEqual(source.patience, CONNECT_TIMEOUT + 600)
+        handshake = (0, "signature", "salt")
+        expected = ClusterSource(handshake, PEM, "web1", CONNECT_TIMEOUT + 600)
+        self.assertEqual(source, expected)
         self.assertTrue(completed.no_install)
 
     def test_hooks_get_the_source_of_an_import_of_an_export(self) -> None:
@@ -211,6 +212,10 @@ class Filling(SynchronousTestCase):
     def imports(self) -> list[StartImport]:
         return [call for _, call in self.memory.nodes.asked if isinstance(call, StartImport)]
 
+    def break_transfers(self) -> None:
+        status = TransferStatus(connected=True, moved=0, rate=0.0, problem="broken pipe")
+        self.memory.nodes.answers[DescribeTransfers] = [status]
+
     def sinks(self) -> list[DiskData]:
         return [call.sink for call in self.imports() if isinstance(call.sink, DiskData)]
 
@@ -240,6 +245,13 @@ class RestoreTests(Filling):
     def test_without_an_os_the_data_are_copied_as_they_are(self) -> None:
         self.fill("node1", name="web9", os="")
         self.assertEqual([sink.raw for sink in self.sinks()], [True, True])
+        self.assertEqual(self.memory.nodes.calls(RenameOS), [])
+
+    def test_a_dump_that_is_not_read_completely_fails_the_import(self) -> None:
+        self.break_transfers()
+        source = ExportSource(a_node("node1"), "web1", "web9", ("dump0", "dump1"))
+        working = fill(source, a_node("node1"), self.guest, self.memory.tools)
+        self.assertIn("broken pipe", str(self.failureResultOf(working, Failed).value))
         self.assertEqual(self.memory.nodes.calls(RenameOS), [])
 
     def test_a_guest_with_another_name_is_renamed_afterwards(self) -> None:
@@ -293,6 +305,12 @@ class ReceiveTests(Filling):
         self.assertEqual(self.calls[-1], ("node1", "RemoveCertificate"))
         self.assertEqual(self.memory.progress.noted, [])
 
+    def test_a_disk_that_is_not_received_completely_fails_the_import(self) -> None:
+        self.break_transfers()
+        working = fill(self.source, a_node("node1"), self.guest, self.memory.tools)
+        self.assertIn("broken pipe", str(self.failureResultOf(working, Failed).value))
+        self.assertEqual(self.calls[-1], ("node1", "RemoveCertificate"))
+
     def test_a_key_that_stays_is_reported(self) -> None:
         self.memory.nodes.answers[RemoveCertificate] = Failed("it is busy")
         self.receive()
@@ -308,7 +326,11 @@ class ReceiveTests(Filling):
 
     def test_a_cluster_with_another_secret_is_refused(self) -> None:
         other = self.a_source(Handshake(DomainSecret.read(b"other"), self.memory.tools.ids))
-        for source in (other, ClusterSource(self.source.handshake, other.certificate, "web1", 1)):
+        for source in (
+            other,
+            ClusterSource(self.source.handshake, other.certificate, "web1", 1),
+            ClusterSource(other.handshake, self.source.certificate, "web1", 1),
+        ):
             self.failureResultOf(check_source(source, self.memory.tools), Refused)
 
     def test_a_cluster_without_a_secret_cannot_check_the_other(self) -> None:

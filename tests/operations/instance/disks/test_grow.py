@@ -27,9 +27,9 @@ from ganeti.testing.tools import MemoryTools
 def a_state(
     kind: Template = Template.PLAIN, *, offline: str = "", up: bool = True, **over: Any
 ) -> ClusterState:
-    """Return web1 with two disks of 1 GiB; the second copies of mirrored ones are on node2."""
+    """Return web1 with disks of 1024 and 512 MiB on node1, mirrored ones also on node2."""
     nodes = ("node1", "node2") if kind is Template.DRBD else ("node1",)
-    disks = [a_disk(f"disk{n}", kind, nodes=nodes) for n in (1, 2)]
+    disks = [a_disk(f"disk{n}", kind, nodes=nodes, size=1024 // n) for n in (1, 2)]
     web1 = an_instance("web1", disks=disks, admin_state=AdminState.UP if up else AdminState.DOWN)
     hosts = [a_node(name, offline=name == offline) for name in ("node1", "node2")]
     return a_cluster(nodes=hosts, instances=[web1], **over)
@@ -66,8 +66,8 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(make_plan(a_state(), amount=1024, absolute=True).amount, 0)
 
     def test_a_smaller_size_is_refused(self) -> None:
-        reason = "disk/1 of web1 has 1024 MiB and cannot be shrunk"
-        given = {"disk": 1, "amount": 1023, "absolute": True}
+        reason = "disk/1 of web1 has 512 MiB and cannot be shrunk"
+        given = {"disk": 1, "amount": 511, "absolute": True}
         self.assert_refused(reason, Code.INPUT, a_state(), **given)
 
     def test_a_disk_that_does_not_exist_is_refused(self) -> None:
@@ -131,6 +131,7 @@ class RunTests(SynchronousTestCase):
     def test_the_secondary_node_grows_first_and_then_the_record(self) -> None:
         self.prepare(a_state(Template.DRBD), lambda *_: self.assertEqual(self.size(), 1024))
         self.successResultOf(self.grow())
+        self.assertEqual(self.memory.nodes.calls(AttachDisk, DetachDisk), [])
         found = [(n, c) for n, c in self.memory.nodes.asked if isinstance(c, GrowDiskCall)]
         self.assertEqual([node for node, _ in found], ["node2", "node1"])
         self.assertEqual({(call.disk.size, call.amount) for _, call in found}, {(1024, 512)})

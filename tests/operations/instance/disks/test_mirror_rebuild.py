@@ -78,6 +78,15 @@ class MirrorTests(SynchronousTestCase):
     def failure(self, working: Any, kind: type[BaseException] = Failed) -> str:
         return str(self.failureResultOf(working, kind).value)
 
+    def assert_never_primary(self, node: str) -> None:
+        """The guest writes to its primary node, and disks on others must not be writable."""
+        found = [
+            call.primary
+            for name, call in self.memory.nodes.asked
+            if isinstance(call, CreateDisk | AttachDisk) and name == node
+        ]
+        self.assertEqual({*found}, {False})
+
     @property
     def said(self) -> str:
         return "\n".join(self.memory.progress.said)
@@ -140,8 +149,7 @@ class RebuildTests(MirrorTests):
         self.successResultOf(self.rebuild())
         expected = [("node2", name) for name in ("RemoveDisk", "CreateDisk", "AttachDisk")]
         self.assertEqual(self.steps(), expected)
-        created = [c for _, c in self.memory.nodes.asked if isinstance(c, CreateDisk)]
-        self.assertFalse(created[0].primary)
+        self.assert_never_primary("node2")
 
     def test_a_volume_that_is_lost_is_neither_renamed_nor_removed(self) -> None:
         self.lost = {self.disks[0].children[0].uuid}
@@ -172,6 +180,15 @@ class RebuildTests(MirrorTests):
         self.memory.progress.canceled = lambda: True
         self.failure(self.rebuild(), JobCanceled)
         self.assertEqual(self.steps(), [])
+
+    def test_a_canceled_job_does_not_take_the_old_volumes_out(self) -> None:
+        def cancel(*_: object) -> None:
+            self.memory.progress.canceled = lambda: True
+
+        self.memory.nodes.answers[CreateDisk] = cancel
+        self.failure(self.rebuild(), JobCanceled)
+        self.assertEqual(self.steps(DetachMirrorChildren), [])
+        self.assertEqual(len(self.steps(RemoveDisk)), 2)
 
     def test_an_old_volume_that_stays_is_reported(self) -> None:
         self.break_call(RemoveDisk)
@@ -229,6 +246,22 @@ class RelocationTests(MirrorTests):
             "RemoveDisk": before,
         }
         self.assertEqual(ends, expected)
+
+    def test_the_secondary_nodes_never_write(self) -> None:
+        self.break_call(ConnectDisk)
+        self.failure(self.relocate())
+        self.assert_never_primary("node3")
+        self.assert_never_primary("node2")
+
+    def test_a_canceled_job_stops_before_the_next_disk_is_created(self) -> None:
+        def cancel(*_: object) -> None:
+            self.memory.progress.canceled = lambda: True
+
+        self.prepare(count=2)
+        self.memory.nodes.answers[CreateDisk] = cancel
+        self.failure(self.relocate(), JobCanceled)
+        self.assertEqual(self.steps(), [("node3", "CreateDisk"), ("node3", "RemoveDisk")])
+        self.assertEqual(self.secondaries(), {"node2"})
 
     def test_all_disks_are_created_before_the_first_is_switched(self) -> None:
         self.prepare(count=2)

@@ -209,6 +209,10 @@ class AllocatorTests(SynchronousTestCase):
         found = make_plan(a_state(Template.DRBD), iallocator="hail")
         self.assertEqual(sorted(names(found)), ["node1", "node2"])
 
+    def test_the_built_in_one_leaves_out_nodes_that_take_no_instances(self) -> None:
+        found = make_plan(a_state(primary={"drained": True}), iallocator="hail")
+        self.assertEqual(names(found), ["node2"])
+
     def test_an_external_one_is_asked_as_for_a_new_instance_in_the_group(self) -> None:
         op = RecreateDisks(instance_name="web1", iallocator="mine", disks=((1, {"size": 64}), 0))
         wanted = request_allocation(op, a_state(Template.DRBD), NodeAnswers())
@@ -224,7 +228,8 @@ class AllocatorTests(SynchronousTestCase):
             RecreateDisks(instance_name="web1", iallocator="mine", node_uuids=("x",)),
             RecreateDisks(instance_name="web1"),
         ):
-            self.assertIsNone(request_allocation(op, a_state(), NodeAnswers()))
+            state = a_state(default_iallocator="mine")
+            self.assertIsNone(request_allocation(op, state, NodeAnswers()))
 
     def test_its_answer_is_taken_and_checked(self) -> None:
         facts = answers(a_state(), advice=["node2"])

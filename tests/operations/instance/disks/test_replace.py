@@ -26,6 +26,7 @@ from ganeti.rpc.call import Call
 from ganeti.rpc.disks import AttachDisk, CreateDisk, DescribeDisks, DetachDisk, DiskStatus
 from ganeti.rpc.instances import ListGuests
 from ganeti.rpc.node import DescribeNode, StorageSpace
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_disk, a_group, a_node, an_instance
 from ganeti.testing.facts import some_facts
 from ganeti.testing.tools import MemoryTools
@@ -146,6 +147,12 @@ class InPlaceTests(SynchronousTestCase):
         self.assertEqual(chosen(make_plan(ON_PRIMARY)), ("node1", ["disk/0", "disk/1"]))
         self.assertEqual(chosen(make_plan(ON_SECONDARY, disks=(1, 1))), ("node2", ["disk/1"]))
 
+    def test_copies_of_active_disks_are_checked_on_both_nodes(self) -> None:
+        for mode in ReplacementMode:
+            op = ReplaceDisks(instance_name="web1", mode=mode, remote_node="node3")
+            [query] = [q for q in questions(op, a_state()) if isinstance(q.call, DescribeDisks)]
+            self.assertEqual([node.name for node in query.nodes], ["node1", "node2"])
+
     def test_copies_of_inactive_disks_are_not_checked_before_they_are_attached(self) -> None:
         state = a_state(disks_active=False)
         asked = questions(ReplaceDisks(instance_name="web1", mode=ON_PRIMARY), state)
@@ -203,6 +210,9 @@ class NewSecondaryTests(SynchronousTestCase):
             queries = questions(op, a_state())
             [nodes] = [query.nodes for query in queries if isinstance(query.call, DescribeNode)]
             self.assertEqual([node.name for node in nodes], [name])
+        op = ReplaceDisks(instance_name="web1", mode=NEW, iallocator="hail")
+        [*_, query] = questions(op, a_state(offline="node3"))
+        self.assertEqual(list(query.nodes), [])
 
     def test_a_secondary_node_that_is_offline_can_be_replaced(self) -> None:
         self.assertEqual(self.new(a_state(offline="node2")), "node3")
@@ -212,7 +222,7 @@ class NewSecondaryTests(SynchronousTestCase):
             reason = f"web1 is already on node {name}"
             self.assert_refused(reason, Code.INPUT, remote_node=name)
 
-    def test_a_node_without_room_is_refused_but_memory_is_not_needed(self) -> None:
+    def test_a_node_without_room_is_refused(self) -> None:
         small = answers(a_state(), free=2 * (1024 + 128) - 1)
         reason = "node node3 cannot host instance web1: it has 2303 MiB of free disk space"
         self.assert_refused(reason, Code.RESOURCES, small)
@@ -237,8 +247,11 @@ class NewSecondaryTests(SynchronousTestCase):
         assert wanted is not None
         self.assertEqual(wanted.request["relocate_from"], ["node2"])
         named = ReplaceDisks(instance_name="web1", mode=NEW, remote_node="node3")
-        for other in (named, ReplaceDisks(instance_name="web1", mode=AUTO)):
-            self.assertIsNone(request_allocation(other, a_state(), NodeAnswers()))
+        auto = ReplaceDisks(instance_name="web1", mode=AUTO, iallocator="mine")
+        state = a_state()
+        state = state.put(replace(state.cluster, default_iallocator="mine"))
+        for other in (named, auto):
+            self.assertIsNone(request_allocation(other, state, NodeAnswers()))
 
     def test_the_answer_of_an_allocator_is_checked(self) -> None:
         facts = answers(a_state(), advice="node3")
@@ -283,6 +296,18 @@ class RunTests(SynchronousTestCase):
             self.prepare(a_state())
             self.successResultOf(run(make_plan(mode, disks=(0,)), self.memory.tools))
             self.assertEqual({n for n, _ in self.memory.nodes.calls(CreateDisk)}, {node})
+            [(other, _), *_] = self.memory.nodes.calls(DescribeDisks)
+            self.assertNotEqual(other, node)
+
+    def test_a_secondary_node_that_fails_can_be_replaced(self) -> None:
+        def attach(node: str, _: object) -> object:
+            return Failed("it is broken") if node == "node2" else "/dev/drbd0"
+
+        state = a_state(disks_active=False)
+        self.prepare(state)
+        self.memory.nodes.answers[AttachDisk] = attach
+        found = make_plan(NEW, state, remote_node="node3")
+        self.successResultOf(run(found, self.memory.tools))
 
     def test_inactive_disks_are_attached_only_for_the_replacement(self) -> None:
         for answer in (None, Failed("no space")):

@@ -109,7 +109,9 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(new.logical_id, ("loop", "/srv/shared/web2/a.0"))
 
     def test_volumes_have_names_that_do_not_depend_on_the_instance(self) -> None:
-        self.assertEqual(make_plan(a_state(a_disk("web1", Template.PLAIN))).moved, ())
+        device = a_disk("d", Template.BLOCKDEV, logical_id=("manual", "/dev/web1/root"))
+        for disk in (a_disk("web1", Template.PLAIN), device):
+            self.assertEqual(make_plan(a_state(disk)).moved, ())
 
     def test_hooks_get_the_new_name(self) -> None:
         state = a_state()
@@ -177,10 +179,12 @@ class RunTests(SynchronousTestCase):
         self.successResultOf(self.rename())
         self.assertEqual(self.memory.nodes.calls(AttachDisk, DetachDisk), [])
 
-    def test_without_an_os_no_script_is_run(self) -> None:
-        self.prepare(a_state(os=""))
-        self.successResultOf(self.rename())
-        self.assertEqual(self.memory.nodes.calls(RenameOS, AttachDisk), [])
+    def test_without_an_os_or_disks_no_script_is_run(self) -> None:
+        down = an_instance("web1", admin_state=AdminState.DOWN)
+        for state in (a_state(os=""), a_cluster(nodes=["node1", "node2"], instances=[down])):
+            self.prepare(state)
+            self.successResultOf(self.rename())
+            self.assertEqual(self.memory.nodes.calls(RenameOS, AttachDisk), [])
 
     def test_a_script_that_fails_is_reported_and_the_name_stays(self) -> None:
         self.prepare(a_state())

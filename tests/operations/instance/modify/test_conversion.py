@@ -14,19 +14,36 @@ from ganeti.locking.names import instance_lock, node_lock, request
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.modify import ModifyInstance
+from ganeti.operations.instance.context import standing
 from ganeti.operations.instance.modify.conversion import (
     DiskConversion,
     conversion_queries,
     plan_conversion,
+    run_conversion,
 )
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.call import Call
-from ganeti.rpc.disks import DescribeDisks, DiskStatus
+from ganeti.rpc.disks import (
+    AttachDisk,
+    CreateDisk,
+    DescribeDisks,
+    DetachDisk,
+    DiskStatus,
+    RemoveDisk,
+)
 from ganeti.rpc.instances import ListGuests
 from ganeti.rpc.node import DescribeNode, StorageSpace
+from ganeti.rpc.transfers import (
+    DescribeTransfers,
+    StartedTransfer,
+    StartExport,
+    StartImport,
+    TransferStatus,
+)
 from ganeti.testing.builders import a_cluster, a_disk, a_group, a_node, an_instance
 from ganeti.testing.facts import some_facts
 from ganeti.testing.storage import Held
+from ganeti.testing.tools import MemoryTools
 from tests.operations.whole import WholeCluster
 
 ENABLED = ("diskless", "plain", "drbd", "sharedfile")
@@ -45,7 +62,8 @@ class PlanTests(SynchronousTestCase):
     ) -> DiskConversion:
         nodes = ("node1", "node2") if kind is Template.DRBD else ("node1",)
         disks = [a_disk(f"web1/{n}", kind, size=64, nodes=nodes) for n in range(count)]
-        web1 = an_instance("web1", disks=disks, admin_state=AdminState.DOWN)
+        wanted = over.pop("wanted", AdminState.DOWN)
+        web1 = an_instance("web1", disks=disks, admin_state=wanted, disks_active=False)
         primary = a_node("node1", **over.pop("primary", {}))
         state = a_cluster(nodes=[primary, "node2", a_node("node3", offline=True)], instances=[web1])
         free = over.pop("free", 4096)
@@ -55,6 +73,8 @@ class PlanTests(SynchronousTestCase):
             (a_node(name).uuid, DescribeNode): over.pop(name, some_facts(storage=tuple(space)))
             for name in ("node1", "node2")
         }
+        guests = some_facts(runs=["web1"] if over.pop("elsewhere", False) else []).guests
+        answers[a_node("node2").uuid, ListGuests] = guests
         statuses = over.pop("statuses", [DiskStatus(path="", size=64)] * count)
         answers[primary.uuid, DescribeDisks] = statuses
         op = ModifyInstance(instance_name="web1", disk_template=template, **over)
@@ -107,10 +127,54 @@ class PlanTests(SynchronousTestCase):
             template = Template.DRBD if "remote_node" in over else Template.SHAREDFILE
             self.assert_refused(reason, Code.STATE, template=template, **over)
 
+    def test_only_an_instance_that_is_down_everywhere_is_converted(self) -> None:
+        runs, stop = some_facts(runs=["web1"]), "gnt-instance shutdown web1"
+        self.assert_refused(stop, Code.STATE, wanted=AdminState.UP)
+        self.assert_refused(stop, Code.STATE, node1=runs)
+        reason = "running on node2, which is not its primary node"
+        given = {"kind": Template.DRBD, "remote_node": None, "elsewhere": True}
+        self.assert_refused(reason, Code.STATE, **given)
+
     def test_a_silent_node_may_run_it(self) -> None:
         silent = Unreachable("node1", "gone")
         self.assert_refused("unknown whether", Code.INTERNAL, node1=silent)
         self.assertNotIn(ListGuests, [type(query.call) for query in self.queries])
+
+
+class StepTests(SynchronousTestCase):
+    """The steps of a conversion of one disk on node1, whose transfers complete at once."""
+
+    def test_both_disks_are_attached_while_they_are_copied(self) -> None:
+        disk = a_disk("web1/0", Template.PLAIN, size=64)
+        web1 = an_instance("web1", disks=[disk], admin_state=AdminState.DOWN)
+        done = TransferStatus(connected=True, moved=0, rate=0.0, over=True)
+        given: dict[type[Call[object]], object] = {
+            StartImport: StartedTransfer(name="in", port=20001),
+            StartExport: StartedTransfer(name="out"),
+            DescribeTransfers: [done],
+        }
+        memory = MemoryTools(a_cluster(instances=[web1]), given)
+        state, op = memory.state(), ModifyInstance(instance_name="web1")
+        subject = standing(state.instance("web1"), state)
+        plan = DiskConversion(op, subject, Template.SHAREDFILE, None, (64,), "id")
+        self.successResultOf(run_conversion(plan, memory.tools))
+        kinds = (CreateDisk, AttachDisk, DetachDisk, RemoveDisk)
+        calls = [call for _, call in memory.nodes.asked if isinstance(call, (*kinds, StartExport))]
+        steps = [
+            (type(call).__name__, "" if isinstance(call, StartExport) else call.disk.dev_type.value)
+            for call in calls
+        ]
+        expected = [
+            ("CreateDisk", "sharedfile"),
+            ("AttachDisk", "sharedfile"),
+            ("AttachDisk", "plain"),
+            ("StartExport", ""),
+            ("DetachDisk", "plain"),
+            ("DetachDisk", "sharedfile"),
+            ("RemoveDisk", "plain"),
+        ]
+        self.assertEqual(steps, expected)
+        self.assertEqual(memory.progress.said[-1], "instance web1 has sharedfile disks now")
 
 
 class ConversionTests(SynchronousTestCase):

@@ -114,6 +114,18 @@ class QueryTests(SynchronousTestCase):
         nodes, call = asked[DescribeNode]
         self.assertEqual((nodes, bool(call.storage)), (["node1", "node2"], True))
         self.assertEqual(asked[ListGuests][0], ["node2"])
+        self.assertEqual(asked[DescribeRunning][0], ["node1"])
+        asked = self.asked(a_state(Template.DRBD, offline="node2"), **ADD_DISK)
+        self.assertEqual(asked[DescribeNode][0], ["node1"])
+
+    def test_an_instance_that_is_taken_out_of_use_may_run_on_another_node(self) -> None:
+        asked = self.asked(a_state(Template.DRBD), offline=True)
+        self.assertEqual([*asked], [ListGuests, DescribeNode])
+        self.assertEqual(asked[ListGuests][0], ["node2"])
+
+    def test_the_guest_is_asked_whether_it_takes_devices_if_that_is_requested(self) -> None:
+        self.assertIn(DescribeHotplug, self.asked(a_state(), **ADD_NIC, hotplug=True))
+        self.assertNotIn(DescribeHotplug, self.asked(a_state(), **ADD_NIC))
 
     def test_the_node_checks_new_parameters_or_else_only_the_devices(self) -> None:
         _, check = self.asked(a_kvm_state(), hvparams={"keymap": "de"})[ValidateHypervisor]
@@ -126,6 +138,7 @@ class QueryTests(SynchronousTestCase):
         asked = self.asked(a_state(), os_name="debian", osparams={"release": "trixie"})
         _, check = asked[ValidateOS]
         self.assertEqual((check.os, check.osparams), ("debian", {"release": "trixie"}))
+        self.assertIn(DescribeOSes, asked)
         self.assertNotIn(ValidateOS, self.asked(a_state(), os_name="debian", force=True))
 
     def test_an_instance_without_an_os_has_no_parameters_to_check(self) -> None:
@@ -249,6 +262,16 @@ class RefusalTests(SynchronousTestCase):
         make_plan(a_state(), facts, **given, force=True)
         make_plan(a_state(), facts, beparams={"minmem": 228, "maxmem": 512})
         make_plan(a_state(), answers(a_state()), **given)
+
+    def test_the_parameters_of_a_card_must_agree(self) -> None:
+        given: dict[str, Any] = {"nics": (("modify", 0, {"link": ""}),)}
+        self.assert_refused(r"nics\[0\]", Code.INPUT, **given)
+
+    def test_cards_can_be_changed_while_the_node_is_offline(self) -> None:
+        state = a_state(offline="node1")
+        found = plan(ModifyInstance(instance_name="web1", **ADD_NIC), state, NodeAnswers())
+        assert isinstance(found, InstanceModification)
+        self.assertEqual(len(found.nics.cards), 2)
 
     def test_a_card_of_a_network_needs_the_groups_connection(self) -> None:
         given: dict[str, Any] = {"nics": (("add", -1, {"network": "net1"}),)}

@@ -117,6 +117,11 @@ class PlanTests(SynchronousTestCase):
         facts = answer(state, node1=some_facts(), node3=Unreachable("node3", "gone"))
         self.assert_refused("unknown whether .* on node3", state, facts)
 
+    def test_an_instance_that_starts_there_must_run_nowhere_whatever_its_disks(self) -> None:
+        state = a_state(disks_active=False)
+        facts = answer(state, node1=some_facts(), node3=Unreachable("node3", "gone"))
+        self.assert_refused("unknown whether .* on node3", state, facts)
+
     def test_a_copy_that_is_not_current_is_refused_unless_ignored(self) -> None:
         state = a_state(mirrored=True)
         facts = answer(state, copy=DiskStatus(path="/dev/drbd0", local="faulty"))
@@ -134,6 +139,13 @@ class PlanTests(SynchronousTestCase):
         described, listed = questions(op, a_state())
         self.assertEqual([node.name for node in described.nodes], ["node1", "node2"])
         self.assertEqual([node.name for node in listed.nodes], ["node3"])
+
+    def test_an_allocator_may_choose_among_nodes_with_shared_disks(self) -> None:
+        op = FailoverInstance(instance_name="web1", iallocator="mine")
+        request = request_allocation(op, a_state(), NodeAnswers())
+        assert request is not None
+        self.assertEqual(request.request["relocate_from"], ["node1"])
+        self.assertIsNone(request_allocation(op, a_state(mirrored=True), NodeAnswers()))
 
     def test_a_cleanup_needs_neither_target_nor_allocator(self) -> None:
         state = a_state(mirrored=True)
@@ -257,6 +269,33 @@ class RunTests(SynchronousTestCase):
         attached = [(n, c.primary) for n, c in self.memory.nodes.asked if isinstance(c, AttachDisk)]
         self.assertEqual(attached, [("node1", False), ("node2", True)])
 
+    def test_an_old_node_that_fails_does_not_stop_the_start_of_mirrored_disks(self) -> None:
+        def attach(node: str, _: object) -> object:
+            return Failed("it is broken") if node == "node1" else "/dev/drbd0"
+
+        self.prepare(a_state(mirrored=True), {AttachDisk: attach})
+        self.run_plan()
+        self.assertIn("cannot attach disk/0 on node node1: it is broken", self.said)
+        self.assertEqual(self.calls[-1], ("node2", "StartInstanceCall"))
+
+    def test_disks_of_a_stopped_instance_are_attached_only_if_they_were(self) -> None:
+        for active in (False, True):
+            down: dict[str, Any] = {"admin_state": AdminState.DOWN, "disks_active": active}
+            self.prepare(a_state(mirrored=True, **down))
+            self.run_plan()
+            self.assertEqual(bool(self.memory.nodes.calls(AttachDisk)), active)
+
+    def test_shared_disks_are_attached_by_the_start(self) -> None:
+        self.prepare(a_state())
+        self.run_plan()
+        self.assertEqual(self.memory.nodes.calls(AttachDisk), [])
+
+    def test_leftovers_on_the_target_are_dropped_and_not_resumed(self) -> None:
+        self.prepare(a_state())
+        self.run_plan()
+        calls = [c for _, c in self.memory.nodes.asked if isinstance(c, FinalizeMigrationDst)]
+        self.assertEqual([call.arrived for call in calls], [False])
+
     def test_a_start_that_fails_says_where_the_instance_is(self) -> None:
         self.prepare(a_state(), {StartInstanceCall: Failed("no memory", Code.RESOURCES)})
         message = self.failure()
@@ -293,6 +332,8 @@ class HookTests(SynchronousTestCase):
             "NEW_SECONDARY": "node1",
         }
         self.assertEqual(roles(subject, state.node("node2")), expected)
+        shared = standing(a_state().instance("web1"), a_state())
+        self.assertEqual(roles(shared, state.node("node2"))["NEW_SECONDARY"], "")
         stays = {**expected, "NEW_PRIMARY": "node1", "NEW_SECONDARY": "node2"}
         self.assertEqual(roles(subject, state.node("node1")), stays)
 

@@ -22,6 +22,7 @@ from ganeti.rpc.disks import (
     ConnectDisk,
     DemoteDisk,
     DescribeDisks,
+    DetachDisk,
     DiskStatus,
     PromoteDisk,
 )
@@ -170,6 +171,10 @@ class MovedTests(SendTests):
         self.assertEqual(self.send(), 80)
         self.assertIn("downtime: at most 80 ms", self.said)
 
+    def test_a_source_that_does_not_know_the_downtime_adds_none(self) -> None:
+        self.report(Migration(status="active"), Migration(status="completed"))
+        self.assertEqual(self.send(), 50)
+
     def test_a_paused_guest_is_down_from_the_beginning(self) -> None:
         self.report(Migration(status="active"), Migration(status="active"), SENT)
         self.assertEqual(self.send(live=False), 130)
@@ -190,6 +195,10 @@ class MovedTests(SendTests):
         self.assertEqual(len(told), 2)
         self.assertRegex(told[0], r"done, [0-9]+ s left$")
         self.assertIn("web1: sent 64 MiB in 11.5 s", self.said)
+
+    def test_shared_disks_are_detached_on_the_source_only(self) -> None:
+        self.send()
+        self.assertEqual(self.asked(DetachDisk), [("node1", "DetachDisk")])
 
     def test_a_source_that_keeps_leftovers_does_not_undo_the_migration(self) -> None:
         self.memory.nodes.answers[FinalizeMigrationSrc] = Failed("it is busy")
@@ -290,6 +299,16 @@ class BrokenTests(SendTests):
         self.assertIn("it is still running on node1", self.said)
         self.assertEqual(self.finished()[-1], ("node1", False))
 
+    def test_a_cancel_before_it_is_sent_leaves_it_on_the_source(self) -> None:
+        def cancel(*_: object) -> str:
+            self.memory.progress.canceled = lambda: True
+            return "192.0.2.2:4444"
+
+        self.memory.nodes.answers[AcceptInstance] = cancel
+        self.failure(JobCanceled)
+        self.assertEqual(self.asked(MigrateInstanceCall), [])
+        self.assertEqual(self.finished()[-1], ("node1", False))
+
     def test_a_record_that_cannot_be_kept_leaves_it_on_the_source(self) -> None:
         self.memory.journal.break_down()
         self.assertIn("it is still running on node1", self.failure())
@@ -313,6 +332,7 @@ class ArrivalTests(SendTests):
     def test_a_target_that_stays_silent_may_run_it_and_the_source_never_resumes_it(self) -> None:
         self.answer_received(Unreachable("node2", "gone"))
         message = self.failure()
+        self.assertEqual(self.memory.time.seconds(), 120)
         self.assertIn("it is unknown whether it is running there", message)
         self.assertIn("it is paused on node1; when node2 answers: gnt-instance migrate", message)
         self.assertEqual(self.asked(FinalizeMigrationSrc), [])
@@ -360,6 +380,12 @@ class MirroredTests(SendTests):
             self.disk_calls()[-3:],
             [("node1", "DemoteDisk"), ("node2", "ConnectDisk"), ("node1", "ConnectDisk")],
         )
+
+    def test_disks_are_attached_before_their_copies_are_compared(self) -> None:
+        self.send()
+        calls = [type(call) for _, call in self.memory.nodes.asked]
+        self.assertEqual(self.disk_calls()[:2], [("node2", "AttachDisk"), ("node1", "AttachDisk")])
+        self.assertLess(calls.index(AttachDisk), calls.index(DescribeDisks))
 
     def test_copies_that_do_not_become_current_stop_it_before_the_target_writes(self) -> None:
         stale = DiskStatus(path="/dev/drbd0", local="unknown", degraded=True)

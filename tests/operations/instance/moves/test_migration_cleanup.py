@@ -30,6 +30,7 @@ from ganeti.rpc.instances import (
     Migration,
     MigrationStatus,
 )
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from ganeti.testing.tools import MemoryTools
 
@@ -241,6 +242,14 @@ class MirroredTests(Scripted):
         found = self.memory.nodes.calls(DemoteDisk, ConnectDisk)
         expected = [("node1", "DemoteDisk"), ("node2", "ConnectDisk"), ("node1", "ConnectDisk")]
         self.assertEqual(found, expected)
+
+    def test_inactive_disks_and_shared_ones_are_left_alone(self) -> None:
+        inactive = a_state(mirrored=True)
+        web1 = replace(inactive.instance("web1"), disks_active=False)
+        for state in (inactive.put(web1), a_state()):
+            self.prepare(state, runs=["node1"])
+            self.run_plan(plan(state, runs=["node1"]))
+            self.assertEqual(self.memory.nodes.calls(DemoteDisk, ConnectDisk), [])
 
     def test_disks_that_cannot_be_demoted_are_reported(self) -> None:
         state = a_state(mirrored=True)
