@@ -108,6 +108,24 @@ class WorkerTests(SynchronousTestCase):
         self.assertEqual(self.statuses(), ["canceled", "canceled"])
         self.assertEqual(self.durable.ops[0].result, CANCELED)
 
+    def test_that_a_job_lets_go_slowly_is_durable_meanwhile(self) -> None:
+        unwound: Deferred[None] = Deferred()
+
+        async def run(opcode: Opcode, task: OpcodeTask) -> OpcodeResult:
+            try:
+                await Deferred()
+            finally:
+                await unwound
+            raise AssertionError
+
+        worker = self.make(run)
+        working = Deferred.fromCoroutine(worker.work())
+        self.done(worker.cancel())
+        self.assertEqual(self.statuses(), ["canceling", "queued"])
+        unwound.callback(None)
+        self.successResultOf(working)
+        self.assertEqual(self.statuses(), ["canceled", "canceled"])
+
     def test_a_job_that_runs_is_told_once_and_goes_on_to_its_next_step(self) -> None:
         self.begin()
         for _ in range(2):
@@ -208,6 +226,38 @@ class WorkerTests(SynchronousTestCase):
         self.assertEqual(len(self.tasks), 2)
         self.locks[1].callback(None)
         self.assertEqual(self.statuses(), ["running", "queued"])
+
+    def test_an_opcode_ends_when_that_can_be_durable(self) -> None:
+        working = self.begin()
+        self.journal.break_down()
+        self.ends[0].errback(Refused("no"))
+        self.assertEqual(self.statuses(), ["running", "queued"])
+        self.assertNoResult(working)
+        self.journal.heal()
+        self.clock.pump([0.5, 0])
+        self.successResultOf(working)
+        self.assertEqual(self.statuses(), ["error", "error"])
+
+    def test_nothing_begins_while_the_journal_is_broken_and_a_cancel_is_heard(self) -> None:
+        self.journal.break_down()
+        self.recovery.report_failure()
+        working = self.begin()
+        self.assertEqual(self.tasks, [])
+        self.cancel()
+        self.journal.heal()
+        self.clock.pump([0.5, 0])
+        self.successResultOf(working)
+        self.assertEqual((self.statuses(), self.tasks), (["canceled", "canceled"], []))
+
+    def test_an_opcode_can_wait_until_the_journal_works_again(self) -> None:
+        self.begin()
+        self.journal.break_down()
+        waiting = Deferred.fromCoroutine(self.tasks[0].journal_recovered())
+        self.clock.advance(0.5)
+        self.assertNoResult(waiting)
+        self.journal.heal()
+        self.clock.pump([1, 0])
+        self.successResultOf(waiting)
 
     def test_a_last_change_that_is_not_committed_is_the_failure_of_the_opcode(self) -> None:
         async def finish(edits: Sequence[object]) -> None:

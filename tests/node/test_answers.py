@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
+"""A node answers every call, as a whole and for those that may ask."""
+
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Failed
+from ganeti.errors import Failed, Refused
+from ganeti.node.answers import register_handlers
 from ganeti.rpc.call import Call
 from ganeti.rpc.instances import (
     InstallOS,
@@ -18,19 +21,44 @@ from ganeti.rpc.instances import (
 )
 from ganeti.rpc.node import LeaveCluster
 from ganeti.rpc.quorum import RequestVote
+from ganeti.rpc.replicas import (
+    AppendFrames,
+    DescribeReplica,
+    ReadFrames,
+    ReplicaEnd,
+    ResetReplica,
+    StoreCheckpoint,
+)
 from ganeti.testing.builders import a_guest, a_node
 from ganeti.testing.host import MemoryHost
 from ganeti.testing.nodes import MemoryNodes
 from tests.rpc.test_calls import declared
 
 R = TypeVar("R")
+BEGINNING = ReplicaEnd(position=0, digest="0" * 64)
 NODE = a_node("node1")
 WEB1 = a_guest("web1", os="noop", hypervisor="fake")
 
 
 class AnswersTests(SynchronousTestCase):
     def test_every_call_is_answered(self) -> None:
-        self.assertEqual(set(MemoryHost("node1").answers.calls()), set(declared()))
+        handlers = register_handlers(MemoryHost("node1").parts)
+        self.assertEqual(set(handlers.calls()), set(declared()))
+
+    def test_a_node_that_is_no_candidate_handles_no_call_for_candidates(self) -> None:
+        host = MemoryHost("node2")
+        host.parts.members.clear()
+        nodes = MemoryNodes({"node2": register_handlers(host.parts)})
+        calls: list[Call[Any]] = [
+            DescribeReplica(),
+            ReadFrames(after=BEGINNING),
+            AppendFrames(after=BEGINNING, frames=""),
+            ResetReplica(files={}, end=BEGINNING),
+            StoreCheckpoint(files={}, end=BEGINNING),
+        ]
+        for call in calls:
+            refused = self.failureResultOf(nodes.ask(a_node("node2"), call), Refused).value
+            self.assertIn(f"does not handle {call.wire}; to make it one", str(refused))
 
 
 class NodeTests(SynchronousTestCase):

@@ -182,6 +182,17 @@ class NicTests(HotplugCase):
         given = self.host.given["device_add"]
         self.assertEqual((given["mq"], given["vectors"]), (True, 10))
 
+    def test_a_card_with_one_queue_names_none(self) -> None:
+        self.add_nic(nic_type="paravirtual", virtio_net_queues=1)
+        self.assertNotIn("queues", self.host.given["netdev_add"])
+        self.assertNotIn("mq", self.host.given["device_add"])
+
+    def test_a_connection_that_an_interrupted_addition_has_left_is_replaced(self) -> None:
+        self.qemu.connections.add(netdev_id(CARD))
+        self.add_nic()
+        self.assertEqual((self.count("netdev_del"), self.count("netdev_add")), (1, 1))
+        self.assertEqual(self.qemu.connections, {netdev_id(CARD)})
+
     def test_an_emulated_card_has_neither_vhost_nor_queues(self) -> None:
         self.add_nic(nic_type="e1000", vhost_net=True, virtio_net_queues=4)
         self.assertFalse({"vhost", "queues"} & self.host.given["netdev_add"].keys())

@@ -15,6 +15,7 @@ from ganeti.config.changes.failover import (
     begin_fence,
     confirm_off,
     set_guard,
+    set_maintenance,
     set_policy,
     update_settings,
 )
@@ -443,6 +444,16 @@ class FencingTests(SupervisorCase):
         self.assertEqual(found["ganeti_node_fenced_total", ("device",)], 1)
         self.assertEqual(found["ganeti_node_fences", ("fenced",)], 1)
 
+    def test_a_node_that_is_being_fenced_gets_no_lease_and_decides_about_none(self) -> None:
+        self.start()
+        self.nodes.gone.add("node2")
+        denials = len(self.calls(DenyGuestLeases, "node2"))
+        self.pass_time(SUSPICION)
+        renewals = len(self.calls(RenewGuestLease, "node2"))
+        self.pass_time(20)
+        self.assertEqual(len(self.calls(RenewGuestLease, "node2")), renewals)
+        self.assertEqual(len(self.calls(DenyGuestLeases, "node2")), denials)
+
     def test_what_an_earlier_master_has_reported_is_not_reported_again(self) -> None:
         self.change(set_guard(GUARD), begin_fence(FENCE, automatic=True))
         self.nodes.gone.add("node2")
@@ -547,6 +558,22 @@ class RejoinTests(SupervisorCase):
         self.pass_time(1)
         self.assertIn((EventAction.REJOINED, "node2", None), self.events.seen)
 
+    def test_one_in_maintenance_stays_offline_until_that_ends(self) -> None:
+        self.change(set_maintenance(NODE2, NOW))
+        self.queue.end_all()
+        self.pass_time(2 * PROOF_INTERVAL)
+        self.assertEqual((self.offline(), self.told()["maintenance"]), (True, True))
+        self.change(set_maintenance(NODE2, None))
+        self.pass_time(2 * PROOF_INTERVAL)
+        self.assertFalse(self.offline())
+
+    def test_it_is_not_asked_all_the_time(self) -> None:
+        self.leftovers = ("guest web2 runs",)
+        self.queue.end_all()
+        asked = len(self.calls(ProveClean))
+        self.pass_time(4 * PROOF_INTERVAL)
+        self.assertLessEqual(len(self.calls(ProveClean)) - asked, 4)
+
     def test_one_that_is_not_clean_stays_offline_and_it_is_told_why(self) -> None:
         self.leftovers = ("guest web2 runs", "disk 0 is open")
         self.queue.end_all()
@@ -569,6 +596,25 @@ class RejoinTests(SupervisorCase):
         asked = len(self.calls(ProveClean))
         self.pass_time(30)
         self.assertEqual(len(self.calls(ProveClean)), asked)
+
+
+class RoleTests(SupervisorCase):
+    def test_a_node_that_was_no_candidate_becomes_none(self) -> None:
+        self.change(set_role(self.config.state().node("node2"), NodeRole.REGULAR))
+        self.change(begin_fence(FENCE, automatic=True))
+        self.change(off())
+        self.start(1)
+        self.queue.end_all()
+        self.pass_time(2 * PROOF_INTERVAL)
+        node = self.config.state().node("node2")
+        self.assertEqual((node.offline, node.master_candidate), (False, False))
+
+
+class RestartTests(SupervisorCase):
+    def test_a_guest_that_has_stopped_by_itself_is_restarted(self) -> None:
+        self.start(9)
+        [job] = self.queue.submitted
+        self.assertEqual((job.op_id, self.fence()), ("OP_INSTANCE_STARTUP", None))
 
 
 class FailureTests(SupervisorCase):
