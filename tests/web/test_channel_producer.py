@@ -28,6 +28,7 @@ class ProducerTests(SynchronousTestCase):
         verifyObject(IPushProducer, self.producer)
         other = StringTransport()
         other.registerProducer(self.producer, True)
+        assert other.producer is not None
         other.producer.pauseProducing()
         self.assertEqual(self.client.producerState, "paused")
 

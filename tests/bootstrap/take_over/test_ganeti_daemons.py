@@ -54,7 +54,7 @@ class FindTests(DaemonCase):
 class StopTests(DaemonCase):
     def test_each_daemon_has_its_file(self) -> None:
         asked: list[str] = []
-        list_running("/run", lambda path: asked.append(path))  # type: ignore[func-returns-value]
+        list_running("/run", lambda path: asked.append(path))
         self.assertEqual(asked, [f"/run/{name}.pid" for name in DAEMONS])
 
     def test_those_that_run_are_named_with_their_processes(self) -> None:

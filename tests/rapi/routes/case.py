@@ -62,6 +62,7 @@ class RouteCase(SynchronousTestCase):
         """The only opcode of the last job, which has the trail of the resource, without that."""
         request = [each for each in self.master.asked if isinstance(each, SubmitJob)][-1]
         [opcode] = request.ops
+        assert opcode.reason is not None
         self.assertEqual(opcode.reason[-1], ("gnt:library:rlib2:name", "", WHEN))
         return msgspec.structs.replace(opcode, reason=())
 

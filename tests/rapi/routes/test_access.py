@@ -124,7 +124,7 @@ class UserTests(AccessRouteCase):
             ({"note": ""}, {"note": ""}),
         ):
             self.answer("PUT", USER, body, variables=variables)
-            self.assertEqual(self.job(), ModifyUser(user_name="bea", **fields))  # type: ignore[arg-type]
+            self.assertEqual(self.job(), ModifyUser(user_name="bea", **fields))
 
     def test_a_user_is_removed(self) -> None:
         self.answer("DELETE", USER, variables={"user_name": "bea"})

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ganeti.errors import Invalid
 from ganeti.luxi.methods import PlanJob, QueryFailover
 from ganeti.model.failover import FailoverPolicy
@@ -34,7 +36,7 @@ class QuestionTests(RouteCase):
         self.master.canned[PlanJob] = [{"preview": {"fences": []}}]
 
     def test_the_status_is_what_the_master_says(self) -> None:
-        told = {"settings": {}, "nodes": []}
+        told: dict[str, Any] = {"settings": {}, "nodes": []}
         self.master.canned[QueryFailover] = told
         self.assertEqual(self.answer("GET", STATUS), told)
 

@@ -62,6 +62,7 @@ class NotificationTests(RouteCase):
     def test_the_reason_comes_before_the_resource(self) -> None:
         self.answer("POST", ALL, {**NEW, "url": "mailto:root"}, query={"reason": ["rain"]})
         [[opcode]] = self.master.jobs.values()
+        assert opcode.reason is not None
         self.assertEqual(opcode.reason[0], ("gnt:user", "rain", WHEN))
 
     def test_all_problems_of_a_new_one_are_told(self) -> None:

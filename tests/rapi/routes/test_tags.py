@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ganeti.errors import Invalid
 from ganeti.luxi.methods import PlanJob, QueryTags
 from ganeti.opcodes.tags import AddTags, RemoveTags, TagKind
@@ -38,7 +40,8 @@ class TagTests(RouteCase):
         self.assertEqual(self.job(), RemoveTags(kind=TagKind.CLUSTER, name=None, tags=("a",)))
 
     def test_an_empty_body_is_none(self) -> None:
-        for body in (None, {}):
+        nothing: tuple[Any, ...] = (None, {})
+        for body in nothing:
             self.answer("PUT", CLUSTER, body, query={"tag": ["a"]})
             self.assertEqual(self.job().tags, ("a",))
 
