@@ -37,7 +37,8 @@ class PageTests(SynchronousTestCase):
         return await answer
 
     def next(self, pages: ListPages) -> bytes | None:
-        return self.successResultOf(pages.next())
+        piece: bytes | None = self.successResultOf(pages.next())
+        return piece
 
     def test_a_single_page_is_the_whole_text(self) -> None:
         pages = self.pages([1, 2], 1)

@@ -20,8 +20,8 @@ from ganeti.rapi.verbs import Admitted
 from ganeti.testing.events import MemoryEvents
 
 
-def limited(user: str, source: str = "192.0.2.7", **over: str) -> Admitted:
-    caller = Caller(user=user, source=source, **over)
+def limited(user: str, source: str = "192.0.2.7", digest: str = "") -> Admitted:
+    caller = Caller(user=user, source=source, digest=digest)
     return Admitted(caller, user, Role.VIEWER, limited=True)
 
 
