@@ -7,8 +7,17 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.opcodes.group import ModifyGroup, RemoveGroup
+from ganeti.opcodes.instance.lifecycle import ShutdownInstance
+from ganeti.rapi.api_metrics import MetricsVerb
+from ganeti.rapi.authentication import AccessLevel
+from ganeti.rapi.openapi import description, media_type
+from ganeti.rapi.request_arguments import LOCK, ArgumentType, QueryParameter
 from ganeti.rapi.routes.instances import FIELDS
+from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.route_table import ROUTES
+from ganeti.rapi.verbs import Verb, asks, streams, submits
+from ganeti.schema.records import Record
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import NodeClient
 
@@ -161,3 +170,122 @@ class OpenApiTests(SynchronousTestCase):
         for step in schema["$ref"].removeprefix("#/").split("/"):
             found = found[step]
         return found
+
+
+class Wanted(Record):
+    """A body with a field that must be given."""
+
+    size: int
+    note: str = ""
+
+
+class Optional(Record):
+    """A body of which nothing must be given."""
+
+    note: str = ""
+
+
+async def answer(call: object, values: object, body: object) -> object:
+    """Return something."""
+    return None
+
+
+class OperationTests(SynchronousTestCase):
+    """The description of a single route."""
+
+    def described(self, verb: Verb, path: str = "/2/things", method: str = "GET") -> Any:
+        document = description([Route(path, {method: verb})])
+        self.schemas = document["components"]["schemas"]
+        return document["paths"][path][method.lower()]
+
+    def body(self, verb: Verb, path: str = "/2/things") -> Any:
+        request = self.described(verb, path, "PUT")["requestBody"]
+        return request["required"], request["content"]["application/json"]["schema"]
+
+    def test_the_words_of_the_path_identify_an_operation(self) -> None:
+        for path, identifier in (
+            ("/2/things/{thing_name}/parts", "get_things_thing_name_parts"),
+            ("/2", "get_v2_resources"),
+            ("/", "get_resources"),
+        ):
+            self.assertEqual(self.described(asks(answer), path)["operationId"], identifier)
+
+    def test_the_login_that_it_needs_is_told(self) -> None:
+        login = self.described(asks(answer, access=AccessLevel.ADMIN))
+        self.assertEqual(len(login["security"]), 3)
+        text = "Needs a login with the option write, or as an administrator."
+        self.assertEqual(login["description"], text)
+        self.assertNotIn("security", self.described(asks(answer)))
+        self.assertEqual(self.described(asks(answer, access=AccessLevel.TICKET))["security"], [])
+
+    def test_parameters_of_the_query_have_types_and_defaults(self) -> None:
+        number = QueryParameter("limit", ArgumentType.NUMBER, "How many.", default=100)
+        text = QueryParameter("name", ArgumentType.TEXT, "Of what.", required=True)
+        first, second, lock = self.described(asks(answer, parameters=(number, text, LOCK)))[
+            "parameters"
+        ]
+        self.assertEqual(first["schema"], {"type": "integer", "minimum": 0, "default": 100})
+        self.assertEqual(second["schema"], {"type": "string", "minLength": 1})
+        self.assertEqual((first["required"], second["required"]), (False, True))
+        self.assertEqual(lock["schema"]["enum"], [0])
+
+    def test_parameters_that_set_a_field_have_its_schema(self) -> None:
+        verb = submits(ShutdownInstance, query=("admin_state_source",))
+        [source] = [
+            each
+            for each in self.described(verb)["parameters"]
+            if each["name"] == "admin_state_source"
+        ]
+        self.assertNotIn("anyOf", source["schema"])
+        self.assertNotIn("description", source["schema"])
+
+    def test_a_body_with_a_required_field_is_required(self) -> None:
+        required, schema = self.body(asks(answer, body=Wanted))
+        self.assertEqual((required, schema["required"]), (True, ["size"]))
+        self.assertNotIn("title", schema)
+
+    def test_a_body_without_one_may_be_null(self) -> None:
+        required, schema = self.body(asks(answer, body=Optional))
+        self.assertEqual((required, schema["type"]), (False, ["object", "null"]))
+        self.assertNotIn("requestBody", self.described(asks(answer)))
+
+    def test_a_job_has_the_fields_of_its_opcode_but_those_of_the_path(self) -> None:
+        path = "/2/groups/{group_name}"
+        _, schema = self.body(submits(ModifyGroup), path)
+        self.assertIn("alloc_policy", schema["properties"])
+        hidden = {"OP_ID", "reason", "group_name"}
+        self.assertEqual(hidden & schema["properties"].keys(), set())
+
+    def test_what_is_fixed_or_withheld_is_not_described(self) -> None:
+        verb = submits(ModifyGroup, fixed={"group_name": "x"}, withheld=frozenset({"alloc_policy"}))
+        _, schema = self.body(verb)
+        self.assertEqual({"group_name", "alloc_policy"} & schema["properties"].keys(), set())
+
+    def test_a_field_with_another_name_for_clients_is_required_under_it(self) -> None:
+        required, schema = self.body(submits(RemoveGroup, renames={"name": "group_name"}))
+        self.assertEqual((required, schema["required"]), (True, ["name"]))
+        self.assertNotIn("group_name", schema["properties"])
+
+    def test_what_the_query_or_a_default_sets_need_not_be_in_the_body(self) -> None:
+        for verb in (
+            submits(RemoveGroup, query=("group_name",)),
+            submits(RemoveGroup, defaults={"group_name": "default"}),
+        ):
+            required, schema = self.body(verb)
+            self.assertEqual((required, schema["required"]), (False, []))
+
+    def test_the_description_of_a_field_is_not_changed_by_another_route(self) -> None:
+        self.body(submits(RemoveGroup, renames={"name": "group_name"}))
+        self.assertIn("group_name", self.schemas["RemoveGroup"]["properties"])
+
+    def test_variables_of_the_path_are_texts_or_numbers_with_limits(self) -> None:
+        path = "/2/jobs/{job_id}/parts/{name}"
+        document = description([Route(path, {"GET": asks(answer)})])
+        first, second = document["paths"][path]["parameters"]
+        self.assertEqual((first["schema"]["type"], first["schema"]["minimum"]), ("integer", 0))
+        self.assertEqual(second["schema"], {"type": "string", "minLength": 1})
+
+    def test_each_kind_of_answer_has_its_media_type(self) -> None:
+        self.assertEqual(media_type(asks(answer)), "application/json")
+        self.assertEqual(media_type(streams()), "text/event-stream")
+        self.assertEqual(media_type(MetricsVerb()), "text/plain")

@@ -4,16 +4,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
+from ganeti.errors import AccessDenied, Unauthenticated
+from ganeti.events.event import Event, EventFilter
 from ganeti.events.log import MAX_PAGE_EVENTS
 from ganeti.events.stream_position import StreamPosition
+from ganeti.luxi.unreachable import MasterNotRunning
 from ganeti.rapi.authentication import CHECK_INTERVAL
 from ganeti.rapi.channel import TIMEOUTS, Channel
 from ganeti.rapi.events.hub import HEARTBEAT, INTERVAL, LINGER, RETRY_DELAY
+from ganeti.rapi.events.stream import EventStream
+from ganeti.rapi.site import ApiRequest
 from tests.rapi.asking import AUTO, USERS, basic
 from tests.rapi.events.case import EventCase
 
@@ -469,3 +479,129 @@ class SeveralReadersTests(StreamCase):
 
 END = [("back", 0), *(("drop", number) for number in range(3))]
 """The master is there in the end, and nobody's connection is one that was refused."""
+
+
+class MemoryForm:
+    """An encoding in memory; ``written`` is what a client gets, and ``ends`` why its stream did."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.written: list[bytes] = []
+        self.ends: list[str] = []
+
+    def encode(self, events: Sequence[Event]) -> bytes:
+        return b"".join(event.data for event in events)
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def notice(self, kind: str, position: StreamPosition) -> bytes:
+        return f"{kind} {position}".encode()
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def finish(self, kind: str) -> None:
+        self.ends.append(kind)
+
+
+class SubscriberTests(EventCase):
+    """A stream without HTTP around it; ``refusal`` is why its client may not read any more."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.channel, self.transport = self.asker.connect()
+        self.asked = ApiRequest(self.channel)
+        self.form = MemoryForm()
+        self.refusal: BaseException | None = None
+        form: Any = self.form
+        everything = EventFilter.of((), (), ())
+        self.stream = EventStream(self.asked, form, self.hub, everything, self.confirm)
+
+    async def confirm(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+    def subscribe(self, since: str | None = None) -> None:
+        position = None if since is None else StreamPosition.parse(since)
+        self.successResultOf(Deferred.fromCoroutine(self.hub.subscribe(self.stream, position)))
+        self.turn()
+
+    def heartbeat(self) -> None:
+        self.stream.heartbeat(StreamPosition(7))
+
+    def test_the_start_is_told_to_one_that_gave_no_position(self) -> None:
+        self.subscribe()
+        self.assertEqual((self.form.begun, self.form.written), (1, [b"ready 1"]))
+
+    def test_one_that_goes_on_is_told_nothing(self) -> None:
+        self.subscribe("1")
+        self.assertEqual((self.form.begun, self.form.written), (1, []))
+
+    def test_a_lost_position_is_told_instead(self) -> None:
+        self.stream.open(StreamPosition(9), ready=True, reset=True)
+        self.assertEqual(self.form.written, [b"reset 9"])
+
+    def test_a_heartbeat_asks_whether_the_client_may_still_read(self) -> None:
+        for passing in (None, MasterNotRunning("the master daemon is not running")):
+            self.refusal = passing
+            self.heartbeat()
+        self.assertEqual((self.form.written, self.form.ends), ([b"heartbeat 7"] * 2, []))
+        self.assertFalse(self.transport.disconnecting)
+
+    def test_a_client_that_may_not_is_disconnected(self) -> None:
+        self.subscribe()
+        for self.refusal in (AccessDenied("no"), Unauthenticated("no"), CancelledError()):
+            self.heartbeat()
+        self.assertEqual((self.form.ends, len(self.hub)), (["refused"], 0))
+
+    def test_one_whose_question_was_canceled_is_disconnected(self) -> None:
+        self.subscribe()
+        self.refusal = CancelledError()
+        self.heartbeat()
+        self.assertEqual((self.form.ends, len(self.hub)), (["refused"], 0))
+
+    def test_one_of_whom_nothing_can_be_known_is_disconnected(self) -> None:
+        self.subscribe()
+        self.refusal = RuntimeError("a bug")
+        self.heartbeat()
+        self.assertEqual(self.form.ends, ["refused"])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_one_that_lags_gets_its_own_position_as_the_last(self) -> None:
+        self.subscribe()
+        self.stream.cursor = StreamPosition(3)
+        self.stream.lag()
+        self.assertEqual(self.form.written[-1], b"lagged 3")
+        self.assertEqual((self.form.ends, len(self.hub)), (["lagged"], 0))
+
+    def test_what_a_paused_client_is_sent_has_a_deadline(self) -> None:
+        self.subscribe()
+        self.stream.pauseProducing()
+        self.stream.send(b"x")
+        self.assertIsNotNone(self.channel.deadline)
+        self.assertTrue(self.stream.paused)
+        self.stream.resumeProducing()
+        self.assertFalse(self.stream.paused)
+
+    def test_a_client_of_a_full_connection_begins_paused(self) -> None:
+        self.channel.congested = True
+        self.subscribe()
+        self.assertTrue(self.stream.paused)
+
+    def test_a_lost_connection_ends_the_subscription(self) -> None:
+        self.subscribe()
+        self.asked.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((len(self.hub), self.form.ends), (0, []))
+
+    def test_a_connection_that_must_be_closed_ends_it_too(self) -> None:
+        self.subscribe()
+        self.stream.stopProducing()
+        self.assertEqual((len(self.hub), self.form.ends), (0, []))
+
+    def test_an_end_after_the_end_writes_nothing(self) -> None:
+        self.subscribe()
+        self.asked.connectionLost(Failure(ConnectionDone()))
+        self.refusal = AccessDenied("no")
+        self.successResultOf(Deferred.fromCoroutine(self.stream.confirm()))
+        self.assertEqual(self.form.ends, [])
