@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import inspect
+import socket
+import ssl
+import time
 from collections.abc import Mapping
+from threading import Thread
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,7 +30,8 @@ from ganeti.luxi.methods import (
     ReplaceFilter,
     WaitForJobChange,
 )
-from ganeti.rapi.client import GanetiApiError, GanetiRapiClient
+from ganeti.pki.authority import Authority
+from ganeti.rapi.client import CertificateError, Connection, GanetiApiError, GanetiRapiClient
 from ganeti.rapi.routes.cluster import FILTER_FIELDS
 from ganeti.rapi.routes.route_table import ROUTES
 from ganeti.testing.master import MemoryMaster
@@ -174,3 +179,155 @@ class ClientTests(SynchronousTestCase):
             slept: list[float] = []
             done = self.client.WaitForJobCompletion(7, 2, 3, sleep=slept.append)
             self.assertEqual((done, slept), (answer, [2, 2] if status == "running" else []))
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+
+
+class LoopbackServer:
+    """Serves one connection after the other, and answers so many requests on each of them.
+
+    ``requests`` are the first lines of what was received. With a ``context`` it speaks TLS.
+    """
+
+    def __init__(self, *answers: int, context: ssl.SSLContext | None = None) -> None:
+        self.requests: list[str] = []
+        self._answers = answers
+        self._context = context
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(10)  # so that a test that fails also ends
+        self.port: int = self._listening.getsockname()[1]
+        self._thread = Thread(target=self._serve)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Wait until all connections were served."""
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        for count in self._answers:
+            try:
+                connection = self._listening.accept()[0]
+            except TimeoutError:
+                return
+            try:
+                if self._context is not None:
+                    connection = self._context.wrap_socket(connection, server_side=True)
+                for _ in range(count):
+                    self.requests.append(self._receive(connection))
+                    connection.sendall(ANSWER)
+            except OSError:
+                pass  # the client does not trust this server, or has gone
+            finally:
+                connection.close()
+
+    def _receive(self, connection: socket.socket) -> str:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            if not (received := connection.recv(4096)):
+                raise ConnectionResetError
+            data += received
+        return data.partition(b" HTTP")[0].decode()
+
+
+class ConnectionTests(SynchronousTestCase):
+    def serve(self, *answers: int, context: ssl.SSLContext | None = None) -> LoopbackServer:
+        server = LoopbackServer(*answers, context=context)
+        self.addCleanup(server.stop)
+        return server
+
+    def connect(self, port: int, context: ssl.SSLContext | None = None) -> Connection:
+        connection = Connection("127.0.0.1", port, context=context, timeout=10)
+        self.addCleanup(connection.close)
+        return connection
+
+    def test_one_connection_is_used_for_several_requests(self) -> None:
+        server = self.serve(2)
+        connection = self.connect(server.port)
+        for path in ("/2/a", "/2/b"):
+            self.assertEqual(connection("GET", path, {}, b""), (200, b"[]"))
+        server.stop()
+        self.assertEqual(server.requests, ["GET /2/a", "GET /2/b"])
+
+    def test_a_question_is_asked_again_if_an_idle_connection_was_closed(self) -> None:
+        server = self.serve(1, 1)
+        connection = self.connect(server.port)
+        for _ in range(2):
+            self.assertEqual(connection("GET", "/2/a", {}, b""), (200, b"[]"))
+
+    def test_a_change_is_never_asked_for_twice(self) -> None:
+        server = self.serve(1)
+        connection = self.connect(server.port)
+        connection("GET", "/2/a", {}, b"")
+        server.stop()
+        with self.assertRaisesRegex(GanetiApiError, f"^127.0.0.1 port {server.port}: ") as caught:
+            connection("PUT", "/2/a", {}, b"")
+        self.assertIs(caught.exception.code, None)
+        self.assertEqual(server.requests, ["GET /2/a"])
+
+    def test_a_server_that_is_gone_is_an_error_that_names_it(self) -> None:
+        server = self.serve()
+        server.stop()
+        with self.assertRaisesRegex(GanetiApiError, "Connection refused"):
+            self.connect(server.port)("GET", "/2/a", {}, b"")
+
+    def test_a_server_that_has_gone_meanwhile_is_one_as_well(self) -> None:
+        server = self.serve(1)
+        connection = self.connect(server.port)
+        connection("GET", "/2/a", {}, b"")
+        server.stop()
+        with self.assertRaisesRegex(GanetiApiError, "Connection refused"):
+            connection("GET", "/2/a", {}, b"")
+
+    def test_a_certificate_of_another_authority_is_not_trusted(self) -> None:
+        now = time.time()
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(Authority.founded("theirs", now).credentials(["localhost"], now).pem)
+        served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        served.load_cert_chain(path)
+        ours = Authority.founded("ours", now).certificate.decode()
+        trusted = ssl.create_default_context(cadata=ours)
+        server = self.serve(1, context=served)
+        with self.assertRaisesRegex(CertificateError, "^127.0.0.1 port"):
+            self.connect(server.port, trusted)("GET", "/2/a", {}, b"")
+
+
+class AnswerTests(SynchronousTestCase):
+    """What the client makes of answers."""
+
+    def ask(self, status: int, body: bytes) -> Any:
+        self.sent: list[tuple[str, str, Mapping[str, str], bytes]] = []
+
+        def exchange(
+            method: str, path: str, headers: Mapping[str, str], content: bytes
+        ) -> tuple[int, bytes]:
+            self.sent.append((method, path, headers, content))
+            return status, body
+
+        return GanetiRapiClient("x", username="auto", exchange=exchange).GetInfo()
+
+    def refusal(self, status: int, body: bytes) -> GanetiApiError:
+        error: GanetiApiError = self.assertRaises(GanetiApiError, self.ask, status, body)
+        self.assertEqual(error.code, status)
+        return error
+
+    def test_a_value_is_returned(self) -> None:
+        self.assertEqual(self.ask(200, b'{"name": "c"}'), {"name": "c"})
+
+    def test_an_error_has_the_message_of_the_server_or_its_status(self) -> None:
+        self.assertEqual(
+            str(self.refusal(409, b'{"message": "node1 is offline"}')), "node1 is offline"
+        )
+        for body in (b"", b"[]", b'{"message": null}'):
+            self.assertEqual(str(self.refusal(502, body)), "GET /2/info: status 502")
+
+    def test_an_answer_of_something_else_is_an_error(self) -> None:
+        for body in (b"<html>", b"[" * 100_000):
+            self.assertIn("the answer is not JSON", str(self.refusal(200, body)))
+
+    def test_a_login_without_a_password_is_sent_as_one(self) -> None:
+        self.ask(200, b"{}")
+        [(_, _, headers, _)] = self.sent
+        self.assertEqual(headers["Authorization"], "Basic YXV0bzo=")

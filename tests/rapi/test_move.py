@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.rapi.client import GanetiRapiClient
 from ganeti.rapi.following import JobFailed
 from ganeti.rapi.following import RemoteCluster as Following
-from ganeti.rapi.move import InstanceMover, MoveFailed, MoveOptions
+from ganeti.rapi.move import InstanceMover, MoveFailed, MoveOptions, main
 
 ABOUT = {
     "name": "web1",
@@ -209,3 +213,40 @@ class MoveTests(SynchronousTestCase):
         )
         self.move(source, destination)
         self.assertIn("old: sent 20 MiB", self.said)
+
+
+class CommandTests(SynchronousTestCase):
+    """What is refused before a cluster is asked anything."""
+
+    def run_command(self, *words: str) -> tuple[int, str]:
+        """The exit code, and what was written to the standard error."""
+        err, code = io.StringIO(), 2
+        with redirect_stderr(err), redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+            code = main(["src.example", "dest.example", *words])
+        return code, err.getvalue()
+
+    def test_a_new_name_is_for_one_instance(self) -> None:
+        code, told = self.run_command("--dest-instance-name", "web9", "web1", "web2")
+        self.assertEqual(code, 1)
+        self.assertIn("can be used with a single instance only", told)
+
+    def test_files_that_cannot_be_read_are_named(self) -> None:
+        for option in ("--src-password-file", "--dest-ca-file"):
+            code, told = self.run_command(option, "/nonexistent", "web1")
+            self.assertEqual(code, 1)
+            self.assertTrue(told.startswith("Failure: "), told)
+
+    def test_a_file_that_is_no_certificate_is_refused(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text("no certificate")
+        code, told = self.run_command("--src-ca-file", str(path), "web1")
+        self.assertEqual((code, told.startswith("Failure: ")), (1, True))
+
+    def test_parameters_are_pairs(self) -> None:
+        for option in ("-B", "-H"):
+            code, told = self.run_command(option, "vcpus", "web1")
+            self.assertEqual(code, 2)
+            self.assertIn(f"argument {option}/", told)
+
+    def test_at_least_one_instance_is_named(self) -> None:
+        self.assertEqual(self.run_command()[0], 2)

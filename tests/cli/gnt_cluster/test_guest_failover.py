@@ -7,7 +7,17 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.gnt_cluster.guest_failover import format_rehearsal, format_status, format_survey
+from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_cluster.guest_failover import (
+    NOT_WANTED,
+    format_rehearsal,
+    format_status,
+    format_survey,
+)
+from ganeti.luxi.methods import QueryFailover
+from ganeti.opcodes.failover import RehearseFailure, SurveyFailures
+from ganeti.schema.records import replace
+from tests.cli.terminal import Terminal
 
 NODE: dict[str, Any] = {
     "name": "node2",
@@ -78,3 +88,79 @@ class SurveyTests(SynchronousTestCase):
     def test_without_instances_the_command_to_begin_with_is_named(self) -> None:
         [line] = format_survey({"instances": 0})
         self.assertIn("gnt-instance failover-policy", line)
+
+    def test_nodes_without_a_guard_are_named(self) -> None:
+        found = {"instances": 1, "nodes": 2, "pairs": 0, "single": [], "double": [],
+                 "unguarded": ["node2"]}  # fmt: skip
+        *_, line = format_survey(found)
+        self.assertTrue(line.startswith("Node node2 has no guard: after its failure a person"))
+
+
+class NodeTests(SynchronousTestCase):
+    """The words about one node."""
+
+    def words(self, **over: Any) -> list[str]:
+        found = {"settings": {}, "nodes": [{**NODE, **over}]}
+        return list(format_status(found))[2].split(maxsplit=2)
+
+    def test_a_node_that_needs_no_lease_needs_no_guard(self) -> None:
+        self.assertEqual(self.words(guard=None, needs_lease=False)[1], "-")
+        self.assertEqual(self.words(guard=None, needs_lease=True)[1], "none")
+
+    def test_one_that_never_answered_has_no_age(self) -> None:
+        self.assertEqual(self.words(answered=None)[2], "-        -")
+
+    def test_everything_that_is_known_is_told(self) -> None:
+        told = self.words(
+            maintenance=True, fence="fencing", reason="it is silent", problem="no power helper"
+        )[2]
+        self.assertTrue(
+            told.endswith("in maintenance; is being fenced: it is silent; no power helper")
+        )
+
+    def test_the_settings_have_their_defaults(self) -> None:
+        [line, *_] = format_status({"settings": {}, "nodes": []})
+        self.assertTrue(line.endswith("at most 1 within 1800 seconds."))
+
+
+class CommandTests(SynchronousTestCase):
+    SURVEY: dict[str, Any] = {
+        "instances": 1,
+        "nodes": 2,
+        "pairs": 0,
+        "single": [],
+        "double": [],
+        "unguarded": [],
+    }
+
+    def run_tool(self, result: object, *words: str) -> int:
+        self.terminal = Terminal(result=result)
+        return self.terminal.run(GNT_CLUSTER, *words)
+
+    def rehearsed(self, *refusals: list[str]) -> int:
+        found = {"fences": [["node2", "", None]], "placements": [], "refusals": refusals}
+        return self.run_tool(found, "rehearse-failure", "node2", "node3")
+
+    def test_a_rehearsal_fails_if_an_instance_is_lost_that_should_fail_over(self) -> None:
+        self.assertEqual(self.rehearsed(), 0)
+        self.assertEqual(self.rehearsed(["db1", "node2", NOT_WANTED]), 0)
+        self.assertEqual(self.rehearsed(["db1", "node2", "its disks are lost"]), 1)
+        wanted = RehearseFailure(node_names=("node2", "node3"))
+        self.assertEqual(replace(self.terminal.job(), reason=()), wanted)
+        self.assertIn("gnt-node confirm-off node2", self.terminal.out)
+
+    def test_a_survey_fails_if_one_node_is_not_survived_or_not_guarded(self) -> None:
+        loss = {"failed": ["node1"], "lost": [["db1", "its disks are lost"]]}
+        for over, code in (
+            ({}, 0),
+            ({"double": [loss]}, 0),
+            ({"single": [loss]}, 1),
+            ({"unguarded": ["node1"]}, 1),
+        ):
+            self.assertEqual(self.run_tool({**self.SURVEY, **over}, "survive"), code, over)
+        self.assertEqual(replace(self.terminal.job(), reason=()), SurveyFailures())
+
+    def test_the_status_is_what_the_master_knows(self) -> None:
+        terminal = Terminal({QueryFailover: {"settings": {"max_nodes": 2}, "nodes": [NODE]}})
+        self.assertEqual(terminal.run(GNT_CLUSTER, "failover status"), 0, terminal.err)
+        self.assertIn("at most 2 within", terminal.out)
