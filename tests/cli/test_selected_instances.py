@@ -118,16 +118,22 @@ class ConfirmationTests(Selecting):
         self.terminal = a_terminal("yes")
         self.assertEqual(self.selected("web1", "db1"), ["web1", "db1"])
         self.assertEqual(self.terminal.out, "  web1\n  db1\n")
+        [question] = self.terminal.questions
+        self.assertTrue(question.startswith("Shutdown these 2 instances? "))
 
     def test_a_single_one_that_was_not_named_itself_needs_one(self) -> None:
         self.terminal = a_terminal("no")
         error = self.refusal("a", mode="instances-by-tags")
         self.assertEqual(str(error), "not confirmed; nothing was changed")
+        self.assertEqual(self.terminal.questions, ["Shutdown db1? y[es]/[n]o: "])
+        self.assertEqual(self.terminal.out, "")
         self.assertEqual([type(each) for each in self.terminal.asked()], [Query])
 
     def test_what_destroys_needs_one_for_a_single_one_too(self) -> None:
         self.terminal = a_terminal("no")
         self.refusal("web1", question="All data is lost.")
+        [question] = self.terminal.questions
+        self.assertTrue(question.startswith("Shutdown web1? All data is lost. "))
 
     def test_without_a_terminal_the_option_is_named(self) -> None:
         self.terminal.answers = None
