@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.cli import session as codes
 from ganeti.cli.session import FAILURE, NOT_CONFIRMED, ExitTool, Session
 from ganeti.luxi.methods import QueryConfigValues
 from ganeti.paths import Paths
@@ -167,3 +168,18 @@ class MasterTests(SynchronousTestCase):
         for _ in range(2):
             self.assertEqual(session.ask(QueryConfigValues(fields=("drain_flag",))), [False])
         self.assertEqual(len(connected), 1)
+
+
+class ExitCodeTests(SynchronousTestCase):
+    def test_they_are_those_that_scripts_know(self) -> None:
+        wanted = {
+            "FAILURE": 1,
+            "BAD_OPTION": 2,
+            "NOT_IN_CLUSTER": 5,
+            "NOT_MASTER": 11,
+            "NODE_SETUP": 12,
+            "NOT_CONFIRMED": 13,
+            "UNKNOWN_FIELD": 14,
+            "INTERRUPTED": 130,
+        }
+        self.assertEqual({name: getattr(codes, name) for name in wanted}, wanted)

@@ -41,7 +41,7 @@ class ListTests(TagCase):
         self.assertEqual(self.terminal.asked(), [QueryTags(kind="cluster", name="")])
 
     def test_programs_get_a_list(self) -> None:
-        self.run_action(partial(list_tags, "cluster"), output="json")
+        self.assertEqual(self.run_action(partial(list_tags, "cluster"), output="json"), 0)
         self.assertEqual(json.loads(self.terminal.out), ["blue", "web"])
 
 

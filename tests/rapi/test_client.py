@@ -195,6 +195,7 @@ class LoopbackServer:
         self._answers = answers
         self._context = context
         self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(10)  # so that a test that fails also ends
         self.port: int = self._listening.getsockname()[1]
         self._thread = Thread(target=self._serve)
         self._thread.start()
@@ -206,22 +207,27 @@ class LoopbackServer:
 
     def _serve(self) -> None:
         for count in self._answers:
-            connection = self._listening.accept()[0]
+            try:
+                connection = self._listening.accept()[0]
+            except TimeoutError:
+                return
             try:
                 if self._context is not None:
                     connection = self._context.wrap_socket(connection, server_side=True)
                 for _ in range(count):
                     self.requests.append(self._receive(connection))
                     connection.sendall(ANSWER)
-            except ssl.SSLError:
-                pass  # the client does not trust this server
+            except OSError:
+                pass  # the client does not trust this server, or has gone
             finally:
                 connection.close()
 
     def _receive(self, connection: socket.socket) -> str:
         data = b""
         while b"\r\n\r\n" not in data:
-            data += connection.recv(4096)
+            if not (received := connection.recv(4096)):
+                raise ConnectionResetError
+            data += received
         return data.partition(b" HTTP")[0].decode()
 
 

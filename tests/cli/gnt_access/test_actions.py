@@ -24,10 +24,9 @@ class AccessCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.terminal = Terminal({EndSession: lambda _: None})
 
-    def call(self, action: Any, **values: Any) -> int:
+    def call(self, action: Any, **values: Any) -> None:
         given = arguments(**values)
-        code: int = self.terminal.call(lambda session: action(session, given))
-        return code
+        self.assertEqual(self.terminal.call(lambda session: action(session, given)), 0)
 
     def made(self) -> Any:
         return replace(self.terminal.job(), reason=())
@@ -129,13 +128,21 @@ class GrantTests(AccessCase):
 
 class SessionTests(AccessCase):
     def test_a_session_is_ended_without_a_job(self) -> None:
-        self.assertEqual(self.call(actions.end_session, session="0123"), 0)
+        self.call(actions.end_session, session="0123")
         self.assertEqual(self.terminal.asked(), [EndSession(session="0123")])
 
 
 class ListTests(AccessCase):
     SCOPE: dict[str, Any] = {"tags": ["a", "b"], "groups": [], "owners": []}
     ROWS: dict[str, dict[str, Any]] = {
+        "users": {
+            "name": "ann",
+            "password": True,
+            "disabled": False,
+            "roles": ["viewer", "operator"],
+            "created": 0,
+            "comment": "",
+        },
         "roles": {"id": "7", "subject": "ann", "role": "viewer", **SCOPE, "created": 0},
         "sessions": {
             "id": "0123",
@@ -170,9 +177,15 @@ class ListTests(AccessCase):
         in_utc(self)
         self.terminal.canned[QueryAccess] = [self.ROWS[what]]
         given = arguments(separator="|")
-        self.terminal.call(lambda session: actions.show_list(what, session, given))
+        code = self.terminal.call(lambda session: actions.show_list(what, session, given))
+        self.assertEqual(code, 0)
         self.assertEqual(self.terminal.asked(), [QueryAccess(what=what)])
         return self.terminal.out.splitlines()
+
+    def test_users_are_shown_with_yes_and_no(self) -> None:
+        title, row = self.rows("users")
+        self.assertEqual(title, "Name|Password|Disabled|Roles|Created|Comment")
+        self.assertEqual(row, "ann|Y|N|viewer,operator|never|-")
 
     def test_roles_are_shown_with_their_limits(self) -> None:
         title, row = self.rows("roles")
@@ -197,8 +210,9 @@ class ListTests(AccessCase):
     def test_titles_can_be_omitted_and_programs_get_everything(self) -> None:
         self.terminal.canned[QueryAccess] = [self.ROWS["sessions"]]
         for values, wanted in (({"no_headers": True}, "0123 ann"), ({"output": "json"}, "token")):
-            self.terminal.call(
+            code = self.terminal.call(
                 partial(actions.show_list, "sessions", arguments=arguments(**values))
             )
+            self.assertEqual(code, 0)
             self.assertIn(wanted, self.terminal.out)
             self.assertNotIn("Source", self.terminal.out)

@@ -57,3 +57,5 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(self.terminal.out, "gnt-group add default\n")
         self.call(show_specs, names=["default"], include_defaults=True)
         self.assertIn(" --ipolicy-bounds-specs=min:cpu-count=", self.terminal.out)
+        # A group has no standard instance of its own.
+        self.assertNotIn("--ipolicy-std-specs", self.terminal.out)

@@ -75,7 +75,7 @@ class InfoTests(JobCase):
         self.assertEqual(shown, ["name: x", "flag: False", "zero: 0"])
 
     def test_programs_get_every_field(self) -> None:
-        self.call(actions.info, jobs=["7"], output="json")
+        self.assertEqual(self.call(actions.info, jobs=["7"], output="json"), 0)
         self.assertEqual(json.loads(self.terminal.out), [FACTS])
 
     def test_those_that_exist_are_shown_before_the_others_are_refused(self) -> None:
@@ -158,7 +158,7 @@ class ArchiveTests(JobCase):
     def test_ages_have_units_or_are_all(self) -> None:
         self.terminal.canned[AutoArchiveJobs] = [2, 5]
         for age, seconds in (("all", -1), ("0", 0), ("90", 90), ("2h", 7200)):
-            self.call(actions.autoarchive, age=age)
+            self.assertEqual(self.call(actions.autoarchive, age=age), 0)
             self.assertEqual(self.terminal.asked()[-1], AutoArchiveJobs(age=seconds))
         self.assertEqual(self.terminal.out, "Archived 2 jobs, 5 unchecked left\n")
 

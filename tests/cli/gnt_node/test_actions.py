@@ -4,31 +4,25 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from functools import partial
 from typing import Any
 
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.init_cluster import init_cluster
 from ganeti.cli.gnt_node import actions
 from ganeti.cli.gnt_node.commands import GNT_NODE
-from ganeti.cli.gnt_node.joining import JOIN_TIMEOUT
 from ganeti.cli.session import ExitTool
 from ganeti.config.state import ClusterState
 from ganeti.luxi.methods import Query
 from ganeti.opcodes.instance.moves import FailoverInstance
 from ganeti.opcodes.node import (
-    AddNode,
     ListStorage,
     ListVolumes,
     ModifyNode,
     ModifyStorage,
     RunRestrictedCommand,
 )
-from ganeti.paths import Paths
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 from tests.cli.cluster_answers import answers_about
@@ -183,49 +177,6 @@ class StorageTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_NODE, "list-drbd", "node2"), 0)
         self.assertEqual(terminal.out, "Node Minor Instance Disk Role PeerNode\n")
         self.assertEqual([type(each) for each in terminal.asked()], [Query])
-
-
-class WaitTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.terminal = Terminal(
-            answers_about(a_pair()), paths=Paths(os.path.abspath(self.mktemp()))
-        )
-        init_cluster(
-            self.terminal.paths,
-            cluster="cluster1",
-            address="127.0.0.1",
-            master="node1",
-            master_address="127.0.0.1",
-            hypervisors=["fake"],
-        )
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            self.port = str(unused.getsockname()[1])
-
-    def add(self, *words: str) -> int:
-        return self.terminal.run(GNT_NODE, "add", "--port", self.port, *words)
-
-    def test_a_node_that_does_not_come_is_not_waited_for_longer_than_its_token(self) -> None:
-        self.assertEqual(self.add("--primary-ip", "127.0.0.1", "node9"), 12)
-        self.assertGreater(sum(self.terminal.slept), JOIN_TIMEOUT)
-        self.assertIn("no node daemon answered at 127.0.0.1", self.terminal.err)
-        self.assertEqual(self.terminal.master.memory.jobs, {})
-
-    def test_a_known_one_is_added_again_at_its_address(self) -> None:
-        self.assertEqual(self.add("--readd", "--token-only", "node2"), 0, self.terminal.err)
-        self.assertEqual([type(each) for each in self.terminal.asked()], [Query])
-        self.assertEqual(self.add("--readd", "--joined", "node2"), 12)
-        self.assertIn("no node daemon answers at 127.0.0.2 port", self.terminal.err)
-
-    def test_an_unknown_one_cannot_be_added_again(self) -> None:
-        self.assertEqual(self.add("--readd", "node9"), 1)
-        self.assertIn("to add it as a new node, omit --readd", self.terminal.err)
-
-    def test_a_witness_only_votes(self) -> None:
-        with socket.create_server(("127.0.0.1", int(self.port))):
-            self.assertEqual(self.add("--primary-ip", "127.0.0.1", "--witness", "node9"), 0)
-        job: Any = self.terminal.job()
-        self.assertIsInstance(job, AddNode)
-        self.assertEqual((job.vm_capable, job.master_capable), (False, False))
 
 
 class FieldTests(SynchronousTestCase):

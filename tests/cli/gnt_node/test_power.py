@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.cli.gnt_node.commands import GNT_NODE
 from ganeti.cli.gnt_node.power import health, power, show_power
 from ganeti.cli.session import ExitTool
-from ganeti.luxi.methods import Query
+from ganeti.luxi.methods import Query, WaitForJobChange
 from ganeti.opcodes.node import CommandPower, ModifyNode, PowerCommand
 from ganeti.schema.records import replace
 from tests.cli.terminal import Terminal, answer, arguments
@@ -104,6 +104,18 @@ class SwitchTests(SynchronousTestCase):
         for what in ("on", "status"):
             self.switch(what, "node2", force=False)
         self.assertEqual(self.terminal.questions, [])
+
+    def test_a_node_without_a_helper_could_not_be_switched(self) -> None:
+        self.terminal.result = [[[0, "node2"], [3, None]]]
+        for what, code in (("on", 1), ("cycle", 1), ("status", 0)):
+            given = arguments("power", what=what, names=["node2"], force=True)
+            self.assertEqual(self.terminal.call(partial(power, arguments=given)), code, what)
+
+    def test_only_the_answers_of_the_helpers_are_shown(self) -> None:
+        ended = ["success", ["success"] * 2, [[["offline", True]], [[[0, "node2"], [0, None]]]]]
+        self.terminal.canned[WaitForJobChange] = lambda _: [ended, []]
+        self.switch("off", "node2")
+        self.assertEqual(self.terminal.out, "Node  Said\nnode2 done\n")
 
     def test_the_health_is_that_of_all_nodes_if_none_is_named(self) -> None:
         self.terminal.call(partial(health, arguments=arguments("health", timeout=7)))

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.gnt_os.actions import names_of, usable
+from ganeti.cli.gnt_os.actions import modify, names_of, usable
 from ganeti.cli.gnt_os.commands import GNT_OS
 from ganeti.cli.session import ExitTool
 from ganeti.config.state import ClusterState
@@ -18,7 +18,7 @@ from ganeti.rpc.node import OSDefinitionReport
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster
 from ganeti.views import oses
-from tests.cli.terminal import Terminal, answer
+from tests.cli.terminal import Terminal, answer, arguments
 from tests.views.moments import a_moment
 
 DEBIAN = OSDefinitionReport(
@@ -117,6 +117,29 @@ class UsableTests(SynchronousTestCase):
         self.assertEqual(terminal.out, "Name\nnoop\n")
         terminal.run(GNT_OS, "list", "--no-headers")
         self.assertEqual(terminal.out, "noop\n")
+
+
+class ModifyTests(SynchronousTestCase):
+    def modify(self, name: str, **values: Any) -> Terminal:
+        terminal = Terminal({Query: answer({"name": "text"}, ["debian"])})
+        given = arguments("modify", name=name, **values)
+        self.assertEqual(terminal.call(lambda session: modify(session, given)), 0)
+        return terminal
+
+    def test_lists_get_or_lose_the_definition(self) -> None:
+        job: Any = self.modify("debian", hidden=True, blacklisted=False).job()
+        self.assertEqual(list(map(tuple, job.hidden_os)), [("add", "debian")])
+        self.assertEqual(list(map(tuple, job.blacklisted_os)), [("remove", "debian")])
+
+    def test_a_definition_that_no_node_has_is_noted(self) -> None:
+        for name, noted in (("debian", False), ("debian+12", False), ("debain", True)):
+            self.assertEqual(bool(self.modify(name, hidden=True).err), noted, name)
+
+    def test_a_change_of_nothing_is_refused(self) -> None:
+        nothing: tuple[dict[str, Any], ...] = ({}, {"osparams": {}})
+        for values in nothing:
+            with self.assertRaisesRegex(ExitTool, "no changes requested"):
+                self.modify("debian", **values)
 
 
 class PlaceTests(SynchronousTestCase):
