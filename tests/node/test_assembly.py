@@ -67,6 +67,7 @@ class AssemblyTests(SynchronousTestCase):
                 "reach": no_peer,
                 "stop": lambda: None,
                 "lease_notes": MemoryStateFiles(),
+                "address_records": MemoryStateFiles(),
                 "uptime": self.clock.seconds,
                 "boot_id": lambda: "boot",
                 "master_pid": lambda: self.master,
