@@ -26,7 +26,14 @@ from ganeti.operations.instance.modify.modify import (
 )
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.call import Call
-from ganeti.rpc.disks import AttachDisk, CreateDisk, DescribeDisks, DetachDisk, RemoveDisk
+from ganeti.rpc.disks import (
+    AttachDisk,
+    CreateDisk,
+    DescribeDisks,
+    DetachDisk,
+    RemoveDisk,
+    WipeDisk,
+)
 from ganeti.rpc.instances import ChangeMedia, DescribeHotplug, DescribeRunning, ListGuests
 from ganeti.rpc.node import (
     DescribeNode,
@@ -344,6 +351,30 @@ class RunTests(SynchronousTestCase):
         memory = MemoryTools(state, {DescribeDisks: [None], DescribeRunning: Failed("unknown")})
         self.successResultOf(run(make_plan(state, facts, **fields), memory.tools))
         return memory
+
+    def test_each_new_card_gets_an_address_and_identity_of_its_own(self) -> None:
+        state = a_state()
+        [old] = state.instance("web1").nics
+        two: dict[str, Any] = {"nics": (*ADD_NIC["nics"], *ADD_NIC["nics"])}
+        nics = self.perform(state, **two).state().instance("web1").nics
+        self.assertEqual(nics[0], old)
+        for values in ({card.mac for card in nics}, {card.uuid for card in nics}):
+            self.assertEqual((len(values), "" in values), (3, False))
+        self.assertTrue(all(card.mac.startswith("aa:00:10:") for card in nics))
+
+    def test_state_and_disks_are_changed_in_the_record(self) -> None:
+        given: dict[str, Any] = {"disks": (("modify", 0, {"mode": "ro", "name": "root"}),)}
+        after = self.perform(a_state(), offline=True, **given).state()
+        web1 = after.instance("web1")
+        [disk] = after.get_disks(web1)
+        self.assertIs(web1.admin_state, AdminState.OFFLINE)
+        self.assertEqual((disk.mode, disk.name), (DiskMode.READ_ONLY, "root"))
+
+    def test_new_disks_are_wiped_and_detached_again_if_the_cluster_wipes(self) -> None:
+        memory = self.perform(a_state(prealloc_wipe_disks=True), **ADD_DISK)
+        kinds = (AttachDisk, WipeDisk, DetachDisk)
+        names = [name for _, name in memory.nodes.calls(*kinds)]
+        self.assertEqual(names, ["AttachDisk", "WipeDisk", "DetachDisk"])
 
     def test_another_change_of_the_instance_in_the_meantime_is_kept(self) -> None:
         state = a_state()
