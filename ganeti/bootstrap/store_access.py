@@ -12,6 +12,7 @@ from ganeti.errors import Invalid, Problem
 from ganeti.journal.etcd.store_settings import (
     StateStore,
     encode_settings,
+    is_endpoint,
     prefix_of,
     read_last_settings,
     read_settings,
@@ -44,8 +45,10 @@ def read_store_access(
     problems = [
         Problem("etcd-endpoints", f"{each} must be a URL like https://192.0.2.1:2379")
         for each in endpoints
-        if not each.startswith("https://")
+        if not is_endpoint(each)
     ]
+    if not endpoints:
+        problems.append(Problem("etcd-endpoints", "must have at least one URL"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for option, path, load in (
         ("etcd-ca", authority, context.load_verify_locations),

@@ -141,7 +141,10 @@ class StateMove:
         :raises Failed: a step failed; the state is where it was.
         """
         if self._store not in ("", store):
-            raise Refused("the state is being moved already; wait for its end", Code.STATE)
+            if self._outcome is None:
+                raise Refused("the state is being moved already; wait for its end", Code.STATE)
+            # It has ended, and its client has gone before that.
+            self._outcome, self._store = None, ""
         if not self._store:
             self._begin(store)
         if self._outcome is None:

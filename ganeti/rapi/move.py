@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -334,7 +334,7 @@ def _create_parser() -> ArgumentParser:
 def _parse_pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"{text} must be NAME=VALUE")
+        raise ArgumentTypeError(f"{text} must be NAME=VALUE")
     return name, value
 
 

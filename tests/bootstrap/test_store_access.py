@@ -53,6 +53,15 @@ class ReadTests(AccessCase):
         wanted = ["etcd-endpoints", "etcd-endpoints", "etcd-ca", "etcd-certificate"]
         self.assertEqual(paths, wanted)
 
+    def test_only_endpoints_that_can_be_read_again_are_accepted(self) -> None:
+        for endpoints in ((), ("https://",), ("https://192.0.2.1:2379/x",), ("https://a b",)):
+            with self.assertRaisesRegex(Invalid, "etcd-endpoints: "):
+                read_store_access(endpoints, self.ca, self.client)
+        for endpoint in ("https://store.example.com:2379", "https://[2001:db8::1]:2379/"):
+            found = read_store_access((endpoint,), self.ca, self.client)
+            write_store_access(self.paths, found, "uuid")
+            self.assertIn(endpoint, describe_store(self.paths))
+
     def test_a_certificate_needs_its_key(self) -> None:
         with self.assertRaisesRegex(Invalid, f"etcd-certificate: {self.ca} cannot be used"):
             read_store_access(ENDPOINTS, self.ca, self.ca)

@@ -233,6 +233,20 @@ class InterruptedTests(Case):
         self.play("file", elsewhere=True)
 
 
+class AbandonedTests(Case):
+    def test_a_move_whose_client_has_gone_does_not_prevent_another(self) -> None:
+        cluster = self.make()
+        move = cluster.master.state_move
+        cluster.etcd.full = True
+        client = Deferred.fromCoroutine(move.move("etcd"))
+        client.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        client.cancel()
+        cluster.pass_time(120.0)
+        cluster.etcd.full = False
+        with self.assertRaisesRegex(Refused, "the state is in files already"):
+            cluster.wait(move.move("file"))
+
+
 class RivalTests(Case):
     """A master that moves the state is cut off from the nodes, and another one takes over."""
 

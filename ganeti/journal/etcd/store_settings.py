@@ -13,8 +13,17 @@ from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 from ganeti.system.interfaces import IFiles
 
-Endpoint = Annotated[str, Meta(pattern=r"^https://[^/\\s]+/?$", max_length=256)]
+Endpoint = Annotated[str, Meta(pattern=r"\Ahttps://[^/\s]+/?\Z", max_length=256)]
 """The URL of a member, such as ``https://192.0.2.1:2379``."""
+
+
+def is_endpoint(text: str) -> bool:
+    """Return whether a text is the URL of a member, as the settings can have it."""
+    try:
+        msgspec.convert(text, Endpoint)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 class StateStore(Record):

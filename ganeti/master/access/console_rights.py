@@ -113,7 +113,7 @@ class ConsoleRights:
         """
         self._require(caller, instance)
         over: Deferred[None] = Deferred()
-        timer = self._clock.callLater(min(timeout, MAX_WAIT), over.callback, None)
+        timer = self._clock.callLater(max(0.0, min(timeout, MAX_WAIT)), over.callback, None)
         self._watched[over] = caller, instance
         try:
             await over

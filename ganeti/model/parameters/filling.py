@@ -123,6 +123,14 @@ def fill_os(cluster: Cluster, instance: Instance) -> Parameters:
     return {**filled, **instance.osparams, **instance.osparams_private}
 
 
+def private_os_parameters(cluster: Cluster, instance: Instance) -> Parameters:
+    """Return the OS parameters of ``instance`` that are not shown: its own, and the cluster's."""
+    filled: Parameters = {}
+    for name in _os_names(instance.os):
+        filled.update(cluster.osparams_private_cluster.get(name, {}))
+    return {**filled, **instance.osparams_private}
+
+
 def _os_names(os: str) -> tuple[str, ...]:
     """Return the names under which an OS may have settings: without its variant, then with it."""
     plain, plus, _ = os.partition("+")

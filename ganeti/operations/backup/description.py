@@ -16,6 +16,7 @@ from ganeti.errors import Invalid
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.instance import Instance
+from ganeti.model.parameters.filling import private_os_parameters
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.schema.parameters import parameters
@@ -65,6 +66,7 @@ def described(
     """
     disks = tuple(disk for disk, _ in dumps)
     guest, private = make_guest(state, instance, disks), instance.osparams_private
+    hidden = private_os_parameters(state.cluster, instance)
     values: dict[str, object] = {
         "name": guest.name,
         "maxmem": guest.memory,
@@ -93,7 +95,8 @@ def described(
         "os": guest.os or None,
         "compression": "none",
     }
-    public = {name: value for name, value in guest.osparams.items() if name not in private}
+    # Those of the cluster are not part of the instance, and belong into no file of an export.
+    public = {name: value for name, value in guest.osparams.items() if name not in hidden}
     return "\n".join(
         section(name, values)
         for name, values in (

@@ -187,7 +187,7 @@ def _read_nic(given: _GivenNic, path: str, problems: list[Problem]) -> NicSpec:
         mac = None
     else:
         try:
-            parse_mac(mac)
+            mac = parse_mac(mac)
         except Invalid as e:
             problems += [Problem(f"{path}/mac", each.message) for each in e.problems]
     ip = _parse_nullable(rest.pop("ip", None))

@@ -32,13 +32,18 @@ def instance_hooks(
 
     The instance is looked up in ``state``, and taken from ``subject`` if it does not exist there.
     """
-    instance = state.instances.get(subject.instance.uuid, subject.instance)
+    known = state.instances.get(subject.instance.uuid)
+    instance = subject.instance if known is None else known
     here = [state.cluster.master_node, *(node.uuid for node in subject.nodes)]
-    disks = tuple(state.disks[uuid] for uuid in instance.disks if uuid in state.disks)
+    disks = (
+        subject.disks
+        if known is None
+        else tuple(state.disks[uuid] for uuid in instance.disks if uuid in state.disks)
+    )
     return HookCall(
         directory,
         "INSTANCE",
-        {**environment(state, instance, disks or subject.disks), **more},
+        {**environment(state, instance, disks), **more},
         here if before is None else before,
         here if after is None else after,
     )

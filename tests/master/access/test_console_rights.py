@@ -68,6 +68,11 @@ class ConsoleRightsTests(SynchronousTestCase):
         assert isinstance(found, GanetiError)
         return found
 
+    def test_a_negative_time_is_over_at_once(self) -> None:
+        watching = self.watch(-1.0)
+        self.clock.advance(0)
+        self.assertIsNone(self.successResultOf(watching))
+
     def watch(self, timeout: float = 60.0, caller: Caller = OLI) -> Deferred[None]:
         return Deferred.fromCoroutine(self.rights.watch(caller, WEB1, timeout))
 

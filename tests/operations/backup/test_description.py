@@ -98,6 +98,11 @@ class DescriptionTests(SynchronousTestCase):
             self.assertEqual(found.beparams, {**sizes, "auto_balance": "False"})
             self.assertEqual(found.nics[0]["link"], "br0")
 
+    def test_private_parameters_of_the_cluster_are_not_written(self) -> None:
+        private = {"noop": {"password": "secret"}}
+        state = a_cluster(instances=["web1"], osparams_private_cluster=private)
+        self.assertNotIn("secret", described(state, state.instance("web1"), (), SINCE))
+
     def test_what_is_written_is_read_back(self) -> None:
         built = an_instance(
             "web1",

@@ -94,8 +94,21 @@ async def run(plan: Grow, tools: Tools) -> None:
     wipes = state.cluster.prealloc_wipe_disks
     # The kernel resizes a mirrored device only while it is up.
     passive = (bool(mirrored([disk])) or wipes) and not instance.disks_active
-    if passive:
-        await attach_disks(state, instance, [disk], tools)
+    if not passive:
+        await _grow(plan, tools)
+        return
+    await attach_disks(state, instance, [disk], tools)
+    try:
+        await _grow(plan, tools)
+    finally:
+        # Also after a failure: an attached disk of a stopped instance stays writable.
+        now = tools.config.state()
+        await detach_disks(now, instance, [now.disks[disk.uuid]], tools)
+
+
+async def _grow(plan: Grow, tools: Tools) -> None:
+    instance, disk, state = plan.subject.instance, plan.disk, tools.config.state()
+    wipes = state.cluster.prealloc_wipe_disks
     tools.progress.log_message(f"growing {disk.iv_name} of {instance.name} by {plan.amount} MiB")
     [whole] = sent(state, instance, [disk])
     # The guest may have data up to the actual size, which can exceed the recorded one by a
@@ -109,9 +122,6 @@ async def run(plan: Grow, tools: Tools) -> None:
     await tools.config.change(grown(disk, plan.amount))
     if plan.op.wait_for_sync:
         await wait_for_sync(instance, [disk], tools)
-    if passive:
-        now = tools.config.state()
-        await detach_disks(now, instance, [now.disks[disk.uuid]], tools)
 
 
 def hooks(plan: Grow, state: ClusterState) -> HookCall:

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 import msgspec
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Failed
+from ganeti.errors import Failed, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Nic
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import fill_backend, fill_hypervisor, fill_nic, fill_os
+from ganeti.model.parameters.filling import (
+    fill_backend,
+    fill_hypervisor,
+    fill_nic,
+    fill_os,
+    private_os_parameters,
+)
 from ganeti.model.running import pending_changes
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
 from ganeti.operations.guest_conversion import fill_disk_parameters, make_guest
@@ -106,7 +112,7 @@ async def _query_disks(
     disks = tuple(fill_disk_parameters(state, subject.instance, disk) for disk in subject.disks)
     try:
         return await tools.nodes.ask(node, DescribeDisks(disks=disks))
-    except Failed as e:
+    except (Failed, Refused) as e:
         tools.progress.log_message(str(e))
         return ()
 
@@ -143,7 +149,9 @@ def _describe(
         "be_instance": instance.beparams,
         "be_actual": fill_backend(cluster, instance),
         "os_instance": instance.osparams,
-        "os_actual": _visible_osparams(fill_os(cluster, instance), instance.osparams_private),
+        "os_actual": _visible_osparams(
+            fill_os(cluster, instance), private_os_parameters(cluster, instance)
+        ),
         "serial_no": instance.serial_no,
         "mtime": instance.mtime,
         "ctime": instance.ctime,

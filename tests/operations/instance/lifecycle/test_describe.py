@@ -117,6 +117,12 @@ class DescriptionTests(Describing):
         found = self.describe(a_state(osparams_private={"password": "secret"}))
         self.assertNotIn("secret", str(found))
 
+    def test_private_parameters_of_the_cluster_are_not_shown(self) -> None:
+        state = a_state()
+        cluster = replace(state.cluster, osparams_private_cluster={"noop": {"password": "secret"}})
+        found = self.describe(state.put(cluster))
+        self.assertNotIn("secret", str(found))
+
     def test_a_card_is_a_row_with_its_network(self) -> None:
         plain = a_nic("card", ip="192.0.2.7")
         inside = replace(a_nic("inside", network=LAN.uuid), name="eth")
