@@ -27,6 +27,7 @@ from ganeti.node.guest_lease import (
     ask_nobody,
     start_no_watchdog,
 )
+from ganeti.node.guest_starts import GuestStarts
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
@@ -188,7 +189,8 @@ def assemble_node(
     members = MemberList(
         host.files, host.paths.member_list, host.name, lambda: voter.state, trust.replace_trusted
     )
-    facts = NodeInfoAnswers(host.files, host.hypervisors, storage_units)
+    starts = GuestStarts()
+    facts = NodeInfoAnswers(host.files, host.hypervisors, storage_units, starts)
     guest_lease = GuestLease(
         host.files,
         host.paths.data,
@@ -241,6 +243,7 @@ def assemble_node(
             host.clock,
             host.name,
             may_run=guest_lease.require,
+            starts=starts,
         ),
         keys=keys,
         master_address=MasterAddress(

@@ -23,6 +23,7 @@ from ganeti.hypervisor.interfaces import (
 )
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig, apply_running_config
+from ganeti.node.guest_starts import GuestStarts
 from ganeti.node.scripts import OSScripts
 from ganeti.rpc import instances as calls
 from ganeti.rpc.node import ValidateHypervisor
@@ -50,8 +51,13 @@ class Instances:
         node: str,
         *,
         may_run: Callable[[], None] = lambda: None,
+        starts: GuestStarts | None = None,
     ) -> None:
-        """``may_run`` refuses if no guest may run on this node now."""
+        """``may_run`` refuses if no guest may run on this node now.
+
+        ``starts`` has the starts in progress, which also other parts of the node daemon report.
+        """
+        self._starts = starts or GuestStarts()
         self._hypervisors = hypervisors
         self._paths = paths
         self._scripts = scripts
@@ -61,6 +67,10 @@ class Instances:
         self._locks: dict[str, DeferredLock] = {}
 
     async def start(self, call: calls.StartInstanceCall) -> None:
+        with self._starts.announce(call.guest):
+            await self._start(call)
+
+    async def _start(self, call: calls.StartInstanceCall) -> None:
         async with self._lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
@@ -87,20 +97,22 @@ class Instances:
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 raise NotRunning(call.guest.name)
-            match call.kind:
-                case calls.RebootMethod.SOFT:
-                    await hypervisor.reboot(call.guest)
-                case calls.RebootMethod.HARD:
-                    # Before the guest is stopped: if its disks cannot be attached, it goes on
-                    # running.
-                    disks = await self._attach_disks(call.guest)
-                    await self._stop_within(hypervisor, call.guest.name, call.timeout)
-                    self._may_run()
-                    await hypervisor.start(call.guest, disks)
-                case calls.RebootMethod.FULL:
-                    raise Refused(
-                        "a node cannot do a full reboot; stop and start the instance instead"
-                    )
+            with self._starts.announce(call.guest):
+                await self._reboot(call, hypervisor)
+
+    async def _reboot(self, call: calls.RebootInstanceCall, hypervisor: IHypervisor) -> None:
+        match call.kind:
+            case calls.RebootMethod.SOFT:
+                await hypervisor.reboot(call.guest)
+            case calls.RebootMethod.HARD:
+                # Before the guest is stopped: if its disks cannot be attached, it goes on
+                # running.
+                disks = await self._attach_disks(call.guest)
+                await self._stop_within(hypervisor, call.guest.name, call.timeout)
+                self._may_run()
+                await hypervisor.start(call.guest, disks)
+            case calls.RebootMethod.FULL:
+                raise Refused("a node cannot do a full reboot; stop and start the instance instead")
 
     async def install(self, call: calls.InstallOS) -> None:
         async with self._lock_instance(call.guest.name):
@@ -119,7 +131,7 @@ class Instances:
     async def running(self, call: calls.ListGuests) -> dict[str, GuestState]:
         found: dict[str, GuestState] = {}
         for name in call.hypervisors:
-            found.update(self._find_hypervisor(name).running())
+            found |= {**self._starts.list_guests(name), **self._find_hypervisor(name).running()}
         if call.only is None:
             return found
         return {name: found[name] for name in call.only if name in found}

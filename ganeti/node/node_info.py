@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ganeti.errors import GanetiError
 from ganeti.model.guest import GuestState
+from ganeti.node.guest_starts import GuestStarts
 from ganeti.rpc.node import DescribeNode, NodeInfo, StorageSpace
 from ganeti.storage.interfaces import IStorageUnits
 from ganeti.system.interfaces import IFiles
@@ -74,14 +75,19 @@ _MEMORY_NODE = re.compile(r"node\d+")
 
 
 class NodeInfoAnswers:
-    """Handles ``DescribeNode``; ``units`` by storage kind."""
+    """Handles ``DescribeNode``; ``units`` by storage kind.
+
+    The guests of ``starts`` count as running, and do not use memory yet.
+    """
 
     def __init__(
         self,
         files: IFiles,
         hypervisors: Mapping[str, RunningGuests],
         units: Mapping[str, IStorageUnits],
+        starts: GuestStarts | None = None,
     ) -> None:
+        self._starts = starts or GuestStarts()
         self._files = files
         self._hypervisors = hypervisors
         self._units = units
@@ -90,10 +96,12 @@ class NodeInfoAnswers:
         """Return current information; a failing part is reported as a problem, not an error."""
         problems: dict[str, str] = {}
         guests: dict[str, GuestState] = {}
+        starting: dict[str, GuestState] = {}
         on_paper = 0
         for name in call.hypervisors:
             found = self._list_guests(name, problems)
             guests.update(found)
+            starting.update(self._starts.list_guests(name))
             on_paper += sum(each.memory for each in found.values() if name in ON_PAPER)
         storage = [await self._read_space(kind, name, problems) for kind, name in call.storage]
         room = memory(self._read_text("/proc/meminfo"))
@@ -108,7 +116,7 @@ class NodeInfoAnswers:
             cpu_sockets=processors.sockets,
             cpus_node=1,
             boot_id=self._boot_id,
-            guests=_select_guests(guests, call.only),
+            guests=_select_guests({**starting, **guests}, call.only),
             storage=tuple(each for each in storage if each is not None),
             problems=problems,
         )
