@@ -20,8 +20,9 @@ class Undo:
 
     A failed step is reported in the log and in the job's log, and the others still run. A step
     whose change the journal could not store is retried when the journal works again, because an
-    instance would otherwise stay in the configuration without its disks. No step runs if the block
-    was cancelled while it waited for a change that was made.
+    instance would otherwise stay in the configuration without its disks. If the block failed
+    because of such a change, no step runs before that. None runs if the block was cancelled while
+    it waited for a change that was made.
     """
 
     _log = Logger()
@@ -46,6 +47,10 @@ class Undo:
             return  # the coroutine is being garbage collected, and can no longer await
         if kind is CancelledAfterCommit:
             return
+        if kind is not None and issubclass(kind, CommitFailed) and self._steps:
+            # Copies of the journal may have the change, and until they have given it up, another
+            # master would adopt it: what was done for it must not be taken back before.
+            await self._progress.journal_recovered()
         for what, step in reversed(self._steps if kind else []):
             try:
                 await self._run_step(step)

@@ -48,6 +48,25 @@ class UndoTests(SynchronousTestCase):
         self.assertIn("could not take back step 1", self.progress.said[0])
         self.flushLoggedErrors(Failed)
 
+    def test_nothing_is_taken_back_before_it_is_certain_that_the_change_was_not_made(self) -> None:
+        recovered: Deferred[None] = Deferred()
+
+        async def recover() -> None:
+            await recovered
+
+        async def change() -> None:
+            async with Undo(self.progress) as undo:
+                undo.by("start the guest again", self.step("start"))
+                raise CommitFailed("the disk is full")
+
+        self.progress.recover = recover
+        failing = Deferred.fromCoroutine(change())
+        self.assertNoResult(failing)
+        self.assertEqual(self.done, [])
+        recovered.callback(None)
+        self.failureResultOf(failing, CommitFailed)
+        self.assertEqual(self.done, ["start"])
+
     def test_a_change_that_the_journal_cannot_keep_is_made_when_it_works_again(self) -> None:
         recovering: list[Deferred[None]] = []
 

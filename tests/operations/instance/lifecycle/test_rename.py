@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
@@ -160,9 +161,18 @@ class RunTests(SynchronousTestCase):
             self.assertEqual(self.memory.state().instance("web1").name, "web1")
 
     def test_a_record_that_cannot_be_kept_moves_the_files_back(self) -> None:
+        recovered: Deferred[None] = Deferred()
+
+        async def recover() -> None:
+            await recovered
+
         self.prepare(a_state())
         self.memory.journal.break_down()
-        self.failureResultOf(self.rename(), Failed)
+        self.memory.progress.recover = recover
+        renaming = Deferred.fromCoroutine(self.rename())
+        self.assertEqual(len(self.moves()), 2)
+        recovered.callback(None)
+        self.failureResultOf(renaming, Failed)
         self.assertEqual(len(self.moves()), 4)
 
     def test_the_guest_learns_its_name_with_the_disks_attached(self) -> None:
