@@ -32,7 +32,7 @@ class GuestStarts:
             # By identity: several calls may ask for the start of the same guest.
             self._guests = [each for each in self._guests if each is not guest]
 
-    def list_guests(self, hypervisor: str) -> dict[str, GuestState]:
+    def list_starting(self, hypervisor: str) -> dict[str, GuestState]:
         """Return the guests that are being started with a hypervisor, by name."""
         return {
             guest.name: GuestState(name=guest.name, memory=guest.memory, vcpus=guest.vcpus)

@@ -131,7 +131,7 @@ class Instances:
     async def running(self, call: calls.ListGuests) -> dict[str, GuestState]:
         found: dict[str, GuestState] = {}
         for name in call.hypervisors:
-            found |= {**self._starts.list_guests(name), **self._find_hypervisor(name).running()}
+            found |= {**self._starts.list_starting(name), **self._find_hypervisor(name).running()}
         if call.only is None:
             return found
         return {name: found[name] for name in call.only if name in found}

@@ -101,7 +101,7 @@ class NodeInfoAnswers:
         for name in call.hypervisors:
             found = self._list_guests(name, problems)
             guests.update(found)
-            starting.update(self._starts.list_guests(name))
+            starting.update(self._starts.list_starting(name))
             on_paper += sum(each.memory for each in found.values() if name in ON_PAPER)
         storage = [await self._read_space(kind, name, problems) for kind, name in call.storage]
         room = memory(self._read_text("/proc/meminfo"))

@@ -30,10 +30,10 @@ class GuestStartsTests(SynchronousTestCase):
         starts, again = GuestStarts(), a_guest("web1")
         with starts.announce(WEB1):
             with starts.announce(again):
-                self.assertEqual(starts.list_guests("fake"), {"web1": STATE})
-            self.assertEqual(starts.list_guests("fake"), {"web1": STATE})
-            self.assertEqual(starts.list_guests("kvm"), {})
-        self.assertEqual(starts.list_guests("fake"), {})
+                self.assertEqual(starts.list_starting("fake"), {"web1": STATE})
+            self.assertEqual(starts.list_starting("fake"), {"web1": STATE})
+            self.assertEqual(starts.list_starting("kvm"), {})
+        self.assertEqual(starts.list_starting("fake"), {})
 
 
 class NodeTests(SynchronousTestCase):

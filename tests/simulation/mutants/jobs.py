@@ -91,15 +91,15 @@ MUTANTS = (
         name="store-shows-what-is-not-durable",
         file=_STORE,
         before="""
-        for job in jobs:
             self._appended_serials[job.id] = job.log_serial
         try:
+            if through is not None:
 """,
         after="""
-        for job in jobs:
             self._appended_serials[job.id] = job.log_serial
             self._publish(job)
         try:
+            if through is not None:
 """,
         reason="clients see the end of a job that a crash takes back",
         modes=(

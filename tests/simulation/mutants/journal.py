@@ -40,11 +40,11 @@ MUTANTS = (
         name="journal-repair-keeps-refused",
         file=_FILE,
         before="""
-    async def _repair(self) -> None:
         await self._segments.truncate_after(self._acknowledged)
+        await self._segments.probe()
 """,
         after="""
-    async def _repair(self) -> None:
+        await self._segments.probe()
 """,
         reason="the journal accepts commits again after frames that it has refused",
         modes=("disk",),
