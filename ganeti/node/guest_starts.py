@@ -20,7 +20,7 @@ class GuestStarts:
         self._guests: list[Guest] = []
 
     @contextmanager
-    def announce(self, guest: Guest) -> Iterator[None]:
+    def announce_start(self, guest: Guest) -> Iterator[None]:
         """Count a guest as running until its start has ended, successfully or not.
 
         A start that waits for another operation on the guest counts as well.

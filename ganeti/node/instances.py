@@ -67,7 +67,7 @@ class Instances:
         self._locks: dict[str, DeferredLock] = {}
 
     async def start(self, call: calls.StartInstanceCall) -> None:
-        with self._starts.announce(call.guest):
+        with self._starts.announce_start(call.guest):
             await self._start(call)
 
     async def _start(self, call: calls.StartInstanceCall) -> None:
@@ -97,7 +97,7 @@ class Instances:
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 raise NotRunning(call.guest.name)
-            with self._starts.announce(call.guest):
+            with self._starts.announce_start(call.guest):
                 await self._reboot(call, hypervisor)
 
     async def _reboot(self, call: calls.RebootInstanceCall, hypervisor: IHypervisor) -> None:

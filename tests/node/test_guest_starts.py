@@ -28,8 +28,8 @@ STATE = GuestState(name="web1", memory=128, vcpus=1)
 class GuestStartsTests(SynchronousTestCase):
     def test_a_guest_counts_until_each_of_its_starts_has_ended(self) -> None:
         starts, again = GuestStarts(), a_guest("web1")
-        with starts.announce(WEB1):
-            with starts.announce(again):
+        with starts.announce_start(WEB1):
+            with starts.announce_start(again):
                 self.assertEqual(starts.list_starting("fake"), {"web1": STATE})
             self.assertEqual(starts.list_starting("fake"), {"web1": STATE})
             self.assertEqual(starts.list_starting("kvm"), {})
