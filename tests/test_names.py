@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import io
 import re
 import tokenize
@@ -158,6 +159,19 @@ class NameTests(SynchronousTestCase):
             if prose_words(text) & RETIRED_PROSE
         ]
         self.assertEqual(found, [])
+
+    def test_errors_in_docstrings_are_those_that_exist(self) -> None:
+        known, raised = {*dir(builtins), "ValidationError"}, set[str]()  # the latter is msgspec's
+        for path in ROOT.rglob("*.py"):
+            text = path.read_text()
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.ClassDef):
+                    known.add(node.name)
+                elif isinstance(node, ast.ImportFrom):
+                    known |= {each.name for each in node.names}
+            raised |= {name.rpartition(".")[2] for name in re.findall(r":raises ([\w.]+):", text)}
+        self.assertGreater(len(raised), 20)
+        self.assertEqual(raised - known, set())
 
     def test_unrelated_classes_share_no_more_names_of_methods(self) -> None:
         shared = {

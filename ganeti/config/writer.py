@@ -88,8 +88,8 @@ class ConfigWriter:
         state that it is based on is not durable yet. Cancelling the caller does not revert the
         change and does not end the wait, as the next steps depend on whether it was made.
 
-        :raises NotKept: neither was made.
-        :raises ChangeMade: both were made, and the caller was cancelled meanwhile.
+        :raises CommitFailed: neither was made.
+        :raises CancelledAfterCommit: both were made, and the caller was cancelled meanwhile.
         :raises Refused: ``change`` cannot apply to the present state; neither was made.
         """
         now = self._clock()

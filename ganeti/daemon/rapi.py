@@ -105,8 +105,5 @@ def _address(text: str) -> str:
         raise ArgumentTypeError("must be an address of IPv4 or IPv6") from None
 
 
-_IGNORED_HELP = "taken as other servers take it, and without effect; -b says where to listen"
-
-
 if __name__ == "__main__":
     sys.exit(main())

@@ -117,7 +117,7 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
     def after(self, event: JobEvent, at: Timestamp, result: object = None) -> QueuedOpcode:
         """Return this opcode after ``event``.
 
-        :raises ImpossibleMove: the status does not allow the event.
+        :raises InvalidTransition: the status does not allow the event.
         """
         status = TRANSITIONS.get((self.status, event))
         if status is None:
@@ -197,7 +197,7 @@ class Job(Record, forbid_unknown_fields=False):
 
         If that opcode ends without success, the later opcodes end with it.
 
-        :raises ImpossibleMove: the status does not allow the event, or the job has ended.
+        :raises InvalidTransition: the status does not allow the event, or the job has ended.
         """
         index = self.current
         if index is None:

@@ -98,14 +98,14 @@ class JobStore:
         ``through`` commits the edits along with others. If the caller is cancelled, the commit
         continues.
 
-        :raises NotKept: readers still see the old state.
+        :raises CommitFailed: readers still see the old state.
         """
         await shield_from_cancellation(self._persist([job], why, self._edits(job), through))
 
     async def persist_new(self, jobs: Sequence[Job], *, who: str) -> None:
         """Make new jobs durable in one commit, together with the last assigned id.
 
-        :raises NotKept: none of the jobs exist.
+        :raises CommitFailed: none of the jobs exist.
         """
         edits = [edit for job in jobs for edit in self._edits(job)]
         edits.append(self.serial_edit())
@@ -114,7 +114,7 @@ class JobStore:
     async def persist_all(self, jobs: Sequence[Job], *, why: str) -> None:
         """Make the new states of several jobs durable in one commit.
 
-        :raises NotKept: readers still see the old states.
+        :raises CommitFailed: readers still see the old states.
         """
         edits = [edit for job in jobs for edit in self._edits(job)]
         await shield_from_cancellation(self._persist(jobs, why, edits, None))
@@ -122,7 +122,7 @@ class JobStore:
     async def persist_messages(self, job: Job) -> None:
         """Make new messages of ``job`` durable, and no other change of it.
 
-        :raises NotKept: readers do not see the messages; the next commit includes them.
+        :raises CommitFailed: readers do not see the messages; the next commit includes them.
         """
         if job.id in self._jobs and (edits := self._messages(job)):
             await shield_from_cancellation(self._persist_messages(job, edits))
@@ -130,7 +130,7 @@ class JobStore:
     async def delete_jobs(self, job_ids: Iterable[int]) -> None:
         """Delete jobs, durably; the caller has archived them.
 
-        :raises NotKept: all of them still exist.
+        :raises CommitFailed: all of them still exist.
         """
         await shield_from_cancellation(self._delete(tuple(job_ids)))
 

@@ -48,7 +48,7 @@ class IJobArchive(Protocol):
     async def save_jobs(self, jobs: Sequence[Job]) -> None:
         """Store ``jobs`` durably.
 
-        :raises NotKept: some of the jobs may be missing.
+        :raises CommitFailed: some of the jobs may be missing.
         """
 
     def find_job(self, job_id: int) -> Job | None:
@@ -105,7 +105,7 @@ class Queue:
     async def start(self) -> None:
         """End or requeue the jobs that a restart interrupted, then begin to run jobs.
 
-        :raises NotKept: the journal does not work; no job was started.
+        :raises CommitFailed: the journal does not work; no job was started.
         """
         settled = recovered(self._store.jobs.values(), self._store.now())
         if settled:
@@ -184,7 +184,7 @@ class Queue:
         :raises QueueDrained: an administrator has drained the queue.
         :raises QueueFull: too many jobs have not ended.
         :raises Invalid: the job has no opcodes, or invalid dependencies.
-        :raises NotKept: the job could not be made durable.
+        :raises CommitFailed: the job could not be made durable.
         """
         self._check_not_drained(even_if_drained)
         if self._count_free_slots() < 1:
@@ -202,7 +202,7 @@ class Queue:
         Relative (negative) job ids in dependencies count back within ``requests``.
 
         :raises QueueDrained: an administrator has drained the queue.
-        :raises NotKept: none of the jobs could be made durable.
+        :raises CommitFailed: none of the jobs could be made durable.
         """
         self._check_not_drained(False)
         ids = self._store.new_ids(len(requests))
@@ -233,7 +233,7 @@ class Queue:
         next step that can be undone, or immediately with ``kill``.
 
         :raises JobLost: the job does not exist.
-        :raises NotKept: the cancel request could not be made durable.
+        :raises CommitFailed: the cancel request could not be made durable.
         """
         job = self.job(job_id)
         if (worker := self._workers.get(job_id)) is not None:
@@ -252,7 +252,7 @@ class Queue:
         Return for each whether it will be canceled, and a message; jobs that do not exist are not
         an error.
 
-        :raises NotKept: some of the cancel requests could not be made durable.
+        :raises CommitFailed: some of the cancel requests could not be made durable.
         """
         # First and all at once: the end of a running job would start one of these.
         unstarted = {
@@ -328,7 +328,7 @@ class Queue:
     async def archive(self, job_id: int) -> bool:
         """Move an ended job to the archive; return False if it does not exist or has not ended.
 
-        :raises NotKept: the job stays in the queue.
+        :raises CommitFailed: the job stays in the queue.
         """
         job = self._store.jobs.get(job_id)
         if job is None or not job.is_final:
@@ -342,7 +342,7 @@ class Queue:
         Start no new batch after ``timeout`` seconds. Return how many jobs were archived and how
         many remain.
 
-        :raises NotKept: some of the jobs stay in the queue.
+        :raises CommitFailed: some of the jobs stay in the queue.
         """
         now, began = self._store.now(), self._clock.seconds()
         old = [
@@ -398,7 +398,7 @@ class Queue:
     async def kept(self, keeping: Coroutine[Deferred[object], object, T]) -> T:
         """Await a commit; start journal recovery if it fails.
 
-        :raises NotKept: the commit failed.
+        :raises CommitFailed: the commit failed.
         """
         try:
             return await keeping

@@ -46,7 +46,7 @@ class OpcodeTask(Protocol):
         """Mark the opcode as running because its locks are held; durable when this returns.
 
         :raises JobCanceled: the job was canceled while it waited for locks.
-        :raises NotKept: the commit failed; release all locks, the opcode will be run again.
+        :raises CommitFailed: the commit failed; release all locks, the opcode will be run again.
         """
 
     def is_cancel_requested(self) -> bool:

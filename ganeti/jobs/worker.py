@@ -96,7 +96,7 @@ class Worker:
 
         Return whether it will stop, and a message.
 
-        :raises NotKept: the cancel request could not be made durable.
+        :raises CommitFailed: the cancel request could not be made durable.
         """
         index = self.job.current
         if index is None:
@@ -127,7 +127,7 @@ class Worker:
     async def change_priority(self, priority: int) -> bool:
         """Change the priority of opcodes that do not run yet; return False if there are none.
 
-        :raises NotKept: the change is not durable.
+        :raises CommitFailed: the change is not durable.
         """
         if not self.job.has_pending_opcodes:
             return False

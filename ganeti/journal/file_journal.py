@@ -115,7 +115,7 @@ class FileJournal:
     def enqueue(self, commit: Commit) -> tuple[Position, Deferred[None]]:
         """Return the position of a submitted commit, and a Deferred that fires when it is durable.
 
-        :raises NotKept: the journal accepts no commits now. The Deferred fails with it if the
+        :raises CommitFailed: the journal accepts no commits now. The Deferred fails with it if the
             commit fails.
         """
         self._check_accepting()
@@ -215,21 +215,21 @@ class FileJournal:
     def find_log_position(self, position: Position) -> LogPosition:
         """Return the log position of a durable commit, or of the start of this log.
 
-        :raises NotInSegments: the position is not in this log.
+        :raises PositionNotFound: the position is not in this log.
         """
         return self._segments.find_log_position(position)
 
     def frames_after(self, mark: LogPosition, *, until: Position | None = None) -> Iterator[Frames]:
         """Return all frames after ``mark`` (up to ``until``), in pieces of about 1 MiB.
 
-        :raises NotInSegments: the mark is not in this log.
+        :raises PositionNotFound: the mark is not in this log.
         """
         return self._segments.frames_after(mark, until=until)
 
     async def rotate(self) -> None:
         """Begin a new segment, so that ``remove_before`` can remove all earlier ones.
 
-        :raises NotKept: the segment could not be created.
+        :raises CommitFailed: the segment could not be created.
         """
         self._check_accepting()
         try:

@@ -99,14 +99,14 @@ class IJournal(Interface):
         are stored, and calls return, in the order of the calls. A submitted commit cannot be
         revoked: cancelling the call does nothing.
 
-        :raises NotKept: the commit and all that were submitted after it were not stored; the log
-            accepts no commits until ``reopen`` succeeds.
+        :raises CommitFailed: the commit and all that were submitted after it were not stored; the
+            log accepts no commits until ``reopen`` succeeds.
         """
 
     async def reopen() -> None:
         """Truncate unacknowledged commits after a failure and accept commits again.
 
-        :raises NotKept: the cause of the failure persists.
+        :raises CommitFailed: the cause of the failure persists.
         :raises NotMaster: a replica follows a newer master; the log never accepts commits again.
         """
 

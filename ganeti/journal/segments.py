@@ -91,7 +91,7 @@ class Segments:
         """Find the end of the log without changes; another process may write it meanwhile.
 
         :raises JournalDamaged: the last segment does not verify.
-        :raises NotInSegments: the folder contains no log.
+        :raises PositionNotFound: the folder contains no log.
         """
         self._firsts = self._list_segments()
         if not self._firsts:
@@ -149,7 +149,7 @@ class Segments:
     async def truncate_after(self, mark: LogPosition) -> None:
         """Remove everything after ``mark`` durably, including the remains of a failed write.
 
-        :raises NotInSegments: the mark is not in the log; nothing was changed.
+        :raises PositionNotFound: the mark is not in the log; nothing was changed.
         :raises OSError: some of it may remain; the next write tries again.
         """
         if mark == self.end:
@@ -240,7 +240,7 @@ class Segments:
         """Yield every durable frame after a position, with the data it is in; reads lazily.
 
         :raises JournalDamaged: a frame does not verify, or a segment is missing.
-        :raises NotInSegments: the next segment was removed meanwhile.
+        :raises PositionNotFound: the next segment was removed meanwhile.
         """
         before: LogPosition | None = None
         last = self.end.position  # the log may grow between two frames
@@ -271,7 +271,7 @@ class Segments:
     ) -> Iterator[Frames]:
         """Yield the durable frames after ``mark`` (up to ``until``), in pieces of ``limit`` bytes.
 
-        :raises NotInSegments: the mark is not in this log.
+        :raises PositionNotFound: the mark is not in this log.
         """
         first = self._find_segment(mark)
         # For the digest: a mark with the same number may be of another history.
@@ -292,7 +292,7 @@ class Segments:
     def find_log_position(self, position: Position) -> LogPosition:
         """Return the log position of a commit, or of the start of this log.
 
-        :raises NotInSegments: the position is not in this log.
+        :raises PositionNotFound: the position is not in this log.
         """
         if position == self.end.position:
             return self.end

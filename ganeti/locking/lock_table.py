@@ -127,7 +127,7 @@ class LockTable:
     def request(self, owner: Owner, wants: LockRequest, priority: int = 0) -> list[Owner]:
         """Request locks, all or nothing; lower priorities are served first.
 
-        :raises AlreadyAsked: the owner holds or waits.
+        :raises AlreadyRequested: the owner holds or waits.
         """
         if owner in self._held or owner in self._waiting:
             raise AlreadyRequested(

@@ -30,7 +30,7 @@ class LockWaiter:
         Free locks are granted in the same reactor turn. A cancelled waiter leaves the queue. An
         owner has at most one request at a time.
 
-        :raises AlreadyAsked: this owner holds or waits; nothing was changed.
+        :raises AlreadyRequested: this owner holds or waits; nothing was changed.
         """
         granted = self._table.request(owner, widened(wants), priority)
         try:

@@ -22,7 +22,7 @@ class JobArchive:
     async def save_jobs(self, jobs: Sequence[Job]) -> None:
         """Store ``jobs`` durably; see ``IJobArchive``.
 
-        :raises NotKept: some of the jobs may be missing.
+        :raises CommitFailed: some of the jobs may be missing.
         """
         contents = {self._paths.archived(job.id): encode(job) for job in jobs}
         try:

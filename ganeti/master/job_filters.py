@@ -38,7 +38,7 @@ class JobFilters:
         new watermark. The last entry of its reason trail has the time.
 
         :raises Invalid: lists every problem of the rule.
-        :raises NotKept: the rules are unchanged.
+        :raises CommitFailed: the rules are unchanged.
         """
         rule = make_rule(
             self._uuid() if uuid is None else uuid,
@@ -62,7 +62,7 @@ class JobFilters:
         """Delete a rule; jobs that it blocked may start.
 
         :raises GanetiError: the rule does not exist.
-        :raises NotKept: the rules are unchanged.
+        :raises CommitFailed: the rules are unchanged.
         """
         rule = self._config.state().filters.get(uuid)
         if rule is None:

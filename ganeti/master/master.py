@@ -411,7 +411,7 @@ class Master:
         The first commit is acknowledged when every in-sync copy has all earlier commits, so that no
         state which clients see from then on can be lost with this master.
 
-        :raises NotKept: the commit failed.
+        :raises CommitFailed: the commit failed.
         """
         self.members.schedule_update()
         self.enrolment.schedule_expiry()

@@ -85,7 +85,7 @@ class SharedJobs:
         :raises Invalid: an opcode is not read-only.
         :raises QueueFull: too many shared jobs have not ended.
         :raises QueueDrained: an administrator has drained the queue.
-        :raises NotKept: the job could not be made durable.
+        :raises CommitFailed: the job could not be made durable.
         """
         shared = self._get_entry(_make_key(ops))
         await shared.turn.acquire()

@@ -206,7 +206,7 @@ class UsersFileChecker:
         """Return the user.
 
         :raises UnauthorizedLogin: the name or the password is wrong.
-        :raises Problematic: too many log in.
+        :raises HttpProblem: too many log in.
         """
         try:
             name, password = login.username.decode("utf-8"), login.password.decode("utf-8")
@@ -314,14 +314,14 @@ class Authenticator:
     def meter(self, name: str) -> None:
         """Count a metered request of a user.
 
-        :raises Problematic: 429 for one who makes too many.
+        :raises HttpProblem: 429 for one who makes too many.
         """
         self._metered.reject_or_count(name)
 
     async def user_of(self, header: bytes, host: str) -> User:
         """The user of an ``Authorization`` header with a name and a password.
 
-        :raises Problematic: 401 for wrong credentials, 429 for one who fails too often, 503 if too
+        :raises HttpProblem: 401 for wrong credentials, 429 for one who fails too often, 503 if too
             many log in.
         """
         source = source_network(host)
@@ -357,7 +357,7 @@ class Authenticator:
     def require_patience(self, host: str, name: str) -> None:
         """Refuse clients that have shown too many wrong credentials.
 
-        :raises Problematic: 429, with the time to wait.
+        :raises HttpProblem: 429, with the time to wait.
         """
         self._failures.check(source_network(host), name)
 
@@ -368,7 +368,7 @@ class Authenticator:
     def require_unchanged(self, name: str, proof: str) -> None:
         """Refuse a session of a user whose line in the users file is another one by now.
 
-        :raises Problematic: 401.
+        :raises HttpProblem: 401.
         """
         user = self._users.user(name)
         if user is None or user.proof != proof:

@@ -101,7 +101,7 @@ class CallResource(Resource):
 
         Only the headers of the request are used.
 
-        :raises NotServed: the request is not a call, or the call requires membership.
+        :raises RequestRejected: the request is not a call, or the call requires membership.
         :raises GanetiError: the caller is a member but may not make the call, or not in this term.
         """
         method, name = request.call
@@ -131,7 +131,7 @@ class CallResource(Resource):
     def body_limit(self, request: RpcRequest, caller: RpcCaller) -> int | None:
         """Return the maximum body size in bytes, or None to discard the body.
 
-        :raises NotServed: see ``authorize``.
+        :raises RequestRejected: see ``authorize``.
         """
         try:
             name, _ = self.authorize(request, caller)
@@ -270,7 +270,7 @@ def explained(status: HTTPStatus, why: str) -> bytes:
 def reject_unauthenticated(peer: Peer | None) -> NoReturn:
     """Reject a peer that is not a member of the cluster.
 
-    :raises NotServed: always.
+    :raises RequestRejected: always.
     """
     if peer is None:
         why = "calls require a certificate that the authority of this cluster has issued"

@@ -122,7 +122,7 @@ class Links:
     async def request(self, source: str, destination: str) -> None:
         """Return when a request has arrived, by a new connection or one that was open.
 
-        :raises Lost: it has not, and never will.
+        :raises TransportError: it has not, and never will.
         """
         if source != destination and self._random.random() < 0.5:
             await self._connect(source, destination)
@@ -131,7 +131,7 @@ class Links:
     async def answer(self, source: str, destination: str) -> None:
         """Return when an answer has arrived.
 
-        :raises Lost: it has not, and never will.
+        :raises TransportError: it has not, and never will.
         """
         await self._carry(source, destination)
 

@@ -66,7 +66,7 @@ class Switch:
         Cancelling it closes the connection; a request that is on its way may arrive all the same,
         after others that were sent later.
 
-        :raises Lost: there was no answer.
+        :raises TransportError: there was no answer.
         """
         exchange = self._exchange(caller, node, request)
         return await (

@@ -49,7 +49,7 @@ class Monitor(Protocol):
         """Execute a command and return its result; ``max_bandwidth`` is sent as ``max-bandwidth``.
 
         :raises CommandFailed: with QEMU's error message.
-        :raises NoMonitor: if the connection is lost, or the command times out.
+        :raises MonitorUnavailable: if the connection is lost, or the command times out.
         """
         if self._lost is not None:
             raise self._lost
@@ -143,7 +143,7 @@ class MonitorConnector:
     async def talk(self, path: str) -> AsyncIterator[Monitor]:
         """Return a connection that is closed at the end: QEMU serves one at a time.
 
-        :raises NoMonitor: if the connection fails.
+        :raises MonitorUnavailable: if the connection fails.
         """
         connecting = self._endpoint(path).connect(_MonitorFactory(self._clock))
         try:

@@ -272,7 +272,7 @@ class DrbdVolumes:
     async def _run(self, command: drbd_commands.Command) -> None:
         """Run a command.
 
-        :raises Declined: if DRBD reports an error with a known cause.
+        :raises DrbdError: if DRBD reports an error with a known cause.
         :raises Failed: for any other error.
         """
         ended = await self._processes.run(command, env=ENVIRONMENT, timeout=TIMEOUT)
