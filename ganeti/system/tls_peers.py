@@ -2,8 +2,11 @@
 """Peers of a transfer: TLS over TCP with certificates on both sides; everything here blocks.
 
 The connecting peer sends the data, and a greeting first; a peer with another greeting is rejected.
-After all data, the sender sends the TLS close_notify alert, and the receiver answers it when the
-data is durable: so neither end takes a broken connection for a completed transfer.
+The receiver answers the greeting with one byte: in TLS 1.3, a client has completed its handshake
+before the server verifies its certificate, so that nothing else tells it that it is accepted. Peers
+that know this byte agree on it by ALPN; earlier releases send none. After all data, the sender
+sends the TLS close_notify alert, and the receiver answers it when the data is durable: so neither
+end takes a broken connection for a completed transfer.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ _HANDSHAKE_TIMEOUT = 20.0
 _RETRY_DELAY = 1.0
 _CLOSE_TIMEOUT = 5.0
 _READ_SIZE = 1 << 14
+_PROTOCOL = "ganeti-transfer/2"
+"""The ALPN name (RFC 7301) of transfers with an answered greeting."""
+_ACCEPTED = b"\x01"
 _KEEPALIVE_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
@@ -121,8 +127,8 @@ class TlsConnection:
     def _raise_peer_error(self, error: ConnectionError) -> None:
         """Raise the alert that the peer sent before it disconnected, if it can be read, or
         ``error``."""
-        # In TLS 1.3, a client learns that its certificate was rejected when it reads, not when it
-        # connects.
+        # A receiver of an earlier release does not say that it has accepted this side: its alert
+        # is read only here.
         try:
             self._tls.recv(1)
         except ssl.SSLError as e:
@@ -195,6 +201,8 @@ def _verify_peer(
             greeting += more
         if not hmac.compare_digest(bytes(greeting), end.greeting):
             raise WrongPeer("it sent a wrong greeting")
+        if tls.selected_alpn_protocol() == _PROTOCOL:
+            tls.sendall(_ACCEPTED)
     except BaseException:
         tls.close()
         raise
@@ -214,7 +222,7 @@ def call(end: ConnectingEndpoint, switch: CancelSwitch) -> TlsConnection:
         try:
             return _connect(end, context, switch)
         # A peer that is reached and rejected would be rejected again.
-        except ssl.SSLError:
+        except (ssl.SSLError, WrongPeer):
             raise
         except OSError as e:
             switch.check()
@@ -247,6 +255,8 @@ def _connect(
     try:
         _require_accepted(tls, end.party)
         tls.sendall(end.greeting)
+        if tls.selected_alpn_protocol() == _PROTOCOL and tls.recv(1) != _ACCEPTED:
+            raise WrongPeer("it did not accept the greeting")
     except BaseException:
         tls.close()
         raise
@@ -264,6 +274,7 @@ def _enable_keepalive(tls: ssl.SSLSocket) -> None:
 def _create_context(party: StreamPeer, *, server: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols([_PROTOCOL])
     # A truncated connection must not look like the end of the data. The default of this option
     # differs between builds of Python: Debian 12's ignores an unexpected EOF.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF

@@ -26,6 +26,7 @@ from ganeti.system.interfaces import ConnectingEndpoint, ListeningEndpoint, Stre
 from ganeti.system.tls_peers import (
     Listening,
     TlsConnection,
+    WrongPeer,
     accept,
     call,
     common_name,
@@ -179,6 +180,44 @@ class PeersTests(SynchronousTestCase):
         self.switch.pull()
         self.other.release()
         thread.join(JOIN_TIMEOUT)
+
+    def test_a_sender_learns_that_it_is_rejected_before_it_sends_data(self) -> None:
+        # In TLS 1.3, its own handshake succeeds before the receiver looks at its certificate.
+        key, certificate = self.paths("r")
+        listening, outcome, thread = self.accept(patience=JOIN_TIMEOUT)
+        with self.assertRaisesRegex(ssl.SSLError, "alert"):
+            self.call(listening.port, key=key, certificate=certificate)
+        self.other.release()  # which has a duplicate of the socket
+        self.call(listening.port)
+        thread.join(JOIN_TIMEOUT)
+        outcome[0].close()
+
+    def test_a_rejected_receiver_is_called_once(self) -> None:
+        listening, _, thread = self.accept(patience=JOIN_TIMEOUT)
+        party = replace(self.sender, accepted=frozenset())
+        end = ConnectingEndpoint(HERE, listening.port, party, GREETING, 5.0, 1000)
+        with self.assertRaisesRegex(WrongPeer, "does not belong to a member of the cluster"):
+            call(end, self.other)
+        self.switch.pull()
+        self.other.release()
+        thread.join(JOIN_TIMEOUT)
+
+    def test_an_earlier_release_does_not_answer_the_greeting(self) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.receiver.certificate, self.receiver.key)
+        received = []
+
+        def serve(listener: socket.socket) -> None:
+            connection, _ = listener.accept()
+            with context.wrap_socket(connection, server_side=True) as tls:
+                received.append(tls.recv(len(GREETING)))
+
+        with socket.create_server((HERE, 0)) as listener:
+            thread = Thread(target=serve, args=(listener,))
+            thread.start()
+            self.call(listener.getsockname()[1])
+            thread.join(JOIN_TIMEOUT)
+        self.assertEqual(received, [GREETING])
 
     def test_another_peer_is_accepted_after_one_that_is_rejected(self) -> None:
         listening, outcome, thread = self.accept(patience=JOIN_TIMEOUT)
