@@ -15,6 +15,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.schema.records import replace
 from ganeti.testing.cluster import SimulatedCluster, Stuck
+from ganeti.testing.disk import Crashed
 from ganeti.testing.master_process import MasterProcess
 from tests.simulation import guests
 from tests.simulation.end_state import leftovers
@@ -171,7 +172,8 @@ def storm(
             except CommitFailed:
                 # Its disk fails just now; it is started again at the next step.
                 continue
-            except Stuck:
+            except (Stuck, Crashed):
+                # Its disk crashed while it started.
                 if cluster.crashed:
                     return
                 raise

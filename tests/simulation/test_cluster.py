@@ -26,3 +26,7 @@ class ClusterTests(SynchronousTestCase):
 
     def test_a_master_that_dies_at_any_single_write_loses_nothing(self) -> None:
         self.assertEqual(played("crash", "--first", "7", "--every-write"), "")
+
+    def test_a_master_that_dies_while_it_starts_ends_the_scenario(self) -> None:
+        # The crash of this seed comes when the election is over, while settings are read.
+        self.assertEqual(played("guests-crash", "--first", "70066", "--seeds", "1"), "")
