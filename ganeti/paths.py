@@ -63,6 +63,11 @@ class Paths:
         return f"{self.root}{LOCALSTATEDIR}/run/ganeti"
 
     @cached_property
+    def cache(self) -> str:
+        """Files that can be had again, such as downloaded images."""
+        return f"{self.root}{LOCALSTATEDIR}/cache/ganeti"
+
+    @cached_property
     def log(self) -> str:
         return f"{self.root}{LOCALSTATEDIR}/log/ganeti"
 

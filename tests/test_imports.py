@@ -96,6 +96,7 @@ LATE: Mapping[tuple[str, str], str] = {
     ("metrics.exposition", "prometheus_client.core"): "few daemons are asked for metrics",
     ("model.parameters.parsing", "difflib"): MISSPELT,
     ("node.keys", "ganeti.pki.authority"): CRYPTOGRAPHY,
+    ("node.seed_volume", "pycdlib"): "takes megabytes before the first guest that needs it",
     ("opcodes.network", "ipaddress"): "only opcodes for networks need it",
     ("opcodes.writing", "ganeti.schema.parameters"): "tools that only send opcodes do not need it",
     (

@@ -72,10 +72,15 @@ class FakeHypervisor:
         self._running: Mapping[str, GuestState] | None = None
 
     async def start(
-        self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        *,
+        paused: bool = False,
+        seed: bytes | None = None,
     ) -> None:
         self._require_new(guest)
-        config = running_config(guest, {}, "")
+        config = running_config(guest, {}, "", seed=seed is not None)
         self._store(FakeGuest(state=_state(guest, paused), config=config))
 
     async def stop(self, name: str, *, hard: bool) -> None:
@@ -150,7 +155,13 @@ class FakeHypervisor:
         return replace(unknown, memory=found.state.memory, vcpus=found.state.vcpus)
 
     async def accept(
-        self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        address: str,
+        running: RunningConfig,
+        *,
+        seed: bytes | None = None,
     ) -> str:
         self._require_new(guest)
         self._store(FakeGuest(state=_state(guest), place=FakeGuestPhase.INCOMING, config=running))

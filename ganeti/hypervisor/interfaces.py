@@ -129,8 +129,17 @@ class IHypervisor(Interface):
     the operations on a guest.
     """
 
-    async def start(guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False) -> None:
+    async def start(
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        *,
+        paused: bool = False,
+        seed: bytes | None = None,
+    ) -> None:
         """Start a guest; when this returns it is running, or paused before its first instruction.
+
+        ``seed`` is the image of a small read-only volume for its first boot, which the guest has
+        until it ends.
 
         If the start fails, nothing of the guest remains.
 
@@ -241,13 +250,18 @@ class IHypervisor(Interface):
         """
 
     async def accept(
-        guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        address: str,
+        running: RunningConfig,
+        *,
+        seed: bytes | None = None,
     ) -> str:
         """Prepare for an incoming migration on ``address``; return the address and port for the
         source.
 
         ``guest`` is the guest as it runs (see ``model.running``); ``running`` is the configuration
-        it was started with, which is recorded here.
+        it was started with, which is recorded here. ``seed`` is given if that has one.
 
         :raises Running: if it runs here, or is awaited already.
         """

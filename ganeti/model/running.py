@@ -44,6 +44,7 @@ class RunningConfig(Record, omit_defaults=True):
     ``slots`` are the bus addresses of virtual devices by their ids. They are recorded once a device
     has been added or removed while the guest runs: until then, the order of the devices determines
     them. It is None for a guest that was started by a version which gave its devices no ids.
+    ``seed`` is whether it has a volume for its first boot.
     """
 
     memory: Integer
@@ -57,6 +58,7 @@ class RunningConfig(Record, omit_defaults=True):
     started_by: Line = ""
     slots: Mapping[Line, Line] | None = None
     empty_drives: tuple[Line, ...] = ()
+    seed: bool = False
 
 
 def require_migratable(running: RunningConfig, name: str) -> None:
@@ -72,7 +74,9 @@ def require_migratable(running: RunningConfig, name: str) -> None:
         )
 
 
-def running_config(guest: Guest, chosen: Parameters, version: str) -> RunningConfig:
+def running_config(
+    guest: Guest, chosen: Parameters, version: str, *, seed: bool = False
+) -> RunningConfig:
     """Return the record for a guest that is started with its configured settings."""
     return RunningConfig(
         memory=guest.memory,
@@ -84,6 +88,7 @@ def running_config(guest: Guest, chosen: Parameters, version: str) -> RunningCon
         chosen=chosen,
         version=version,
         slots={},
+        seed=seed,
     )
 
 

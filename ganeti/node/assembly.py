@@ -168,7 +168,15 @@ def assemble_node(
     disks = Disks(storage, host.images)
     oses = OSDefinitions(host.files, host.paths.os_search_path)
     logs = f"{host.paths.log}/os"
-    scripts = OSScripts(oses, host.processes, host.files, logs, host.now)
+    scripts = OSScripts(
+        oses,
+        host.processes,
+        host.files,
+        logs,
+        host.now,
+        cache=f"{host.paths.cache}/os",
+        work=f"{host.paths.run}/seeds",
+    )
     keys = Keys(host.files, host.paths.crypto, host.now)
     exports = Exports(host.files, host.paths)
     replica = Replica(

@@ -25,6 +25,7 @@ from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig, apply_running_config
 from ganeti.node.guest_starts import GuestStarts
 from ganeti.node.scripts import OSScripts
+from ganeti.node.seed_volume import build_seed_volume
 from ganeti.rpc import instances as calls
 from ganeti.rpc.node import ValidateHypervisor
 
@@ -76,10 +77,11 @@ class Instances:
             if call.guest.name not in hypervisor.running():
                 self._may_run()
                 disks = await self._attach_disks(call.guest)
+                seed = await self._build_seed(call.guest, disks)
                 # Again, as late as possible: disks may have been slow.
                 self._may_run()
                 try:
-                    await hypervisor.start(call.guest, disks, paused=call.paused)
+                    await hypervisor.start(call.guest, disks, paused=call.paused, seed=seed)
                 except Running:
                     # The name of an incoming guest is reserved; a guest that runs by now was
                     # started by an earlier daemon that was killed meanwhile, which is the requested
@@ -108,9 +110,10 @@ class Instances:
                 # Before the guest is stopped: if its disks cannot be attached, it goes on
                 # running.
                 disks = await self._attach_disks(call.guest)
+                seed = await self._build_seed(call.guest, disks)
                 await self._stop_within(hypervisor, call.guest.name, call.timeout)
                 self._may_run()
-                await hypervisor.start(call.guest, disks)
+                await hypervisor.start(call.guest, disks, seed=seed)
             case calls.RebootMethod.FULL:
                 raise Refused("a node cannot do a full reboot; stop and start the instance instead")
 
@@ -198,8 +201,18 @@ class Instances:
             guest = apply_running_config(call.guest, call.running)
             self._may_run()
             disks = await self._attach_disks(guest)
+            seed = None
+            if call.running.seed:
+                seed = await self._build_seed(guest, disks)
+                if seed is None:
+                    raise Refused(
+                        f"instance {guest.name} runs with a volume for its first boot, and OS"
+                        f" definition {guest.os} of this node does not make one: install the same"
+                        " OS definitions on all nodes",
+                        Code.STATE,
+                    )
             self._may_run()
-            return await hypervisor.accept(guest, disks, call.address, call.running)
+            return await hypervisor.accept(guest, disks, call.address, call.running, seed=seed)
 
     async def migrate(self, call: calls.MigrateInstanceCall) -> None:
         async with self._lock_instance(call.guest.name):
@@ -272,6 +285,11 @@ class Instances:
     async def _attach_disks(self, guest: Guest) -> list[AttachedDisk]:
         paths = await self._paths(guest)
         return list(map(AttachedDisk, guest.disks, paths))
+
+    async def _build_seed(self, guest: Guest, disks: Sequence[AttachedDisk]) -> bytes | None:
+        """Return the image of the volume for a guest's first boot, if its OS definition has one."""
+        files = await self._scripts.write_seed(guest, [each.path for each in disks])
+        return build_seed_volume(files) if files else None
 
     @asynccontextmanager
     async def _lock_instance(self, name: str) -> AsyncIterator[None]:

@@ -14,6 +14,9 @@ API_VERSIONS = frozenset({10, 15, 20})
 WITH_VARIANTS, WITH_PARAMETERS = 15, 20
 """The first API versions with variants and with parameters."""
 
+SEED_SCRIPT = "seed"
+"""The script that writes what a guest reads when it boots: an extension of the OS interface."""
+
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _OWNER_MAY_EXECUTE = 0o100
 
@@ -54,6 +57,16 @@ class OSDefinitions:
         places = ", ".join(self._search_path)
         raise Refused(f"OS definition {name} not found in {places}", Code.UNKNOWN)
 
+    def has_seed(self, os: str) -> bool:
+        """Return whether the definition for ``os`` has a script that prepares the first boot."""
+        name = os.partition("+")[0]
+        if not _NAME.fullmatch(name):
+            return False
+        for folder in self._search_path:
+            if self._is_folder(folder, name):
+                return self._files.stat(f"{folder}/{name}/{SEED_SCRIPT}") is not None
+        return False
+
     def _is_folder(self, folder: str, name: str) -> bool:
         found = self._files.stat(f"{folder}/{name}")
         return found is not None and found.folder
@@ -93,6 +106,7 @@ class OSDefinitions:
         create = "create_untrusted"
         if self._files.stat(f"{path}/create") or not self._files.stat(f"{path}/{create}"):
             create = "create"
+        needed += [SEED_SCRIPT] if self._files.stat(f"{path}/{SEED_SCRIPT}") else []
         problems = [
             problem for name in (create, *needed) if (problem := self._check_script(path, name))
         ]

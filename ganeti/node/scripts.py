@@ -15,7 +15,7 @@ from ganeti.node.environment import (
     build_guest_environment,
     build_os_environment,
 )
-from ganeti.node.oses import WITH_PARAMETERS, OSDefinitions, api_version
+from ganeti.node.oses import SEED_SCRIPT, WITH_PARAMETERS, OSDefinitions, api_version
 from ganeti.rpc.node import OSDefinitionReport, ValidateOS
 from ganeti.system.interfaces import IFiles, IProcesses, ProcessResult
 
@@ -36,7 +36,11 @@ class _ScriptRun:
 
 
 class OSScripts:
-    """The scripts of this node's OS definitions; ``seconds`` returns the time since the epoch."""
+    """The scripts of this node's OS definitions; ``seconds`` returns the time since the epoch.
+
+    Each definition may keep files in a folder of its own below ``cache``; files that are needed
+    only while a script runs are below ``work``.
+    """
 
     def __init__(
         self,
@@ -45,12 +49,17 @@ class OSScripts:
         files: IFiles,
         logs: str,
         seconds: Callable[[], float],
+        *,
+        cache: str,
+        work: str,
     ) -> None:
         self._definitions = definitions
         self._processes = processes
         self._files = files
         self._logs = logs
         self._seconds = seconds
+        self._cache = cache
+        self._work = work
         self._logs_in_use: set[str] = set()
 
     async def create(
@@ -86,6 +95,44 @@ class OSScripts:
             definition, "rename", f"rename-{_make_log_name(guest)}", f"rename {old_name}"
         )
         await self._run_script(run, environment | {"OLD_INSTANCE_NAME": old_name})
+
+    async def write_seed(self, guest: Guest, paths: Sequence[str]) -> dict[str, bytes]:
+        """Return the files of the volume that a guest reads when it boots, by name.
+
+        They are what the definition's script ``seed`` writes into the folder SEED_FOLDER; there are
+        none without this script.
+
+        :raises Failed: the script failed, or has written a folder.
+        """
+        if not self._definitions.has_seed(guest.os):
+            return {}
+        definition = self._definitions.find_definition(guest.os)
+        folder = f"{self._work}/{guest.uuid}"
+        # What an earlier run has left, whose daemon was killed.
+        await self._files.remove_folder(folder)
+        # Passwords may be among the files.
+        await self._files.make_folder(folder, mode=0o700)
+        try:
+            run = _ScriptRun(
+                definition,
+                SEED_SCRIPT,
+                f"seed-{_make_log_name(guest)}",
+                f"prepare the boot of {guest.name}",
+            )
+            environment = build_guest_environment(definition, guest, paths)
+            await self._run_script(run, environment | {"SEED_FOLDER": folder})
+            try:
+                return {
+                    name: self._files.read(f"{folder}/{name}") for name in self._files.names(folder)
+                }
+            except OSError as e:
+                raise Failed(
+                    f"OS definition {definition.name}: what its script {SEED_SCRIPT} has written"
+                    f" cannot be read: {e}",
+                    Code.ENVIRONMENT,
+                ) from e
+        finally:
+            await self._files.remove_folder(folder)
 
     async def export(
         self,
@@ -168,6 +215,7 @@ class OSScripts:
             await self._files.make_folder(self._logs)
         argv = [f"{run.definition.path}/{run.script}", *arguments]
         log = self._unused_log(run)
+        environment = {**environment, "OS_CACHE_FOLDER": f"{self._cache}/{run.definition.name}"}
         self._logs_in_use.add(log)
         try:
             # Shell definitions source files from their own folder by name (``. common.sh``).

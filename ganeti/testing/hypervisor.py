@@ -65,16 +65,23 @@ class MemoryHypervisor:
         self.program_version = "1.0"
         self.asked: list[tuple[str, str]] = []
         self.disks: dict[str, tuple[str, ...]] = {}
+        self.seeds: dict[str, bytes | None] = {}
         self.sockets: dict[ConsoleStream, ConsoleSocket] = {}
 
     async def start(
-        self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        *,
+        paused: bool = False,
+        seed: bytes | None = None,
     ) -> None:
         self._ask("start", guest.name)
         if guest.name in self.unstartable:
             raise Failed(f"{guest.name} does not start")
-        await self._guests.start(guest, disks, paused=paused)
+        await self._guests.start(guest, disks, paused=paused, seed=seed)
         self.disks[guest.name] = tuple(disk.path for disk in disks)
+        self.seeds[guest.name] = seed
 
     async def stop(self, name: str, *, hard: bool) -> None:
         self._ask("stop hard" if hard else "stop", name)
@@ -152,10 +159,17 @@ class MemoryHypervisor:
         return replace(found, version=self.program_version)
 
     async def accept(
-        self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        address: str,
+        running: RunningConfig,
+        *,
+        seed: bytes | None = None,
     ) -> str:
         self._ask("accept", guest.name)
-        return await self._guests.accept(guest, disks, address, running)
+        self.seeds[guest.name] = seed
+        return await self._guests.accept(guest, disks, address, running, seed=seed)
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
         self._ask("migrate", guest.name)

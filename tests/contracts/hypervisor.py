@@ -223,6 +223,13 @@ class HypervisorContract(SynchronousTestCase):
         running = self.done(hypervisor.running_config(guest))
         return [disk.uuid for disk in running.disks] + [nic.uuid for nic in running.nics]
 
+    def test_a_guest_is_known_to_have_a_volume_for_its_first_boot(self) -> None:
+        hypervisor, seeded, other = self.hypervisor(), self.a_guest("web1"), self.a_guest("web2")
+        self.done(hypervisor.start(seeded, [], seed=b"iso"))
+        self.done(hypervisor.start(other, []))
+        self.assertTrue(self.done(self.hypervisor().running_config(seeded)).seed)
+        self.assertFalse(self.done(self.hypervisor().running_config(other)).seed)
+
     def test_a_guest_gets_and_loses_devices_while_it_runs(self) -> None:
         hypervisor, guest = self.hypervisor(), self.changeable_guest()
         first, second = (AttachedDisk(a_disk(name), f"/f/{name}") for name in ("a", "b"))

@@ -256,12 +256,13 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.assertIn("pc-i440fx-7.2,accel=tcg", argv)
         self.assertIn("file=/f/a,format=raw,if=none,id=disk-47a6769b4ef7,aio=threads", argv)
 
-    def moved(self, guest: Guest, configured: Guest, running: RunningConfig) -> str:
+    def moved(
+        self, guest: Guest, configured: Guest, running: RunningConfig, seed: bytes | None = None
+    ) -> str:
         """Start a guest, send it on, and answer what its receiver wrote if it did not arrive."""
         here, there = self.hypervisor("node1"), self.hypervisor("node2")
-        address = self.done(
-            there.accept(apply_running_config(configured, running), [], "192.0.2.2", running)
-        )
+        arriving = apply_running_config(configured, running)
+        address = self.done(there.accept(arriving, [], "192.0.2.2", running, seed=seed))
         self.done(here.migrate(configured, address, live=True))
         arrived = self.sent(here, guest).phase is MigrationPhase.COMPLETED
         return self.done(there.finish_incoming(configured, arrived=arrived))
@@ -378,6 +379,27 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.assertEqual(self.moved(self.a_guest(), self.a_guest(), running), "")
         argv = self.node("node2")[0].machine("web1").argv
         self.assertIn("if=none,id=cdrom0,media=cdrom,readonly=on", argv)
+
+    def test_the_volume_for_the_first_boot_is_as_secret_as_what_is_on_it(self) -> None:
+        self.done(self.hypervisor().start(self.a_guest(), [], seed=b"iso"))
+        host, _ = self.node()
+        volume = MemoryFiles(host.disk).stat("/run/kvm/web1.seed")
+        assert volume is not None
+        self.assertEqual(
+            (volume.mode, MemoryFiles(host.disk).read("/run/kvm/web1.seed")), (0o600, b"iso")
+        )
+        self.assertIn("virtio-blk-pci,id=seed,drive=seed", host.machine("web1").argv)
+        self.done(self.hypervisor().stop("web1", hard=True))
+        self.assertEqual(self.left(), [])
+
+    def test_a_guest_moves_with_its_volume_for_the_first_boot(self) -> None:
+        guest = self.a_guest()
+        self.done(self.hypervisor().start(guest, [], seed=b"iso"))
+        running = self.done(self.hypervisor().running_config(guest))
+        self.assertEqual(self.moved(guest, guest, running, seed=b"iso"), "")
+        host, _ = self.node("node2")
+        self.assertEqual(MemoryFiles(host.disk).read("/run/kvm/web1.seed"), b"iso")
+        self.assertIn("virtio-blk-pci,id=seed,drive=seed", host.machine("web1").argv)
 
     def test_a_guest_that_has_locked_a_drive_is_asked_to_open_it(self) -> None:
         host = self.with_cd()

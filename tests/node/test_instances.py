@@ -38,8 +38,8 @@ from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
-from ganeti.testing.processes import MemoryProcesses, Script
-from tests.node.test_oses import SCRIPTS, put
+from ganeti.testing.processes import MemoryProcesses, Ran, Script
+from tests.node.test_oses import SCRIPTS, a_file, put
 
 WEB1 = a_guest("web1", os="mini", disks=[a_disk("a")])
 STARTED = running_config(WEB1, {}, "1.0")
@@ -62,9 +62,18 @@ class InstancesTests(SynchronousTestCase):
         self.processes = MemoryProcesses(self.clock, programs)
         files = MemoryFiles(disk)
         definitions = OSDefinitions(files, ["/os"])
-        self.scripts = OSScripts(definitions, self.processes, files, "/log", self.clock.seconds)
+        self.scripts = OSScripts(
+            definitions,
+            self.processes,
+            files,
+            "/log",
+            self.clock.seconds,
+            cache="/cache",
+            work="/run/seeds",
+        )
         self.hypervisor = MemoryHypervisor()
         self.instances = self.of(self.hypervisor)
+        self.disk = disk
 
     def of(self, hypervisor: MemoryHypervisor, node: str = "node1") -> Instances:
         return Instances({"fake": hypervisor}, paths, self.scripts, self.clock, node)
@@ -97,6 +106,48 @@ class InstancesTests(SynchronousTestCase):
             self.instances.accept(AcceptInstance(guest=WEB1, address="192.0.2.1", running=STARTED))
         )
         self.failureResultOf(self.instances.start(StartInstanceCall(guest=WEB1)), Running)
+
+    def seed_boots(self, text: str = "#cloud-config") -> None:
+        """Let the OS definition prepare the boot of its guests, or with "" no longer."""
+
+        def write(ran: Ran) -> Script:
+            if text:
+                a_file(self.disk, f"{ran.env['SEED_FOLDER']}/user-data", text)
+            return Script()
+
+        a_file(self.disk, "/os/mini/seed", mode=0o755)
+        self.processes.programs["/os/mini/seed"] = write
+
+    def test_a_guest_starts_with_the_volume_of_its_os_definition(self) -> None:
+        self.start()
+        self.assertIsNone(self.hypervisor.seeds["web1"])
+        self.seed_boots()
+        self.successResultOf(self.instances.start(StartInstanceCall(guest=replace(WEB1, name="a"))))
+        self.assertIn(b"#cloud-config", self.hypervisor.seeds["a"] or b"")
+
+    def test_a_hard_reboot_prepares_the_boot_again(self) -> None:
+        self.start()
+        self.seed_boots()
+        again = RebootInstanceCall(guest=WEB1, kind=RebootMethod.HARD, timeout=0)
+        self.successResultOf(self.instances.reboot(again))
+        self.assertIn(b"#cloud-config", self.hypervisor.seeds["web1"] or b"")
+
+    def test_a_guest_with_a_volume_gets_one_where_it_migrates_to(self) -> None:
+        running = replace(STARTED, seed=True)
+        accept = AcceptInstance(guest=WEB1, address="192.0.2.1", running=running)
+        failure = self.failureResultOf(self.instances.accept(accept), Refused)
+        self.assertIn("install the same OS definitions on all nodes", str(failure.value))
+        self.assertEqual(self.hypervisor.asked, [])
+        self.seed_boots()
+        self.successResultOf(self.instances.accept(accept))
+        self.assertIn(b"#cloud-config", self.hypervisor.seeds["web1"] or b"")
+
+    def test_a_guest_without_a_volume_gets_none_where_it_migrates_to(self) -> None:
+        # Its machine has no drive for it.
+        self.seed_boots()
+        accept = AcceptInstance(guest=WEB1, address="192.0.2.1", running=STARTED)
+        self.successResultOf(self.instances.accept(accept))
+        self.assertIsNone(self.hypervisor.seeds["web1"])
 
     def test_running_guests_are_listed(self) -> None:
         self.start("web1")

@@ -83,6 +83,17 @@ class OSDefinitionsTests(SynchronousTestCase):
         put(self.disk, "/srv/os/mini", without="export")
         self.assertEqual(self.only().diagnosis, "export is not an executable file")
 
+    def test_a_seed_script_is_optional_and_must_be_executable(self) -> None:
+        put(self.disk, "/usr/os/mini")
+        self.assertFalse(self.definitions.has_seed("mini+small"))
+        a_file(self.disk, "/usr/os/mini/seed", mode=0o755)
+        self.assertTrue(self.definitions.has_seed("mini+small"))
+        self.assertTrue(self.only().valid)
+        a_file(self.disk, "/usr/os/mini/seed")
+        self.assertEqual(self.only().diagnosis, "seed is not an executable file")
+        for os in ("missing", "", "../os/mini"):
+            self.assertFalse(self.definitions.has_seed(os))
+
     def test_an_api_that_we_do_not_speak_is_told_apart(self) -> None:
         names_none = "ganeti_api_version has none of the supported versions 10, 15, 20"
         self.assertEqual(self.diagnosis({"ganeti_api_version": "5\n99\n"}), names_none)

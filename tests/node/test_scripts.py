@@ -25,7 +25,15 @@ class ScriptsTests(SynchronousTestCase):
         self.processes = MemoryProcesses(clock, programs)
         files = MemoryFiles(self.disk)
         definitions = OSDefinitions(files, ["/os"])
-        self.scripts = OSScripts(definitions, self.processes, files, "/log/os", clock.seconds)
+        self.scripts = OSScripts(
+            definitions,
+            self.processes,
+            files,
+            "/log/os",
+            clock.seconds,
+            cache="/cache",
+            work="/run/seeds",
+        )
 
     def ran(self) -> Ran:
         [ran] = self.processes.ran
@@ -89,6 +97,47 @@ class ScriptsTests(SynchronousTestCase):
         ran = self.ran()
         self.assertEqual((ran.argv, ran.files), (("/os/mini/import",), {0: "/x"}))
         self.assertEqual(ran.env["IMPORT_DEVICE"], "/f/a")
+
+    def with_seed_script(self, **files: str) -> None:
+        """Give the definition a script that writes these files."""
+        a_file(self.disk, "/os/mini/seed", mode=0o755)
+
+        def write(ran: Ran) -> Script:
+            folder = MemoryFiles(self.disk).stat(ran.env["SEED_FOLDER"])
+            assert folder is not None
+            self.assertEqual(folder.mode, 0o700)
+            for name, text in files.items():
+                a_file(self.disk, f"{ran.env['SEED_FOLDER']}/{name}", text)
+            return Script()
+
+        self.processes.programs["/os/mini/seed"] = write
+
+    def test_a_definition_without_a_seed_script_writes_nothing(self) -> None:
+        for os in ("mini", "mini+small", "missing", "", "../mini"):
+            seed = self.scripts.write_seed(a_guest(os=os), [])
+            self.assertEqual(self.successResultOf(seed), {}, os)
+        self.assertEqual(self.processes.ran, [])
+
+    def test_the_files_of_a_seed_script_are_read_and_removed(self) -> None:
+        self.with_seed_script(meta="name: web1", user="secret")
+        guest = a_guest("web1", os="mini", disks=[a_disk("a")])
+        a_file(self.disk, f"/run/seeds/{guest.uuid}/left", "by a killed daemon")
+        found = self.successResultOf(self.scripts.write_seed(guest, ["/f/a"]))
+        self.assertEqual(found, {"meta": b"name: web1", "user": b"secret"})
+        self.assertEqual(MemoryFiles(self.disk).names("/run/seeds"), [])
+        self.assertEqual(self.ran().env["INSTANCE_NAME"], "web1")
+        self.assertEqual(self.ran().env["DISK_0_PATH"], "/f/a")
+
+    def test_nothing_is_left_of_a_seed_script_that_fails(self) -> None:
+        a_file(self.disk, "/os/mini/seed", mode=0o755)
+        self.processes.programs["/os/mini/seed"] = Script(code=1, out=b"no key\n")
+        failure = self.failureResultOf(self.scripts.write_seed(a_guest(os="mini"), []), Failed)
+        self.assertIn("could not prepare the boot of web1: its script seed", str(failure.value))
+        self.assertEqual(MemoryFiles(self.disk).names("/run/seeds"), [])
+
+    def test_each_definition_has_a_folder_for_what_it_keeps(self) -> None:
+        self.successResultOf(self.scripts.create(a_guest(os="mini"), []))
+        self.assertEqual(self.ran().env["OS_CACHE_FOLDER"], "/cache/mini")
 
     def test_parameters_are_verified_by_the_script(self) -> None:
         call = ValidateOS(os="mini", osparams={"greeting": "hi"})

@@ -52,7 +52,15 @@ class ShellDefinitionTests(TestCase):
         processes = LocalProcesses(cast(IReactorFDSet, reactor), clock)
         definitions = OSDefinitions(files, [str(folder)])
         logs = str(folder / "logs")
-        self.scripts = OSScripts(definitions, processes, files, logs, clock.seconds)
+        self.scripts = OSScripts(
+            definitions,
+            processes,
+            files,
+            logs,
+            clock.seconds,
+            cache=str(folder / "cache"),
+            work=str(folder / "work"),
+        )
         self.guest = a_guest("web1", os="debootstrap+default", disks=[a_disk("a", size=1)])
         self.disk = folder / "disk"
 

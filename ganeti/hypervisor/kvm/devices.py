@@ -139,6 +139,13 @@ def cdrom_options(kvm: Kvm, empty: Collection[str]) -> Iterator[str]:
         yield from ("-device", ",".join([f"{device},drive={name}", *bus, *first]))
 
 
+def seed_options(path: str, slots: Mapping[str, str]) -> Iterator[str]:
+    """Yield the options of the volume for the first boot, whatever the type of the disks."""
+    # All images with cloud-init have the driver of virtio, but those for clouds have no others.
+    yield from ("-drive", f"file={escaped(path)},format=raw,if=none,id=seed,readonly=on")
+    yield from ("-device", ",".join(["virtio-blk-pci,id=seed,drive=seed", *at_slot("seed", slots)]))
+
+
 def floppy_options(kvm: Kvm) -> Iterator[str]:
     """Yield the options of the floppy drive, if it has an image."""
     if kvm.floppy_image_path:

@@ -86,9 +86,14 @@ class KvmHypervisor:
     # --- start and stop
 
     async def start(
-        self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        *,
+        paused: bool = False,
+        seed: bytes | None = None,
     ) -> None:
-        await self._qemus.launch_guest(guest, disks, paused=paused)
+        await self._qemus.launch_guest(guest, disks, paused=paused, seed=seed)
 
     async def stop(self, name: str, *, hard: bool) -> None:
         if hard:
@@ -220,9 +225,15 @@ class KvmHypervisor:
     # --- migration
 
     async def accept(
-        self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        address: str,
+        running: RunningConfig,
+        *,
+        seed: bytes | None = None,
     ) -> str:
-        return await self._migration.accept_guest(guest, disks, address, running)
+        return await self._migration.accept_guest(guest, disks, address, running, seed=seed)
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
         await self._migration.send_guest(guest, destination, live=live)

@@ -70,6 +70,7 @@ class GanetiGuests:
             pid=f"{self._folder}/pid/{name}",
             log=f"{control}.log",
             screen=f"{control}.screen",
+            seed=f"{control}.seed",
             others=(
                 f"{control}.monitor",
                 f"{control}.kvmd",

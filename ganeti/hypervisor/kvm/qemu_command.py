@@ -18,6 +18,7 @@ from ganeti.hypervisor.kvm.devices import (
     escaped,
     floppy_options,
     nics,
+    seed_options,
 )
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.model.guest import Guest
@@ -78,11 +79,13 @@ def command(
     incoming: bool = False,
     slots: Mapping[str, str] = NO_SLOTS,
     empty_drives: Collection[str] = (),
+    seed: bool = False,
 ) -> list[str]:
     """Return the command line of a guest; ``incoming`` waits for a migration.
 
     Devices in ``slots`` get this bus address, as the guest that arrives has them there.
     ``empty_drives`` are the parameters of CD drives that the guest has although they have no image.
+    With ``seed``, it has the volume for its first boot.
 
     With -daemonize, QEMU stays in the foreground until the machine is ready, so that errors during
     its start have a message and an exit code.
@@ -110,6 +113,7 @@ def command(
         *floppy_options(kvm),
         *nics(guest.nics, kvm, slots),
         *_agent_options(kvm, machine.places, slots),
+        *(seed_options(machine.places.seed, slots) if seed else ()),
         *_usb_options(kvm),
         *(("-rtc", "base=localtime") if kvm.use_localtime else ()),
         *(("-no-reboot",) if kvm.reboot_behavior == "exit" else ()),

@@ -39,11 +39,17 @@ class QemuMigration:
         self._clock = clock
 
     async def accept_guest(
-        self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        address: str,
+        running: RunningConfig,
+        *,
+        seed: bytes | None = None,
     ) -> str:
         """Start QEMU for a guest that will arrive; return the address and port to send it to."""
         kvm = read_parameters(guest.hvparams)
-        await self._qemus.launch_guest(guest, disks, running=running)
+        await self._qemus.launch_guest(guest, disks, running=running, seed=seed)
         try:
             async with self._qemus.connect_monitor(guest.name) as qemu:
                 await _set_capabilities(qemu, kvm)

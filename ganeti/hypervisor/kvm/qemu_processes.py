@@ -95,10 +95,12 @@ class QemuProcesses:
         *,
         paused: bool = False,
         running: RunningConfig | None = None,
+        seed: bytes | None = None,
     ) -> None:
         """Start QEMU for a guest; if that fails, remove everything.
 
-        With ``running``, it waits for the migration of a guest with that configuration.
+        With ``running``, it waits for the migration of a guest with that configuration. ``seed`` is
+        the image of a volume for its first boot.
         """
         await self._require_not_running(guest.name)
         kvm = read_parameters(guest.hvparams)
@@ -110,7 +112,7 @@ class QemuProcesses:
         accelerator = await self._accelerators.choose(kvm, binary)
         chosen = _resolve_defaults(kvm, program, accelerator)
         config = (
-            running_config(guest, chosen, program.version)
+            running_config(guest, chosen, program.version, seed=seed is not None)
             if running is None
             else replace(running, version=program.version, slots=running.slots or {})
         )
@@ -126,6 +128,7 @@ class QemuProcesses:
             incoming=incoming,
             slots=config.slots or {},
             empty_drives=config.empty_drives,
+            seed=seed is not None,
         )
         await self._files.make_folder(self._folder)
         await self._remove_files(where)
@@ -141,6 +144,9 @@ class QemuProcesses:
         )
         self._guests.save_record(runtime)
         try:
+            if seed is not None:
+                # It may have passwords.
+                await self._files.replace(where.seed, seed, mode=0o600)
             await self._taps.connect(guest, kvm)
             await self._run_qemu(guest.name, argv)
             self._guests.save_record(self._guests.adopted(runtime))

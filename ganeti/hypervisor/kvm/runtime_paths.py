@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The paths of the sockets, pid file and log of a guest's QEMU."""
+"""The paths of the sockets, pid file, log and seed volume of a guest's QEMU."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ class RuntimePaths:
     pid: str
     log: str
     screen: str
+    seed: str
     others: tuple[str, ...] = ()
     """Files that only Ganeti has used."""
 
     @property
     def all_paths(self) -> tuple[str, ...]:
-        own = (self.qmp, self.serial, self.agent, self.vnc, self.pid, self.log, self.screen)
-        return (*own, *self.others)
+        sockets = (self.qmp, self.serial, self.agent, self.vnc)
+        return (*sockets, self.pid, self.log, self.screen, self.seed, *self.others)
 
 
 def places(folder: str, name: str) -> RuntimePaths:
@@ -56,6 +57,7 @@ def places(folder: str, name: str) -> RuntimePaths:
         pid=f"{stem}.pid",
         log=f"{stem}.log",
         screen=f"{stem}.screen",
+        seed=f"{stem}.seed",
     )
 
 

@@ -179,6 +179,14 @@ class CommandTests(SynchronousTestCase):
             ],
         )
 
+    def test_the_volume_for_the_first_boot_comes_last_and_cannot_be_written(self) -> None:
+        argv = called(disks=[AttachedDisk(named_disk("a"), "/f/a")], how={"seed": True})
+        drive = "file=/run/web1.seed,format=raw,if=none,id=seed,readonly=on"
+        self.assertEqual(after(argv, "-drive")[-1], drive)
+        self.assertEqual(after(argv, "-device")[-1], "virtio-blk-pci,id=seed,drive=seed")
+        argv = called(how={"seed": True, "slots": {"seed": "0x9"}})
+        self.assertEqual(after(argv, "-device"), ["virtio-blk-pci,id=seed,drive=seed,addr=0x9"])
+
     def test_the_names_of_tap_devices_fit_the_kernel(self) -> None:
         self.assertLessEqual(len(tap(NIC)), 15)
 
