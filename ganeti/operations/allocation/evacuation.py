@@ -28,6 +28,16 @@ from ganeti.operations.operation import NodeAnswers, NodeQuery
 from ganeti.rpc.node import DescribeNode
 
 
+@dataclass(frozen=True)
+class _Allocated:
+    """The resources of a node that were allocated; memory and disk in MiB."""
+
+    memory: int = 0
+    disk: int = 0
+    vcpus: int = 0
+    instances: int = 0
+
+
 @dataclass
 class RemainingResources:
     """The remaining resources of nodes, from which instances are allocated."""
@@ -35,26 +45,37 @@ class RemainingResources:
     state: ClusterState
     nodes: Sequence[Node]
     facts: NodeAnswers
-    _allocated: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    _allocated: dict[str, _Allocated] = field(default_factory=dict)
 
-    def allocate(self, wish: Placement, only: Node | None = None) -> Node:
-        """Allocate a node for ``wish``, or ``only`` this one.
+    def allocate(
+        self, wish: Placement, only: Node | None = None, *, runs_there: bool = True
+    ) -> Node:
+        """Allocate a node for ``wish``, or ``only`` this one; ``runs_there`` as in ``take_in``.
 
         :raises Refused: no node fits; the message has the reason for each.
         """
-        nodes = [node for node in self.nodes if only in (None, node)]
-        return self._allocate_from([only] if only is not None else nodes, wish, None)[0]
+        nodes = self.nodes if only is None else [only]
+        return self._allocate_from(nodes, wish, None, runs_there=runs_there)[0]
 
-    def take_in(self, group: Group, wish: Placement, size: PolicySize) -> tuple[Node, ...]:
+    def take_in(
+        self, group: Group, wish: Placement, size: PolicySize, *, runs_there: bool = True
+    ) -> tuple[Node, ...]:
         """Allocate the number of nodes of ``group`` that ``wish`` requires.
+
+        The instance runs on the first of them, and uses its processors, if ``runs_there``.
 
         :raises Refused: not enough nodes fit, or the group's policy does not allow ``size``.
         """
         nodes = [node for node in self.nodes if node.group == group.uuid]
-        return self._allocate_from(nodes, wish, size)
+        return self._allocate_from(nodes, wish, size, runs_there=runs_there)
 
     def _allocate_from(
-        self, nodes: Sequence[Node], wish: Placement, size: PolicySize | None
+        self,
+        nodes: Sequence[Node],
+        wish: Placement,
+        size: PolicySize | None,
+        *,
+        runs_there: bool,
     ) -> tuple[Node, ...]:
         found = candidates(
             nodes,
@@ -65,11 +86,12 @@ class RemainingResources:
         )
         chosen = tuple(choose(wish, [self._remaining(each) for each in found]).nodes)
         for node in chosen:
-            memory, disk, count = self._allocated.get(node.uuid, (0, 0, 0))
-            self._allocated[node.uuid] = (
-                memory + wish.memory,
-                disk + required_disk_space(wish),
-                count + 1,
+            before = self._allocated.get(node.uuid, _Allocated())
+            self._allocated[node.uuid] = _Allocated(
+                memory=before.memory + wish.memory,
+                disk=before.disk + required_disk_space(wish),
+                vcpus=before.vcpus + (wish.vcpus if runs_there and node == chosen[0] else 0),
+                instances=before.instances + 1,
             )
         return chosen
 
@@ -78,15 +100,16 @@ class RemainingResources:
         self.allocate(replace(wish, disks=()), node)
 
     def _remaining(self, candidate: Candidate) -> Candidate:
-        memory, disk, count = self._allocated.get(candidate.node.uuid, (0, 0, 0))
+        taken = self._allocated.get(candidate.node.uuid, _Allocated())
         space = candidate.space
         return replace(
             candidate,
-            instances=candidate.instances + count,
+            instances=candidate.instances + taken.instances,
+            vcpus=candidate.vcpus + taken.vcpus,
             space=replace(
                 space,
-                memory=None if space.memory is None else space.memory - memory,
-                disk=None if space.disk is None else space.disk - disk,
+                memory=None if space.memory is None else space.memory - taken.memory,
+                disk=None if space.disk is None else space.disk - taken.disk,
             ),
         )
 
@@ -178,7 +201,7 @@ def make_secondary_replacement(
         away_from=[leaves.uuid, primary.uuid],
         runs_there=False,
     )
-    node = places.allocate(wish, asked)
+    node = places.allocate(wish, asked, runs_there=False)
     return ReplaceDisks(
         instance_name=instance.name,
         mode=ReplacementMode.NEW_SECONDARY,

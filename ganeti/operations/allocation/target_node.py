@@ -12,7 +12,7 @@ from ganeti.errors import Code, Refused
 from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES, Template
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
-from ganeti.operations.allocation.candidates import candidates
+from ganeti.operations.allocation.candidates import ON_PAPER, candidates
 from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.iallocator import advised, make_request
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
@@ -127,7 +127,8 @@ def destination(
     else:
         wish = make_placement(instance, subject.disks, state, away_from=[subject.primary.uuid])
         if runs_with is not None:
-            wish = replace(wish, memory=runs_with.memory, vcpus=runs_with.vcpus)
+            vcpus = 0 if instance.hypervisor in ON_PAPER else runs_with.vcpus
+            wish = replace(wish, memory=runs_with.memory, vcpus=vcpus)
         size = None if op.ignore_ipolicy else size_of(instance, subject.disks, state)
         known = candidates(
             nodes,

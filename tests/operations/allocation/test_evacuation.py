@@ -30,6 +30,7 @@ from ganeti.operations.allocation.evacuation import (
 from ganeti.operations.allocation.policy_check import PolicySize
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import DescribeNode, NodeInfo, StorageSpace
+from ganeti.schema.records import replace
 from ganeti.testing.builders import (
     Built,
     a_cluster,
@@ -102,6 +103,14 @@ class RemainingResourcesTests(SynchronousTestCase):
         places = resources(state, node2=room(9000), node3=room(9000))
         self.assertEqual(self.names(places, 3, a_wish(memory=0)), ["node2", "node2", "node3"])
 
+    def test_processors_are_allocated_where_an_instance_will_run(self) -> None:
+        state = a_cluster(nodes=NODES, groups=[a_group(ipolicy={"vcpu-ratio": 1.0})])
+        places = resources(state, node2=replace(room(9000), cpus=4))
+        for runs_there in (False, False, True, True):
+            places.allocate(a_wish(vcpus=2), runs_there=runs_there)
+        with self.assertRaisesRegex(Refused, "node2 has 4 virtual processors on 4 CPUs"):
+            places.allocate(a_wish(vcpus=2))
+
     def test_a_failed_allocation_takes_nothing(self) -> None:
         places = resources(self.state, node2=room(1500))
         with self.assertRaises(Refused):
@@ -144,6 +153,18 @@ class GroupAllocationTests(SynchronousTestCase):
         self.assertEqual([node.name for node in chosen], ["node1", "node2"])
         places.take_in(state.group("new"), self.wish, self.size)
         with self.assertRaisesRegex(Refused, "only one node can host .*: node2 has 500 MiB"):
+            places.take_in(state.group("new"), self.wish, self.size)
+
+    def test_processors_are_allocated_on_the_first_of_two_nodes_only(self) -> None:
+        small = {"min": dict.fromkeys(SPECS, 0), "max": dict.fromkeys(SPECS, 9999)}
+        policy = {"minmax": [small], "vcpu-ratio": 1.0}
+        state = self.cluster("default", a_group("new", ipolicy=policy))
+        known = {"node1": room(9000), "node2": room(8000)}
+        places = resources(state, **{name: replace(known[name], cpus=1) for name in known})
+        for runs_there in (False, True):
+            places.take_in(state.group("new"), self.wish, self.size, runs_there=runs_there)
+        words = "only one node can host .*: node1 has 1 virtual processors on 1 CPUs"
+        with self.assertRaisesRegex(Refused, words):
             places.take_in(state.group("new"), self.wish, self.size)
 
     def test_the_policy_of_the_group_is_checked(self) -> None:
@@ -240,6 +261,17 @@ class OpcodeTests(SynchronousTestCase):
         self.assertEqual(self.replace(known, "node3").remote_node, "node3")
         with self.assertRaisesRegex(Refused, "node1 is excluded by the request"):
             self.replace(known, "node1")
+
+    def test_the_processors_of_a_new_secondary_node_stay_free(self) -> None:
+        pairs = [mirrored(f"db{each}", each, hypervisor="kvm") for each in (1, 2)]
+        tight = a_group(ipolicy={"vcpu-ratio": 1.0})
+        state = a_cluster(nodes=NODES, groups=[tight], instances=pairs)
+        places = resources(state, node3=replace(room(9000), cpus=1))
+        leaves, primary = state.node("node2"), state.node("node1")
+        for each in pairs:
+            make_secondary_replacement(
+                each.instance, leaves, primary, places, state, None, early=False
+            )
 
     def test_a_new_secondary_node_has_space_and_memory_for_a_failover(self) -> None:
         known = {"node3": room(9000, disk=227), "node4": room(999)}
