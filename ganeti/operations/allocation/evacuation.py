@@ -76,6 +76,7 @@ class RemainingResources:
         size: PolicySize | None,
         *,
         runs_there: bool,
+        leaves: Node | None = None,
     ) -> tuple[Node, ...]:
         found = candidates(
             nodes,
@@ -83,6 +84,7 @@ class RemainingResources:
             self.state,
             lambda node: self.facts.known(node, DescribeNode),
             size=size,
+            leaves=leaves,
         )
         chosen = tuple(choose(wish, [self._remaining(each) for each in found]).nodes)
         for node in chosen:
@@ -95,9 +97,16 @@ class RemainingResources:
             )
         return chosen
 
-    def require(self, wish: Placement, node: Node) -> None:
-        """Allocate resources on a node that already has the disks."""
-        self.allocate(replace(wish, disks=()), node)
+    def require(self, wish: Placement, node: Node, leaves: Node) -> None:
+        """Allocate resources on the secondary node of an instance that leaves a node.
+
+        It has the disks already, and what it reserves for a failure of ``leaves`` is what the
+        instances from there use.
+
+        :raises Refused: it does not fit.
+        """
+        wish = replace(wish, disks=())
+        self._allocate_from([node], wish, None, runs_there=True, leaves=leaves)
 
     def _remaining(self, candidate: Candidate) -> Candidate:
         taken = self._allocated.get(candidate.node.uuid, _Allocated())
@@ -165,7 +174,7 @@ def choose_primary(
         if asked is not None and asked != target:
             raise Refused(f"its secondary node is {target.name}, and it can only move there")
         check_online(target, "it cannot move there")
-        places.require(replace(wish, template=template), target)
+        places.require(replace(wish, template=template), target, node)
         return target
     if template not in SHARED_TEMPLATES:
         raise Refused(f"its {template.value} disks are only on {node.name}; use gnt-instance move")

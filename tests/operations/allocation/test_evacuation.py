@@ -131,9 +131,10 @@ class RemainingResourcesTests(SynchronousTestCase):
     def test_a_node_that_has_the_disks_needs_memory_only(self) -> None:
         places = resources(self.state, node2=room(1500, disk=0))
         wish = a_wish(disks=(100,), template=Template.DRBD)
-        places.require(wish, self.state.node("node2"))
+        node1, node2 = self.state.node("node1"), self.state.node("node2")
+        places.require(wish, node2, node1)
         with self.assertRaisesRegex(Refused, "500 MiB of free memory"):
-            places.require(wish, self.state.node("node2"))
+            places.require(wish, node2, node1)
 
 
 class GroupAllocationTests(SynchronousTestCase):
@@ -198,6 +199,22 @@ class PrimaryTests(SynchronousTestCase):
             self.choose(mirrored(), {"node3": room(9000)}, second=offline)
         with self.assertRaisesRegex(Refused, "but 128 MiB are required"):
             self.choose(mirrored(), {"node2": room(100)})
+
+    def test_memory_that_is_reserved_for_the_instances_is_theirs(self) -> None:
+        sizes = {"minmem": 1000, "maxmem": 1000}
+        pairs = [mirrored(f"db{each}", each, beparams=sizes) for each in (1, 2)]
+        disk = a_disk("disk3", Template.DRBD, nodes=("node3", "node2"), size=100)
+        other = an_instance("db3", node="node3", disks=[disk], beparams=sizes)
+        for instances, free in ((pairs, 2000), ([*pairs, other], 3000)):
+            state = a_cluster(nodes=NODES, instances=instances)
+            places, node1 = resources(state, node2=room(free)), state.node("node1")
+            for each in pairs:
+                target = choose_primary(each.instance, node1, places, state, None)
+                self.assertEqual(target.name, "node2")
+        # What is reserved for a failure of node3 stays reserved.
+        places = resources(state, node2=room(1999))
+        with self.assertRaisesRegex(Refused, "besides the 1000 MiB reserved"):
+            choose_primary(pairs[0].instance, node1, places, state, None)
 
     def test_shared_disks_leave_the_best_node_of_all(self) -> None:
         shared = an_instance(disks=[a_disk("disk1", Template.SHAREDFILE)])
