@@ -142,9 +142,24 @@ def others(node: Node, state: ClusterState) -> list[Node]:
     return [each for each in state.list_nodes(group) if each.uuid != node.uuid]
 
 
-def capacity_queries(node: Node, state: ClusterState) -> Sequence[NodeQuery]:
-    """Return the queries for the resources of the group's other nodes."""
-    online = [each for each in others(node, state) if not each.offline]
+def capacity_queries(
+    node: Node, state: ClusterState, named: str | None = None
+) -> Sequence[NodeQuery]:
+    """Return the queries for the resources of the nodes that the instances of ``node`` may use.
+
+    These are the group's other nodes, the secondary nodes of its instances, and the ``named`` one;
+    the latter may be in other groups.
+    """
+    secondaries = (
+        uuid
+        for instance in state.list_primary_instances(node)
+        for uuid in state.get_secondaries(instance)
+    )
+    found = dict.fromkeys(each.uuid for each in others(node, state))
+    found |= dict.fromkeys(secondaries)
+    if named is not None:
+        found[state.node(named).uuid] = None
+    online = [state.nodes[uuid] for uuid in found if not state.nodes[uuid].offline]
     hypervisors = state.cluster.enabled_hypervisors
     asked = DescribeNode(hypervisors=hypervisors, storage=storage_units(state.cluster))
     return [NodeQuery(online, asked)]

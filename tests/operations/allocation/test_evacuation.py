@@ -311,6 +311,17 @@ class QueryTests(SynchronousTestCase):
         self.assertEqual(query.call.hypervisors, ("fake", "kvm"))
         self.assertIn(("lvm-vg", "vg0"), query.call.storage)
 
+    def test_nodes_of_other_groups_are_asked_if_they_are_named_or_have_copies(self) -> None:
+        far = [a_node(name, group="far") for name in ("far1", "far2", "far3")]
+        disk = a_disk("disk1", Template.DRBD, nodes=("node1", "far1"))
+        split = an_instance("db1", disks=[disk])
+        state = a_cluster(
+            nodes=["node1", "node2", *far], groups=["default", "far"], instances=[split]
+        )
+        for named in ("far2", uuid_of("node", "far2")):
+            [query] = capacity_queries(state.node("node1"), state, named)
+            self.assertEqual([node.name for node in query.nodes], ["node2", "far1", "far2"])
+
     def test_instances_are_evacuated_in_the_order_of_their_names(self) -> None:
         found = by_name([an_instance(name).instance for name in ("b", "c", "a")])
         self.assertEqual([instance.name for instance in found], ["a", "b", "c"])
