@@ -249,7 +249,7 @@ def check_nic_parameters(nics: Sequence[NicSpec | Nic], cluster: Cluster) -> Non
         raise Invalid(problems)
 
 
-def check_pool_addresses(nics: Sequence[NicSpec]) -> None:
+def check_pool_addresses(nics: Sequence[NicSpec | Nic]) -> None:
     """Check that cards that request an address from a pool have a network.
 
     :raises Refused: a card has none.
@@ -257,6 +257,7 @@ def check_pool_addresses(nics: Sequence[NicSpec]) -> None:
     for index, nic in enumerate(nics):
         if nic.ip == "pool" and nic.network is None:
             raise Refused(
-                f"network card {index} requests an address from a pool but has no network",
+                f"network card {index} requests an address from a pool but has no network; set its "
+                "network, or give an address",
                 Code.INPUT,
             )
