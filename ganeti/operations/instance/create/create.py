@@ -51,7 +51,11 @@ from ganeti.operations.instance.create.imports import (
 )
 from ganeti.operations.instance.create.instance_spec import InstanceSpec, make_spec
 from ganeti.operations.instance.device_specs import DiskSpec
-from ganeti.operations.instance.disks.block_devices import attach_disks, create_disks, detach_disks
+from ganeti.operations.instance.disks.block_devices import (
+    attach_disks,
+    create_disks,
+    detach_finally,
+)
 from ganeti.operations.instance.disks.disk_layout import DiskLocation, lay_out
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
 from ganeti.operations.instance.disks.wipe import wipe_if_enabled
@@ -471,7 +475,7 @@ async def run(plan: CreationPlan, tools: Tools) -> list[str]:
         if plan.op.wait_for_sync:
             await wait_for_sync(instance, disks, tools)
         if not plan.op.start:
-            await detach_disks(tools.config.state(), instance, disks, tools)
+            await detach_finally(tools.config.state(), instance, disks, tools)
     return names
 
 

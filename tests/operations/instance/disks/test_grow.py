@@ -170,6 +170,16 @@ class RunTests(SynchronousTestCase):
             self.assertEqual((len(attached), len(detached)), (expected, expected))
         self.assertFalse(self.memory.state().instance("web1").disks_active)
 
+    def test_disks_that_cannot_be_detached_do_not_hide_the_result(self) -> None:
+        for error in (None, Failed("no space")):
+            self.prepare(a_state(Template.DRBD, up=False), error)
+            self.memory.nodes.answers[DetachDisk] = Failed("it is in use")
+            if error is None:
+                self.successResultOf(self.grow())
+            else:
+                self.assertIs(self.failureResultOf(self.grow(), Failed).value, error)
+            self.assertIn("cannot detach the disks of", self.memory.progress.said[-1])
+
     def test_what_is_added_is_wiped_behind_the_actual_end(self) -> None:
         self.prepare(a_state(up=False, prealloc_wipe_disks=True))
         sizes = iter([1028, 1540])
