@@ -97,8 +97,8 @@ async def run(plan: Grow, tools: Tools) -> None:
     if not passive:
         await _grow(plan, tools)
         return
-    await attach_disks(state, instance, [disk], tools)
     try:
+        await attach_disks(state, instance, [disk], tools)
         await _grow(plan, tools)
     finally:
         # Also after a failure: an attached disk of a stopped instance stays writable.

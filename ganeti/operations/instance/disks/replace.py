@@ -237,10 +237,10 @@ async def run(plan: ReplacementPlan, tools: Tools) -> None:
     if not plan.disks:
         tools.progress.log_message(f"instance {instance.name} has no faulty disks; nothing to do")
         return
-    if not instance.disks_active:
-        state = tools.config.state()
-        await attach_disks(state, instance, disks, tools, ignore_secondaries=True)
     try:
+        if not instance.disks_active:
+            state = tools.config.state()
+            await attach_disks(state, instance, disks, tools, ignore_secondaries=True)
         if plan.new:
             [old] = plan.subject.secondaries
             relocation = MirrorRelocation(

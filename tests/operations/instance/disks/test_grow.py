@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, JobCanceled, Refused
+from ganeti.errors import Code, Failed, JobCanceled, Refused, Unreachable
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.disks import GrowDisk
@@ -179,6 +179,12 @@ class RunTests(SynchronousTestCase):
             else:
                 self.assertIs(self.failureResultOf(self.grow(), Failed).value, error)
             self.assertIn("cannot detach the disks of", self.memory.progress.said[-1])
+
+    def test_disks_that_may_be_attached_are_detached(self) -> None:
+        self.prepare(a_state(Template.DRBD, up=False))
+        self.memory.nodes.answers[AttachDisk] = Unreachable("node2", "gone")
+        self.failureResultOf(self.grow(), Unreachable)
+        self.assertEqual(len(self.memory.nodes.calls(DetachDisk)), 2)
 
     def test_what_is_added_is_wiped_behind_the_actual_end(self) -> None:
         self.prepare(a_state(up=False, prealloc_wipe_disks=True))
