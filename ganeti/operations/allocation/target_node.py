@@ -121,7 +121,7 @@ def destination(
         if node not in nodes:
             raise Refused(
                 f"the iallocator chose node {node.name}, where instance {instance.name} cannot"
-                f" move; possible: {', '.join(each.name for each in nodes)}",
+                f" move; possible: {', '.join(sorted(each.name for each in nodes))}",
                 Code.ENVIRONMENT,
             )
     else:
