@@ -102,7 +102,7 @@ def _read_disk(
         problems.append(Problem(f"{path}/mode", "must be rw or ro"))
         mode = DiskMode.READ_WRITE.value
     spindles = rest.pop("spindles", None)
-    if spindles is not None and not str(spindles).isdigit():
+    if spindles is not None and not str(spindles).isdecimal():
         problems.append(Problem(f"{path}/spindles", "must be a number"))
         spindles = None
     return DiskSpec(

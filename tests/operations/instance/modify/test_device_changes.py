@@ -199,6 +199,11 @@ class DiskTests(ChangeTests):
             change: Written = ["modify", 0, fields]
             self.assert_refused(reason, Code.INPUT, change_disks, first, change)
 
+    def test_spindles_are_a_number(self) -> None:
+        for written in ("two", "\u00b2", "-1"):
+            change: Written = ["add", -1, {"size": 64, "spindles": written}]
+            self.assert_refused("spindles: must be a number", Code.INPUT, change_disks, change)
+
     def test_a_modified_disk_is_found_by_its_new_name(self) -> None:
         found = change_disks(["modify", 1, {"name": "data"}], ["remove", "data", {}])
         self.assertEqual(found.removed, (uuid_of("disk", "web1/1"),))
