@@ -93,12 +93,15 @@ class _Upgrade:
         return {**kept, "nicparams": params, "uuid": self.ids()}
 
     def _disk(self, old: Document, places: tuple[str, ...], uuids: Mapping[str, str]) -> Document:
+        place = old["logical_id"]
+        if _template(old["dev_type"]) == Template.DRBD:
+            place = [*(uuids[name] for name in place[:2]), *place[2:]]
         return {
             **self._stamp,
             **_remaining(old, "physical_id"),
             "uuid": self.ids(),
             "dev_type": _template(old["dev_type"]),
-            "logical_id": [uuids.get(part, part) for part in old["logical_id"]],
+            "logical_id": place,
             "nodes": [uuids[name] for name in places],
             "children": [self._disk(each, places, uuids) for each in old.get("children") or ()],
         }

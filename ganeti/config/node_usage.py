@@ -76,13 +76,14 @@ class NodeUsage(msgspec.Struct, frozen=True):
             spare=_merge_amounts(self.spare, other.spare, times),
         )
 
-    def reserved(self, minmem: int, auto_balance: bool) -> int:
+    def reserved(self, minmem: int, auto_balance: bool, *, without: str | None = None) -> int:
         """Return the memory in MiB to reserve for a failure of another node (N+1 redundancy).
 
-        This is the largest sum over the primary nodes of the instances that would come here; the
-        arguments are the cluster's defaults of backend parameters.
+        This is the largest sum over the primary nodes of the instances that would come here, except
+        the node ``without`` (a UUID). The other arguments are the cluster's defaults of backend
+        parameters.
         """
-        return _largest_sum(self.spare, minmem, auto_balance) if self.spare else 0
+        return _largest_sum(self.spare, minmem, auto_balance, without) if self.spare else 0
 
     def spare_by_peer(self, minmem: int, auto_balance: bool) -> Mapping[str, int]:
         """Return the memory in MiB that the node needs if another node fails, by its UUID."""
@@ -96,9 +97,12 @@ UNUSED = NodeUsage()
 
 
 @lru_cache(maxsize=4096)
-def _largest_sum(spare: Map[SpareKey, Amount], minmem: int, auto_balance: bool) -> int:
+def _largest_sum(
+    spare: Map[SpareKey, Amount], minmem: int, auto_balance: bool, without: str | None
+) -> int:
     # Cached: each placement looks at all nodes, few of which have changed since the last one.
-    return max(_sum_by_peer(spare, minmem, auto_balance).values(), default=0)
+    sums = _sum_by_peer(spare, minmem, auto_balance)
+    return max((total for peer, total in sums.items() if peer != without), default=0)
 
 
 def _sum_by_peer(spare: Map[SpareKey, Amount], minmem: int, auto_balance: bool) -> Counter[str]:

@@ -102,8 +102,10 @@ class Exports:
     def path(self, given: str) -> str:
         """Return the folder for an export name, a path below the folder of exports, or any path."""
         if given.startswith("/"):
-            below_root = not self._root or given.startswith(self._root + "/")
-            return posixpath.normpath(given if below_root else self._root + given)
+            # First, as it may contain "..".
+            path = posixpath.normpath(given)
+            below_root = not self._root or path.startswith(self._root + "/")
+            return path if below_root else self._root + path
         path = posixpath.normpath(posixpath.join(self._folder, given))
         if not path.startswith(self._folder + "/"):
             raise Refused(f"{given} is not below the export folder {self._folder}", Code.INPUT)

@@ -35,8 +35,9 @@ class NodeModel(Record):
     """A node with its free resources when every instance that may be started runs.
 
     ``memory_free`` may be negative, if not all of them could be started. A ratio is the maximum
-    that the group's instance policy allows per CPU and per spindle. Two nodes with one of
-    ``domains`` in common may fail together.
+    that the group's instance policy allows per CPU and per spindle. ``cpus_node`` counts as used by
+    the node itself: one in files of Ganeti's htools, but none by the rules of new instances, which
+    capacities have to agree with. Two nodes with one of ``domains`` in common may fail together.
     """
 
     name: str

@@ -118,18 +118,22 @@ class MemoryHypervisor:
     async def plug(self, guest: Guest, device: AttachedDisk | GuestNic) -> None:
         self._ask("plug", guest.name)
         self._require_hotplug()
-        if guest.name in self.stubborn:
+        uuid = device.disk.uuid if isinstance(device, AttachedDisk) else device.uuid
+        if guest.name in self.stubborn and uuid not in await self._list_devices(guest):
             raise Failed(f"{guest.name} does not take the device")
         await self._guests.plug(guest, device)
 
     async def unplug(self, guest: Guest, uuid: str) -> None:
         self._ask("unplug", guest.name)
         self._require_hotplug()
-        running = await self._guests.running_config(guest)
-        has = {each.uuid for each in running.disks} | {each.uuid for each in running.nics}
-        if guest.name in self.stubborn and uuid in has:
+        if guest.name in self.stubborn and uuid in await self._list_devices(guest):
             raise Failed(f"{guest.name} does not release the device")
         await self._guests.unplug(guest, uuid)
+
+    async def _list_devices(self, guest: Guest) -> set[str]:
+        """Return the UUIDs of the disks and network cards that the guest has."""
+        running = await self._guests.running_config(guest)
+        return {each.uuid for each in running.disks} | {each.uuid for each in running.nics}
 
     def _require_hotplug(self) -> None:
         if self.hotplug_problem:

@@ -80,7 +80,9 @@ class ClusterSnapshot:
 @lru_cache(maxsize=65536)
 def natural_key(name: str) -> tuple[str | int, ...]:
     """Return a sort key that compares numbers in names by value: ``web2`` before ``web10``."""
-    return tuple(int(p) if p.isdecimal() else p.lower() for p in _DIGITS.split(name))
+    # By position: other text may consist of digits of another script.
+    parts = enumerate(_DIGITS.split(name))
+    return tuple(int(part) if number % 2 else part.lower() for number, part in parts)
 
 
 _DIGITS = re.compile(r"([0-9]+)")

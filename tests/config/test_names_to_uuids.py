@@ -125,6 +125,14 @@ class UpgradeTests(SynchronousTestCase):
         self.assertNotIn("physical_id", disk)
         self.assertEqual(only(found["instances"])["disks"], [disk["uuid"]])
 
+    def test_a_volume_may_be_named_like_a_node(self) -> None:
+        like_node = volume("node2", logical_id=["node1", "node2"])
+        db1 = {**mirror(), "children": [like_node, volume("meta")]}
+        found = upgrade(old(instance("web1", like_node), instance("db1", db1)))
+        disks = list(found["disks"].values())
+        places = [each["logical_id"] for each in (disks[0], disks[1]["children"][0])]
+        self.assertEqual(places, [["node1", "node2"]] * 2)
+
     def test_a_mirrored_disk_and_its_volumes_are_on_both_nodes(self) -> None:
         found = upgrade(old(instance("db1", mirror())))
         node2 = found["cluster"]["master_node"]

@@ -152,5 +152,11 @@ class RootTests(ExportsCase):
     root = "/node1"
 
     def test_whole_paths_are_below_the_root(self) -> None:
-        for given in ("/mnt/web1", "/node1/mnt/web1"):
+        for given in (
+            "/mnt/web1",
+            "/node1/mnt/web1",
+            "/../mnt/web1",
+            "/node1/../mnt/web1",
+            "/node1/x/../../mnt/web1",
+        ):
             self.assertEqual(self.exports.path(given), "/node1/mnt/web1")

@@ -105,10 +105,10 @@ class FindingTests(GroupCase):
         disk = a_disk("d", Template.PLAIN)
         web1 = an_instance("web1", disks=[disk])
         name = "/".join(map(str, disk.logical_id))
-        volumes = {each: ["1.00", True, True] for each in (name, "vg0/root", "vg0/stray")}
+        volumes = {each: ["1.00", True, True] for each in (name, "vg0/root", "vg0/root2")}
         state = a_cluster(instances=[web1], reserved_lvs=("vg0/root",))
         found = self.found(state, answers(node1={"lvlist": volumes}))
-        self.assert_found(found, "WARNING:ENODEORPHANLV", "no instance: vg0/stray; remove")
+        self.assert_found(found, "WARNING:ENODEORPHANLV", "no instance: vg0/root2; remove")
 
     def test_definitions_that_instances_need_and_others_have(self) -> None:
         state = a_cluster(nodes=["node1", "node2"], instances=["web1"])

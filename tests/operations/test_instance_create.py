@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.invariants import verify
-from ganeti.errors import Code, Failed, Invalid, JobCanceled, Refused
+from ganeti.errors import Code, Failed, Invalid, JobCanceled, Refused, Unreachable
 from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.registry import read_opcode
@@ -121,10 +121,19 @@ class CreateTests(SynchronousTestCase):
         self.assertEqual(self.memory.nodes.calls()[-1], ("node1", "RemoveDisk"))
 
     def test_an_installed_instance_that_does_not_start_stays(self) -> None:
-        self.memory.nodes.answers[StartInstanceCall] = Failed("no memory")
+        empty = self.memory.state()
+        for error in (Failed("no memory"), Refused("there is no bridge br7")):
+            self.memory = MemoryTools(empty, {StartInstanceCall: error})
+            failure = self.failureResultOf(self.create(), Failed)
+            self.assertIn(f"was created but cannot be started: {error}", str(failure.value))
+            self.assertIs(self.memory.state().instance("web1").admin_state, AdminState.DOWN)
+
+    def test_an_instance_that_may_have_started_stays_configured_to_run(self) -> None:
+        self.memory.nodes.answers[StartInstanceCall] = Unreachable("node1", "it is silent")
         failure = self.failureResultOf(self.create(), Failed)
-        self.assertIn("was created but cannot be started", str(failure.value))
-        self.assertIs(self.memory.state().instance("web1").admin_state, AdminState.DOWN)
+        self.assertIn("when the node answers: gnt-instance startup web1", str(failure.value))
+        instance = self.memory.state().instance("web1")
+        self.assertEqual((instance.admin_state, instance.disks_active), (AdminState.UP, True))
 
     def test_every_problem_is_told_at_once(self) -> None:
         error = self.refusal(

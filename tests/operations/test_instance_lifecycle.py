@@ -20,7 +20,7 @@ from ganeti.opcodes.instance.lifecycle import (
 from ganeti.opcodes.instance.lifecycle import StartInstance as StartOpcode
 from ganeti.operations.instance.lifecycle import reboot, reinstall, remove, start, stop
 from ganeti.operations.operation import NodeAnswers
-from ganeti.rpc.disks import RemoveDisk
+from ganeti.rpc.disks import DetachDisk, RemoveDisk
 from ganeti.rpc.instances import InstallOS, StartInstanceCall, StopInstance
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateOS
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
@@ -221,6 +221,14 @@ class ReinstallTests(SynchronousTestCase):
         [(_, call)] = memory.nodes.asked
         assert isinstance(call, InstallOS)
         self.assertTrue(call.reinstall)
+
+    def test_disks_that_cannot_be_detached_do_not_fail_the_installation(self) -> None:
+        memory = MemoryTools(stopped(disks=[a_disk("disk1")]))
+        memory.nodes.answers[DetachDisk] = Failed("it is in use")
+        there = NodeAnswers({**facts().answers, (NODE1, ValidateOS): None})
+        plan = reinstall.plan(ReinstallInstance(instance_name="web1"), memory.state(), there)
+        self.successResultOf(reinstall.run(plan, memory.tools))
+        self.assertIn("cannot detach the disks of instance web1", memory.progress.said[-1])
 
     def test_an_unknown_variant_is_refused_with_the_known_ones(self) -> None:
         there = NodeAnswers(

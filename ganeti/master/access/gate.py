@@ -318,7 +318,7 @@ class Gate:
     def _require_visible_jobs(self, who: Identity, opcode: Opcode) -> None:
         view, _ = self._viewed(who.rights)
         for number, (job, _statuses) in enumerate(opcode.depends or ()):
-            known = str(job).isdigit() and view.find_job(int(job)) is not None
+            known = str(job).isdecimal() and view.find_job(int(job)) is not None
             # The same answer for jobs that exist but are not visible.
             if not known and not str(job).startswith("-"):
                 where = f"depends[{number}]"

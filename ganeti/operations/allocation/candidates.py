@@ -55,10 +55,12 @@ def candidates(
     known: NodeInfoLookup,
     *,
     size: PolicySize | None = None,
+    leaves: Node | None = None,
 ) -> list[Candidate]:
     """Return the nodes as candidates, with their free resources for disks of this template.
 
-    With ``size``, each candidate also has the objections of its group's instance policy.
+    With ``size``, each candidate also has the objections of its group's instance policy. What is
+    reserved for a failure of ``leaves``, a node that is evacuated, does not count.
     """
     default = default_backend_of(state.cluster)
     groups: dict[str, _GroupRules] = {}
@@ -73,7 +75,11 @@ def candidates(
                 node,
                 _free_resources(facts, template),
                 usage.instances,
-                usage.reserved(default.minmem, default.auto_balance),
+                usage.reserved(
+                    default.minmem,
+                    default.auto_balance,
+                    without=None if leaves is None else leaves.uuid,
+                ),
                 running_vcpus.count(node, state, facts, default.vcpus),
                 rules.vcpu_ratio,
                 rules.objection,

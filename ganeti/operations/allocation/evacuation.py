@@ -28,6 +28,16 @@ from ganeti.operations.operation import NodeAnswers, NodeQuery
 from ganeti.rpc.node import DescribeNode
 
 
+@dataclass(frozen=True)
+class _Allocated:
+    """The resources of a node that were allocated; memory and disk in MiB."""
+
+    memory: int = 0
+    disk: int = 0
+    vcpus: int = 0
+    instances: int = 0
+
+
 @dataclass
 class RemainingResources:
     """The remaining resources of nodes, from which instances are allocated."""
@@ -35,26 +45,38 @@ class RemainingResources:
     state: ClusterState
     nodes: Sequence[Node]
     facts: NodeAnswers
-    _allocated: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    _allocated: dict[str, _Allocated] = field(default_factory=dict)
 
-    def allocate(self, wish: Placement, only: Node | None = None) -> Node:
-        """Allocate a node for ``wish``, or ``only`` this one.
+    def allocate(
+        self, wish: Placement, only: Node | None = None, *, runs_there: bool = True
+    ) -> Node:
+        """Allocate a node for ``wish``, or ``only`` this one; ``runs_there`` as in ``take_in``.
 
         :raises Refused: no node fits; the message has the reason for each.
         """
-        nodes = [node for node in self.nodes if only in (None, node)]
-        return self._allocate_from([only] if only is not None else nodes, wish, None)[0]
+        nodes = self.nodes if only is None else [only]
+        return self._allocate_from(nodes, wish, None, runs_there=runs_there)[0]
 
-    def take_in(self, group: Group, wish: Placement, size: PolicySize) -> tuple[Node, ...]:
+    def take_in(
+        self, group: Group, wish: Placement, size: PolicySize, *, runs_there: bool = True
+    ) -> tuple[Node, ...]:
         """Allocate the number of nodes of ``group`` that ``wish`` requires.
+
+        The instance runs on the first of them, and uses its processors, if ``runs_there``.
 
         :raises Refused: not enough nodes fit, or the group's policy does not allow ``size``.
         """
         nodes = [node for node in self.nodes if node.group == group.uuid]
-        return self._allocate_from(nodes, wish, size)
+        return self._allocate_from(nodes, wish, size, runs_there=runs_there)
 
     def _allocate_from(
-        self, nodes: Sequence[Node], wish: Placement, size: PolicySize | None
+        self,
+        nodes: Sequence[Node],
+        wish: Placement,
+        size: PolicySize | None,
+        *,
+        runs_there: bool,
+        leaves: Node | None = None,
     ) -> tuple[Node, ...]:
         found = candidates(
             nodes,
@@ -62,31 +84,41 @@ class RemainingResources:
             self.state,
             lambda node: self.facts.known(node, DescribeNode),
             size=size,
+            leaves=leaves,
         )
         chosen = tuple(choose(wish, [self._remaining(each) for each in found]).nodes)
         for node in chosen:
-            memory, disk, count = self._allocated.get(node.uuid, (0, 0, 0))
-            self._allocated[node.uuid] = (
-                memory + wish.memory,
-                disk + required_disk_space(wish),
-                count + 1,
+            before = self._allocated.get(node.uuid, _Allocated())
+            self._allocated[node.uuid] = _Allocated(
+                memory=before.memory + wish.memory,
+                disk=before.disk + required_disk_space(wish),
+                vcpus=before.vcpus + (wish.vcpus if runs_there and node == chosen[0] else 0),
+                instances=before.instances + 1,
             )
         return chosen
 
-    def require(self, wish: Placement, node: Node) -> None:
-        """Allocate resources on a node that already has the disks."""
-        self.allocate(replace(wish, disks=()), node)
+    def require(self, wish: Placement, node: Node, leaves: Node) -> None:
+        """Allocate resources on the secondary node of an instance that leaves a node.
+
+        It has the disks already, and what it reserves for a failure of ``leaves`` is what the
+        instances from there use.
+
+        :raises Refused: it does not fit.
+        """
+        wish = replace(wish, disks=())
+        self._allocate_from([node], wish, None, runs_there=True, leaves=leaves)
 
     def _remaining(self, candidate: Candidate) -> Candidate:
-        memory, disk, count = self._allocated.get(candidate.node.uuid, (0, 0, 0))
+        taken = self._allocated.get(candidate.node.uuid, _Allocated())
         space = candidate.space
         return replace(
             candidate,
-            instances=candidate.instances + count,
+            instances=candidate.instances + taken.instances,
+            vcpus=candidate.vcpus + taken.vcpus,
             space=replace(
                 space,
-                memory=None if space.memory is None else space.memory - memory,
-                disk=None if space.disk is None else space.disk - disk,
+                memory=None if space.memory is None else space.memory - taken.memory,
+                disk=None if space.disk is None else space.disk - taken.disk,
             ),
         )
 
@@ -110,9 +142,24 @@ def others(node: Node, state: ClusterState) -> list[Node]:
     return [each for each in state.list_nodes(group) if each.uuid != node.uuid]
 
 
-def capacity_queries(node: Node, state: ClusterState) -> Sequence[NodeQuery]:
-    """Return the queries for the resources of the group's other nodes."""
-    online = [each for each in others(node, state) if not each.offline]
+def capacity_queries(
+    node: Node, state: ClusterState, named: str | None = None
+) -> Sequence[NodeQuery]:
+    """Return the queries for the resources of the nodes that the instances of ``node`` may use.
+
+    These are the group's other nodes, the secondary nodes of its instances, and the ``named`` one;
+    the latter may be in other groups.
+    """
+    secondaries = (
+        uuid
+        for instance in state.list_primary_instances(node)
+        for uuid in state.get_secondaries(instance)
+    )
+    found = dict.fromkeys(each.uuid for each in others(node, state))
+    found |= dict.fromkeys(secondaries)
+    if named is not None:
+        found[state.node(named).uuid] = None
+    online = [state.nodes[uuid] for uuid in found if not state.nodes[uuid].offline]
     hypervisors = state.cluster.enabled_hypervisors
     asked = DescribeNode(hypervisors=hypervisors, storage=storage_units(state.cluster))
     return [NodeQuery(online, asked)]
@@ -142,7 +189,7 @@ def choose_primary(
         if asked is not None and asked != target:
             raise Refused(f"its secondary node is {target.name}, and it can only move there")
         check_online(target, "it cannot move there")
-        places.require(replace(wish, template=template), target)
+        places.require(replace(wish, template=template), target, node)
         return target
     if template not in SHARED_TEMPLATES:
         raise Refused(f"its {template.value} disks are only on {node.name}; use gnt-instance move")
@@ -178,7 +225,7 @@ def make_secondary_replacement(
         away_from=[leaves.uuid, primary.uuid],
         runs_there=False,
     )
-    node = places.allocate(wish, asked)
+    node = places.allocate(wish, asked, runs_there=False)
     return ReplaceDisks(
         instance_name=instance.name,
         mode=ReplacementMode.NEW_SECONDARY,

@@ -193,7 +193,9 @@ def _move_mirrored(
         group=group.uuid,
         runs_there=False,
     ).with_node_count(2 - len(there))
-    taken = places.take_in(group, wish, size_of(instance, subject.disks, state))
+    # It runs on the first new node, or on the one that it has there already.
+    size = size_of(instance, subject.disks, state)
+    taken = places.take_in(group, wish, size, runs_there=not there)
     copies = [_replace_secondary(instance, node, manner) for node in taken]
     if primary in there:
         return (copies[0],)

@@ -11,6 +11,7 @@ from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import backend_of, policy_of
 from ganeti.operations.allocation.allocation_request import Placement
+from ganeti.operations.allocation.candidates import ON_PAPER
 from ganeti.operations.allocation.policy_check import PolicySize, check_policy
 
 
@@ -57,7 +58,7 @@ def make_placement(
     return Placement(
         name=instance.name,
         memory=size.memory if up and (runs_there or size.template in MIRRORED_TEMPLATES) else 0,
-        vcpus=size.vcpus,
+        vcpus=0 if instance.hypervisor in ON_PAPER else size.vcpus,
         disks=size.disks if needs_disk else (),
         template=size.template,
         wanted=1,

@@ -12,7 +12,7 @@ from ganeti.errors import Code, Refused
 from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES, Template
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
-from ganeti.operations.allocation.candidates import candidates
+from ganeti.operations.allocation.candidates import ON_PAPER, candidates
 from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.iallocator import advised, make_request
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
@@ -121,13 +121,14 @@ def destination(
         if node not in nodes:
             raise Refused(
                 f"the iallocator chose node {node.name}, where instance {instance.name} cannot"
-                f" move; possible: {', '.join(each.name for each in nodes)}",
+                f" move; possible: {', '.join(sorted(each.name for each in nodes))}",
                 Code.ENVIRONMENT,
             )
     else:
         wish = make_placement(instance, subject.disks, state, away_from=[subject.primary.uuid])
         if runs_with is not None:
-            wish = replace(wish, memory=runs_with.memory, vcpus=runs_with.vcpus)
+            vcpus = 0 if instance.hypervisor in ON_PAPER else runs_with.vcpus
+            wish = replace(wish, memory=runs_with.memory, vcpus=vcpus)
         size = None if op.ignore_ipolicy else size_of(instance, subject.disks, state)
         known = candidates(
             nodes,

@@ -17,7 +17,7 @@ from ganeti.model.guest import Guest
 from ganeti.operations.allocation.node_check import require_able
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext
-from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_finally
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.operation import Tools
 from ganeti.rpc.disks import RemoveDisk, SnapshotDisk
@@ -115,12 +115,7 @@ class _DiskHold:
         await self._remove_snapshots()
         subject, tools = self._subject, self._tools
         if self._attached:
-            try:
-                await detach_disks(tools.config.state(), subject.instance, subject.disks, tools)
-            except Failed as e:
-                tools.progress.log_message(
-                    f"cannot detach the disks of instance {subject.instance.name}: {e}"
-                )
+            await detach_finally(tools.config.state(), subject.instance, subject.disks, tools)
         if self._stopped and not (self._manner.goes and well):
             await self._start()
 

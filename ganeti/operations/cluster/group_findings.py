@@ -183,7 +183,7 @@ def _check_orphan_volumes(checked: GroupData) -> Iterator[Finding]:
         strange = sorted(
             name
             for name in found
-            if name not in known and not any(each.match(name) for each in reserved)
+            if name not in known and not any(each.fullmatch(name) for each in reserved)
         )
         if strange:
             message = (

@@ -102,7 +102,7 @@ def _read_disk(
         problems.append(Problem(f"{path}/mode", "must be rw or ro"))
         mode = DiskMode.READ_WRITE.value
     spindles = rest.pop("spindles", None)
-    if spindles is not None and not str(spindles).isdigit():
+    if spindles is not None and not str(spindles).isdecimal():
         problems.append(Problem(f"{path}/spindles", "must be a number"))
         spindles = None
     return DiskSpec(
@@ -249,7 +249,7 @@ def check_nic_parameters(nics: Sequence[NicSpec | Nic], cluster: Cluster) -> Non
         raise Invalid(problems)
 
 
-def check_pool_addresses(nics: Sequence[NicSpec]) -> None:
+def check_pool_addresses(nics: Sequence[NicSpec | Nic]) -> None:
     """Check that cards that request an address from a pool have a network.
 
     :raises Refused: a card has none.
@@ -257,6 +257,7 @@ def check_pool_addresses(nics: Sequence[NicSpec]) -> None:
     for index, nic in enumerate(nics):
         if nic.ip == "pool" and nic.network is None:
             raise Refused(
-                f"network card {index} requests an address from a pool but has no network",
+                f"network card {index} requests an address from a pool but has no network; set its "
+                "network, or give an address",
                 Code.INPUT,
             )

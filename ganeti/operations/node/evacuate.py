@@ -44,7 +44,8 @@ class NodeEvacuation:
 
 
 def questions(op: EvacuateNode, state: ClusterState) -> Sequence[NodeQuery]:
-    return capacity_queries(state.node(op.node_uuid or op.node_name), state)
+    node, named = state.node(op.node_uuid or op.node_name), op.remote_node_uuid or op.remote_node
+    return capacity_queries(node, state, named)
 
 
 def plan(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> NodeEvacuation:

@@ -38,7 +38,8 @@ class NodeMigration:
 
 
 def questions(op: MigrateNode, state: ClusterState) -> Sequence[NodeQuery]:
-    return capacity_queries(state.node(op.node_uuid or op.node_name), state)
+    node, named = state.node(op.node_uuid or op.node_name), op.target_node_uuid or op.target_node
+    return capacity_queries(node, state, named)
 
 
 def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigration:

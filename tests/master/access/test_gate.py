@@ -377,7 +377,7 @@ class OperatorTests(AccessCase):
 
     def test_jobs_do_not_wait_for_jobs_that_the_caller_does_not_see(self) -> None:
         job = self.submit(None, StartInstance(instance_name="db1"))
-        for number in (job, 99):
+        for number in (job, 99, "\u00b2"):
             op = StartInstance(instance_name="web1", depends=((number, ("success",)),))
             refused = self.refusal(OLI, op)
             self.assertIsInstance(refused, Invalid)

@@ -30,6 +30,7 @@ from ganeti.operations.allocation.evacuation import (
 from ganeti.operations.allocation.policy_check import PolicySize
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import DescribeNode, NodeInfo, StorageSpace
+from ganeti.schema.records import replace
 from ganeti.testing.builders import (
     Built,
     a_cluster,
@@ -102,6 +103,14 @@ class RemainingResourcesTests(SynchronousTestCase):
         places = resources(state, node2=room(9000), node3=room(9000))
         self.assertEqual(self.names(places, 3, a_wish(memory=0)), ["node2", "node2", "node3"])
 
+    def test_processors_are_allocated_where_an_instance_will_run(self) -> None:
+        state = a_cluster(nodes=NODES, groups=[a_group(ipolicy={"vcpu-ratio": 1.0})])
+        places = resources(state, node2=replace(room(9000), cpus=4))
+        for runs_there in (False, False, True, True):
+            places.allocate(a_wish(vcpus=2), runs_there=runs_there)
+        with self.assertRaisesRegex(Refused, "node2 has 4 virtual processors on 4 CPUs"):
+            places.allocate(a_wish(vcpus=2))
+
     def test_a_failed_allocation_takes_nothing(self) -> None:
         places = resources(self.state, node2=room(1500))
         with self.assertRaises(Refused):
@@ -122,9 +131,10 @@ class RemainingResourcesTests(SynchronousTestCase):
     def test_a_node_that_has_the_disks_needs_memory_only(self) -> None:
         places = resources(self.state, node2=room(1500, disk=0))
         wish = a_wish(disks=(100,), template=Template.DRBD)
-        places.require(wish, self.state.node("node2"))
+        node1, node2 = self.state.node("node1"), self.state.node("node2")
+        places.require(wish, node2, node1)
         with self.assertRaisesRegex(Refused, "500 MiB of free memory"):
-            places.require(wish, self.state.node("node2"))
+            places.require(wish, node2, node1)
 
 
 class GroupAllocationTests(SynchronousTestCase):
@@ -144,6 +154,18 @@ class GroupAllocationTests(SynchronousTestCase):
         self.assertEqual([node.name for node in chosen], ["node1", "node2"])
         places.take_in(state.group("new"), self.wish, self.size)
         with self.assertRaisesRegex(Refused, "only one node can host .*: node2 has 500 MiB"):
+            places.take_in(state.group("new"), self.wish, self.size)
+
+    def test_processors_are_allocated_on_the_first_of_two_nodes_only(self) -> None:
+        small = {"min": dict.fromkeys(SPECS, 0), "max": dict.fromkeys(SPECS, 9999)}
+        policy = {"minmax": [small], "vcpu-ratio": 1.0}
+        state = self.cluster("default", a_group("new", ipolicy=policy))
+        known = {"node1": room(9000), "node2": room(8000)}
+        places = resources(state, **{name: replace(known[name], cpus=1) for name in known})
+        for runs_there in (False, True):
+            places.take_in(state.group("new"), self.wish, self.size, runs_there=runs_there)
+        words = "only one node can host .*: node1 has 1 virtual processors on 1 CPUs"
+        with self.assertRaisesRegex(Refused, words):
             places.take_in(state.group("new"), self.wish, self.size)
 
     def test_the_policy_of_the_group_is_checked(self) -> None:
@@ -177,6 +199,22 @@ class PrimaryTests(SynchronousTestCase):
             self.choose(mirrored(), {"node3": room(9000)}, second=offline)
         with self.assertRaisesRegex(Refused, "but 128 MiB are required"):
             self.choose(mirrored(), {"node2": room(100)})
+
+    def test_memory_that_is_reserved_for_the_instances_is_theirs(self) -> None:
+        sizes = {"minmem": 1000, "maxmem": 1000}
+        pairs = [mirrored(f"db{each}", each, beparams=sizes) for each in (1, 2)]
+        disk = a_disk("disk3", Template.DRBD, nodes=("node3", "node2"), size=100)
+        other = an_instance("db3", node="node3", disks=[disk], beparams=sizes)
+        for instances, free in ((pairs, 2000), ([*pairs, other], 3000)):
+            state = a_cluster(nodes=NODES, instances=instances)
+            places, node1 = resources(state, node2=room(free)), state.node("node1")
+            for each in pairs:
+                target = choose_primary(each.instance, node1, places, state, None)
+                self.assertEqual(target.name, "node2")
+        # What is reserved for a failure of node3 stays reserved.
+        places = resources(state, node2=room(1999))
+        with self.assertRaisesRegex(Refused, "besides the 1000 MiB reserved"):
+            choose_primary(pairs[0].instance, node1, places, state, None)
 
     def test_shared_disks_leave_the_best_node_of_all(self) -> None:
         shared = an_instance(disks=[a_disk("disk1", Template.SHAREDFILE)])
@@ -241,6 +279,17 @@ class OpcodeTests(SynchronousTestCase):
         with self.assertRaisesRegex(Refused, "node1 is excluded by the request"):
             self.replace(known, "node1")
 
+    def test_the_processors_of_a_new_secondary_node_stay_free(self) -> None:
+        pairs = [mirrored(f"db{each}", each, hypervisor="kvm") for each in (1, 2)]
+        tight = a_group(ipolicy={"vcpu-ratio": 1.0})
+        state = a_cluster(nodes=NODES, groups=[tight], instances=pairs)
+        places = resources(state, node3=replace(room(9000), cpus=1))
+        leaves, primary = state.node("node2"), state.node("node1")
+        for each in pairs:
+            make_secondary_replacement(
+                each.instance, leaves, primary, places, state, None, early=False
+            )
+
     def test_a_new_secondary_node_has_space_and_memory_for_a_failover(self) -> None:
         known = {"node3": room(9000, disk=227), "node4": room(999)}
         words = "(?s)node3 has 227 MiB of free disk.*node4 has 999 MiB of free memory"
@@ -261,6 +310,17 @@ class QueryTests(SynchronousTestCase):
         assert isinstance(query.call, DescribeNode)
         self.assertEqual(query.call.hypervisors, ("fake", "kvm"))
         self.assertIn(("lvm-vg", "vg0"), query.call.storage)
+
+    def test_nodes_of_other_groups_are_asked_if_they_are_named_or_have_copies(self) -> None:
+        far = [a_node(name, group="far") for name in ("far1", "far2", "far3")]
+        disk = a_disk("disk1", Template.DRBD, nodes=("node1", "far1"))
+        split = an_instance("db1", disks=[disk])
+        state = a_cluster(
+            nodes=["node1", "node2", *far], groups=["default", "far"], instances=[split]
+        )
+        for named in ("far2", uuid_of("node", "far2")):
+            [query] = capacity_queries(state.node("node1"), state, named)
+            self.assertEqual([node.name for node in query.nodes], ["node2", "far1", "far2"])
 
     def test_instances_are_evacuated_in_the_order_of_their_names(self) -> None:
         found = by_name([an_instance(name).instance for name in ("b", "c", "a")])

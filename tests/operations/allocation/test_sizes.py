@@ -96,8 +96,14 @@ class PlacementTests(SynchronousTestCase):
         found = self.wish(Template.SHAREDFILE, AdminState.UP, runs_there=True)
         self.assertEqual(found, (1024, 0))
 
+    def test_a_guest_that_exists_on_paper_only_needs_no_processors(self) -> None:
+        for hypervisor, vcpus in (("kvm", 2), ("fake", 0)):
+            one = built(hypervisor=hypervisor)
+            found = make_placement(one.instance, one.disks, state_of(one))
+            self.assertEqual(found.vcpus, vcpus, hypervisor)
+
     def test_one_other_node_is_wanted(self) -> None:
-        one, node1 = built(Template.DRBD), uuid_of("node", "node1")
+        one, node1 = built(Template.DRBD, hypervisor="kvm"), uuid_of("node", "node1")
         group = uuid_of("group", "default")
         expected = Placement(
             name="web1",

@@ -146,6 +146,12 @@ class DestinationTests(SynchronousTestCase):
         with self.assertRaisesRegex(Refused, "500 MiB of free memory, but 501 MiB are required"):
             destination(op, subject, state, facts, grown)
 
+    def test_processors_of_a_guest_that_exists_on_paper_only_do_not_count(self) -> None:
+        state = a_state(Template.SHAREDFILE).put(a_group(ipolicy={"vcpu-ratio": 1.0}))
+        facts, guest = answers(node2=some_facts(cpus=1)), GuestState(name="web1", memory=1, vcpus=2)
+        subject = subject_of(move(), state)
+        self.assertEqual(destination(move(), subject, state, facts, guest).name, "node2")
+
     def test_a_node_is_chosen_within_the_policy_of_its_group_unless_that_is_ignored(self) -> None:
         state = a_state(Template.SHAREDFILE)
         state = state.put(a_group("default", ipolicy={"disk-templates": ["plain"]}))

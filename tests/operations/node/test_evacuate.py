@@ -82,6 +82,13 @@ class PlanTests(SynchronousTestCase):
         [query] = questions(EvacuateNode(node_name="node1", mode=ALL), a_state())
         self.assertEqual(sorted(node.name for node in query.nodes), ["node2", "node3"])
 
+    def test_a_named_node_is_asked_also_in_another_group(self) -> None:
+        state = a_cluster(nodes=["node1", a_node("far1", group="far")], groups=["default", "far"])
+        by_name = EvacuateNode(node_name="node1", mode=SECONDARY, remote_node="far1")
+        for op in (by_name, replace(by_name, remote_node_uuid=a_node("far1").uuid)):
+            [query] = questions(op, state)
+            self.assertEqual([node.name for node in query.nodes], ["far1"])
+
     def test_each_mode_has_its_instances(self) -> None:
         db1, web1 = ["INSTANCE_MIGRATE(db1)"], ["INSTANCE_MIGRATE(web1)"]
         copy = ["INSTANCE_REPLACE_DISKS(db2)"]

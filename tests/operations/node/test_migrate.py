@@ -17,6 +17,7 @@ from ganeti.opcodes.node import MigrateNode
 from ganeti.operations.node.migrate import NodeMigration, hooks, plan, preview, questions, run
 from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import DescribeNode
+from ganeti.schema.records import replace
 from ganeti.testing.builders import Built, a_cluster, a_disk, a_node, an_instance
 from ganeti.testing.facts import some_facts
 from ganeti.testing.tools import MemoryTools
@@ -51,6 +52,13 @@ class MigrationTests(SynchronousTestCase):
     def test_the_other_online_nodes_of_the_group_are_asked_for_their_room(self) -> None:
         [query] = questions(MigrateNode(node_name="node1"), a_state())
         self.assertEqual(sorted(node.name for node in query.nodes), ["node2", "node3"])
+
+    def test_a_named_node_is_asked_also_in_another_group(self) -> None:
+        state = a_cluster(nodes=["node1", a_node("far1", group="far")], groups=["default", "far"])
+        by_name = MigrateNode(node_name="node1", target_node="far1")
+        for op in (by_name, replace(by_name, target_node_uuid=a_node("far1").uuid)):
+            [query] = questions(op, state)
+            self.assertEqual([node.name for node in query.nodes], ["far1"])
 
     def test_the_uuid_counts_if_it_is_given(self) -> None:
         op = MigrateNode(node_name="old-name", node_uuid=a_node("node1").uuid)

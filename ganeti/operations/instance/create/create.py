@@ -17,7 +17,7 @@ from ganeti.config.changes.macs import generate_mac, mac_in_use
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
-from ganeti.errors import Code, Failed, Invalid, Problem, Refused
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused, Unreachable
 from ganeti.locking.names import LockRequest, group_lock, instance_lock, node_lock, request
 from ganeti.model.disk import Disk, Template
 from ganeti.model.group import AllocPolicy, Group
@@ -51,7 +51,11 @@ from ganeti.operations.instance.create.imports import (
 )
 from ganeti.operations.instance.create.instance_spec import InstanceSpec, make_spec
 from ganeti.operations.instance.device_specs import DiskSpec
-from ganeti.operations.instance.disks.block_devices import attach_disks, create_disks, detach_disks
+from ganeti.operations.instance.disks.block_devices import (
+    attach_disks,
+    create_disks,
+    detach_finally,
+)
 from ganeti.operations.instance.disks.disk_layout import DiskLocation, lay_out
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
 from ganeti.operations.instance.disks.wipe import wipe_if_enabled
@@ -471,7 +475,7 @@ async def run(plan: CreationPlan, tools: Tools) -> list[str]:
         if plan.op.wait_for_sync:
             await wait_for_sync(instance, disks, tools)
         if not plan.op.start:
-            await detach_disks(tools.config.state(), instance, disks, tools)
+            await detach_finally(tools.config.state(), instance, disks, tools)
     return names
 
 
@@ -521,7 +525,13 @@ async def _start(plan: CreationPlan, guest: Guest, tools: Tools) -> None:
     await tools.config.change(wanted_up(instance))
     try:
         await tools.nodes.ask(plan.nodes[0], StartInstanceCall(guest=guest))
-    except Failed as e:
+    except Unreachable as e:
+        raise Failed(
+            f"instance {guest.name} was created and is configured to run, but it is unknown whether"
+            f" it has started: {e}; when the node answers: gnt-instance startup {guest.name}",
+            e.code,
+        ) from e
+    except (Failed, Refused) as e:
         down = together(want(instance, AdminState.DOWN), set_disks_active(instance, False))
         await tools.config.change(down)
         raise Failed(f"instance {guest.name} was created but cannot be started: {e}", e.code) from e

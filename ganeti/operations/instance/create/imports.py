@@ -136,7 +136,7 @@ def _find_export(op: CreateInstance, state: ClusterState, facts: NodeAnswers) ->
     if len(having) == 1:
         return having[0]
     if having:
-        names = ", ".join(node.name for node, _ in having)
+        names = ", ".join(sorted(node.name for node, _ in having))
         raise Refused(
             f"nodes {names} have an export {_export_path(op)}; choose one by src_node", Code.INPUT
         )

@@ -13,7 +13,7 @@ from ganeti.locking.names import LockRequest
 from ganeti.opcodes.instance.disks import ActivateDisks, DeactivateDisks
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
-from ganeti.operations.instance.disks.mirrors import wait_for_sync
+from ganeti.operations.instance.disks.mirrors import wait_until_synced
 from ganeti.operations.instance.running_check import (
     check_not_elsewhere,
     check_nowhere_else,
@@ -64,7 +64,7 @@ async def run_activate(plan: ActivationPlan, tools: Tools) -> list[tuple[str, st
     if not instance.disks_active:
         await tools.config.change(set_disks_active(instance, True))
     if plan.op.wait_for_sync:
-        await wait_for_sync(instance, disks, tools)
+        await wait_until_synced(instance, disks, tools)
     return rows
 
 

@@ -104,6 +104,22 @@ async def detach_disks(
                 await tools.nodes.ask(node, DetachDisk(disk=filled))
 
 
+async def detach_finally(
+    state: ClusterState, instance: Instance, disks: Sequence[Disk], tools: Tools
+) -> None:
+    """Detach the disks at the end of an operation, whose result does not depend on it.
+
+    A failure is only reported in the job's log.
+    """
+    try:
+        await detach_disks(state, instance, disks, tools)
+    except (Failed, Refused) as e:
+        tools.progress.log_message(
+            f"cannot detach the disks of instance {instance.name}: {e}; later: "
+            f"gnt-instance deactivate-disks {instance.name}"
+        )
+
+
 async def remove_disks(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], tools: Tools
 ) -> list[str]:

@@ -15,7 +15,7 @@ from ganeti.opcodes.instance.disks import GrowDisk as GrowOpcode
 from ganeti.operations.allocation.candidates import require_space, storage_units
 from ganeti.operations.allocation.sizes import check_group_policy
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks, places
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_finally, places
 from ganeti.operations.instance.disks.mirrors import mirrored, sent, wait_for_sync
 from ganeti.operations.instance.disks.wipe import get_actual_size, wipe_if_enabled
 from ganeti.operations.instance.instance_hooks import instance_hooks
@@ -97,13 +97,13 @@ async def run(plan: Grow, tools: Tools) -> None:
     if not passive:
         await _grow(plan, tools)
         return
-    await attach_disks(state, instance, [disk], tools)
     try:
+        await attach_disks(state, instance, [disk], tools)
         await _grow(plan, tools)
     finally:
         # Also after a failure: an attached disk of a stopped instance stays writable.
         now = tools.config.state()
-        await detach_disks(now, instance, [now.disks[disk.uuid]], tools)
+        await detach_finally(now, instance, [now.disks[disk.uuid]], tools)
 
 
 async def _grow(plan: Grow, tools: Tools) -> None:

@@ -116,9 +116,10 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
                 (fresh[child.uuid], child),
             ):
                 if after is not None:
+                    # Before the call: a node that does not answer may have renamed the volume.
                     back = partial(ask, RenameDisk(disk=after, to=before))
-                    await ask(RenameDisk(disk=before, to=after))
                     undo.by(f"rename {before.logical_id[1]} back", back)
+                    await ask(RenameDisk(disk=before, to=after))
         await ask(AttachMirrorChildren(disk=whole))
     return list(aside.values())
 

@@ -19,7 +19,7 @@ from ganeti.operations.allocation.scoring import against, choose
 from ganeti.operations.allocation.sizes import make_placement
 from ganeti.operations.allocation.target_node import get_template, relocation, require_usable
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_finally
 from ganeti.operations.instance.disks.mirror_rebuild import (
     MirrorRebuild,
     MirrorRelocation,
@@ -237,10 +237,10 @@ async def run(plan: ReplacementPlan, tools: Tools) -> None:
     if not plan.disks:
         tools.progress.log_message(f"instance {instance.name} has no faulty disks; nothing to do")
         return
-    if not instance.disks_active:
-        state = tools.config.state()
-        await attach_disks(state, instance, disks, tools, ignore_secondaries=True)
     try:
+        if not instance.disks_active:
+            state = tools.config.state()
+            await attach_disks(state, instance, disks, tools, ignore_secondaries=True)
         if plan.new:
             [old] = plan.subject.secondaries
             relocation = MirrorRelocation(
@@ -256,7 +256,7 @@ async def run(plan: ReplacementPlan, tools: Tools) -> None:
             # The disks as they are now: they may have been moved to another node.
             now = tools.config.state()
             current = now.instances[instance.uuid]
-            await detach_disks(now, current, now.get_disks(current), tools)
+            await detach_finally(now, current, now.get_disks(current), tools)
 
 
 def hooks(plan: ReplacementPlan, state: ClusterState) -> HookCall:

@@ -15,7 +15,11 @@ from ganeti.model.guest import Guest
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
+from ganeti.operations.instance.disks.block_devices import (
+    attach_disks,
+    detach_disks,
+    detach_finally,
+)
 from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.os_check import check_installable, make_os_query
 from ganeti.operations.instance.running_check import (
@@ -104,7 +108,7 @@ async def run(plan: ReinstallationPlan, tools: Tools) -> None:
         guest = make_guest(state, state.instances[instance.uuid], osparams=plan.osparams)
         install = InstallOS(guest=guest, reinstall=True, debug=plan.op.debug_level or 0)
         await tools.nodes.ask(plan.subject.primary, install)
-    await detach()
+    await detach_finally(state, instance, disks, tools)
 
 
 def hooks(plan: ReinstallationPlan, state: ClusterState) -> HookCall:

@@ -16,7 +16,7 @@ from ganeti.model.disk import Disk, Template
 from ganeti.opcodes.instance.lifecycle import RenameInstance
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_finally
 from ganeti.operations.instance.disks.mirrors import sent
 from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.name_check import check_name, name_queries
@@ -133,7 +133,7 @@ async def _run_rename_script(plan: InstanceRename, tools: Tools) -> None:
         )
     # Also after an error, as some of them may be attached.
     if not renamed.disks_active:
-        await detach_disks(state, renamed, disks, tools)
+        await detach_finally(state, renamed, disks, tools)
 
 
 def hooks(plan: InstanceRename, state: ClusterState) -> HookCall:

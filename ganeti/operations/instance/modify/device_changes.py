@@ -22,6 +22,7 @@ from ganeti.operations.instance.device_specs import (
     DiskSpec,
     NicSpec,
     check_names,
+    check_pool_addresses,
     read_disk,
     read_nics,
 )
@@ -49,7 +50,8 @@ def apply_nic_changes(
     """Return the network cards of an instance after ``changes``.
 
     :raises Invalid: a change is malformed.
-    :raises Refused: a card does not exist, or a MAC address is in use.
+    :raises Refused: a card does not exist, a MAC address is in use, or a card without a network
+        requests an address from a pool.
     """
     cards = list(instance.nics)
     changed: list[tuple[str, object]] = []
@@ -74,6 +76,7 @@ def apply_nic_changes(
         raise Invalid(problems)
     if len(cards) > MAX_NICS:
         raise Refused(f"an instance can have at most {MAX_NICS} network cards", Code.INPUT)
+    check_pool_addresses(cards)
     _check_macs(instance, cards, state)
     return Nics(tuple(cards), tuple(changed))
 
@@ -101,7 +104,9 @@ def _modify_nic(card: Nic, parameters: Mapping[str, Value]) -> Nic:
     }
     if "mac" in parameters:
         fields["mac"] = wish.mac or _AUTOMATIC
-    return replace(card, **fields, nicparams={**card.nicparams, **wish.nicparams})
+    # The connection of a network replaces that of the network before, except for what is given.
+    before = card.nicparams if wish.network is None else {}
+    return replace(card, **fields, nicparams={**before, **wish.nicparams})
 
 
 def _format_nic(card: Nic) -> str:

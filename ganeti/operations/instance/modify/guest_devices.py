@@ -89,9 +89,10 @@ async def remove_hot_nics(
     kept = {card.uuid for card in after.nics}
     for card in before.nics:
         if card.uuid not in kept:
+            # Before the call: a node that does not answer may have changed the guest.
             back = partial(_change, plan, before, card.uuid, HotplugAction.ADD, tools)
-            await _change(plan, before, card.uuid, HotplugAction.REMOVE, tools)
             undo.by(f"add network card {card.mac} to the guest again", back)
+            await _change(plan, before, card.uuid, HotplugAction.REMOVE, tools)
 
 
 async def add_hot_nics(
@@ -102,11 +103,12 @@ async def add_hot_nics(
     for card in after.nics:
         if had.get(card.uuid) == card:
             continue
-        await _change(plan, after, card.uuid, HotplugAction.ADD, tools)
+        # Before the call, as above.
         action = HotplugAction.ADD if card.uuid in had else HotplugAction.REMOVE
         guest = before if card.uuid in had else after
         back = partial(_change, plan, guest, card.uuid, action, tools)
         undo.by(f"restore network card {card.mac} of the guest", back)
+        await _change(plan, after, card.uuid, HotplugAction.ADD, tools)
 
 
 async def _change(

@@ -131,7 +131,7 @@ class ExportTests(SynchronousTestCase):
 
     def test_two_exports_are_ambiguous(self) -> None:
         facts = answers(node1=DESCRIPTION, node2=DESCRIPTION)
-        self.assert_refused("nodes node., node. have an export web1; choose", Code.INPUT, facts)
+        self.assert_refused("nodes node1, node2 have an export web1; choose", Code.INPUT, facts)
         _, source = self.arrive(facts, src_node="node2")
         assert isinstance(source, ExportSource)
         self.assertEqual(source.node.name, "node2")

@@ -116,6 +116,14 @@ class ActivateTests(SynchronousTestCase):
             self.successResultOf(self.perform(a_state(), wait_for_sync=wait))
             self.assertEqual(bool(self.memory.nodes.calls(DescribeDisks)), wait)
 
+    def test_disks_that_do_not_become_current_fail_the_job_and_stay_active(self) -> None:
+        working = self.perform(a_state(), wait_for_sync=True)
+        stale = [DiskStatus(path="/dev/drbd0", degraded=True)]
+        self.memory.nodes.answers[DescribeDisks] = stale
+        reason = str(self.failureResultOf(working, Failed).value)
+        self.assertIn("have only one current copy; see gnt-instance info web1", reason)
+        self.assertTrue(self.memory.state().instance("web1").disks_active)
+
     def test_disks_that_are_active_already_are_attached_again(self) -> None:
         self.successResultOf(self.perform(a_state(active=True)))
         self.assertEqual(len(self.memory.nodes.calls(AttachDisk)), 2)

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, JobCanceled, Refused
+from ganeti.errors import Code, Failed, JobCanceled, Refused, Unreachable
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
 from ganeti.opcodes.instance.disks import GrowDisk
@@ -169,6 +169,22 @@ class RunTests(SynchronousTestCase):
             attached, detached = (self.memory.nodes.calls(k) for k in (AttachDisk, DetachDisk))
             self.assertEqual((len(attached), len(detached)), (expected, expected))
         self.assertFalse(self.memory.state().instance("web1").disks_active)
+
+    def test_disks_that_cannot_be_detached_do_not_hide_the_result(self) -> None:
+        for error in (None, Failed("no space")):
+            self.prepare(a_state(Template.DRBD, up=False), error)
+            self.memory.nodes.answers[DetachDisk] = Failed("it is in use")
+            if error is None:
+                self.successResultOf(self.grow())
+            else:
+                self.assertIs(self.failureResultOf(self.grow(), Failed).value, error)
+            self.assertIn("cannot detach the disks of", self.memory.progress.said[-1])
+
+    def test_disks_that_may_be_attached_are_detached(self) -> None:
+        self.prepare(a_state(Template.DRBD, up=False))
+        self.memory.nodes.answers[AttachDisk] = Unreachable("node2", "gone")
+        self.failureResultOf(self.grow(), Unreachable)
+        self.assertEqual(len(self.memory.nodes.calls(DetachDisk)), 2)
 
     def test_what_is_added_is_wiped_behind_the_actual_end(self) -> None:
         self.prepare(a_state(up=False, prealloc_wipe_disks=True))

@@ -309,6 +309,24 @@ class RunTests(SynchronousTestCase):
         found = make_plan(NEW, state, remote_node="node3")
         self.successResultOf(run(found, self.memory.tools))
 
+    def test_a_replacement_is_done_although_disks_cannot_be_detached(self) -> None:
+        state = a_state(disks_active=False)
+        self.prepare(state)
+        self.memory.nodes.answers[DetachDisk] = Failed("it is in use")
+        found = make_plan(NEW, state, remote_node="node3")
+        self.successResultOf(run(found, self.memory.tools))
+        self.assertIn("cannot detach the disks of instance", self.memory.progress.said[-1])
+
+    def test_disks_that_may_be_attached_are_detached(self) -> None:
+        state = a_state(disks_active=False)
+        self.prepare(state)
+        self.memory.nodes.answers[AttachDisk] = Unreachable("node1", "gone")
+        found = make_plan(NEW, state, remote_node="node3")
+        self.failureResultOf(run(found, self.memory.tools), Unreachable)
+        self.assertEqual(
+            {name for name, _ in self.memory.nodes.calls(DetachDisk)}, {"node1", "node2"}
+        )
+
     def test_inactive_disks_are_attached_only_for_the_replacement(self) -> None:
         for answer in (None, Failed("no space")):
             state = a_state(disks_active=False)

@@ -184,6 +184,14 @@ class RunTests(SynchronousTestCase):
         self.assertEqual((call.old_name, call.guest.name), ("web1", "web2"))
         self.assertEqual(call.guest.disks[0].logical_id[1], "/srv/shared/web2/a.0")
 
+    def test_disks_that_cannot_be_detached_do_not_fail_the_rename(self) -> None:
+        for error in (Failed("it is in use"), Refused("no"), Unreachable("node1", "gone")):
+            self.prepare(a_state())
+            self.memory.nodes.answers[DetachDisk] = error
+            self.assertEqual(self.successResultOf(self.rename()), "web2")
+            [message] = self.memory.progress.said
+            self.assertIn(f"cannot detach the disks of instance web2: {error}; later: ", message)
+
     def test_active_disks_stay_attached(self) -> None:
         self.prepare(a_state(disks_active=True))
         self.successResultOf(self.rename())

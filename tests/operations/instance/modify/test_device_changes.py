@@ -88,6 +88,13 @@ class NicTests(ChangeTests):
         [_, card] = change_nics(["modify", 1, unset]).cards
         self.assertEqual((card.ip, card.name, card.network), (None, None, None))
 
+    def test_an_address_from_a_pool_requires_a_network(self) -> None:
+        reason = "network card {} requests an address from a pool but has no network"
+        for index, change in enumerate((["modify", 0, {"ip": "pool"}], ["add", 1, {"ip": "pool"}])):
+            self.assert_refused(reason.format(index), Code.INPUT, change_nics, change)
+        joined = {"ip": "pool", "network": "net1"}
+        self.assertEqual(change_nics(["modify", 0, joined]).cards[0].ip, "pool")
+
     def test_another_mac_address_is_taken_or_generated(self) -> None:
         first, second = change_nics(
             ["modify", 0, {"mac": "aa:00:00:12:34:56"}], ["modify", 1, {"mac": "generate"}]
@@ -191,6 +198,11 @@ class DiskTests(ChangeTests):
             first: Written = ["modify", 0, {"mode": "ro"}]
             change: Written = ["modify", 0, fields]
             self.assert_refused(reason, Code.INPUT, change_disks, first, change)
+
+    def test_spindles_are_a_number(self) -> None:
+        for written in ("two", "\u00b2", "-1"):
+            change: Written = ["add", -1, {"size": 64, "spindles": written}]
+            self.assert_refused("spindles: must be a number", Code.INPUT, change_disks, change)
 
     def test_a_modified_disk_is_found_by_its_new_name(self) -> None:
         found = change_disks(["modify", 1, {"name": "data"}], ["remove", "data", {}])

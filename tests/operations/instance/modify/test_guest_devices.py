@@ -197,6 +197,14 @@ class HotplugTests(SynchronousTestCase):
                 self.assertEqual(len(self.whole.volumes["node1"].held), 1)
                 self.assertEqual(verify(self.whole.state), [])
 
+    def test_a_lost_answer_leaves_the_cards_of_the_guest_as_they_were(self) -> None:
+        before, devices = self.web1.nics, self.guest_devices()
+        for change in (["add", -1, {}], ["remove", 0, {}], ["modify", 0, {"link": "br8"}]):
+            with self.subTest(change=change):
+                self.whole.network.lose_answer("node1", call=HotplugDevice.wire)
+                self.assertIn("node1 is unreachable", self.refusal(nics=[change], hotplug=True))
+                self.assertEqual((self.web1.nics, self.guest_devices()), (before, devices))
+
     def test_a_later_failure_takes_the_earlier_changes_of_the_guest_back(self) -> None:
         self.modify(nics=[["add", -1, {}]], hotplug=True)
         before, devices = self.web1.nics, self.guest_devices()

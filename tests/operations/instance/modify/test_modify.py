@@ -47,6 +47,7 @@ from ganeti.testing.builders import (
     a_disk,
     a_group,
     a_network,
+    a_nic,
     a_node,
     an_instance,
     uuid_of,
@@ -287,6 +288,27 @@ class RefusalTests(SynchronousTestCase):
         connection = {a_network("net1").uuid: {"mode": "bridged", "link": "br7", "vlan": ""}}
         joined = a_state(networks=["net1"], groups=[a_group(networks=connection)])
         self.assertEqual(make_plan(joined, **given).nics.cards[1].nicparams["link"], "br7")
+
+    def test_a_card_of_another_network_gets_its_connection(self) -> None:
+        links = {
+            a_network(name).uuid: {"mode": mode, "link": link, "vlan": ""}
+            for name, mode, link in (("net1", "routed", "100"), ("net2", "bridged", "br8"))
+        }
+        old, new = links.values()
+        card = a_nic(network=a_network("net1").uuid, nicparams=old)
+        state = a_cluster(
+            instances=[an_instance("web1", nics=(card,))],
+            networks=["net1", "net2"],
+            groups=[a_group(networks=links)],
+        )
+        for given, expected in (
+            ({"network": "net2"}, new),
+            ({"network": "net2", "link": "br9"}, {**new, "link": "br9"}),
+            ({"ip": "pool"}, old),
+            ({"network": "none"}, old),
+        ):
+            [card] = make_plan(state, nics=(("modify", 0, given),)).nics.cards
+            self.assertEqual(card.nicparams, expected, given)
 
 
 class ResultTests(SynchronousTestCase):
