@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,6 +26,8 @@ from ganeti.storage.loss import lost
 from ganeti.system.interfaces import IImages
 
 MIB = 1 << 20
+_UNIQUE_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.")
+"""The begin of names of files that are made for one disk."""
 # EFBIG: the file system may have space, but not for a file of this size.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -55,7 +59,7 @@ class FileVolumes:
             await self._images.resize(path, (disk.size + amount) * MIB)
 
     async def rename(self, disk: Disk, to: Disk) -> None:
-        path, new = self._require_file(disk), self._resolve(to).path
+        path, new = await self._find_file(disk), self._resolve(to).path
         with _translate_errors(f"{path} cannot be renamed to {new}"):
             await self._images.rename(path, new)
 
@@ -90,6 +94,23 @@ class FileVolumes:
 
     def _resolve(self, disk: Disk) -> ResolvedPath:
         return self._folders.resolve_file(str(disk.logical_id[1]))
+
+    async def _find_file(self, disk: Disk) -> str:
+        """Return the path of the file of a disk, also where an interrupted rename has left it.
+
+        The instance of such a disk may have to get a third name, as the second one may be taken by
+        now.
+        """
+        place = self._resolve(disk)
+        name = posixpath.basename(place.path)
+        # Other names, such as disk0, may be those of other instances' disks.
+        if self._images.size(place.path) is None and _UNIQUE_NAME.match(name):
+            with _translate_errors(f"{place.folder} cannot be read"):
+                files = await self._images.below(place.folder)
+            found = [path for path in files if posixpath.basename(path) == name]
+            if len(found) == 1:
+                return found[0]
+        return self._require_file(disk)
 
     def _require_file(self, disk: Disk) -> str:
         path = self._resolve(disk).path

@@ -12,7 +12,8 @@ def lost(disk: Disk, what: str) -> Refused:
     repairs."""
     return Refused(
         f"{disk.iv_name or 'the disk'} has lost its {what}; if a job that renamed the instance was"
-        " interrupted, repeat the rename; otherwise recreate the disk without data by gnt-instance"
-        " recreate-disks, or restore a DRBD disk from its other copy by gnt-instance replace-disks",
+        " interrupted, rename it again, to any name; otherwise recreate the disk without data by"
+        " gnt-instance recreate-disks, or restore a DRBD disk from its other copy by gnt-instance"
+        " replace-disks",
         Code.UNKNOWN,
     )

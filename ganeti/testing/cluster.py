@@ -473,16 +473,20 @@ class SimulatedCluster:
         return sorted(broken_off & there - set(self.running()))
 
     def _half_renamed(self) -> list[RenameInstance]:
-        """Renames that a master has not carried to their end, of instances with their old names."""
+        """Renames that a master has not carried to their end, of instances with their old names.
+
+        The new name may be that of another instance by now.
+        """
         there = {each.name for each in self.master.config.state().instances.values()}
         return [
             op.opcode
+            if op.opcode.new_name not in there
+            else replace(op.opcode, new_name=f"{op.opcode.instance_name}-again")
             for job in self.master.queue.jobs()
             for op in job.ops
             if isinstance(op.opcode, RenameInstance)
             and any(words in str(op.result) for words in _BROKEN_OFF)
             and op.opcode.instance_name in there
-            and op.opcode.new_name not in there
         ]
 
     # --- what must be true

@@ -49,6 +49,24 @@ class FileVolumesTests(VolumesContract, SynchronousTestCase):
         [status] = self.done(self.volumes.describe([disk]))
         self.assertEqual(status, VolumeStatus(path="", degraded=True, local=LocalState.FAULTY))
 
+    def test_a_disk_that_an_interrupted_rename_has_moved_can_be_renamed_again(self) -> None:
+        name = "22172489-d271-5d25-8f6b-8522ff81e95e.file.disk0"
+        before, after, third, other = (
+            a_disk(size=64, logical_id=("loop", f"{DEFAULT}/{each}"))
+            for each in (f"a/{name}", f"b/{name}", f"c/{name}", "b/other")
+        )
+        for disk in (before, other):
+            self.done(self.volumes.create(disk, owner="web1", primary=True))
+        self.done(self.volumes.rename(before, after))
+        self.done(self.volumes.rename(before, third))
+        found = self.done(self.volumes.describe([before, after, third, other]))
+        self.assertEqual([each is not None for each in found], [False, False, True, True])
+
+    def test_a_disk_whose_name_is_not_its_own_is_not_searched_for(self) -> None:
+        self.done(self.volumes.create(at(f"{DEFAULT}/b/disk0"), owner="web2", primary=True))
+        renaming = self.volumes.rename(at(f"{DEFAULT}/a/disk0"), at(f"{DEFAULT}/c/disk0"))
+        self.assertEqual(self.refusal(renaming), Code.UNKNOWN)
+
 
 class SharedFileTests(FileVolumesTests):
     template = Template.SHAREDFILE

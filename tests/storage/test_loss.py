@@ -18,7 +18,7 @@ class LossTests(SynchronousTestCase):
 
     def test_every_repair_is_named(self) -> None:
         text = str(lost(a_disk(), "file"))
-        for repair in ("repeat the rename", "gnt-instance recreate-disks", "replace-disks"):
+        for repair in ("rename it again", "gnt-instance recreate-disks", "replace-disks"):
             self.assertIn(repair, text)
 
     def test_a_part_of_a_disk_has_no_name_of_its_own(self) -> None:
