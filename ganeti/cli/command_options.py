@@ -16,6 +16,10 @@ else:
     declared_options = LazyModule("ganeti.cli.declared_options")
 
 
+HELP = Option(("-h", "--help"), "help", "Show this help.")
+"""An option of all commands; it is answered before the others are parsed."""
+
+
 def all_options(command: Command) -> list[Option]:
     """Return all options of a command: its own, those of its opcode, and those of jobs."""
     found = list(command.options)
