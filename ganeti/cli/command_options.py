@@ -34,6 +34,11 @@ def all_options(command: Command) -> list[Option]:
     return found + COMMON
 
 
+def long_flag(command: Command, name: str) -> str:
+    """Return the long flag of the option of a command that sets ``name``."""
+    return next(each.flags[-1] for each in all_options(command) if each.name == name)
+
+
 def described(command: Command) -> str:
     """Return what a command does, in one sentence."""
     if command.unsupported:
