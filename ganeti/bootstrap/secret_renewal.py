@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import ssl
@@ -16,7 +15,7 @@ from ganeti.bootstrap.daemons import RAPI
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.paths import Paths, local_paths
 from ganeti.pki.authority import SERVER_USAGE, Authority, find_missing_names
-from ganeti.system.pidfile import holder
+from ganeti.system.pidfile import signal_holder
 
 
 def renew_rapi_certificate(
@@ -97,8 +96,7 @@ def renew_domain_secret(paths: Paths, file: str | None = None) -> None:
 def _install_rapi_certificate(paths: Paths, pem: bytes) -> None:
     write({paths.rapi_certificate: (pem, 0o640)})
     # The remote API reads its certificate again on this signal.
-    if pid := holder(f"{paths.run}/{RAPI}.pid"):
-        os.kill(pid, signal.SIGHUP)
+    signal_holder(f"{paths.run}/{RAPI}.pid", signal.SIGHUP)
 
 
 def issuing_authority(paths: Paths) -> str:

@@ -31,6 +31,21 @@ def holder(path: str) -> int | None:
     return None
 
 
+def signal_holder(path: str, number: int) -> bool:
+    """Send a signal to the process that holds the pid file; return whether there is one.
+
+    It is false for a process that has not written its number yet.
+    """
+    pid = holder(path)
+    if not pid:
+        return False
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:  # it has just ended
+        return False
+    return True
+
+
 class PidFile:
     """A file with the daemon's process ID, locked as long as the process lives."""
 
