@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from ganeti.paths import Paths
@@ -24,10 +26,11 @@ ASK_INTERVAL = 5.0
 
 @dataclass(frozen=True)
 class LocalGuest:
-    """A guest that runs on this host: its name, its process, and the socket of its monitor."""
+    """A guest that runs on this host: its name, process, pid file, and socket of its monitor."""
 
     name: str
     process: int
+    pid_file: str
     monitor: str
 
     def alive(self) -> bool:
@@ -37,17 +40,37 @@ class LocalGuest:
         except (FileNotFoundError, ProcessLookupError):
             return False
         # The number may have been given to another process.
-        return self.monitor.encode() in command
+        return is_guest([os.fsdecode(each) for each in command.split(b"\0")], self.pid_file)
+
+
+def is_guest(command: Sequence[str], pid_file: str) -> bool:
+    """Return whether a command line is that of the QEMU which has written ``pid_file``.
+
+    ``/run`` may have been given by another name.
+    """
+    wanted = ("-pidfile", pid_file.removeprefix("/var"))
+    return any(
+        (option, value.removeprefix("/var")) == wanted for option, value in pairwise(command)
+    )
 
 
 def find_guests(paths: Paths) -> list[LocalGuest]:
-    """Return the QEMU guests that run on this host, by their pid files."""
+    """Return the QEMU guests that run on this host, by their pid files.
+
+    Among them are guests that Ganeti has started before its cluster was taken over; see
+    ``hypervisor.kvm.ganeti_guests``.
+    """
+    own, ganeti = Path(paths.run, "kvm", "control"), Path(paths.run, "kvm-hypervisor")
+    files = [(file.stem, file, file.with_suffix(".qmp")) for file in sorted(own.glob("*.pid"))]
+    for file in sorted(ganeti.glob("pid/*")):
+        files.append((file.name, file, ganeti / "ctrl" / f"{file.name}.qmp"))
     found = []
-    for file in sorted(Path(paths.run, "kvm", "control").glob("*.pid")):
-        text = file.read_text().strip()
-        if text.isdigit():
-            guest = LocalGuest(file.stem, int(text), str(file.with_suffix(".qmp")))
-            found += [guest] if guest.alive() else []
+    for name, file, monitor in files:
+        try:
+            guest = LocalGuest(name, int(file.read_bytes()), str(file), str(monitor))
+        except (FileNotFoundError, ValueError):  # it has just ended, or is starting
+            continue
+        found += [guest] if guest.alive() else []
     return found
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ from contextlib import suppress
 
 from ganeti.errors import Failed
 from ganeti.paths import Paths
+from ganeti.system.pidfile import holder, signal_holder
 
 
 def leave_cluster(paths: Paths, *, patience: float = 30.0) -> list[str]:
@@ -45,22 +45,10 @@ def stop_daemon(pid_file: str, daemon: str, patience: float) -> bool:
     """Stop a running daemon, which holds a lock on its pid file; return whether it was running."""
     until = time.monotonic() + patience
     asked = False
-    while True:
-        try:
-            with open(pid_file, encoding="ascii") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                    # A process that ends releases its lock, even if it was killed and has left the
-                    # file.
-                    return asked
-                except BlockingIOError:
-                    pid = file.read().strip()
-        except FileNotFoundError:
-            return asked
-        # The file is empty for a moment while a daemon starts.
-        if not asked and pid.isdigit():
-            os.kill(int(pid), signal.SIGTERM)
-            asked = True
+    # A process that ends releases its lock, even if it was killed and has left the file.
+    while (pid := holder(pid_file)) is not None:
+        asked = asked or signal_holder(pid_file, signal.SIGTERM)
         if time.monotonic() > until:
             raise Failed(f"{daemon} (process {pid}) does not end; stop it, then repeat the command")
         time.sleep(0.02)
+    return asked

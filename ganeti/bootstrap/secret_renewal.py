@@ -9,14 +9,15 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from ganeti.bootstrap.blocking_files import local_files, read_ssconf, write
 from ganeti.bootstrap.daemons import RAPI
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.paths import Paths, local_paths
 from ganeti.pki.authority import SERVER_USAGE, Authority, find_missing_names
-from ganeti.system.pidfile import holder
+from ganeti.system.pidfile import signal_holder
 
 
 def renew_rapi_certificate(
@@ -96,9 +97,15 @@ def renew_domain_secret(paths: Paths, file: str | None = None) -> None:
 
 def _install_rapi_certificate(paths: Paths, pem: bytes) -> None:
     write({paths.rapi_certificate: (pem, 0o640)})
-    # The remote API reads its certificate again on this signal.
-    if pid := holder(f"{paths.run}/{RAPI}.pid"):
-        os.kill(pid, signal.SIGHUP)
+    reload_certificate(paths)
+
+
+def reload_certificate(paths: Paths, kill: Callable[[int, int], None] = os.kill) -> None:
+    """Have the remote API of this node read its certificate again."""
+    # The user of the master daemon may not signal that of the remote API, which looks at the file
+    # twice a second itself.
+    with suppress(PermissionError):
+        signal_holder(f"{paths.run}/{RAPI}.pid", signal.SIGHUP, kill)
 
 
 def issuing_authority(paths: Paths) -> str:

@@ -52,7 +52,7 @@ BATCH_KEYS = 100
 """Keys in one transaction; etcd refuses more than 128 operations."""
 
 TERM_STEP = 1000
-"""How much newer the term after a restoration is than that of the backup.
+"""How much newer the term after a restoration is than those of the backup and of etcd.
 
 Nodes refuse masters of older terms than they have seen, and there may have been later ones.
 """
@@ -289,9 +289,11 @@ def _write_keys(client: IStoreClient, name: str, backup: StoreBackup, prefix: st
         parts = {key: value for key, value in backup.keys.items() if key not in ("head", "term")}
         for batch in _batches(parts):
             change(*(put(f"{prefix}{key}", value) for key, value in batch.items()))
-        known = msgspec.json.decode(backup.keys.get("term", b"{}"), type=_Term)
+        # A backup may be restored again after later terms; a new store has none.
+        found = (backup.keys.get("term", b"{}"), *client.read(term).values())
+        known = max(msgspec.json.decode(each, type=_Term).term for each in found)
         # Stopped: the other candidates leave the role to this node for a while.
-        newer = _Term(known.term + TERM_STEP, name, stopped=True)
+        newer = _Term(known + TERM_STEP, name, stopped=True)
         change(put(f"{prefix}head", backup.keys["head"]), put(term, msgspec.json.encode(newer)))
     # With the lease, the leader key is deleted, so that a master can start.
     client.end_lease(lease)

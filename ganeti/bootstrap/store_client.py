@@ -7,7 +7,8 @@ import http.client
 import ssl
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
+from contextlib import suppress
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -47,7 +48,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class StoreClient:
-    """Sends requests to the first of the endpoints that answers."""
+    """Sends requests to the first of the endpoints that answers, and the next ones there too."""
 
     def __init__(self, paths: Paths, endpoints: Sequence[str]) -> None:
         """Load the certificates of this node.
@@ -95,23 +96,37 @@ class StoreClient:
 
     def end_lease(self, lease: str) -> None:
         """End a lease, with its keys."""
-        self._ask("/v3/lease/revoke", {"ID": lease})
+        # It may have expired, or an earlier attempt may have been carried out.
+        with suppress(_NotFound):
+            self._ask("/v3/lease/revoke", {"ID": lease})
 
     def change(self, conditions: Sequence[object], changes: Sequence[object]) -> tuple[bool, int]:
         """Make all changes at once if all conditions hold; return whether they did, and when.
 
         :raises Failed: etcd does not answer; the changes may have been made.
         """
-        answer = self._ask("/v3/kv/txn", {"compare": conditions, "success": changes})
+        body = {"compare": conditions, "success": changes}
+        answer = self._ask("/v3/kv/txn", body, repeatable=False)
         return answer.succeeded, answer.header.revision
 
-    def _ask(self, path: str, body: object) -> _Answer:
+    def _ask(self, path: str, body: object, *, repeatable: bool = True) -> _Answer:
+        """Return the answer of the first endpoint that gives one.
+
+        A request that is not ``repeatable`` is sent to another endpoint only if the first cannot
+        have received it: it might be carried out twice, the first time after later requests.
+
+        :raises Failed: no endpoint answers.
+        """
         problems = []
+        kind = Failed
         for endpoint in self._endpoints:
             connection = http.client.HTTPSConnection(
                 endpoint.hostname or "", endpoint.port, context=self._context, timeout=TIMEOUT
             )
+            sent = False
             try:
+                connection.connect()
+                sent = True
                 connection.request(
                     "POST", path, msgspec.json.encode(body), {"Content-Type": "application/json"}
                 )
@@ -119,14 +134,32 @@ class StoreClient:
                 # Not strict: numbers of 64 bits are text.
                 found = msgspec.json.decode(answer.read(), type=_Answer, strict=False)
             except (OSError, http.client.HTTPException, *UNREADABLE) as e:
-                problems.append(f"{endpoint.netloc}: {e}")
-                continue
+                problem = f"{endpoint.netloc}: {e}"
+            else:
+                if answer.status == http.client.OK:
+                    self._prefer(endpoint)
+                    return found
+                problem = f"{endpoint.netloc}: {found.message or found.error}"
+                if answer.status == http.client.NOT_FOUND:
+                    kind = _NotFound
             finally:
                 connection.close()
-            if answer.status == http.client.OK:
-                return found
-            problems.append(f"{endpoint.netloc}: {found.message or found.error}")
-        raise Failed(f"etcd does not answer: {'; '.join(problems)}", Code.ENVIRONMENT)
+            if sent and not repeatable:
+                raise Failed(
+                    f"etcd has not answered, and may have made the change: {problem}; repeat the"
+                    " command",
+                    Code.ENVIRONMENT,
+                )
+            problems.append(problem)
+        raise kind(f"etcd does not answer: {'; '.join(problems)}", Code.ENVIRONMENT)
+
+    def _prefer(self, endpoint: SplitResult) -> None:
+        """Ask this endpoint first from now on."""
+        self._endpoints = [endpoint, *(each for each in self._endpoints if each != endpoint)]
+
+
+class _NotFound(Failed):
+    """An endpoint knows no object that the request names."""
 
 
 def put(key: str, value: bytes, lease: str = "0") -> object:

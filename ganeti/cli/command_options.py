@@ -16,6 +16,10 @@ else:
     declared_options = LazyModule("ganeti.cli.declared_options")
 
 
+HELP = Option(("-h", "--help"), "help", "Show this help.")
+"""An option of all commands; it is answered before the others are parsed."""
+
+
 def all_options(command: Command) -> list[Option]:
     """Return all options of a command: its own, those of its opcode, and those of jobs."""
     found = list(command.options)
@@ -28,6 +32,11 @@ def all_options(command: Command) -> list[Option]:
     if command.opcode or command.submits:
         found += command.job_options or JOB_OPTIONS
     return found + COMMON
+
+
+def long_flag(command: Command, name: str) -> str:
+    """Return the long flag of the option of a command that sets ``name``."""
+    return next(each.flags[-1] for each in all_options(command) if each.name == name)
 
 
 def described(command: Command) -> str:

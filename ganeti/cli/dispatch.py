@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ganeti import __version__
 from ganeti.cli.command import Arguments, Command, Tool
-from ganeti.cli.command_options import all_options
+from ganeti.cli.command_options import HELP, all_options
 from ganeti.cli.lazy import LazyModule
 from ganeti.cli.options import BadOption, parse
 from ganeti.cli.session import BAD_OPTION, FAILURE, ExitTool, Session
@@ -36,9 +36,10 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
             command, rest = declared.command(f"{name} {rest[0]}"), rest[1:]
         if command is None:
             return _run_without_command(declared, name, session)
-        if "--help" in rest or "-h" in rest:
+        own = _own_words(command, rest)
+        if "--help" in own or "-h" in own:
             return help_texts.show_command_help(session, declared, command)
-        debug = "--debug" in rest or "-d" in rest
+        debug = "--debug" in own or "-d" in own
         return perform(declared, command, rest, session)
     except BrokenPipeError:
         raise
@@ -49,6 +50,17 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         if message:
             session.print_status(message)
         return code
+
+
+def _own_words(command: Command, rest: Sequence[str]) -> Sequence[str]:
+    """Return the words that may be options: not those of a command line that is passed on.
+
+    :raises BadOption: if the options before such a command line are malformed.
+    """
+    if command.mixed:
+        return rest[: rest.index("--")] if "--" in rest else rest
+    _, passed_on = parse([*all_options(command), HELP], rest, mixed=False)
+    return rest[: len(rest) - len(passed_on)]
 
 
 def _require_text(words: Sequence[str]) -> None:

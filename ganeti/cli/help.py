@@ -7,8 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from ganeti.cli.command import Command, Tool
-from ganeti.cli.command_options import all_options, described
-from ganeti.cli.options import Option
+from ganeti.cli.command_options import HELP, all_options, described
 from ganeti.cli.session import Session
 
 WIDTH = 80
@@ -58,7 +57,7 @@ def summary(command: Command) -> str:
 
 def format_command_help(tool: Tool, command: Command, width: int = WIDTH) -> str:
     """Return the help text of a command."""
-    options = [*all_options(command), Option(("-h", "--help"), "help", "Show this help.")]
+    options = [*all_options(command), HELP]
     rows = (
         (f"  {each.shape}", each.doc + (" May be repeated." if each.many else ""))
         for each in options

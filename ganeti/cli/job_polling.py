@@ -60,19 +60,30 @@ def carry_out(
 def follow_submitted_jobs(session: Session, arguments: Arguments, result: OpcodeResult) -> int:
     """Follow the jobs that a job has submitted, from its result; return the exit code."""
     worst = 0
+    for outcomes in submitted_results(session, result):
+        worst = FAILURE if outcomes is None or False in outcomes else worst
+    return worst
+
+
+def submitted_results(
+    session: Session, result: OpcodeResult
+) -> Iterator[list[OpcodeResult] | None]:
+    """Follow the jobs that a job has submitted, from its result; yield the results of each.
+
+    A job that was rejected or has failed is reported, and None in place of its results.
+    """
     for accepted, job in result["jobs"]:
         if not accepted:
             session.print_status(f"Failure: a job was rejected: {job}")
-            worst = FAILURE
+            yield None
             continue
         try:
             outcomes = follow(session, job)
         except GanetiError as e:
             session.print_status(f"Failure: job {job}: {e}")
-            worst = FAILURE
+            yield None
         else:
-            worst = FAILURE if False in outcomes else worst
-    return worst
+            yield outcomes
 
 
 def results_of(

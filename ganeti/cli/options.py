@@ -176,6 +176,18 @@ def whole(text: str) -> int:
         raise ValueError("must be a whole number") from None
 
 
+MAX_DIGITS = 15
+"""The maximum length of the number of an object; all such numbers are exact in JSON."""
+
+
+def natural(text: str) -> int:
+    """Parse the number of an object, such as a disk or a job: digits only."""
+    # Python refuses to parse numbers with thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise ValueError(f"must be a number of at most {MAX_DIGITS} digits")
+    return int(text)
+
+
 def number(text: str) -> float:
     """Parse a finite number."""
     try:

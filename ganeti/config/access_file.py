@@ -75,6 +75,10 @@ def restore(state: ClusterState, content: bytes | None) -> ClusterState:
 def _read(content: bytes) -> Iterator[Stored]:
     try:
         document = msgspec.json.decode(content, type=dict[str, Any])
+        sections = {
+            kind: msgspec.convert(document.get(name, {}), dict[str, Any])
+            for kind, name in SECTIONS.items()
+        }
     except UNREADABLE as e:
         raise Invalid(
             f"{NAME} is damaged: {e}; copy it, with config.data and the journal, from another"
@@ -84,8 +88,8 @@ def _read(content: bytes) -> Iterator[Stored]:
         raise Invalid(
             f"{NAME} has version {document.get('version')}; this software reads version {VERSION}"
         )
-    for kind, name in SECTIONS.items():
-        for key, value in document.get(name, {}).items():
+    for kind, objects in sections.items():
+        for key, value in objects.items():
             yield decoded(kind, key, encoder.encode(value))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from immutables import Map
 
-from ganeti.config.record_codec import META_KIND, decoded, meta_decoder
+from ganeti.config.record_codec import META_KIND, decoded, decoded_meta
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.journal.interfaces import Delete, Edit, Put
 from ganeti.schema.records import replace
@@ -26,7 +26,7 @@ def apply(state: ClusterState, edits: Sequence[Edit]) -> ClusterState:
     metas = [edit for edit in edits if isinstance(edit, Put) and edit.kind == META_KIND]
     if not metas:
         return state
-    meta = meta_decoder.decode(metas[-1].value)
+    meta = decoded_meta(metas[-1].value)
     if meta.serial_no <= state.serial_no:
         return state
     for edit in edits:

@@ -45,7 +45,6 @@ from ganeti.schema.records import FieldValues
 from ganeti.schema.types import USER_NAME
 
 MAX_USERS = 10_000
-MAX_TOKENS_OF_USER = 100
 MAX_GRANTS = 10_000
 
 
@@ -139,10 +138,14 @@ def plan_add_token(op: AddToken, state: ClusterState, facts: NodeAnswers) -> Add
         raise Invalid([Problem("lifetime", f"is longer than {MAX_LIFETIME} seconds")])
     if op.token_id in state.api_tokens:
         raise Refused(f"there is a token {op.token_id} already", Code.EXISTS)
-    held = sum(token.user == op.user_name for token in state.api_tokens.values())
-    if held >= MAX_TOKENS_OF_USER:
+    now = int(facts.since or 0)
+    # Those that have expired make room for the new one.
+    held = sum(
+        token.user == op.user_name and token.expires > now for token in state.api_tokens.values()
+    )
+    if held >= changes.MAX_TOKENS_OF_USER:
         raise Refused(
-            f"user {op.user_name} has {held} tokens, which is the most; revoke some of them",
+            f"user {op.user_name} has {held} valid tokens, which is the most; revoke some of them",
             Code.RESOURCES,
         )
     return AddedToken(op, _scope(op, state))

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 _FILTER_CHARACTERS = frozenset("\t\n\v\f\r !\"'()/<=>\\~")
 _GLOB_CHARACTERS = frozenset("*?")
 
+_MAX_DIGITS = 15
+"""The maximum length of a job ID; Python refuses to parse numbers with thousands of digits."""
+
 
 def build_filter(
     arguments: Sequence[str], *, key: str = "name", forced: bool = False, numbers: bool = False
@@ -49,7 +52,7 @@ def is_name(argument: str) -> bool:
 def _parse_name(name: str, number: bool) -> str | int:
     if not number:
         return name
-    if not name.isdecimal():
+    if not name.isdecimal() or len(name) > _MAX_DIGITS:
         from ganeti.query.filters import BadFilter
 
         raise BadFilter(f"{name} is not a job id")

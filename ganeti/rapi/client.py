@@ -546,7 +546,7 @@ class GanetiRapiClient:
         With ``retries``, stop after that many polls and return False.
         """
         while retries != 0:
-            status = self.GetJobStatus(job_id)["status"]
+            status = _field(self.GetJobStatus(job_id), "status")
             if status in JOB_STATUS_FINALIZED:
                 return bool(status == JOB_STATUS_SUCCESS)
             retries -= 1
@@ -573,7 +573,7 @@ class GanetiRapiClient:
 
     def CancelJob(self, job_id: JobId, dry_run: bool = False) -> list[Any]:
         """Cancel a job; return whether that succeeded, and a message."""
-        return list(self._request("DELETE", f"/2/jobs/{int(job_id)}"))
+        return _to_list(self._request("DELETE", f"/2/jobs/{int(job_id)}"))
 
     # --- nodes
 
@@ -912,8 +912,8 @@ class GanetiRapiClient:
         self._request("DELETE", _path("filters", uuid))
 
     def _list(self, path: str, bulk: bool, key: str) -> list[Any]:
-        found = self._request("GET", path, {"bulk": bulk or None})
-        return list(found) if bulk else [each[key] for each in found]
+        found = _to_list(self._request("GET", path, {"bulk": bulk or None}))
+        return found if bulk else [_field(each, key) for each in found]
 
 
 def _path(*segments: str) -> str:
@@ -941,9 +941,30 @@ def _job_parameters(dry_run: bool, reason: str | None) -> Object:
     return {"dry-run": dry_run or None, "reason": reason}
 
 
-def _to_object(value: Mapping[str, object]) -> Object:
-    return dict(value)
+def _to_object(value: object) -> Object:
+    if not isinstance(value, dict):
+        raise _unexpected("an object")
+    return value
 
 
-def _to_texts(value: Iterable[object]) -> list[str]:
-    return [str(each) for each in value]
+def _to_list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise _unexpected("a list")
+    return value
+
+
+def _to_texts(value: object) -> list[str]:
+    return [str(each) for each in _to_list(value)]
+
+
+def _field(value: object, name: str) -> Any:
+    document = _to_object(value)
+    if name not in document:
+        raise _unexpected(f"an object with the field {name}")
+    return document[name]
+
+
+def _unexpected(wanted: str) -> GanetiApiError:
+    """Return the error for an answer of another form; another server may have answered."""
+    message = f"the answer is not {wanted}; check that this is the address of a remote API"
+    return GanetiApiError(message, http.client.OK)

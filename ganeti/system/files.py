@@ -143,6 +143,17 @@ def _keep_owner(path: str, descriptor: int) -> None:
             os.fchown(descriptor, user, group)
 
 
+def _open_new(path: str, mode: int) -> int:
+    """Create a file that only this process writes, and return its descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, mode)
+    except FileExistsError:
+        # The leftover of a process with the same number, which crashed.
+        os.unlink(path)
+        return os.open(path, flags, mode)
+
+
 def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
     made: list[tuple[str, str, int]] = []
     try:
@@ -150,7 +161,7 @@ def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
         for path, content in contents.items():
             folder, name = os.path.split(path)
             new = os.path.join(folder, f".{name}.{os.getpid()}.{next(_serial)}.tmp")
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            descriptor = _open_new(new, mode)
             made.append((new, path, descriptor))
             _keep_owner(path, descriptor)
             # The mode of open(2) is limited by the umask.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 
 from ganeti.errors import Code, Refused
 
@@ -29,6 +30,23 @@ def holder(path: str) -> int | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def signal_holder(path: str, number: int, kill: Callable[[int, int], None] = os.kill) -> bool:
+    """Send a signal to the process that holds the pid file; return whether there is one.
+
+    It is false for a process that has not written its number yet.
+
+    :raises PermissionError: the process belongs to another user.
+    """
+    pid = holder(path)
+    if not pid:
+        return False
+    try:
+        kill(pid, number)
+    except ProcessLookupError:  # it has just ended
+        return False
+    return True
 
 
 class PidFile:

@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from threading import Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap import guest_shutdown
-from ganeti.bootstrap.guest_shutdown import find_guests, shut_down_guests
+from ganeti.bootstrap.guest_shutdown import find_guests, is_guest, shut_down_guests
 from ganeti.paths import Paths
 
 ENDS_WHEN_ASKED = """
@@ -42,15 +43,20 @@ class ShutdownTests(SynchronousTestCase):
     def guest(self, name: str, program: str) -> subprocess.Popen[str]:
         """Start a process that stands for the QEMU of a guest."""
         stem = f"{self.paths.run}/kvm/control/{name}"
+        return self.qemu(program, f"{stem}.qmp", f"{stem}.pid")
+
+    def qemu(self, program: str, monitor: str, pid_file: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", program, f"{stem}.qmp"], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program, monitor, "-pidfile", pid_file],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout is not None
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         process.stdout.readline()
-        with open(f"{stem}.pid", "w") as file:
+        with open(pid_file, "w") as file:
             file.write(f"{process.pid}\n")
         # As the parent of its guests, this test has to take note of their ends.
         Thread(target=process.wait, daemon=True).start()
@@ -63,6 +69,23 @@ class ShutdownTests(SynchronousTestCase):
         self.guest("web1", ENDS_WHEN_ASKED)
         self.assertEqual(self.shut_down(60), 0)
         self.assertEqual(self.said, ["instance web1 is asked to shut down"])
+
+    def test_a_guest_that_ganeti_has_started_is_asked_too(self) -> None:
+        folder = f"{self.paths.run}/kvm-hypervisor"
+        for each in ("pid", "ctrl"):
+            os.makedirs(f"{folder}/{each}")
+        self.qemu(ENDS_WHEN_ASKED, f"{folder}/ctrl/old1.example.qmp", f"{folder}/pid/old1.example")
+        with open(f"{folder}/pid/gone", "w") as file:
+            file.write(f"{os.getpid()}\n")
+        self.assertEqual(self.shut_down(60), 0)
+        self.assertEqual(self.said, ["instance old1.example is asked to shut down"])
+
+    def test_var_run_is_another_name_of_run(self) -> None:
+        command = ["qemu", "-pidfile", "/var/run/ganeti/kvm-hypervisor/pid/web1"]
+        self.assertTrue(is_guest(command, "/run/ganeti/kvm-hypervisor/pid/web1"))
+        self.assertTrue(is_guest(command, command[2]))
+        self.assertFalse(is_guest(command, "/run/ganeti/kvm-hypervisor/pid/web"))
+        self.assertFalse(is_guest(["tail", "-f", command[2]], command[2]))
 
     def test_one_that_boots_is_asked_again(self) -> None:
         self.patch(guest_shutdown, "ASK_INTERVAL", 0.1)
@@ -79,4 +102,8 @@ class ShutdownTests(SynchronousTestCase):
     def test_a_pid_file_of_another_process_is_no_guest(self) -> None:
         with open(f"{self.paths.run}/kvm/control/web1.pid", "w") as file:
             file.write(f"{os.getpid()}\n")
+        for name, text in (("web2", ""), ("web3", "x")):
+            Path(self.paths.run, "kvm/control", f"{name}.pid").write_text(text)
+        # The file is gone a moment after it was found.
+        os.symlink("/nowhere", f"{self.paths.run}/kvm/control/web4.pid")
         self.assertEqual(find_guests(self.paths), [])

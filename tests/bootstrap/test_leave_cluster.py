@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -51,6 +52,17 @@ class DismantleTests(Host):
         process = self.daemon("lambda *_: sys.exit(0)")
         self.assertIn("ganeti-masterd was stopped", leave_cluster(self.paths))
         self.assertEqual(process.wait(), 0)
+
+    def test_a_daemon_that_has_just_ended_is_not_asked_to(self) -> None:
+        self.init_cluster()
+        process = self.daemon("signal.SIG_DFL")
+        process.kill()
+        process.wait()
+        with open(f"{self.paths.run}/ganeti-masterd.pid") as file:
+            # The lock of a process that ends is gone a moment later than the process.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with self.assertRaisesRegex(Failed, "does not end"):
+                leave_cluster(self.paths, patience=0.05)
 
     def test_as_long_as_one_does_not_end_nothing_is_removed(self) -> None:
         self.init_cluster()

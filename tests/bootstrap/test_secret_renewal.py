@@ -2,17 +2,19 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.blocking_files import local_files, write
 from ganeti.bootstrap.init_cluster import init_cluster
-from ganeti.bootstrap.secret_renewal import main
+from ganeti.bootstrap.secret_renewal import main, reload_certificate
 from ganeti.errors import Refused
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.pki.enrolment import certificates, fingerprint
+from ganeti.system.pidfile import PidFile
 
 
 class RenewalTests(SynchronousTestCase):
@@ -61,6 +63,20 @@ class RenewalTests(SynchronousTestCase):
         self.assertEqual(domain_secret, before[0])
         alone = Authority.loaded(new.encode(), local_files().read(self.paths.authority_key))
         self.assertEqual([alone.has_issued(each) for each in (before[1], rapi)], [False, True])
+
+    def test_the_remote_api_is_told_unless_it_has_another_user(self) -> None:
+        told: list[tuple[int, int]] = []
+
+        def refuse(pid: int, number: int) -> None:
+            raise PermissionError
+
+        reload_certificate(self.paths, refuse)
+        api = PidFile(f"{self.paths.run}/ganeti-rapi.pid", "ganeti-rapi")
+        api.acquire()
+        self.addCleanup(api.release)
+        reload_certificate(self.paths, refuse)
+        reload_certificate(self.paths, lambda pid, number: told.append((pid, number)))
+        self.assertEqual(told, [(os.getpid(), signal.SIGHUP)])
 
     def test_where_there_are_no_secrets_it_says_so(self) -> None:
         os.unlink(self.paths.domain_secret)

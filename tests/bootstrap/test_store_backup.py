@@ -55,7 +55,9 @@ class MemoryStore:
         if self.away:
             self.away -= 1
             raise Failed("etcd does not answer")
-        return {key: value for key, value in self.keys.items() if start <= key < end}
+        return {
+            key: value for key, value in self.keys.items() if start <= key < (end or f"{start}\0")
+        }
 
     def create_lease(self, seconds: int) -> str:
         self.leases += 1
@@ -153,6 +155,11 @@ class RestoreTests(SynchronousTestCase):
         settings = read_settings(local_files(), self.paths.state_store)
         assert settings is not None
         self.assertTrue(settings.founded)
+
+    def test_the_term_does_not_go_back_when_a_backup_is_restored_again(self) -> None:
+        self.store.keys[f"{PREFIX}term"] = b'{"term": 5004, "master": "node1"}'
+        self.restore()
+        self.assertEqual(json.loads(self.store.keys[f"{PREFIX}term"])["term"], 6004)
 
     def test_it_is_refused_while_there_is_a_master(self) -> None:
         self.store.created[LEADER] = 5

@@ -8,6 +8,7 @@ import os
 import ssl
 import threading
 from base64 import b64encode
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from ganeti.bootstrap.store_client import StoreClient, created_at, delete, put
 from ganeti.errors import Failed, Invalid
 from ganeti.paths import Paths
 from ganeti.pki.authority import find_missing_names
+
+LOST = 0
+"""In place of a status: the connection is closed without an answer."""
 
 DOWN = "https://127.0.0.1:1"
 
@@ -36,16 +40,23 @@ class StoreClientTests(SynchronousTestCase):
         self.answers: list[tuple[int, Any]] = []
         self.asked: list[tuple[str, Any]] = []
         server = self.serve()
-        self.client = StoreClient(self.paths, [DOWN, f"https://127.0.0.1:{server.server_port}"])
+        self.served = f"https://127.0.0.1:{server.server_port}"
+        self.client = StoreClient(self.paths, [DOWN, self.served])
 
-    def serve(self) -> ThreadingHTTPServer:
+    def serve(self, always: int | None = None) -> ThreadingHTTPServer:
+        """Start a server that gives the next of the answers, or has ``always`` this status."""
         case = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if always is not None:
+                    self.send_error(always)
+                    return
                 case.asked.append((self.path, json.loads(body)))
                 status, answer = case.answers.pop(0)
+                if status == LOST:
+                    return
                 content = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
@@ -84,6 +95,32 @@ class StoreClientTests(SynchronousTestCase):
         [(path, body)] = self.asked
         self.assertEqual((path, len(body["success"])), ("/v3/kv/txn", 2))
         self.assertEqual(body["compare"][0]["create_revision"], "0")
+
+    def test_a_transaction_that_may_have_been_carried_out_is_not_repeated(self) -> None:
+        for answer in ((LOST, None), (503, {"error": "etcdserver: request timed out"})):
+            client = StoreClient(self.paths, [DOWN, self.served, self.served])
+            self.asked.clear()
+            self.answers = [answer]
+            error = self.assertRaises(Failed, client.change, [], [put("/a", b"x")])
+            self.assertIn("may have made the change", str(error))
+            self.assertEqual(len(self.asked), 1)
+
+    def test_requests_that_change_no_key_are_sent_to_the_next_endpoint(self) -> None:
+        for answer in ((LOST, None), (503, {"error": "etcdserver: no leader"})):
+            client = StoreClient(self.paths, [self.served, self.served])
+            self.answers = [answer, (200, {"ID": "1"})]
+            self.assertEqual(client.create_lease(60), "1")
+
+    def test_the_endpoint_that_has_answered_is_asked_first(self) -> None:
+        broken = self.serve(HTTPStatus.SERVICE_UNAVAILABLE)
+        client = StoreClient(self.paths, [f"https://127.0.0.1:{broken.server_port}", self.served])
+        self.answers = [(200, {"ID": "1"}), (200, {"succeeded": True})]
+        client.create_lease(60)
+        self.assertEqual(client.change([], [put("/a", b"x")]), (True, 0))
+
+    def test_a_lease_that_has_ended_already_is_no_problem(self) -> None:
+        self.answers = [(404, {"error": "etcdserver: requested lease not found"})]
+        self.client.end_lease("123")
 
     def test_a_lease_is_granted_and_ended(self) -> None:
         self.answers = [(200, {"ID": "123"}), (200, {})]

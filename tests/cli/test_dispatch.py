@@ -61,6 +61,20 @@ class CommandTests(SynchronousTestCase):
         terminal = Terminal({Query: Refused("not now")})
         self.assertRaises(Refused, terminal.run, GNT_JOB, "list", "--debug")
 
+    def test_the_options_of_a_command_line_that_is_passed_on_are_not_those_of_the_tool(
+        self,
+    ) -> None:
+        for words in (("df", "-h"), ("-n", "node1", "df", "--help"), ("--", "-h"), ("df", "-d")):
+            terminal = Terminal({Query: Refused("not now")})
+            self.assertEqual(terminal.run(GNT_CLUSTER, "command", *words), 1, words)
+            self.assertEqual((terminal.out, terminal.err), ("", "Failure: not now\n"), words)
+
+    def test_a_command_that_passes_words_on_has_help_too(self) -> None:
+        for words in (("-h",), ("-n", "node1", "--help", "df")):
+            terminal = Terminal()
+            self.assertEqual(terminal.run(GNT_CLUSTER, "command", *words), 0, words)
+            self.assertIn("Usage: gnt-cluster command", terminal.out)
+
     def test_what_only_ganeti_has_is_refused_by_its_name_with_a_reason(self) -> None:
         terminal = Terminal()
         self.assertEqual(terminal.run(GNT_DEBUG, "wconfd", "ping"), 1)

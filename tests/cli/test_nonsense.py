@@ -19,7 +19,22 @@ from tests.cli.terminal import Terminal, answer
 from tests.golden.command_table import tools
 
 NONSENSE = (
-    *("", "x", "-1", "0", "1.5", "nan", "inf", "1e400", "9" * 23, "é", "\n", "a" * 3000, "null"),
+    *(
+        "",
+        "x",
+        "-1",
+        "0",
+        "1.5",
+        "nan",
+        "inf",
+        "1e400",
+        "9" * 23,
+        "9" * 5000,
+        "é",
+        "\n",
+        "a" * 3000,
+        "null",
+    ),
     *("a,b=c", ":", "0:", "no_x", "-x", '{"a":', "1k", "default", "../../etc", "0:remove"),
 )
 

@@ -18,6 +18,7 @@ from ganeti.cli.options import (
     Option,
     duration,
     limits,
+    natural,
     parse,
     parse_ident_key_values,
     parse_key_values,
@@ -91,6 +92,11 @@ class ValueTests(SynchronousTestCase):
             [90, 5, 1800, 14400, 86400, 1209600],
         )
         self.assertRaisesRegex(ValueError, "30m", duration, "soon")
+
+    def test_the_number_of_an_object_has_digits_only(self) -> None:
+        self.assertEqual([natural(each) for each in ("0", "007", "9" * 15)], [0, 7, 10**15 - 1])
+        for text in ("", "-1", "+1", " 1", "1.0", "²", "٣", "9" * 16, "9" * 5000):
+            self.assertRaisesRegex(ValueError, "at most 15 digits", natural, text)
 
     def test_user_ids_come_in_ranges(self) -> None:
         self.assertEqual(parse_uid_ranges("100-200,300"), [[100, 200], [300, 300]])

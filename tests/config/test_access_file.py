@@ -42,7 +42,8 @@ class AccessFileTests(SynchronousTestCase):
     def test_a_damaged_file_is_refused(self) -> None:
         deep = b'{"version":1,"x":' + b"[" * 100_000
         named = b'{"version":1,"certificates":{"x":{"uuid":7}}}'
-        for content in (b"{", b'{"version": 9}', named, deep):
+        section = b'{"version":1,"certificates":[7]}'
+        for content in (b"{", b'{"version": 9}', named, deep, section):
             self.assertRaises(Invalid, access_file.restore, STATE, content)
 
 

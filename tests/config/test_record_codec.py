@@ -8,7 +8,7 @@ import json
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.record_codec import Meta, decoded, encoder, meta_decoder
+from ganeti.config.record_codec import Meta, decoded, decoded_meta, encoder
 from ganeti.config.state import TYPES, RecordKind
 from ganeti.errors import Invalid
 from ganeti.testing.builders import a_disk, a_group, a_network, a_node, an_instance
@@ -29,7 +29,7 @@ class CodecTests(SynchronousTestCase):
 
     def test_every_kind_can_be_read(self) -> None:
         for kind in TYPES:
-            with self.assertRaisesRegex(Invalid, f"{kind} key "):
+            with self.assertRaisesRegex(Invalid, f"{kind} key: "):
                 decoded(kind, "key", b"[]")
 
     def test_every_problem_is_named_with_kind_key_and_path(self) -> None:
@@ -43,6 +43,16 @@ class CodecTests(SynchronousTestCase):
             paths, {f"node u-1 {name}" for name in ("offline", "colour", "primary_ip")}
         )
 
+    def test_what_is_no_json_is_refused_as_a_whole(self) -> None:
+        for text in (b"{", b'{"uuid": "\xff"}', b"[" * 100_000):
+            with self.assertRaisesRegex(Invalid, "^node u-1: "):
+                decoded(RecordKind.NODE, "u-1", text)
+
+    def test_a_serial_number_that_cannot_be_read_is_refused(self) -> None:
+        for text in (b"{", b"[]", b'{"serial_no": "1", "ctime": 1, "mtime": 1}'):
+            with self.assertRaisesRegex(Invalid, "^config meta"):
+                decoded_meta(text)
+
     def test_the_whole_configuration_has_a_serial_number_and_times(self) -> None:
         meta = Meta(serial_no=7, ctime=1.5, mtime=2.5)
-        self.assertEqual(meta_decoder.decode(encoder.encode(meta)), meta)
+        self.assertEqual(decoded_meta(encoder.encode(meta)), meta)

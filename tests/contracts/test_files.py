@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from twisted.internet.defer import execute
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.system.files import LocalFiles, LocalLog
+from ganeti.system.files import LocalFiles, LocalLog, _serial
 from ganeti.system.interfaces import IFiles
 from ganeti.system.threads import P, T
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -41,6 +41,15 @@ class LocalFilesTests(FilesContract, SynchronousTestCase):
         both = {self.path("a"): b"new", self.path("b"): b"in the way"}
         self.trouble(self.files.replace_all(both), IsADirectoryError)
         self.assertEqual(self.files.names(self.folder), ["a", "b"])
+
+    def test_what_a_crash_has_left_under_a_temporary_name_is_overwritten(self) -> None:
+        # The numbers of processes begin at the same ones after each boot.
+        left = self.path(f".a.{os.getpid()}.{next(_serial) + 1}.tmp")
+        with open(left, "w") as file:
+            file.write("what an earlier process has begun to write")
+        self.done(self.files.replace(self.path("a"), b"new"))
+        self.assertEqual(self.files.names(self.path("")), ["a"])
+        self.assertEqual(self.files.read(self.path("a")), b"new")
 
     def test_a_full_disk_is_told(self) -> None:
         log = LocalLog(os.open("/dev/full", os.O_WRONLY), at_once)

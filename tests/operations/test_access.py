@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.access.passwords import hashed
 from ganeti.access.tokens import MAX_LIFETIME
+from ganeti.config.changes.access import MAX_TOKENS_OF_USER
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Refused
 from ganeti.model.users import ApiToken, OpenIdProvider, Role, RoleGrant, Scope, UserAccount
@@ -25,7 +26,6 @@ from ganeti.opcodes.access import (
 from ganeti.opcodes.writing import redact
 from ganeti.operations.access import (
     MAX_GRANTS,
-    MAX_TOKENS_OF_USER,
     MAX_USERS,
     AddedToken,
     plan_add_token,
@@ -246,13 +246,28 @@ class TokenPlanTests(SynchronousTestCase):
             plan_add_token(self.add(lifetime=MAX_LIFETIME + 1), with_ann(), FACTS)
 
     def test_the_tokens_of_a_user_have_a_limit(self) -> None:
-        tokens = [a_token(f"{number:016x}") for number in range(1, MAX_TOKENS_OF_USER)]
-        others = [a_token("f" * 16, "bob")]
+        valid: dict[str, Any] = {"expires": NOW + 60}
+        tokens = [a_token(f"{number:016x}", **valid) for number in range(1, MAX_TOKENS_OF_USER)]
+        others = [a_token("f" * 16, "bob", **valid)]
         plan_add_token(self.add(), with_ann(*tokens, *others), FACTS)
-        tokens.append(a_token("e" * 16))
-        with self.assertRaisesRegex(Refused, "has 100 tokens, which is the most") as caught:
+        tokens.append(a_token("e" * 16, **valid))
+        with self.assertRaisesRegex(Refused, "has 100 valid tokens, which is the most") as caught:
             plan_add_token(self.add(), with_ann(*tokens), FACTS)
         self.assertEqual(caught.exception.code, Code.RESOURCES)
+
+    def test_expired_tokens_make_room_the_oldest_first(self) -> None:
+        valid = [a_token("f" * 16, expires=NOW + 60), a_token("e" * 16, "bob")]
+        expired = [
+            a_token(f"{number:016x}", expires=NOW - number)
+            for number in range(1, MAX_TOKENS_OF_USER + 1)
+        ]
+        state = with_ann(*valid, *expired)
+        plan = plan_add_token(self.add(), state, FACTS)
+        done = self.successResultOf(run_add_token(plan, MemoryTools(state).tools))
+        left = done.change(state).api_tokens
+        gone = set(state.api_tokens) - set(left)
+        self.assertEqual(gone, {f"{number:016x}" for number in (99, 100)})
+        self.assertEqual(len(left), MAX_TOKENS_OF_USER + 1)
 
     def test_a_token_needs_a_user_and_an_identifier_of_its_own(self) -> None:
         with self.assertRaisesRegex(Refused, "there is no user bob"):

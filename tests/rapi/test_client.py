@@ -298,6 +298,10 @@ class AnswerTests(SynchronousTestCase):
     """What the client makes of answers."""
 
     def ask(self, status: int, body: bytes) -> Any:
+        return self.client(status, body).GetInfo()
+
+    def client(self, status: int, body: bytes) -> GanetiRapiClient:
+        """A client of a server that always gives this answer."""
         self.sent: list[tuple[str, str, Mapping[str, str], bytes]] = []
 
         def exchange(
@@ -306,7 +310,7 @@ class AnswerTests(SynchronousTestCase):
             self.sent.append((method, path, headers, content))
             return status, body
 
-        return GanetiRapiClient("x", username="auto", exchange=exchange).GetInfo()
+        return GanetiRapiClient("x", username="auto", exchange=exchange)
 
     def refusal(self, status: int, body: bytes) -> GanetiApiError:
         error: GanetiApiError = self.assertRaises(GanetiApiError, self.ask, status, body)
@@ -326,6 +330,24 @@ class AnswerTests(SynchronousTestCase):
     def test_an_answer_of_something_else_is_an_error(self) -> None:
         for body in (b"<html>", b"[" * 100_000):
             self.assertIn("the answer is not JSON", str(self.refusal(200, body)))
+        for body in (b"", b"null", b"[]", b"7", b'"text"'):
+            told = str(self.refusal(200, body))
+            self.assertIn("the answer is not an object; check that this is the address of", told)
+
+    def test_lists_and_their_elements_are_checked_too(self) -> None:
+        for body, wanted in (
+            (b'{"id": "web1"}', "a list"),
+            (b'"web1"', "a list"),
+            (b'["web1"]', "an object"),
+            (b'[{"name": "web1"}]', "an object with the field id"),
+        ):
+            client = self.client(200, body)
+            error: GanetiApiError = self.assertRaises(GanetiApiError, client.GetInstances)
+            self.assertIn(f"the answer is not {wanted};", str(error))
+        for ask in ("GetOperatingSystems", "GetFeatures"):
+            client = self.client(200, b'"text"')
+            self.assertRaises(GanetiApiError, getattr(client, ask))
+        self.assertRaises(GanetiApiError, self.client(200, b"{}").WaitForJobCompletion, 7)
 
     def test_a_login_without_a_password_is_sent_as_one(self) -> None:
         self.ask(200, b"{}")

@@ -7,7 +7,7 @@ from ganeti.bootstrap.store_access import describe_store
 from ganeti.cli.command import Arguments, Document, OpcodeResult
 from ganeti.cli.gnt_cluster.info import told
 from ganeti.cli.ipolicy_options import format_options
-from ganeti.cli.job_polling import follow, submit_and_follow_all
+from ganeti.cli.job_polling import submit_and_follow_all, submitted_results
 from ganeti.cli.options import duration
 from ganeti.cli.output import Fields, timestamp
 from ganeti.cli.program import read_master_name
@@ -82,8 +82,11 @@ def checks(arguments: Arguments) -> Document:
 def follow_disk_verification(session: Session, arguments: Arguments, result: OpcodeResult) -> int:
     """Follow the jobs that verify disks, activate inactive disks and report missing ones."""
     worst = 0
-    for _, job in result["jobs"]:
-        for silent, inactive, missing in follow(session, job):
+    for outcomes in submitted_results(session, result):
+        if outcomes is None:
+            worst = FAILURE
+            continue
+        for silent, inactive, missing in outcomes:
             for node, problem in silent.items():
                 session.print_status(f"Error: node {node} could not be queried: {problem}")
             for name, volumes in missing.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 from ganeti.cli.command import Arguments, Document
 from ganeti.cli.ipolicy_options import policy
+from ganeti.cli.options import parse_boolean
 from ganeti.cli.session import FAILURE, ExitTool
 
 
@@ -24,10 +25,16 @@ def settings(arguments: Arguments) -> Document:
 
 
 def by_name(given: Sequence[tuple[str, Any]]) -> Document:
-    """Return values by name; ``kind/name`` gives values by kind and name."""
+    """Return values by name; ``kind/name`` gives values by kind and name.
+
+    :raises ExitTool: values are given for a whole kind and for a name of it.
+    """
     fields: Document = {}
+    whole = {ident for ident, _ in given}
     for ident, values in given:
         kind, slash, name = ident.partition("/")
+        if slash and kind in whole:
+            raise ExitTool(FAILURE, f"{kind} and {ident} exclude each other; give one of them")
         if slash:
             fields.setdefault(kind, {})[name] = values
         else:
@@ -41,7 +48,7 @@ def cluster_settings(arguments: Arguments) -> Document:
     collectors = arguments.get("enabled_data_collectors")
     if collectors:
         fields["enabled_data_collectors"] = {
-            name: value in (True, "1", "yes", "true", "True") for name, value in collectors.items()
+            name: _parse_switch(name, value) for name, value in collectors.items()
         }
     intervals = arguments.get("data_collector_interval")
     if intervals:
@@ -54,3 +61,13 @@ def cluster_settings(arguments: Arguments) -> Document:
                 FAILURE, "--data-collector-interval: values must be whole numbers"
             ) from None
     return fields
+
+
+def _parse_switch(name: str, value: object) -> bool:
+    """Return whether a data collector is enabled; 1 and 0 are yes and no."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return parse_boolean({"1": "yes", "0": "no"}.get(str(value), str(value)))
+    except ValueError as e:
+        raise ExitTool(FAILURE, f"--enabled-data-collectors {name}: {e}") from None

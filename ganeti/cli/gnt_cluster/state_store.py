@@ -12,6 +12,7 @@ from ganeti.bootstrap.store_access import (
 )
 from ganeti.cli import opcode_request
 from ganeti.cli.command import Arguments, Document
+from ganeti.cli.command_options import long_flag
 from ganeti.cli.gnt_cluster.init_options import (
     fails_over,
     require_etcd,
@@ -29,8 +30,8 @@ def modify(session: Session, arguments: Arguments) -> int:
     options = ("state_store", *_ETCD)
     if not any(name in arguments for name in options):
         return opcode_request.request(session, arguments)
-    if others := [name for name in arguments.values if name not in options]:
-        flag = f"--{others[0].replace('_', '-')}"
+    if others := [name for name in arguments.values if name not in (*options, "debug")]:
+        flag = long_flag(arguments.command, others[0])
         raise ExitTool(FAILURE, f"--state-store moves the state only; give {flag} separately")
     store = arguments.get("state_store", "")
     if not store:

@@ -35,9 +35,11 @@ def _ask_for_os(session: Session) -> str:
     for number, name in enumerate(names):
         session.print_line(f"{number:3}: {name}")
     said = session.question("Number of the OS definition: ", "-o OS")
-    if not said.isdecimal() or int(said) >= len(names):
+    # Compared as text, which may be no number.
+    by_number = {str(number): name for number, name in enumerate(names)}
+    if said not in by_number:
         raise ExitTool(FAILURE, f"{said} is not one of these numbers; nothing was changed")
-    return names[int(said)]
+    return by_number[said]
 
 
 def show_activated(session: Session, arguments: Arguments, result: OpcodeResult) -> int:

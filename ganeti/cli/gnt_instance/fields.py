@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ganeti.cli.command import Arguments, Document
+from ganeti.cli.options import natural
 from ganeti.cli.session import FAILURE, ExitTool
 from ganeti.errors import Invalid
 from ganeti.schema.size_units import mebibytes
@@ -67,17 +68,26 @@ def _sort_by_index(flag: str, given: Sequence[tuple[str, object]]) -> list[Docum
     """
     found: dict[int, Document] = {}
     for ident, values in given:
-        if not ident.isdecimal() or not isinstance(values, dict):
+        number = _parse_number(ident)
+        if number is None or not isinstance(values, dict):
             raise ExitTool(FAILURE, f"--{flag} {ident}: must be a number, a colon and settings")
-        if int(ident) in found:
+        if number in found:
             raise ExitTool(FAILURE, f"--{flag} {ident} is given twice")
         if bare := [key for key, value in values.items() if isinstance(value, bool)]:
             raise ExitTool(FAILURE, f"--{flag} {ident}: {bare[0]} must be KEY=VALUE")
-        found[int(ident)] = values
+        found[number] = values
     missing = [index for index in range(len(found)) if index not in found]
     if missing:
         raise ExitTool(FAILURE, f"--{flag} {missing[0]} is missing; number from 0 without gaps")
     return [found[index] for index in sorted(found)]
+
+
+def _parse_number(text: str) -> int | None:
+    """Return the number of a disk or network card; None if the text is none."""
+    try:
+        return natural(text)
+    except ValueError:
+        return None
 
 
 def _convert_size(where: str, values: Document) -> Document:
@@ -111,29 +121,36 @@ def _parse_change(flag: str, ident: str, values: object) -> list[object]:
         raise ExitTool(FAILURE, f"{flag}: use {ident}:remove to remove it")
     if ident in ("add", "remove", "attach", "detach"):
         return [ident, -1, _convert_size(flag, values)]
-    where: int | str = int(ident) if ident.lstrip("-").isdecimal() else ident
+    where = -1 if ident == "-1" else _parse_number(ident)
     actions = [action for action in _ACTIONS if values.get(action) is True]
     if len(actions) > 1:
         raise ExitTool(FAILURE, f"{flag}: {' and '.join(actions)} exclude each other")
     settings = {name: value for name, value in values.items() if name not in actions}
-    return [actions[0] if actions else "modify", where, _convert_size(flag, settings)]
+    return [
+        actions[0] if actions else "modify",
+        ident if where is None else where,
+        _convert_size(flag, settings),
+    ]
 
 
 def grow_disk_fields(arguments: Arguments) -> Document:
     """Return which disk to grow, and by how many MiB."""
-    disk = arguments["disk"]
-    if not disk.isdecimal():
-        raise ExitTool(FAILURE, f"{disk} is not a disk number; disks are numbered from 0")
-    return {"disk": int(disk), "amount": mebibytes(arguments["amount"])}
+    disk = _parse_number(arguments["disk"])
+    if disk is None:
+        raise ExitTool(
+            FAILURE, f"{arguments['disk']} is not a disk number; disks are numbered from 0"
+        )
+    return {"disk": disk, "amount": mebibytes(arguments["amount"])}
 
 
 def recreate_disks_fields(arguments: Arguments) -> Document:
     """Return the disks to recreate, and the nodes to create them on."""
     disks: list[object] = []
     for ident, values in arguments.get("disk", []):
-        if not ident.isdecimal() or not isinstance(values, dict):
+        number = _parse_number(ident)
+        if number is None or not isinstance(values, dict):
             raise ExitTool(FAILURE, f"--disk {ident}: must be the number of a disk")
-        disks.append([int(ident), _convert_size(f"--disk {ident}", values)])
+        disks.append([number, _convert_size(f"--disk {ident}", values)])
     nodes = [name for name in arguments.get("node", "").split(":") if name]
     return {"disks": disks, "nodes": nodes}
 
@@ -155,6 +172,7 @@ def replacement(arguments: Arguments) -> Document:
             " another secondary node",
         )
     numbers = arguments.get("numbers", [])
-    if not all(each.isdecimal() for each in numbers):
+    disks = [_parse_number(each) for each in numbers]
+    if None in disks:
         raise ExitTool(FAILURE, f"--disks {','.join(numbers)}: must be numbers")
-    return {"mode": chosen[0], "disks": [int(each) for each in numbers]}
+    return {"mode": chosen[0], "disks": disks}

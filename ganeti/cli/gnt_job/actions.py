@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ganeti.cli import output
 from ganeti.cli.command import Arguments
 from ganeti.cli.job_polling import follow
-from ganeti.cli.options import duration
+from ganeti.cli.options import MAX_DIGITS, duration, natural
 from ganeti.cli.output import Fields
 from ganeti.cli.session import FAILURE, ExitTool, Session
 from ganeti.cli.value_output import show_values
@@ -95,10 +95,18 @@ def _format_opcode(job: Fields, index: int) -> dict[str, object]:
 
 
 def _parse_job_ids(words: Sequence[str]) -> tuple[int, ...]:
-    wrong = [word for word in words if not (word.isascii() and word.isdigit())]
+    found: list[int] = []
+    wrong = []
+    for word in words:
+        try:
+            found.append(natural(word))
+        except ValueError:
+            wrong.append(word)
     if wrong:
-        raise ExitTool(FAILURE, f"{', '.join(wrong)}: a job ID is a number")
-    return tuple(map(int, words))
+        raise ExitTool(
+            FAILURE, f"{', '.join(wrong)}: a job ID is a number of at most {MAX_DIGITS} digits"
+        )
+    return tuple(found)
 
 
 def cancel(session: Session, arguments: Arguments) -> int:

@@ -267,7 +267,7 @@ def _show_rows(
 
 def _to_number(value: object) -> object:
     """Return a size, which may be text, as a number."""
-    return float(value) if isinstance(value, str) and value.isdigit() else value
+    return float(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def storage_change_fields(arguments: Arguments) -> Document:

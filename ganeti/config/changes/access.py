@@ -11,6 +11,9 @@ from ganeti.errors import Code, Refused
 from ganeti.model.users import ApiToken, RoleGrant, UserAccount
 from ganeti.schema.records import replace
 
+MAX_TOKENS_OF_USER = 100
+"""How many tokens of a user are kept; a new one is refused if so many are valid."""
+
 
 def account(state: ClusterState, name: str) -> UserAccount:
     """Return the account of a user.
@@ -76,14 +79,27 @@ def revoke_role(grant_id: str) -> Change:
 
 
 def add_token(token: ApiToken, now: float) -> Change:
-    """Add a token, and forget those that have expired."""
+    """Add a token, and forget those that have expired long ago.
+
+    Of its user, so many others that have expired are forgotten, the oldest first, that it has at
+    most ``MAX_TOKENS_OF_USER``.
+    """
 
     def change(state: ClusterState) -> ClusterState:
         if token.uuid in state.api_tokens:
             raise Refused(f"there is a token {token.uuid} already", Code.EXISTS)
-        return forget_expired(now)(state).put(token)
+        state = forget_expired(now)(state)
+        own = [each for each in state.api_tokens.values() if each.user == token.user]
+        expired = sorted((each for each in own if each.expires <= now), key=_expiry)
+        for each in expired[: max(0, len(own) + 1 - MAX_TOKENS_OF_USER)]:
+            state = state.remove(each)
+        return state.put(token)
 
     return change
+
+
+def _expiry(token: ApiToken) -> tuple[int, str]:
+    return token.expires, token.uuid
 
 
 def revoke_token(token_id: str) -> Change:

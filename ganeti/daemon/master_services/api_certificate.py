@@ -20,7 +20,8 @@ class ApiCertificateNames:
     """Renews the certificate when the cluster has names that it is not for.
 
     ``renew`` replaces it with one for such names, unless an administrator has installed one of
-    another authority. ``changed`` is called after that, to copy it to the candidates.
+    another authority. ``changed`` is called to copy it to the candidates: after that, and when it
+    was replaced by other means, such as the tool that has made this node the master.
     """
 
     _log = Logger()
@@ -48,6 +49,7 @@ class ApiCertificateNames:
         names, found = list_api_names(self._state()), self._files.stat(self._path)
         if found is None or self._checked == (names, found):
             return
+        replaced = self._checked is not None and self._checked[1] != found
         present = self._files.read(self._path)
         try:
             missing = find_missing_names(present, names)
@@ -59,9 +61,11 @@ class ApiCertificateNames:
             if self._files.read(self._path) != present:
                 listed = ", ".join(missing)
                 self._log.info("the remote API has a certificate for {names}, too", names=listed)
-                self._changed()
+                replaced = True
             found = self._files.stat(self._path)
         self._checked = names, found
+        if replaced:
+            self._changed()
 
 
 def list_api_names(state: ClusterState) -> list[str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 from twisted.internet.task import deferLater
@@ -13,7 +12,7 @@ from ganeti.bootstrap.daemons import start as start_daemon
 from ganeti.daemon.process.reactor import Reactor
 from ganeti.daemon.process.reactor_threads import thread_runner
 from ganeti.paths import NODED_PORT, Paths
-from ganeti.system.pidfile import holder
+from ganeti.system.pidfile import holder, signal_holder
 
 ENDING = 20.0
 """How long a daemon may take to stop before it is killed, in seconds; longer than its stop
@@ -26,11 +25,10 @@ async def stop_daemons(reactor: Reactor, paths: Paths, *daemons: str) -> bool:
     for daemon in daemons:
         path, began = f"{paths.run}/{daemon}.pid", reactor.seconds()
         told = 0
-        while pid := holder(path):
+        while holder(path) is not None:
             any_ran = True
             wanted = signal.SIGKILL if reactor.seconds() - began > ENDING else signal.SIGTERM
-            if wanted != told:
-                os.kill(pid, wanted)
+            if wanted != told and signal_holder(path, wanted):
                 told = wanted
             await deferLater(reactor, 0.05)
     return any_ran

@@ -20,8 +20,10 @@ from twisted.web.client import (
     PartialDownloadError,
     RequestGenerationFailed,
     RequestTransmissionFailed,
+    ResponseDone,
     ResponseFailed,
 )
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from ganeti.daemon.connections.request_timeout import limit_time
@@ -37,20 +39,30 @@ MAX_BYTES = 1024 * 1024
 class _Collector(Protocol):
     """Collects a body, as far as it is not too long."""
 
-    def __init__(self, body: Deferred[bytes]) -> None:
-        self._body = body
+    def __init__(self) -> None:
+        self.body: Deferred[bytes] = Deferred(lambda _: self._close())
+        """The whole body; cancelling closes the connection."""
         self._received = b""
 
     def dataReceived(self, data: bytes) -> None:
         self._received += data
-        if len(self._received) > MAX_BYTES and self.transport is not None:
-            self.transport.abortConnection()  # type: ignore[attr-defined]  # of stream transports
+        if len(self._received) > MAX_BYTES:
+            self._close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.body.called:
+            return
         if len(self._received) > MAX_BYTES:
-            self._body.errback(ValueError("the answer is too long"))
+            self.body.errback(ValueError("the answer is too long"))
+        # The latter: a body of unknown length ends with the connection (RFC 9112 section 6.3).
+        elif reason.check(ResponseDone, PotentialDataLoss):
+            self.body.callback(self._received)
         else:
-            self._body.callback(self._received)
+            self.body.errback(ValueError("the answer is cut off"))
+
+    def _close(self) -> None:
+        assert self.transport is not None
+        self.transport.loseConnection()
 
 
 def fetcher(
@@ -71,9 +83,9 @@ def fetcher(
         sent = Headers({name.encode(): [value.encode()] for name, value in headers.items()})
         producer = FileBodyProducer(BytesIO(body)) if body else None
         response = await agent.request(method.encode(), address.encode(), sent, producer)
-        received: Deferred[bytes] = Deferred()
-        response.deliverBody(_Collector(received))
-        return int(response.code), await received
+        collector = _Collector()
+        response.deliverBody(collector)
+        return int(response.code), await collector.body
 
     async def fetch(
         method: str, address: str, headers: Mapping[str, str], body: bytes

@@ -89,8 +89,10 @@ class WorkerProcesses(Service):
         return Deferred.fromCoroutine(self._end())
 
     async def _end(self) -> None:
-        for worker in list(self._workers.values()):
+        workers = list(self._workers.values())
+        for worker in workers:
             worker.process.closeStdin()
+        for worker in workers:
             await worker.gone
 
     @property

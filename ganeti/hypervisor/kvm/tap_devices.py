@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from ganeti.errors import Refused
+from ganeti.errors import Code, Failed, Refused
 from ganeti.hypervisor.kvm.devices import count_queues, tap
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.kvm import Kvm
@@ -54,6 +55,7 @@ class Taps:
         """Connect the tap device of a running guest's card elsewhere; the guest keeps the card.
 
         :raises Refused: it cannot be connected there; it is where it was.
+        :raises Failed: nor where it was; it is disconnected.
         """
         # Another name or an address that is not routed changes nothing outside of the
         # configuration.
@@ -63,15 +65,33 @@ class Taps:
         try:
             await self._run_all(*release_tap(before), *connect_tap(card))
         except _CommandError as error:
-            await self._run_all(*release_tap(card), *connect_tap(before))
-            raise Refused(
-                f"network card {card.mac} of {name} cannot be connected to {card.link} ({error});"
-                f" it is still connected to {before.link}"
+            why = f"network card {card.mac} of {name} cannot be connected to {card.link} ({error})"
+            await self._connect_again(before, card, why)
+            raise Refused(f"{why}; it is still connected to {before.link}") from None
+
+    async def _connect_again(self, before: GuestNic, card: GuestNic, why: str) -> None:
+        """Connect a tap device to where it was, after it could not be connected elsewhere.
+
+        :raises Failed: that cannot be done.
+        """
+        # Fails if it has not got so far, for example without a route.
+        with suppress(_CommandError):
+            await self._run_all(*release_tap(card))
+        try:
+            await self._run_all(*connect_tap(before))
+        except _CommandError as error:
+            raise Failed(
+                f"{why}, and not to {before.link} again ({error}): it is disconnected; correct the"
+                " network of this node, and reboot the instance",
+                Code.ENVIRONMENT,
             ) from None
 
     async def _run_all(self, *commands: Sequence[str]) -> None:
         for argv in commands:
-            finished = await self._processes.run(argv, timeout=30)
+            try:
+                finished = await self._processes.run(argv, timeout=30)
+            except Failed as e:  # it cannot be started, or does not end
+                raise _CommandError(f"{' '.join(argv)}: {e}") from None
             if finished.code:
                 said = (finished.err or finished.out).decode("utf-8", "replace").strip()
                 raise _CommandError(f"{' '.join(argv)}: {said}")

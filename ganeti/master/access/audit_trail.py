@@ -2,7 +2,8 @@
 """What callers were refused, and what they did without a job: kept in the journal.
 
 A caller that is refused often must not fill the journal: entries are collected for a moment, equal
-ones are counted, and of very many different ones only the number is kept.
+ones are counted, and of very many different ones only the number is kept. Actions and denials do
+not take the place of each other.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ REST = 10.0
 """Seconds until the next entries are kept."""
 
 MAX_AT_ONCE = 50
-"""How many different entries one commit has; further ones are counted."""
+"""How many different denials one commit has, and how many actions; further ones are counted.
+
+Each has its own limit: a client that is refused very often must not hide the actions of others.
+"""
 
 MAX_TEXT = 300
 """How many characters of a text that a client has made are kept."""
@@ -58,7 +62,8 @@ class AuditTrail:
         self._clock = clock
         self._now = now
         self._entries: dict[tuple[object, ...], AuditEntry] = {}
-        self._left_out = 0
+        self._left_out = {False: 0, True: 0}
+        """The number of actions and of denials for which there was no room."""
         self._timer: IDelayedCall | None = None
         self._keeping: Deferred[None] | None = None
         self._not_before = 0.0
@@ -95,10 +100,10 @@ class AuditTrail:
         known = self._entries.get(key)
         if known is not None:
             self._entries[key] = replace(known, count=known.count + 1)
-        elif len(self._entries) < MAX_AT_ONCE:
+        elif sum(each.denied == entry.denied for each in self._entries.values()) < MAX_AT_ONCE:
             self._entries[key] = entry
         else:
-            self._left_out += 1
+            self._left_out[entry.denied] += 1
         if self._timer is None:
             delay = max(PAUSE, self._not_before - self._clock.seconds())
             self._timer = self._clock.callLater(delay, self._keep)
@@ -107,10 +112,12 @@ class AuditTrail:
         self._timer = None
         self._not_before = self._clock.seconds() + REST
         entries, self._entries = list(self._entries.values()), {}
-        if self._left_out:
-            what = f"{self._left_out} further denials, which are not kept"
-            entries.append(AuditEntry(at=self._now(), who="several", what=what, denied=True))
-            self._left_out = 0
+        for denied, count in self._left_out.items():
+            if count:
+                kind = "denials" if denied else "actions"
+                what = f"{count} further {kind}, which are not kept"
+                entries.append(AuditEntry(at=self._now(), who="several", what=what, denied=denied))
+                self._left_out[denied] = 0
         edits = tuple(
             Append(kind=KIND, key="", value=msgspec.Raw(msgspec.json.encode(entry)))
             for entry in entries

@@ -218,6 +218,19 @@ class DiskTests(SynchronousTestCase):
         told = "Error: instance db1 has lost disks:\n  node1 vg0/a\n  node2 vg0/b\n"
         self.assertEqual((self.code, terminal.err), (1, told))
 
+    def test_a_job_that_was_rejected_or_failed_does_not_hide_what_others_found(self) -> None:
+        failed = [["error", ["error"], [["OpExecError", ["no luck"]]]], []]
+        found = [["success", ["success"], [[{}, [], {"db1": [["node1", "vg0/a"]]}]]], []]
+        by_job = {8: failed, 9: found}
+        terminal = Terminal({WaitForJobChange: lambda it: by_job[it.job_id]})
+        result = {"jobs": [[False, "the queue is full"], [True, 8], [True, 9]]}
+        code = terminal.call(
+            lambda it: actions.follow_disk_verification(it, arguments("verify-disks"), result)
+        )
+        told = "Failure: a job was rejected: the queue is full\nFailure: job 8: no luck\n"
+        self.assertEqual(code, 1)
+        self.assertTrue(terminal.err.startswith(f"{told}Error: instance db1"), terminal.err)
+
     def test_a_finding_of_an_earlier_job_is_not_forgotten(self) -> None:
         self.followed([{"node2": "silent"}, [], {}], [{}, [], {}])
         self.assertEqual(self.code, 1)

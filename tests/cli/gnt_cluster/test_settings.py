@@ -32,6 +32,12 @@ class NameTests(SynchronousTestCase):
         given = [("file//srv/ganeti", {"disk_reserved": "1"})]
         self.assertEqual(by_name(given), {"file": {"/srv/ganeti": {"disk_reserved": "1"}}})
 
+    def test_a_group_is_given_as_a_whole_or_by_its_names(self) -> None:
+        whole, named = ("plain", False), ("plain/vg0", {"disk_reserved": "1"})
+        for given in ([whole, named], [named, whole], [("plain", {"vg0": {}}), named]):
+            with self.assertRaisesRegex(ExitTool, "plain and plain/vg0 exclude each other"):
+                by_name(given)
+
     def test_a_group_that_is_removed_or_reset_keeps_its_value(self) -> None:
         self.assertEqual(by_name([("kvm", False), ("fake", None)]), {"kvm": False, "fake": None})
 
@@ -73,6 +79,17 @@ class CollectorTests(SynchronousTestCase):
         given = arguments(enabled_data_collectors={"lv": True, "drbd": False, "inst": "yes"})
         wanted = {"lv": True, "drbd": False, "inst": True}
         self.assertEqual(cluster_settings(given), {"enabled_data_collectors": wanted})
+
+    def test_a_collector_is_on_or_off(self) -> None:
+        given = arguments(enabled_data_collectors={"lv": "0", "drbd": "1", "inst": "False"})
+        wanted = {"lv": False, "drbd": True, "inst": False}
+        self.assertEqual(cluster_settings(given), {"enabled_data_collectors": wanted})
+        for value in ("maybe", "", None):
+            given = arguments(enabled_data_collectors={"lv": value})
+            with self.assertRaisesRegex(
+                ExitTool, "--enabled-data-collectors lv: must be yes or no"
+            ):
+                cluster_settings(given)
 
     def test_an_interval_without_a_value_is_refused(self) -> None:
         given = arguments(data_collector_interval={"lv": None})

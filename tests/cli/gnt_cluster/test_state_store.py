@@ -16,6 +16,7 @@ from ganeti.bootstrap.store_access import describe_store
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
 from ganeti.cli.gnt_cluster.state_store import modify
 from ganeti.cli.session import ExitTool
+from ganeti.errors import Refused
 from ganeti.journal.etcd.store_settings import read_last_settings
 from ganeti.luxi.methods import MoveState, QueryClusterInfo
 from ganeti.node.store_member import read_member
@@ -77,6 +78,12 @@ class MoveTests(SynchronousTestCase):
     def test_other_settings_are_changed_by_another_call(self) -> None:
         self.assertEqual(self.modify("--state-store", "file", "--mac-prefix", "aa:00:01"), 1)
         self.assertIn("give --mac-prefix separately", self.terminal.err)
+        self.assertEqual(self.modify("--state-store", "file", "-H", "kvm:acpi=no"), 1)
+        self.assertIn("give --hypervisor-parameters separately", self.terminal.err)
+
+    def test_errors_of_a_move_can_be_traced(self) -> None:
+        self.terminal.canned[MoveState] = Refused("not now")
+        self.assertRaises(Refused, self.modify, "--state-store", "file", "--debug")
         self.assertEqual(self.modify("--etcd-endpoints", "https://192.0.2.1:2379"), 1)
         self.assertIn("need --state-store etcd as well", self.terminal.err)
         words = ("--state-store", "etcd", "--etcd-endpoints", "https://192.0.2.1:2379")

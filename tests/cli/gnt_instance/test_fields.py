@@ -101,6 +101,10 @@ class CreationTests(FieldCase):
             (("0:size=1g", "2:size=1g"), "--disk 1 is missing; number from 0 without gaps"),
             (("0:size=1g", "0:size=1g"), "--disk 0 is given twice"),
             (("a:size=1g",), "--disk a: must be a number, a colon and settings"),
+            (
+                ("9" * 5000 + ":size=1g",),
+                f"--disk {'9' * 5000}: must be a number, a colon and settings",
+            ),
             (("no_0",), "--disk 0: must be a number, a colon and settings"),
             (("-1:size=1g",), "--disk -1: must be a number, a colon and settings"),
         ):
@@ -138,6 +142,10 @@ class ModificationTests(FieldCase):
             [["add", 1, {"size": 1024}], ["remove", -1, {}], ["detach", "data", {}]],
         )
 
+    def test_what_is_no_number_is_a_name(self) -> None:
+        for name in ("9" * 5000, "0-1", "٣"):
+            self.assertEqual(self.changes(f"{name}:detach"), [["detach", name, {}]])
+
     def test_changes_stay_in_their_order(self) -> None:
         found = fields.modification_fields(arguments(net=given("1:remove", "0:link=br1", "add")))
         wanted = [["remove", 1, {}], ["modify", 0, {"link": "br1"}], ["add", -1, {}]]
@@ -165,7 +173,7 @@ class DiskTests(FieldCase):
         self.assertEqual(found, {"disk": 1, "amount": 2048})
 
     def test_the_disk_that_grows_is_a_number(self) -> None:
-        for disk in ("data", "-1", "1.0", ""):
+        for disk in ("data", "-1", "1.0", "", "9" * 5000):
             told = self.refusal(fields.grow_disk_fields, disk=disk, amount="1g")
             self.assertEqual(told, f"{disk} is not a disk number; disks are numbered from 0")
 
@@ -178,7 +186,7 @@ class DiskTests(FieldCase):
         self.assertEqual(found, wanted)
 
     def test_what_is_recreated_is_a_number(self) -> None:
-        for text in ("data:size=1g", "no_0"):
+        for text in ("data:size=1g", "no_0", "9" * 5000):
             ident = text.removeprefix("no_").partition(":")[0]
             told = self.refusal(fields.recreate_disks_fields, disk=given(text))
             self.assertEqual(told, f"--disk {ident}: must be the number of a disk")
@@ -212,3 +220,5 @@ class ReplacementTests(FieldCase):
         self.assertEqual(found["disks"], [0, 2])
         told = self.refusal(fields.replacement, auto=True, numbers=["0", "b"])
         self.assertEqual(told, "--disks 0,b: must be numbers")
+        told = self.refusal(fields.replacement, auto=True, numbers=["9" * 5000])
+        self.assertIn("must be numbers", told)

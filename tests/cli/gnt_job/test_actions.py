@@ -87,7 +87,8 @@ class InfoTests(JobCase):
 class SelectionTests(JobCase):
     def test_every_word_that_is_no_number_is_named(self) -> None:
         told = self.refusal(actions.info, jobs=["1", "x", "-2", "\u0662", "3.0"])
-        self.assertEqual(told, "x, -2, \u0662, 3.0: a job ID is a number")
+        self.assertEqual(told, "x, -2, \u0662, 3.0: a job ID is a number of at most 15 digits")
+        self.assertIn("a job ID is a number", self.refusal(actions.archive, jobs=["9" * 5000]))
         self.assertEqual(self.terminal.asked(), [])
 
     def test_jobs_are_named_or_selected_by_status(self) -> None:

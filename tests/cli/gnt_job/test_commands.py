@@ -64,6 +64,8 @@ class ListTests(SynchronousTestCase):
         terminal = Terminal()
         self.assertEqual(terminal.run(GNT_JOB, "list", "web1"), 1)
         self.assertEqual(terminal.err, "Failure: web1 is not a job id\n")
+        self.assertEqual(terminal.run(GNT_JOB, "list", "9" * 5000), 1)
+        self.assertIn("is not a job id", terminal.err)
 
 
 class InfoTests(SynchronousTestCase):
@@ -166,7 +168,7 @@ class OrderTests(SynchronousTestCase):
 
     def test_what_is_named_is_a_number_and_something_is_named(self) -> None:
         for words, why in (
-            (("cancel", "web1"), "web1: a job ID is a number"),
+            (("cancel", "web1"), "web1: a job ID is a number of at most 15 digits"),
             (("cancel",), "name jobs by their IDs, or select them with --pending"),
             (("cancel", "--pending", "7"), "name jobs by their IDs, or select"),
             (("change-priority", "7"), "no priority given; use --priority low, normal or high"),

@@ -55,6 +55,13 @@ class ApiCertificateTests(SynchronousTestCase):
         self.assertEqual((self.renewals, self.copies), (1, 1))
         self.assertEqual(find_missing_names(self.files.read(PATH), ["node2"]), [])
 
+    def test_one_that_a_tool_has_issued_is_copied_at_the_next_look(self) -> None:
+        self.look()
+        self.successResultOf(self.renew(["other", *list_api_names(self.state)]))
+        self.look()
+        self.look()
+        self.assertEqual((self.renewals, self.copies), (1, 1))
+
     def test_a_certificate_that_an_administrator_has_installed_stays(self) -> None:
         async def keep(_: Sequence[str]) -> None:
             self.renewals += 1

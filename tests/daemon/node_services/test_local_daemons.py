@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -59,6 +60,18 @@ class StopDaemonsTests(SynchronousTestCase):
         self.assertIsNone(second.poll())
         self.clock.advance(0.05)
         self.assertEqual(second.wait(), -15)
+        self.clock.advance(0.05)
+        self.assertTrue(self.successResultOf(stopping))
+
+    def test_one_that_begins_is_stopped_as_soon_as_its_number_is_known(self) -> None:
+        with open(f"{self.paths.run}/early.pid", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            stopping = self.stop("early")
+            self.clock.advance(0.05)
+            self.assertNoResult(stopping)
+        other = self.start("early")
+        self.clock.advance(0.05)
+        self.assertEqual(other.wait(), -15)
         self.clock.advance(0.05)
         self.assertTrue(self.successResultOf(stopping))
 

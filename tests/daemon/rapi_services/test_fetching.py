@@ -7,8 +7,11 @@ from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import deferLater
 from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
@@ -65,6 +68,49 @@ class FetchTests(TestCase):
     async def test_a_closed_port_is_explained(self) -> None:
         await self.port.stopListening()
         self.assertIn("the provider does not answer: connection refused", await self.failure())
+
+
+class BodyTests(SynchronousTestCase):
+    """Bodies that end, or do not, on a connection in memory."""
+
+    def fetching(self, answer: bytes) -> Deferred[tuple[int, bytes]]:
+        self.reactor = MemoryReactorClock()
+        fetch = fetcher(self.reactor, "the provider")
+
+        async def ask() -> tuple[int, bytes]:
+            return await fetch("GET", "http://192.0.2.1/", {}, b"")
+
+        fetching = Deferred.fromCoroutine(ask())
+        [(_, _, factory, *_)] = self.reactor.tcpClients
+        client = factory.buildProtocol(None)
+        assert client is not None
+        self.client = client
+        self.transport = StringTransport()
+        self.client.makeConnection(self.transport)
+        self.client.dataReceived(answer)
+        return fetching
+
+    def test_a_body_that_is_cut_off_is_no_answer(self) -> None:
+        for head, begun in (
+            (b"Content-Length: 10", b"code"),
+            (b"Transfer-Encoding: chunked", b"4\r\ncode\r\n"),
+        ):
+            fetching = self.fetching(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + begun)
+            self.client.connectionLost(Failure(ConnectionLost()))
+            error = self.failureResultOf(fetching, HttpProblem).value
+            self.assertIn("the provider does not answer: the answer is cut off", str(error))
+
+    def test_the_end_of_the_connection_ends_a_body_of_unknown_length(self) -> None:
+        fetching = self.fetching(b"HTTP/1.1 200 OK\r\n\r\ncode")
+        self.assertNoResult(fetching)
+        self.client.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.successResultOf(fetching), (200, b"code"))
+
+    def test_the_connection_is_closed_when_the_time_for_an_answer_is_over(self) -> None:
+        fetching = self.fetching(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\ncode")
+        self.reactor.advance(SECONDS)
+        self.assertTrue(self.transport.disconnecting)
+        self.failureResultOf(fetching, HttpProblem)
 
 
 class SilentResolverTests(SynchronousTestCase):

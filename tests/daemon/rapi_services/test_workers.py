@@ -12,8 +12,10 @@ import tempfile
 from typing import Any
 
 from twisted.internet import reactor as installed
+from twisted.internet.error import ProcessDone
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 import ganeti
@@ -55,6 +57,40 @@ class StarvingTests(SynchronousTestCase):
         self.assertEqual(starving.started, [])
         starving.advance(workers.RESTART_DELAY)
         self.assertEqual((starving.started, starving.getDelayedCalls()), (["1"], []))
+
+
+class WorkerReactor(Clock):
+    """Starts processes in memory, whose standard input says which have been asked to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes: list[MemoryProcess] = []
+
+    def spawnProcess(self, protocol: Any, *_: Any, **__: Any) -> MemoryProcess:
+        self.processes.append(MemoryProcess(protocol))
+        return self.processes[-1]
+
+
+class MemoryProcess:
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+        self.asked = False
+
+    def closeStdin(self) -> None:
+        self.asked = True
+
+
+class StopTests(SynchronousTestCase):
+    def test_all_workers_are_asked_to_end_at_once_and_waited_for(self) -> None:
+        memory = WorkerReactor()
+        kept = WorkerProcesses(memory, "ganeti.daemon.rapi", OPTIONS, 0, 3)
+        kept.startService()
+        stopping = kept.stopService()
+        self.assertEqual([each.asked for each in memory.processes], [True, True, True])
+        for each in memory.processes:
+            self.assertNoResult(stopping)
+            each.protocol.processEnded(Failure(ProcessDone(0)))
+        self.successResultOf(stopping)
 
 
 class WorkersTests(TestCase):

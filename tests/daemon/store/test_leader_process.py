@@ -27,5 +27,12 @@ class HolderTests(SynchronousTestCase):
         gone.wait()
         self.assertTrue(has_ended(Holder(master="node1", process=gone.pid, boot=read_boot_id())))
 
+    def test_of_a_number_that_another_user_has_now_nothing_is_known(self) -> None:
+        def kill(pid: int, number: int) -> None:
+            raise PermissionError
+
+        holder = Holder(master="node1", process=1, boot=read_boot_id())
+        self.assertFalse(has_ended(holder, kill))
+
     def test_of_one_that_does_not_say_where_it_ran_nothing_is_known(self) -> None:
         self.assertFalse(has_ended(Holder(master="node1", process=1)))
