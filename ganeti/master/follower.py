@@ -25,6 +25,7 @@ from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
+    OpenReplica,
     ReplicaEnd,
     ResetReplica,
     StoreCheckpoint,
@@ -64,9 +65,8 @@ class FrameGroup(Frames):
     """Frames on their way to every candidate; encoded once for all of them."""
 
     @cached_property
-    def call(self) -> AppendFrames:
-        text = b64encode(self.data).decode("ascii")
-        return AppendFrames(after=to_wire(self.after), frames=text)
+    def text(self) -> str:
+        return b64encode(self.data).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ class Follower:
         """
         self.node = node
         self.live = self.settled = live
+        self._handle = ""
         self.end = BEGINNING  # until the copies are compared: its history may have diverged
         self.reason = "it has not been compared yet"
         self._journal = journal
@@ -240,6 +241,8 @@ class Follower:
 
     async def _compare(self) -> None:
         """Make the copy end with a position of the journal."""
+        # First: what an earlier attempt has sent, and arrives from now on, changes nothing.
+        self._handle = await self._ask(OpenReplica())
         try:
             common = await self._find_common_position()
         except Failed as e:
@@ -303,7 +306,8 @@ class Follower:
     async def _reset(self) -> None:
         checkpoint = await self._checkpoint()
         mark = self._journal.find_log_position(checkpoint.position)
-        await self._ask(ResetReplica(files=encoded(checkpoint), end=to_wire(mark)))
+        files = encoded(checkpoint)
+        await self._ask(ResetReplica(files=files, end=to_wire(mark), handle=self._handle))
         self.end, self._bytes_since_checkpoint = mark, 0
 
     def _refresh_checkpoint(self) -> None:
@@ -352,7 +356,8 @@ class Follower:
         return self._queue[0].after if self._queue else self._journal.end_position()
 
     async def _append(self, group: FrameGroup, *, cut: bool = False) -> None:
-        call = AppendFrames(after=group.call.after, frames="", cut=True) if cut else group.call
+        after = to_wire(group.after)
+        call = AppendFrames(after=after, frames=group.text, cut=cut, handle=self._handle)
         answer = await self._ask(call, within=self._timeouts.bound)
         self._bytes_since_checkpoint += len(group.data)
         if answer != to_wire(group.end):

@@ -105,6 +105,7 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(replica.DescribeReplica, required(parts.replica.describe))
     answers.to(replica.StoreCheckpoint, required(parts.replica.replace_checkpoint))
     answers.to(replica.AppendFrames, required(parts.replica.append_frames))
+    answers.to(replica.OpenReplica, required(parts.replica.open))
     answers.to(replica.ReadFrames, required(parts.replica.read_frames))
     answers.to(replica.ResetReplica, required(parts.replica.reset))
 

@@ -184,6 +184,7 @@ def assemble_node(
         host.paths.data,
         segment_size=host.segment_size,
         in_use=lambda: bool(host.master_pid()),
+        make_handle=host.secret,
     )
     voter = Voter(
         host.files,

@@ -12,6 +12,7 @@ from binascii import Error as NotBase64
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
+from secrets import token_hex
 
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
@@ -32,6 +33,7 @@ from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
     FrameBatch,
+    OpenReplica,
     ReadFrames,
     ReplicaEnd,
     ResetReplica,
@@ -47,7 +49,7 @@ class Replica:
     """The copy below ``data``; calls run one at a time, and each is durable before its answer.
 
     ``in_use`` returns whether a master daemon runs on this node, which then owns the folder: the
-    copy is read-only.
+    copy is read-only. ``make_handle`` returns random texts.
     """
 
     _log = Logger()
@@ -59,15 +61,34 @@ class Replica:
         *,
         segment_size: int = SEGMENT_SIZE,
         in_use: Callable[[], bool] = lambda: False,
+        make_handle: Callable[[], str] = lambda: token_hex(20),
     ) -> None:
         self._files = files
         self._data = data
         self._folder = f"{data}/journal"
         self._segment_size = segment_size
         self._in_use = in_use
+        self._make_handle = make_handle
+        # In memory only: a call does not outlive the daemon that it was sent to.
+        self._handle = ""
         self._cached: Segments | None = None
         self._lock = DeferredLock()
         self._checkpoint_lock = DeferredLock()
+
+    async def open(self, call: OpenReplica) -> str:
+        """Return the handle that changes of the copy need from now on."""
+        # Under the lock: when this returns, no call with an earlier handle is at work.
+        async with self._lock:
+            self._handle = self._make_handle()
+            return self._handle
+
+    def _check_handle(self, handle: str) -> None:
+        """:raises Failed: the copy was opened again meanwhile."""
+        if handle and handle != self._handle:
+            raise Failed(
+                "the call belongs to an attempt of the master to replicate that was given up",
+                Code.ENVIRONMENT,
+            )
 
     async def describe(self, call: DescribeReplica) -> ReplicaEnd:
         """Return the end of the copy, or the log position of an earlier commit in it.
@@ -122,14 +143,15 @@ class Replica:
     async def append_frames(self, call: AppendFrames) -> ReplicaEnd:
         """Append frames at the end of the copy, and return the new end.
 
-        :raises Failed: the frames do not follow the end, or could not be stored; the copy is
-            unchanged.
+        :raises Failed: the frames do not follow the end, or could not be stored, or the call comes
+            too late; the copy is unchanged.
         """
         after = from_wire(call.after)
         # Before the lock, as commits of the whole cluster wait for it.
         frames = decoded(call.frames)
         end = end_of(frames, after)
         async with self._lock_for_writing():
+            self._check_handle(call.handle)
             segments = await self._open_segments()
             # A newer master replaces commits that were never acknowledged.
             if call.cut:
@@ -155,6 +177,7 @@ class Replica:
         end = from_wire(call.end)
         contents = self._decode_files(call.files)
         async with self._checkpoint_lock, self._lock_for_writing():
+            self._check_handle(call.handle)
             segments, self._cached = self._cached or self._make_segments(), None
             # First, so that frames of one history never follow a checkpoint of another: a
             # checkpoint without a log does not count as a copy.

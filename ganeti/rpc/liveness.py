@@ -24,6 +24,7 @@ from ganeti.rpc.quorum import DescribeVote, ReleaseLease, RenewLease, RequestVot
 from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
+    OpenReplica,
     ReadFrames,
     ResetReplica,
     StoreCheckpoint,
@@ -51,6 +52,7 @@ _REPLICATION_CALLS: tuple[type[Call[object]], ...] = (
     AppendFrames,
     DescribeReplica,
     DescribeVote,
+    OpenReplica,
     StoreCheckpoint,
     ReadFrames,
     ReleaseLease,

@@ -34,13 +34,29 @@ class ReplicaEnd(Record):
     digest: Digest
 
 
+ReplicaHandle: TypeAlias = Annotated[str, Meta(max_length=64)]
+"""What proves that a call is of the latest attempt to replicate to a node; see ``OpenReplica``."""
+
+
+class OpenReplica(Call[ReplicaHandle]):
+    """Return a handle for changes of the copy; calls with an earlier one fail from then on.
+
+    A call that was given up may arrive later, even after those of the next attempt. Without a
+    handle, it would cut off commits that were acknowledged meanwhile, or store some that were given
+    up by all.
+    """
+
+    wire = "journal_open"
+    call_timeout = 10
+
+
 class AppendFrames(Call[ReplicaEnd]):
     """Append complete frames (base64 of the bytes in the master's log); durable when this returns.
 
     ``after`` is the end of the log that the frames follow; a node whose copy ends elsewhere fails
     and stores nothing. ``cut`` first truncates the copy after that mark, as frames there were never
     acknowledged; ``frames`` may then be empty. A copy whose checkpoint is newer than ``after``
-    fails.
+    fails. Masters of earlier releases have no ``handle``.
     """
 
     wire = "journal_append"
@@ -49,6 +65,7 @@ class AppendFrames(Call[ReplicaEnd]):
     after: ReplicaEnd
     frames: str
     cut: bool = False
+    handle: ReplicaHandle = ""
 
 
 class DescribeReplica(Call[ReplicaEnd]):
@@ -92,6 +109,7 @@ class ResetReplica(Call[ReplicaEnd]):
 
     files: dict[CheckpointFile, str]
     end: ReplicaEnd
+    handle: ReplicaHandle = ""
 
 
 class StoreCheckpoint(Call[ReplicaEnd]):

@@ -27,7 +27,13 @@ from ganeti.node.replicas import Replica
 from ganeti.node.voter import Voter
 from ganeti.rpc.node_client import NodeClient
 from ganeti.rpc.quorum import DescribeVote, RenewLease, RequestVote
-from ganeti.rpc.replicas import AppendFrames, DescribeReplica, ResetReplica, StoreCheckpoint
+from ganeti.rpc.replicas import (
+    AppendFrames,
+    DescribeReplica,
+    OpenReplica,
+    ResetReplica,
+    StoreCheckpoint,
+)
 from ganeti.rpc.server import CallHandlers
 from ganeti.testing.builders import a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -69,6 +75,7 @@ class Cluster:
         answers.to(RenewLease, voter.renew)
         if node != MASTER:
             answers.to(AppendFrames, replica.append_frames)
+            answers.to(OpenReplica, replica.open)
             answers.to(DescribeReplica, replica.describe)
             answers.to(ResetReplica, replica.reset)
             answers.to(StoreCheckpoint, replica.replace_checkpoint)

@@ -15,11 +15,14 @@ from ganeti.model.guest import Guest, GuestState
 from ganeti.node.guest_starts import GuestStarts
 from ganeti.node.instances import Instances
 from ganeti.node.node_info import NodeInfoAnswers
+from ganeti.node.oses import OSDefinitions
+from ganeti.node.scripts import OSScripts
 from ganeti.rpc.instances import ListGuests, StartInstanceCall
 from ganeti.rpc.node import DescribeNode
 from ganeti.testing.builders import a_guest
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
+from ganeti.testing.processes import MemoryProcesses
 
 WEB1 = a_guest("web1")
 STATE = GuestState(name="web1", memory=128, vcpus=1)
@@ -40,16 +43,25 @@ class NodeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.attached: Deferred[Sequence[str]] = Deferred()
         hypervisors = {"fake": MemoryHypervisor()}
-        starts, scripts = GuestStarts(), None
+        starts, clock, files = GuestStarts(), Clock(), MemoryFiles(MemoryDisk())
+        scripts = OSScripts(
+            OSDefinitions(files, []),
+            MemoryProcesses(clock, {}),
+            files,
+            "/log",
+            clock.seconds,
+            cache="/cache",
+            work="/work",
+        )
         self.instances = Instances(
             hypervisors,
             self.attach,
-            scripts,  # type: ignore[arg-type]  # no OS is installed here
-            Clock(),
+            scripts,
+            clock,
             "node1",
             starts=starts,
         )
-        self.facts = NodeInfoAnswers(MemoryFiles(MemoryDisk()), hypervisors, {}, starts)
+        self.facts = NodeInfoAnswers(files, hypervisors, {}, starts)
         self.starting = Deferred.fromCoroutine(self.instances.start(StartInstanceCall(guest=WEB1)))
 
     async def attach(self, guest: Guest) -> Sequence[str]:

@@ -22,11 +22,13 @@ from ganeti.node.replicas import Replica, to_wire
 from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
+    OpenReplica,
     ReadFrames,
     ReplicaEnd,
     ResetReplica,
     StoreCheckpoint,
 )
+from ganeti.schema.records import replace
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from tests.contracts.journal import a_commit
 
@@ -123,6 +125,40 @@ class ReplicaTests(SynchronousTestCase):
         self.assertEqual([n for n, _ in self.opened(self.disk).replay(0)], [1])
         foreign = AppendFrames(after=to_wire(LogPosition(1, b"x" * 32)), frames="", cut=True)
         self.refused(self.replica.append_frames(foreign), "another digest")
+
+    def test_what_arrives_after_the_copy_was_opened_again_changes_nothing(self) -> None:
+        self.committed(1, 2, 3, 4)
+        self.kept(0, 3)
+        mark = to_wire(self.master.find_log_position(1))
+        early, late = (self.done(self.replica.open(OpenReplica())) for _ in range(2))
+        calls = (
+            self.replica.append_frames(AppendFrames(after=mark, frames="", cut=True, handle=early)),
+            self.replica.append_frames(replace(self.frames(3, 4), handle=early)),
+            self.replica.reset(ResetReplica(files={"config.data": ""}, end=mark, handle=early)),
+        )
+        for call in calls:
+            self.refused(call, "attempt of the master to replicate that was given up")
+        self.assertEqual(self.end(), to_wire(self.master.find_log_position(3)))
+        self.done(self.replica.append_frames(replace(self.frames(3, 4), handle=late)))
+        self.assertEqual(self.end(), to_wire(self.master.end_position()))
+
+    def test_no_earlier_call_is_at_work_when_the_copy_is_open(self) -> None:
+        self.committed(1, 2)
+        slow = Replica(MemoryFiles(MemoryDisk(), self.clock, latency=1.0), DATA)
+        append = Deferred.fromCoroutine(slow.append_frames(self.frames(0, 2)))
+        opened = Deferred.fromCoroutine(slow.open(OpenReplica()))
+        while not append.called:
+            self.assertNoResult(opened)
+            self.clock.advance(1.0)
+        self.successResultOf(append)
+        self.successResultOf(opened)
+
+    def test_a_handle_ends_with_its_daemon(self) -> None:
+        self.committed(1)
+        handle = self.done(self.replica.open(OpenReplica()))
+        again = Replica(MemoryFiles(self.disk), DATA)
+        call = replace(self.frames(0, 1), handle=handle)
+        self.refused(again.append_frames(call), "that was given up")
 
     def test_a_full_disk_is_a_failure_and_goes_on_when_there_is_room(self) -> None:
         self.committed(1, 2)

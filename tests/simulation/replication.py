@@ -131,6 +131,13 @@ class Replication:
         if call in _CHANGES_A_COPY:
             _, end = msgspec.json.decode(answer, type=tuple[bool, ReplicaEnd])
             self._reaches[name] = end.position
+            promised, distrusted = self._promised(), {host.name for host in self.distrusted()}
+            counts = name in self.in_effect.in_sync and name not in distrusted
+            if counts and end.position < promised:
+                self._violated(
+                    f"{name} counts as in sync, and has cut off commits after {end.position},"
+                    f" although {promised} was acknowledged"
+                )
 
     def acknowledged(self, process: MasterProcess, position: int) -> None:
         """See that what a master acknowledges is with all copies that count as in sync.

@@ -232,6 +232,15 @@ MUTANTS = (
         seeds=150,
     ),
     Mutant(
+        name="copy-takes-late-calls",
+        file=_REPLICA,
+        before="        if handle and handle != self._handle:",
+        after="        if handle is None:",
+        reason="a call that was given up cuts off what was acknowledged meanwhile",
+        modes=("delays",),
+        seeds=150,
+    ),
+    Mutant(
         name="master-adopts-nothing",
         file=_ADOPTION,
         before="if isinstance(end, Failed) or end.position <= journal.end_position().position:",
