@@ -364,8 +364,25 @@ def parse(
         if option.many:
             values.setdefault(option.name, []).append(value)
         else:
-            values[option.name] = value
+            values[option.name] = _join(flag, values.get(option.name), value)
     return values, rest
+
+
+def _join(flag: str, before: object, value: object) -> object:
+    """Return the value of an option that is given again: settings by name come together.
+
+    :raises BadOption: they contradict each other.
+    """
+    match before, value:
+        case dict(), dict():
+            if twice := sorted(before.keys() & value.keys()):
+                raise BadOption(f"option {flag}: {twice[0]} is given twice")
+            return {**before, **value}
+        case (str() as ident, dict() as settings), (str() as other, dict()):
+            if ident != other:
+                raise BadOption(f"option {flag}: {ident} and {other} exclude each other")
+            return ident, _join(flag, settings, value[1])
+    return value
 
 
 def _explain_error(message: str, given: str, by_flag: dict[str, Option]) -> str:

@@ -123,6 +123,17 @@ class ParseTests(SynchronousTestCase):
         values, _ = parse(OPTIONS, ["--disk", "0:size=1g", "--disk", "-1:remove"])
         self.assertEqual(values["disk"], [("0", {"size": "1g"}), ("-1", {"remove": True})])
 
+    def test_settings_that_are_given_in_two_options_come_together(self) -> None:
+        values, _ = parse(OPTIONS, ["-B", "memory=1g", "-B", "vcpus=2", "-s", "1g", "-s", "2g"])
+        self.assertEqual(values, {"beparams": {"memory": "1g", "vcpus": "2"}, "size": 2048})
+        with self.assertRaisesRegex(BadOption, "option -B: a is given twice"):
+            parse(OPTIONS, ["-B", "a=1", "-B", "b=1,a=1"])
+        kinds = (Option(("-H",), "hypervisor", "", IDENTKEYVAL),)
+        values, _ = parse(kinds, ["-H", "kvm:a=1", "-H", "kvm:b=2"])
+        self.assertEqual(values, {"hypervisor": ("kvm", {"a": "1", "b": "2"})})
+        with self.assertRaisesRegex(BadOption, "kvm and fake exclude each other"):
+            parse(kinds, ["-H", "kvm:a=1", "-H", "fake:a=1"])
+
     def test_long_flags_may_be_shortened(self) -> None:
         self.assertEqual(parse(OPTIONS, ["--time", "3"])[0], {"timeout": 3})
 
