@@ -251,6 +251,10 @@ class SeedTests(ShippedDefinitions):
         self.assertEqual((told["ssh_authorized_keys"], told["user"]), (keys, "debian"))
         self.assertEqual(told["fqdn"], "web1.example.com")
 
+    async def test_without_keys_there_is_no_list_of_them(self) -> None:
+        # Which cloud-init rejects if it is empty.
+        self.assertEqual(set((await self.seed())["user-data"]), {"fqdn", "manage_etc_hosts"})
+
     async def test_user_data_is_passed_on_as_it_is(self) -> None:
         guest = a_guest(os="image", osparams={"user_data": "#!/bin/sh\necho 'a: \"b\"'"})
         files = await self.scripts.write_seed(guest, [])
