@@ -30,6 +30,7 @@ from ganeti.rpc.replicas import (
     ResetReplica,
     StoreCheckpoint,
 )
+from ganeti.rpc.wire import StaleHandle
 
 R = TypeVar("R")
 
@@ -116,6 +117,7 @@ class Follower:
         self.node = node
         self.live = self.settled = live
         self._handle = ""
+        self._opened = 0.0
         self.end = BEGINNING  # until the copies are compared: its history may have diverged
         self.reason = "it has not been compared yet"
         self._journal = journal
@@ -184,6 +186,12 @@ class Follower:
                 self.drop(str(e))
                 self._deposed(e)
                 return
+            except StaleHandle as e:
+                # Commits go on waiting while the copy is opened again, as after a restart of the
+                # node daemon; but not if that never ends.
+                if self.live and self._clock.seconds() - self._opened > self._timeouts.first:
+                    continue
+                self.drop(str(e))
             except (GanetiError, OSError) as e:
                 self.drop(str(e))
             except CancelledError:
@@ -243,6 +251,7 @@ class Follower:
         """Make the copy end with a position of the journal."""
         # First: what an earlier attempt has sent, and arrives from now on, changes nothing.
         self._handle = await self._ask(OpenReplica())
+        self._opened = self._clock.seconds()
         try:
             common = await self._find_common_position()
         except Failed as e:
@@ -250,6 +259,8 @@ class Follower:
                 raise
             self._log.warn("{node} has no usable copy: {why}", node=self.node.name, why=str(e))
             common = None
+        if self.live and common is not None and common.position < self.end.position:
+            raise Failed(f"its copy has lost the commits after {common.position}")
         # The start of the log is not enough: the initial configuration is in no commit.
         if common is not None and common != BEGINNING and await self._truncate_to(common):
             return

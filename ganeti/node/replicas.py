@@ -39,6 +39,7 @@ from ganeti.rpc.replicas import (
     ResetReplica,
     StoreCheckpoint,
 )
+from ganeti.rpc.wire import StaleHandle
 from ganeti.system.interfaces import IFiles
 
 CONFIG = "config.data"
@@ -83,10 +84,11 @@ class Replica:
             return self._handle
 
     def _check_handle(self, handle: str) -> None:
-        """:raises Failed: the copy was opened again meanwhile."""
+        """:raises StaleHandle: the copy was opened again meanwhile, or this daemon started."""
         if handle and handle != self._handle:
-            raise Failed(
-                "the call belongs to an attempt of the master to replicate that was given up",
+            raise StaleHandle(
+                "the copy of the journal was opened again, or the node daemon was started again,"
+                " since the master has opened it",
                 Code.ENVIRONMENT,
             )
 

@@ -25,7 +25,14 @@ from ganeti.errors import (
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
 from ganeti.rpc.quorum import RequestVote
-from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, encode_request, result_of
+from ganeti.rpc.wire import (
+    CallRequest,
+    OldTerm,
+    StaleHandle,
+    UnclaimedTerm,
+    encode_request,
+    result_of,
+)
 
 R = TypeVar("R")
 
@@ -180,7 +187,7 @@ class NodeClient:
             error = NotMaster(f"{node.name}: {e}")
             self._report_newer_master(error, request.term)
             raise error from None
-        except UnclaimedTerm:
+        except (UnclaimedTerm, StaleHandle):
             raise
         except GanetiError as e:
             raise _add_node_name(node, e) from None

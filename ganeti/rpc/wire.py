@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ganeti.errors import GanetiError, NotMaster, ProtocolError, from_wire, to_wire
+from ganeti.errors import Code, Failed, GanetiError, NotMaster, ProtocolError, from_wire, to_wire
 from ganeti.rpc.call import Call, get_answer_type
 from ganeti.schema.documents import UNREADABLE
 
@@ -30,6 +30,15 @@ class UnclaimedTerm(GanetiError):
     """The node has not granted the calling master's term; the call was not executed."""
 
     wire = "UnclaimedTerm"
+
+
+class StaleHandle(Failed):
+    """The caller's handle for the node's copy of the journal is not valid any more.
+
+    The copy was opened again, or the node daemon was started again.
+    """
+
+    wire = "StaleHandle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,8 @@ def result_of(call: Call[R], answer: bytes) -> R:
                 raise OldTerm(text)
             case [False, ["UnclaimedTerm", [str(text)]]]:
                 raise UnclaimedTerm(text)
+            case [False, ["StaleHandle", [str(text), *_]]]:
+                raise StaleHandle(text, Code.ENVIRONMENT)
             case [False, [str(), [*_]] as error]:
                 raise from_wire(error)
     except UNREADABLE as e:

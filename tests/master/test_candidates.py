@@ -86,7 +86,7 @@ class Cluster:
         files = MemoryFiles(self.disks["node1"], self.clock, latency=LATENCY)
         opening = FileJournal.open(files, f"{DATA}/journal", self.clock, segment_size=4000)
         self.journal = self.done(opening)
-        asker = NodeClient(
+        asker = self.asker = NodeClient(
             self.nodes,
             self.clock,
             term=lambda: quorum.term(),
@@ -151,6 +151,10 @@ class Cluster:
         while (calls := self.clock.getDelayedCalls()) and calls[0].getTime() <= end:
             self.clock.advance(max(0.0, calls[0].getTime() - self.clock.seconds()))
         self.clock.advance(max(0.0, end - self.clock.seconds()))
+
+    def open_copy(self, node: Node) -> None:
+        """Open the copy of a node, as a late call does."""
+        self.done(self.asker.ask(node, OpenReplica()))
 
     def append(self, number: int) -> Deferred[int]:
         return Deferred.fromCoroutine(self.journal.append(a_commit(number)))
@@ -339,6 +343,36 @@ class CandidatesTests(SynchronousTestCase):
         self.cluster.disks["node3"] = old
         self.cluster.start_node(NODE3)
         self.cluster.run(60)
+        self.assert_in_sync(NODE2, NODE3)
+
+    def test_one_whose_daemon_was_started_again_stays_in_sync(self) -> None:
+        self.kept(1)
+        in_effect = self.cluster.quorum.in_effect
+        for number in (2, 3):
+            self.cluster.run(2.0)
+            self.cluster.start_node(NODE2)
+            self.kept(number)
+        self.assertEqual(self.cluster.quorum.in_effect, in_effect)
+        self.assert_in_sync(NODE2, NODE3)
+
+    def test_one_whose_copy_is_opened_by_others_all_the_time_leaves_the_set(self) -> None:
+        self.kept(1)
+        self.cluster.run(2.0)
+        for number in (2, 3):
+            self.cluster.open_copy(NODE2)
+            self.kept(number)
+        self.assert_in_sync(NODE3)
+
+    def test_one_that_was_started_again_with_an_old_disk_leaves_the_set(self) -> None:
+        self.kept(1)
+        old = deepcopy(self.cluster.disks["node2"])
+        self.kept(2)
+        self.cluster.disks["node2"] = old
+        self.cluster.start_node(NODE2)
+        self.cluster.run(2.0)
+        self.kept(3)
+        self.assert_in_sync(NODE3)
+        self.cluster.run(5.0)
         self.assert_in_sync(NODE2, NODE3)
 
     def test_nodes_that_are_no_candidates_any_more_leave_the_set(self) -> None:

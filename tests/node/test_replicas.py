@@ -137,7 +137,7 @@ class ReplicaTests(SynchronousTestCase):
             self.replica.reset(ResetReplica(files={"config.data": ""}, end=mark, handle=early)),
         )
         for call in calls:
-            self.refused(call, "attempt of the master to replicate that was given up")
+            self.refused(call, "the copy of the journal was opened again")
         self.assertEqual(self.end(), to_wire(self.master.find_log_position(3)))
         self.done(self.replica.append_frames(replace(self.frames(3, 4), handle=late)))
         self.assertEqual(self.end(), to_wire(self.master.end_position()))
@@ -158,7 +158,7 @@ class ReplicaTests(SynchronousTestCase):
         handle = self.done(self.replica.open(OpenReplica()))
         again = Replica(MemoryFiles(self.disk), DATA)
         call = replace(self.frames(0, 1), handle=handle)
-        self.refused(again.append_frames(call), "that was given up")
+        self.refused(again.append_frames(call), "the node daemon was started again")
 
     def test_a_full_disk_is_a_failure_and_goes_on_when_there_is_room(self) -> None:
         self.committed(1, 2)

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, GanetiError, ProtocolError, Refused, RemoteError
 from ganeti.rpc.node import AskVersion, Version
-from ganeti.rpc.wire import OldTerm, encode_request, failure, result_of, success
+from ganeti.rpc.wire import OldTerm, StaleHandle, encode_request, failure, result_of, success
 
 VERSION = Version(protocol=1, release="3.0")
 
@@ -29,6 +29,13 @@ class AnswerTests(SynchronousTestCase):
 
     def test_a_newer_master_shows_as_an_error_of_its_own(self) -> None:
         self.assertRaises(OldTerm, result_of, AskVersion(), failure(OldTerm("term 3")))
+
+    def test_a_handle_that_is_not_valid_shows_as_a_failure_that_can_be_told_from_others(
+        self,
+    ) -> None:
+        answer = failure(StaleHandle("opened again", Code.ENVIRONMENT))
+        error = self.assertRaises(StaleHandle, result_of, AskVersion(), answer)
+        self.assertEqual((str(error), error.code), ("opened again", Code.ENVIRONMENT))
 
     def test_a_result_of_another_type_is_no_answer(self) -> None:
         self.assertRaises(ProtocolError, result_of, AskVersion(), b'[true, {"protocol": "x"}]')
