@@ -47,6 +47,7 @@ async def adopt(
 ) -> bool:
     """Append the commits that other ``candidates`` have after the end of this journal.
 
+    Copies that are not in sync only replace acknowledged commits that this disk has lost.
     ``replica_set`` is the newest one on a majority of the voters, ``acknowledged`` the newest
     commit that each voter knows to be acknowledged. The master ``name`` has been granted its term,
     so that no copy changes meanwhile. Return whether any commits were appended.
@@ -56,6 +57,10 @@ async def adopt(
     """
     if not accept_loss:
         check_in_sync(replica_set, name)
+
+    def lacks_acknowledged() -> bool:
+        return any(not _has_acknowledged(journal, mark) for mark in acknowledged.values())
+
     adopted = False
     ends = await _query_ends(nodes, candidates, clock)
     ahead: list[str] = []
@@ -63,6 +68,10 @@ async def adopt(
     for node in sorted(candidates, key=lambda each: _position(ends[each.uuid]), reverse=True):
         end = ends[node.uuid]
         if isinstance(end, Failed) or end.position <= journal.end_position().position:
+            continue
+        if node.name not in replica_set.in_sync and not accept_loss and not lacks_acknowledged():
+            # The master before has given up what only this copy has, and may have undone what
+            # depended on it.
             continue
         if await _contains_position(nodes, node, journal.end_position()):
             await _fetch_commits(journal, nodes, node)

@@ -94,6 +94,23 @@ class AdoptionTests(SynchronousTestCase):
         self.assertEqual(self.commits(), [1, 2, 3])
         self.assertEqual(self.journal.end_position(), self.journals["node3"].end_position())
 
+    def test_what_a_copy_that_left_the_set_has_beyond_what_is_acknowledged_is_not_fetched(
+        self,
+    ) -> None:
+        # The master before has given it up, and may have undone what depended on it.
+        self.commit(1, to="node1 node2 node3")
+        self.commit(2, to="node3")
+        alone = ReplicaSet(in_sync=("node1",), voters=ALL.voters)
+        self.assertFalse(self.successResultOf(self.adopt(alone, known=1)))
+        self.assertEqual(self.commits(), [1])
+
+    def test_what_this_disk_has_lost_is_fetched_from_any_copy(self) -> None:
+        self.commit(1, to="node1 node2 node3")
+        self.commit(2, to="node3")
+        alone = ReplicaSet(in_sync=("node1",), voters=ALL.voters)
+        self.assertTrue(self.successResultOf(self.adopt(alone, known=2)))
+        self.assertEqual(self.commits(), [1, 2])
+
     def test_a_copy_with_another_history_is_refused_and_named(self) -> None:
         self.commit(1, to="node1")
         self.commit(7, 8, to="node2")
