@@ -181,6 +181,14 @@ class ImageTests(ShippedDefinitions):
         said = await self.refusal(f"{self.serve()}/missing", checksum=self.checksum)
         self.assertIn("cannot be downloaded: HTTP Error 404", said)
 
+    async def test_a_server_that_nobody_reaches_is_asked_once(self) -> None:
+        port = cast(Any, reactor).listenTCP(0, Site(Resource()), interface="127.0.0.1")
+        url = f"http://127.0.0.1:{port.getHost().port}/disk"
+        await port.stopListening()
+        said = await self.refusal(url, checksum=self.checksum)
+        self.assertIn("check the URL, and that this node reaches it", said)
+        self.assertNotIn("goes on", said)
+
     async def test_an_image_that_reads_another_file_is_refused(self) -> None:
         layer = str(self.folder / "layer.qcow2")
         self.convert("create", "-f", "qcow2", "-b", str(self.image), "-F", "qcow2", layer)
@@ -219,7 +227,7 @@ class ImageTests(ShippedDefinitions):
             "ssh_keys: hello is not a public key",
             "user Root! is not a name",
             "dns: 192.0.2 is not an address",
-            "user_data starts neither with #cloud-config",
+            "user_data starts with none of #cloud-config",
             "user_data replaces ssh_keys and user",
         ):
             self.assertIn(each, said)
