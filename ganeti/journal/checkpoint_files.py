@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ganeti.journal.interfaces import LogPosition
 from ganeti.journal.marker import complete
@@ -17,10 +17,21 @@ MARKER = "journal/checkpoint"
 """The marker, which is written last."""
 
 
+FILES_AT_ONCE = 64
+"""How many files are replaced between two checks."""
+
+
 async def replace_checkpoint_files(
-    files: IFiles, data: str, contents: Mapping[str, bytes], end: LogPosition
+    files: IFiles,
+    data: str,
+    contents: Mapping[str, bytes],
+    end: LogPosition,
+    *,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Replace the checkpoint below ``data`` by ``contents``, by path; they contain ``end``.
+
+    ``check`` is called now and then, and may raise an error to end this early.
 
     :raises OSError: the files could not be written; the checkpoint is not usable.
     """
@@ -29,7 +40,12 @@ async def replace_checkpoint_files(
         await files.make_folder(folder)
     # Contents before the removals, and the marker last: until then, the old marker says that the
     # files are not complete.
-    await files.replace_all(paths)
+    names = list(paths)
+    for start in range(0, len(names), FILES_AT_ONCE):
+        check()
+        some = names[start : start + FILES_AT_ONCE]
+        await files.replace_all({path: paths[path] for path in some})
+    check()
     await _remove_stale_jobs(files, f"{data}/{QUEUE}", paths)
     await files.replace(f"{data}/{MARKER}", complete(end))
 

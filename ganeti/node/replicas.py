@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from ganeti.errors import Code, Failed
 from ganeti.journal.checkpoint_files import MARKER, replace_checkpoint_files
 from ganeti.journal.file_journal import explained
+from ganeti.journal.folder_lock import SharedLock
 from ganeti.journal.frames import scan
 from ganeti.journal.interfaces import JournalDamaged, LogPosition
 from ganeti.journal.marker import (
@@ -69,6 +70,7 @@ class Replica:
         self._folder = f"{data}/journal"
         self._segment_size = segment_size
         self._in_use = in_use
+        self._folder_lock = SharedLock(files, data)
         self._make_handle = make_handle
         # In memory only: a call does not outlive the daemon that it was sent to.
         self._handle = ""
@@ -184,6 +186,7 @@ class Replica:
             # First, so that frames of one history never follow a checkpoint of another: a
             # checkpoint without a log does not count as a copy.
             await segments.clear()
+            # To its end, even if a master daemon waits: half a checkpoint is no copy.
             await replace_checkpoint_files(self._files, self._data, contents, end)
             await segments.start_log(end)
             self._cached = segments
@@ -210,8 +213,10 @@ class Replica:
                 marker = encode_transition_marker(self._read_marker(), end, (digest,))
                 await self._files.replace(f"{self._data}/{MARKER}", marker)
             # Without the lock: commits of the whole cluster wait for frames to be stored here.
-            with _convert_errors(self._data):
-                await replace_checkpoint_files(self._files, self._data, contents, end)
+            async with self._hold_folder():
+                await replace_checkpoint_files(
+                    self._files, self._data, contents, end, check=self._check_not_in_use
+                )
             async with self._lock_for_writing():
                 segments = await self._open_segments()
                 await segments.remove_before(segments.previous_segment(end.position))
@@ -246,15 +251,23 @@ class Replica:
     @asynccontextmanager
     async def _lock_for_writing(self) -> AsyncIterator[None]:
         """Lock the copy for one call, and convert errors."""
-        async with self._lock:
-            if self._in_use():
-                raise Failed(
-                    "a master daemon runs on this node and owns the journal; if another node is"
-                    " the master, it ends by itself, or stop it",
-                    Code.ENVIRONMENT,
-                )
-            with _convert_errors(self._data):
+        async with self._lock, self._hold_folder():
+            yield
+
+    @asynccontextmanager
+    async def _hold_folder(self) -> AsyncIterator[None]:
+        """Keep a master daemon that is started now waiting for the writes; convert errors."""
+        self._check_not_in_use()
+        with _convert_errors(self._data):
+            async with self._folder_lock.hold_lock() as held:
+                if not held:
+                    raise _in_use_by_master()
                 yield
+
+    def _check_not_in_use(self) -> None:
+        """:raises Failed: a master daemon runs on this node, or waits for the folder."""
+        if self._in_use():
+            raise _in_use_by_master()
 
     async def _open_segments(self) -> Segments:
         """Return the copy as it is on disk; a local master may have written it meanwhile."""
@@ -293,6 +306,14 @@ class Replica:
                 f"commits after {after.position} cannot be cut off: the checkpoint of the copy"
                 f" contains commits up to {newest.position}"
             )
+
+
+def _in_use_by_master() -> Failed:
+    return Failed(
+        "a master daemon runs on this node and owns the journal; if another node is the master, it"
+        " ends by itself, or stop it",
+        Code.ENVIRONMENT,
+    )
 
 
 @contextmanager

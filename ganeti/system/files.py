@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import stat
@@ -11,7 +12,7 @@ from contextlib import suppress
 
 from zope.interface import implementer
 
-from ganeti.system.interfaces import IFiles, ILog, Stat
+from ganeti.system.interfaces import IFiles, IFolderLock, ILog, Stat
 from ganeti.system.threads import InThread
 
 _MAX_OPEN_TOGETHER = 64
@@ -36,6 +37,17 @@ class LocalLog:
 
     async def close(self) -> None:
         await self._in_thread(os.close, self._descriptor)
+
+
+@implementer(IFolderLock)
+class FolderLock:
+    """An open directory that is locked by flock(2)."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def unlock(self) -> None:
+        os.close(self._descriptor)
 
 
 @implementer(IFiles)
@@ -74,6 +86,19 @@ class LocalFiles:
             group=found.st_gid,
             device=stat.S_ISBLK(found.st_mode),
         )
+
+    def lock_folder(self, path: str) -> IFolderLock | None:
+        # The directory itself: a file would need an owner that all daemons can open it as.
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            os.close(descriptor)
+            raise
+        return FolderLock(descriptor)
 
     async def replace(self, path: str, content: bytes, *, mode: int = 0o640) -> None:
         await self._in_thread(_replace_all, {path: content}, mode)

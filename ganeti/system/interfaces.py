@@ -42,6 +42,13 @@ class ILog(Interface):
         """Close the file."""
 
 
+class IFolderLock(Interface):
+    """The lock of a directory, which also ends with this process."""
+
+    def unlock() -> None:
+        """Let others lock the directory."""
+
+
 class IFiles(Interface):
     """Files of this host. Blocking operations run in a thread; errors are ``OSError``.
 
@@ -57,6 +64,12 @@ class IFiles(Interface):
 
     def stat(path: str) -> Stat | None:
         """Return the attributes of ``path``; None if it does not exist."""
+
+    def lock_folder(path: str) -> IFolderLock | None:
+        """Lock a directory for writes below it; None if it is locked, also by this process.
+
+        Synchronous, in three system calls. The lock says nothing to those that do not ask for it.
+        """
 
     async def replace(path: str, content: bytes, *, mode: int = 0o640) -> None:
         """Replace the content of a file atomically and durably."""

@@ -14,7 +14,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from ganeti.system.interfaces import IFiles, ILog, Stat
+from ganeti.system.interfaces import IFiles, IFolderLock, ILog, Stat
+from ganeti.testing.clocks import ProcessClock
 
 SECTOR = 512
 """What a disk writes as a whole, in bytes."""
@@ -61,6 +62,7 @@ class MemoryDisk:
         self._failing: dict[int, int] = {}
         self._crash_at: int | None = None
         self._error: int | None = None
+        self.locks: dict[str, MemoryFolderLock] = {}
 
     # --- faults and limits
 
@@ -270,6 +272,26 @@ class MemoryLog:
         self._files.disk.alive()
 
 
+@implementer(IFolderLock)
+class MemoryFolderLock:
+    """The lock of a folder of a memory disk, by the process with this ``clock``."""
+
+    def __init__(self, disk: MemoryDisk, path: str, clock: IReactorTime | None) -> None:
+        self._disk = disk
+        self._path = path
+        self._clock = clock
+        disk.locks[path] = self
+
+    @property
+    def held(self) -> bool:
+        """Whether the process lives, as its locks end with it."""
+        return not (isinstance(self._clock, ProcessClock) and self._clock.dead)
+
+    def unlock(self) -> None:
+        if self._disk.locks.get(self._path) is self:
+            del self._disk.locks[self._path]
+
+
 @implementer(IFiles)
 class MemoryFiles:
     """The files of a memory disk.
@@ -323,6 +345,15 @@ class MemoryFiles:
             owner=owner,
             group=group,
         )
+
+    def lock_folder(self, path: str) -> IFolderLock | None:
+        self.disk.alive()
+        if self.disk.folder_mode(path) is None:
+            raise _error(errno.ENOENT, path)
+        held = self.disk.locks.get(path)
+        if held is not None and held.held:
+            return None
+        return MemoryFolderLock(self.disk, path, self._clock)
 
     async def replace(self, path: str, content: bytes, *, mode: int = 0o640) -> None:
         await self.replace_all({path: content}, mode=mode)

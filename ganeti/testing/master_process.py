@@ -21,6 +21,7 @@ from ganeti.journal.etcd.store_settings import (
     read_settings,
 )
 from ganeti.journal.file_journal import FileJournal
+from ganeti.journal.folder_lock import wait_for_lock
 from ganeti.master.ancillary_files import AncillaryFiles
 from ganeti.master.current_store import CurrentTerm
 from ganeti.master.follower import FollowerTimeouts, to_wire
@@ -105,6 +106,7 @@ class MasterProcess:
         """
         host, files = self.host, MemoryFiles(self.host.disk, self.clock, latency=0.0005)
         places = StatePaths(host.paths.data)
+        await wait_for_lock(files, places.data, self.clock)
         settings = read_settings(files, host.paths.state_store)
         opened: OpenedStore | None = None
         if settings is not None:

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from ganeti.system.interfaces import IFiles, ILog
+from ganeti.system.interfaces import IFiles, IFolderLock, ILog
 
 T = TypeVar("T")
 
@@ -122,6 +122,18 @@ class FilesContract(Case):
             self.done(log.write(data))
             self.done(log.close())
         self.assertEqual(self.files.read(self.path("log")), b"header one two")
+
+    def test_a_folder_is_locked_by_one_at_a_time(self) -> None:
+        lock = self.files.lock_folder(self.folder)
+        assert lock is not None
+        verifyObject(IFolderLock, lock)
+        self.assertIsNone(self.files.lock_folder(self.folder))
+        lock.unlock()
+        again = self.files.lock_folder(self.folder)
+        assert again is not None
+        again.unlock()
+        with self.assertRaises(FileNotFoundError):
+            self.files.lock_folder(self.path("no"))
 
     def test_a_folder_is_synced_and_stays_as_it_is(self) -> None:
         self.done(self.files.replace(self.path("a"), b"content"))

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
 from ganeti.journal.file_journal import FileJournal
+from ganeti.journal.folder_lock import RETRY, wait_for_lock
 from ganeti.journal.interfaces import BEGINNING, LogPosition
 from ganeti.journal.marker import complete, read_marker
 from ganeti.master.hand_edits import digest_of, is_edited
@@ -232,6 +233,58 @@ class ReplicaTests(SynchronousTestCase):
         journal = self.opened(self.disk)
         self.assertGreater(journal.base_position(), 0)
         self.assertEqual([n for n, _ in journal.replay(17)], [18, 19])
+
+    def test_a_master_that_starts_waits_for_what_is_being_written(self) -> None:
+        # Each write takes a second; a late one would end behind those of the master.
+        self.committed(1)
+        self.disk.add_folder(DATA, 0o755)
+        self.disk.stall = 1.0
+        slow = MemoryFiles(self.disk, self.clock)
+        self.replica = Replica(slow, DATA, in_use=lambda: started)
+        started = False
+        keeping = Deferred.fromCoroutine(self.replica.append_frames(self.frames(0, 1)))
+        self.clock.advance(0.5)
+        started = True
+        starting = Deferred.fromCoroutine(wait_for_lock(slow, DATA, self.clock))
+        while not keeping.called:
+            self.assertNoResult(starting)
+            self.clock.advance(RETRY)
+        self.clock.advance(RETRY)
+        self.successResultOf(starting)
+        self.assertEqual(self.successResultOf(keeping), to_wire(self.master.end_position()))
+        # Also if the node daemon does not see its pid file yet.
+        started = False
+        self.refused(self.replica.append_frames(self.frames(0, 1)), "a master daemon runs")
+
+    def test_a_checkpoint_is_given_up_for_a_master_that_starts(self) -> None:
+        self.committed(1, 2)
+        self.kept(0, 2)
+        self.disk.stall = 1.0
+        started = False
+        self.replica = Replica(MemoryFiles(self.disk, self.clock), DATA, in_use=lambda: started)
+        many = {f"queue/job-{number}": "" for number in range(200)}
+        call = StoreCheckpoint(
+            files={"config.data": text(b"new"), **many}, end=to_wire(self.master.end_position())
+        )
+        writing = Deferred.fromCoroutine(self.replica.replace_checkpoint(call))
+        self.clock.pump([0.1] * 100)
+        started = True
+        self.clock.pump([0.1] * 700)
+        failure = self.failureResultOf(writing, Failed)
+        self.assertIn("a master daemon runs", str(failure.value))
+        self.assertLess(len(self.disk.names(f"{DATA}/queue")), 100)
+        # The master that waited can go on: the marker says what the files may contain.
+        self.assertIsNotNone(MemoryFiles(self.disk).lock_folder(DATA))
+        self.assertEqual(self.opened(self.disk).end_position(), self.master.end_position())
+
+    def test_a_node_daemon_that_does_not_finish_is_named(self) -> None:
+        files = MemoryFiles(self.disk, self.clock)
+        self.done(files.make_folder(DATA))
+        self.assertIsNotNone(files.lock_folder(DATA))
+        starting = Deferred.fromCoroutine(wait_for_lock(files, DATA, self.clock))
+        self.clock.pump([1.0] * 62)
+        why = str(self.failureResultOf(starting, Failed).value)
+        self.assertRegex(why, "has not finished to write in /var/lib/ganeti within 60 seconds")
 
     def test_what_is_no_checkpoint_destroys_nothing(self) -> None:
         self.committed(1, 2)

@@ -11,6 +11,7 @@ from ganeti.daemon.process.reactor import Reactor
 from ganeti.daemon.process.services import Daemon
 from ganeti.daemon.store.store_connection import StoreClients
 from ganeti.errors import NotMaster
+from ganeti.journal.folder_lock import wait_for_lock
 from ganeti.master.state_paths import StatePaths
 from ganeti.paths import Paths, local_node_name
 from ganeti.system.files import LocalFiles
@@ -38,9 +39,10 @@ class MasterHost:
 
 
 async def open_host(daemon: Daemon, paths: Paths) -> MasterHost:
-    """Return the host, with the folders of the master's files; they are durable.
+    """Return the host, with the folders of the master's files, which this process owns from now on.
 
     :raises OSError: a folder cannot be made or written.
+    :raises Failed: the node daemon of this host does not finish its writes there.
     """
     reactor = daemon.reactor
     threads = FileThreads(reactor)
@@ -58,4 +60,6 @@ async def open_host(daemon: Daemon, paths: Paths) -> MasterHost:
         await host.files.make_folder(folder)
     for folder in (paths.data, host.places.queue):
         await host.files.sync_folder(folder)
+    # Never released: the process holds it until its last thread has ended.
+    await wait_for_lock(host.files, paths.data, reactor)
     return host
