@@ -193,11 +193,16 @@ class FileJournal:
     async def adopt(self, frames: bytes, end: LogPosition) -> None:
         """Append frames from another copy of this log that follow its end; call before any commit.
 
-        :raises OSError: the frames could not be written.
+        :raises CommitFailed: the frames could not be written; the next start cuts them off.
         """
         # Without replication and observers: the commits come from a copy, and the state is loaded
         # after them.
-        await self._segments.write(frames, end)
+        try:
+            await self._segments.write(frames, end)
+        except OSError as error:
+            raise CommitFailed(
+                "commits of another copy cannot be adopted: " + explained(error, self._folder)
+            ) from error
         self._tip = self._acknowledged = end
 
     def end_position(self) -> LogPosition:

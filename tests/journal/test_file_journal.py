@@ -299,6 +299,18 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         self.assertEqual(list(journal.replay(0)), list(other.replay(0)))
         self.assertEqual(self.done(journal.append(a_commit(4))), 4)
 
+    def test_frames_that_the_disk_does_not_take_are_not_adopted(self) -> None:
+        self.appended(1)
+        [piece] = self.file_journal.frames_after(BEGINNING)
+        self.disk = MemoryDisk()
+        journal = self.opened()
+        self.disk.fail(self.disk.writes + 1)
+        adopting = self.begun(journal.adopt(piece.data, piece.end))
+        self.clock.pump([0] * 9)
+        why = str(self.failureResultOf(adopting, CommitFailed).value)
+        self.assertRegex(why, "commits of another copy cannot be adopted: the disk is full; free")
+        self.assertEqual(self.opened().end_position(), BEGINNING)
+
     def test_a_closed_journal_has_kept_what_it_took(self) -> None:
         waiting = self.begun(self.journal.append(a_commit(1)))
         self.done(self.file_journal.close())
