@@ -9,12 +9,13 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SkipTest
 
 from ganeti.paths import METRICS_PORT
 from tests.golden.test_monitoring import SHIPPED
@@ -25,12 +26,13 @@ Result = list[dict[str, Any]]
 
 
 class RunningPrometheus:
-    """Debian's Prometheus with the rules that are shipped, until the end of a test.
+    """Debian's Prometheus with the rules that are shipped, until the functions are called that
+    ``at_end`` is given.
 
     :raises SkipTest: it is not installed.
     """
 
-    def __init__(self, test: SynchronousTestCase, running: RunningCluster) -> None:
+    def __init__(self, at_end: Callable[..., object], running: RunningCluster) -> None:
         prometheus = shutil.which("prometheus")
         if prometheus is None:
             raise SkipTest("prometheus (of the package of that name) is not here")
@@ -38,7 +40,7 @@ class RunningPrometheus:
         listen = f"127.0.0.1:{_free_port()}"
         self.address = f"http://{listen}"
         folder = Path(tempfile.mkdtemp(prefix="gnt-prometheus-"))
-        test.addCleanup(shutil.rmtree, folder)
+        at_end(shutil.rmtree, folder)
         (folder / "prometheus.yml").write_text(json.dumps(_configuration(running)))
         process = subprocess.Popen(
             [
@@ -50,8 +52,8 @@ class RunningPrometheus:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        test.addCleanup(process.wait)
-        test.addCleanup(process.terminate)
+        at_end(process.wait)
+        at_end(process.terminate)
 
     def query(self, expression: str) -> Result:
         """The series of an expression now; none while Prometheus does not answer."""

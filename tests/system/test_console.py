@@ -102,7 +102,7 @@ class ConsoleTests(SharedCluster):
         self.browse("history")
 
     def test_plots_of_days_come_from_prometheus(self) -> None:
-        prometheus = RunningPrometheus(self, self.running)
+        prometheus = RunningPrometheus(self.addCleanup, self.running)
         rapi, noded = self.running.daemon("rapi"), self.running.daemon("noded")
         for daemon, option in (
             (rapi, f"--prometheus={prometheus.address}"),

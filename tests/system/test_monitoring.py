@@ -66,7 +66,7 @@ class PrometheusTests(SharedCluster):
 
     def setUp(self) -> None:
         super().setUp()
-        self.prometheus = RunningPrometheus(self, self.running)
+        self.prometheus = RunningPrometheus(self.addCleanup, self.running)
         self.running.perform(Delay(duration=0.0))
         eventually(lambda: self.prometheus.values("sum(up)") == ["4"])
 
