@@ -189,6 +189,11 @@ class Paths:
         return f"{self.run}/crypto"
 
     @property
+    def stop_marker(self) -> str:
+        """The marker file that asks the master to migrate all guests away, as the host stops."""
+        return f"{self.run}/host-stops"
+
+    @property
     def exports(self) -> str:
         return f"{self.data}/export"
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Shutdown of all guests of this host, for that of the host; it needs no other daemon."""
+"""Shutdown of all guests of this host, for that of the host; it needs no other daemon.
+
+If it is wanted, the master is first asked to migrate them, by the node daemon.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,13 @@ from ganeti.paths import Paths
 
 ANSWER = 10.0
 """Seconds that QEMU may take to answer."""
+
+BUSY = 2.0
+"""Seconds after which a monitor that does not answer is taken to be in use."""
+
+QUIET = 30.0
+"""Seconds without any migration after which no more is expected: the node daemon reports within
+two seconds, and jobs of the same instances may have to end first."""
 
 LOOK = 0.2
 """Seconds between two looks at which guests are left."""
@@ -79,16 +89,60 @@ def press_power_button(monitor: str) -> None:
 
     :raises OSError: if QEMU does not answer.
     """
+    _execute(monitor, "system_powerdown", ANSWER)
+
+
+def is_migrating(guest: LocalGuest) -> bool:
+    """Return whether a guest is being migrated (QMP's ``query-migrate``)."""
+    try:
+        line = _execute(guest.monitor, "query-migrate", BUSY)
+        status = json.loads(line).get("return", {}).get("status")
+    except TimeoutError:
+        # The node daemon has its monitor all the time while it migrates a guest.
+        return True
+    except (OSError, ValueError, AttributeError):
+        return False
+    return status not in (None, "none", "failed", "cancelled")
+
+
+def _execute(monitor: str, command: str, timeout: float) -> bytes:
+    """Run a command of QMP; return the line after it, which is its answer or an event."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(ANSWER)
+        connection.settimeout(timeout)
         connection.connect(monitor)
         with connection.makefile("rwb") as lines:
             lines.readline()  # the greeting
             # QEMU rejects commands before the capabilities are negotiated.
-            for command in ("qmp_capabilities", "system_powerdown"):
-                lines.write(json.dumps({"execute": command}).encode() + b"\n")
+            for each in ("qmp_capabilities", command):
+                lines.write(json.dumps({"execute": each}).encode() + b"\n")
                 lines.flush()
-                lines.readline()
+                line = lines.readline()
+    return line
+
+
+def migrate_guests(paths: Paths, timeout: float, write: Callable[[str], None] = print) -> None:
+    """Ask the master to migrate all guests away; wait until they are gone, or nothing happens.
+
+    The node daemon tells the master that the marker is there. It stays, so that no guest is
+    expected back here before the host has been booted again.
+
+    :raises OSError: the marker cannot be written.
+    """
+    left = find_guests(paths)
+    if not left:
+        return
+    Path(paths.stop_marker).touch()
+    write(f"the master is asked to migrate {len(left)} instances, for {timeout:g} seconds at most")
+    deadline = time.monotonic() + timeout
+    quiet_since = time.monotonic()
+    while left and (now := time.monotonic()) < deadline and now < quiet_since + QUIET:
+        time.sleep(LOOK)
+        remaining = [guest for guest in left if guest.alive()]
+        if len(remaining) < len(left) or any(map(is_migrating, remaining)):
+            quiet_since = time.monotonic()
+        left = remaining
+    for guest in left:
+        write(f"instance {guest.name} was not migrated; the jobs of the cluster say why")
 
 
 def shut_down_guests(paths: Paths, timeout: float, write: Callable[[str], None] = print) -> int:

@@ -60,12 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="ask all guests on this host to shut down, wait for so long at most, and exit; the"
         " exit code is 1 if one still runs",
     )
+    options.add_argument(
+        "--migrate-guests",
+        type=float,
+        metavar="SECONDS",
+        default=0.0,
+        help="with --shut-down-guests: have the master migrate the guests first, and wait for so"
+        " long at most; without it, they are not migrated",
+    )
     chosen = options.parse_args(argv)
     paths = local_paths()
     if chosen.shut_down_guests is not None:
-        from ganeti.bootstrap.guest_shutdown import shut_down_guests
-
-        return min(1, shut_down_guests(paths, chosen.shut_down_guests))
+        return _end_guests(paths, chosen.migrate_guests, chosen.shut_down_guests)
     if chosen.join is not None:
         from ganeti.bootstrap.join_cluster import join
 
@@ -93,6 +99,18 @@ def _start_unit() -> int:
         print(f"{NODED}: {e}", file=sys.stderr)
         return NODE_SETUP
     return 0
+
+
+def _end_guests(paths: Paths, migrate: float, shut_down: float) -> int:
+    """Have no guest run here any more; return the exit code."""
+    from ganeti.bootstrap.guest_shutdown import migrate_guests, shut_down_guests
+
+    if migrate > 0:
+        try:
+            migrate_guests(paths, migrate)
+        except OSError as e:
+            print(f"ganeti-noded: the guests are not migrated: {e}", file=sys.stderr)
+    return min(1, shut_down_guests(paths, shut_down))
 
 
 def _read_token(place: str) -> str:

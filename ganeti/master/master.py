@@ -42,6 +42,7 @@ from ganeti.master.follower import CheckpointFiles, CheckpointSource, FollowerTi
 from ganeti.master.guest_failover.recovery import Recovery
 from ganeti.master.guest_failover.restarts import Restarts
 from ganeti.master.guest_failover.supervisor import GuestSupervisor
+from ganeti.master.host_shutdowns import HostShutdowns
 from ganeti.master.job_archive import JobArchive
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.job_operations import OperationRunner
@@ -175,6 +176,8 @@ class Master:
         self.address = ClusterAddress(self.nodes, self.config.state, quorum.holds_lease)
         self.queue = self._make_queue()
         self.guests = self._make_guest_supervisor()
+        shutdowns = HostShutdowns(self.config.state, self.queue.submit, clock, around.now)
+        self.live.observe(shutdowns.node_answered)
         self.shared = SharedJobs(self.queue, self.jobs)
         self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
         self.enrolment = Enrolment(

@@ -199,7 +199,9 @@ def assemble_node(
         host.files, host.paths.member_list, host.name, lambda: voter.state, trust.replace_trusted
     )
     starts = GuestStarts()
-    facts = NodeInfoAnswers(host.files, host.hypervisors, storage_units, starts)
+    facts = NodeInfoAnswers(
+        host.files, host.hypervisors, storage_units, starts, stop_marker=host.paths.stop_marker
+    )
     guest_lease = GuestLease(
         host.files,
         host.paths.data,

@@ -77,7 +77,8 @@ _MEMORY_NODE = re.compile(r"node\d+")
 class NodeInfoAnswers:
     """Handles ``DescribeNode``; ``units`` by storage kind.
 
-    The guests of ``starts`` count as running, and do not use memory yet.
+    The guests of ``starts`` count as running, and do not use memory yet. ``stop_marker`` is the
+    file that is there while the host waits for its guests to be migrated.
     """
 
     def __init__(
@@ -86,11 +87,13 @@ class NodeInfoAnswers:
         hypervisors: Mapping[str, RunningGuests],
         units: Mapping[str, IStorageUnits],
         starts: GuestStarts | None = None,
+        stop_marker: str = "",
     ) -> None:
         self._starts = starts or GuestStarts()
         self._files = files
         self._hypervisors = hypervisors
         self._units = units
+        self._stop_marker = stop_marker
 
     async def describe(self, call: DescribeNode) -> NodeInfo:
         """Return current information; a failing part is reported as a problem, not an error."""
@@ -119,6 +122,7 @@ class NodeInfoAnswers:
             guests=_select_guests({**starting, **guests}, call.only),
             storage=tuple(each for each in storage if each is not None),
             problems=problems,
+            host_stops=bool(self._stop_marker) and self._files.stat(self._stop_marker) is not None,
         )
 
     def _list_guests(self, name: str, problems: dict[str, str]) -> Mapping[str, GuestState]:

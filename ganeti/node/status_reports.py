@@ -208,4 +208,4 @@ def _differs(before: GuestState, now: GuestState) -> bool:
 def _fixed(info: NodeInfo) -> tuple[object, ...]:
     """Return what seldom changes, and is always worth a report."""
     units = tuple((each.kind, each.name, each.size) for each in info.storage)
-    return info.memory_total, info.cpus, info.boot_id, info.problems, units
+    return info.memory_total, info.cpus, info.boot_id, info.problems, info.host_stops, units

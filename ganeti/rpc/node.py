@@ -27,11 +27,12 @@ class StorageSpace(Record):
     free: Integer
 
 
-class NodeInfo(Record):
+class NodeInfo(Record, omit_defaults=True):
     """The resources of a node and its running guests; memory in MiB.
 
     ``boot_id`` changes with every boot of the host. ``problems`` maps hypervisors and storage units
-    that could not be queried to the reason.
+    that could not be queried to the reason. ``host_stops`` is whether the host waits for its guests
+    to be migrated, before it shuts down.
     """
 
     memory_total: Integer
@@ -45,6 +46,7 @@ class NodeInfo(Record):
     guests: dict[str, GuestState]
     storage: tuple[StorageSpace, ...]
     problems: dict[str, str]
+    host_stops: bool = False
 
 
 class DescribeNode(Call[NodeInfo], omit_defaults=True):

@@ -14,7 +14,13 @@ from threading import Thread
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap import guest_shutdown
-from ganeti.bootstrap.guest_shutdown import find_guests, is_guest, shut_down_guests
+from ganeti.bootstrap.guest_shutdown import (
+    find_guests,
+    is_guest,
+    is_migrating,
+    migrate_guests,
+    shut_down_guests,
+)
 from ganeti.paths import Paths
 
 ENDS_WHEN_ASKED = """
@@ -28,6 +34,32 @@ lines.write(b'{"QMP": {}}\\n')
 for command in (b"qmp_capabilities", b"system_powerdown"):
     assert command in lines.readline()
     lines.write(b'{"return": {}}\\n')
+"""
+
+BUSY_MONITOR = """
+import socket, sys, time
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def answers(line: bytes) -> str:
+    """Return a program that gives the same answer to each command of each connection."""
+    answer = line + b"\n"
+    return f"""
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print("ready", flush=True)
+while True:
+    with server.accept()[0].makefile("rwb", buffering=0) as lines:
+        lines.write(b'{{"QMP": {{}}}}\\n')
+        while lines.readline():
+            lines.write({answer!r})
 """
 
 
@@ -98,6 +130,44 @@ class ShutdownTests(SynchronousTestCase):
         self.assertEqual(self.shut_down(0), 1)
         self.assertIn("instance web1 cannot be asked: ", self.said[1])
         self.assertEqual(self.said[2], "instance web1 has not shut down within 0 seconds")
+
+    def migrate(self, timeout: float = 60) -> None:
+        migrate_guests(self.paths, timeout, self.said.append)
+
+    def test_guests_are_waited_for_until_the_last_one_is_gone(self) -> None:
+        self.migrate()
+        self.assertFalse(os.path.exists(self.paths.stop_marker))
+        guest = self.guest("web1", answers(b'{"return": {"status": "active"}}'))
+        migrating = Thread(target=self.migrate)
+        migrating.start()
+        self.addCleanup(migrating.join)
+        while not os.path.exists(self.paths.stop_marker):
+            self.assertTrue(migrating.is_alive())
+        guest.kill()
+        migrating.join()
+        self.assertEqual(
+            self.said, ["the master is asked to migrate 1 instances, for 60 seconds at most"]
+        )
+
+    def test_the_wait_ends_when_nothing_is_migrated(self) -> None:
+        self.patch(guest_shutdown, "QUIET", 0.5)
+        self.guest("web1", answers(b'{"return": {"status": "failed"}}'))
+        self.migrate()
+        self.assertEqual(
+            self.said[1:], ["instance web1 was not migrated; the jobs of the cluster say why"]
+        )
+
+    def test_what_migrates_is_waited_for_until_the_time_is_over(self) -> None:
+        self.patch(guest_shutdown, "QUIET", 0.0)
+        self.patch(guest_shutdown, "BUSY", 0.1)
+        for name, program in (
+            ("web1", answers(b'{"return": {"status": "active"}}')),
+            ("web2", "import time; print('ready', flush=True); time.sleep(600)"),
+            ("web3", BUSY_MONITOR),
+        ):
+            self.guest(name, program)
+        found = {guest.name: is_migrating(guest) for guest in find_guests(self.paths)}
+        self.assertEqual(found, {"web1": True, "web2": False, "web3": True})
 
     def test_a_pid_file_of_another_process_is_no_guest(self) -> None:
         with open(f"{self.paths.run}/kvm/control/web1.pid", "w") as file:

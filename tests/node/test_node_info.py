@@ -14,7 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed
 from ganeti.model.guest import GuestState
 from ganeti.node.node_info import HostMemory, NodeInfoAnswers, Processors, memory, processors
+from ganeti.node.status_reports import differs
 from ganeti.rpc.node import DescribeNode, NodeInfo, StorageSpace
+from ganeti.schema.records import replace
 from ganeti.storage.interfaces import StorageUnit
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.storage import MemoryUnits
@@ -67,6 +69,16 @@ def facts(**hypervisors: Running) -> NodeInfoAnswers:
 class DescribeTests(SynchronousTestCase):
     def describe(self, facts: NodeInfoAnswers, call: DescribeNode) -> NodeInfo:
         return self.successResultOf(Deferred.fromCoroutine(facts.describe(call)))
+
+    def test_a_host_that_waits_for_migrations_says_so(self) -> None:
+        disk = MemoryDisk()
+        answers = NodeInfoAnswers(MemoryFiles(disk), {}, {}, stop_marker="/run/host-stops")
+        for there in (False, True):
+            if there:
+                disk.put("/run/host-stops", b"", 0o644, 0.0)
+            found = self.describe(answers, DescribeNode(hypervisors=()))
+            self.assertEqual(found.host_stops, there)
+        self.assertTrue(differs(replace(found, host_stops=False), found))
 
     def test_of_some_guests_only_these_are_described(self) -> None:
         web1, db = (GuestState(name=name, memory=1000, vcpus=1) for name in ("web1", "db"))

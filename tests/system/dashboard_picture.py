@@ -65,7 +65,7 @@ for (const panel of {panels}) {{
   new uPlot({{
     width: panel.width, height: panel.height,
     series: [{{}}, ...panel.names.map((label, n) => (
-      {{ label, stroke: COLORS[n % COLORS.length], width: 1.5, spanGaps: true, points: {{ show: false }} }}))],
+      {{ label, stroke: COLORS[n % COLORS.length], spanGaps: true, points: {{ show: false }} }}))],
     axes: [{{ size: 24 }}, {{ size: 74, values: (_, all) => all.map(unit[panel.unit]) }}],
     scales: {{ y: {{ range: (_, low, high) => [Math.min(0, low), high <= 0 ? 1 : high * 1.1] }} }},
   }}, panel.columns, place);
