@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -52,6 +53,9 @@ RETRY_INTERVAL = 0.2
 
 CREATE_EVERY = 10
 """One write of so many creates an instance; the others add a tag."""
+
+STEP_TIMEOUT = 5 * TIMEOUT
+"""Seconds that a step of an upgrade may take on a busy machine."""
 
 NEXT = f"{__version__}+next"
 
@@ -289,7 +293,7 @@ class Upgrades:
         self._finish(release)
 
     def _finish(self, release: str) -> None:
-        done = run([*self._command(release)], patience=10 * TIMEOUT)
+        done = run([*self._command(release)], patience=2 * STEP_TIMEOUT)
         if done.returncode != 0:
             self.load.problems.append(f"{release}: {done.stdout}{done.stderr}")
         self._compare_releases(release)
@@ -320,39 +324,51 @@ class Upgrades:
 
     def interrupt(self, release: str) -> None:
         """Upgrade to a release; the master is killed in each step, and the upgrade repeated."""
-        other = next(each for each in self._trees if each != release)
         self.install(release)
-        self._kill_in_time(release, other, lambda: True)
-        for number in (*range(NODES, 1, -1), 1):
-            pause = self._folder / f"node{number}"
-            pause.touch()
-            self._install(number, release, pause=pause)
-            reached = Path(f"{pause}.reached")
-            self._kill_in_time(release, other, reached.exists)
-            # The program ends by itself, or goes on: the node has the release soon.
-            reached.unlink()
-        # The installation on the master was interrupted itself, after the first of its daemons.
+        for number in range(NODES, 1, -1):
+            self._interrupt_program(release, number)
+        # The installation on the master ends itself after the first of its daemons.
         self._install(1, release, "noded")
-        self._kill_in_time(release, other, lambda: self._has(1, release))
-        self._install(1, release)
+        self._kill_in_time(release, lambda: self._has(release, "noded"))
+        self._interrupt_program(release, 1)
         self._finish(release)
 
-    def _has(self, number: int, release: str) -> bool:
-        return str(self._trees[release]) in _environment(self.running.daemon("noded", number))
+    def _interrupt_program(self, release: str, number: int) -> None:
+        """Kill the master while the program of a node runs, which then goes on."""
+        pause = self._folder / f"node{number}"
+        pause.touch()
+        self._install(number, release, pause=pause)
+        reached = Path(f"{pause}.reached")
+        if number == NODES:
+            # Before the first of the jobs: they are submitted once the master is there again.
+            self._kill_in_time(release, lambda: True)
+        self._kill_in_time(release, reached.exists)
+        reached.unlink()
+        kinds = ("noded", "masterd", "rapi") if number == 1 else ("noded",)
+        for kind in kinds:
+            eventually(partial(self._has, release, kind, number), STEP_TIMEOUT)
+        # A node that does not answer yet would stop the next attempt.
+        tried = [*self._command(release), "--dry-run"]
+        eventually(lambda: run(tried).returncode == 0, STEP_TIMEOUT)
 
-    def _kill_in_time(self, release: str, other: str, moment: Callable[[], bool]) -> None:
-        """Begin the upgrade, and replace the master daemon at a moment as after a crash."""
+    def _has(self, release: str, kind: str, number: int = 1) -> bool:
+        """Whether a daemon runs that was started from the tree of a release."""
+        return str(self._trees[release]) in _environment(self.running.daemon(kind, number))
+
+    def _kill_in_time(self, release: str, moment: Callable[[], bool]) -> None:
+        """Begin the upgrade, and kill the master daemon at a moment; the former one is started."""
+        former = next(tree for name, tree in self._trees.items() if name != release)
         tool = subprocess.Popen(
-            self._command(release), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            self._command(release), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        try:
-            eventually(lambda: moment() or tool.poll() is not None)
-            self.running.kill("masterd")
-            command, environment = start_command(self.running.daemon("masterd"), self._trees[other])
-            run(command, environment=environment)
-        finally:
-            tool.send_signal(signal.SIGINT)
-            tool.wait(TIMEOUT)
+        eventually(lambda: moment() or tool.poll() is not None, STEP_TIMEOUT)
+        if not moment():
+            self.load.problems.append(f"{release} ended early: {tool.communicate()[1]}")
+        self.running.kill("masterd")
+        command, environment = start_command(self.running.daemon("masterd"), former)
+        run(command, environment=environment)
+        tool.send_signal(signal.SIGINT)
+        tool.communicate(timeout=TIMEOUT)
 
 
 def eventually_empty(find: Callable[[], list[str]]) -> list[str]:
