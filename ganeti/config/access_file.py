@@ -16,6 +16,7 @@ from immutables import Map
 from ganeti.config.record_codec import decoded, encoder
 from ganeti.config.state import ClusterState, RecordKind, Stored
 from ganeti.errors import Invalid
+from ganeti.journal.interfaces import LATER_RELEASE
 from ganeti.schema.documents import UNREADABLE
 
 NAME = "access.json"
@@ -86,8 +87,12 @@ def _read(content: bytes) -> Iterator[Stored]:
         ) from None
     if document.get("version") != VERSION:
         raise Invalid(
-            f"{NAME} has version {document.get('version')}; this software reads version {VERSION}"
+            f"{NAME} has version {document.get('version')}, this software reads version {VERSION}:"
+            f" {LATER_RELEASE}"
         )
+    # Left out of the next checkpoint, they would be lost.
+    if unknown := sorted(document.keys() - {"version", *SECTIONS.values()}):
+        raise Invalid(f"{NAME} has unknown sections ({', '.join(unknown)}): {LATER_RELEASE}")
     for kind, objects in sections.items():
         for key, value in objects.items():
             yield decoded(kind, key, encoder.encode(value))

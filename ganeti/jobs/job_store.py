@@ -26,6 +26,8 @@ LOG = "job-log"
 QUEUE = "queue"
 SERIAL = "serial"
 DRAINED = "drained"
+KINDS = (JOB, LOG, QUEUE)
+"""The kinds of records in the journal."""
 
 Keep: TypeAlias = Callable[[Sequence[Edit]], Awaitable[object]]
 """A commit of the caller, to which edits of jobs are added; if it raises, none are durable."""

@@ -97,7 +97,8 @@ class Queue:
         self._unschedulable: list[Unschedulable] = []
         self._filter: JobFilter | None = None
         self._picking: IDelayedCall | None = None
-        self._stopped = True
+        # Also read by operations that end with the daemon.
+        self.stopped = True
         store.observe(self._on_job_stored)
 
     # Starting and stopping
@@ -111,24 +112,40 @@ class Queue:
         if settled:
             # Durable first: otherwise the next restart could run an interrupted opcode again.
             await self._store.persist_all(settled, why=JobEvent.RESTARTED.value)
-        self._stopped = False
+        self.stopped = False
         for job in self.jobs():
             if not job.is_final:
                 self._live.add(job.id)
                 self._enqueue(job)
 
-    async def stop(self) -> None:
-        """Start no more jobs, interrupt running jobs, and return when all workers have ended."""
-        self._stopped = True
+    async def stop(self, *, grace: float = 0.0) -> None:
+        """Start no more opcodes, and return when all workers have ended.
+
+        Opcodes that wait for locks are queued again, and those that run are interrupted after
+        ``grace`` seconds; at once if the journal does not work.
+        """
+        self.stopped = True
         if self._picking is not None:
             self._picking.cancel()
             self._picking = None
+        for worker in tuple(self._workers.values()):
+            worker.start_no_more()
+        interruption: IDelayedCall | None = None
+        if grace and self._recovery.works:
+            interruption = self._clock.callLater(grace, self._interrupt)
+        else:
+            self._interrupt()
+        for work in tuple(self._work.values()):
+            await work
+        if interruption is not None and interruption.active():
+            interruption.cancel()
+            self._recovery.stop()
+
+    def _interrupt(self) -> None:
         # Workers that wait for the journal would not end otherwise.
         self._recovery.stop()
         for worker in tuple(self._workers.values()):
             worker.stop()
-        for work in tuple(self._work.values()):
-            await work
 
     # Queries
 
@@ -459,12 +476,12 @@ class Queue:
         self._watchers.job_changed(job.id)
         if job.is_final:
             self._live.discard(job.id)
-            if not self._stopped:
+            if not self.stopped:
                 self._schedule_end(self._scheduler.ended(job.id, job.status))
                 self._schedule_pick()
 
     def _schedule_pick(self) -> None:
-        if self._picking is None and not self._stopped:
+        if self._picking is None and not self.stopped:
             # In a later turn: what is submitted and what ends in this one is considered together.
             self._picking = self._clock.callLater(0, self._pick)
 

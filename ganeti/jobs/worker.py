@@ -136,6 +136,14 @@ class Worker:
             await self._store.save_job(self.job, why="priority changed")
         return True
 
+    def start_no_more(self) -> None:
+        """Start no more opcodes, because the daemon stops; one that waits is queued again."""
+        self._stopping = True
+        index = self.job.current
+        # Before it has its locks, it has changed nothing.
+        if index is not None and self.job.ops[index].status is JobStatus.WAITING:
+            self.stop()
+
     def stop(self) -> None:
         """Interrupt the running opcode and start no more, because the daemon stops."""
         self._stopping = True

@@ -18,7 +18,8 @@ from zlib import crc32
 
 import msgspec
 
-from ganeti.journal.interfaces import Commit, JournalDamaged, LogPosition
+from ganeti.journal.interfaces import LATER_RELEASE, Commit, JournalDamaged, LogPosition
+from ganeti.schema.documents import UNREADABLE
 
 MARKER = b"\xf7\xfeGJ"
 """Begins every frame; these bytes never occur in UTF-8 text, and so never in a body."""
@@ -70,9 +71,18 @@ def previous_digest(frame: bytes) -> bytes:
 
 
 def commit_of(data: bytes, frame: Frame) -> Commit:
-    """Return the commit of a frame that was found in ``data``."""
+    """Return the commit of a frame that was found in ``data``.
+
+    :raises JournalDamaged: the frame verifies, but has the form of a later release.
+    """
     # Copy: values of the commit are views into the decoded bytes, and would keep all of data alive.
-    return _decoder.decode(bytes(data[frame.start + _HEAD.size : frame.stop]))
+    body = bytes(data[frame.start + _HEAD.size : frame.stop])
+    try:
+        return _decoder.decode(body)
+    except UNREADABLE as e:
+        raise JournalDamaged(
+            f"commit {frame.mark.position} has an unknown form ({e}): {LATER_RELEASE}"
+        ) from None
 
 
 def scan(data: bytes, after: LogPosition, *, source: str, start: int = 0) -> Iterator[Frame]:
@@ -166,7 +176,7 @@ def read_header(data: bytes, *, source: str) -> tuple[LogPosition, int]:
     # A later format is told from damage, since another release can read it.
     if found is None and line.startswith(_MAGIC) and not line.startswith(_MAGIC + b"1 "):
         raise JournalDamaged(
-            f"{source} was written by a later release; run that release, or a newer one"
+            f"{source} has a format that is not known to this release: {LATER_RELEASE}"
         )
     if found is None or crc32(line[: found.start(3) - 5]) != int(found[3], 16):
         raise JournalDamaged(f"{source} is damaged: its header does not verify. {RESTORE}")

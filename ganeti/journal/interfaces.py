@@ -25,6 +25,13 @@ ZERO_DIGEST = bytes(32)
 """The digest that stands in the first frame for the missing previous frame."""
 
 
+LATER_RELEASE = "a later release has written it; run that release, or a newer one"
+"""The reason why data that verifies has an unknown form, and the action to take."""
+
+IF_LATER_RELEASE = "If a later release has run here, run that release again, or a newer one"
+"""The action to take when it is unknown whether data is damaged or of a later release."""
+
+
 class JournalDamaged(GanetiError):
     """A log that does not verify; an administrator has to decide how to repair it."""
 

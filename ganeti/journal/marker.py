@@ -12,7 +12,13 @@ from typing import Protocol
 import msgspec
 
 from ganeti.errors import Code, Failed
-from ganeti.journal.interfaces import BEGINNING, JournalDamaged, LogPosition, Position
+from ganeti.journal.interfaces import (
+    BEGINNING,
+    IF_LATER_RELEASE,
+    JournalDamaged,
+    LogPosition,
+    Position,
+)
 from ganeti.journal.segments import PositionNotFound
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
@@ -89,7 +95,7 @@ def read_marker(files: IFiles, path: str) -> CheckpointMarker:
     except (*UNREADABLE, ValueError) as e:
         raise Failed(
             f"{path} is damaged: {e}. Copy it, with config.data, the queue and the journal,"
-            " from another master candidate",
+            f" from another master candidate. {IF_LATER_RELEASE}",
             Code.ENVIRONMENT,
         ) from None
     return marker

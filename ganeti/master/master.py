@@ -363,6 +363,7 @@ class Master:
             recent=self.live,
             solve=self._dependencies.solve,
             event_position=lambda: str(self.events.newest_position),
+            stopping=lambda: self.queue.stopped,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
@@ -454,19 +455,23 @@ class Master:
         self.live.stop()
         self.members.stop()
 
-    async def stop(self, *, replaced: bool = False) -> None:
+    async def stop(self, *, replaced: bool = False, grace: float = 0.0) -> None:
         """Stop jobs and queries, then write a last checkpoint.
 
-        A ``replaced`` master writes none: the files belong to its successor. A master without a
-        majority does not wait for one: its successor decides about unacknowledged commits.
+        Opcodes that run may end within ``grace`` seconds. A ``replaced`` master gives none, and
+        writes no checkpoint: the files belong to its successor. A master without a majority does
+        not wait for one: its successor decides about unacknowledged commits.
         """
         if replaced or not self.quorum.holds_lease():
             self._stop_acknowledging()
-        timer = self._dependencies.clock.callLater(LEASE_WAIT_TIMEOUT, self._stop_acknowledging)
+            grace = 0.0
+        timer = self._dependencies.clock.callLater(
+            grace + LEASE_WAIT_TIMEOUT, self._stop_acknowledging
+        )
         try:
             self.guests.stop()
             self.state_move.stop()
-            await self.queue.stop()
+            await self.queue.stop(grace=grace)
             await self.notifier.stop(record=not replaced and self.quorum.holds_lease())
             self.accounts.stop()
             self.audit.stop()

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 
 from ganeti.config import access_file
 from ganeti.config.formats import loaded
+from ganeti.config.record_codec import META_KIND
 from ganeti.config.replay import apply
-from ganeti.config.state import ClusterState
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.jobs.job import Job, decode
+from ganeti.jobs.job_store import KINDS as JOB_KINDS
 from ganeti.jobs.job_store import JobStore
-from ganeti.journal.interfaces import IJournal
+from ganeti.journal.interfaces import IF_LATER_RELEASE, LATER_RELEASE, Commit, IJournal
 from ganeti.journal.marker import CheckpointMarker, read_marker
+from ganeti.master.access.audit_trail import KIND as AUDIT
 from ganeti.master.hand_edits import HandEdits, adoption, is_edited
 from ganeti.master.state_paths import StatePaths
+from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
 
 _JOB_FILE = re.compile(r"\Ajob-([1-9][0-9]*)\Z")
@@ -56,15 +60,40 @@ def recover(
         _read_serial(files, places),
         files.stat(places.drained) is not None,
     )
-    for _, commit in journal.replay(marker.position):
-        state = apply(state, commit.edits)
-        for edit in commit.edits:
-            jobs.replay(edit)
+    for position, commit in journal.replay(marker.position):
+        _check_kinds(position, commit)
+        try:
+            state = apply(state, commit.edits)
+            for edit in commit.edits:
+                jobs.replay(edit)
+        except (Invalid, *UNREADABLE) as e:
+            raise Failed(
+                f"commit {position} of the journal has an unknown form ({e}): {LATER_RELEASE}",
+                Code.ENVIRONMENT,
+            ) from e
     state = state.settled()
     if base is text:
         return RecoveredState(state, None)
     edited = _load_state(text, beside, places.config, ids)
     return RecoveredState(state, adoption(first, edited, state))
+
+
+KINDS = frozenset((*RecordKind, META_KIND, AUDIT, *JOB_KINDS))
+"""The kinds of records in the journal."""
+
+
+def _check_kinds(position: int, commit: Commit) -> None:
+    """Check that the kinds of records in a commit are known.
+
+    :raises Failed: one is not; without its records, the next checkpoint would lose them.
+    """
+    for edit in commit.edits:
+        if edit.kind not in KINDS:
+            raise Failed(
+                f"commit {position} of the journal has a record of the unknown kind {edit.kind}:"
+                f" {LATER_RELEASE}",
+                Code.ENVIRONMENT,
+            )
 
 
 def _read_config(files: IFiles, places: StatePaths) -> bytes:
@@ -98,7 +127,7 @@ def _load_state(
     try:
         return access_file.restore(loaded(text, ids=ids), beside)
     except Invalid as e:
-        raise Failed(f"{path}: {e}", Code.ENVIRONMENT) from e
+        raise Failed(f"{path}: {e}. {IF_LATER_RELEASE}", Code.ENVIRONMENT) from e
 
 
 def _read_jobs(files: IFiles, places: StatePaths) -> list[Job]:
@@ -112,7 +141,7 @@ def _read_jobs(files: IFiles, places: StatePaths) -> list[Job]:
         except Invalid as e:
             raise Failed(
                 f"{path} is damaged: {e}. Copy it from another master candidate, or remove it "
-                "to continue without the job",
+                f"to continue without the job. {IF_LATER_RELEASE}",
                 Code.ENVIRONMENT,
             ) from None
     return found

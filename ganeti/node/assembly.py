@@ -233,6 +233,7 @@ def assemble_node(
             folders=host_drivers.folders,
             oses=oses.all_definitions,
             reach=host.reach,
+            space=host.images.space,
             port=host.port,
         ),
         cluster_commands=ClusterCommands(host.files, host.processes, host.paths),

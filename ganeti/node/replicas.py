@@ -224,7 +224,8 @@ class Replica:
 
     async def close(self) -> None:
         """Close the files."""
-        async with self._lock_for_writing():
+        # Nothing is written, so that a master daemon on this node makes no difference.
+        async with self._lock:
             segments, self._cached = self._cached, None
             if segments is not None:
                 await segments.close()

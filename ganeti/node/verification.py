@@ -29,6 +29,7 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.pki.validity import read_end_of_validity
 from ganeti.rpc.node import (
     CERTIFICATES,
+    FULL_FILE_SYSTEMS,
     HYPERVISOR_VERSIONS,
     STORAGE_OBSTACLES,
     OSDefinitionReport,
@@ -38,7 +39,7 @@ from ganeti.schema.types import JsonValue
 from ganeti.storage.drbd import status_parsers as drbd
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IHasRequirements, IStorageUnits, IVolumes
-from ganeti.system.interfaces import IFiles
+from ganeti.system.interfaces import FileSystemSpace, IFiles
 
 ProbeFunction = Callable[[str, int], Awaitable[object]]
 """Opens and closes a TCP connection to a host and port, within a time limit."""
@@ -48,7 +49,8 @@ ProbeFunction = Callable[[str, int], Awaitable[object]]
 class NodeChecks:
     """The objects that checks inspect.
 
-    ``now`` is in seconds since the epoch; ``reach`` and ``port`` connect to other nodes.
+    ``now`` is in seconds since the epoch; ``reach`` and ``port`` connect to other nodes; ``space``
+    returns that of the file system with a folder.
     """
 
     files: IFiles
@@ -60,6 +62,7 @@ class NodeChecks:
     folders: AllowedFolders
     oses: Callable[[], Iterable[OSDefinitionReport]]
     reach: ProbeFunction
+    space: Callable[[str], Awaitable[FileSystemSpace]]
     port: int = NODED_PORT
 
     async def verify(self, call: VerifyNode) -> dict[str, object]:
@@ -87,6 +90,9 @@ class NodeChecks:
                 answers[key] = found
         return answers
 
+
+PROGRAMS = "/usr"
+"""Where programs are installed."""
 
 FINE = object()
 """The result of a check that has nothing to report."""
@@ -296,6 +302,13 @@ def _uses_kernel(node: NodeChecks) -> bool:
     return IHasRequirements(node.drivers.get(Template.DRBD), None) is not None
 
 
+async def _find_full_file_systems(node: NodeChecks, needed: int) -> object:
+    """Return the free MiB of folders that have less than ``needed``."""
+    folders = (PROGRAMS, node.paths.data, node.paths.log)
+    found = {folder: (await node.space(folder)).free >> 20 for folder in folders}
+    return {folder: free for folder, free in found.items() if free < needed} or FINE
+
+
 async def _check_setup(node: NodeChecks, _: object) -> list[str]:
     return list(find_setup_problems(node.files, node.paths))
 
@@ -329,6 +342,7 @@ CHECKS: Mapping[str, Check] = {
     "drbd-list": Check(JsonValue, _list_drbd_minors),
     "drbd-helper": Check(JsonValue, _read_drbd_helper),
     "bridges": Check(list[str], _find_missing_bridges),
+    FULL_FILE_SYSTEMS: Check(int, _find_full_file_systems),
     "nodesetup": Check(JsonValue, _check_setup),
 }
 """Checks by key: ``node-net-test`` takes addresses by node name, others names or paths."""

@@ -406,7 +406,8 @@ class Tools:
     """The interfaces through which an operation acts.
 
     Without ``recent``, nodes are asked each time. ``event_position`` returns the position of the
-    newest event.
+    newest event; ``stopping``, whether the master daemon stops, which gives operations a few
+    seconds to end.
     """
 
     config: ConfigAccess
@@ -426,6 +427,7 @@ class Tools:
     recent: RecentAnswers | None = None
     solve: PlacementSolver = solve_here
     event_position: Callable[[], str] = stream_start
+    stopping: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,13 @@ STORAGE_OBSTACLES = "storage-obstacles"
 """A check that Ganeti does not have: reasons why disks of a template cannot work, by template."""
 
 
+FULL_FILE_SYSTEMS = "full-file-systems"
+"""A check that Ganeti does not have: folders of software and logs with less free space than given.
+
+The argument and the answers, by folder, are in MiB.
+"""
+
+
 class VerifyNode(Call[dict[str, JsonValue]]):
     """Verify the node; the answer has a key for each key of ``what``, named as in Ganeti."""
 

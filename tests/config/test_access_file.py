@@ -46,6 +46,15 @@ class AccessFileTests(SynchronousTestCase):
         for content in (b"{", b'{"version": 9}', named, deep, section):
             self.assertRaises(Invalid, access_file.restore, STATE, content)
 
+    def test_a_file_of_a_later_release_is_refused_as_the_next_one_would_lose_what_it_has(
+        self,
+    ) -> None:
+        text = access_file.text(STATE)
+        for before, after in ((b'"version":1', b'"version":2'), (b'"users"', b'"wishes"')):
+            self.assertIn(before, text)
+            with self.assertRaisesRegex(Invalid, "later release has written it; run that release"):
+                access_file.restore(STATE, text.replace(before, after))
+
 
 class CertificateTests(SynchronousTestCase):
     def test_every_node_has_its_certificates_and_candidates_are_listed_for_scripts(self) -> None:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config import access_file
 from ganeti.config.changes.instances import (
     add_disk,
     add_instance,
@@ -19,6 +22,7 @@ from ganeti.config.changes.instances import (
 from ganeti.config.changes.nodes import add_node, remove_node, set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.changes.tags import add_tags, remove_tags
+from ganeti.config.formats import ConfigDataEncoder, loaded
 from ganeti.config.invariants import verify
 from ganeti.config.replay import apply
 from ganeti.config.writer import Change, ChangeCause, ConfigWriter
@@ -91,6 +95,20 @@ class ReplayTests(SynchronousTestCase):
             replayed = apply(replayed, commit.edits)
             self.assertEqual(replayed, state)
             self.assertEqual(verify(state), [])
+
+    @given(changes)
+    @settings(max_examples=100, deadline=None)
+    def test_any_state_is_read_from_a_checkpoint_as_it_was_written(
+        self, sequence: list[Change]
+    ) -> None:
+        state = a_cluster(nodes=NODES[:3], instances=MACHINES[:3])
+        for change in sequence:
+            with contextlib.suppress(Refused):
+                state = change(state)
+        text = ConfigDataEncoder().text(state)
+        again = access_file.restore(loaded(text, ids=str), access_file.text(state))
+        self.assertEqual(again, state.settled())
+        self.assertEqual(ConfigDataEncoder().text(again), text)
 
     def test_commits_that_a_checkpoint_has_are_passed_over(self) -> None:
         start = a_cluster()

@@ -141,9 +141,9 @@ class Rig:
         """What came of each opcode of a job."""
         return [op.result for op in self.queue.job(job_id).ops]
 
-    def stop(self) -> None:
+    def stop(self, *, grace: float = 0.0) -> None:
         """Stop the queue as the daemon does."""
-        Deferred.fromCoroutine(self.queue.stop())
+        Deferred.fromCoroutine(self.queue.stop(grace=grace))
         self.settle()
 
     def restarted(self) -> Rig:

@@ -97,6 +97,26 @@ class RestartTests(SynchronousTestCase):
         after.settle()
         self.assertEqual(after.status(2), "success")
 
+    def test_what_runs_may_end_before_a_daemon_stops_but_nothing_more_is_started(self) -> None:
+        rig = Rig()
+        for acts in (("lock", ""), ("lock",), ("sleep",)):
+            rig.submit(*acts)
+        rig.turn()
+        rig.stop(grace=10.5)
+        self.assertEqual(rig.results(1), [None, None])
+        self.assertEqual([rig.status(n) for n in (1, 2, 3)], ["queued", "waiting", "success"])
+        self.assertEqual((rig.locks.rows(), rig.clock.getDelayedCalls()), ([], []))
+        after = rig.restarted()
+        after.settle()
+        self.assertEqual([after.status(n) for n in (1, 2)], ["success", "success"])
+
+    def test_what_runs_for_longer_is_interrupted_and_so_is_all_without_a_journal(self) -> None:
+        rig = Rig()
+        rig.submit("sleep")
+        rig.turn()
+        rig.stop(grace=9.5)
+        self.assertIn("interrupted by the shutdown", str(rig.results(1)))
+
     def test_an_opcode_of_another_version_ends_its_job_with_a_reason(self) -> None:
         rig = Rig()
         raw = b'{"OP_ID": "OP_OLD_THING"}'

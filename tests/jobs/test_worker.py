@@ -208,6 +208,14 @@ class WorkerTests(SynchronousTestCase):
         self.successResultOf(working)
         self.assertEqual(self.worker.job.ops[0].status, JobStatus.QUEUED)
 
+    def test_an_opcode_that_runs_may_end_and_no_other_is_started(self) -> None:
+        working = self.begin()
+        self.worker.start_no_more()
+        self.assertNoResult(working)
+        self.ends[0].callback("one")
+        self.successResultOf(working)
+        self.assertEqual(self.statuses(), ["success", "queued"])
+
     def test_a_stop_ends_an_opcode_that_runs(self) -> None:
         working = self.begin()
         self.worker.stop()

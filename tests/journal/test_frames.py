@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -94,6 +96,15 @@ class ScanTests(SynchronousTestCase):
             JournalDamaged, rf"segment .*byte {stops[0]} \(commit 2\).*truncate"
         ):
             found(damaged)
+
+    def test_a_commit_of_a_later_release_is_not_damage(self) -> None:
+        data, _ = written([a_commit(1)])
+        [frame] = found(data)
+        # As if read from a frame that verifies.
+        later = data.replace(b'"who"', b'"when":1,"who"')
+        moved = replace(frame, stop=len(later))
+        with self.assertRaisesRegex(JournalDamaged, r"commit 1 .*`when`.*a later release has"):
+            commit_of(later, moved)
 
     def test_a_frame_of_another_history_is_damage(self) -> None:
         data, _ = written([a_commit(1)])

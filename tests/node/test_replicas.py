@@ -97,6 +97,14 @@ class ReplicaTests(SynchronousTestCase):
         self.assertEqual((batch.frames, batch.end), (self.frames(0, 1).frames, end))
         self.assertEqual(self.disk.contents(), before)
 
+    def test_a_node_daemon_can_stop_where_a_master_daemon_runs(self) -> None:
+        started = False
+        replica = Replica(MemoryFiles(self.disk), DATA, in_use=lambda: started)
+        self.committed(1)
+        self.done(replica.append_frames(self.frames(0, 1)))
+        started = True
+        self.done(replica.close())
+
     def test_what_does_not_follow_the_end_is_refused_and_nothing_kept(self) -> None:
         self.committed(1, 2, 3)
         self.kept(0, 1)

@@ -51,6 +51,7 @@ class ChecksTests(SynchronousTestCase):
         self.plain = MemoryVolumes()
         drbd = DrbdVolumes(MemoryProcesses(clock, {}), files, self.plain, "node1")
         self.reached: list[str] = []
+        self.images = MemoryImages()
         self.checks = NodeChecks(
             files=files,
             paths=paths,
@@ -67,6 +68,7 @@ class ChecksTests(SynchronousTestCase):
             folders=doors.folders,
             oses=lambda: [NOOP],
             reach=self.reach,
+            space=self.images.space,
         )
 
     async def reach(self, host: str, port: int) -> None:
@@ -173,6 +175,15 @@ class ChecksTests(SynchronousTestCase):
         self.put("/n1/var/lib/ganeti/rapi.pem", b"junk")
         ends = {"/n1/var/lib/ganeti/server.pem": 1_700_086_400.0}
         self.assertEqual(self.verify(certificates=None)["certificates"], ends)
+
+    def test_folders_on_full_file_systems_are_named_with_what_is_free_there(self) -> None:
+        self.images.room = 100 << 20
+        paths = self.checks.paths
+        self.assertEqual(
+            self.verify(full_file_systems=101),
+            {"full-file-systems": dict.fromkeys(("/usr", paths.data, paths.log), 100)},
+        )
+        self.assertEqual(self.verify(full_file_systems=100), {})
 
     def test_os_definitions_and_bridges_are_listed(self) -> None:
         self.put("/sys/class/net/br0/bridge/stp_state")

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as replace_tools
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, JobCanceled, Refused, Unreachable
+from ganeti.locking.names import CLUSTER, request
 from ganeti.opcodes.cluster import UpgradeCluster
 from ganeti.opcodes.node import UpgradeNode
 from ganeti.operations.cluster.rolling_upgrade import (
@@ -22,7 +24,14 @@ from ganeti.operations.cluster.rolling_upgrade import (
     run_node,
 )
 from ganeti.operations.operation import NodeAnswers
-from ganeti.rpc.node import AskVersion, DescribeNode, RunRestrictedCommandCall, Version
+from ganeti.rpc.node import (
+    FULL_FILE_SYSTEMS,
+    AskVersion,
+    DescribeNode,
+    RunRestrictedCommandCall,
+    VerifyNode,
+    Version,
+)
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 from ganeti.testing.facts import some_facts
@@ -51,6 +60,7 @@ def answers(state: Any, **releases: str) -> NodeAnswers:
     for node in state.nodes.values():
         release = releases.get(node.name, OLD)
         found[node.uuid, AskVersion] = Version(protocol=0, release=release)
+        found[node.uuid, VerifyNode] = {}
     return NodeAnswers(answers=found)
 
 
@@ -60,7 +70,7 @@ class OrderTests(SynchronousTestCase):
 
     def order(self, **over: Any) -> list[str]:
         op = UpgradeCluster(release=NEW, **over)
-        return preview_cluster(plan_cluster(op, self.state, answers(self.state)))
+        return preview_cluster(plan_cluster(op, self.state, answers(self.state), OLD))
 
     def refused(self, **over: Any) -> str:
         with self.assertRaises(Refused) as caught:
@@ -77,7 +87,7 @@ class OrderTests(SynchronousTestCase):
 
     def test_nodes_that_have_the_release_are_left_out(self) -> None:
         found = answers(self.state, node3=NEW, node4=NEW)
-        plan = plan_cluster(UpgradeCluster(release=NEW), self.state, found)
+        plan = plan_cluster(UpgradeCluster(release=NEW), self.state, found, OLD)
         self.assertEqual(preview_cluster(plan), ["node2", "node1"])
         self.assertEqual((plan.offline, plan.locks), (("node5",), {}))
 
@@ -93,23 +103,46 @@ class OrderTests(SynchronousTestCase):
 
     def test_each_job_waits_for_the_success_of_the_one_before(self) -> None:
         op = UpgradeCluster(release=NEW, command="new", timeout=7)
-        first, second, *_ = plan_cluster(op, self.state, answers(self.state)).jobs
+        first, second, *_ = plan_cluster(op, self.state, answers(self.state), OLD).jobs
         made = UpgradeNode(node_name="node3", release=NEW, command="new", timeout=7)
         self.assertEqual(first, (made,))
         depends = ((-1, ("success",)),)
         self.assertEqual(second, (replace(made, node_name="node2", depends=depends),))
 
     def test_offline_nodes_are_not_asked(self) -> None:
-        [question] = cluster_questions(UpgradeCluster(release=NEW), self.state)
-        self.assertNotIn("node5", [node.name for node in question.nodes])
+        for question in cluster_questions(UpgradeCluster(release=NEW), self.state):
+            self.assertNotIn("node5", [node.name for node in question.nodes])
+
+    def test_nodes_without_space_for_it_stop_the_upgrade_before_it_begins(self) -> None:
+        found = answers(self.state, node4=NEW)
+        full = {FULL_FILE_SYSTEMS: {"/usr": 12}}
+        known = dict(found.answers)
+        for name in ("node2", "node3", "node4"):
+            known[self.state.node(name).uuid, VerifyNode] = full
+        with self.assertRaises(Refused) as caught:
+            plan_cluster(
+                UpgradeCluster(release=NEW), self.state, replace_answers(found, known), OLD
+            )
+        said = str(caught.exception)
+        # The fourth has the release already.
+        self.assertIn("12 MiB in /usr on node2, 12 MiB in /usr on node3; 256 MiB are", said)
+        self.assertIn("Nothing was changed; remove old packages and logs", said)
+
+    def test_a_node_of_a_release_without_the_check_of_its_space_is_upgraded(self) -> None:
+        found = answers(self.state)
+        node = self.state.node("node2")
+        known = {**found.answers, (node.uuid, VerifyNode): {FULL_FILE_SYSTEMS: "no such file"}}
+        op = UpgradeCluster(release=NEW)
+        plan = plan_cluster(op, self.state, replace_answers(found, known), OLD)
+        self.assertIn("node2", preview_cluster(plan))
 
     def test_the_jobs_are_submitted_and_what_is_left_out_is_named(self) -> None:
         tools = MemoryTools(self.state)
-        plan = plan_cluster(UpgradeCluster(release=NEW), self.state, answers(self.state))
+        plan = plan_cluster(UpgradeCluster(release=NEW), self.state, answers(self.state), OLD)
         done = self.successResultOf(run_cluster(plan, tools.tools))
         self.assertEqual(len(done["jobs"]), 4)
         self.assertIn("node node5 is offline and is left out", tools.progress.said)
-        same = plan_cluster(UpgradeCluster(release=OLD), self.state, answers(self.state))
+        same = plan_cluster(UpgradeCluster(release=OLD), self.state, answers(self.state), OLD)
         self.assertEqual(self.successResultOf(run_cluster(same, tools.tools)), {"jobs": []})
         self.assertIn("all nodes that are online have this release", tools.progress.said)
 
@@ -122,6 +155,7 @@ class NodeUpgradeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.state = a_state()
         self.memory = MemoryTools(self.state)
+        self.tools = self.memory.tools
         self.nodes = self.memory.nodes
         self.releases: list[str | Exception] = [NEW]
         self.guests: Sequence[str] = ("web0", "web1")
@@ -138,20 +172,20 @@ class NodeUpgradeTests(SynchronousTestCase):
     def description(self, name: str, call: Any) -> Any:
         return some_facts(runs=self.guests)
 
-    def plan(self, name: str = "node2", present: str = OLD) -> NodeUpgrade:
+    def plan(self, name: str = "node2", present: str = OLD, own: str = OLD) -> NodeUpgrade:
         node = self.state.node(name)
         op = UpgradeNode(node_name=name, release=NEW, timeout=5)
         found: dict[Any, Any] = {
             (node.uuid, AskVersion): Version(protocol=0, release=present),
             (node.uuid, DescribeNode): self.description(name, None),
         }
-        return plan_node(op, self.state, NodeAnswers(answers=found))
+        return plan_node(op, self.state, NodeAnswers(answers=found), own)
 
     def run_plan(self, plan: NodeUpgrade) -> Any:
-        return self.successResultOf(run_node(plan, self.memory.tools))
+        return self.successResultOf(run_node(plan, self.tools))
 
     def failure(self, plan: NodeUpgrade) -> Failed:
-        error = self.failureResultOf(run_node(plan, self.memory.tools), Failed).value
+        error = self.failureResultOf(run_node(plan, self.tools), Failed).value
         assert isinstance(error, Failed)
         return error
 
@@ -189,20 +223,42 @@ class NodeUpgradeTests(SynchronousTestCase):
         self.assertIn("guests that ran before do not run: web0. No other node", str(error))
         self.assertEqual(error.code, Code.ENVIRONMENT)
 
-    def test_the_master_is_not_waited_for(self) -> None:
-        self.releases = [OLD]
-        self.assertEqual(self.run_plan(self.plan("node1")), OLD)
+    def test_the_job_of_the_master_lasts_until_its_daemon_stops_and_no_other_runs(self) -> None:
+        stops = iter([False, False, True])
+        self.tools = replace_tools(self.memory.tools, stopping=lambda: next(stops))
+        plan = self.plan("node1")
+        self.assertEqual(plan.locks, request(exclusive=[CLUSTER]))
+        self.assertEqual(self.run_plan(plan), OLD)
         self.assertEqual((self.commands(), self.nodes.calls(AskVersion)), (1, []))
         self.assertIn("its daemons restart", self.memory.progress.said[-1])
 
+    def test_a_master_daemon_that_is_not_restarted_is_reported(self) -> None:
+        error = self.failure(self.plan("node1"))
+        self.assertIn("was not restarted within 5 seconds. Look at what upgrade", str(error))
+
+    def test_a_master_whose_node_daemon_alone_has_the_release_is_upgraded(self) -> None:
+        found = answers(self.state, **dict.fromkeys(("node1", "node2", "node3", "node4"), NEW))
+        again = plan_cluster(UpgradeCluster(release=NEW), self.state, found, OLD)
+        self.assertEqual(preview_cluster(again), ["node1"])
+        self.tools = replace_tools(self.memory.tools, stopping=lambda: True)
+        self.assertEqual(self.run_plan(self.plan("node1", present=NEW)), OLD)
+        self.assertEqual(self.commands(), 1)
+
+    def test_a_program_that_installs_another_release_is_reported_at_once(self) -> None:
+        self.releases = [OLD, "3.2.1"]
+        error = str(self.failure(self.plan()))
+        self.assertIn("has installed release 3.2.1 on node node2 instead of 3.2.0", error)
+        self.assertIn("repeat gnt-cluster upgrade with --to 3.2.1", error)
+
     def test_a_node_that_has_the_release_is_left_alone(self) -> None:
         self.assertEqual(self.run_plan(self.plan(present=NEW)), NEW)
+        self.assertEqual(self.run_plan(self.plan("node1", present=NEW, own=NEW)), NEW)
         self.assertEqual(self.commands(), 0)
 
     def test_a_job_that_is_canceled_waits_no_longer(self) -> None:
         self.releases = [OLD]
         self.memory.progress.cancel()
-        self.failureResultOf(run_node(self.plan(), self.memory.tools), JobCanceled)
+        self.failureResultOf(run_node(self.plan(), self.tools), JobCanceled)
 
     def test_the_node_is_locked_and_one_that_is_offline_refused(self) -> None:
         self.assertEqual(len(self.plan().locks), 1)

@@ -204,7 +204,14 @@ class SystemdHost:
 
     def show(self, unit: str, name: str) -> str:
         """Return a property of a unit."""
-        return self.succeed("systemctl", "show", "--value", f"--property={name}", unit).strip()
+        return self.show_all(unit, name)[0]
+
+    def show_all(self, unit: str, *names: str) -> list[str]:
+        """Return properties of a unit as they are at one moment."""
+        shown = self.succeed("systemctl", "show", f"--property={','.join(names)}", unit)
+        # In an order of their own.
+        found = dict(line.partition("=")[::2] for line in shown.splitlines())
+        return [found[name] for name in names]
 
     def shut_down(self) -> None:
         """Shut the host down, as an administrator does."""

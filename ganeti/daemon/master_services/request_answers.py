@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ganeti.errors import Code, Refused
 from ganeti.luxi.methods import METHODS
-from ganeti.luxi.server import Answerer, LuxiMethods
+from ganeti.luxi.server import Answerer, LuxiMethods, RequestGate
 from ganeti.master.current_store import CurrentTerm
 from ganeti.master.master import Master
 
@@ -18,11 +19,31 @@ class RequestAnswers:
         self.methods = LuxiMethods({})
         self._quorum = quorum
         self._current: list[Mapping[str, Answerer]] = [{}]
+        self._gate: RequestGate | None = None
 
     def use(self, master: Master) -> None:
         """Answer by this master, also requests that wait for the term to begin."""
         self._current[0] = master.answers()
+        self._gate = master.gate
         self.methods.replace_handlers(defer_until_ready(self._current, self._quorum()), master.gate)
+
+    def refuse_changes(self) -> None:
+        """Refuse requests that change something, on connections that are still open."""
+        # Also those that wait for the term to begin.
+        self._current[0] = without_changes(self._current[0])
+        self.methods.replace_handlers(self._current[0], self._gate)
+
+
+async def _refuse(*_: object) -> object:
+    raise Refused(
+        "the master daemon is stopping, so nothing was done; try again in a few seconds",
+        Code.TEMPORARY,
+    )
+
+
+def without_changes(answers: Mapping[str, Answerer]) -> dict[str, Answerer]:
+    """Return the answerers of a master that is stopping: it only answers queries."""
+    return {name: _refuse if METHODS[name].changes else answer for name, answer in answers.items()}
 
 
 def defer_until_ready(

@@ -45,6 +45,9 @@ many clients wait for jobs."""
 LOOK = 1.0
 """How often the files of this host's node daemon are checked, in seconds."""
 
+STOP_GRACE = 5.0
+"""Seconds in which running opcodes may end when the daemon stops; most take less than one."""
+
 FIRST_VOTES_TIMEOUT = 1.0
 """How long the start may wait for the first votes of the nodes, in seconds."""
 
@@ -146,7 +149,8 @@ class _MasterParts:
             # sockets cannot be a later service than the master: if they cannot be opened, the files
             # must not be changed.
             await sockets.stopService()
-            await self.startup.master.stop(replaced=quorum.lost)
+            self._answers.refuse_changes()
+            await self.startup.master.stop(replaced=quorum.lost, grace=STOP_GRACE)
             # Last, as another master may begin as soon as the lease is released.
             await quorum.release_lease(stopped=not daemon.over.called)
 

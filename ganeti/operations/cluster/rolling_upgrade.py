@@ -4,27 +4,45 @@
 Two neighbouring releases work together (``ganeti.rpc.protocol_version``), so that each node can be
 upgraded by itself. An upgrade that was interrupted is repeated: nodes that have the release are
 left out.
+
+The upgrade of the master restarts the daemon that runs the jobs. Its job therefore waits until no
+other job has locks, and holds the cluster lock until the daemon stops: the others are queued again,
+and none is interrupted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ganeti import __version__
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused, Unreachable
-from ganeti.locking.names import LockRequest, node_lock, request
+from ganeti.locking.names import CLUSTER, LockRequest, node_lock, request
 from ganeti.model.node import Node, NodeRole
 from ganeti.opcodes.cluster import UpgradeCluster
 from ganeti.opcodes.node import UpgradeNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import AnyOperation, NodeAnswers, NodeQuery, Operation, Tools
-from ganeti.rpc.node import AskVersion, DescribeNode, RunRestrictedCommandCall
+from ganeti.rpc.node import (
+    FULL_FILE_SYSTEMS,
+    AskVersion,
+    DescribeNode,
+    RunRestrictedCommandCall,
+    VerifyNode,
+)
 from ganeti.schema.records import replace
+from ganeti.schema.types import JsonValue
 
 POLL_INTERVAL = 1.0
 """Seconds between two questions for the release of a node that is being upgraded."""
+
+MIN_FREE_MIB = 256
+"""Free space that a node must have for an upgrade: the packages, and twice their content."""
+
+STOP_POLL_INTERVAL = 0.1
+"""Seconds between two looks whether the master daemon is told to stop."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +58,20 @@ class ClusterUpgrade:
 
 
 def cluster_questions(op: UpgradeCluster, state: ClusterState) -> Sequence[NodeQuery]:
-    """Ask all nodes that are online for their release."""
-    return [NodeQuery([node for node in state.nodes.values() if not node.offline], AskVersion())]
+    """Ask all nodes that are online for their release and free space."""
+    online = [node for node in state.nodes.values() if not node.offline]
+    space = VerifyNode(
+        what={FULL_FILE_SYSTEMS: MIN_FREE_MIB}, cluster_name=state.cluster.cluster_name
+    )
+    return [NodeQuery(online, AskVersion()), NodeQuery(online, space)]
 
 
-def plan_cluster(op: UpgradeCluster, state: ClusterState, facts: NodeAnswers) -> ClusterUpgrade:
-    """Plan a job for each node that has another release.
+def plan_cluster(
+    op: UpgradeCluster, state: ClusterState, facts: NodeAnswers, own: str = __version__
+) -> ClusterUpgrade:
+    """Plan a job for each node that has another release; ``own`` is that of the master daemon.
 
-    :raises Refused: a node does not answer, or the master is to be the canary.
+    :raises Refused: a node does not answer, lacks space, or the master is to be the canary.
     """
     canary = None if op.canary is None else state.node(op.canary)
     if canary == state.master and len(state.nodes) > 1:
@@ -58,10 +82,44 @@ def plan_cluster(op: UpgradeCluster, state: ClusterState, facts: NodeAnswers) ->
     if canary is not None and canary.offline:
         raise Refused(f"node {canary.name} is offline; name another canary", Code.STATE)
     online = [node for node in state.nodes.values() if not node.offline]
-    behind = [node for node in online if facts.answer_of(node, AskVersion).release != op.release]
+    behind = [node for node in online if _find_release(node, op, state, facts, own) != op.release]
+    _require_space(behind, facts)
     ordered = sorted(behind, key=_OrderOfUpgrade(state, canary))
     offline = sorted(node.name for node in state.nodes.values() if node.offline)
     return ClusterUpgrade(tuple(_make_jobs(op, ordered)), tuple(offline))
+
+
+def _require_space(nodes: Sequence[Node], facts: NodeAnswers) -> None:
+    """Check that the nodes have room for an installation.
+
+    :raises Refused: with each node and folder that does not.
+    """
+    found = [
+        f"{free} MiB in {folder} on {node.name}"
+        for node in nodes
+        for folder, free in _full_folders(facts.answer_of(node, VerifyNode)).items()
+    ]
+    if found:
+        raise Refused(
+            f"too little space for an upgrade: {', '.join(found)}; {MIN_FREE_MIB} MiB are needed."
+            " Nothing was changed; remove old packages and logs there, and repeat the command",
+            Code.RESOURCES,
+        )
+
+
+def _full_folders(answer: Mapping[str, JsonValue]) -> Mapping[str, object]:
+    # The check itself may have failed, with the reason as text; an earlier release has no such one.
+    found = answer.get(FULL_FILE_SYSTEMS)
+    return found if isinstance(found, dict) else {}
+
+
+def _find_release(
+    node: Node, op: UpgradeCluster | UpgradeNode, state: ClusterState, facts: NodeAnswers, own: str
+) -> str:
+    """Return the release of a node; of the master, that of the daemon which has another one."""
+    release = facts.answer_of(node, AskVersion).release
+    # An installation that was interrupted may have restarted the node daemon only.
+    return own if node == state.master and release == op.release else release
 
 
 class _OrderOfUpgrade:
@@ -115,7 +173,10 @@ def preview_cluster(plan: ClusterUpgrade) -> list[str]:
 
 @dataclass(frozen=True)
 class NodeUpgrade:
-    """The upgrade of a node, which no other job uses meanwhile; ``ran`` are its guests before."""
+    """The upgrade of a node, which no other job uses meanwhile; ``ran`` are its guests before.
+
+    While the master is upgraded, no other job has any locks.
+    """
 
     op: UpgradeNode
     node: Node
@@ -125,7 +186,7 @@ class NodeUpgrade:
 
     @property
     def locks(self) -> LockRequest:
-        return request(exclusive=[node_lock(self.node.uuid)])
+        return request(exclusive=[CLUSTER if self.is_master else node_lock(self.node.uuid)])
 
 
 def node_questions(op: UpgradeNode, state: ClusterState) -> Sequence[NodeQuery]:
@@ -138,8 +199,10 @@ def _ask_guests(state: ClusterState) -> DescribeNode:
     return DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
 
 
-def plan_node(op: UpgradeNode, state: ClusterState, facts: NodeAnswers) -> NodeUpgrade:
-    """Plan the upgrade of a node.
+def plan_node(
+    op: UpgradeNode, state: ClusterState, facts: NodeAnswers, own: str = __version__
+) -> NodeUpgrade:
+    """Plan the upgrade of a node; ``own`` is the release of the master daemon.
 
     :raises Refused: the node is offline, or does not answer.
     """
@@ -149,7 +212,7 @@ def plan_node(op: UpgradeNode, state: ClusterState, facts: NodeAnswers) -> NodeU
     return NodeUpgrade(
         op,
         node,
-        facts.answer_of(node, AskVersion).release,
+        _find_release(node, op, state, facts, own),
         frozenset(facts.answer_of(node, DescribeNode).guests),
         node == state.master,
     )
@@ -158,7 +221,7 @@ def plan_node(op: UpgradeNode, state: ClusterState, facts: NodeAnswers) -> NodeU
 async def run_node(plan: NodeUpgrade, tools: Tools) -> str:
     """Run the command, wait for the release, and compare the guests; return the former release.
 
-    The master is not waited for: its daemon, which runs this job, is restarted by the upgrade.
+    On the master, wait until the daemon stops, which runs this job.
     """
     node, release = plan.node, plan.op.release
     if plan.present == release:
@@ -170,6 +233,7 @@ async def run_node(plan: NodeUpgrade, tools: Tools) -> str:
         tools.progress.log_message(
             f"{plan.op.command} has been started on the master; its daemons restart"
         )
+        await _wait_for_stop(plan, tools)
         return plan.present
     await _wait_for_release(plan, tools)
     now = await tools.nodes.ask(node, _ask_guests(tools.config.state()))
@@ -196,6 +260,20 @@ async def _run_command(plan: NodeUpgrade, tools: Tools) -> None:
         tools.progress.log_message(f"{plan.op.command}: {line}")
 
 
+async def _wait_for_stop(plan: NodeUpgrade, tools: Tools) -> None:
+    deadline = tools.time.seconds() + plan.op.timeout
+    while not tools.stopping():
+        if tools.time.seconds() >= deadline:
+            raise Failed(
+                f"the master daemon was not restarted within {plan.op.timeout} seconds. Look at"
+                f" what {plan.op.command} has done on {plan.node.name}; when the release is"
+                " installed there, restart ganeti-masterd, or repeat gnt-cluster upgrade",
+                Code.ENVIRONMENT,
+            )
+        tools.progress.may_stop()
+        await tools.time.sleep(STOP_POLL_INTERVAL)
+
+
 async def _wait_for_release(plan: NodeUpgrade, tools: Tools) -> None:
     deadline = tools.time.seconds() + plan.op.timeout
     while True:
@@ -206,6 +284,8 @@ async def _wait_for_release(plan: NodeUpgrade, tools: Tools) -> None:
         else:
             if found == plan.op.release:
                 return
+            if found != plan.present:
+                raise _make_wrong_release_error(plan, found)
             found = f"it still has release {found}"
         if tools.time.seconds() >= deadline:
             raise Failed(
@@ -216,6 +296,17 @@ async def _wait_for_release(plan: NodeUpgrade, tools: Tools) -> None:
             )
         tools.progress.may_stop()
         await tools.time.sleep(POLL_INTERVAL)
+
+
+def _make_wrong_release_error(plan: NodeUpgrade, found: str) -> Failed:
+    name, release = plan.node.name, plan.op.release
+    return Failed(
+        f"{plan.op.command} has installed release {found} on node {name} instead of {release}. No"
+        f" other node is upgraded. For {found}, repeat gnt-cluster upgrade with --to {found};"
+        f" otherwise install {release} on {name}, or make {plan.op.command} install it, and repeat"
+        " the same command",
+        Code.ENVIRONMENT,
+    )
 
 
 OPERATIONS: tuple[AnyOperation, ...] = (

@@ -9,7 +9,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.master_services.request_answers import defer_until_ready
+from ganeti.daemon.master_services.request_answers import defer_until_ready, without_changes
+from ganeti.errors import Code, Refused
 
 
 class Waiting:
@@ -55,3 +56,12 @@ class WhenReadyTests(SynchronousTestCase):
         answers = defer_until_ready([{"QueryTags": first}], Waiting())  # type: ignore[arg-type]
         asking = asked(answers["QueryTags"]("cluster", None))
         self.assertEqual(self.successResultOf(asking), "first")
+
+
+class StoppingTests(SynchronousTestCase):
+    def test_a_master_that_stops_answers_queries_and_refuses_changes_for_now(self) -> None:
+        answers = without_changes({"SubmitJob": first, "QueryTags": second})
+        self.assertEqual(self.successResultOf(asked(answers["QueryTags"]("cluster"))), "second")
+        refusal = self.failureResultOf(asked(answers["SubmitJob"](())), Refused).value
+        self.assertIn("nothing was done; try again", str(refusal))
+        self.assertEqual(refusal.code, Code.TEMPORARY)
