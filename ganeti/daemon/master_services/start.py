@@ -45,8 +45,9 @@ many clients wait for jobs."""
 LOOK = 1.0
 """How often the files of this host's node daemon are checked, in seconds."""
 
-STOP_GRACE = 5.0
-"""Seconds in which running opcodes may end when the daemon stops; most take less than one."""
+STOP_GRACE = 0.7
+"""Seconds in which running opcodes may end when the daemon stops. Most take less, and a planned
+failover shall refuse changes for less than a second."""
 
 FIRST_VOTES_TIMEOUT = 1.0
 """How long the start may wait for the first votes of the nodes, in seconds."""
