@@ -114,6 +114,14 @@ class AncillaryFiles:
                     had -= {each for each in had if each.path == file.path}
                     had.add(file)
 
+    async def upload_now(self) -> bool:
+        """Upload missing files; return whether every candidate has all files as they are now."""
+        await self.wait_for_uploads()
+        await self._upload_missing()
+        files = set(await self._shared.read())
+        candidates = self._drop_former_candidates(self._state())
+        return all(files <= self._uploaded.get(node.uuid, set()) for node in candidates)
+
     async def wait_for_uploads(self) -> None:
         """Return when no upload is in progress that may have read files earlier than now."""
         begun = self._upload

@@ -3,11 +3,16 @@
 
 Each look takes one step of ``journal.etcd.membership``, decided by what etcd and the nodes answer
 then. So nothing has to be remembered, and another master goes on where this one has ended.
+
+The authority of the members is replaced in the same way, once the files of the master have a second
+one: all members accept both, then each gets a certificate of the new one, as does the client of
+the masters, and then the members and the masters accept the new one only. What a member accepts
+changes with a restart, so that there is one at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -22,11 +27,13 @@ from ganeti.journal.etcd.member_changes import (
     PromoteMember,
     RemoveMember,
     StartMember,
+    may_restart,
     plan_step,
 )
 from ganeti.journal.etcd.store_settings import StateStore
 from ganeti.journal.interfaces import StoreError
 from ganeti.model.node import Node, NodeRole
+from ganeti.pki.enrolment import certificates, fingerprint
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.store_members import (
     ConfigureStoreMember,
@@ -58,7 +65,10 @@ class MemberTools(Protocol):
         ...
 
     def authority(self) -> str:
-        """Return the certificates of the authority of the members."""
+        """Return the certificates of the authority of the members, the newest one first.
+
+        There are two while it is replaced.
+        """
         ...
 
     async def issue(self, name: str, address: str) -> str:
@@ -75,6 +85,22 @@ class MemberTools(Protocol):
         """
         ...
 
+    async def issuers(self) -> tuple[str, str]:
+        """Return the fingerprint of the authority that issues certificates on this host.
+
+        The second one is that of the authority which has issued the certificate of masters.
+
+        :raises Failed: the files of the authority are unusable.
+        """
+        ...
+
+    async def retire(self) -> None:
+        """End the trust of masters in all authorities but the one that issues certificates.
+
+        :raises Failed: the files of the authority are unusable.
+        """
+        ...
+
     def peer_url(self, address: str) -> str:
         """Return the peer URL of a member at an address."""
         ...
@@ -83,8 +109,9 @@ class MemberTools(Protocol):
 class StoreMembers:
     """Lets the members follow the master candidates.
 
-    ``holds`` returns whether this master has the lease; ``distribute`` copies the settings to the
-    other candidates soon.
+    ``holds`` returns whether this master has the lease; ``distribute`` copies the settings and
+    certificates to the other candidates soon, ``distribute_now`` copies them and returns whether
+    all of those have them.
     """
 
     _log = Logger()
@@ -96,14 +123,18 @@ class StoreMembers:
         tools: MemberTools,
         holds: Callable[[], bool],
         distribute: Callable[[], object],
+        distribute_now: Callable[[], Awaitable[bool]],
     ) -> None:
         self._nodes = nodes
         self._state = state
         self._tools = tools
         self._holds = holds
         self._distribute = distribute
+        self._distribute_now = distribute_now
         self._issued: dict[str, str] = {}
         """By node, what its certificate was when that of its member was last known to be newer."""
+        self._trusts: dict[str, tuple[str, ...]] = {}
+        """By node, the authorities that its member is known to accept."""
 
     async def take_step(self) -> None:
         """Take one step, if one is due.
@@ -125,6 +156,11 @@ class StoreMembers:
         await self._use_endpoints(settings, members)
         lost = await self._find_lost(members, candidates, healthy)
         step = plan_step(members, list(candidates), healthy=healthy, lost=lost)
+        trusted = self._list_trusted()
+        if not isinstance(step, RemoveMember) and not await self._share_trust(
+            trusted, members, candidates, healthy
+        ):
+            return
         match step:
             case AddMember(address):
                 added = await etcd.add_learner(self._tools.peer_url(address))
@@ -140,6 +176,98 @@ class StoreMembers:
                 await self._clean(member.address)
             case None:
                 await self._renew_certificates(members, candidates)
+                if len(trusted) > 1:
+                    await self._replace_authority(members, candidates)
+
+    def _list_trusted(self) -> tuple[str, ...]:
+        """Return the fingerprints of the authorities of the members, the newest one first."""
+        authority = self._tools.authority().encode("ascii")
+        return tuple(fingerprint(each.encode("ascii")) for each in certificates(authority))
+
+    async def _share_trust(
+        self,
+        trusted: tuple[str, ...],
+        members: Sequence[Member],
+        candidates: Mapping[str, Node],
+        healthy: set[str],
+    ) -> bool:
+        """Let the next member accept the authorities of the masters; return whether all do.
+
+        Until then, no certificate is issued, as the newest authority would issue it. A member that
+        was added and has never started is started with them.
+        """
+        for member in members:
+            node = candidates.get(member.address)
+            if not member.name or (node is not None and self._trusts.get(node.uuid) == trusted):
+                continue
+            if node is None:
+                # It is removed when the others can do without it.
+                return len(trusted) == 1
+            known = (await self._nodes.ask(node, DescribeStoreMember())).settings
+            if known is None:
+                # It is replaced, or configured again.
+                continue
+            if (known.trusts or trusted[-1:]) != trusted:
+                if may_restart(member, members, healthy):
+                    await self._restart_with(trusted, known, node)
+                return False
+            self._trusts[node.uuid] = trusted
+        return True
+
+    async def _restart_with(
+        self, trusted: tuple[str, ...], known: MemberSettings, node: Node
+    ) -> None:
+        several = len(trusted) > 1
+        settings = replace(
+            known, trusts=trusted if several else (), issuer=known.issuer if several else ""
+        )
+        authority = self._tools.authority()
+        await self._nodes.ask(
+            node, ConfigureStoreMember(settings=settings, authority=authority, certificate="")
+        )
+        self._log.info(
+            "the member on {node} accepts {count}",
+            node=node.name,
+            count="the present and the new authority" if several else "the new authority only",
+        )
+
+    async def _replace_authority(
+        self, members: Sequence[Member], candidates: Mapping[str, Node]
+    ) -> None:
+        """Replace the certificates of the older authority, and then end the trust in it."""
+        if not await self._distribute_now():
+            # They could become masters, and would reject the members' new certificates.
+            self._log.warn(
+                "the authority of the members of etcd is replaced when all master candidates have"
+                " the files of the new one, or are marked offline"
+            )
+            return
+        issuer, issuer_of_client = await self._tools.issuers()
+        for member in members:
+            node = candidates.get(member.address)
+            if node is None:
+                return
+            known = (await self._nodes.ask(node, DescribeStoreMember())).settings
+            if known is None:
+                return
+            if known.issuer != issuer:
+                await self._issue(replace(known, issuer=issuer), node, member)
+        if issuer_of_client != issuer:
+            await self._tools.renew_client()
+        if await self._distribute_now():
+            await self._tools.retire()
+            self._distribute()
+            self._log.info("the new authority of the members of etcd is the only one from now on")
+
+    async def _issue(self, settings: MemberSettings, node: Node, member: Member) -> None:
+        """Replace the certificate of a member."""
+        call = ConfigureStoreMember(
+            settings=settings,
+            authority=self._tools.authority(),
+            certificate=await self._tools.issue(node.name, member.address),
+        )
+        await self._nodes.ask(node, call)
+        self._log.info("renewed the certificate of the member on {node}", node=node.name)
 
     def _list_candidates(self, members: Sequence[Member]) -> dict[str, Node]:
         """Return the nodes that may have a member by address, the master first.
@@ -196,6 +324,9 @@ class StoreMembers:
             for each in members
             if each.name or each.id == member.id
         ]
+        trusted = self._list_trusted()
+        several = len(trusted) > 1
+        issuer = (await self._tools.issuers())[0] if several else ""
         call = ConfigureStoreMember(
             settings=MemberSettings(
                 name=node.name,
@@ -203,6 +334,8 @@ class StoreMembers:
                 id=f"{member.id:x}",
                 peers=tuple(peers),
                 issued_with=self._certificate_of(node),
+                trusts=trusted if several else (),
+                issuer=issuer,
             ),
             authority=self._tools.authority(),
             certificate=await self._tools.issue(node.name, member.address),
@@ -224,15 +357,7 @@ class StoreMembers:
             known = (await self._nodes.ask(node, DescribeStoreMember())).settings
             certificate = self._certificate_of(node)
             if known is not None and known.issued_with != certificate:
-                await self._nodes.ask(
-                    node,
-                    ConfigureStoreMember(
-                        settings=replace(known, issued_with=certificate),
-                        authority=self._tools.authority(),
-                        certificate=await self._tools.issue(node.name, member.address),
-                    ),
-                )
-                self._log.info("renewed the certificate of the member on {node}", node=node.name)
+                await self._issue(replace(known, issued_with=certificate), node, member)
                 # The first member of a cluster does not know with what it was issued.
                 if known.issued_with and node.uuid == self._state().master.uuid:
                     await self._tools.renew_client()

@@ -68,8 +68,9 @@ class StoreMember:
             authority = call.authority.encode("ascii")
             changed = self._read(authority_file(folder)) not in (b"", authority)
             await self._files.replace(authority_file(folder), authority, mode=0o600)
-            certificate = call.certificate.encode("ascii")
-            await self._files.replace(certificate_file(folder), certificate, mode=0o600)
+            if call.certificate:
+                certificate = call.certificate.encode("ascii")
+                await self._files.replace(certificate_file(folder), certificate, mode=0o600)
             # Last: the member is started when this file is there.
             settings = msgspec.json.encode(call.settings)
             await self._files.replace(settings_file(folder), settings, mode=0o600)

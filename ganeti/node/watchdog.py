@@ -39,6 +39,9 @@ class WatchdogDevice(Protocol):
     timeout: int
     """The time-out in seconds, known while it is armed."""
 
+    stays_armed: bool
+    """Whether its driver does not let it be disarmed (*nowayout*), known while it is armed."""
+
     @property
     def armed(self) -> bool:
         """Whether it will reset the host."""
@@ -92,8 +95,7 @@ class Watchdog:
         note = read_note(self._notes, LEASE_NOTE, LeaseNote)
         here = note is not None and note.boot_id == self._boot_id()
         if note is None or not here or not note.protected:
-            if self._device.armed:
-                self._device.disarm()
+            self._release()
         elif self._uptime() < note.end:
             self._keep_alive()
         else:
@@ -107,14 +109,27 @@ class Watchdog:
         A watchdog that is started again in time prevents that.
         """
         note = read_note(self._notes, LEASE_NOTE, LeaseNote)
-        if self._device.armed and (note is None or not note.protected):
+        if not self._device.armed:
+            return
+        protected = note is not None and note.protected
+        if not protected and not self._device.stays_armed:
             self._device.disarm()
+            return
+        self._log.warn(
+            "the host is reset in {seconds} seconds unless the watchdog is started again; to"
+            " stop it without that, {advice} before",
+            seconds=self._device.timeout,
+            advice="put the node into maintenance"
+            if not self._device.stays_armed
+            else "load the driver of the device without its option nowayout",
+        )
+
+    def _release(self) -> None:
+        """Let the host run on, as nothing has to be ended: disarm the device, or keep it alive."""
+        if self._device.armed and self._device.stays_armed:
+            self._device.keep_alive()
         elif self._device.armed:
-            self._log.warn(
-                "the host is reset in {seconds} seconds unless the watchdog is started again; to"
-                " stop it without that, put the node into maintenance before",
-                seconds=self._device.timeout,
-            )
+            self._device.disarm()
 
     def _keep_alive(self) -> None:
         if self._device.armed:
@@ -140,9 +155,9 @@ class Watchdog:
             for hypervisor in self._hypervisors().values()
             for name in hypervisor.running()
         ]
-        if not found and self._device.armed:
+        if not found:
             # Nothing runs, and the node daemon starts nothing without a lease.
-            self._device.disarm()
+            self._release()
         for hypervisor, name in found:
             self._log.error(
                 "instance {name} is killed: the lease of this node's guests has ended", name=name

@@ -187,6 +187,20 @@ class Authority:
         return self.issue(key, names, now)
 
 
+def find_issuer(pem: bytes, authorities: bytes) -> str:
+    """Return the fingerprint of the authority that has issued the first certificate in ``pem``.
+
+    It is empty if none of ``authorities`` has, both in PEM format.
+
+    :raises ValueError: there is no certificate.
+    """
+    found = x509.load_pem_x509_certificates(pem[pem.find(b"-----BEGIN CERT") :])[0]
+    for each in x509.load_pem_x509_certificates(authorities):
+        if _is_issued_by(found, each):
+            return fingerprint(each.public_bytes(Encoding.PEM))
+    return ""
+
+
 def find_missing_names(pem: bytes, names: Iterable[str]) -> list[str]:
     """Return the host names and addresses that the first certificate in ``pem`` is not for.
 

@@ -19,12 +19,16 @@ class MemberAddress(Record):
     address: Line
 
 
-class MemberSettings(Record):
+class MemberSettings(Record, omit_defaults=True):
     """A member, as it is kept on its node.
 
     ``id`` is what etcd calls it, in hex; the first member of a cluster does not know it. ``peers``
     are the members at its first start, with this one. ``founds`` says that it is the first one.
     ``issued_with`` identifies the certificate of its node when its own one was issued.
+
+    While the authority of the members is replaced, ``trusts`` are the fingerprints of those that
+    it accepts, and ``issuer`` is the one that has issued its certificate. Otherwise they are empty,
+    and mean the only authority, or the older one.
     """
 
     name: Line
@@ -33,6 +37,8 @@ class MemberSettings(Record):
     peers: tuple[MemberAddress, ...]
     founds: bool = False
     issued_with: Line = ""
+    trusts: tuple[Line, ...] = ()
+    issuer: Line = ""
 
 
 class StoreMemberReport(Record):
@@ -53,8 +59,9 @@ class DescribeStoreMember(Call[StoreMemberReport]):
 class ConfigureStoreMember(Call[None]):
     """Have a node run this member; it is started in the background.
 
-    ``authority`` are the certificates that it accepts, ``certificate`` its key with its own. With
-    ``fresh``, the data of another member is removed, as this one was added without data.
+    ``authority`` are the certificates that it accepts, ``certificate`` its key with its own; an
+    empty one leaves what it has. With ``fresh``, the data of another member is removed, as this one
+    was added without data.
     """
 
     wire = "store_member_configure"

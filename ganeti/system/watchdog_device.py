@@ -10,6 +10,9 @@ from contextlib import suppress
 
 DEVICE = "/dev/watchdog"
 
+ATTRIBUTES = "/sys/class/watchdog"
+"""Where the kernel shows the attributes of the devices, see ABI/testing/sysfs-class-watchdog."""
+
 TIMEOUT = 10
 """The time-out that is requested, in seconds; a device may have another one."""
 
@@ -21,12 +24,18 @@ _ORDERLY = b"V"
 
 
 class LinuxWatchdogDevice:
-    """A device that resets the host; ``timeout`` is its time-out in seconds while it is armed."""
+    """A device that resets the host; ``timeout`` is its time-out in seconds while it is armed.
 
-    def __init__(self, path: str = DEVICE) -> None:
+    ``stays_armed`` is whether its driver has the option *nowayout*, which the folder ``attributes``
+    tells. A kernel that does not tell it is taken to have no such option.
+    """
+
+    def __init__(self, path: str = DEVICE, attributes: str = ATTRIBUTES) -> None:
         self._path = path
+        self._attributes = attributes
         self._descriptor: int | None = None
         self.timeout = TIMEOUT
+        self.stays_armed = False
 
     @property
     def armed(self) -> bool:
@@ -39,6 +48,7 @@ class LinuxWatchdogDevice:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         # At once, so that ``disarm`` can stop the countdown that has begun.
         self._descriptor = descriptor
+        self.stays_armed = self._read_nowayout()
         with suppress(OSError):  # some devices have a fixed time-out
             fcntl.ioctl(descriptor, _SET_TIMEOUT, _INT.pack(TIMEOUT))
         try:
@@ -46,6 +56,15 @@ class LinuxWatchdogDevice:
         except OSError:
             self.disarm()
             raise
+
+    def _read_nowayout(self) -> bool:
+        # /dev/watchdog is /dev/watchdog0.
+        number = self._path.rpartition("watchdog")[2] or "0"
+        try:
+            with open(f"{self._attributes}/watchdog{number}/nowayout", encoding="ascii") as file:
+                return file.read().strip() == "1"
+        except OSError:
+            return False
 
     def keep_alive(self) -> None:
         if self._descriptor is not None:
@@ -65,6 +84,7 @@ class NoWatchdogDevice:
 
     timeout = 0
     armed = False
+    stays_armed = False
 
     def arm(self) -> None:
         raise FileNotFoundError("no watchdog device is used")

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 
 class MemoryWatchdogDevice:
-    """A device; ``error`` is raised when it is armed."""
+    """A device; ``error`` is raised when it is armed.
+
+    If it ``stays_armed``, disarming it is an error: the real one would reset the host.
+    """
 
     timeout = 10
 
-    def __init__(self, error: OSError | None = None) -> None:
+    def __init__(self, error: OSError | None = None, *, stays_armed: bool = False) -> None:
         self.error = error
+        self.stays_armed = stays_armed
         self.armed = False
         self.kept_alive = 0
 
@@ -23,4 +27,6 @@ class MemoryWatchdogDevice:
         self.kept_alive += 1
 
     def disarm(self) -> None:
+        if self.stays_armed:
+            raise AssertionError("the host is reset, as its device cannot be disarmed")
         self.armed = False

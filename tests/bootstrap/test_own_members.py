@@ -10,12 +10,19 @@ from cryptography.x509 import Certificate, SubjectAlternativeName, load_pem_x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap.blocking_files import local_files
-from ganeti.bootstrap.own_members import create_own_store, main, write_own_store
-from ganeti.errors import Invalid
+from ganeti.bootstrap.own_members import (
+    create_own_store,
+    introduce_authority,
+    list_issuers,
+    main,
+    write_own_store,
+)
+from ganeti.errors import Invalid, Refused
 from ganeti.journal.etcd.member_files import authority_file, certificate_file, settings_file
 from ganeti.journal.etcd.store_settings import read_last_settings
 from ganeti.node.store_member import read_member
 from ganeti.paths import Paths
+from ganeti.pki.enrolment import certificates, fingerprint
 
 
 def certificate_in(pem: bytes) -> Certificate:
@@ -111,3 +118,55 @@ class ProgramTests(MemberCase):
 
     def test_without_a_store_there_is_no_authority(self) -> None:
         self.assertRaises(OSError, main, ["client"], self.paths)
+
+
+class AuthorityTests(MemberCase):
+    """The authority of the members is replaced."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.found()
+        [self.old] = self.trusted()
+
+    def trusted(self) -> list[str]:
+        found = certificates(self.read(self.paths.store_authority))
+        return [fingerprint(each.encode()) for each in found]
+
+    def test_a_new_authority_issues_and_both_are_trusted(self) -> None:
+        self.assertTrue(introduce_authority(self.paths, "c"))
+        new, old = self.trusted()
+        self.assertEqual((old, list_issuers(self.paths)), (self.old, (new, self.old)))
+        for path, mode in self.paths.store_files.items():
+            self.assertEqual(os.stat(path).st_mode & 0o777, mode, path)
+
+    def test_a_replacement_that_is_under_way_goes_on_with_the_same_one(self) -> None:
+        introduce_authority(self.paths, "c")
+        before = self.trusted(), self.read(self.paths.store_authority_key)
+        self.assertFalse(introduce_authority(self.paths, "c"))
+        after = self.trusted(), self.read(self.paths.store_authority_key)
+        self.assertEqual(after, before)
+
+    def test_one_whose_key_was_not_written_is_given_up(self) -> None:
+        key = Path(self.paths.store_authority_key)
+        before = key.read_bytes()
+        introduce_authority(self.paths, "c")
+        unused = self.trusted()[0]
+        key.chmod(0o600)
+        key.write_bytes(before)
+        self.assertTrue(introduce_authority(self.paths, "c"))
+        new, old = self.trusted()
+        self.assertEqual(old, self.old)
+        self.assertNotEqual(new, unused)
+
+    def test_it_ends_with_the_new_one_when_the_client_has_a_certificate_of_it(self) -> None:
+        introduce_authority(self.paths, "c")
+        new = self.trusted()[0]
+        main(["client"], self.paths)
+        self.assertEqual(main(["issuers"], self.paths).decode(), f"{new} {new}")
+        main(["retire"], self.paths)
+        self.assertEqual(self.trusted(), [new])
+
+    def test_the_authority_of_an_external_etcd_is_not_replaced_here(self) -> None:
+        os.remove(self.paths.store_authority_key)
+        with self.assertRaisesRegex(Refused, "another etcd is replaced there"):
+            introduce_authority(self.paths, "c")

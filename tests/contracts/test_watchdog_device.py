@@ -33,6 +33,20 @@ class LinuxWatchdogDeviceTests(SynchronousTestCase):
             self.assertEqual(file.read(), b"V")  # the byte that lets the host run on
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
+    def test_the_option_nowayout_of_its_driver_is_known_once_it_is_armed(self) -> None:
+        for name, content, stays in (("watchdog0", "1", True), ("watchdog1", "0", False)):
+            folder = self.mktemp()
+            os.makedirs(f"{folder}/{name}")
+            with open(f"{folder}/{name}/nowayout", "w") as file:
+                file.write(f"{content}\n")
+            path = f"{self.mktemp()}-{name.removesuffix('0')}"
+            with open(path, "wb"):
+                pass
+            device = LinuxWatchdogDevice(path, folder)
+            with self.assertRaises(OSError):  # a file has no time-out
+                device.arm()
+            self.assertEqual(device.stays_armed, stays)
+
     def test_one_that_is_not_armed_is_neither_kept_alive_nor_disarmed(self) -> None:
         with open(self.path, "wb"):
             pass

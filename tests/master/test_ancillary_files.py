@@ -93,3 +93,11 @@ class SharingTests(SynchronousTestCase):
         self.network.behave("node3")
         self.clock.advance(LOOK)
         self.assertEqual(self.has("node3"), self.has("node2"))
+
+    def test_an_upload_at_once_says_whether_all_candidates_have_all_files(self) -> None:
+        self.files[0] = AncillaryFile(f"{Paths().data}/ca.key", b"another", 0o400)
+        self.network.vanish("node2")
+        self.assertFalse(self.successResultOf(self.sharing.upload_now()))
+        self.network.behave("node2")
+        self.assertTrue(self.successResultOf(self.sharing.upload_now()))
+        self.assertEqual(self.has("node2")[f"{Paths().data}/ca.key"], b"another")

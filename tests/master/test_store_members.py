@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
@@ -16,6 +18,7 @@ from ganeti.journal.etcd.store_settings import StateStore
 from ganeti.master.store_members import StoreMembers
 from ganeti.model.access import NodeCertificates
 from ganeti.model.node import Node
+from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.call import Call
 from ganeti.rpc.store_members import (
     ConfigureStoreMember,
@@ -32,6 +35,15 @@ def url(address: str) -> str:
 
 
 FIRST = MemberSettings(name="node1", address="192.0.2.1", peers=())
+
+
+def an_authority(name: str) -> str:
+    """A certificate as far as its fingerprint goes."""
+    content = base64.b64encode(name.encode()).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n"
+
+
+OLD, NEW = an_authority("old"), an_authority("new")
 
 
 class FakeEtcd:
@@ -89,14 +101,20 @@ class FakeNodes:
         self.members: dict[str, ConfigureStoreMember] = {}
         self.silent: set[str] = set()
         self.empty: set[str] = set()
+        self.restarts: list[str] = []
 
     async def ask(self, node: Node, call: Call[Any]) -> Any:
         if node.name in self.silent:
             raise Failed(f"{node.name} does not answer")
         match call:
-            case ConfigureStoreMember(settings=settings):
-                self.members[node.name] = call
-                self._etcd.run(settings)
+            case ConfigureStoreMember() as order:
+                known = self.members.get(node.name)
+                if known is not None and not order.certificate:
+                    order = msgspec.structs.replace(order, certificate=known.certificate)
+                if known is not None and known.authority != order.authority:
+                    self.restarts.append(node.name)
+                self.members[node.name] = order
+                self._etcd.run(order.settings)
             case RemoveStoreMember():
                 return self.members.pop(node.name, None) is not None
             case DescribeStoreMember():
@@ -121,6 +139,7 @@ class FakeTools:
     def __init__(self, etcd: FakeEtcd) -> None:
         self._etcd = etcd
         self.client_renewals = 0
+        self.trusted, self.issuer, self.client_issuer = [OLD], OLD, OLD
         self.kept: StateStore | None = StateStore(
             endpoints=(url("192.0.2.1"),), prefix="/ganeti/x/", own_members=True, founded=True
         )
@@ -135,28 +154,45 @@ class FakeTools:
         return self._etcd
 
     def authority(self) -> str:
-        return "ca"
+        return "".join(self.trusted)
 
     async def issue(self, name: str, address: str) -> str:
-        return f"key of {name} at {address}"
+        return f"key of {name} at {address} by {self.issuer}"
 
     async def renew_client(self) -> None:
         self.client_renewals += 1
+        self.client_issuer = self.issuer
+
+    async def issuers(self) -> tuple[str, str]:
+        return fingerprint(self.issuer.encode()), fingerprint(self.client_issuer.encode())
+
+    async def retire(self) -> None:
+        self.trusted = [self.issuer]
 
     def peer_url(self, address: str) -> str:
         return f"https://{address}:2380"
 
 
-class StoreMembersTests(SynchronousTestCase):
+class MembersCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.etcd = FakeEtcd()
         self.nodes = FakeNodes(self.etcd)
         self.tools = FakeTools(self.etcd)
         self.holds = True
         self.copies = 0
+        self.copied_to_all = True
         self.use("node1", "node2", "node3")
-        self.members = StoreMembers(
-            self.nodes, lambda: self.state, self.tools, lambda: self.holds, self.copied
+        self.members = self.new_master()
+
+    def new_master(self) -> StoreMembers:
+        """What a master begins with that knows nothing of an earlier one."""
+        return StoreMembers(
+            self.nodes,
+            lambda: self.state,
+            self.tools,
+            lambda: self.holds,
+            self.copied,
+            self.copied_now,
         )
 
     def use(self, *nodes: Node | str) -> None:
@@ -164,6 +200,9 @@ class StoreMembersTests(SynchronousTestCase):
 
     def copied(self) -> None:
         self.copies += 1
+
+    async def copied_now(self) -> bool:
+        return self.copied_to_all
 
     def look(self, times: int = 10) -> list[str]:
         """The nodes that have members after some looks, an asterisk after those without a vote."""
@@ -175,6 +214,16 @@ class StoreMembersTests(SynchronousTestCase):
         assert self.tools.kept is not None
         return [each[len("https://") : -len(":2379")] for each in self.tools.kept.endpoints]
 
+    def renew(self, name: str) -> None:
+        """Give a node a new certificate."""
+        node = self.state.node(name)
+        known = self.state.certificates.get(node.uuid)
+        before = known.fingerprints if known else ()
+        fingerprints = (*before, f"{len(before)} of {name}")
+        self.state = self.state.put(NodeCertificates(uuid=node.uuid, fingerprints=fingerprints))
+
+
+class StoreMembersTests(MembersCase):
     def test_three_candidates_get_a_member_each(self) -> None:
         self.assertEqual(self.look(), ["node1", "node2", "node3"])
         self.assertEqual(self.endpoints(), ["192.0.2.1", "192.0.2.2", "192.0.2.3"])
@@ -184,8 +233,8 @@ class StoreMembersTests(SynchronousTestCase):
         self.look(1)
         call = self.nodes.members["node2"]
         self.assertEqual([each.name for each in call.settings.peers], ["node1", "node2"])
-        self.assertEqual(call.certificate, "key of node2 at 192.0.2.2")
-        self.assertEqual((call.authority, call.fresh, call.settings.founds), ("ca", True, False))
+        self.assertEqual(call.certificate, f"key of node2 at 192.0.2.2 by {OLD}")
+        self.assertEqual((call.authority, call.fresh, call.settings.founds), (OLD, True, False))
 
     def test_a_new_member_has_no_vote_before_it_has_all_data(self) -> None:
         self.etcd.ready = False
@@ -226,14 +275,6 @@ class StoreMembersTests(SynchronousTestCase):
         self.look()
         self.assertEqual(self.etcd.list[2].address, "192.0.2.33")
 
-    def renew(self, name: str) -> None:
-        """Give a node a new certificate."""
-        node = self.state.node(name)
-        known = self.state.certificates.get(node.uuid)
-        before = known.fingerprints if known else ()
-        fingerprints = (*before, f"{len(before)} of {name}")
-        self.state = self.state.put(NodeCertificates(uuid=node.uuid, fingerprints=fingerprints))
-
     def test_members_get_new_certificates_with_their_nodes(self) -> None:
         self.look()
         self.renew("node2")
@@ -262,3 +303,81 @@ class StoreMembersTests(SynchronousTestCase):
     def test_without_the_lease_nothing_is_changed(self) -> None:
         self.holds = False
         self.assertEqual(self.look(), ["node1"])
+
+
+class AuthorityTests(MembersCase):
+    """The authority of three members is replaced."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.renew("node1")  # so that its member is configured from the beginning
+        self.look()
+        self.tools.trusted, self.tools.issuer = [NEW, OLD], NEW
+
+    def accepts_all(self) -> None:
+        """See that the members accept each other and the masters, and the masters them."""
+        calls = self.nodes.members.values()
+        shown = [self.tools.client_issuer, *(NEW if NEW in c.certificate else OLD for c in calls)]
+        for call in calls:
+            self.assertEqual([each for each in shown if each not in call.authority], [])
+        self.assertEqual([each for each in shown if each not in self.tools.trusted], [])
+
+    def test_in_the_end_only_the_new_one_is_accepted_and_has_issued_everything(self) -> None:
+        self.look(20)
+        for call in self.nodes.members.values():
+            self.assertIn(NEW, call.certificate)
+            self.assertEqual((call.authority, call.settings.trusts), (NEW, ()))
+        self.assertEqual((self.tools.trusted, self.tools.client_issuer), ([NEW], NEW))
+        self.assertEqual(self.nodes.restarts, ["node1", "node2", "node3"] * 2)
+
+    def test_at_every_moment_all_accept_each_other_whoever_is_the_master(self) -> None:
+        for _ in range(20):
+            self.look(1)
+            self.accepts_all()
+            self.members = self.new_master()
+        self.assertEqual(self.tools.trusted, [NEW])
+
+    def test_one_member_restarts_at_a_time(self) -> None:
+        self.look(1)
+        self.etcd.down.add("192.0.2.1")
+        self.look()
+        self.assertEqual(self.nodes.restarts, ["node1"])
+        self.etcd.down.clear()
+        self.look(1)
+        self.assertEqual(self.nodes.restarts, ["node1", "node2"])
+
+    def test_nothing_is_issued_before_every_member_accepts_the_new_one(self) -> None:
+        self.nodes.silent.add("node3")
+        self.look(2)
+        self.failureResultOf(self.members.take_step(), Failed)
+        self.renew("node2")
+        self.failureResultOf(self.members.take_step(), Failed)
+        self.assertIn(OLD, self.nodes.members["node2"].certificate)
+
+    def test_nothing_is_issued_before_all_candidates_have_the_new_one(self) -> None:
+        self.copied_to_all = False
+        self.look(20)
+        self.assertIn(OLD, self.nodes.members["node1"].certificate)
+        self.assertEqual(self.tools.client_issuer, OLD)
+        self.copied_to_all = True
+        self.look(20)
+        self.assertEqual(self.tools.trusted, [NEW])
+
+    def test_a_member_that_has_lost_its_data_meanwhile_is_replaced_first(self) -> None:
+        self.look(1)
+        self.etcd.down.add("192.0.2.3")
+        self.nodes.empty.add("node3")
+        self.look(1)
+        self.assertEqual([each.name for each in self.etcd.list], ["node1", "node2"])
+        self.etcd.down.clear()
+        self.nodes.empty.clear()
+        self.look(20)
+        self.assertEqual([each.name for each in self.etcd.list], ["node1", "node2", "node3"])
+        self.assertEqual(self.nodes.members["node3"].settings.trusts, ())
+        self.accepts_all()
+
+    def test_a_replacement_that_has_no_key_ends_with_the_present_one(self) -> None:
+        self.tools.issuer = OLD
+        self.look(20)
+        self.assertEqual(self.tools.trusted, [OLD])
+        self.accepts_all()

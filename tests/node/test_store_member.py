@@ -103,6 +103,13 @@ class StoreMemberTests(SynchronousTestCase):
         self.configure(authority="ca and another")
         self.assertEqual((self.has_data(), self.stops), (True, stops + 1))
 
+    def test_a_certificate_that_is_not_replaced_stays(self) -> None:
+        self.configure()
+        call = ConfigureStoreMember(settings=settings("1"), authority="other", certificate="")
+        self.successResultOf(self.member.configure(call))
+        self.assertEqual(self.files.read(certificate_file(FOLDER)), b"key1")
+        self.assertEqual(self.files.read(authority_file(FOLDER)), b"other")
+
     def test_a_removed_member_leaves_nothing(self) -> None:
         self.configure()
         self.write_data()

@@ -73,6 +73,32 @@ class WatchdogTests(SynchronousTestCase):
         self.tick()
         self.assertFalse(self.device.armed)  # it is proven that nothing runs
 
+    def test_a_device_that_cannot_be_disarmed_is_kept_alive_when_there_is_nothing_to_end(
+        self,
+    ) -> None:
+        self.device.stays_armed = True
+        self.lease()
+        self.tick()
+        self.clock.advance(10.0)
+        self.tick()
+        self.lease(protected=False)
+        self.tick()
+        self.assertEqual((self.device.armed, self.device.kept_alive), (True, 2))
+        self.watchdog.stop()
+        self.assertTrue(self.device.armed)
+
+    def test_a_device_that_cannot_be_disarmed_is_not_kept_alive_while_guests_cannot_be_killed(
+        self,
+    ) -> None:
+        self.device.stays_armed = True
+        self.lease()
+        self.tick()
+        self.successResultOf(self.guests.start(a_guest("web1"), ()))
+        self.guests.breaks_at = "stop hard"
+        self.clock.advance(10.0)
+        self.tick()
+        self.assertEqual(self.device.kept_alive, 0)
+
     def test_a_guest_that_cannot_be_killed_leaves_the_host_to_the_device(self) -> None:
         self.lease()
         self.tick()

@@ -570,6 +570,12 @@ GNT_CLUSTER = tool(
                 "Create a new secret for moves between clusters.",
             ),
             Option(
+                ("--new-state-store-authority",),
+                "new_store_authority",
+                "Create a new certificate authority for the members of etcd that the cluster runs,"
+                " and new certificates of it, one member after the other.",
+            ),
+            Option(
                 ("--cluster-domain-secret",),
                 "domain_secret",
                 "Use the secret in this file for moves between clusters.",

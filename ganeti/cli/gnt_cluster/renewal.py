@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Set
 
 from ganeti.bootstrap import secret_renewal
+from ganeti.bootstrap.blocking_files import read_ssconf
+from ganeti.bootstrap.own_members import introduce_authority
 from ganeti.cli.command import Arguments
 from ganeti.cli.job_polling import carry_out
 from ganeti.cli.session import FAILURE, ExitTool, Session
@@ -18,7 +20,7 @@ RENEWABLE = (
         "new_rapi_certificate",
         "rapi_certificate",
     ),
-    *("new_domain_secret", "domain_secret"),
+    *("new_domain_secret", "domain_secret", "new_store_authority"),
 )
 
 
@@ -42,6 +44,8 @@ def renew(session: Session, arguments: Arguments) -> int:
     if wanted & {"new_domain_secret", "domain_secret"}:
         secret_renewal.renew_domain_secret(paths, arguments.get("domain_secret"))
         session.print_line("Replaced the secret for moves between clusters.")
+    if "new_store_authority" in wanted:
+        _introduce_store_authority(session)
     jobs = {"new_cluster_certificate", "new_node_certificates"}
     # The candidates need the replaced files as well.
     if wanted - jobs and (code := carry_out(session, arguments, RedistributeConfig())):
@@ -52,6 +56,18 @@ def renew(session: Session, arguments: Arguments) -> int:
     if "new_node_certificates" in wanted:
         return carry_out(session, arguments, RenewCrypto(node_certificates=True))
     return 0
+
+
+def _introduce_store_authority(session: Session) -> None:
+    cluster = read_ssconf(session.paths, "cluster_name")
+    if introduce_authority(session.paths, cluster):
+        session.print_line("Created a new authority for the members of etcd.")
+    else:
+        session.print_line("A new authority for the members of etcd exists; its use goes on.")
+    session.print_line(
+        "The master restarts the members twice, one at a time, which takes some seconds for each;"
+        " its log says when the new authority is the only one."
+    )
 
 
 def _show_renewal(session: Session, wanted: Set[str]) -> int:

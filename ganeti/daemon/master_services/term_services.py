@@ -74,6 +74,7 @@ class TermServices:
             tools,
             master.quorum.holds_lease,
             secrets.schedule_upload,
+            secrets.upload_now,
         )
         self._daemon.add(ServicePart("connections for the members of etcd", stop=tools.close))
         self._daemon.repeat(

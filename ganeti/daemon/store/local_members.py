@@ -72,6 +72,13 @@ class LocalMemberTools:
     async def renew_client(self) -> None:
         await self._issuer.run("client")
 
+    async def issuers(self) -> tuple[str, str]:
+        authority, _, client = (await self._issuer.run("issuers")).decode("ascii").partition(" ")
+        return authority, client
+
+    async def retire(self) -> None:
+        await self._issuer.run("retire")
+
     def peer_url(self, address: str) -> str:
         return EtcdMember("", address, "").peer
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -23,6 +24,7 @@ from twisted.internet.ssl import (
     optionsForClientTLS,
     trustRootFromCertificates,
 )
+from twisted.logger import Logger
 from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
@@ -34,6 +36,7 @@ from ganeti.journal.etcd.leadership import Holder
 from ganeti.journal.etcd.store_settings import StateStore, read_settings
 from ganeti.journal.etcd.vacancy import Vacancy, VacancyFinder
 from ganeti.paths import Paths
+from ganeti.pki.enrolment import certificates
 from ganeti.system.connection_errors import explain
 from ganeti.system.interfaces import IFiles, Stat
 
@@ -42,18 +45,43 @@ T = TypeVar("T")
 
 @implementer(IPolicyForHTTPS)
 class StorePolicy:
-    """The TLS settings of connections to etcd: its authority, and the client's certificate."""
+    """The TLS settings of connections to etcd: its authorities, and the client's certificate.
+
+    Files that have changed are used by later connections: a master must accept a new authority of
+    the members before they have its certificates.
+    """
+
+    _log = Logger()
 
     def __init__(self, authority: str, certificate: str) -> None:
         """Load the files.
 
         :raises Failed: one of them is missing or unusable; the message names it.
         """
-        self._client = _load(certificate, PrivateCertificate.loadPEM)
-        self._trusted = trustRootFromCertificates([_load(authority, Certificate.loadPEM)])
+        self._paths = authority, certificate
+        self._loaded = _identify(self._paths)
+        self._load_files()
+
+    def _load_files(self) -> None:
+        authority, certificate = self._paths
+        client = _load(certificate, PrivateCertificate.loadPEM)
+        self._trusted = trustRootFromCertificates(_load(authority, _load_authorities))
+        self._client = client
+
+    def _follow_files(self) -> None:
+        found = _identify(self._paths)
+        if found == self._loaded:
+            return
+        # Once for each version, so that a damaged one is not complained of in a loop.
+        self._loaded = found
+        try:
+            self._load_files()
+        except Failed as e:
+            self._log.error("the earlier certificates stay in use: {why}", why=str(e))
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
         """Return the creator of connections to the member at this host name or address."""
+        self._follow_files()
         creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
             hostname.decode("ascii").strip("[]"), self._trusted, self._client
         )
@@ -110,6 +138,26 @@ class _QuietEndpoint:
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         setattr(factory, "noisy", False)  # noqa: B010  # of factories, but not of their interface
         return self._endpoint.connect(factory)
+
+
+def _load_authorities(pem: bytes) -> list[Certificate]:
+    found = [Certificate.loadPEM(each.encode("ascii")) for each in certificates(pem)]
+    if not found:
+        raise ValueError("there is no certificate in it")
+    return found
+
+
+def _identify(paths: Iterable[str]) -> tuple[tuple[int, int, int] | None, ...]:
+    """Return what differs when one of the files was replaced."""
+    return tuple(map(_identify_file, paths))
+
+
+def _identify_file(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _load(path: str, parse: Callable[[bytes], T]) -> T:

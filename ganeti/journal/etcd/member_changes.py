@@ -95,6 +95,16 @@ def find_size(candidates: int) -> int:
     return next((size for size in SIZES if size <= candidates), 1)
 
 
+def may_restart(member: Member, members: Sequence[Member], healthy: Collection[str]) -> bool:
+    """Return whether a member may be restarted: the others work, or are a majority without it.
+
+    One or two members are no majority without it: they stop for the moment of the restart.
+    """
+    others = [each for each in members if each != member]
+    working = sum(each.address in healthy for each in others)
+    return working == len(others) or working > len(members) // 2
+
+
 def _complete(member: Member, candidates: Sequence[str], lost: Collection[str]) -> Step:
     """Return how to go on with a member that has no vote yet; there is one at a time."""
     if member.address not in candidates or (member.name and member.address in lost):

@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ganeti.bootstrap.own_members import create_own_store, write_own_store
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
 from ganeti.cli.gnt_cluster.renewal import RENEWABLE, renew
 from ganeti.luxi.methods import WaitForJobChange
 from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.opcodes.opcode import Opcode
 from ganeti.pki.authority import Authority
+from ganeti.pki.enrolment import certificates
 from ganeti.schema.records import replace
 from tests.bootstrap.host import Host
 from tests.cli.terminal import Terminal, arguments
@@ -91,6 +93,22 @@ class RenewalTests(Host):
         self.assertEqual(self.renew("--new-rapi-certificate", "--new-node-certificates"), 1)
         self.assertEqual(jobs(self.terminal), [RedistributeConfig()])
         self.assertEqual(self.terminal.err, "Failure: node2 is silent\n")
+
+    def test_the_authority_of_the_members_of_etcd_is_replaced_here_and_sent_to_candidates(
+        self,
+    ) -> None:
+        own = create_own_store(self.paths, "c", "node1", "192.0.2.1")
+        write_own_store(self.paths, own, "uuid")
+        for said in ("Created a new authority", "its use goes on"):
+            self.assertEqual(self.renew("--new-state-store-authority"), 0, self.terminal.err)
+            self.assertIn(said, self.terminal.out)
+            self.assertEqual(len(certificates(self.read(self.paths.store_authority))), 2)
+        self.assertEqual(jobs(self.terminal), [RedistributeConfig()] * 2)
+
+    def test_the_authority_of_another_etcd_is_not_replaced(self) -> None:
+        self.assertEqual(self.renew("--new-state-store-authority"), 1)
+        self.assertIn("runs the members of etcd itself", self.terminal.err)
+        self.assertEqual(self.terminal.asked(), [])
 
     def test_a_plan_shows_the_kinds_of_files_and_changes_none(self) -> None:
         before = self.read(self.paths.rapi_certificate)

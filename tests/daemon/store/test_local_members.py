@@ -32,8 +32,10 @@ class LocalMemberTests(SynchronousTestCase):
         match ran.argv[3:]:
             case ("member", "node2", "192.0.2.2"):
                 return Script(out=b"PEM")
-            case ("client",):
+            case ("client",) | ("retire",):
                 return Script()
+            case ("issuers",):
+                return Script(out=b"new old")
         return Script(code=1, err=b"unknown command")
 
     def test_settings_that_were_saved_are_read(self) -> None:
@@ -45,6 +47,10 @@ class LocalMemberTests(SynchronousTestCase):
         issued = self.successResultOf(self.tools.issue("node2", "192.0.2.2"))
         self.assertEqual(issued, "PEM")
         self.successResultOf(self.tools.renew_client())
+
+    def test_authorities_are_told_and_retired_by_another_process(self) -> None:
+        self.assertEqual(self.successResultOf(self.tools.issuers()), ("new", "old"))
+        self.successResultOf(self.tools.retire())
 
     def test_a_certificate_that_is_not_issued_is_explained(self) -> None:
         error = self.failureResultOf(self.tools.issue("node9", "?"), Failed).value

@@ -3,19 +3,86 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import msgspec
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from twisted.test import iosim
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.store.store_connection import StoreClients, VacancyWatch
+from ganeti.daemon.store.store_connection import StoreClients, StorePolicy, VacancyWatch
 from ganeti.errors import Failed
 from ganeti.journal.etcd.leadership import Term
 from ganeti.journal.etcd.store_settings import StateStore, encode_settings
 from ganeti.journal.etcd.vacancy import Vacancy
 from ganeti.paths import Paths
+from ganeti.pki.authority import Authority
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
 SETTINGS = StateStore(endpoints=("https://192.0.2.1:2379",), prefix="/ganeti/1/")
+
+
+class End(Protocol):
+    """An end of a connection that remembers why it was lost."""
+
+    why: Failure | None = None
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.why = reason
+
+
+def accepts(creator: IOpenSSLClientConnectionCreator, certificate: bytes) -> bool:
+    """Return whether a client accepts a server with a key and certificate, as OpenSSL decides."""
+    server, client = End(), End()
+    key = PrivateCertificate.loadPEM(certificate)
+    ends = (
+        TLSMemoryBIOFactory(key.options(), False, Factory.forProtocol(lambda: server)),
+        TLSMemoryBIOFactory(creator, True, Factory.forProtocol(lambda: client)),
+    )
+    at_server, at_client = (factory.buildProtocol(None) for factory in ends)
+    iosim.connect(
+        *(at_server, iosim.FakeTransport(at_server, isServer=True)),
+        *(at_client, iosim.FakeTransport(at_client, isServer=False)),
+    ).flush()
+    return client.why is None
+
+
+class StorePolicyTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        # OpenSSL looks at the clock of the host.
+        self.now = time.time()
+        self.old, self.new = (Authority.founded(name, self.now) for name in ("old", "new"))
+        self.authority, self.certificate = Path(self.mktemp()), Path(self.mktemp())
+        self.authority.write_bytes(self.old.certificate)
+        self.certificate.write_bytes(self.old.credentials(["client"], self.now).pem)
+        self.policy = StorePolicy(str(self.authority), str(self.certificate))
+
+    def replace_file(self, path: Path, content: bytes) -> None:
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(content)
+        fresh.rename(path)
+
+    def accepts(self, authority: Authority) -> bool:
+        """Return whether a member with a certificate of this authority is accepted."""
+        creator = self.policy.creatorForNetloc(b"192.0.2.1", 2379)
+        return accepts(creator, authority.credentials(["192.0.2.1"], self.now).pem)
+
+    def test_a_new_authority_counts_for_later_connections(self) -> None:
+        self.assertEqual((self.accepts(self.old), self.accepts(self.new)), (True, False))
+        self.replace_file(self.authority, self.new.certificate + self.old.certificate)
+        self.assertEqual((self.accepts(self.old), self.accepts(self.new)), (True, True))
+        self.replace_file(self.authority, self.new.certificate)
+        self.assertEqual((self.accepts(self.old), self.accepts(self.new)), (False, True))
+
+    def test_damaged_files_leave_those_before_in_use(self) -> None:
+        self.replace_file(self.authority, b"")
+        self.assertTrue(self.accepts(self.old))
 
 
 class VacancyWatchTests(SynchronousTestCase):

@@ -15,6 +15,7 @@ from ganeti.journal.etcd.member_changes import (
     RemoveMember,
     StartMember,
     find_size,
+    may_restart,
     plan_step,
 )
 
@@ -69,6 +70,18 @@ class PlanTests(SynchronousTestCase):
     def test_a_member_that_has_lost_its_data_is_replaced_on_its_own_node(self) -> None:
         self.assertEqual(plan_step([A, B, C], "abc", healthy="ab", lost="c"), RemoveMember(C))
         self.assertEqual(plan_step([A, B], "abc", healthy="ab"), AddMember("c"))
+
+    def test_a_member_restarts_if_the_others_work_or_are_a_majority(self) -> None:
+        for members, healthy, may in (
+            ([A, B, C], "abc", True),
+            ([A, B, C], "bc", True),  # it is the one that does not work
+            ([A, B, C], "ab", False),
+            ([A, B, C, D, voter("e")], "abcd", True),
+            ([A, B, C, D, voter("e")], "abc", False),
+            ([A, B], "ab", True),
+            ([A], "a", True),
+        ):
+            self.assertEqual(may_restart(A, members, healthy), may, (members, healthy))
 
     def test_steps_lead_to_the_wanted_members_and_keep_a_quorum(self) -> None:
         for seed in range(300):
