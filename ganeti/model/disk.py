@@ -42,7 +42,14 @@ DRBD_METADATA_SIZE = 128
 """Size of the metadata volume of each mirrored disk in MiB."""
 
 SUPPORTED_TEMPLATES = frozenset(
-    {Template.DISKLESS, Template.FILE, Template.SHAREDFILE, Template.PLAIN, Template.DRBD}
+    {
+        Template.DISKLESS,
+        Template.FILE,
+        Template.SHAREDFILE,
+        Template.PLAIN,
+        Template.DRBD,
+        Template.EXT,
+    }
 )
 """Templates that this version can create; an imported configuration may contain others."""
 
@@ -58,7 +65,8 @@ class Disk(StoredObject, omit_defaults=True):
     """A disk; ``size`` in MiB. The form of ``logical_id`` depends on ``dev_type``:
 
     plain ``[volume group, volume]``; file and sharedfile ``[driver, path]``; drbd ``[node A,
-    node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``.
+    node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``; ext
+    ``[provider, volume]`` with the provider's parameters in ``params``.
     """
 
     dev_type: Template

@@ -70,6 +70,7 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(instance.StopInstance, reporting(parts.instances.stop))
 
     answers.to(disk.AttachDisk, parts.disks.attach)
+    answers.to(disk.CheckDiskParameters, parts.disks.validate_disk)
     answers.to(disk.ConnectDisk, parts.disks.connect)
     answers.to(disk.CreateDisk, parts.disks.create)
     answers.to(disk.DemoteDisk, parts.disks.demote)
@@ -82,10 +83,12 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(disk.PromoteDisk, parts.disks.promote)
     answers.to(disk.RemoveDisk, parts.disks.remove)
     answers.to(disk.RenameDisk, parts.disks.rename)
+    answers.to(disk.SetDiskOwner, parts.disks.record_owner)
     answers.to(disk.SnapshotDisk, parts.disks.snapshot)
     answers.to(disk.AttachMirrorChildren, parts.disks.attach_mirror_children)
     answers.to(disk.WipeDisk, parts.disks.wipe)
 
+    answers.to(storage.DescribeProviders, parts.providers.describe_providers)
     answers.to(storage.ListStorageCall, parts.units.show)
     answers.to(storage.ListVolumesCall, parts.units.volumes)
     answers.to(storage.ModifyStorageCall, parts.units.modify)

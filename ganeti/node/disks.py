@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from ganeti.errors import Code, Refused
@@ -11,18 +11,33 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
-from ganeti.storage.drivers import StorageDependencies
+from ganeti.storage.drivers import ProviderFolders, StorageDependencies
 from ganeti.storage.folders import AllowedFolders
-from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, VolumeStatus
+from ganeti.storage.interfaces import (
+    IChecksParameters,
+    IMirror,
+    IOwnerRecords,
+    ISnapshots,
+    IVolumes,
+    VolumeStatus,
+)
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 MIB = 1 << 20
 
 
 def make_storage_drivers(
-    node: str, paths: Paths, files: IFiles, images: IImages, processes: IProcesses
+    node: str,
+    paths: Paths,
+    files: IFiles,
+    images: IImages,
+    processes: IProcesses,
+    seconds: Callable[[], float],
 ) -> StorageDependencies:
-    """Return what the storage drivers of a node with this name and these paths need."""
+    """Return what the storage drivers of a node with this name and these paths need.
+
+    ``seconds`` returns the time since the epoch.
+    """
     plain = Paths()
     folders = AllowedFolders(
         files=files,
@@ -37,6 +52,10 @@ def make_storage_drivers(
         processes=processes,
         folders=folders,
         node=node,
+        external=ProviderFolders(
+            paths.provider_search_path, f"{paths.log}/extstorage", paths.attachments
+        ),
+        seconds=seconds,
         pretend=_read_simulation_folder(files, paths.pretend_storage),
     )
 
@@ -58,6 +77,16 @@ class Disks:
     async def create(self, call: calls.CreateDisk) -> None:
         driver = self._find_driver(call.disk)
         await driver.create(call.disk, owner=call.owner, primary=call.primary)
+
+    async def validate_disk(self, call: calls.CheckDiskParameters) -> None:
+        checks = IChecksParameters(self._find_driver(call.disk), None)
+        if checks is not None:
+            await checks.check_parameters(call.disk)
+
+    async def record_owner(self, call: calls.SetDiskOwner) -> None:
+        records = IOwnerRecords(self._find_driver(call.disk), None)
+        if records is not None:
+            await records.set_owner(call.disk, call.owner)
 
     async def remove(self, call: calls.RemoveDisk) -> None:
         await self._find_driver(call.disk).remove(call.disk)

@@ -20,6 +20,28 @@ class CreateDisk(Call[None]):
     primary: bool = True
 
 
+class CheckDiskParameters(Call[None]):
+    """Check that the node could create a disk with these parameters; nothing is created.
+
+    Storage without such a check accepts all disks.
+    """
+
+    wire = "blockdev_check"
+    call_timeout = NORMAL
+
+    disk: Disk
+
+
+class SetDiskOwner(Call[None]):
+    """Record the instance of a disk with its volume; storage without such records does nothing."""
+
+    wire = "blockdev_setinfo"
+    call_timeout = NORMAL
+
+    disk: Disk
+    owner: InstanceName
+
+
 class RemoveDisk(Call[None]):
     """Remove a disk and its data; removing a disk that does not exist succeeds."""
 

@@ -32,13 +32,21 @@ _DISK_PARAMETERS = ("size", "mode", "name", "spindles")
 _TEMPLATE_PARAMETERS: Mapping[Template, tuple[str, ...]] = {
     Template.PLAIN: ("vg", "adopt"),
     Template.DRBD: ("vg", "metavg"),
+    Template.EXT: ("provider",),
 }
 """Parameters of new disks: of all templates, and of some."""
+_RESERVED = frozenset({"access", "adopt", "dev_type", "metavg", "vg"})
+"""Parameters of disks of other kinds, which no provider of external storage can have."""
+_PROVIDER = re.compile(r"[a-zA-Z0-9_-]+")
+_PROVIDER_PARAMETER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @dataclass(frozen=True)
 class DiskSpec:
-    """A requested disk; ``size`` in MiB, 0 until that of the volume to ``adopt`` is known."""
+    """A requested disk; ``size`` in MiB, 0 until that of the volume to ``adopt`` is known.
+
+    ``params`` are those of the ``provider`` of external storage.
+    """
 
     size: int
     mode: DiskMode = DiskMode.READ_WRITE
@@ -47,6 +55,8 @@ class DiskSpec:
     metavg: str | None = None
     spindles: int | None = None
     adopt: str | None = None
+    provider: str | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,11 +99,12 @@ def _read_disk(
 ) -> DiskSpec:
     rest = dict(given)
     known = (*_DISK_PARAMETERS, *_TEMPLATE_PARAMETERS.get(template, ()))
+    params = _take_provider_parameters(rest, known, path, problems, template)
     for key in rest:
         if key not in known:
             words = f"is not a parameter of {template.value} disks; known are {', '.join(known)}"
             problems.append(Problem(f"{path}/{key}", words))
-    if wrong := list(_check_text(rest, ("name", "vg", "metavg", "adopt"), path)):
+    if wrong := list(_check_text(rest, ("name", "vg", "metavg", "adopt", "provider"), path)):
         problems += wrong
         return DiskSpec(size=0)
     size = _read_size(rest.pop("size", None), f"{path}/size", problems, adopts="adopt" in rest)
@@ -113,7 +124,48 @@ def _read_disk(
         metavg=rest.pop("metavg", None),
         spindles=None if spindles is None else int(spindles),
         adopt=rest.pop("adopt", None),
+        provider=_read_provider(rest.pop("provider", None), f"{path}/provider", problems, template),
+        params=params,
     )
+
+
+def _take_provider_parameters(
+    rest: dict[str, Value],
+    known: Sequence[str],
+    path: str,
+    problems: list[Problem],
+    template: Template,
+) -> dict[str, Value]:
+    """Take the parameters of a provider of external storage out of ``rest``.
+
+    Whether the provider has them is only known on nodes, which check them before they create the
+    disk.
+    """
+    if template is not Template.EXT:
+        return {}
+    names = [name for name in rest if name not in known and name not in _RESERVED]
+    taken: dict[str, Value] = {}
+    for name in names:
+        value = rest.pop(name)
+        if not _PROVIDER_PARAMETER.fullmatch(name):
+            words = "is no name of a provider's parameter: letters, digits and underscores"
+            problems.append(Problem(f"{path}/{name}", words))
+        elif name.upper() in map(str.upper, taken):
+            problems.append(Problem(f"{path}/{name}", "is given twice, as case does not matter"))
+        elif isinstance(value, str | int) and str(value).isprintable():
+            taken[name] = str(value)
+        else:
+            problems.append(Problem(f"{path}/{name}", "must be text in one line, or a number"))
+    return taken
+
+
+def _read_provider(
+    name: str | None, path: str, problems: list[Problem], template: Template
+) -> str | None:
+    if template is Template.EXT and not _PROVIDER.fullmatch(name or ""):
+        words = "must be the name of a provider for ext disks; see gnt-storage diagnose"
+        problems.append(Problem(path, words))
+    return name
 
 
 def _check_text(given: Mapping[str, object], keys: Sequence[str], path: str) -> Iterator[Problem]:
