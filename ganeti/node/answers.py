@@ -74,6 +74,7 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(disk.ConnectDisk, parts.disks.connect)
     answers.to(disk.CreateDisk, parts.disks.create)
     answers.to(disk.DemoteDisk, parts.disks.demote)
+    answers.to(disk.DescribeDevices, parts.disks.describe_devices)
     answers.to(disk.DescribeDisks, parts.disks.describe)
     answers.to(disk.DetachDisk, parts.disks.detach)
     answers.to(disk.DisconnectDisk, parts.disks.disconnect)

@@ -253,6 +253,7 @@ def assemble_node(
             scripts,
             host.clock,
             host.name,
+            incoming_paths=disks.incoming_paths,
             may_run=guest_lease.require,
             starts=starts,
         ),

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from ganeti.errors import Code, Refused
-from ganeti.model.disk import Disk, Template
+from ganeti.errors import Code, Failed, Refused
+from ganeti.model.disk import ADOPTABLE_FOLDER, Disk, Template, is_adoptable
 from ganeti.model.guest import Guest
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
@@ -17,6 +17,7 @@ from ganeti.storage.interfaces import (
     IChecksParameters,
     IMirror,
     IOwnerRecords,
+    ISharedAccess,
     ISnapshots,
     IVolumes,
     VolumeStatus,
@@ -117,6 +118,22 @@ class Disks:
             answers.update(zip((disk.uuid for disk in disks), found, strict=True))
         return [_to_wire(answers[disk.uuid]) for disk in call.disks]
 
+    async def describe_devices(
+        self, call: calls.DescribeDevices
+    ) -> dict[str, calls.DeviceReport | None]:
+        return {path: await self._describe_device(path) for path in call.paths}
+
+    async def _describe_device(self, path: str) -> calls.DeviceReport | None:
+        if not is_adoptable(path):
+            raise Refused(f"{path} is not a path below {ADOPTABLE_FOLDER}", Code.INPUT)
+        try:
+            device = await self._images.describe_device(path)
+        except OSError as e:
+            raise Failed(f"{path} cannot be opened: {e.strerror or e}", Code.ENVIRONMENT) from None
+        if device is None:
+            return None
+        return calls.DeviceReport(path=device.path, size=device.size // MIB, claimed=device.claimed)
+
     async def snapshot(self, call: calls.SnapshotDisk) -> Disk:
         driver = self._find_driver(call.disk)
         if not ISnapshots.providedBy(driver):
@@ -132,6 +149,10 @@ class Disks:
         await self._images.zero(path, call.offset * MIB, call.size * MIB)
 
     async def promote(self, call: calls.PromoteDisk) -> None:
+        shared = ISharedAccess(self._find_driver(call.disk), None)
+        if shared is not None:
+            await shared.open_volume(call.disk, exclusive=not call.both)
+            return
         await self._find_mirror(call.disk).promote(call.disk, both=call.both)
 
     async def demote(self, call: calls.DemoteDisk) -> None:
@@ -155,6 +176,19 @@ class Disks:
     async def paths(self, guest: Guest) -> list[str]:
         """Attach the disks of a guest for writing; return their paths in order."""
         return [await self._find_driver(disk).attach(disk, primary=True) for disk in guest.disks]
+
+    async def incoming_paths(self, guest: Guest) -> list[str]:
+        """Attach the disks of a guest that another node still runs; return their paths in order."""
+        return [await self._attach_shared(disk) for disk in guest.disks]
+
+    async def _attach_shared(self, disk: Disk) -> str:
+        driver = self._find_driver(disk)
+        shared = ISharedAccess(driver, None)
+        if shared is None:
+            return await driver.attach(disk, primary=True)
+        path = await driver.attach(disk, primary=False)
+        await shared.open_volume(disk, exclusive=False)
+        return path
 
     def _find_driver(self, disk: Disk) -> IVolumes:
         if disk.dev_type not in self._drivers:

@@ -95,6 +95,23 @@ class DiskStatus(Record, omit_defaults=True):
     local: str = "ok"
 
 
+class DeviceReport(Record):
+    """A block device: its path without links, its size in MiB, and whether the host uses it."""
+
+    path: str
+    size: Integer
+    claimed: bool
+
+
+class DescribeDevices(Call[dict[str, DeviceReport | None]]):
+    """Return the devices at paths below the folder of devices to adopt; None for a missing one."""
+
+    wire = "bdev_sizes"
+    call_timeout = URGENT
+
+    paths: tuple[Line, ...]
+
+
 class DescribeDisks(Call[list[DiskStatus | None]]):
     """Return the status of disks in order; None for a disk that is not attached."""
 

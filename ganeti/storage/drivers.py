@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ganeti.model.disk import Template
+from ganeti.storage.adopted_devices import AdoptedDevices
 from ganeti.storage.diskless import NoVolumes
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.ext.attachments import AttachmentRecords
@@ -99,6 +100,7 @@ DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {
         dependencies.node,
     ),
     Template.EXT: _make_ext_volumes,
+    Template.BLOCKDEV: lambda dependencies: AdoptedDevices(dependencies.images),
 }
 
 PRETENDED_DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {

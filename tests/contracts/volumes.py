@@ -24,16 +24,14 @@ else:
     Case = object
 
 
-class VolumesContract(Case):
-    """Volumes that take some disks of at most 1 GiB together.
+class AttachmentContract(Case):
+    """Volumes that exist, and are attached and described.
 
-    Those that do not know ``reasons`` fail where others refuse. Some cannot be renamed, or listed.
+    Those that do not know ``reasons`` fail where others refuse.
     """
 
     template = Template.FILE
     reasons = True
-    renames = True
-    lists = True
 
     def setUp(self) -> None:
         self.volumes = self.make()
@@ -76,6 +74,39 @@ class VolumesContract(Case):
 
     def test_it_is_what_it_says(self) -> None:
         verifyObject(IVolumes, self.volumes)
+
+    def test_attaching_answers_the_same_path_again(self) -> None:
+        disk = self.created()
+        first = self.done(self.volumes.attach(disk, primary=True))
+        self.assertTrue(first.startswith("/"))
+        self.assertEqual(self.done(self.volumes.attach(disk, primary=True)), first)
+
+    def test_an_attached_disk_is_described_with_its_path(self) -> None:
+        disk = self.created()
+        path = self.done(self.volumes.attach(disk, primary=True))
+        [status] = self.done(self.volumes.describe([disk]))
+        self.assertEqual(status and (status.path, status.degraded), (path, False))
+
+    def test_detaching_twice_succeeds(self) -> None:
+        disk = self.created()
+        self.done(self.volumes.attach(disk, primary=True))
+        self.done(self.volumes.detach(disk))
+        self.done(self.volumes.detach(disk))
+        self.assertEqual(self.size(disk), 64)
+
+    def test_disks_are_described_in_their_order(self) -> None:
+        one, none, two = self.created("one", 32), self.disk("none"), self.created("two", 64)
+        for disk in (one, two):
+            self.done(self.volumes.attach(disk, primary=True))
+        found = self.done(self.volumes.describe([two, none, one]))
+        self.assertEqual([each and each.size for each in found], [64, None, 32])
+
+
+class VolumesContract(AttachmentContract):
+    """Volumes that take some disks of at most 1 GiB together; some are not renamed, or listed."""
+
+    renames = True
+    lists = True
 
     def test_a_created_disk_is_there_with_its_size(self) -> None:
         self.assertEqual(self.size(self.created(size=96)), 96)
@@ -129,25 +160,6 @@ class VolumesContract(Case):
         expected = Code.EXISTS if self.renames else Code.INPUT
         self.assertEqual((refusal, self.size(one), self.size(two)), (expected, 64, 32))
 
-    def test_attaching_answers_the_same_path_again(self) -> None:
-        disk = self.created()
-        first = self.done(self.volumes.attach(disk, primary=True))
-        self.assertTrue(first.startswith("/"))
-        self.assertEqual(self.done(self.volumes.attach(disk, primary=True)), first)
-
-    def test_an_attached_disk_is_described_with_its_path(self) -> None:
-        disk = self.created()
-        path = self.done(self.volumes.attach(disk, primary=True))
-        [status] = self.done(self.volumes.describe([disk]))
-        self.assertEqual(status and (status.path, status.degraded), (path, False))
-
-    def test_detaching_twice_succeeds(self) -> None:
-        disk = self.created()
-        self.done(self.volumes.attach(disk, primary=True))
-        self.done(self.volumes.detach(disk))
-        self.done(self.volumes.detach(disk))
-        self.assertEqual(self.size(disk), 64)
-
     def test_what_is_not_there_can_neither_be_attached_nor_grow_nor_be_renamed(self) -> None:
         disk = self.disk()
         self.assert_refused(self.volumes.attach(disk, primary=True), Code.UNKNOWN)
@@ -161,13 +173,6 @@ class VolumesContract(Case):
         using = Deferred.fromCoroutine(self.volumes.attach(self.disk(), primary=True))
         error = self.failureResultOf(using, Refused).value
         self.assertIn("gnt-instance recreate-disks", str(error))
-
-    def test_disks_are_described_in_their_order(self) -> None:
-        one, none, two = self.created("one", 32), self.disk("none"), self.created("two", 64)
-        for disk in (one, two):
-            self.done(self.volumes.attach(disk, primary=True))
-        found = self.done(self.volumes.describe([two, none, one]))
-        self.assertEqual([each and each.size for each in found], [64, None, 32])
 
     def test_volumes_are_listed_by_name(self) -> None:
         self.created("two", 64)

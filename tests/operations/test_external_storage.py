@@ -135,6 +135,34 @@ class ExternalStorageTests(SynchronousTestCase):
         self.assertEqual(self.scripts("node2")[-2:], ["attach", "open"])
         self.assertEqual(self.volume().open_on, {"node2"})
 
+    def test_a_migration_shares_the_volume_and_ends_with_one_node(self) -> None:
+        self.create()
+        self.do("OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual(self.whole.where("web1"), ["node2"])
+        opened = [
+            (script, found.get("VOL_OPEN_EXCLUSIVE"))
+            for script, found in self.providers["node2"].calls
+            if script in ("attach", "open")
+        ]
+        expected = [("attach", None), ("open", "False"), ("open", "True")]
+        self.assertEqual(opened, expected)
+        self.assertEqual(self.scripts()[-3:], ["open", "close", "detach"])
+        self.assertEqual((self.volume().open_on, self.volume().exclusive), ({"node2"}, True))
+
+    def test_a_migration_that_fails_leaves_the_volume_to_the_old_node(self) -> None:
+        self.create()
+        self.providers["node2"].trouble["attach"] = Script(1, err=b"no path to the target\n")
+        said = str(self.refusal("OP_INSTANCE_MIGRATE", target_node="node2"))
+        self.assertIn("node2: script attach of external storage provider san failed", said)
+        self.assertEqual(self.whole.where("web1"), ["node1"])
+        self.assertEqual((self.volume().open_on, self.volume().exclusive), ({"node1"}, True))
+
+    def test_a_node_without_the_provider_is_refused_before_the_guest_is_stopped(self) -> None:
+        self.create()
+        said = str(self.refusal("OP_INSTANCE_FAILOVER", target_node="node3"))
+        self.assertIn("node3: this node has no external storage provider san", said)
+        self.assertEqual(self.whole.where("web1"), ["node1"])
+
     def test_another_disk_can_be_added_and_removed(self) -> None:
         self.create(start=False)
         added = [["add", -1, {"size": 32, "provider": "san"}]]

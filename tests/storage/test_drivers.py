@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ganeti.model.disk import Template
+from ganeti.storage.adopted_devices import AdoptedDevices
 from ganeti.storage.diskless import NoVolumes
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.drivers import (
@@ -56,6 +57,7 @@ class DriverTests(SynchronousTestCase):
             Template.PLAIN: LogicalVolumes,
             Template.DRBD: DrbdVolumes,
             Template.EXT: ExtVolumes,
+            Template.BLOCKDEV: AdoptedDevices,
         }
         self.assertEqual(kinds, expected)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from ganeti.config.changes.macs import parse_mac
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import DiskMode, Template
+from ganeti.model.disk import ADOPTABLE_FOLDER, DiskMode, Template, is_adoptable
 from ganeti.model.instance import Nic
 from ganeti.model.parameters.filling import nic_defaults
 from ganeti.model.parameters.nic import NicParameters
@@ -33,6 +33,7 @@ _TEMPLATE_PARAMETERS: Mapping[Template, tuple[str, ...]] = {
     Template.PLAIN: ("vg", "adopt"),
     Template.DRBD: ("vg", "metavg"),
     Template.EXT: ("provider",),
+    Template.BLOCKDEV: ("adopt",),
 }
 """Parameters of new disks: of all templates, and of some."""
 _RESERVED = frozenset({"access", "adopt", "dev_type", "metavg", "vg"})
@@ -87,11 +88,20 @@ def read_disks(disks: Sequence[Mapping[str, Value]], template: Template) -> tupl
         _read_disk(disk, f"disks[{index}]", problems, template) for index, disk in enumerate(disks)
     ]
     problems += check_names([wish.name for wish in wishes], "disks")
+    if template is Template.BLOCKDEV:
+        problems += _check_devices(wishes)
     if 0 < sum(wish.adopt is not None for wish in wishes) < len(wishes):
         problems.append(Problem("disks", "must either all adopt a volume, or none"))
     if problems:
         raise Invalid(problems)
     return tuple(wishes)
+
+
+def _check_devices(wishes: Sequence[DiskSpec]) -> Iterator[Problem]:
+    for index, wish in enumerate(wishes):
+        if not is_adoptable(wish.adopt or ""):
+            words = f"must be the path of an existing block device below {ADOPTABLE_FOLDER}"
+            yield Problem(f"disks[{index}]/adopt", f"{words}, such as {ADOPTABLE_FOLDER}by-id/NAME")
 
 
 def _read_disk(
@@ -107,7 +117,8 @@ def _read_disk(
     if wrong := list(_check_text(rest, ("name", "vg", "metavg", "adopt", "provider"), path)):
         problems += wrong
         return DiskSpec(size=0)
-    size = _read_size(rest.pop("size", None), f"{path}/size", problems, adopts="adopt" in rest)
+    adopts = "adopt" in rest or template is Template.BLOCKDEV
+    size = _read_size(rest.pop("size", None), f"{path}/size", problems, adopts=adopts)
     mode = rest.pop("mode", None) or DiskMode.READ_WRITE.value
     if mode not in set(DiskMode):
         problems.append(Problem(f"{path}/mode", "must be rw or ro"))
@@ -271,7 +282,7 @@ def read_disk(disk: Mapping[str, Value], path: str, template: Template) -> DiskS
     """
     problems: list[Problem] = []
     wish = _read_disk(disk, path, problems, template)
-    if wish.adopt is not None:
+    if wish.adopt is not None or template is Template.BLOCKDEV:
         problems.append(Problem(f"{path}/adopt", "is only possible when an instance is created"))
     if problems:
         raise Invalid(problems)

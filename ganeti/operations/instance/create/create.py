@@ -38,6 +38,7 @@ from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.create.disk_adoption import (
     adopt_disks,
     adopted,
+    adopted_devices,
     adoption_queries,
     adopts,
 )
@@ -125,7 +126,7 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
         present = DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
         found.append(NodeQuery(others, present, MAX_AGE_OF_OTHERS))
     found += export_queries(op, state)
-    found += adoption_queries(op, online)
+    found += adoption_queries(op, online, state)
     if _checks_definition(op) and (_names_nodes(op) or op.dry_run):
         found.append(NodeQuery(online, DescribeOSes()))
     return found
@@ -215,6 +216,8 @@ def _adopt_sizes(
     if not (op.pnode or op.pnode_uuid) or op.mode is not CreationMode.CREATE:
         message = "adoption of volumes requires mode create and a primary node"
         raise Invalid([Problem("disks", message)])
+    if order.template is Template.BLOCKDEV:
+        return adopted_devices(order.disks, nodes[0], state, facts)
     if facts.known(nodes[0], ListVolumesCall) is None and not nodes[0].offline:
         facts.answer_of(nodes[0], ListVolumesCall)
     return adopted(order.disks, nodes[0], state, facts)

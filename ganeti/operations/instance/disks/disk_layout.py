@@ -134,6 +134,13 @@ def _ext(
     return replace(made, params=dict(wish.params))
 
 
+def _blockdev(
+    wish: DiskSpec, index: int, site: DiskLocation, state: ClusterState, ids: Identifiers
+) -> Disk:
+    logical_id = ("manual", wish.adopt)
+    return _disk(Template.BLOCKDEV, logical_id, site.nodes[:1], wish, f"disk/{index}", ids)
+
+
 def _disk(
     template: Template,
     logical_id: tuple[Any, ...],
@@ -168,6 +175,7 @@ LAYOUTS: Mapping[Template, Layout] = {
     Template.PLAIN: _plain,
     Template.DRBD: _drbd,
     Template.EXT: _ext,
+    Template.BLOCKDEV: _blockdev,
 }
 
 _REQUIRED_SETTINGS: Mapping[Template, str] = {

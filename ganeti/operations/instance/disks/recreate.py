@@ -97,6 +97,12 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreati
     instance = subject.instance
     if get_template(subject) is Template.DISKLESS:
         raise Refused(f"instance {instance.name} has no disks", Code.INPUT)
+    if get_template(subject) is Template.BLOCKDEV:
+        raise Refused(
+            f"the disks of instance {instance.name} are existing devices, which are not created;"
+            " connect them to its node again",
+            Code.INPUT,
+        )
     check_stopped(determine_presence(subject, state, facts))
     nodes = _choose_nodes(op, subject, state, facts)
     disks = _disks_to_recreate(op, subject)

@@ -165,6 +165,12 @@ def _check_alone(op: ModifyInstance) -> None:
 def _check_convertible(subject: InstanceContext, template: Template, state: ClusterState) -> None:
     name, present = subject.instance.name, get_template(subject)
     check_template(template, state.cluster)
+    if template is Template.BLOCKDEV:
+        raise Refused(
+            f"the disks of instance {name} cannot be converted to blockdev: existing devices are"
+            " adopted when an instance is created",
+            Code.INPUT,
+        )
     if present is template:
         raise Refused(f"instance {name} has {template.value} disks already", Code.INPUT)
     if Template.DISKLESS in (present, template):
