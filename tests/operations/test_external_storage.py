@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.invariants import verify
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
+from ganeti.opcodes.registry import read_opcode
+from ganeti.operations.perform import collect_inputs
+from ganeti.operations.registry import OPERATIONS
 from ganeti.testing.builders import a_cluster
 from ganeti.testing.external_provider import MemoryArray, MemoryProvider
 from ganeti.testing.processes import Script
@@ -170,6 +174,48 @@ class ExternalStorageTests(SynchronousTestCase):
         self.assertEqual([each.size for each in self.array.volumes.values()], [64, 32])
         self.do("OP_INSTANCE_SET_PARAMS", disks=[["remove", -1, {}]])
         self.assertEqual([each.size for each in self.array.volumes.values()], [64])
+
+    def test_a_lost_volume_is_recreated_under_a_new_name(self) -> None:
+        self.create(start=False)
+        [old] = self.array.volumes
+        said = str(self.refusal("OP_INSTANCE_RECREATE_DISKS"))
+        self.assertIn("disk/0 of instance web1 still exists on node node1", said)
+        self.array.volumes.clear()
+        self.do("OP_INSTANCE_RECREATE_DISKS")
+        [disk] = self.whole.state.get_disks(self.whole.state.instance("web1"))
+        [new] = self.array.volumes
+        self.assertEqual((disk.logical_id, disk.params), (("san", new), {"pool": "fast"}))
+        self.assertIn(f"the lost volume of disk/0 was {old} of provider san", self.whole.said)
+
+    def test_a_recreation_that_fails_leaves_the_old_volume_alone(self) -> None:
+        self.create(start=False)
+        before = dict(self.array.volumes)
+        host = self.providers["node1"]
+        host.trouble |= {"attach": Script(1, err=b"no path\n"), "setinfo": Script(1)}
+        self.refusal("OP_INSTANCE_RECREATE_DISKS")
+        self.assertEqual(self.array.volumes, before)
+
+    def test_disks_are_converted_to_those_of_a_provider_that_is_named(self) -> None:
+        self.create(disk_template="file", disks=[{"size": 64}], start=False)
+        said = str(self.refusal("OP_INSTANCE_SET_PARAMS", disk_template="ext"))
+        self.assertIn("ext_params/provider: must be the name of a provider", said)
+        self.refusal("OP_INSTANCE_SET_PARAMS", ext_params={"provider": "san"})
+        params = {"provider": "san", "pool": "slow"}
+        opcode = read_opcode(
+            {
+                "OP_ID": "OP_INSTANCE_SET_PARAMS",
+                "instance_name": "web1",
+                "disk_template": "ext",
+                "ext_params": params,
+            }
+        )
+        operation, state = OPERATIONS[type(opcode)], self.whole.state
+        collecting = collect_inputs(operation, opcode, state, self.whole.tools, "i")
+        plan = operation.plan(
+            opcode, state, self.successResultOf(Deferred.fromCoroutine(collecting))
+        )
+        self.assertEqual(plan.external.provider, "san")
+        self.assertEqual(plan.external.params, {"pool": "slow"})
 
     def test_a_removed_instance_leaves_no_volume(self) -> None:
         self.create()

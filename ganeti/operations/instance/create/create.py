@@ -474,11 +474,12 @@ async def run(plan: CreationPlan, tools: Tools) -> list[str]:
             await tools.config.change(want(instance, AdminState.DOWN))
     if plan.op.start:
         await _start(plan, guest, tools)
-    if len(plan.nodes) > 1:
-        if plan.op.wait_for_sync:
-            await wait_for_sync(instance, disks, tools)
-        if not plan.op.start:
-            await detach_finally(tools.config.state(), instance, disks, tools)
+    if len(plan.nodes) > 1 and plan.op.wait_for_sync:
+        await wait_for_sync(instance, disks, tools)
+    # Other disks on one node cost nothing while they are attached.
+    attached = len(plan.nodes) > 1 or plan.order.template is Template.EXT
+    if attached and not plan.op.start:
+        await detach_finally(tools.config.state(), instance, disks, tools)
     return names
 
 
