@@ -232,6 +232,16 @@ class Paths:
         return self._search_path("os")
 
     @property
+    def provider_search_path(self) -> tuple[str, ...]:
+        """The folders that are searched for external storage providers; the first match wins."""
+        return self._search_path("extstorage")
+
+    @property
+    def attachments(self) -> str:
+        """The folder of the records of attached volumes of external storage."""
+        return f"{self.run}/extstorage"
+
+    @property
     def allocator_search_path(self) -> tuple[str, ...]:
         return self._search_path("iallocators")
 

@@ -28,6 +28,7 @@ from ganeti.query.filters import Filter, compile_filter
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.instances import DescribeConsole
 from ganeti.rpc.node import DescribeOSes, OSDefinitionReport
+from ganeti.rpc.storage import DescribeProviders, ProviderReport
 from ganeti.rpc.transfers import ListExports
 from ganeti.views import cluster, exports, extstorage, oses
 from ganeti.views.instances.instance_lists import InstanceCells, InstanceObjects, InstanceTexts
@@ -104,6 +105,7 @@ class Queries:
         self._release = release
         self._machine = machine
         self._definitions = SharedQuery(self._query_os_definitions)
+        self._providers = SharedQuery(self._query_providers)
         self._exported = SharedQuery(self._query_node_exports)
         self._info = ClusterInfo(release, machine)
         self._order = InstanceOrder()
@@ -428,7 +430,14 @@ class Queries:
     async def _make_provider_rows(
         self, moment: ClusterSnapshot, fields: Sequence[str], names: ObjectNames | None
     ) -> Sequence[object]:
-        return extstorage.rows(moment, {})
+        found = extstorage.rows(moment, await self._providers.fresh_answer())
+        return [row for row in found if names is None or row.name in names]
+
+    async def _query_providers(self) -> Mapping[str, Sequence[ProviderReport] | None]:
+        nodes = self._state().nodes
+        hosts = [node for node in nodes.values() if node.vm_capable and not node.offline]
+        found = await self._nodes.ask_all(hosts, DescribeProviders())
+        return {nodes[uuid].name: answer for uuid, answer in _drop_failures(found).items()}
 
     async def _make_cluster_rows(
         self, moment: ClusterSnapshot, fields: Sequence[str], names: ObjectNames | None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import posixpath
 
 from ganeti.model.named import StoredObject
 from ganeti.schema.types import Integer, Line, Parameters, Value
@@ -38,13 +39,33 @@ SHARED_TEMPLATES = frozenset(
 )
 """Templates whose disks are accessible from every node of the group."""
 
+FOREIGN_TEMPLATES = frozenset({Template.BLOCKDEV, Template.EXT})
+"""Templates of storage that is managed by other systems: each node must have access to it."""
+
 DRBD_METADATA_SIZE = 128
 """Size of the metadata volume of each mirrored disk in MiB."""
 
 SUPPORTED_TEMPLATES = frozenset(
-    {Template.DISKLESS, Template.FILE, Template.SHAREDFILE, Template.PLAIN, Template.DRBD}
+    {
+        Template.DISKLESS,
+        Template.FILE,
+        Template.SHAREDFILE,
+        Template.PLAIN,
+        Template.DRBD,
+        Template.BLOCKDEV,
+        Template.EXT,
+    }
 )
 """Templates that this version can create; an imported configuration may contain others."""
+
+
+ADOPTABLE_FOLDER = "/dev/disk/"
+"""The folder of the devices that can be disks: its names are the same on all nodes."""
+
+
+def is_adoptable(path: str, folder: str = ADOPTABLE_FOLDER) -> bool:
+    """Return whether ``path`` is a name of a device below ``folder``, and leads nowhere else."""
+    return path.startswith(folder) and posixpath.normpath(path) == path
 
 
 class DiskMode(enum.StrEnum):
@@ -58,7 +79,9 @@ class Disk(StoredObject, omit_defaults=True):
     """A disk; ``size`` in MiB. The form of ``logical_id`` depends on ``dev_type``:
 
     plain ``[volume group, volume]``; file and sharedfile ``[driver, path]``; drbd ``[node A,
-    node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``.
+    node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``; ext
+    ``[provider, volume]`` with the provider's parameters in ``params``; blockdev ``["manual",
+    path]``.
     """
 
     dev_type: Template

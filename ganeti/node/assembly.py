@@ -45,6 +45,7 @@ from ganeti.node.names import Names
 from ganeti.node.node_info import NodeInfoAnswers
 from ganeti.node.oses import OSDefinitions
 from ganeti.node.out_of_band import PowerHelpers
+from ganeti.node.provider_reports import ProviderReports
 from ganeti.node.replicas import Replica
 from ganeti.node.restricted_commands import RestrictedCommands
 from ganeti.node.scripts import OSScripts
@@ -147,6 +148,7 @@ class NodeParts:
     names: Names
     oses: OSDefinitions
     power: PowerHelpers
+    providers: ProviderReports
     replica: Replica
     reports: StatusReports
     scripts: OSScripts
@@ -162,7 +164,7 @@ def assemble_node(
 ) -> NodeParts:
     """Return the parts of a node on ``host``; ``volumes`` replace its drivers for templates."""
     host_drivers = make_storage_drivers(
-        host.name, host.paths, host.files, host.images, host.processes
+        host.name, host.paths, host.files, host.images, host.processes, host.now
     )
     storage, storage_units = {**drivers(host_drivers), **volumes}, units(host_drivers)
     disks = Disks(storage, host.images)
@@ -254,6 +256,7 @@ def assemble_node(
             scripts,
             host.clock,
             host.name,
+            incoming_paths=disks.incoming_paths,
             may_run=guest_lease.require,
             starts=starts,
         ),
@@ -280,6 +283,7 @@ def assemble_node(
         ),
         oses=oses,
         power=PowerHelpers(host.files, host.processes),
+        providers=ProviderReports(host_drivers.providers),
         replica=replica,
         reports=StatusReports(facts.describe, host.clock, host.secret),
         scripts=scripts,

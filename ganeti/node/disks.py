@@ -3,26 +3,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from ganeti.errors import Code, Refused
-from ganeti.model.disk import Disk, Template
+from ganeti.errors import Code, Failed, Refused
+from ganeti.model.disk import ADOPTABLE_FOLDER, Disk, Template, is_adoptable
 from ganeti.model.guest import Guest
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
-from ganeti.storage.drivers import StorageDependencies
+from ganeti.storage.drivers import ProviderFolders, StorageDependencies
 from ganeti.storage.folders import AllowedFolders
-from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, VolumeStatus
+from ganeti.storage.interfaces import (
+    IChecksParameters,
+    IMirror,
+    IOwnerRecords,
+    ISharedAccess,
+    ISnapshots,
+    IVolumes,
+    VolumeStatus,
+)
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 MIB = 1 << 20
 
 
 def make_storage_drivers(
-    node: str, paths: Paths, files: IFiles, images: IImages, processes: IProcesses
+    node: str,
+    paths: Paths,
+    files: IFiles,
+    images: IImages,
+    processes: IProcesses,
+    seconds: Callable[[], float],
 ) -> StorageDependencies:
-    """Return what the storage drivers of a node with this name and these paths need."""
+    """Return what the storage drivers of a node with this name and these paths need.
+
+    ``seconds`` returns the time since the epoch.
+    """
     plain = Paths()
     folders = AllowedFolders(
         files=files,
@@ -37,6 +53,10 @@ def make_storage_drivers(
         processes=processes,
         folders=folders,
         node=node,
+        external=ProviderFolders(
+            paths.provider_search_path, f"{paths.log}/extstorage", paths.attachments
+        ),
+        seconds=seconds,
         pretend=_read_simulation_folder(files, paths.pretend_storage),
     )
 
@@ -58,6 +78,16 @@ class Disks:
     async def create(self, call: calls.CreateDisk) -> None:
         driver = self._find_driver(call.disk)
         await driver.create(call.disk, owner=call.owner, primary=call.primary)
+
+    async def validate_disk(self, call: calls.CheckDiskParameters) -> None:
+        checks = IChecksParameters(self._find_driver(call.disk), None)
+        if checks is not None:
+            await checks.check_parameters(call.disk)
+
+    async def record_owner(self, call: calls.SetDiskOwner) -> None:
+        records = IOwnerRecords(self._find_driver(call.disk), None)
+        if records is not None:
+            await records.set_owner(call.disk, call.owner)
 
     async def remove(self, call: calls.RemoveDisk) -> None:
         await self._find_driver(call.disk).remove(call.disk)
@@ -88,6 +118,22 @@ class Disks:
             answers.update(zip((disk.uuid for disk in disks), found, strict=True))
         return [_to_wire(answers[disk.uuid]) for disk in call.disks]
 
+    async def describe_devices(
+        self, call: calls.DescribeDevices
+    ) -> dict[str, calls.DeviceReport | None]:
+        return {path: await self._describe_device(path) for path in call.paths}
+
+    async def _describe_device(self, path: str) -> calls.DeviceReport | None:
+        if not is_adoptable(path):
+            raise Refused(f"{path} is not a path below {ADOPTABLE_FOLDER}", Code.INPUT)
+        try:
+            device = await self._images.describe_device(path)
+        except OSError as e:
+            raise Failed(f"{path} cannot be opened: {e.strerror or e}", Code.ENVIRONMENT) from None
+        if device is None:
+            return None
+        return calls.DeviceReport(path=device.path, size=device.size // MIB, claimed=device.claimed)
+
     async def snapshot(self, call: calls.SnapshotDisk) -> Disk:
         driver = self._find_driver(call.disk)
         if not ISnapshots.providedBy(driver):
@@ -103,6 +149,10 @@ class Disks:
         await self._images.zero(path, call.offset * MIB, call.size * MIB)
 
     async def promote(self, call: calls.PromoteDisk) -> None:
+        shared = ISharedAccess(self._find_driver(call.disk), None)
+        if shared is not None:
+            await shared.open_volume(call.disk, exclusive=not call.both)
+            return
         await self._find_mirror(call.disk).promote(call.disk, both=call.both)
 
     async def demote(self, call: calls.DemoteDisk) -> None:
@@ -126,6 +176,19 @@ class Disks:
     async def paths(self, guest: Guest) -> list[str]:
         """Attach the disks of a guest for writing; return their paths in order."""
         return [await self._find_driver(disk).attach(disk, primary=True) for disk in guest.disks]
+
+    async def incoming_paths(self, guest: Guest) -> list[str]:
+        """Attach the disks of a guest that another node still runs; return their paths in order."""
+        return [await self._attach_shared(disk) for disk in guest.disks]
+
+    async def _attach_shared(self, disk: Disk) -> str:
+        driver = self._find_driver(disk)
+        shared = ISharedAccess(driver, None)
+        if shared is None:
+            return await driver.attach(disk, primary=True)
+        path = await driver.attach(disk, primary=False)
+        await shared.open_volume(disk, exclusive=False)
+        return path
 
     def _find_driver(self, disk: Disk) -> IVolumes:
         if disk.dev_type not in self._drivers:

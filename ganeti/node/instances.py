@@ -51,16 +51,19 @@ class Instances:
         clock: IReactorTime,
         node: str,
         *,
+        incoming_paths: Callable[[Guest], Awaitable[Sequence[str]]] | None = None,
         may_run: Callable[[], None] = lambda: None,
         starts: GuestStarts | None = None,
     ) -> None:
         """``may_run`` refuses if no guest may run on this node now.
 
+        ``incoming_paths`` attaches disks that another node still uses; by default as ``paths``.
         ``starts`` has the starts in progress, which also other parts of the node daemon report.
         """
         self._starts = starts or GuestStarts()
         self._hypervisors = hypervisors
         self._paths = paths
+        self._incoming_paths = incoming_paths or paths
         self._scripts = scripts
         self._clock = clock
         self._node = node
@@ -200,7 +203,8 @@ class Instances:
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             guest = apply_running_config(call.guest, call.running)
             self._may_run()
-            disks = await self._attach_disks(guest)
+            paths = await self._incoming_paths(guest)
+            disks = list(map(AttachedDisk, guest.disks, paths))
             seed = None
             if call.running.seed:
                 seed = await self._build_seed(guest, disks)

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from ganeti.errors import Code, Refused
 from ganeti.rpc.node import DescribeOSes, OSDefinitionReport
 from ganeti.system.interfaces import IFiles
+from ganeti.system.script_folders import (
+    FOLDER_NAME,
+    find_script_problem,
+    parse_parameter,
+    read_list,
+)
 
 API_VERSIONS = frozenset({10, 15, 20})
 WITH_VARIANTS, WITH_PARAMETERS = 15, 20
@@ -16,9 +21,6 @@ WITH_VARIANTS, WITH_PARAMETERS = 15, 20
 
 SEED_SCRIPT = "seed"
 """The script that writes what a guest reads when it boots: an extension of the OS interface."""
-
-_NAME = re.compile(r"[a-zA-Z0-9_-]+")
-_OWNER_MAY_EXECUTE = 0o100
 
 
 class OSDefinitions:
@@ -36,7 +38,11 @@ class OSDefinitions:
         found: dict[str, OSDefinitionReport] = {}
         for folder in self._search_path:
             for name in self._files.names(folder):
-                if name not in found and _NAME.fullmatch(name) and self._is_folder(folder, name):
+                if (
+                    name not in found
+                    and FOLDER_NAME.fullmatch(name)
+                    and self._is_folder(folder, name)
+                ):
                     found[name] = self._read_definition(f"{folder}/{name}", name)
         return [found[name] for name in sorted(found)]
 
@@ -46,7 +52,7 @@ class OSDefinitions:
         :raises Refused: the definition does not exist or is broken.
         """
         name = os.partition("+")[0]
-        if not _NAME.fullmatch(name):
+        if not FOLDER_NAME.fullmatch(name):
             raise Refused(f"{os!r} is not a valid name of an OS definition", Code.INPUT)
         for folder in self._search_path:
             if self._is_folder(folder, name):
@@ -60,7 +66,7 @@ class OSDefinitions:
     def has_seed(self, os: str) -> bool:
         """Return whether the definition for ``os`` has a script that prepares the first boot."""
         name = os.partition("+")[0]
-        if not _NAME.fullmatch(name):
+        if not FOLDER_NAME.fullmatch(name):
             return False
         for folder in self._search_path:
             if self._is_folder(folder, name):
@@ -75,21 +81,23 @@ class OSDefinitions:
         versions, problems = self._read_api_versions(path)
         api = max(versions & API_VERSIONS, default=0)
         problems += self._find_problems(path, api)
-        variants = self._read_lines(path, "variants.list") if api >= WITH_VARIANTS else []
-        parameters = self._read_lines(path, "parameters.list") if api >= WITH_PARAMETERS else []
+        variants = read_list(self._files, path, "variants.list") if api >= WITH_VARIANTS else []
+        parameters = (
+            read_list(self._files, path, "parameters.list") if api >= WITH_PARAMETERS else []
+        )
         return OSDefinitionReport(
             name=name,
             path=path,
             valid=not problems,
             diagnosis="; ".join(problems),
             variants=tuple(variants),
-            parameters=tuple(_parse_parameter(line) for line in parameters),
+            parameters=tuple(parse_parameter(line) for line in parameters),
             api_versions=tuple(sorted(versions)),
             trusted=self._files.stat(f"{path}/create") is not None,
         )
 
     def _read_api_versions(self, path: str) -> tuple[set[int], list[str]]:
-        lines = self._read_lines(path, "ganeti_api_version")
+        lines = read_list(self._files, path, "ganeti_api_version")
         try:
             versions = {int(line) for line in lines}
         except ValueError:
@@ -108,33 +116,15 @@ class OSDefinitions:
             create = "create"
         needed += [SEED_SCRIPT] if self._files.stat(f"{path}/{SEED_SCRIPT}") else []
         problems = [
-            problem for name in (create, *needed) if (problem := self._check_script(path, name))
+            problem
+            for name in (create, *needed)
+            if (problem := find_script_problem(self._files, path, name))
         ]
         if api >= WITH_PARAMETERS and self._files.stat(f"{path}/parameters.list") is None:
             problems.append("parameters.list is missing")
         return problems
 
-    def _check_script(self, path: str, name: str) -> str | None:
-        found = self._files.stat(f"{path}/{name}")
-        if found is None:
-            return f"{name} is missing"
-        if found.folder or not found.mode & _OWNER_MAY_EXECUTE:
-            return f"{name} is not an executable file"
-        return None
-
-    def _read_lines(self, path: str, name: str) -> list[str]:
-        if self._files.stat(f"{path}/{name}") is None:
-            return []
-        text = self._files.read(f"{path}/{name}").decode("utf-8", "replace")
-        lines = (line.strip() for line in text.splitlines())
-        return [line for line in lines if line and not line.startswith("#")]
-
 
 def api_version(definition: OSDefinitionReport) -> int:
     """Return the newest API version that both the definition and this software support."""
     return max(API_VERSIONS.intersection(definition.api_versions))
-
-
-def _parse_parameter(line: str) -> tuple[str, str]:
-    name, *rest = line.split(None, 1)
-    return name, rest[0] if rest else ""

@@ -20,6 +20,28 @@ class CreateDisk(Call[None]):
     primary: bool = True
 
 
+class CheckDiskParameters(Call[None]):
+    """Check that the node could create a disk with these parameters; nothing is created.
+
+    Storage without such a check accepts all disks.
+    """
+
+    wire = "blockdev_check"
+    call_timeout = NORMAL
+
+    disk: Disk
+
+
+class SetDiskOwner(Call[None]):
+    """Record the instance of a disk with its volume; storage without such records does nothing."""
+
+    wire = "blockdev_setinfo"
+    call_timeout = NORMAL
+
+    disk: Disk
+    owner: InstanceName
+
+
 class RemoveDisk(Call[None]):
     """Remove a disk and its data; removing a disk that does not exist succeeds."""
 
@@ -71,6 +93,23 @@ class DiskStatus(Record, omit_defaults=True):
     estimated_time: Integer | None = None
     degraded: bool = False
     local: str = "ok"
+
+
+class DeviceReport(Record):
+    """A block device: its path without links, its size in MiB, and whether the host uses it."""
+
+    path: str
+    size: Integer
+    claimed: bool
+
+
+class DescribeDevices(Call[dict[str, DeviceReport | None]]):
+    """Return the devices at paths below the folder of devices to adopt; None for a missing one."""
+
+    wire = "bdev_sizes"
+    call_timeout = URGENT
+
+    paths: tuple[Line, ...]
 
 
 class DescribeDisks(Call[list[DiskStatus | None]]):

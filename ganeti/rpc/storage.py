@@ -52,6 +52,23 @@ class RepairStorageCall(Call[None]):
     name: Text
 
 
+class ProviderReport(Record):
+    """An external storage provider on one node; ``diagnosis`` has the reason if not ``valid``."""
+
+    name: str
+    path: str
+    valid: bool
+    diagnosis: str
+    parameters: tuple[tuple[str, str], ...]
+
+
+class DescribeProviders(Call[list[ProviderReport]]):
+    """Return all external storage providers of the node, including invalid ones."""
+
+    wire = "extstorage_diagnose"
+    call_timeout = FAST
+
+
 class StoredVolume(Record):
     """An existing volume, also one that no instance uses; ``size`` in MiB."""
 

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ganeti.model.disk import Template
+from ganeti.storage.adopted_devices import AdoptedDevices
 from ganeti.storage.diskless import NoVolumes
 from ganeti.storage.drbd.volumes import DrbdVolumes
+from ganeti.storage.ext.attachments import AttachmentRecords
+from ganeti.storage.ext.provider_scripts import ProviderScripts
+from ganeti.storage.ext.providers import Providers
+from ganeti.storage.ext.volumes import ExtVolumes
 from ganeti.storage.file import FileFolders, FileVolumes
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IStorageUnits, IVolumes
@@ -23,11 +28,20 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 
 @dataclass(frozen=True)
+class ProviderFolders:
+    """The folders of external storage: providers, logs of their scripts, and attachments."""
+
+    search_path: tuple[str, ...]
+    logs: str
+    attachments: str
+
+
+@dataclass(frozen=True)
 class StorageDependencies:
     """What drivers are built from: access to the operating system, and the allowed directories.
 
-    ``node`` is the name of this node. ``pretend`` is the directory of the simulated storage; empty
-    if none is simulated.
+    ``node`` is the name of this node; ``seconds`` returns the time since the epoch. ``pretend`` is
+    the directory of the simulated storage; empty if none is simulated.
     """
 
     files: IFiles
@@ -35,6 +49,8 @@ class StorageDependencies:
     processes: IProcesses
     folders: AllowedFolders
     node: str
+    external: ProviderFolders
+    seconds: Callable[[], float]
     pretend: str = ""
 
     @cached_property
@@ -43,9 +59,31 @@ class StorageDependencies:
         return Devices(self.files, self.images, f"{self.pretend}/{self.node}")
 
     @cached_property
+    def providers(self) -> Providers:
+        """The external storage providers of this node."""
+        return Providers(self.files, self.external.search_path)
+
+    @cached_property
     def lvm(self) -> Lvm:
         """One object for all drivers, so that they share its reports."""
         return Lvm(self.processes)
+
+
+def _make_ext_volumes(dependencies: StorageDependencies) -> ExtVolumes:
+    files, external = dependencies.files, dependencies.external
+    scripts = ProviderScripts(
+        dependencies.processes,
+        files,
+        logs=external.logs,
+        seconds=dependencies.seconds,
+    )
+    return ExtVolumes(
+        dependencies.providers,
+        scripts,
+        AttachmentRecords(files, external.attachments),
+        files,
+        dependencies.images,
+    )
 
 
 DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {
@@ -61,6 +99,8 @@ DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {
         LogicalVolumes(dependencies.lvm),
         dependencies.node,
     ),
+    Template.EXT: _make_ext_volumes,
+    Template.BLOCKDEV: lambda dependencies: AdoptedDevices(dependencies.images),
 }
 
 PRETENDED_DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {

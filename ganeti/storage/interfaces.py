@@ -128,6 +128,37 @@ class ISnapshots(Interface):
         """
 
 
+class ISharedAccess(Interface):
+    """Volumes that every node can attach, and that a node opens before it uses them.
+
+    ``IVolumes.attach`` on the primary node opens a volume for this node alone, ``detach`` closes
+    it. A live migration opens it for both nodes.
+    """
+
+    async def open_volume(disk: Disk, *, exclusive: bool) -> None:
+        """Open an attached volume for this node alone, or for several; again without effect."""
+
+
+class IOwnerRecords(Interface):
+    """Storage that records the instance of a volume, for a recovery without the configuration."""
+
+    async def set_owner(disk: Disk, owner: str) -> None:
+        """Record ``owner``, the name of an instance, with a volume.
+
+        :raises Failed: it cannot be recorded, or the volume does not exist.
+        """
+
+
+class IChecksParameters(Interface):
+    """Storage that checks the parameters of a disk before the disk is created."""
+
+    async def check_parameters(disk: Disk) -> None:
+        """Check that this node could create a disk with these parameters; change nothing.
+
+        :raises Refused: it could not, with the reason.
+        """
+
+
 class IMirror(Interface):
     """Disks with a copy on a peer node."""
 

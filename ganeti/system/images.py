@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 
 from zope.interface import implementer
 
-from ganeti.system.interfaces import FileSystemSpace, IImages
+from ganeti.system.interfaces import BlockDevice, FileSystemSpace, IImages
 from ganeti.system.threads import InThread
 
 _CHUNK = bytes(1 << 20)
@@ -32,6 +33,9 @@ class LocalImages:
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
+    async def describe_device(self, path: str) -> BlockDevice | None:
+        return await self._in_thread(_describe_device, path)
+
     async def create(self, path: str, size: int) -> None:
         await self._in_thread(_create, path, size)
 
@@ -52,6 +56,31 @@ class LocalImages:
 
     async def space(self, folder: str) -> FileSystemSpace:
         return await self._in_thread(_get_space, folder)
+
+
+def _describe_device(path: str) -> BlockDevice | None:
+    try:
+        if not stat.S_ISBLK(os.stat(path).st_mode):
+            return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.lseek(handle, 0, os.SEEK_END)
+    finally:
+        os.close(handle)
+    return BlockDevice(os.path.realpath(path), size, claimed=_is_claimed(path))
+
+
+def _is_claimed(path: str) -> bool:
+    """Return whether the kernel refuses an exclusive use of a device (open(2), O_EXCL)."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as e:
+        if e.errno != errno.EBUSY:
+            raise
+        return True
+    return False
 
 
 def _create(path: str, size: int) -> None:

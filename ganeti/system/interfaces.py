@@ -211,8 +211,21 @@ class FileSystemSpace:
     free: int
 
 
+@dataclass(frozen=True)
+class BlockDevice:
+    """A block device: its path without symbolic links, and its size in bytes.
+
+    ``claimed`` is whether this host uses it: as a file system, swap space, or part of another
+    device, such as a volume group or a RAID array.
+    """
+
+    path: str
+    size: int
+    claimed: bool = False
+
+
 class IImages(Interface):
-    """Disk images: large sparse files, and the directories that contain them.
+    """Disk images: large sparse files, and the directories that contain them; and block devices.
 
     Blocking operations run in a thread; errors are ``OSError``. Sizes are in bytes.
     """
@@ -222,6 +235,9 @@ class IImages(Interface):
 
     def size(path: str) -> int | None:
         """Return the size of a regular file; None if it does not exist. Synchronous."""
+
+    async def describe_device(path: str) -> BlockDevice | None:
+        """Return the block device at ``path``, links followed; None if there is none."""
 
     async def create(path: str, size: int) -> None:
         """Create a sparse file of ``size`` durably, with its directory.

@@ -8,19 +8,21 @@ import os
 
 from zope.interface import implementer
 
-from ganeti.system.interfaces import FileSystemSpace, IImages
+from ganeti.system.interfaces import BlockDevice, FileSystemSpace, IImages
 
 
 @implementer(IImages)
 class MemoryImages:
     """Files that have a size and no content.
 
-    ``links`` are symbolic links of folders; ``room`` bounds the bytes of all files together;
-    ``breaks_at`` is what fails here: *create*, *rename* or *remove*.
+    ``devices`` are block devices by path; ``links`` are symbolic links of folders and devices;
+    ``room`` bounds the bytes of all files together; ``breaks_at`` is what fails here: *create*,
+    *rename* or *remove*.
     """
 
     def __init__(self, *, room: int = 1 << 50) -> None:
         self.sizes: dict[str, int] = {}
+        self.devices: dict[str, BlockDevice] = {}
         self.links: dict[str, str] = {}
         self.zeroed: list[tuple[str, int, int]] = []
         self.room = room
@@ -34,6 +36,9 @@ class MemoryImages:
 
     def size(self, path: str) -> int | None:
         return self.sizes.get(path)
+
+    async def describe_device(self, path: str) -> BlockDevice | None:
+        return self.devices.get(self.resolve(path))
 
     async def create(self, path: str, size: int) -> None:
         self._works("create", path)
@@ -55,7 +60,8 @@ class MemoryImages:
         self.sizes.pop(path, None)
 
     async def zero(self, path: str, offset: int, size: int) -> None:
-        self._there(path)
+        if self.resolve(path) not in self.devices:
+            self._there(path)
         self.zeroed.append((path, offset, size))
 
     async def below(self, folder: str) -> dict[str, int]:

@@ -46,7 +46,7 @@ class ChecksTests(SynchronousTestCase):
         files, clock = MemoryFiles(self.disk), Clock()
         paths = Paths("/n1")
         doors = make_storage_drivers(
-            "node1", paths, files, MemoryImages(), MemoryProcesses(clock, {})
+            "node1", paths, files, MemoryImages(), MemoryProcesses(clock, {}), clock.seconds
         )
         self.plain = MemoryVolumes()
         drbd = DrbdVolumes(MemoryProcesses(clock, {}), files, self.plain, "node1")

@@ -8,9 +8,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ganeti.model.disk import Template
+from ganeti.storage.adopted_devices import AdoptedDevices
 from ganeti.storage.diskless import NoVolumes
 from ganeti.storage.drbd.volumes import DrbdVolumes
-from ganeti.storage.drivers import DRIVERS, UNITS, StorageDependencies, drivers, units
+from ganeti.storage.drivers import (
+    DRIVERS,
+    UNITS,
+    ProviderFolders,
+    StorageDependencies,
+    drivers,
+    units,
+)
+from ganeti.storage.ext.volumes import ExtVolumes
 from ganeti.storage.file import FileVolumes
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IStorageUnits, IVolumes
@@ -32,6 +41,8 @@ def dependencies(pretend: str = "") -> StorageDependencies:
             files=files, resolve=images.resolve, listing="/etc/file-storage-paths", defaults=()
         ),
         node="node1",
+        external=ProviderFolders(("/srv/extstorage",), "/var/log/extstorage", "/run/extstorage"),
+        seconds=Clock().seconds,
         pretend=pretend,
     )
 
@@ -45,6 +56,8 @@ class DriverTests(SynchronousTestCase):
             Template.SHAREDFILE: FileVolumes,
             Template.PLAIN: LogicalVolumes,
             Template.DRBD: DrbdVolumes,
+            Template.EXT: ExtVolumes,
+            Template.BLOCKDEV: AdoptedDevices,
         }
         self.assertEqual(kinds, expected)
 

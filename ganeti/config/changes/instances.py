@@ -43,6 +43,7 @@ def add_instance(
         for nic in instance.nics:
             if owner := state.macs.get(nic.mac.lower()):
                 raise mac_in_use(nic.mac, state.instances[owner].name)
+        _check_devices(state, disks)
         added = instance
         if with_port:
             port, state = ports.taken(state)
@@ -53,6 +54,19 @@ def add_instance(
         return state.put(replace(added, nics=nics))
 
     return change
+
+
+def _check_devices(state: ClusterState, disks: Sequence[Disk]) -> None:
+    """Check that adopted devices belong to no instance yet, as two jobs may adopt one at a time."""
+    paths = {disk.logical_id for disk in disks if disk.dev_type is Template.BLOCKDEV}
+    if not paths:
+        return
+    for uuid, disk in state.disks.items():
+        if disk.dev_type is Template.BLOCKDEV and disk.logical_id in paths and uuid in state.owners:
+            owner = state.instances[state.owners[uuid]].name
+            raise Refused(
+                f"device {disk.logical_id[1]} belongs to instance {owner}", Code.NOT_UNIQUE
+            )
 
 
 def remove_instance(instance: Instance) -> Change:

@@ -12,7 +12,6 @@ from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Parameters, Positive, Text
 
 _CONVERT = "name the secondary node of converted disks by --node"
-_EXTERNAL = "export the instance, and import it with another disk template"
 
 
 class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
@@ -38,7 +37,7 @@ class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
         fields.DiskTemplate, doc("Convert the disks of the stopped instance to this template.")
     ] = None
     ext_params: Annotated[
-        Parameters, unsupported("Parameters of the external storage, for a conversion.", _EXTERNAL)
+        Parameters, doc("Provider and its parameters, for a conversion to external storage.")
     ] = {}
     file_driver: fields.FileDriver = None
     file_storage_dir: fields.FileStorageDir = None

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from ganeti.errors import Failed, Invalid, Refused, Unreachable
+from ganeti.model.disk import FOREIGN_TEMPLATES
 from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.node import Node
 from ganeti.operations.operation import Tools
+from ganeti.rpc.disks import CheckDiskParameters
 from ganeti.rpc.node import ValidateHypervisor
 
 
@@ -34,10 +36,15 @@ async def require_able(
 ) -> None:
     """Check that a node can run a guest, by a program not older than ``minimum_version``.
 
+    Disks on storage of other systems must be usable there.
+
     :raises Refused: it cannot; the message has all reasons.
     """
     try:
         await tools.nodes.ask(node, hypervisor_check(guest, scope, minimum_version=minimum_version))
+        for disk in guest.disks:
+            if disk.dev_type in FOREIGN_TEMPLATES:
+                await tools.nodes.ask(node, CheckDiskParameters(disk=disk))
     except Unreachable:
         raise
     except (Failed, Refused, Invalid) as e:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from ganeti.config.changes.macs import parse_mac
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import DiskMode, Template
+from ganeti.model.disk import ADOPTABLE_FOLDER, DiskMode, Template, is_adoptable
 from ganeti.model.instance import Nic
 from ganeti.model.parameters.filling import nic_defaults
 from ganeti.model.parameters.nic import NicParameters
@@ -32,13 +32,22 @@ _DISK_PARAMETERS = ("size", "mode", "name", "spindles")
 _TEMPLATE_PARAMETERS: Mapping[Template, tuple[str, ...]] = {
     Template.PLAIN: ("vg", "adopt"),
     Template.DRBD: ("vg", "metavg"),
+    Template.EXT: ("provider",),
+    Template.BLOCKDEV: ("adopt",),
 }
 """Parameters of new disks: of all templates, and of some."""
+_RESERVED = frozenset({"access", "adopt", "dev_type", "metavg", "vg"})
+"""Parameters of disks of other kinds, which no provider of external storage can have."""
+_PROVIDER = re.compile(r"[a-zA-Z0-9_-]+")
+_PROVIDER_PARAMETER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @dataclass(frozen=True)
 class DiskSpec:
-    """A requested disk; ``size`` in MiB, 0 until that of the volume to ``adopt`` is known."""
+    """A requested disk; ``size`` in MiB, 0 until that of the volume to ``adopt`` is known.
+
+    ``params`` are those of the ``provider`` of external storage.
+    """
 
     size: int
     mode: DiskMode = DiskMode.READ_WRITE
@@ -47,6 +56,8 @@ class DiskSpec:
     metavg: str | None = None
     spindles: int | None = None
     adopt: str | None = None
+    provider: str | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ def read_disks(disks: Sequence[Mapping[str, Value]], template: Template) -> tupl
         _read_disk(disk, f"disks[{index}]", problems, template) for index, disk in enumerate(disks)
     ]
     problems += check_names([wish.name for wish in wishes], "disks")
+    if template is Template.BLOCKDEV:
+        problems += _check_devices(wishes)
     if 0 < sum(wish.adopt is not None for wish in wishes) < len(wishes):
         problems.append(Problem("disks", "must either all adopt a volume, or none"))
     if problems:
@@ -84,19 +97,28 @@ def read_disks(disks: Sequence[Mapping[str, Value]], template: Template) -> tupl
     return tuple(wishes)
 
 
+def _check_devices(wishes: Sequence[DiskSpec]) -> Iterator[Problem]:
+    for index, wish in enumerate(wishes):
+        if not is_adoptable(wish.adopt or ""):
+            words = f"must be the path of an existing block device below {ADOPTABLE_FOLDER}"
+            yield Problem(f"disks[{index}]/adopt", f"{words}, such as {ADOPTABLE_FOLDER}by-id/NAME")
+
+
 def _read_disk(
     given: Mapping[str, Value], path: str, problems: list[Problem], template: Template
 ) -> DiskSpec:
     rest = dict(given)
     known = (*_DISK_PARAMETERS, *_TEMPLATE_PARAMETERS.get(template, ()))
+    params = _take_provider_parameters(rest, known, path, problems, template)
     for key in rest:
         if key not in known:
             words = f"is not a parameter of {template.value} disks; known are {', '.join(known)}"
             problems.append(Problem(f"{path}/{key}", words))
-    if wrong := list(_check_text(rest, ("name", "vg", "metavg", "adopt"), path)):
+    if wrong := list(_check_text(rest, ("name", "vg", "metavg", "adopt", "provider"), path)):
         problems += wrong
         return DiskSpec(size=0)
-    size = _read_size(rest.pop("size", None), f"{path}/size", problems, adopts="adopt" in rest)
+    adopts = "adopt" in rest or template is Template.BLOCKDEV
+    size = _read_size(rest.pop("size", None), f"{path}/size", problems, adopts=adopts)
     mode = rest.pop("mode", None) or DiskMode.READ_WRITE.value
     if mode not in set(DiskMode):
         problems.append(Problem(f"{path}/mode", "must be rw or ro"))
@@ -113,7 +135,48 @@ def _read_disk(
         metavg=rest.pop("metavg", None),
         spindles=None if spindles is None else int(spindles),
         adopt=rest.pop("adopt", None),
+        provider=_read_provider(rest.pop("provider", None), f"{path}/provider", problems, template),
+        params=params,
     )
+
+
+def _take_provider_parameters(
+    rest: dict[str, Value],
+    known: Sequence[str],
+    path: str,
+    problems: list[Problem],
+    template: Template,
+) -> dict[str, Value]:
+    """Take the parameters of a provider of external storage out of ``rest``.
+
+    Whether the provider has them is only known on nodes, which check them before they create the
+    disk.
+    """
+    if template is not Template.EXT:
+        return {}
+    names = [name for name in rest if name not in known and name not in _RESERVED]
+    taken: dict[str, Value] = {}
+    for name in names:
+        value = rest.pop(name)
+        if not _PROVIDER_PARAMETER.fullmatch(name):
+            words = "is no name of a provider's parameter: letters, digits and underscores"
+            problems.append(Problem(f"{path}/{name}", words))
+        elif name.upper() in map(str.upper, taken):
+            problems.append(Problem(f"{path}/{name}", "is given twice, as case does not matter"))
+        elif isinstance(value, str | int) and str(value).isprintable():
+            taken[name] = str(value)
+        else:
+            problems.append(Problem(f"{path}/{name}", "must be text in one line, or a number"))
+    return taken
+
+
+def _read_provider(
+    name: str | None, path: str, problems: list[Problem], template: Template
+) -> str | None:
+    if template is Template.EXT and not _PROVIDER.fullmatch(name or ""):
+        words = "must be the name of a provider for ext disks; see gnt-storage diagnose"
+        problems.append(Problem(path, words))
+    return name
 
 
 def _check_text(given: Mapping[str, object], keys: Sequence[str], path: str) -> Iterator[Problem]:
@@ -219,7 +282,7 @@ def read_disk(disk: Mapping[str, Value], path: str, template: Template) -> DiskS
     """
     problems: list[Problem] = []
     wish = _read_disk(disk, path, problems, template)
-    if wish.adopt is not None:
+    if wish.adopt is not None or template is Template.BLOCKDEV:
         problems.append(Problem(f"{path}/adopt", "is only possible when an instance is created"))
     if problems:
         raise Invalid(problems)

@@ -38,6 +38,7 @@ from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.create.disk_adoption import (
     adopt_disks,
     adopted,
+    adopted_devices,
     adoption_queries,
     adopts,
 )
@@ -125,7 +126,7 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
         present = DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
         found.append(NodeQuery(others, present, MAX_AGE_OF_OTHERS))
     found += export_queries(op, state)
-    found += adoption_queries(op, online)
+    found += adoption_queries(op, online, state)
     if _checks_definition(op) and (_names_nodes(op) or op.dry_run):
         found.append(NodeQuery(online, DescribeOSes()))
     return found
@@ -215,6 +216,8 @@ def _adopt_sizes(
     if not (op.pnode or op.pnode_uuid) or op.mode is not CreationMode.CREATE:
         message = "adoption of volumes requires mode create and a primary node"
         raise Invalid([Problem("disks", message)])
+    if order.template is Template.BLOCKDEV:
+        return adopted_devices(order.disks, nodes[0], state, facts)
     if facts.known(nodes[0], ListVolumesCall) is None and not nodes[0].offline:
         facts.answer_of(nodes[0], ListVolumesCall)
     return adopted(order.disks, nodes[0], state, facts)
@@ -471,11 +474,12 @@ async def run(plan: CreationPlan, tools: Tools) -> list[str]:
             await tools.config.change(want(instance, AdminState.DOWN))
     if plan.op.start:
         await _start(plan, guest, tools)
-    if len(plan.nodes) > 1:
-        if plan.op.wait_for_sync:
-            await wait_for_sync(instance, disks, tools)
-        if not plan.op.start:
-            await detach_finally(tools.config.state(), instance, disks, tools)
+    if len(plan.nodes) > 1 and plan.op.wait_for_sync:
+        await wait_for_sync(instance, disks, tools)
+    # Other disks on one node cost nothing while they are attached.
+    attached = len(plan.nodes) > 1 or plan.order.template is Template.EXT
+    if attached and not plan.op.start:
+        await detach_finally(tools.config.state(), instance, disks, tools)
     return names
 
 

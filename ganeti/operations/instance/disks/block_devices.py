@@ -12,13 +12,19 @@ from functools import partial
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.disk import Disk
+from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.operations.guest_conversion import fill_disk_parameters
 from ganeti.operations.operation import Tools
 from ganeti.operations.undo import Undo
-from ganeti.rpc.disks import AttachDisk, CreateDisk, DetachDisk, RemoveDisk
+from ganeti.rpc.disks import (
+    AttachDisk,
+    CheckDiskParameters,
+    CreateDisk,
+    DetachDisk,
+    RemoveDisk,
+)
 
 
 def places(state: ClusterState, instance: Instance, disk: Disk) -> list[Node]:
@@ -30,7 +36,11 @@ def places(state: ClusterState, instance: Instance, disk: Disk) -> list[Node]:
 async def create_disks(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], tools: Tools, undo: Undo
 ) -> None:
-    """Create the disks on all their nodes; they are removed if the block of ``undo`` fails."""
+    """Create the disks on all their nodes; they are removed if the block of ``undo`` fails.
+
+    Nothing is created if a node rejects the parameters of a disk.
+    """
+    await _check_parameters(state, instance, disks, tools)
     for disk in disks:
         filled = fill_disk_parameters(state, instance, disk)
         for node in places(state, instance, disk):
@@ -48,6 +58,17 @@ async def create_disks(
                     # The existing disk belongs to something else and must not be removed.
                     undo.drop_newest()
                 raise
+
+
+async def _check_parameters(
+    state: ClusterState, instance: Instance, disks: Sequence[Disk], tools: Tools
+) -> None:
+    for disk in disks:
+        if disk.dev_type is Template.EXT:
+            filled = fill_disk_parameters(state, instance, disk)
+            for node in places(state, instance, disk):
+                tools.progress.may_stop()
+                await tools.nodes.ask(node, CheckDiskParameters(disk=filled))
 
 
 async def attach_disks(

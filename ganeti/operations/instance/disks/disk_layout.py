@@ -17,6 +17,7 @@ from ganeti.model.parameters.filling import fill_disk
 from ganeti.model.unsupported import format_unsupported_template
 from ganeti.operations.instance.device_specs import DiskSpec
 from ganeti.operations.operation import Identifiers
+from ganeti.schema.records import replace
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,21 @@ def _drbd(
     )
 
 
+def _ext(
+    wish: DiskSpec, index: int, site: DiskLocation, state: ClusterState, ids: Identifiers
+) -> Disk:
+    logical_id = (wish.provider, f"{ids.uuid()}.ext.disk{index}")
+    made = _disk(Template.EXT, logical_id, site.nodes[:1], wish, f"disk/{index}", ids)
+    return replace(made, params=dict(wish.params))
+
+
+def _blockdev(
+    wish: DiskSpec, index: int, site: DiskLocation, state: ClusterState, ids: Identifiers
+) -> Disk:
+    logical_id = ("manual", wish.adopt)
+    return _disk(Template.BLOCKDEV, logical_id, site.nodes[:1], wish, f"disk/{index}", ids)
+
+
 def _disk(
     template: Template,
     logical_id: tuple[Any, ...],
@@ -158,6 +174,8 @@ LAYOUTS: Mapping[Template, Layout] = {
     Template.SHAREDFILE: _shared,
     Template.PLAIN: _plain,
     Template.DRBD: _drbd,
+    Template.EXT: _ext,
+    Template.BLOCKDEV: _blockdev,
 }
 
 _REQUIRED_SETTINGS: Mapping[Template, str] = {

@@ -10,7 +10,7 @@ from functools import partial
 from ganeti.config.changes.instances import put_back, set_disk_layout, set_primary_node
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused, Unreachable
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.node import Node
@@ -47,8 +47,9 @@ from ganeti.operations.operation import (
     Operation,
     Tools,
 )
+from ganeti.operations.planned_ids import DeterministicIdentifiers
 from ganeti.operations.undo import Undo
-from ganeti.rpc.disks import DescribeDisks
+from ganeti.rpc.disks import AttachDisk, DescribeDisks, DetachDisk
 from ganeti.rpc.node import DescribeNode
 from ganeti.schema.records import replace
 from ganeti.schema.types import Value
@@ -97,9 +98,15 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreati
     instance = subject.instance
     if get_template(subject) is Template.DISKLESS:
         raise Refused(f"instance {instance.name} has no disks", Code.INPUT)
+    if get_template(subject) is Template.BLOCKDEV:
+        raise Refused(
+            f"the disks of instance {instance.name} are existing devices, which are not created;"
+            " connect them to its node again",
+            Code.INPUT,
+        )
     check_stopped(determine_presence(subject, state, facts))
     nodes = _choose_nodes(op, subject, state, facts)
-    disks = _disks_to_recreate(op, subject)
+    disks = _rename_volumes(_disks_to_recreate(op, subject), subject, facts.identity)
     if nodes != subject.nodes and len(disks) != len(subject.disks):
         raise Refused("on other nodes all disks must be recreated; omit the disks", Code.INPUT)
     _require_sizes(subject, disks, nodes, state)
@@ -158,6 +165,27 @@ def _disks_to_recreate(op: RecreateDisks, subject: InstanceContext) -> tuple[Dis
     return tuple(_apply_changes(subject.disks[index], values) for index, values in changes.items())
 
 
+def _rename_volumes(
+    disks: Sequence[Disk], subject: InstanceContext, identity: str
+) -> tuple[Disk, ...]:
+    """Return the disks, with new volumes for those of external storage.
+
+    Nothing shows that an old volume is lost for certain, and undoing the creation of a new one of
+    the same name would remove it.
+    """
+    ids = DeterministicIdentifiers(f"{identity}/recreation")
+    uuids = [disk.uuid for disk in subject.disks]
+    return tuple(
+        replace(
+            disk,
+            logical_id=(disk.logical_id[0], f"{ids.uuid()}.ext.disk{uuids.index(disk.uuid)}"),
+        )
+        if disk.dev_type is Template.EXT
+        else disk
+        for disk in disks
+    )
+
+
 def _require_sizes(
     subject: InstanceContext, made: Sequence[Disk], nodes: Sequence[Node], state: ClusterState
 ) -> None:
@@ -181,7 +209,10 @@ def _require_sizes(
 
 
 def _apply_changes(disk: Disk, values: Mapping[str, Value]) -> Disk:
-    wish = read_disk({"size": disk.size, **values}, disk.iv_name, disk.dev_type)
+    given = {"size": disk.size, **values}
+    if disk.dev_type is Template.EXT:
+        given["provider"] = disk.logical_id[0]
+    wish = read_disk(given, disk.iv_name, disk.dev_type)
     fields = {name: getattr(wish, name) for name in values}
     children = disk.children
     if children:
@@ -241,13 +272,30 @@ async def _check_missing(plan: RecreationPlan, state: ClusterState, tools: Tools
     filled = tuple(fill_disk_parameters(state, instance, disk) for disk in disks)
     for node in plan.nodes:
         found = await tools.nodes.ask(node, DescribeDisks(disks=filled))
-        there = [disk.iv_name for disk, status in zip(disks, found, strict=True) if status]
+        there = [
+            disk.iv_name
+            for disk, status in zip(filled, found, strict=True)
+            if status and (status.local != "unknown" or await _is_there(disk, node, plan, tools))
+        ]
         if there:
             raise Refused(
                 f"{', '.join(there)} of instance {instance.name} still exists on node {node.name}; "
                 "give only the lost disks: --disk N",
                 Code.EXISTS,
             )
+
+
+async def _is_there(disk: Disk, node: Node, plan: RecreationPlan, tools: Tools) -> bool:
+    """Return whether a volume that is not attached exists, by attaching it for a moment."""
+    owner = plan.subject.instance.name
+    try:
+        await tools.nodes.ask(node, AttachDisk(disk=disk, owner=owner, primary=False))
+    except Unreachable:
+        raise
+    except Failed:
+        return False
+    await tools.nodes.ask(node, DetachDisk(disk=disk))
+    return True
 
 
 async def run(plan: RecreationPlan, tools: Tools) -> None:
@@ -271,6 +319,12 @@ async def run(plan: RecreationPlan, tools: Tools) -> None:
             await attach_disks(state, recorded, disks, tools)
             await wipe_if_enabled(recorded, disks, tools)
             await detach_disks(state, recorded, disks, tools)
+    for disk in old:
+        if disk.dev_type is Template.EXT:
+            tools.progress.log_message(
+                f"the lost volume of {disk.iv_name} was {disk.logical_id[1]} of provider"
+                f" {disk.logical_id[0]}; if it is found again, remove it there"
+            )
     where = " and ".join(node.name for node in plan.nodes)
     tools.progress.log_message(
         f"recreated {len(plan.disks)} disks of {instance.name}, empty, on {where}"

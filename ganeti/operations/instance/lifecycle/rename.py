@@ -28,7 +28,7 @@ from ganeti.operations.instance.running_check import (
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
-from ganeti.rpc.disks import RenameDisk
+from ganeti.rpc.disks import RenameDisk, SetDiskOwner
 from ganeti.rpc.instances import RenameOS
 from ganeti.rpc.node import DescribeNode
 from ganeti.schema.host_names import RULE, is_host_name
@@ -107,10 +107,23 @@ async def run(plan: InstanceRename, tools: Tools) -> str:
             ask = partial(tools.nodes.ask, plan.subject.primary)
             undo.by(f"move {old.iv_name} back", partial(ask, back))
             await ask(there)
+        await _record_name(plan, state, tools, undo)
         changes = [update(old, logical_id=new.logical_id) for old, new in plan.moved]
         await tools.config.change(together(update(instance, name=name), *changes))
     await _run_rename_script(plan, tools)
     return name
+
+
+async def _record_name(plan: InstanceRename, state: ClusterState, tools: Tools, undo: Undo) -> None:
+    """Record the new name with volumes that storage of other systems has for the instance."""
+    instance = plan.subject.instance
+    external = [disk for disk in plan.subject.disks if disk.dev_type is Template.EXT]
+    ask = partial(tools.nodes.ask, plan.subject.primary)
+    for disk in sent(state, instance, external):
+        # Before the call: without an answer, it may have been recorded.
+        back = SetDiskOwner(disk=disk, owner=instance.name)
+        undo.by(f"record the name {instance.name} with {disk.iv_name} again", partial(ask, back))
+        await ask(SetDiskOwner(disk=disk, owner=plan.op.new_name))
 
 
 async def _run_rename_script(plan: InstanceRename, tools: Tools) -> None:

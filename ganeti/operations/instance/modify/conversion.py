@@ -9,6 +9,7 @@ configuration when the copies are complete.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,7 @@ from ganeti.operations.allocation.target_node import get_template, require_usabl
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.guest_conversion import fill_disk_parameters, make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.device_specs import MAX_DISKS, DiskSpec
+from ganeti.operations.instance.device_specs import MAX_DISKS, DiskSpec, read_disk
 from ganeti.operations.instance.disks.block_devices import (
     attach_disks,
     create_disks,
@@ -51,12 +52,15 @@ from ganeti.rpc.disks import DescribeDisks
 from ganeti.rpc.node import DescribeNode
 from ganeti.rpc.transfers import DiskData
 
+_NOT_EXTERNAL = DiskSpec(size=1)
+
 
 @dataclass(frozen=True)
 class DiskConversion:
     """An instance whose disks become disks of ``template`` with these ``sizes`` in MiB.
 
-    ``secondary`` is the node of the second copy of mirrored disks.
+    ``secondary`` is the node of the second copy of mirrored disks; ``external`` has the provider
+    of disks on external storage, and its parameters.
     """
 
     op: ModifyInstance
@@ -65,6 +69,7 @@ class DiskConversion:
     secondary: Node | None
     sizes: tuple[int, ...]
     identity: str
+    external: DiskSpec = _NOT_EXTERNAL
 
     @property
     def locks(self) -> LockRequest:
@@ -142,7 +147,8 @@ def plan_conversion(op: ModifyInstance, state: ClusterState, facts: NodeAnswers)
         max(disk.size, (status.size or 0) if status else 0)
         for disk, status in zip(subject.disks, statuses, strict=True)
     )
-    plan = DiskConversion(op, subject, template, secondary, sizes, facts.identity)
+    external = _read_external(op, template)
+    plan = DiskConversion(op, subject, template, secondary, sizes, facts.identity, external)
     for node in plan.nodes:
         require_space(node, facts.answer_of(node, DescribeNode), template, sizes)
     return plan
@@ -162,9 +168,31 @@ def _check_alone(op: ModifyInstance) -> None:
         )
 
 
+def _read_external(op: ModifyInstance, template: Template) -> DiskSpec:
+    """Return a disk with the provider and its parameters, if the conversion needs one.
+
+    :raises Invalid: the provider is missing, or a parameter is malformed.
+    :raises Refused: parameters are given for disks of another template.
+    """
+    if template is Template.EXT:
+        return read_disk({**op.ext_params, "size": 1}, "ext_params", template)
+    if op.ext_params:
+        raise Refused(
+            f"{template.value} disks have no external storage provider; omit --ext-params",
+            Code.INPUT,
+        )
+    return _NOT_EXTERNAL
+
+
 def _check_convertible(subject: InstanceContext, template: Template, state: ClusterState) -> None:
     name, present = subject.instance.name, get_template(subject)
     check_template(template, state.cluster)
+    if template is Template.BLOCKDEV:
+        raise Refused(
+            f"the disks of instance {name} cannot be converted to blockdev: existing devices are"
+            " adopted when an instance is created",
+            Code.INPUT,
+        )
     if present is template:
         raise Refused(f"instance {name} has {template.value} disks already", Code.INPUT)
     if Template.DISKLESS in (present, template):
@@ -237,7 +265,9 @@ async def _add_disks(plan: DiskConversion, tools: Tools, undo: Undo) -> list[Dis
     """Add the records of the new disks to the instance, and return them."""
     instance, state = plan.subject.instance, tools.config.state()
     wishes = [
-        DiskSpec(size=size, mode=disk.mode, name=disk.name, spindles=disk.spindles)
+        dataclasses.replace(
+            plan.external, size=size, mode=disk.mode, name=disk.name, spindles=disk.spindles
+        )
         for size, disk in zip(plan.sizes, plan.subject.disks, strict=True)
     ]
     driver = plan.op.file_driver.value if plan.op.file_driver else None

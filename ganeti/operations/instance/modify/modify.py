@@ -231,6 +231,12 @@ def _check_supported(op: ModifyInstance, subject: InstanceContext) -> None:
             f" gnt-instance replace-disks -n NODE {name}",
             Code.INPUT,
         )
+    if op.ext_params:
+        raise Refused(
+            "parameters of external storage are for a conversion: gnt-instance modify -t ext -e"
+            f" provider=NAME {name}",
+            Code.INPUT,
+        )
     if op.pnode is not None or op.pnode_uuid is not None:
         raise Refused(
             f"cannot set the primary node; move the instance: gnt-instance failover -n NODE {name}",

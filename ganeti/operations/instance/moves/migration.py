@@ -30,6 +30,7 @@ from ganeti.operations.instance.disks.mirrors import (
     mirrored,
     wait_until_synced,
 )
+from ganeti.operations.instance.disks.shared_access import end_sharing, external, share_disks
 from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import (
     AcceptInstance,
@@ -136,6 +137,7 @@ async def _send_guest(
         await attach_disks(state, subject.instance, subject.disks, tools)
         await wait_until_synced(subject.instance, subject.disks, tools)
         await enable_dual_primary(state, subject.instance, subject.disks, target, tools)
+    await share_disks(state, subject.instance, subject.disks, tools)
     # Remove leftovers of an earlier migration first.
     await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=False))
     accept = AcceptInstance(guest=guest, address=target.secondary_ip, running=running)
@@ -225,6 +227,7 @@ async def _abort(passage: MigrationSteps, guest: Guest, tools: Tools) -> str:
     state = tools.config.state()
     if mirrored(subject.disks):
         left += await disable_dual_primary(state, subject.instance, subject.disks, target, tools)
+    left += await end_sharing(state, subject.instance, subject.disks, target, tools)
     for each in left:
         tools.progress.log_message(f"cannot undo all steps: {each}")
     return f"{said}it is still running on {source.name}"
@@ -282,9 +285,10 @@ async def _resume_on_source(
             Code.INTERNAL,
         ) from e
     state = tools.config.state()
+    instance = state.instances[guest.uuid]
     if mirrored(passage.subject.disks):
-        instance = state.instances[guest.uuid]
         await disable_dual_primary(state, instance, passage.subject.disks, target, tools)
+    await end_sharing(state, instance, passage.subject.disks, target, tools)
     raise Failed(
         f"instance {guest.name} did not arrive on {target.name}: {why}; {said}it is still running "
         f"on {source.name}",
@@ -302,6 +306,8 @@ async def _clean_up_source(
         await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=True))
         if get_template(passage.subject) in MIRRORED_TEMPLATES:
             left = await disable_dual_primary(state, instance, disks, source, tools)
+        elif external(disks):
+            left = await end_sharing(state, instance, disks, source, tools)
         else:
             left = []
             # By the old record, in which the source is the primary node.

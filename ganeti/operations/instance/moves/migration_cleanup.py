@@ -19,6 +19,7 @@ from ganeti.model.node import Node
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online
 from ganeti.operations.instance.disks.mirrors import disable_dual_primary, mirrored
+from ganeti.operations.instance.disks.shared_access import end_sharing
 from ganeti.operations.instance.running_check import (
     check_known,
     determine_presence,
@@ -104,6 +105,7 @@ async def run_cleanup(plan: MigrationCleanup, tools: Tools) -> None:
     if here.uuid != tools.config.state().instances[guest.uuid].primary_node:
         await tools.config.change(set_primary_node(instance, here))
     await _disable_dual_primary(plan, here, tools)
+    await _end_sharing(plan, here, tools)
     if woken:
         tools.progress.log_message(
             f"instance {instance.name} is running on its primary node {here.name}"
@@ -171,6 +173,17 @@ async def _drop_elsewhere(plan: MigrationCleanup, guest: Guest, here: Node, tool
     for node in plan.nodes:
         if node != here:
             await tools.nodes.ask(node, FinalizeMigrationDst(guest=guest, arrived=False))
+
+
+async def _end_sharing(plan: MigrationCleanup, stays: Node, tools: Tools) -> None:
+    state = tools.config.state()
+    instance = state.instances[plan.subject.instance.uuid]
+    if not instance.disks_active:
+        return
+    for other in plan.nodes:
+        if other != stays:
+            for each in await end_sharing(state, instance, plan.subject.disks, other, tools):
+                tools.progress.log_message(f"cannot clean up: {each}")
 
 
 async def _disable_dual_primary(plan: MigrationCleanup, stays: Node, tools: Tools) -> None:
