@@ -116,7 +116,7 @@ class OrderTests(SynchronousTestCase):
     def test_nodes_without_space_for_it_stop_the_upgrade_before_it_begins(self) -> None:
         found = answers(self.state, node4=NEW)
         full = {FULL_FILE_SYSTEMS: {"/usr": 12}}
-        known = dict(found.answers)
+        known: dict[Any, Any] = dict(found.answers)
         for name in ("node2", "node3", "node4"):
             known[self.state.node(name).uuid, VerifyNode] = full
         with self.assertRaises(Refused) as caught:
@@ -131,7 +131,8 @@ class OrderTests(SynchronousTestCase):
     def test_a_node_of_a_release_without_the_check_of_its_space_is_upgraded(self) -> None:
         found = answers(self.state)
         node = self.state.node("node2")
-        known = {**found.answers, (node.uuid, VerifyNode): {FULL_FILE_SYSTEMS: "no such file"}}
+        known: dict[Any, Any] = dict(found.answers)
+        known[node.uuid, VerifyNode] = {FULL_FILE_SYSTEMS: "no such file"}
         op = UpgradeCluster(release=NEW)
         plan = plan_cluster(op, self.state, replace_answers(found, known), OLD)
         self.assertIn("node2", preview_cluster(plan))
