@@ -10,11 +10,12 @@ from ganeti.daemon.store.state_store import save_settings
 from ganeti.daemon.store.store_connection import StoreClients, connect_to_store
 from ganeti.journal.etcd.gateway import EtcdGateway
 from ganeti.journal.etcd.store_settings import StateStore, read_settings
+from ganeti.master.store_members import MemberTools
 from ganeti.paths import Paths
 from ganeti.system.interfaces import IFiles, IProcesses, Stat
 
 
-class LocalMemberTools:
+class LocalMemberTools(MemberTools):
     """The settings, authority and client of the members; see ``master.store_members``."""
 
     def __init__(
