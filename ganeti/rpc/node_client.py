@@ -23,7 +23,7 @@ from ganeti.errors import (
     Unreachable,
 )
 from ganeti.model.node import Node
-from ganeti.rpc.call import Call
+from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.quorum import RequestVote
 from ganeti.rpc.wire import (
     CallRequest,
@@ -114,7 +114,7 @@ class NodeClient:
             for node in nodes:
                 if asked and len(asked) % CALLS_PER_TURN == 0:
                     await deferLater(self._clock, 0)
-                asked.append(Deferred.fromCoroutine(self._ask_for_result(node, call)))
+                asked.append(Deferred.fromCoroutine(ask_for_result(self, node, call)))
             for node, one in zip(nodes, asked, strict=True):
                 answer = await one
                 if isinstance(answer, NotMaster):
@@ -130,14 +130,6 @@ class NodeClient:
                 one.addErrback(lambda _: None)  # an earlier error already ended the whole call
                 one.cancel()
         return answers
-
-    async def _ask_for_result(self, node: Node, call: Call[R]) -> R | Failed | NotMaster:
-        try:
-            return await self.ask(node, call)
-        except (Failed, NotMaster) as e:
-            return e
-        except GanetiError as e:
-            return Failed(str(e), getattr(e, "code", None))
 
     async def _claim_term(self, node: Node) -> None:
         term = self._term()
@@ -191,6 +183,16 @@ class NodeClient:
             raise
         except GanetiError as e:
             raise _add_node_name(node, e) from None
+
+
+async def ask_for_result(nodes: Nodes, node: Node, call: Call[R]) -> R | Failed | NotMaster:
+    """Return the answer of one of several nodes that are asked, or its error."""
+    try:
+        return await nodes.ask(node, call)
+    except (Failed, NotMaster) as e:
+        return e
+    except GanetiError as e:
+        return Failed(str(e), getattr(e, "code", None))
 
 
 def _add_node_name(node: Node, error: GanetiError) -> GanetiError:

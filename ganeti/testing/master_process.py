@@ -35,6 +35,7 @@ from ganeti.node.voter import read_voter_state
 from ganeti.operations.operation import AncillaryFile
 from ganeti.rpc.liveness import ProbedTransport
 from ganeti.rpc.node_client import NodeClient
+from ganeti.rpc.shared_listings import SharedListings
 from ganeti.schema.records import replace
 from ganeti.testing.certificates import (
     MemoryKeys,
@@ -185,7 +186,8 @@ class MasterProcess:
         return Dependencies(
             files=files,
             places=places,
-            nodes=nodes,
+            # One call per turn, so that questions are shared among so few nodes as well.
+            nodes=SharedListings(nodes, self.clock, calls_per_turn=1),
             clock=self.clock,
             now=self.clock.now,
             ids=self._ids,

@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPSConnection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -337,6 +338,62 @@ def _starts_and_stops(cluster: Cluster, per_second: int = 500) -> Iterator[list[
         thread.join()
 
 
+def measure_starts(cluster: Cluster, report: Figures, guests: int = 200) -> None:
+    """Starts of stopped guests: those with disks on their node, and those that any node could run.
+
+    Many at once, as the queue carries them out, and one after the other.
+    """
+    from tests.bench.scale_master import WITH_DISKS, name_of
+
+    master = Luxi(cluster.socket)
+    for kind, first, last in (
+        ("with disks", 0, WITH_DISKS),
+        ("without disks", WITH_DISKS, WITH_DISKS + guests),
+    ):
+        names = [name_of(number) for number in range(first, min(last, cluster.instances))]
+        if not names:
+            continue
+        _run_on_each(master, "OP_INSTANCE_SHUTDOWN", names)
+        cluster.longest_turn.value = 0.0
+        with _costs(cluster, report, f"starts {kind}", len(names)):
+            seconds = _run_on_each(master, "OP_INSTANCE_STARTUP", names)
+        report(f"starts {kind}: per second", len(names) / seconds)
+        report(f"starts {kind}, longest turn: processor ms", 1000 * cluster.longest_turn.value)
+        one_by_one = names[:30]
+        _run_on_each(master, "OP_INSTANCE_SHUTDOWN", one_by_one)
+        with _costs(cluster, report, f"one start {kind}", len(one_by_one)):
+            for name in one_by_one:
+                master.run({"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": name})
+
+
+@contextmanager
+def _costs(cluster: Cluster, report: Figures, name: str, jobs: int) -> Iterator[None]:
+    """Report what each of the jobs that the block runs costs the master and the nodes."""
+    idle = cluster.idle
+    before, calls, begun = cluster.seconds(), cluster.calls.value, time.perf_counter()
+    yield
+    spent = time.perf_counter() - begun
+    report(f"{name}: ms", 1000 * spent / jobs)
+    report(f"{name}: processor ms", 1000 * (cluster.seconds() - before - idle * spent) / jobs)
+    report(f"{name}: calls of nodes", (cluster.calls.value - calls) / jobs)
+
+
+def _run_on_each(master: Luxi, opcode: str, names: Sequence[str]) -> float:
+    """Submit a job for each instance and wait until all have ended well; the seconds that took.
+
+    The client waits for the last job without polling, as its questions would cost the master time.
+    """
+    begun = time.time()
+    requests = [[{"OP_ID": opcode, "instance_name": name}] for name in names]
+    jobs = [number for _, number in master("SubmitManyJobs", requests)]
+    for job in reversed(jobs):
+        until(partial(_ended, master, job), 600)
+    rows = master("QueryJobs", jobs, ["status", "end_ts", "opresult"])
+    if bad := [row for row in rows if row[0] != "success"]:
+        raise RuntimeError(f"{len(bad)} jobs failed: {bad[0]}")
+    return float(max(seconds + parts / 1e6 for _, (seconds, parts), _ in rows) - begun)
+
+
 def measure_verify(cluster: Cluster, report: Figures) -> None:
     """A whole verification, and the longest answer to another client meanwhile."""
     master, other = Luxi(cluster.socket), Luxi(cluster.socket)
@@ -492,6 +549,7 @@ MEASURES: dict[str, Callable[[Cluster, Figures], None]] = {
     "lists": measure_lists,
     "api": measure_remote_api,
     "jobs": measure_jobs,
+    "starts": measure_starts,
     "verify": measure_verify,
     "queue": measure_queue,
     "batches": measure_batches,

@@ -50,6 +50,7 @@ from ganeti.rpc.instances import Migration
 from ganeti.rpc.node import NodeInfo, OSDefinitionReport
 from ganeti.rpc.node_client import NodeClient
 from ganeti.rpc.quorum import Ballot, ReplicaSet, VoterState
+from ganeti.rpc.shared_listings import SharedListings
 from ganeti.rpc.wire import CallRequest
 from ganeti.schema.records import replace
 from ganeti.system.files import LocalFiles
@@ -379,7 +380,7 @@ async def _start(daemon: Daemon, paths: Paths, calls: Tally, seconds: Tally) -> 
     around = Dependencies(
         files=files,
         places=places,
-        nodes=nodes,
+        nodes=SharedListings(nodes, reactor),
         clock=reactor,
         now=time.time,
         ids=SystemIdentifiers(),

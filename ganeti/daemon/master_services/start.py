@@ -37,6 +37,7 @@ from ganeti.master.store_startup import StoreStartup
 from ganeti.node.voter import read_voter_state
 from ganeti.paths import ADMINISTRATORS, Paths
 from ganeti.rpc.node_client import NodeClient
+from ganeti.rpc.shared_listings import SharedListings
 
 MAX_OPEN_FILES = 16384
 """The limit of open files; each process of the remote API uses up to a thousand connections if as
@@ -111,7 +112,7 @@ class _MasterParts:
         self._term_services = TermServices(daemon, host, shared, keys)
         around = make_dependencies(
             host,
-            nodes,
+            SharedListings(nodes, host.reactor),
             shared=shared,
             keys=keys,
             senders=self._senders,

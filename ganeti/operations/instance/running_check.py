@@ -96,8 +96,10 @@ def determine_presence(
 
 def _guests(node: Node, hypervisor: str, facts: NodeAnswers) -> Mapping[str, GuestState] | str:
     """Return the guests that run on ``node``, or the reason why they are not known."""
-    call = ListGuests if (node.uuid, ListGuests) in facts.answers else DescribeNode
-    answer = facts.answers[node.uuid, call]
+    # One look-up for most nodes, which may be hundreds.
+    answer = facts.answers.get((node.uuid, ListGuests))
+    if answer is None:
+        answer = facts.answers[node.uuid, DescribeNode]
     if isinstance(answer, Failed):
         return str(answer)
     if isinstance(answer, NodeInfo):
