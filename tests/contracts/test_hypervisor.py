@@ -34,6 +34,7 @@ from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryStateFiles
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu, devices
 from tests.contracts import hypervisor as contract
+from tests.contracts.hypervisor import CARD
 
 NIC = GuestNic(uuid="u" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="br7")
 
@@ -106,8 +107,34 @@ class KvmHypervisorTests(contract.HypervisorContract):
         over = {"kernel_path": "", **hvparams}
         return a_guest(name, hypervisor="kvm", hvparams=over, network_port=11001)
 
+    machine_version = ""
+
     def changeable_guest(self) -> Guest:
-        return self.a_guest(kvm_net="user")
+        return self.a_guest(kvm_net="user", machine_version=self.machine_version)
+
+    def test_devices_of_a_q35_change_behind_its_root_ports(self) -> None:
+        self.machine_version = "q35"
+        self.test_a_guest_gets_and_loses_devices_while_it_runs()
+
+    def test_root_ports_and_what_is_behind_them_are_part_of_what_is_migrated(self) -> None:
+        self.machine_version = "q35"
+        self.test_changed_devices_are_part_of_what_is_migrated()
+
+    def test_a_q35_guest_of_an_older_version_moves_without_root_ports(self) -> None:
+        notes = self.node()[1]
+        guest = self.a_guest(kvm_net="user", machine_version="q35")
+        self.done(self.hypervisor().start(replace(guest, nics=(CARD,)), []))
+        record = msgspec.json.decode(notes.read_all()["web1"])
+        del record["config"]["ports"]
+        record["config"]["slots"] = {}
+        notes.put("web1", msgspec.json.encode(record))
+        here, there = self.hypervisor(), self.hypervisor("node2")
+        self.assertIn("older version", self.done(here.find_hotplug_problem(guest)))
+        running = self.done(here.running_config(guest))
+        self.done(there.accept(apply_running_config(guest, running), [], "192.0.2.2", running))
+        added = devices(self.node("node2")[0].machine("web1").argv)
+        self.assertEqual([each.partition(",")[0] for each in added], ["virtio-net-pci"])
+        self.assertNotIn("bus=", added[0])
 
     def left(self) -> list[str]:
         """What a node still holds of its guests."""

@@ -357,10 +357,16 @@ class KvmTests(TestCase):
         self.assertNotIn("inserted", await self.drive(hypervisor))
 
     async def test_devices_come_and_go_while_linux_runs_and_move_with_it(self) -> None:
+        await self.change_devices_and_move("pc")
+
+    async def test_devices_of_a_q35_come_and_go_while_linux_runs_and_move_with_it(self) -> None:
+        await self.change_devices_and_move("q35")
+
+    async def change_devices_and_move(self, machine: str) -> None:
         here, there = self.hypervisor("node1"), self.hypervisor("node2")
         first, second = self.attached()[0], self.second_disk()
         card = GuestNic(uuid="1" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="none")
-        guest = self.guest(kvm_net="user")
+        guest = self.guest(kvm_net="user", machine_version=machine)
         await here.start(guest, [first])
         terminal = await self.terminal("node1")
         await terminal.see(b"tick 1")

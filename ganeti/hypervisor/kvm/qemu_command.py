@@ -20,6 +20,7 @@ from ganeti.hypervisor.kvm.devices import (
     nics,
     seed_options,
 )
+from ganeti.hypervisor.kvm.pcie_ports import port_options
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
@@ -78,12 +79,14 @@ def command(
     paused: bool = False,
     incoming: bool = False,
     slots: Mapping[str, str] = NO_SLOTS,
+    ports: int = 0,
     empty_drives: Collection[str] = (),
     seed: bool = False,
 ) -> list[str]:
     """Return the command line of a guest; ``incoming`` waits for a migration.
 
-    Devices in ``slots`` get this bus address, as the guest that arrives has them there.
+    Devices in ``slots`` get this bus address or root port, as the guest that arrives has them
+    there. A machine with PCI Express has that many root ``ports``.
     ``empty_drives`` are the parameters of CD drives that the guest has although they have no image.
     With ``seed``, it has the volume for its first boot.
 
@@ -107,6 +110,7 @@ def command(
         *_serial_options(kvm, machine.places),
         *_graphics_options(guest, kvm, machine.places),
         *_boot_options(kvm),
+        *port_options(ports),
         *controller_options(kvm, slots),
         *disks(attached, kvm, slots),
         *cdrom_options(kvm, empty_drives),

@@ -16,7 +16,7 @@ from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import AttachedDisk, GuestDevices, Running
 from ganeti.hypervisor.kvm import requirements
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
-from ganeti.hypervisor.kvm.devices import tap
+from ganeti.hypervisor.kvm.devices import is_q35, tap
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import (
     CommandFailed,
@@ -24,6 +24,7 @@ from ganeti.hypervisor.kvm.monitor import (
     MonitorConnector,
     MonitorUnavailable,
 )
+from ganeti.hypervisor.kvm.pcie_ports import assign_ports, count_ports
 from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
 from ganeti.hypervisor.kvm.qemu_command import (
     Accelerator,
@@ -117,6 +118,10 @@ class QemuProcesses:
             else replace(running, version=program.version, slots=running.slots or {})
         )
         guest = replace(guest, hvparams={**guest.hvparams, **chosen})
+        kvm = read(guest.hvparams)
+        if running is None and is_q35(kvm):
+            slots = assign_ports(kvm, [each.disk for each in disks], guest.nics)
+            config = replace(config, slots=slots, ports=count_ports(slots))
         where = self._guests.runtime_paths(guest.name)
         machine = HostSettings(binary=binary, accelerator=accelerator, places=where)
         incoming = running is not None
@@ -127,6 +132,7 @@ class QemuProcesses:
             paused=paused,
             incoming=incoming,
             slots=config.slots or {},
+            ports=config.ports,
             empty_drives=config.empty_drives,
             seed=seed is not None,
         )

@@ -179,6 +179,14 @@ class CommandTests(SynchronousTestCase):
             ],
         )
 
+    def test_devices_behind_root_ports(self) -> None:
+        disk, slots = AttachedDisk(named_disk("a"), "/f/a"), {"disk-a": "port1"}
+        argv = called(disks=[disk], machine_version="q35", how={"slots": slots, "ports": 2})
+        first, second, device = after(argv, "-device")
+        self.assertIn("pcie-root-port,id=port0,", first)
+        self.assertIn("pcie-root-port,id=port1,", second)
+        self.assertEqual(device, "virtio-blk-pci,id=disk-a,drive=disk-a,bus=port1,bootindex=1")
+
     def test_the_volume_for_the_first_boot_comes_last_and_cannot_be_written(self) -> None:
         argv = called(disks=[AttachedDisk(named_disk("a"), "/f/a")], how={"seed": True})
         drive = "file=/run/web1.seed,format=raw,if=none,id=seed,readonly=on"
