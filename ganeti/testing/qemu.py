@@ -106,11 +106,11 @@ class ScriptedQemu:
         """The devices on the root bus and behind its ports."""
         return [*self.slots.values(), *self.ports.values()]
 
-    def has(self, name: str) -> bool:
+    def has_device(self, name: str) -> bool:
         """Whether there is a device with this id."""
         return any(device.get("id") == name for device in self.plugged)
 
-    def drop(self, name: str) -> None:
+    def drop_device(self, name: str) -> None:
         """Remove a device by its id."""
         self.slots = {at: each for at, each in self.slots.items() if each.get("id") != name}
         self.ports = {at: each for at, each in self.ports.items() if each.get("id") != name}
@@ -257,7 +257,7 @@ class ScriptedHost:
         return {}
 
     def _request_release(self, machine: ScriptedQemu, name: str) -> object:
-        if not machine.has(name):
+        if not machine.has_device(name):
             return Complaint(f"Device '{name}' not found")
         # QEMU answers at once, and a guest releases its device later, or never.
         if option(machine.argv, "-name") not in self.stubborn:
@@ -265,7 +265,7 @@ class ScriptedHost:
         return {}
 
     def _release(self, machine: ScriptedQemu, name: str) -> None:
-        machine.drop(name)
+        machine.drop_device(name)
 
     def _open_tray(self, name: str, given: Mapping[str, Any]) -> object:
         if self.locked.get(name, 0) and not given.get("force"):

@@ -35,6 +35,7 @@ from ganeti.testing.processes import MemoryStateFiles
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu, devices
 from tests.contracts import hypervisor as contract
 from tests.contracts.hypervisor import CARD
+from tests.hypervisor.kvm.test_firmware import put_descriptor
 
 NIC = GuestNic(uuid="u" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="br7")
 
@@ -101,6 +102,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
             clock=self.clock,
             attach=["/usr/bin/python3", "console.py"],
             ganeti="/run/kvm-hypervisor",
+            firmware="/var/lib/kvm-firmware",
         )
 
     def a_guest(self, name: str = "web1", **hvparams: Any) -> Guest:
@@ -108,6 +110,64 @@ class KvmHypervisorTests(contract.HypervisorContract):
         return a_guest(name, hypervisor="kvm", hvparams=over, network_port=11001)
 
     machine_version = ""
+
+    def uefi_guest(self, *nodes: str) -> Guest:
+        """A guest with UEFI, and the firmware on nodes."""
+        for node in nodes or ("node1",):
+            disk = self.node(node)[0].disk
+            put_descriptor(disk, "/usr/share/qemu/firmware/60-edk2.json", "/OVMF/CODE")
+        return self.a_guest(kvm_firmware="uefi")
+
+    def kept(self, node: str) -> list[str]:
+        """The UEFI variables that a node has."""
+        return self.node(node)[0].disk.names("/var/lib/kvm-firmware")
+
+    def test_uefi_variables_outlive_the_guest(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.uefi_guest()
+        path = f"/var/lib/kvm-firmware/{guest.uuid}.uefi"
+        self.done(hypervisor.start(guest, []))
+        self.assertIn(
+            f"if=pflash,unit=1,format=raw,file={path}", self.node()[0].machine("web1").argv
+        )
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual(self.left(), [])
+        self.assertEqual(self.done(self.hypervisor().read_firmware_variables(guest)), b"x")
+        self.done(hypervisor.store_firmware_variables(guest, b"y"))
+        self.done(hypervisor.start(guest, []))
+        self.assertEqual(self.done(hypervisor.read_firmware_variables(guest)), b"y")
+        self.done(hypervisor.stop("web1", hard=True))
+        self.done(hypervisor.store_firmware_variables(guest, b""))
+        self.assertEqual(self.kept("node1"), [])
+
+    def test_uefi_variables_go_along_with_a_migration(self) -> None:
+        guest = self.uefi_guest("node1", "node2")
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        name = f"{guest.uuid}.uefi"
+        self.done(here.start(guest, []))
+        address = self.done(contract.accepted(there, guest, "192.0.2.2"))
+        self.assertEqual((self.kept("node1"), self.kept("node2")), ([name], [name]))
+        self.done(there.finish_incoming(guest, arrived=False))
+        self.assertEqual((self.kept("node1"), self.kept("node2")), ([name], []))
+        address = self.done(contract.accepted(there, guest, "192.0.2.2"))
+        self.done(here.migrate(guest, address, live=True))
+        self.assertEqual(self.sent(here, guest).phase, MigrationPhase.COMPLETED)
+        self.done(there.finish_incoming(guest, arrived=True))
+        self.done(here.finish_outgoing(guest, left=True))
+        self.assertEqual((self.kept("node1"), self.kept("node2")), ([], [name]))
+
+    def test_a_cleanup_of_a_stopped_guest_leaves_its_uefi_variables(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.uefi_guest()
+        self.done(hypervisor.start(guest, []))
+        self.done(hypervisor.stop("web1", hard=True))
+        self.done(hypervisor.finish_incoming(guest, arrived=False))
+        self.done(hypervisor.finish_outgoing(guest, left=True))
+        self.assertEqual(len(self.kept("node1")), 1)
+
+    def test_a_node_without_the_firmware_starts_and_awaits_nothing(self) -> None:
+        guest = self.uefi_guest("node1")
+        said = self.fails(Refused, contract.accepted(self.hypervisor("node2"), guest, "192.0.2.2"))
+        self.assertIn("web1 cannot run on this node", said)
+        self.assertIn("apt-get install ovmf", said)
 
     def changeable_guest(self) -> Guest:
         return self.a_guest(kvm_net="user", machine_version=self.machine_version)

@@ -17,6 +17,7 @@ from ganeti.hypervisor.interfaces import AttachedDisk, GuestDevices, Running
 from ganeti.hypervisor.kvm import requirements
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.devices import is_q35, tap
+from ganeti.hypervisor.kvm.firmware import FirmwareVariables, find_firmware
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import (
     CommandFailed,
@@ -29,6 +30,7 @@ from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
 from ganeti.hypervisor.kvm.qemu_command import (
     Accelerator,
     HostSettings,
+    LoadedFirmware,
     command,
     cpu_model,
     read,
@@ -37,7 +39,7 @@ from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.hypervisor.kvm.scope import scope_command
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.model.guest import CheckScope, Guest
-from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.parameters.kvm import BIOS, Kvm
 from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -69,6 +71,7 @@ class QemuProcesses:
         self,
         guests: GuestRegistry,
         taps: Taps,
+        variables: FirmwareVariables,
         *,
         folder: str,
         files: IFiles,
@@ -80,6 +83,7 @@ class QemuProcesses:
     ) -> None:
         self._guests = guests
         self._taps = taps
+        self._variables = variables
         self._folder = folder
         self._files = files
         self._processes = processes
@@ -123,8 +127,11 @@ class QemuProcesses:
             slots = assign_ports(kvm, [each.disk for each in disks], guest.nics)
             config = replace(config, slots=slots, ports=count_ports(slots))
         where = self._guests.runtime_paths(guest.name)
-        machine = HostSettings(binary=binary, accelerator=accelerator, places=where)
         incoming = running is not None
+        loaded = await self._load_firmware(guest, kvm, incoming=incoming)
+        machine = HostSettings(
+            binary=binary, accelerator=accelerator, places=where, firmware=loaded
+        )
         argv = command(
             guest,
             disks,
@@ -163,6 +170,17 @@ class QemuProcesses:
         if started is None or self._guests.process_info(started) is None:
             await self.remove_traces(runtime)
             raise Failed(f"QEMU of {guest.name} exited immediately after its start")
+
+    async def _load_firmware(
+        self, guest: Guest, kvm: Kvm, *, incoming: bool
+    ) -> LoadedFirmware | None:
+        """Return the UEFI firmware of a guest with its variables; None if it has the BIOS."""
+        kind = kvm.kvm_firmware
+        if kind == BIOS:
+            return None
+        firmware = find_firmware(kind, kvm.machine_version, self._files)
+        path = await self._variables.prepare_variables(guest, kind, firmware, fresh=incoming)
+        return LoadedFirmware(firmware, path)
 
     async def describe_program(self, kvm: Kvm) -> QemuProgram:
         """Return the properties of the QEMU program for a guest.

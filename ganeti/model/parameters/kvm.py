@@ -45,6 +45,9 @@ DiskType: TypeAlias = Literal[
 CD_IMAGES = ("cdrom_image_path", "cdrom2_image_path")
 """The parameters with the images in the CD drives, in the order of the drives."""
 
+BIOS, UEFI, UEFI_SECURE = "bios", "uefi", "uefi-secure"
+"""The values of ``kvm_firmware``."""
+
 CdromType: TypeAlias = Literal[DiskType, ""]
 NicType: TypeAlias = Literal[
     "e1000",
@@ -84,7 +87,8 @@ ListeningPort: TypeAlias = Annotated[int, Meta(ge=1, lt=65535)]
 
 
 class Kvm(ParameterSet):
-    """A QEMU guest; all parameters but ``kvm_accel`` and ``kvm_net`` are those of Ganeti 3.0."""
+    """A QEMU guest; all parameters but ``kvm_accel``, ``kvm_firmware`` and ``kvm_net`` are those of
+    Ganeti 3.0."""
 
     immediate: ClassVar[frozenset[str]] = frozenset(
         {
@@ -133,6 +137,10 @@ class Kvm(ParameterSet):
         doc("Accelerator: kvm, tcg (software emulation), or auto (kvm where it is available)."),
     ] = "auto"
     kvm_extra: Annotated[ShellWords, doc("Additional QEMU arguments, with shell quoting.")] = ""
+    kvm_firmware: Annotated[
+        Literal["bios", "uefi", "uefi-secure"],
+        doc("Firmware: bios, uefi, or uefi-secure, which boots only what is signed (Secure Boot)."),
+    ] = "bios"
     kvm_flag: Annotated[
         Literal["", "disabled", "enabled"],
         doc("Deprecated: use kvm_accel=tcg (for disabled) or kvm_accel=kvm (for enabled)."),
@@ -236,6 +244,8 @@ class Kvm(ParameterSet):
     def _rules(self) -> tuple[tuple[bool, str, str], ...]:
         """Return the rules: whether it is violated, the parameter at fault, and the message."""
         by_user = self.security_model == "user"
+        firmware = self.kvm_firmware
+        uefi = firmware != BIOS
         return (
             (
                 bool(self.initrd_path and not self.kernel_path),
@@ -256,6 +266,22 @@ class Kvm(ParameterSet):
                 self.boot_order == "floppy" and not self.floppy_image_path,
                 "floppy_image_path",
                 "is required with boot_order=floppy",
+            ),
+            (
+                uefi and self.boot_order == "floppy",
+                "boot_order",
+                f"floppy cannot be booted with kvm_firmware={firmware}",
+            ),
+            (uefi and not self.acpi, "acpi", f"is required with kvm_firmware={firmware}"),
+            (
+                firmware == UEFI_SECURE and "q35" not in self.machine_version,
+                "machine_version",
+                f"must be q35 with kvm_firmware={firmware}",
+            ),
+            (
+                firmware == UEFI_SECURE and bool(self.kernel_path),
+                "kernel_path",
+                f"must be empty with kvm_firmware={firmware}, which boots from the guest's disks",
             ),
             (
                 by_user and not self.security_domain,

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Invalid
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm.devices import escaped, tap
-from ganeti.hypervisor.kvm.qemu_command import Accelerator, HostSettings, command
+from ganeti.hypervisor.kvm.firmware import Firmware
+from ganeti.hypervisor.kvm.qemu_command import Accelerator, HostSettings, LoadedFirmware, command
 from ganeti.hypervisor.kvm.runtime_paths import places
 from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import GuestNic
@@ -37,6 +38,7 @@ def called(
     nics: Sequence[GuestNic] = (),
     how: dict[str, Any] | None = None,
     memory: int = 128,
+    firmware: LoadedFirmware | None = None,
     **hvparams: Any,
 ) -> list[str]:
     guest = a_guest(
@@ -48,7 +50,12 @@ def called(
         network_port=11001,
         beparams={"maxmem": memory, "minmem": memory, "vcpus": 1},
     )
-    machine = HostSettings(binary="/qemu", accelerator=accelerator, places=places("/run", "web1"))
+    machine = HostSettings(
+        binary="/qemu",
+        accelerator=accelerator,
+        places=places("/run", "web1"),
+        firmware=firmware,
+    )
     return command(guest, disks, machine, **(how or {}))
 
 
@@ -178,6 +185,18 @@ class CommandTests(SynchronousTestCase):
                 "virtio-serial-pci,id=ports,addr=0x6",
             ],
         )
+
+    def test_uefi_firmware_has_its_code_and_the_variables_of_the_guest(self) -> None:
+        plain = LoadedFirmware(Firmware("/CODE", "/VARS"), "/lib/u,1")
+        argv = called(machine_version="q35", firmware=plain)
+        code = "if=pflash,unit=0,format=raw,readonly=on,file=/CODE"
+        variables = "if=pflash,unit=1,format=raw,file=/lib/u,,1"
+        self.assertEqual(after(argv, "-drive"), [code, variables])
+        self.assertEqual(after(argv, "-machine"), ["q35,accel=tcg"])
+        secure = LoadedFirmware(Firmware("/CODE", "/VARS", secure=True), "/lib/u1")
+        argv = called(machine_version="q35", firmware=secure)
+        self.assertEqual(after(argv, "-machine"), ["q35,accel=tcg,smm=on"])
+        self.assertEqual(after(argv, "-global"), ["driver=cfi.pflash01,property=secure,value=on"])
 
     def test_devices_behind_root_ports(self) -> None:
         disk, slots = AttachedDisk(named_disk("a"), "/f/a"), {"disk-a": "port1"}
