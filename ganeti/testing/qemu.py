@@ -228,6 +228,7 @@ class ScriptedHost:
             "netdev_del": lambda: _discard(machine.connections, given["id"]),
             "device_add": lambda: self._add_device(machine, given),
             "device_del": lambda: self._request_release(machine, given["id"]),
+            "human-monitor-command": lambda: _list_forwards(machine),
             "eject": lambda: self._open_tray(name, given),
             "blockdev-change-medium": lambda: self._open_tray(name, given),
         }
@@ -333,6 +334,24 @@ def _list_devices(machine: ScriptedQemu) -> list[dict[str, object]]:
     return [
         {"slot": slot, "qdev_id": device.get("id", "")} for slot, device in machine.slots.items()
     ]
+
+
+def _list_forwards(machine: ScriptedQemu) -> str:
+    """The answer to ``info usernet``: what is forwarded, at ports that QEMU has chosen."""
+    found = [
+        each.rpartition(":")[2]
+        for option, value in zip(machine.argv, machine.argv[1:], strict=False)
+        if option == "-netdev"
+        for each in value.split(",")
+        if each.startswith("hostfwd=")
+    ]
+    lines = ["  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ"]
+    lines += [
+        f"  TCP[HOST_FORWARD]   9       127.0.0.1 {40000 + number}       10.0.2.15 {port:>5}"
+        "     0     0"
+        for number, port in enumerate(found)
+    ]
+    return "\r\n".join([*lines, ""])
 
 
 def _add(names: set[str], name: str) -> object:

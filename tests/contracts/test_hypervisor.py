@@ -111,6 +111,20 @@ class KvmHypervisorTests(contract.HypervisorContract):
 
     machine_version = ""
 
+    def test_forwarded_ports_are_known_wherever_the_guest_runs(self) -> None:
+        here, there = self.hypervisor(), self.hypervisor("node2")
+        guest = self.a_guest(kvm_net="user", kvm_forward_ports="22 80")
+        guest = replace(guest, nics=(CARD,))
+        self.done(here.start(guest, []))
+        running = self.done(self.hypervisor().running_config(guest))
+        expected = ("127.0.0.1:40000 to port 22", "127.0.0.1:40001 to port 80")
+        self.assertEqual(running.forwards, expected)
+        stale = replace(running, forwards=("127.0.0.1:1 to port 22",))
+        self.done(there.accept(apply_running_config(guest, running), [], "192.0.2.2", stale))
+        self.done(there.finish_incoming(guest, arrived=False))
+        self.done(here.unplug(guest, CARD.uuid))
+        self.assertEqual(self.done(here.running_config(guest)).forwards, ())
+
     def uefi_guest(self, *nodes: str) -> Guest:
         """A guest with UEFI, and the firmware on nodes."""
         for node in nodes or ("node1",):

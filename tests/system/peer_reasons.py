@@ -792,7 +792,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
         Reason(
             "GET /2/info*",
             "field hvparams.kvm.kvm_accel | field hvparams.kvm.kvm_firmware"
-            " | field hvparams.kvm.kvm_net",
+            " | field hvparams.kvm.kvm_forward_ports | field hvparams.kvm.kvm_net",
             "–",
             "*",
             "Guests are executed in software if KVM is not available, and can have UEFI firmware"

@@ -187,7 +187,7 @@ def nics(cards: Sequence[GuestNic], kvm: Kvm, slots: Mapping[str, str]) -> Itera
     """Yield the options of the network cards in order."""
     for index, card in enumerate(cards):
         name = nic_id(card)
-        yield from ("-netdev", _netdev_option(card, kvm))
+        yield from ("-netdev", _netdev_option(card, kvm, forwards=index == 0))
         options = [f"{nic_device(kvm)},id={name},netdev={netdev_id(card)}", f"mac={card.mac}"]
         options += at_slot(name, slots)
         if kvm.boot_order == "network" and not kvm.kernel_path and index == 0:
@@ -197,10 +197,14 @@ def nics(cards: Sequence[GuestNic], kvm: Kvm, slots: Mapping[str, str]) -> Itera
         yield from ("-device", ",".join(options))
 
 
-def _netdev_option(card: GuestNic, kvm: Kvm) -> str:
+def _netdev_option(card: GuestNic, kvm: Kvm, *, forwards: bool) -> str:
     name = netdev_id(card)
     if kvm.kvm_net == "user":
-        return f"user,id={name}"
+        ports = kvm.kvm_forward_ports.split() if forwards else []
+        # Port 0 is any that is free: several guests of a node forward the same port.
+        return ",".join(
+            [f"user,id={name}", *(f"hostfwd=tcp:127.0.0.1:0-:{each}" for each in ports)]
+        )
     # The node daemon connects the tap device; QEMU would run its own scripts for it otherwise.
     options = [f"tap,id={name}", f"ifname={tap(card)}", "script=no", "downscript=no"]
     if kvm.nic_type == "paravirtual":

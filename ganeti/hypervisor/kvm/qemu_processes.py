@@ -26,6 +26,7 @@ from ganeti.hypervisor.kvm.monitor import (
     MonitorUnavailable,
 )
 from ganeti.hypervisor.kvm.pcie_ports import assign_ports, count_ports
+from ganeti.hypervisor.kvm.port_forwards import has_forwards, read_forwards
 from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
 from ganeti.hypervisor.kvm.qemu_command import (
     Accelerator,
@@ -119,7 +120,7 @@ class QemuProcesses:
         config = (
             running_config(guest, chosen, program.version, seed=seed is not None)
             if running is None
-            else replace(running, version=program.version, slots=running.slots or {})
+            else replace(running, version=program.version, slots=running.slots or {}, forwards=())
         )
         guest = replace(guest, hvparams={**guest.hvparams, **chosen})
         kvm = read(guest.hvparams)
@@ -162,7 +163,13 @@ class QemuProcesses:
                 await self._files.replace(where.seed, seed, mode=0o600)
             await self._taps.connect(guest, kvm)
             await self._run_qemu(guest.name, argv)
-            self._guests.save_record(self._guests.adopted(runtime))
+            runtime = self._guests.adopted(runtime)
+            self._guests.save_record(runtime)
+            if has_forwards(guest, kvm):
+                async with self.connect_monitor(guest.name) as qemu:
+                    forwards = await read_forwards(qemu)
+                config = replace(config, forwards=forwards)
+                self._guests.save_record(replace(runtime, config=config))
         except BaseException:
             await self.end_process(self._guests.adopted(runtime))
             raise

@@ -172,6 +172,9 @@ class DeviceChanges:
                 await hotplug.remove_disk(qemu, uuid, self._clock)
             else:
                 return
+            if card is not None and running.nics[0] == card:
+                # They were those of the first card.
+                running = replace(running, forwards=())
             changed = replace(runtime, config=without_device(running, uuid))
             await self._keep_slots(qemu, changed)
 

@@ -60,6 +60,13 @@ NicType: TypeAlias = Literal[
     "pcnet",
     "rtl8139",
 ]
+Ports: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(\d{1,5}( \d{1,5})*)?\Z",
+        extra={"rule": "must be port numbers separated by spaces, like 22 80"},
+    ),
+]
 SerialSpeed: TypeAlias = Literal[
     75,
     110,
@@ -87,8 +94,8 @@ ListeningPort: TypeAlias = Annotated[int, Meta(ge=1, lt=65535)]
 
 
 class Kvm(ParameterSet):
-    """A QEMU guest; all parameters but ``kvm_accel``, ``kvm_firmware`` and ``kvm_net`` are those of
-    Ganeti 3.0."""
+    """A QEMU guest; all parameters but ``kvm_accel``, ``kvm_firmware``, ``kvm_forward_ports`` and
+    ``kvm_net`` are those of Ganeti 3.0."""
 
     immediate: ClassVar[frozenset[str]] = frozenset(
         {
@@ -144,6 +151,13 @@ class Kvm(ParameterSet):
     kvm_flag: Annotated[
         Literal["", "disabled", "enabled"],
         doc("Deprecated: use kvm_accel=tcg (for disabled) or kvm_accel=kvm (for enabled)."),
+    ] = ""
+    kvm_forward_ports: Annotated[
+        Ports,
+        doc(
+            "TCP ports of the guest, separated by spaces, to which ports of the node's loopback"
+            " address are forwarded; needs kvm_net=user."
+        ),
     ] = ""
     kvm_net: Annotated[
         Literal["host", "user"],
@@ -282,6 +296,16 @@ class Kvm(ParameterSet):
                 firmware == UEFI_SECURE and bool(self.kernel_path),
                 "kernel_path",
                 f"must be empty with kvm_firmware={firmware}, which boots from the guest's disks",
+            ),
+            (
+                bool(self.kvm_forward_ports) and self.kvm_net != "user",
+                "kvm_forward_ports",
+                "requires kvm_net=user; a guest on a bridge is reached at its own address",
+            ),
+            (
+                any(not 0 < int(port) < 1 << 16 for port in self.kvm_forward_ports.split()),
+                "kvm_forward_ports",
+                "must be numbers from 1 to 65535",
             ),
             (
                 by_user and not self.security_domain,

@@ -169,6 +169,13 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(after(user, "-netdev"), ["user,id=net-0123456789ab"])
         self.assertEqual(after(user, "-device"), [f"e1000,{CARD}"])
 
+    def test_ports_are_forwarded_to_the_first_card_from_free_ones(self) -> None:
+        other = replace(NIC, uuid="ffffffffffff")
+        argv = called(nics=[NIC, other], kvm_net="user", kvm_forward_ports="22 80")
+        forwards = "hostfwd=tcp:127.0.0.1:0-:22,hostfwd=tcp:127.0.0.1:0-:80"
+        expected = [f"user,id=net-0123456789ab,{forwards}", "user,id=net-ffffffffffff"]
+        self.assertEqual(after(argv, "-netdev"), expected)
+
     def test_devices_with_an_address_get_it(self) -> None:
         disk = AttachedDisk(named_disk("a"), "/f/a")
         slots = {"disk-a": "0x5", "nic-0123456789ab": "0x4", "scsi": "0x7", "ports": "0x6"}

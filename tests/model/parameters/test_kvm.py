@@ -33,6 +33,14 @@ class ConflictTests(SynchronousTestCase):
             },
         )
 
+    def test_ports_are_forwarded_by_user_networking_only(self) -> None:
+        self.assertEqual(self.conflicts(kvm_net="user", kvm_forward_ports="22 8080"), {})
+        found = self.conflicts(kvm_forward_ports="22")
+        self.assertIn("requires kvm_net=user", found["kvm_forward_ports"])
+        for wrong in ("0", "22 65536"):
+            found = self.conflicts(kvm_net="user", kvm_forward_ports=wrong)
+            self.assertIn("from 1 to 65535", found["kvm_forward_ports"])
+
     def test_secure_boot_needs_a_machine_that_protects_its_variables(self) -> None:
         found = self.conflicts(kvm_firmware="uefi-secure", machine_version="pc", kernel_path="/k")
         self.assertEqual(sorted(found), ["kernel_path", "machine_version"])
