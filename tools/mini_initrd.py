@@ -21,8 +21,10 @@ from pathlib import Path
 
 MODULES = (
     *("evdev", "button", "virtio_blk", "virtio_pci", "virtio_scsi", "sd_mod", "sr_mod", "ata_piix"),
+    *("efivarfs", "virtio_net"),
 )
-"""What the guest can use of the kernel, if it is not built in: its power button and its drives."""
+"""What the guest can use of the kernel, if it is not built in: its power button, its drives, the
+variables of its UEFI firmware, and its network cards."""
 
 INIT = """\
 #!/bin/busybox sh

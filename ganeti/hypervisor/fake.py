@@ -147,6 +147,12 @@ class FakeHypervisor:
     async def version(self, hvparams: Parameters) -> str:
         return ""
 
+    async def read_firmware_variables(self, guest: Guest) -> bytes:
+        return b""
+
+    async def store_firmware_variables(self, guest: Guest, content: bytes) -> None:
+        self._require_new(guest)
+
     async def running_config(self, guest: Guest) -> RunningConfig:
         found = self._require_guest(guest.name, FakeGuestPhase.HERE)
         if found.config is not None:

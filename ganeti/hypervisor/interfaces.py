@@ -241,6 +241,17 @@ class IHypervisor(Interface):
         :raises Failed: if the program cannot be run.
         """
 
+    async def read_firmware_variables(guest: Guest) -> bytes:
+        """Return what the firmware of a stopped guest has kept here; empty if it keeps nothing."""
+
+    async def store_firmware_variables(guest: Guest, content: bytes) -> None:
+        """Keep what another node has read for the firmware of a guest, for its next start.
+
+        Without content, remove all that is kept here for it; succeed if there is nothing.
+
+        :raises Running: the guest runs here, or is awaited from another node.
+        """
+
     async def running_config(guest: Guest) -> RunningConfig:
         """Return the configuration that a guest was started with.
 

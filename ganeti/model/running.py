@@ -43,8 +43,10 @@ class RunningConfig(Record, omit_defaults=True):
 
     ``slots`` are the bus addresses of virtual devices by their ids. They are recorded once a device
     has been added or removed while the guest runs: until then, the order of the devices determines
-    them. It is None for a guest that was started by a version which gave its devices no ids.
-    ``seed`` is whether it has a volume for its first boot.
+    them. It is None for a guest that was started by a version which gave its devices no ids. A
+    machine with PCI Express has that many root ``ports``; the slot of a device behind one is its
+    name. ``seed`` is whether it has a volume for its first boot. ``forwards`` are the addresses of
+    its node that are forwarded to ports of the guest, such as ``127.0.0.1:40123 to port 22``.
     """
 
     memory: Integer
@@ -59,6 +61,8 @@ class RunningConfig(Record, omit_defaults=True):
     slots: Mapping[Line, Line] | None = None
     empty_drives: tuple[Line, ...] = ()
     seed: bool = False
+    ports: Integer = 0
+    forwards: tuple[Line, ...] = ()
 
 
 def require_migratable(running: RunningConfig, name: str) -> None:

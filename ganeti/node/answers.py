@@ -64,9 +64,11 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(instance.ListGuests, parts.instances.running)
     answers.to(instance.MigrateInstanceCall, parts.instances.migrate)
     answers.to(instance.MigrationStatus, parts.instances.sending)
+    answers.to(instance.ReadFirmwareVariables, parts.instances.send_uefi_variables)
     answers.to(instance.RebootInstanceCall, reporting(parts.instances.reboot))
     answers.to(instance.RenameOS, parts.instances.rename)
     answers.to(instance.StartInstanceCall, reporting(parts.instances.start))
+    answers.to(instance.StoreFirmwareVariables, parts.instances.keep_uefi_variables)
     answers.to(instance.StopInstance, reporting(parts.instances.stop))
 
     answers.to(disk.AttachDisk, parts.disks.attach)

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ganeti.errors import Code, Failed, Invalid, Refused
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import (
     AttachedDisk,
     ConsoleKind,
@@ -197,6 +197,21 @@ class Instances:
 
     async def running_config(self, call: calls.DescribeRunning) -> RunningConfig:
         return await self._find_hypervisor(call.guest.hypervisor).running_config(call.guest)
+
+    async def send_uefi_variables(self, call: calls.ReadFirmwareVariables) -> str:
+        async with self._lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
+            content = await hypervisor.read_firmware_variables(call.guest)
+        return base64.b64encode(content).decode("ascii")
+
+    async def keep_uefi_variables(self, call: calls.StoreFirmwareVariables) -> None:
+        try:
+            content = base64.b64decode(call.content, validate=True)
+        except ValueError as error:
+            raise Invalid([Problem("content", f"is not base64: {error}")]) from error
+        async with self._lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
+            await hypervisor.store_firmware_variables(call.guest, content)
 
     async def accept(self, call: calls.AcceptInstance) -> str:
         async with self._lock_instance(call.guest.name):

@@ -187,6 +187,25 @@ class PrepareConsole(Call[str]):
     take_over: bool = False
 
 
+class ReadFirmwareVariables(Call[str]):
+    """Return the UEFI variables that a node keeps for a stopped guest, in base64; empty if none."""
+
+    wire = "firmware_variables_read"
+    call_timeout = URGENT
+
+    guest: Guest
+
+
+class StoreFirmwareVariables(Call[None]):
+    """Keep UEFI variables, in base64, for the next start of a guest; empty ones are removed."""
+
+    wire = "firmware_variables_store"
+    call_timeout = FAST
+
+    guest: Guest
+    content: str
+
+
 class Migration(Record, omit_defaults=True):
     """The progress of a migration in bytes; ``status``: active, completed, failed, cancelled."""
 

@@ -67,6 +67,7 @@ class MemoryHypervisor:
         self.disks: dict[str, tuple[str, ...]] = {}
         self.seeds: dict[str, bytes | None] = {}
         self.sockets: dict[ConsoleStream, ConsoleSocket] = {}
+        self.variables: dict[str, bytes] = {}
 
     async def start(
         self,
@@ -157,6 +158,16 @@ class MemoryHypervisor:
 
     async def version(self, hvparams: Parameters) -> str:
         return self.program_version
+
+    async def read_firmware_variables(self, guest: Guest) -> bytes:
+        self._ask("read firmware variables", guest.name)
+        return self.variables.get(guest.uuid, b"")
+
+    async def store_firmware_variables(self, guest: Guest, content: bytes) -> None:
+        await self._guests.store_firmware_variables(guest, content)
+        self.variables.pop(guest.uuid, None)
+        if content:
+            self.variables[guest.uuid] = content
 
     async def running_config(self, guest: Guest) -> RunningConfig:
         found = await self._guests.running_config(guest)

@@ -63,8 +63,8 @@ _FIRST_SLOT = 3
 class ScriptedQemu:
     """One process with a guest: ``status`` in QEMU's words, ``asked`` the commands it was given.
 
-    ``slots`` are the devices on the root bus by their addresses, ``drives`` and ``connections``
-    what was added for them by commands.
+    ``slots`` are the devices on the root bus by their addresses, ``ports`` those behind root ports
+    by the name of the port, ``drives`` and ``connections`` what was added for them by commands.
     """
 
     pid: int
@@ -74,15 +74,18 @@ class ScriptedQemu:
     asked: list[str] = field(default_factory=list)
     host: ScriptedHost | None = None
     slots: dict[int, dict[str, str]] = field(default_factory=dict)
+    ports: dict[str, dict[str, str]] = field(default_factory=dict)
     drives: set[str] = field(default_factory=set)
     connections: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for device in devices(self.argv):
-            driver, *options = device.split(",")
+            driver, *more = device.split(",")
+            options = dict(each.split("=", 1) for each in more)
             # Devices on other buses take no slot of the root bus.
-            if not driver.startswith(("virtserialport", "usb-")) and "bus=" not in device:
-                self.insert({"driver": driver, **dict(each.split("=", 1) for each in options)})
+            on_root = "bus" not in options and not driver.startswith(("virtserialport", "usb-"))
+            if on_root or options.get("bus", "").startswith("port"):
+                self.insert({"driver": driver, **options})
         self.connections |= {
             each.partition("id=")[2].partition(",")[0]
             for option, each in zip(self.argv, self.argv[1:], strict=False)
@@ -90,15 +93,27 @@ class ScriptedQemu:
         }
 
     def insert(self, device: dict[str, str]) -> None:
-        """Put a device into its slot, or into the first that is free."""
+        """Put a device into its slot or behind its port, or into the first slot that is free."""
+        if "bus" in device:
+            self.ports[device["bus"]] = device
+            return
         free = next(slot for slot in count(_FIRST_SLOT) if slot not in self.slots)
         # Addresses may be in hexadecimal.
         self.slots[int(device.pop("addr", str(free)), 0)] = device
 
-    def find(self, name: str) -> int | None:
-        """The slot of a device by its id."""
-        found = [slot for slot, device in self.slots.items() if device.get("id") == name]
-        return found[0] if found else None
+    @property
+    def plugged(self) -> list[dict[str, str]]:
+        """The devices on the root bus and behind its ports."""
+        return [*self.slots.values(), *self.ports.values()]
+
+    def has_device(self, name: str) -> bool:
+        """Whether there is a device with this id."""
+        return any(device.get("id") == name for device in self.plugged)
+
+    def drop_device(self, name: str) -> None:
+        """Remove a device by its id."""
+        self.slots = {at: each for at, each in self.slots.items() if each.get("id") != name}
+        self.ports = {at: each for at, each in self.ports.items() if each.get("id") != name}
 
     def fail(self, why: str) -> None:
         """Write why, and end."""
@@ -204,7 +219,7 @@ class ScriptedHost:
             "migrate-incoming": lambda: self._await(machine, given["uri"]),
             "migrate_cancel": lambda: self._cancel(machine),
             "qom-get": lambda: f"{_machine_type(machine)}-machine",
-            "qom-list": lambda: [{"name": each.get("id", "")} for each in machine.slots.values()],
+            "qom-list": lambda: [{"name": each.get("id", "")} for each in machine.plugged],
             "query-named-block-nodes": lambda: [{"node-name": each} for each in machine.drives],
             "query-pci": lambda: [{"bus": 0, "devices": _list_devices(machine)}],
             "blockdev-add": lambda: self._add_drive(machine, given),
@@ -213,6 +228,7 @@ class ScriptedHost:
             "netdev_del": lambda: _discard(machine.connections, given["id"]),
             "device_add": lambda: self._add_device(machine, given),
             "device_del": lambda: self._request_release(machine, given["id"]),
+            "human-monitor-command": lambda: _list_forwards(machine),
             "eject": lambda: self._open_tray(name, given),
             "blockdev-change-medium": lambda: self._open_tray(name, given),
         }
@@ -231,11 +247,18 @@ class ScriptedHost:
         needed = given.get("drive") or given.get("netdev")
         if needed not in machine.drives | machine.connections:
             return Complaint(f"Property can't find value '{needed}'")
+        bus = given.get("bus", "")
+        if not bus and any(each.startswith("pcie-root-port") for each in devices(machine.argv)):
+            return Complaint("Bus 'pcie.0' does not support hotplugging")
+        if bus and not any(f"id={bus}," in each for each in devices(machine.argv)):
+            return Complaint(f"Bus '{bus}' not found")
+        if bus in machine.ports:
+            return Complaint(f"PCI: slot 0 function 0 already occupied by {bus}")
         machine.insert({name: str(value) for name, value in given.items()})
         return {}
 
     def _request_release(self, machine: ScriptedQemu, name: str) -> object:
-        if machine.find(name) is None:
+        if not machine.has_device(name):
             return Complaint(f"Device '{name}' not found")
         # QEMU answers at once, and a guest releases its device later, or never.
         if option(machine.argv, "-name") not in self.stubborn:
@@ -243,8 +266,7 @@ class ScriptedHost:
         return {}
 
     def _release(self, machine: ScriptedQemu, name: str) -> None:
-        if (slot := machine.find(name)) is not None:
-            del machine.slots[slot]
+        machine.drop_device(name)
 
     def _open_tray(self, name: str, given: Mapping[str, Any]) -> object:
         if self.locked.get(name, 0) and not given.get("force"):
@@ -314,6 +336,24 @@ def _list_devices(machine: ScriptedQemu) -> list[dict[str, object]]:
     ]
 
 
+def _list_forwards(machine: ScriptedQemu) -> str:
+    """The answer to ``info usernet``: what is forwarded, at ports that QEMU has chosen."""
+    found = [
+        each.rpartition(":")[2]
+        for option, value in zip(machine.argv, machine.argv[1:], strict=False)
+        if option == "-netdev"
+        for each in value.split(",")
+        if each.startswith("hostfwd=")
+    ]
+    lines = ["  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ"]
+    lines += [
+        f"  TCP[HOST_FORWARD]   9       127.0.0.1 {40000 + number}       10.0.2.15 {port:>5}"
+        "     0     0"
+        for number, port in enumerate(found)
+    ]
+    return "\r\n".join([*lines, ""])
+
+
 def _add(names: set[str], name: str) -> object:
     names.add(name)
     return {}
@@ -343,9 +383,12 @@ def _mismatch(here: ScriptedQemu, there: ScriptedQemu) -> str:
     return ""
 
 
-def _device_types(machine: ScriptedQemu) -> list[tuple[int, str]]:
-    """The devices on the root bus by their addresses; ids are not part of what is sent."""
-    return sorted((slot, device["driver"]) for slot, device in machine.slots.items())
+def _device_types(machine: ScriptedQemu) -> list[tuple[str, str]]:
+    """The devices by their addresses and ports; ids are not part of what is sent."""
+    ports = [each for each in devices(machine.argv) if each.startswith("pcie-root-port")]
+    found = [(str(slot), device["driver"]) for slot, device in machine.slots.items()]
+    found += [(port, device["driver"]) for port, device in machine.ports.items()]
+    return [*sorted(found), *(("root port", each) for each in ports)]
 
 
 def devices(argv: tuple[str, ...]) -> list[str]:

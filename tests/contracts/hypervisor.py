@@ -271,6 +271,16 @@ class HypervisorContract(SynchronousTestCase):
         self.assertEqual(self.done(there.running_config(configured)), running)
         self.done(there.unplug(configured, disks[1].disk.uuid))
 
+    def test_what_firmware_has_kept_is_not_changed_under_a_guest(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.assertEqual(self.done(hypervisor.read_firmware_variables(guest)), b"")
+        self.done(hypervisor.start(guest, []))
+        self.fails(Running, hypervisor.store_firmware_variables(guest, b"of another node"))
+        self.done(hypervisor.stop("web1", hard=True))
+        for _ in range(2):
+            self.done(hypervisor.store_firmware_variables(guest, b""))
+        self.assertEqual(self.done(hypervisor.read_firmware_variables(guest)), b"")
+
     def test_an_awaited_guest_is_not_started_and_can_be_ended(self) -> None:
         hypervisor, guest = self.hypervisor(), self.a_guest()
         self.done(accepted(hypervisor, guest, "192.0.2.1"))

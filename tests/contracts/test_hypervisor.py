@@ -34,6 +34,8 @@ from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryStateFiles
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu, devices
 from tests.contracts import hypervisor as contract
+from tests.contracts.hypervisor import CARD
+from tests.hypervisor.kvm.test_firmware import put_descriptor
 
 NIC = GuestNic(uuid="u" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="br7")
 
@@ -100,14 +102,113 @@ class KvmHypervisorTests(contract.HypervisorContract):
             clock=self.clock,
             attach=["/usr/bin/python3", "console.py"],
             ganeti="/run/kvm-hypervisor",
+            firmware="/var/lib/kvm-firmware",
         )
 
     def a_guest(self, name: str = "web1", **hvparams: Any) -> Guest:
         over = {"kernel_path": "", **hvparams}
         return a_guest(name, hypervisor="kvm", hvparams=over, network_port=11001)
 
+    machine_version = ""
+
+    def test_forwarded_ports_are_known_wherever_the_guest_runs(self) -> None:
+        here, there = self.hypervisor(), self.hypervisor("node2")
+        guest = self.a_guest(kvm_net="user", kvm_forward_ports="22 80")
+        guest = replace(guest, nics=(CARD,))
+        self.done(here.start(guest, []))
+        running = self.done(self.hypervisor().running_config(guest))
+        expected = ("127.0.0.1:40000 to port 22", "127.0.0.1:40001 to port 80")
+        self.assertEqual(running.forwards, expected)
+        stale = replace(running, forwards=("127.0.0.1:1 to port 22",))
+        self.done(there.accept(apply_running_config(guest, running), [], "192.0.2.2", stale))
+        self.done(there.finish_incoming(guest, arrived=False))
+        self.done(here.unplug(guest, CARD.uuid))
+        self.assertEqual(self.done(here.running_config(guest)).forwards, ())
+
+    def uefi_guest(self, *nodes: str) -> Guest:
+        """A guest with UEFI, and the firmware on nodes."""
+        for node in nodes or ("node1",):
+            disk = self.node(node)[0].disk
+            put_descriptor(disk, "/usr/share/qemu/firmware/60-edk2.json", "/OVMF/CODE")
+        return self.a_guest(kvm_firmware="uefi")
+
+    def kept(self, node: str) -> list[str]:
+        """The UEFI variables that a node has."""
+        return self.node(node)[0].disk.names("/var/lib/kvm-firmware")
+
+    def test_uefi_variables_outlive_the_guest(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.uefi_guest()
+        path = f"/var/lib/kvm-firmware/{guest.uuid}.uefi"
+        self.done(hypervisor.start(guest, []))
+        self.assertIn(
+            f"if=pflash,unit=1,format=raw,file={path}", self.node()[0].machine("web1").argv
+        )
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual(self.left(), [])
+        self.assertEqual(self.done(self.hypervisor().read_firmware_variables(guest)), b"x")
+        self.done(hypervisor.store_firmware_variables(guest, b"y"))
+        self.done(hypervisor.start(guest, []))
+        self.assertEqual(self.done(hypervisor.read_firmware_variables(guest)), b"y")
+        self.done(hypervisor.stop("web1", hard=True))
+        self.done(hypervisor.store_firmware_variables(guest, b""))
+        self.assertEqual(self.kept("node1"), [])
+
+    def test_uefi_variables_go_along_with_a_migration(self) -> None:
+        guest = self.uefi_guest("node1", "node2")
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        name = f"{guest.uuid}.uefi"
+        self.done(here.start(guest, []))
+        address = self.done(contract.accepted(there, guest, "192.0.2.2"))
+        self.assertEqual((self.kept("node1"), self.kept("node2")), ([name], [name]))
+        self.done(there.finish_incoming(guest, arrived=False))
+        self.assertEqual((self.kept("node1"), self.kept("node2")), ([name], []))
+        address = self.done(contract.accepted(there, guest, "192.0.2.2"))
+        self.done(here.migrate(guest, address, live=True))
+        self.assertEqual(self.sent(here, guest).phase, MigrationPhase.COMPLETED)
+        self.done(there.finish_incoming(guest, arrived=True))
+        self.done(here.finish_outgoing(guest, left=True))
+        self.assertEqual((self.kept("node1"), self.kept("node2")), ([], [name]))
+
+    def test_a_cleanup_of_a_stopped_guest_leaves_its_uefi_variables(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.uefi_guest()
+        self.done(hypervisor.start(guest, []))
+        self.done(hypervisor.stop("web1", hard=True))
+        self.done(hypervisor.finish_incoming(guest, arrived=False))
+        self.done(hypervisor.finish_outgoing(guest, left=True))
+        self.assertEqual(len(self.kept("node1")), 1)
+
+    def test_a_node_without_the_firmware_starts_and_awaits_nothing(self) -> None:
+        guest = self.uefi_guest("node1")
+        said = self.fails(Refused, contract.accepted(self.hypervisor("node2"), guest, "192.0.2.2"))
+        self.assertIn("web1 cannot run on this node", said)
+        self.assertIn("apt-get install ovmf", said)
+
     def changeable_guest(self) -> Guest:
-        return self.a_guest(kvm_net="user")
+        return self.a_guest(kvm_net="user", machine_version=self.machine_version)
+
+    def test_devices_of_a_q35_change_behind_its_root_ports(self) -> None:
+        self.machine_version = "q35"
+        self.test_a_guest_gets_and_loses_devices_while_it_runs()
+
+    def test_root_ports_and_what_is_behind_them_are_part_of_what_is_migrated(self) -> None:
+        self.machine_version = "q35"
+        self.test_changed_devices_are_part_of_what_is_migrated()
+
+    def test_a_q35_guest_of_an_older_version_moves_without_root_ports(self) -> None:
+        notes = self.node()[1]
+        guest = self.a_guest(kvm_net="user", machine_version="q35")
+        self.done(self.hypervisor().start(replace(guest, nics=(CARD,)), []))
+        record = msgspec.json.decode(notes.read_all()["web1"])
+        del record["config"]["ports"]
+        record["config"]["slots"] = {}
+        notes.put("web1", msgspec.json.encode(record))
+        here, there = self.hypervisor(), self.hypervisor("node2")
+        self.assertIn("older version", self.done(here.find_hotplug_problem(guest)))
+        running = self.done(here.running_config(guest))
+        self.done(there.accept(apply_running_config(guest, running), [], "192.0.2.2", running))
+        added = devices(self.node("node2")[0].machine("web1").argv)
+        self.assertEqual([each.partition(",")[0] for each in added], ["virtio-net-pci"])
+        self.assertNotIn("bus=", added[0])
 
     def left(self) -> list[str]:
         """What a node still holds of its guests."""

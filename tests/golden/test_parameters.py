@@ -20,7 +20,14 @@ from ganeti.model.parameters.node import DiskState, HypervisorState, NodeParamet
 from ganeti.model.parameters.policy import Policy
 from ganeti.schema.parameters import parameters
 
-_OURS = {"kvm": {"kvm_accel": "auto", "kvm_net": "host"}}
+_OURS = {
+    "kvm": {
+        "kvm_accel": "auto",
+        "kvm_firmware": "bios",
+        "kvm_forward_ports": "",
+        "kvm_net": "host",
+    }
+}
 """What this software adds."""
 
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Failed, Refused
+from ganeti.errors import Failed, Invalid, Refused
 from ganeti.hypervisor.interfaces import NotRunning, Running
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import running_config
@@ -28,11 +28,13 @@ from ganeti.rpc.instances import (
     MigrateInstanceCall,
     Migration,
     MigrationStatus,
+    ReadFirmwareVariables,
     RebootInstanceCall,
     RebootMethod,
     RenameOS,
     StartInstanceCall,
     StopInstance,
+    StoreFirmwareVariables,
 )
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
@@ -89,6 +91,17 @@ class InstancesTests(SynchronousTestCase):
         self.start()
         self.start()
         self.assertEqual(self.hypervisor.asked, [("start", "web1")])
+
+    def test_firmware_variables_are_bytes_and_travel_as_text(self) -> None:
+        store = StoreFirmwareVariables(guest=WEB1, content="AP8=")
+        self.successResultOf(self.instances.keep_uefi_variables(store))
+        self.assertEqual(list(self.hypervisor.variables.values()), [b"\x00\xff"])
+        read = ReadFirmwareVariables(guest=WEB1)
+        found = self.successResultOf(self.instances.send_uefi_variables(read))
+        self.assertEqual(found, "AP8=")
+        wrong = StoreFirmwareVariables(guest=WEB1, content="no base64")
+        failure = self.failureResultOf(self.instances.keep_uefi_variables(wrong), Invalid)
+        self.assertIn("content: is not base64", str(failure.value))
 
     def test_a_guest_may_take_all_the_time_that_it_was_given(self) -> None:
         self.hypervisor.stubborn.add("web1")

@@ -99,6 +99,7 @@ class PendingTests(SynchronousTestCase):
                 "vcpus": 1,
                 "version": "1.0",
                 "chosen": {},
+                "forwards": (),
                 "pending": [["be/maxmem", 128, 256], ["be/vcpus", 1, 2]],
             }
             self.assertEqual(facts["running"], None if static else running)

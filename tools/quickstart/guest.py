@@ -75,6 +75,7 @@ def settings(qemu: str, kernel: Path, initrd: Path) -> dict[str, Any]:
             "kvm_path": qemu,
             "kvm_accel": "auto",
             "kvm_net": "user",
+            "kvm_forward_ports": "22",
             "kernel_path": str(kernel),
             "initrd_path": str(initrd),
             "kernel_args": "ro quiet",

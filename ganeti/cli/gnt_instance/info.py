@@ -70,6 +70,7 @@ def _format_running(running: Fields | None) -> Fields:
     """Return what a guest runs with, and the changes that take effect at its next start."""
     if running is None:
         return {}
+    forwards = running.get("forwards", ())
     chosen = {name: value for name, value in sorted(running["chosen"].items()) if value}
     return {
         "Running with": {
@@ -77,6 +78,7 @@ def _format_running(running: Fields | None) -> Fields:
             "vcpus": running["vcpus"],
             **({"version": running["version"]} if running["version"] else {}),
             **chosen,
+            **({"forwarded ports": ", ".join(forwards)} if forwards else {}),
         },
         "Changes at the next start": [str(PendingChange(*change)) for change in running["pending"]],
     }

@@ -81,6 +81,8 @@ def _create_kvm(
         clock=reactor,
         attach=(sys.executable, _console_program()),
         ganeti=f"{paths.run}/kvm-hypervisor",
+        # They must survive a reboot of the node.
+        firmware=f"{paths.data}/kvm-firmware",
         scopes=SYSTEMD.manages(paths, NODED),
     )
 

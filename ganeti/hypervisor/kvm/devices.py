@@ -10,6 +10,7 @@ from ganeti.hypervisor.kvm.cd_drives import cd_drives
 from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.running import RunningDisk
 
 DISK_DEVICES: Mapping[str, str] = {
     "paravirtual": "virtio-blk-pci",
@@ -32,13 +33,14 @@ _CONTROLLERS: Mapping[str, str] = {
 }
 
 
-def _is_q35(kvm: Kvm) -> bool:
+def is_q35(kvm: Kvm) -> bool:
+    """Return whether the machine type is a Q35, whose buses are PCI Express and SATA."""
     return "q35" in kvm.machine_version.partition(",")[0]
 
 
 def ide_slots(kvm: Kvm) -> int:
     """Return how many IDE disks and CD drives the machine supports."""
-    return 6 if _is_q35(kvm) else 4
+    return 6 if is_q35(kvm) else 4
 
 
 def device_id(kind: str, uuid: str) -> str:
@@ -47,7 +49,7 @@ def device_id(kind: str, uuid: str) -> str:
     return f"{kind}-{uuid.replace('-', '')[:12]}"
 
 
-def disk_id(disk: Disk) -> str:
+def disk_id(disk: Disk | RunningDisk) -> str:
     """Return the id of a disk's device, and the name of its drive."""
     return device_id("disk", disk.uuid)
 
@@ -63,8 +65,13 @@ def netdev_id(card: GuestNic) -> str:
 
 
 def at_slot(name: str, slots: Mapping[str, str]) -> list[str]:
-    """Return the option that puts a device into its recorded slot, if there is one."""
-    return [f"addr={slots[name]}"] if name in slots else []
+    """Return the option that puts a device into its recorded slot, if there is one.
+
+    A slot is an address on the root bus, or the name of a PCI Express root port.
+    """
+    if (slot := slots.get(name)) is None:
+        return []
+    return [f"addr={slot}" if slot.startswith("0x") else f"bus={slot}"]
 
 
 def escaped(value: str) -> str:
@@ -118,7 +125,7 @@ def uses_native_aio(kvm: Kvm) -> bool:
 
 def _bus_options(device: str, slot: int, kvm: Kvm) -> list[str]:
     if device.startswith("ide"):
-        bus, unit = (slot, 0) if _is_q35(kvm) else divmod(slot, _DRIVES_PER_BUS)
+        bus, unit = (slot, 0) if is_q35(kvm) else divmod(slot, _DRIVES_PER_BUS)
         return [f"bus=ide.{bus}", f"unit={unit}"]
     return ["bus=scsi.0"] if device.startswith("scsi") else []
 
@@ -180,7 +187,7 @@ def nics(cards: Sequence[GuestNic], kvm: Kvm, slots: Mapping[str, str]) -> Itera
     """Yield the options of the network cards in order."""
     for index, card in enumerate(cards):
         name = nic_id(card)
-        yield from ("-netdev", _netdev_option(card, kvm))
+        yield from ("-netdev", _netdev_option(card, kvm, forwards=index == 0))
         options = [f"{nic_device(kvm)},id={name},netdev={netdev_id(card)}", f"mac={card.mac}"]
         options += at_slot(name, slots)
         if kvm.boot_order == "network" and not kvm.kernel_path and index == 0:
@@ -190,10 +197,14 @@ def nics(cards: Sequence[GuestNic], kvm: Kvm, slots: Mapping[str, str]) -> Itera
         yield from ("-device", ",".join(options))
 
 
-def _netdev_option(card: GuestNic, kvm: Kvm) -> str:
+def _netdev_option(card: GuestNic, kvm: Kvm, *, forwards: bool) -> str:
     name = netdev_id(card)
     if kvm.kvm_net == "user":
-        return f"user,id={name}"
+        ports = kvm.kvm_forward_ports.split() if forwards else []
+        # Port 0 is any that is free: several guests of a node forward the same port.
+        return ",".join(
+            [f"user,id={name}", *(f"hostfwd=tcp:127.0.0.1:0-:{each}" for each in ports)]
+        )
     # The node daemon connects the tap device; QEMU would run its own scripts for it otherwise.
     options = [f"tap,id={name}", f"ifname={tap(card)}", "script=no", "downscript=no"]
     if kvm.nic_type == "paravirtual":

@@ -19,10 +19,12 @@ from ganeti.hypervisor.interfaces import (
     GuestDevices,
     IHypervisor,
     MigrationProgress,
+    Running,
     no_screen,
 )
 from ganeti.hypervisor.kvm import hotplug, requirements
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
+from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
@@ -46,8 +48,8 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 @implementer(IHypervisor)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
-    consoles. ``ganeti`` is the folder of guests that Ganeti has started. With ``scopes``, each QEMU
-    gets a systemd scope."""
+    consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
+    variables. With ``scopes``, each QEMU gets a systemd scope."""
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class KvmHypervisor:
         clock: IReactorTime,
         attach: Sequence[str],
         ganeti: str,
+        firmware: str,
         scopes: bool = False,
     ) -> None:
         self._files = files
@@ -69,9 +72,11 @@ class KvmHypervisor:
         known = GanetiGuests(ganeti, files)
         self._guests = GuestRegistry(folder, notes, files, processes, known)
         taps = Taps(files, processes)
+        self._variables = FirmwareVariables(firmware, files)
         self._qemus = QemuProcesses(
             self._guests,
             taps,
+            self._variables,
             folder=folder,
             files=files,
             processes=processes,
@@ -81,7 +86,7 @@ class KvmHypervisor:
             scopes=scopes,
         )
         self._devices = DeviceChanges(self._guests, self._qemus, taps, files, clock)
-        self._migration = QemuMigration(self._guests, self._qemus, clock)
+        self._migration = QemuMigration(self._guests, self._qemus, self._variables, clock)
 
     # --- start and stop
 
@@ -181,6 +186,18 @@ class KvmHypervisor:
 
     async def version(self, hvparams: Parameters) -> str:
         return (await self._qemus.describe_program(read_parameters(hvparams))).version
+
+    async def read_firmware_variables(self, guest: Guest) -> bytes:
+        return self._variables.read_variables(guest, read_parameters(guest.hvparams).kvm_firmware)
+
+    async def store_firmware_variables(self, guest: Guest, content: bytes) -> None:
+        if (runtime := self._guests.get(guest.name)) and self._guests.process_info(runtime):
+            raise Running(guest.name)
+        if content:
+            kind = read_parameters(guest.hvparams).kvm_firmware
+            await self._variables.store_variables(guest, kind, content)
+        else:
+            await self._variables.remove_variables(guest)
 
     async def running_config(self, guest: Guest) -> RunningConfig:
         runtime = self._guests.alive(guest.name, GuestPhase.HERE)

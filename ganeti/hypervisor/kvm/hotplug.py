@@ -4,6 +4,7 @@
 The guest has to agree to a removal: QEMU asks it by ACPI, and the device is gone when the guest has
 released it. After each change the bus addresses of all devices are read, because a migration needs
 a machine that has each device at the same address, and no order of options would give them again.
+Where a machine has root ports, the port of each device is chosen and recorded before it is added.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ganeti.hypervisor.kvm.devices import (
     count_queues,
     device_id,
     disk_id,
+    is_q35,
     netdev_id,
     nic_device,
     nic_id,
@@ -29,6 +31,7 @@ from ganeti.hypervisor.kvm.devices import (
     uses_native_aio,
 )
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
+from ganeti.hypervisor.kvm.pcie_ports import has_ported_nics
 from ganeti.hypervisor.kvm.qemu_command import read
 from ganeti.model.disk import DiskMode
 from ganeti.model.guest import GuestNic
@@ -51,13 +54,15 @@ def find_problem(running: RunningConfig, name: str) -> str:
         return f"instance {name} was started by {running.started_by}; {restart}"
     if running.slots is None:
         return f"instance {name} was started by an older version; {restart}"
-    machine = str(running.chosen.get("machine_version", ""))
-    if _MACHINES not in machine:
+    kvm = read({**running.hvparams, **running.chosen})
+    machine = kvm.machine_version
+    if is_q35(kvm) and not running.ports:
+        return f"instance {name} was started by an older version; {restart}"
+    if _MACHINES not in machine and not running.ports:
         return (
             f"the machine type {machine} of instance {name} has no slots for devices that are"
-            " added while it runs; set machine_version=pc and restart it"
+            " added while it runs; set machine_version=pc or q35 and restart it"
         )
-    kvm = read(running.hvparams)
     if not kvm.acpi:
         return f"instance {name} runs without acpi, and would not notice a new device"
     if "-device" in split_shell_words(kvm.kvm_extra, "kvm_extra"):
@@ -79,8 +84,27 @@ def require_hot_disk(kvm: Kvm, name: str) -> None:
         )
 
 
-async def add_disk(qemu: Monitor, attached: AttachedDisk, kvm: Kvm, *, device_file: bool) -> None:
+def require_hot_nic(running: RunningConfig, name: str) -> None:
+    """Check that network cards of the guest ``name`` can be added and removed while it runs.
+
+    :raises Refused: they cannot.
+    """
+    kvm = read(running.hvparams)
+    if running.ports and not has_ported_nics(kvm):
+        raise Refused(
+            f"network cards of type {kvm.nic_type} cannot be added or removed while instance {name}"
+            " runs, as its machine type q35 has PCI Express; set nic_type=paravirtual and restart"
+            " it",
+            Code.STATE,
+        )
+
+
+async def add_disk(
+    qemu: Monitor, attached: AttachedDisk, kvm: Kvm, *, device_file: bool, port: str = ""
+) -> None:
     """Add a disk; do nothing if it is there. ``device_file`` is whether its path is a device.
+
+    With ``port``, it is behind this root port.
 
     :raises CommandFailed: QEMU cannot open it, or has no free slot; nothing remains.
     """
@@ -93,6 +117,7 @@ async def add_disk(qemu: Monitor, attached: AttachedDisk, kvm: Kvm, *, device_fi
         await qemu.execute("blockdev-add", **_drive_options(attached, kvm, device_file=device_file))
     # blockdev-add has no cache mode: whether the guest sees a write cache is up to the device.
     options = {"write_cache": "off"} if kvm.disk_cache == "writethrough" else {}
+    options |= {"bus": port} if port else {}
     try:
         await qemu.execute("device_add", driver="virtio-blk-pci", id=name, drive=name, **options)
     except CommandFailed:
@@ -121,8 +146,10 @@ def _drive_options(attached: AttachedDisk, kvm: Kvm, *, device_file: bool) -> di
     }
 
 
-async def add_nic(qemu: Monitor, card: GuestNic, kvm: Kvm) -> None:
+async def add_nic(qemu: Monitor, card: GuestNic, kvm: Kvm, *, port: str = "") -> None:
     """Add a network card whose tap device exists; do nothing if the guest has it.
+
+    With ``port``, it is behind this root port.
 
     :raises CommandFailed: QEMU cannot open the tap device, or has no free slot; nothing remains.
     """
@@ -133,7 +160,8 @@ async def add_nic(qemu: Monitor, card: GuestNic, kvm: Kvm) -> None:
     await _remove_connection(qemu, connection)
     await qemu.execute("netdev_add", **_connection_options(card, kvm))
     vectors = queue_vectors(kvm)
-    options = {"mq": True, "vectors": vectors} if vectors else {}
+    options: dict[str, Any] = {"mq": True, "vectors": vectors} if vectors else {}
+    options |= {"bus": port} if port else {}
     try:
         await qemu.execute(
             "device_add",

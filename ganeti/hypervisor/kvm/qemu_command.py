@@ -20,6 +20,8 @@ from ganeti.hypervisor.kvm.devices import (
     nics,
     seed_options,
 )
+from ganeti.hypervisor.kvm.firmware import Firmware
+from ganeti.hypervisor.kvm.pcie_ports import port_options
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
@@ -40,13 +42,23 @@ class Accelerator(enum.StrEnum):
     TCG = "tcg"
 
 
+@dataclass(frozen=True)
+class LoadedFirmware:
+    """A UEFI firmware, and the file with the variables of the guest."""
+
+    firmware: Firmware
+    variables: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class HostSettings:
-    """What the node determines: the QEMU program, the accelerator, and the paths of sockets."""
+    """What the node determines: the QEMU program, the accelerator, the paths of sockets, and the
+    UEFI firmware, if it is not the BIOS."""
 
     binary: str
     accelerator: Accelerator
     places: RuntimePaths
+    firmware: LoadedFirmware | None = None
 
 
 NO_SLOTS: Mapping[str, str] = {}
@@ -78,12 +90,14 @@ def command(
     paused: bool = False,
     incoming: bool = False,
     slots: Mapping[str, str] = NO_SLOTS,
+    ports: int = 0,
     empty_drives: Collection[str] = (),
     seed: bool = False,
 ) -> list[str]:
     """Return the command line of a guest; ``incoming`` waits for a migration.
 
-    Devices in ``slots`` get this bus address, as the guest that arrives has them there.
+    Devices in ``slots`` get this bus address or root port, as the guest that arrives has them
+    there. A machine with PCI Express has that many root ``ports``.
     ``empty_drives`` are the parameters of CD drives that the guest has although they have no image.
     With ``seed``, it has the volume for its first boot.
 
@@ -100,13 +114,15 @@ def command(
         # A machine must be the same on both nodes of a migration: no configuration of the host, and
         # no devices that QEMU adds by itself.
         *("-no-user-config", "-nodefaults", "-daemonize", "-pidfile", machine.places.pid),
-        *_processor_options(guest, kvm, machine.accelerator),
+        *_processor_options(guest, kvm, machine),
+        *_firmware_options(machine.firmware),
         *("-m", _memory_size(guest, machine.accelerator)),
         *(("-mem-path", kvm.mem_path, "-mem-prealloc") if kvm.mem_path else ()),
         *_monitor_options(machine.places),
         *_serial_options(kvm, machine.places),
         *_graphics_options(guest, kvm, machine.places),
         *_boot_options(kvm),
+        *port_options(ports),
         *controller_options(kvm, slots),
         *disks(attached, kvm, slots),
         *cdrom_options(kvm, empty_drives),
@@ -131,16 +147,29 @@ def _affinity_options(kvm: Kvm) -> Iterator[str]:
         yield from ("taskset", "--cpu-list", kvm.cpu_mask)
 
 
-def _processor_options(guest: Guest, kvm: Kvm, accelerator: Accelerator) -> Iterator[str]:
-    machine = [kvm.machine_version or "pc", f"accel={accelerator.value}"]
+def _processor_options(guest: Guest, kvm: Kvm, host: HostSettings) -> Iterator[str]:
+    machine = [kvm.machine_version or "pc", f"accel={host.accelerator.value}"]
     if not kvm.acpi:
         machine.append("acpi=off")
+    if host.firmware and host.firmware.firmware.secure:
+        machine.append("smm=on")
     yield from ("-machine", ",".join(machine))
-    if model := cpu_model(kvm, accelerator):
+    if model := cpu_model(kvm, host.accelerator):
         yield from ("-cpu", model)
     topology = {"sockets": kvm.cpu_sockets, "cores": kvm.cpu_cores, "threads": kvm.cpu_threads}
     wishes = [f"{name}={count}" for name, count in topology.items() if count]
     yield from ("-smp", ",".join([str(guest.vcpus), *wishes]))
+
+
+def _firmware_options(loaded: LoadedFirmware | None) -> Iterator[str]:
+    if loaded is None:
+        return
+    if loaded.firmware.secure:
+        # Only code in system management mode, that is the firmware, may write variables.
+        yield from ("-global", "driver=cfi.pflash01,property=secure,value=on")
+    code = f"if=pflash,unit=0,format=raw,readonly=on,file={escaped(loaded.firmware.code)}"
+    yield from ("-drive", code)
+    yield from ("-drive", f"if=pflash,unit=1,format=raw,file={escaped(loaded.variables)}")
 
 
 def cpu_model(kvm: Kvm, accelerator: Accelerator) -> str:

@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 
 from ganeti.errors import Failed
 from ganeti.hypervisor.interfaces import AttachedDisk, MigrationPhase, MigrationProgress
+from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
 from ganeti.hypervisor.kvm.qemu_processes import (
@@ -33,9 +34,16 @@ _MIB = 1 << 20
 class QemuMigration:
     """The steps of a migration at both of its nodes, see ``IHypervisor``."""
 
-    def __init__(self, guests: GuestRegistry, qemus: QemuProcesses, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        guests: GuestRegistry,
+        qemus: QemuProcesses,
+        variables: FirmwareVariables,
+        clock: IReactorTime,
+    ) -> None:
         self._guests = guests
         self._qemus = qemus
+        self._variables = variables
         self._clock = clock
 
     async def accept_guest(
@@ -88,6 +96,8 @@ class QemuMigration:
             said = self._qemus.read_log(guest.name)
             if runtime := self._guests.get(guest.name):
                 await self._qemus.end_process(runtime)
+                if runtime.place is not GuestPhase.HERE:
+                    await self._variables.remove_variables(guest)
             return said
         runtime = self._guests.alive(guest.name, GuestPhase.INCOMING, GuestPhase.HERE)
         async with self._qemus.connect_monitor(guest.name) as qemu:
@@ -102,6 +112,9 @@ class QemuMigration:
         if left:
             if runtime := self._guests.get(guest.name):
                 await self._qemus.end_process(runtime)
+                if runtime.place is GuestPhase.LEFT:
+                    # The guest has taken them along, and changes them where it is.
+                    await self._variables.remove_variables(guest)
             return
         runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
         async with self._qemus.connect_monitor(guest.name) as qemu:

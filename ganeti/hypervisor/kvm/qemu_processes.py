@@ -16,7 +16,8 @@ from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import AttachedDisk, GuestDevices, Running
 from ganeti.hypervisor.kvm import requirements
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
-from ganeti.hypervisor.kvm.devices import tap
+from ganeti.hypervisor.kvm.devices import is_q35, tap
+from ganeti.hypervisor.kvm.firmware import FirmwareVariables, find_firmware
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import (
     CommandFailed,
@@ -24,10 +25,13 @@ from ganeti.hypervisor.kvm.monitor import (
     MonitorConnector,
     MonitorUnavailable,
 )
+from ganeti.hypervisor.kvm.pcie_ports import assign_ports, count_ports
+from ganeti.hypervisor.kvm.port_forwards import has_forwards, read_forwards
 from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
 from ganeti.hypervisor.kvm.qemu_command import (
     Accelerator,
     HostSettings,
+    LoadedFirmware,
     command,
     cpu_model,
     read,
@@ -36,7 +40,7 @@ from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.hypervisor.kvm.scope import scope_command
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.model.guest import CheckScope, Guest
-from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.parameters.kvm import BIOS, Kvm
 from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -68,6 +72,7 @@ class QemuProcesses:
         self,
         guests: GuestRegistry,
         taps: Taps,
+        variables: FirmwareVariables,
         *,
         folder: str,
         files: IFiles,
@@ -79,6 +84,7 @@ class QemuProcesses:
     ) -> None:
         self._guests = guests
         self._taps = taps
+        self._variables = variables
         self._folder = folder
         self._files = files
         self._processes = processes
@@ -114,12 +120,19 @@ class QemuProcesses:
         config = (
             running_config(guest, chosen, program.version, seed=seed is not None)
             if running is None
-            else replace(running, version=program.version, slots=running.slots or {})
+            else replace(running, version=program.version, slots=running.slots or {}, forwards=())
         )
         guest = replace(guest, hvparams={**guest.hvparams, **chosen})
+        kvm = read(guest.hvparams)
+        if running is None and is_q35(kvm):
+            slots = assign_ports(kvm, [each.disk for each in disks], guest.nics)
+            config = replace(config, slots=slots, ports=count_ports(slots))
         where = self._guests.runtime_paths(guest.name)
-        machine = HostSettings(binary=binary, accelerator=accelerator, places=where)
         incoming = running is not None
+        loaded = await self._load_firmware(guest, kvm, incoming=incoming)
+        machine = HostSettings(
+            binary=binary, accelerator=accelerator, places=where, firmware=loaded
+        )
         argv = command(
             guest,
             disks,
@@ -127,6 +140,7 @@ class QemuProcesses:
             paused=paused,
             incoming=incoming,
             slots=config.slots or {},
+            ports=config.ports,
             empty_drives=config.empty_drives,
             seed=seed is not None,
         )
@@ -149,7 +163,13 @@ class QemuProcesses:
                 await self._files.replace(where.seed, seed, mode=0o600)
             await self._taps.connect(guest, kvm)
             await self._run_qemu(guest.name, argv)
-            self._guests.save_record(self._guests.adopted(runtime))
+            runtime = self._guests.adopted(runtime)
+            self._guests.save_record(runtime)
+            if has_forwards(guest, kvm):
+                async with self.connect_monitor(guest.name) as qemu:
+                    forwards = await read_forwards(qemu)
+                config = replace(config, forwards=forwards)
+                self._guests.save_record(replace(runtime, config=config))
         except BaseException:
             await self.end_process(self._guests.adopted(runtime))
             raise
@@ -157,6 +177,17 @@ class QemuProcesses:
         if started is None or self._guests.process_info(started) is None:
             await self.remove_traces(runtime)
             raise Failed(f"QEMU of {guest.name} exited immediately after its start")
+
+    async def _load_firmware(
+        self, guest: Guest, kvm: Kvm, *, incoming: bool
+    ) -> LoadedFirmware | None:
+        """Return the UEFI firmware of a guest with its variables; None if it has the BIOS."""
+        kind = kvm.kvm_firmware
+        if kind == BIOS:
+            return None
+        firmware = find_firmware(kind, kvm.machine_version, self._files)
+        path = await self._variables.prepare_variables(guest, kind, firmware, fresh=incoming)
+        return LoadedFirmware(firmware, path)
 
     async def describe_program(self, kvm: Kvm) -> QemuProgram:
         """Return the properties of the QEMU program for a guest.

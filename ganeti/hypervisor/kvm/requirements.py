@@ -9,10 +9,11 @@ from contextlib import suppress
 from ganeti.errors import Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import GuestDevices
 from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
+from ganeti.hypervisor.kvm.firmware import find_firmware
 from ganeti.hypervisor.kvm.programs import QemuProgram
 from ganeti.hypervisor.kvm.tap_devices import find_link_problem
 from ganeti.model.guest import CheckScope
-from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.parameters.kvm import BIOS, Kvm
 from ganeti.model.running import is_older
 from ganeti.schema.records import replace
 from ganeti.schema.shell import split_shell_words
@@ -51,6 +52,11 @@ def problems(
     if program is not None:
         lacking = list(_program_problems(program, kvm))
         yield from lacking
+        if not lacking and kvm.kvm_firmware != BIOS:
+            try:
+                find_firmware(kvm.kvm_firmware, program.machine(kvm.machine_version), files)
+            except Refused as error:
+                yield Problem("kvm_firmware", str(error))
         if not lacking and is_older(program.version, equipment.minimum_version):
             yield Problem("kvm_path", describe_older_qemu(program, equipment.minimum_version))
     if equipment.scope is CheckScope.ALL:

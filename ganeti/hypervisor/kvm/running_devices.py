@@ -10,9 +10,10 @@ from ganeti.errors import Refused
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm import hotplug
 from ganeti.hypervisor.kvm.cd_drives import CdDrive, changed_drives
-from ganeti.hypervisor.kvm.devices import tap
+from ganeti.hypervisor.kvm.devices import disk_id, nic_id, tap
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
+from ganeti.hypervisor.kvm.pcie_ports import find_free_port
 from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses, read_parameters
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.model.guest import Guest, GuestNic
@@ -120,13 +121,16 @@ class DeviceChanges:
     ) -> None:
         hotplug.require_hot_disk(kvm, runtime.name)
         # Before QEMU opens it, so that no disk that is in use counts as free.
-        planned = replace(runtime, config=with_disk(running, attached.disk))
+        name = disk_id(attached.disk)
+        running = _claim_port(with_disk(running, attached.disk), name, runtime.name)
+        planned = replace(runtime, config=running)
         self._guests.save_record(planned)
         try:
             async with self._qemus.connect_monitor(runtime.name) as qemu:
                 found = self._files.stat(attached.path)
                 device_file = found is not None and found.device
-                await hotplug.add_disk(qemu, attached, kvm, device_file=device_file)
+                port = _find_port(running, name)
+                await hotplug.add_disk(qemu, attached, kvm, device_file=device_file, port=port)
                 await self._keep_slots(qemu, planned)
         except CommandFailed:
             self._guests.save_record(runtime)
@@ -135,13 +139,16 @@ class DeviceChanges:
     async def _plug_nic(
         self, runtime: GuestRecord, running: RunningConfig, kvm: Kvm, card: GuestNic
     ) -> None:
+        hotplug.require_hot_nic(running, runtime.name)
         taps = () if kvm.kvm_net == "user" else (tap(card),)
-        planned = replace(runtime, config=with_nic(running, card), taps=(*runtime.taps, *taps))
+        name = nic_id(card)
+        running = _claim_port(with_nic(running, card), name, runtime.name)
+        planned = replace(runtime, config=running, taps=(*runtime.taps, *taps))
         self._guests.save_record(planned)
         try:
             await self._taps.connect_cards(runtime.name, [card], kvm)
             async with self._qemus.connect_monitor(runtime.name) as qemu:
-                await hotplug.add_nic(qemu, card, kvm)
+                await hotplug.add_nic(qemu, card, kvm, port=_find_port(running, name))
                 await self._keep_slots(qemu, planned)
         except (CommandFailed, Refused):
             await self._taps.disconnect(taps)
@@ -154,6 +161,7 @@ class DeviceChanges:
         card = next((each for each in running.nics if each.uuid == uuid), None)
         async with self._qemus.connect_monitor(guest.name) as qemu:
             if card is not None:
+                hotplug.require_hot_nic(running, guest.name)
                 await hotplug.remove_nic(qemu, card, self._clock)
                 if kvm.kvm_net == "host":
                     await self._taps.disconnect((tap(card),))
@@ -164,14 +172,23 @@ class DeviceChanges:
                 await hotplug.remove_disk(qemu, uuid, self._clock)
             else:
                 return
+            if card is not None and running.nics[0] == card:
+                # They were those of the first card.
+                running = replace(running, forwards=())
             changed = replace(runtime, config=without_device(running, uuid))
             await self._keep_slots(qemu, changed)
 
     async def _keep_slots(self, qemu: Monitor, runtime: GuestRecord) -> None:
         """Record a changed guest, with the addresses that its devices have now."""
         assert runtime.config is not None
-        config = replace(runtime.config, slots=await hotplug.read_slots(qemu))
-        self._guests.save_record(replace(runtime, config=config))
+        config = runtime.config
+        if config.ports:
+            # Ports are chosen here, and recorded before a device is behind them.
+            has = {disk_id(each) for each in config.disks} | {nic_id(each) for each in config.nics}
+            slots = {name: port for name, port in (config.slots or {}).items() if name in has}
+        else:
+            slots = await hotplug.read_slots(qemu)
+        self._guests.save_record(replace(runtime, config=replace(config, slots=slots)))
 
     def _require_changeable(self, name: str) -> tuple[GuestRecord, RunningConfig, Kvm]:
         """Return the record of a running guest whose devices can change, and its settings.
@@ -188,3 +205,20 @@ class DeviceChanges:
         if problem := hotplug.find_problem(running, name):
             raise Refused(problem)
         return runtime, running, read_parameters(running.hvparams)
+
+
+def _claim_port(running: RunningConfig, device: str, name: str) -> RunningConfig:
+    """Return the settings with a root port for a new device of the guest ``name``, if it has any.
+
+    :raises Refused: none is free.
+    """
+    slots = running.slots or {}
+    # An earlier attempt may have claimed one, and added the device there.
+    if not running.ports or device in slots:
+        return running
+    return replace(running, slots={**slots, device: find_free_port(slots, running.ports, name)})
+
+
+def _find_port(running: RunningConfig, device: str) -> str:
+    """Return the root port of a device; empty if the machine has none."""
+    return (running.slots or {}).get(device, "") if running.ports else ""

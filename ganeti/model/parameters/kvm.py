@@ -45,6 +45,9 @@ DiskType: TypeAlias = Literal[
 CD_IMAGES = ("cdrom_image_path", "cdrom2_image_path")
 """The parameters with the images in the CD drives, in the order of the drives."""
 
+BIOS, UEFI, UEFI_SECURE = "bios", "uefi", "uefi-secure"
+"""The values of ``kvm_firmware``."""
+
 CdromType: TypeAlias = Literal[DiskType, ""]
 NicType: TypeAlias = Literal[
     "e1000",
@@ -56,6 +59,13 @@ NicType: TypeAlias = Literal[
     "paravirtual",
     "pcnet",
     "rtl8139",
+]
+Ports: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(\d{1,5}( \d{1,5})*)?\Z",
+        extra={"rule": "must be port numbers separated by spaces, like 22 80"},
+    ),
 ]
 SerialSpeed: TypeAlias = Literal[
     75,
@@ -84,7 +94,8 @@ ListeningPort: TypeAlias = Annotated[int, Meta(ge=1, lt=65535)]
 
 
 class Kvm(ParameterSet):
-    """A QEMU guest; all parameters but ``kvm_accel`` and ``kvm_net`` are those of Ganeti 3.0."""
+    """A QEMU guest; all parameters but ``kvm_accel``, ``kvm_firmware``, ``kvm_forward_ports`` and
+    ``kvm_net`` are those of Ganeti 3.0."""
 
     immediate: ClassVar[frozenset[str]] = frozenset(
         {
@@ -133,9 +144,20 @@ class Kvm(ParameterSet):
         doc("Accelerator: kvm, tcg (software emulation), or auto (kvm where it is available)."),
     ] = "auto"
     kvm_extra: Annotated[ShellWords, doc("Additional QEMU arguments, with shell quoting.")] = ""
+    kvm_firmware: Annotated[
+        Literal["bios", "uefi", "uefi-secure"],
+        doc("Firmware: bios, uefi, or uefi-secure, which boots only what is signed (Secure Boot)."),
+    ] = "bios"
     kvm_flag: Annotated[
         Literal["", "disabled", "enabled"],
         doc("Deprecated: use kvm_accel=tcg (for disabled) or kvm_accel=kvm (for enabled)."),
+    ] = ""
+    kvm_forward_ports: Annotated[
+        Ports,
+        doc(
+            "TCP ports of the guest, separated by spaces, to which ports of the node's loopback"
+            " address are forwarded; needs kvm_net=user."
+        ),
     ] = ""
     kvm_net: Annotated[
         Literal["host", "user"],
@@ -236,6 +258,8 @@ class Kvm(ParameterSet):
     def _rules(self) -> tuple[tuple[bool, str, str], ...]:
         """Return the rules: whether it is violated, the parameter at fault, and the message."""
         by_user = self.security_model == "user"
+        firmware = self.kvm_firmware
+        uefi = firmware != BIOS
         return (
             (
                 bool(self.initrd_path and not self.kernel_path),
@@ -256,6 +280,32 @@ class Kvm(ParameterSet):
                 self.boot_order == "floppy" and not self.floppy_image_path,
                 "floppy_image_path",
                 "is required with boot_order=floppy",
+            ),
+            (
+                uefi and self.boot_order == "floppy",
+                "boot_order",
+                f"floppy cannot be booted with kvm_firmware={firmware}",
+            ),
+            (uefi and not self.acpi, "acpi", f"is required with kvm_firmware={firmware}"),
+            (
+                firmware == UEFI_SECURE and "q35" not in self.machine_version,
+                "machine_version",
+                f"must be q35 with kvm_firmware={firmware}",
+            ),
+            (
+                firmware == UEFI_SECURE and bool(self.kernel_path),
+                "kernel_path",
+                f"must be empty with kvm_firmware={firmware}, which boots from the guest's disks",
+            ),
+            (
+                bool(self.kvm_forward_ports) and self.kvm_net != "user",
+                "kvm_forward_ports",
+                "requires kvm_net=user; a guest on a bridge is reached at its own address",
+            ),
+            (
+                any(not 0 < int(port) < 1 << 16 for port in self.kvm_forward_ports.split()),
+                "kvm_forward_ports",
+                "must be numbers from 1 to 65535",
             ),
             (
                 by_user and not self.security_domain,

@@ -24,9 +24,11 @@ from ganeti.operations.backup.description import described
 from ganeti.operations.backup.handshake import ImportEndpoint, proofs
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.backup.snapshots import SnapshotOptions, standing
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle import remove
+from ganeti.operations.instance.moves.uefi_variables import has_uefi
 from ganeti.operations.instance.os_check import find_definition
 from ganeti.operations.instance.running_check import (
     Presence,
@@ -145,6 +147,11 @@ async def run(plan: Export, tools: Tools) -> tuple[bool, list[bool]]:
         long_sleep=op.long_sleep,
         goes=op.remove_instance or subject.instance.admin_state is not AdminState.UP,
     )
+    if has_uefi(make_guest(tools.config.state(), subject.instance)):
+        tools.progress.log_message(
+            f"the export has no UEFI variables of instance {subject.instance.name}: an import boots"
+            " from EFI/BOOT/BOOTX64.EFI"
+        )
     if plan.target is not None:
         async with standing(subject, manner, tools) as guest:
             await _export_to_node(plan, plan.target, guest, tools)

@@ -28,6 +28,7 @@ class RunningTests(SynchronousTestCase):
             "vcpus": 1,
             "version": "7.2.22",
             "chosen": {"machine_version": "pc-i440fx-7.2", "kvm_accel": "tcg", "cpu_type": ""},
+            "forwards": ["127.0.0.1:40123 to port 22", "127.0.0.1:40124 to port 80"],
             "pending": [["be/vcpus", 1, 2], ["nic/1", None, "aa:00:10:00:00:01"]],
         }
         shown = self.facts(running=running)
@@ -39,6 +40,7 @@ class RunningTests(SynchronousTestCase):
                 "version": "7.2.22",
                 "kvm_accel": "tcg",
                 "machine_version": "pc-i440fx-7.2",
+                "forwarded ports": "127.0.0.1:40123 to port 22, 127.0.0.1:40124 to port 80",
             },
         )
         waiting = [

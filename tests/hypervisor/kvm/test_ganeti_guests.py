@@ -76,6 +76,7 @@ class GanetiGuestTests(SynchronousTestCase):
             clock=self.clock,
             attach=["console.py"],
             ganeti=FOLDER,
+            firmware="/var/lib/kvm-firmware",
         )
 
     def running_config(self) -> RunningConfig:

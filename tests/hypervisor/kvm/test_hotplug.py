@@ -22,8 +22,10 @@ from ganeti.hypervisor.kvm.hotplug import (
     remove_disk,
     remove_nic,
     require_hot_disk,
+    require_hot_nic,
 )
 from ganeti.hypervisor.kvm.monitor import CommandFailed, MonitorConnector
+from ganeti.hypervisor.kvm.pcie_ports import port_options
 from ganeti.hypervisor.kvm.qemu_command import read
 from ganeti.model.disk import DiskMode
 from ganeti.model.guest import GuestNic
@@ -227,6 +229,28 @@ class NicTests(HotplugCase):
         self.assertEqual(self.do(read_slots), expected)
 
 
+class PortTests(HotplugCase):
+    """A machine whose devices are behind root ports."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.qemu.argv = (*self.qemu.argv, *port_options(2))
+
+    def test_a_disk_and_a_card_are_added_behind_their_ports(self) -> None:
+        attached = AttachedDisk(DISK, "/srv/disk0")
+        self.do(lambda qemu: add_disk(qemu, attached, kvm(), device_file=False, port="port1"))
+        self.do(lambda qemu: add_nic(qemu, CARD, kvm(kvm_net="user"), port="port0"))
+        found = {port: device["id"] for port, device in self.qemu.ports.items()}
+        self.assertEqual(found, {"port0": nic_id(CARD), "port1": disk_id(DISK)})
+
+    def test_a_card_behind_a_port_that_is_taken_leaves_no_connection(self) -> None:
+        attached = AttachedDisk(DISK, "/srv/disk0")
+        self.do(lambda qemu: add_disk(qemu, attached, kvm(), device_file=False, port="port0"))
+        adding = self.begin(lambda qemu: add_nic(qemu, CARD, kvm(), port="port0"))
+        self.failureResultOf(adding, CommandFailed)
+        self.assertEqual(self.qemu.connections, set())
+
+
 class ProblemTests(SynchronousTestCase):
     def problem(self, *, chosen: str = "pc-i440fx-7.2", **over: Any) -> str:
         hvparams = {**default_hvparams()["kvm"], **over.pop("hvparams", {})}
@@ -244,7 +268,23 @@ class ProblemTests(SynchronousTestCase):
         )
         said = self.problem(slots=None)
         self.assertEqual(said, f"instance web1 was started by an older version; {restart}")
-        self.assertIn("set machine_version=pc and restart it", self.problem(chosen="pc-q35-7.2"))
+        self.assertIn("set machine_version=pc or q35 and", self.problem(chosen="microvm"))
+
+    def test_a_q35_takes_devices_if_it_was_started_with_root_ports(self) -> None:
+        self.assertEqual(self.problem(chosen="pc-q35-7.2", ports=8), "")
+        self.assertIn("started by an older version", self.problem(chosen="pc-q35-7.2"))
+
+    def test_cards_behind_root_ports_are_paravirtual(self) -> None:
+        def running(kind: str, ports: int) -> RunningConfig:
+            hvparams = {**default_hvparams()["kvm"], "nic_type": kind}
+            return RunningConfig(
+                memory=1, vcpus=1, hvparams=hvparams, nics=(), disks=(), ports=ports
+            )
+
+        require_hot_nic(running("paravirtual", 8), "web1")
+        require_hot_nic(running("e1000", 0), "web1")
+        with self.assertRaisesRegex(Refused, "type e1000 cannot be .* set nic_type=paravirtual"):
+            require_hot_nic(running("e1000", 8), "web1")
 
     def test_a_guest_that_would_not_notice_is_left_alone(self) -> None:
         said = self.problem(hvparams={"acpi": False})

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Invalid
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm.devices import escaped, tap
-from ganeti.hypervisor.kvm.qemu_command import Accelerator, HostSettings, command
+from ganeti.hypervisor.kvm.firmware import Firmware
+from ganeti.hypervisor.kvm.qemu_command import Accelerator, HostSettings, LoadedFirmware, command
 from ganeti.hypervisor.kvm.runtime_paths import places
 from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import GuestNic
@@ -37,6 +38,7 @@ def called(
     nics: Sequence[GuestNic] = (),
     how: dict[str, Any] | None = None,
     memory: int = 128,
+    firmware: LoadedFirmware | None = None,
     **hvparams: Any,
 ) -> list[str]:
     guest = a_guest(
@@ -48,7 +50,12 @@ def called(
         network_port=11001,
         beparams={"maxmem": memory, "minmem": memory, "vcpus": 1},
     )
-    machine = HostSettings(binary="/qemu", accelerator=accelerator, places=places("/run", "web1"))
+    machine = HostSettings(
+        binary="/qemu",
+        accelerator=accelerator,
+        places=places("/run", "web1"),
+        firmware=firmware,
+    )
     return command(guest, disks, machine, **(how or {}))
 
 
@@ -162,6 +169,13 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(after(user, "-netdev"), ["user,id=net-0123456789ab"])
         self.assertEqual(after(user, "-device"), [f"e1000,{CARD}"])
 
+    def test_ports_are_forwarded_to_the_first_card_from_free_ones(self) -> None:
+        other = replace(NIC, uuid="ffffffffffff")
+        argv = called(nics=[NIC, other], kvm_net="user", kvm_forward_ports="22 80")
+        forwards = "hostfwd=tcp:127.0.0.1:0-:22,hostfwd=tcp:127.0.0.1:0-:80"
+        expected = [f"user,id=net-0123456789ab,{forwards}", "user,id=net-ffffffffffff"]
+        self.assertEqual(after(argv, "-netdev"), expected)
+
     def test_devices_with_an_address_get_it(self) -> None:
         disk = AttachedDisk(named_disk("a"), "/f/a")
         slots = {"disk-a": "0x5", "nic-0123456789ab": "0x4", "scsi": "0x7", "ports": "0x6"}
@@ -178,6 +192,26 @@ class CommandTests(SynchronousTestCase):
                 "virtio-serial-pci,id=ports,addr=0x6",
             ],
         )
+
+    def test_uefi_firmware_has_its_code_and_the_variables_of_the_guest(self) -> None:
+        plain = LoadedFirmware(Firmware("/CODE", "/VARS"), "/lib/u,1")
+        argv = called(machine_version="q35", firmware=plain)
+        code = "if=pflash,unit=0,format=raw,readonly=on,file=/CODE"
+        variables = "if=pflash,unit=1,format=raw,file=/lib/u,,1"
+        self.assertEqual(after(argv, "-drive"), [code, variables])
+        self.assertEqual(after(argv, "-machine"), ["q35,accel=tcg"])
+        secure = LoadedFirmware(Firmware("/CODE", "/VARS", secure=True), "/lib/u1")
+        argv = called(machine_version="q35", firmware=secure)
+        self.assertEqual(after(argv, "-machine"), ["q35,accel=tcg,smm=on"])
+        self.assertEqual(after(argv, "-global"), ["driver=cfi.pflash01,property=secure,value=on"])
+
+    def test_devices_behind_root_ports(self) -> None:
+        disk, slots = AttachedDisk(named_disk("a"), "/f/a"), {"disk-a": "port1"}
+        argv = called(disks=[disk], machine_version="q35", how={"slots": slots, "ports": 2})
+        first, second, device = after(argv, "-device")
+        self.assertIn("pcie-root-port,id=port0,", first)
+        self.assertIn("pcie-root-port,id=port1,", second)
+        self.assertEqual(device, "virtio-blk-pci,id=disk-a,drive=disk-a,bus=port1,bootindex=1")
 
     def test_the_volume_for_the_first_boot_comes_last_and_cannot_be_written(self) -> None:
         argv = called(disks=[AttachedDisk(named_disk("a"), "/f/a")], how={"seed": True})

@@ -77,6 +77,11 @@ class CheckTests(SynchronousTestCase):
         cards = GuestDevices((a_card(link="br7"),), 1, CheckScope.EQUIPMENT)
         self.assertEqual(list(self.found(Kvm(kernel_path="/missing"), cards)), ["nics/0"])
 
+    def test_uefi_needs_its_package(self) -> None:
+        found = self.found(Kvm(kernel_path="", kvm_firmware="uefi"))
+        self.assertEqual(list(found), ["kvm_firmware"])
+        self.assertIn("no UEFI firmware for the machine type pc-i440fx-7.2", found["kvm_firmware"])
+
     def test_kvm_needs_its_device(self) -> None:
         found = self.found(Kvm(kernel_path="", kvm_accel="kvm"))
         self.assertEqual(found, {"kvm_accel": "/dev/kvm does not exist on this node"})

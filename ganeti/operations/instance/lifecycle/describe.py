@@ -100,6 +100,7 @@ async def _describe_running(
         "vcpus": running.vcpus,
         "version": running.version,
         "chosen": running.chosen,
+        "forwards": running.forwards,
         "pending": [[each.name, each.running, each.configured] for each in waiting],
     }
 

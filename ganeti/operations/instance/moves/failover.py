@@ -38,6 +38,11 @@ from ganeti.operations.instance.moves.migration_cleanup import (
     plan_cleanup,
     run_cleanup,
 )
+from ganeti.operations.instance.moves.uefi_variables import (
+    copy_variables,
+    has_uefi,
+    remove_variables,
+)
 from ganeti.operations.instance.running_check import (
     check_not_elsewhere,
     check_nowhere_else,
@@ -176,7 +181,12 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
             target,
             FinalizeMigrationDst(guest=make_guest(tools.config.state(), instance), arrived=False),
         )
+        guest = make_guest(tools.config.state(), instance)
+        await copy_variables(guest, plan.subject.primary, target, tools)
         await tools.config.change(set_primary_node(instance, target))
+    # Otherwise they would be taken for current ones after a failover back from a dead node.
+    if has_uefi(guest):
+        await remove_variables(guest, [plan.subject.primary], tools)
     tools.progress.log_message(f"the primary node of instance {instance.name} is now {target.name}")
     # Nothing is undone any more: only the start has failed, and it can be repeated.
     try:
