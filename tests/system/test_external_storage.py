@@ -124,7 +124,7 @@ class FilesTests(ExternalVolumesContract, SynchronousTestCase):
         return provider.volumes
 
     def test_the_log_has_what_a_script_has_printed(self) -> None:
-        attaching = Deferred.fromCoroutine(self.volumes.attach(self.disk(), primary=True))  # type: ignore[arg-type]
+        attaching = Deferred.fromCoroutine(self.volumes.attach(self.disk(), primary=True))
         said = str(self.failureResultOf(attaching, Failed).value)
         [log] = (self.folder / "log").iterdir()
         self.assertIn(str(log), said)
