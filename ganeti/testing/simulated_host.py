@@ -201,6 +201,7 @@ class SimulatedDevice:
     """The watchdog device of a host, which no process and no kernel can stop."""
 
     timeout = 10
+    stays_armed = False
 
     def __init__(self, host: SimulatedHost, reset: Callable[[], None]) -> None:
         self._host = host

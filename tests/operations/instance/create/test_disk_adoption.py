@@ -154,7 +154,7 @@ class VolumeTests(SynchronousTestCase):
         for disks, asked in ([{"size": 64}], 0), ([{"adopt": "data"}], 1):
             op = read_opcode({"OP_ID": "OP_INSTANCE_CREATE", **ORDER, "disks": disks})
             assert isinstance(op, CreateInstance)
-            self.assertEqual(len(list(adoption_queries(op, nodes))), asked)
+            self.assertEqual(len(list(adoption_queries(op, nodes, self.state))), asked)
             self.assertEqual(adopts(op), bool(asked))
 
 
