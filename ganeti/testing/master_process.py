@@ -186,7 +186,7 @@ class MasterProcess:
         return Dependencies(
             files=files,
             places=places,
-            # One call per turn, so that questions are shared among so few nodes as well.
+            # One call per turn, so that questions to so few nodes go this way as well.
             nodes=SharedListings(nodes, self.clock, calls_per_turn=1),
             clock=self.clock,
             now=self.clock.now,
