@@ -30,11 +30,18 @@ from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.policy import Policy
 from ganeti.model.unsupported import UNSUPPORTED
 from ganeti.node.verification import CHECKS
-from ganeti.opcodes.cluster import NEVER_FOUND, FindingCode, VerifyConfig, VerifyGroup
+from ganeti.opcodes.cluster import (
+    NEVER_FOUND,
+    FindingCode,
+    UpgradeCluster,
+    VerifyConfig,
+    VerifyGroup,
+)
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import OPCODES, find_unsupported_parameters
 from ganeti.operations import perform
 from ganeti.operations.cluster import verify
+from ganeti.operations.cluster.rolling_upgrade import cluster_questions
 from ganeti.operations.instance.device_specs import DiskSpec, NicSpec
 from ganeti.operations.instance.disks.disk_layout import LAYOUTS
 from ganeti.operations.registry import OPERATIONS
@@ -191,6 +198,7 @@ class VerificationTests(SynchronousTestCase):
             for question in (
                 *verify.questions(VerifyGroup(group_name="default"), cluster),
                 *verify.config_queries(VerifyConfig(), cluster),
+                *cluster_questions(UpgradeCluster(release="3.2.0"), cluster),
             )
             if question is not None and isinstance(question.call, VerifyNode)
             for key in question.call.what

@@ -10,16 +10,34 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from ganeti.locking.lock_table import LockRow, LockTable
-from ganeti.locking.names import LockName, LockRequest, Owner, parents, widened
+from ganeti.locking.names import (
+    CONFLICTS,
+    LockMode,
+    LockName,
+    LockRequest,
+    Owner,
+    parents,
+    widened,
+)
+
+MAX_RELEASES = 20_000
+"""How many locks are remembered that were released."""
 
 
 class LockWaiter:
-    """Grants each owner all locks of its request at once, and lets other owners wait."""
+    """Grants each owner all locks of its request at once, and lets other owners wait.
+
+    ``releases`` is how often an owner has released its locks.
+    """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._table = LockTable()
         self._waiters: dict[Owner, Deferred[None]] = {}
+        self.releases = 0
+        # The number of the last release of each lock in each mode; the oldest first.
+        self._released: dict[tuple[LockName, LockMode], int] = {}
+        self._forgotten = 0
 
     @asynccontextmanager
     async def hold_locks(
@@ -32,15 +50,39 @@ class LockWaiter:
 
         :raises AlreadyRequested: this owner holds or waits; nothing was changed.
         """
-        granted = self._table.request(owner, widened(wants), priority)
+        request = widened(wants)
+        granted = bool(self._table.request(owner, request, priority))
         try:
             if not granted:
                 self._waiters[owner] = Deferred()
                 await self._waiters[owner]
+                granted = True
             yield
         finally:
             self._waiters.pop(owner, None)
+            if granted:
+                self._remember(request)
             self._wake(self._table.release(owner))
+
+    def released_since(self, wants: LockRequest, mark: int) -> bool:
+        """Return whether locks that conflict with a request were held when ``releases`` was
+        ``mark``, or later, and were released meanwhile; true also if that is long ago."""
+        if mark < self._forgotten:
+            return True
+        return any(
+            self._released.get((name, other), 0) > mark
+            for name, mode in widened(wants).items()
+            for other in CONFLICTS[mode]
+        )
+
+    def _remember(self, request: LockRequest) -> None:
+        self.releases += 1
+        for each in request.items():
+            # Removed first, so that it becomes the newest.
+            self._released.pop(each, None)
+            self._released[each] = self.releases
+        while len(self._released) > MAX_RELEASES:
+            self._forgotten = self._released.pop(next(iter(self._released)))
 
     def reprioritize(self, owner: Owner, priority: int) -> None:
         """Change the priority of a waiter; a holder is not affected."""

@@ -85,15 +85,25 @@ class LockManager(Protocol):
         """Return whether a request that includes this lock would have to wait."""
         ...
 
+    @property
+    def releases(self) -> int:
+        """How often locks have been released."""
+        ...
+
+    def released_since(self, wants: LockRequest, mark: int) -> bool:
+        """Return whether conflicting locks were released since ``releases`` was ``mark``."""
+        ...
+
 
 @dataclass(frozen=True)
 class _QueryResult:
     """Answers with their queries, the state that these belong to, and the monotonic time of the
-    answers in seconds."""
+    answers in seconds; ``mark`` is how often locks had been released before."""
 
     facts: NodeAnswers
     questions: Sequence[NodeQuery]
     state: ClusterState
+    mark: int
     at: float
 
 
@@ -187,11 +197,13 @@ class Performer:
             wanted, since = plan.locks, tools.time.seconds()
             async with self.locks.hold_locks(owner.owner, wanted, owner.priority):
                 now = tools.time.seconds()
-                # After a wait for another job, which may have changed the queried objects, the
-                # answers are outdated even if they are recent.
+                # After another job that may have changed the queried objects, the answers are
+                # outdated even if they are recent: it had its locks while nodes were asked, or this
+                # job has waited for it.
                 if (
                     now - asked.at > MAX_ANSWER_AGE
                     or now - since > MAX_UNCONTENDED_WAIT
+                    or (asked.questions and self.locks.released_since(wanted, asked.mark))
                     or await self._asks_otherwise(operation, opcode, asked, tools)
                 ):
                     asked = await self._ask(operation, opcode, tools, identity)
@@ -237,15 +249,16 @@ class Performer:
         state = self.config.state()
         questions = await make_questions(operation, opcode, state, tools)
         while True:
+            mark = self.locks.releases
             busy = self._busy_nodes(opcode, state)
             facts = await collect_inputs(operation, opcode, state, tools, identity, busy, questions)
             before, state = state, self.config.state()
             if state is before:
-                return _QueryResult(facts, questions, state, tools.time.seconds())
+                return _QueryResult(facts, questions, state, mark, tools.time.seconds())
             earlier = questions
             questions = await make_questions(operation, opcode, state, tools)
             if questions == earlier:
-                return _QueryResult(facts, questions, state, tools.time.seconds())
+                return _QueryResult(facts, questions, state, mark, tools.time.seconds())
 
     def _busy_nodes(self, opcode: Opcode, state: ClusterState) -> frozenset[str]:
         """Return the nodes that other jobs have locked, for opportunistic locking."""

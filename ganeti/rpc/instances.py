@@ -203,7 +203,7 @@ class StoreFirmwareVariables(Call[None]):
     call_timeout = FAST
 
     guest: Guest
-    content: str
+    content: Line
 
 
 class Migration(Record, omit_defaults=True):

@@ -7,6 +7,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.locking import waiting
 from ganeti.locking.lock_table import AlreadyRequested
 from ganeti.locking.names import LockMode, LockRequest
 from ganeti.locking.waiting import LockWaiter
@@ -55,6 +56,39 @@ class KeeperTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(self.holding, ["job 2"])
         until2.callback(None)
+
+    def test_it_is_known_what_was_released_since(self) -> None:
+        shared: LockRequest = {"instance/a": LockMode.SHARED}
+        other: LockRequest = {"instance/b": LockMode.EXCLUSIVE}
+        before = self.keeper.releases
+        for wants, conflicts in ((shared, [ONE]), (ONE, [ONE, shared])):
+            mark = self.keeper.releases
+            end, until = self.job("job 1", wants)
+            self.assertFalse(self.keeper.released_since(ONE, mark))
+            until.callback(None)
+            self.successResultOf(end)
+            found = [each for each in (ONE, shared) if self.keeper.released_since(each, mark)]
+            self.assertEqual(found, conflicts)
+            self.assertFalse(self.keeper.released_since(other, mark))
+        self.assertTrue(self.keeper.released_since(ONE, before))
+        self.assertFalse(self.keeper.released_since(ONE, self.keeper.releases))
+
+    def test_what_was_released_long_ago_is_not_known(self) -> None:
+        self.patch(waiting, "MAX_RELEASES", 3)
+        mark = self.keeper.releases
+        for number in range(3):
+            self.job("job 1", {f"instance/{number}": LockMode.EXCLUSIVE})[1].callback(None)
+        self.assertTrue(self.keeper.released_since(ONE, mark))
+        self.assertFalse(self.keeper.released_since(ONE, self.keeper.releases))
+
+    def test_a_waiter_that_leaves_has_released_nothing(self) -> None:
+        _, until1 = self.job("job 1")
+        end2, _ = self.job("job 2")
+        mark = self.keeper.releases
+        end2.cancel()
+        self.failureResultOf(end2, CancelledError)
+        self.assertFalse(self.keeper.released_since(ONE, mark))
+        until1.callback(None)
 
     def test_a_cancelled_waiter_leaves_the_queue(self) -> None:
         _, until1 = self.job("job 1")

@@ -127,6 +127,11 @@ class SlowLocks:
     def in_use(self, name: LockName) -> bool:
         return False
 
+    releases = 0
+
+    def released_since(self, wants: LockRequest, mark: int) -> bool:
+        return False
+
     class _Held(AbstractAsyncContextManager[None]):
         def __init__(self, locks: SlowLocks) -> None:
             self._locks = locks
@@ -252,6 +257,26 @@ class AnswerTests(PerformTests):
         performer = dataclasses.replace(self.performer(), operations=lambda: {Delay: operation})
         self.successResultOf(performer(OP, self.job))
         self.assertEqual(len(self.asked()), 4)
+
+    def test_nodes_are_asked_again_if_another_job_ends_while_they_answer(self) -> None:
+        ended: Deferred[None] = Deferred()
+
+        async def hold() -> None:
+            async with self.locks.hold_locks("job 1", request(exclusive=[NODE2])):
+                await ended
+
+        other = Deferred.fromCoroutine(hold())
+
+        def answer(node: str, call: AskVersion) -> Version:
+            # Node1 has answered before; the job may have changed it since.
+            if node == "node2" and not ended.called:
+                ended.callback(None)
+            return VERSION
+
+        self.memory.nodes.answers[AskVersion] = answer
+        self.perform()
+        self.successResultOf(other)
+        self.assertEqual(self.asked(), ["node1", "node2"] * 2)
 
     def test_a_change_that_leads_to_other_queries_has_them_made(self) -> None:
         away = self.change("node1", offline=True)

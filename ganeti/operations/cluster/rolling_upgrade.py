@@ -96,7 +96,7 @@ def _require_space(nodes: Sequence[Node], facts: NodeAnswers) -> None:
     """
     found = [
         f"{free} MiB in {folder} on {node.name}"
-        for node in nodes
+        for node in sorted(nodes, key=lambda each: each.name)
         for folder, free in _full_folders(facts.answer_of(node, VerifyNode)).items()
     ]
     if found:
