@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from copy import deepcopy
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -49,7 +48,7 @@ class OldDiskTests(SynchronousTestCase):
         self.assertLessEqual(self.tags, found)
 
     def snapshot(self, host: SimulatedHost) -> MemoryDisk:
-        return deepcopy(host.disk)
+        return host.disk.snapshot()
 
     def put_back(self, host: SimulatedHost, disk: MemoryDisk, *, votes: bool = True) -> None:
         """Let a host find an old disk; without ``votes`` its vote is the one it has now."""

@@ -162,10 +162,13 @@ MUTANTS = (
         file=_KEEPER,
         before="""
             self._waiters.pop(owner, None)
+            if granted:
+                self._remember(request)
             self._wake(self._table.release(owner))
 """,
         after="""
             if self._waiters.pop(owner, None) is None:
+                self._remember(request)
                 self._wake(self._table.release(owner))
 """,
         reason="a job that is canceled while it waits stays in the queue for its locks",
