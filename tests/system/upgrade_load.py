@@ -251,7 +251,8 @@ class Upgrades:
         """
         found = {}
         for node in self.running.cluster.nodes:
-            for path in sorted(Path(node.paths.run, "fake-hypervisor").iterdir()):
+            # The folder is made with the first guest; a path without it matches nothing.
+            for path in sorted(Path(node.paths.run).glob("fake-hypervisor/*")):
                 stat = path.stat()
                 found[f"{node.name}: {path.name}"] = (
                     stat.st_ino,

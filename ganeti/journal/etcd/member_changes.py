@@ -98,11 +98,13 @@ def find_size(candidates: int) -> int:
 def may_restart(member: Member, members: Sequence[Member], healthy: Collection[str]) -> bool:
     """Return whether a member may be restarted: the others work, or are a majority without it.
 
-    One or two members are no majority without it: they stop for the moment of the restart.
+    One or two members are no majority without it: they stop for the moment of the restart. Members
+    without a vote do not count.
     """
-    others = [each for each in members if each != member]
+    voters = [each for each in members if not each.learner]
+    others = [each for each in voters if each != member]
     working = sum(each.address in healthy for each in others)
-    return working == len(others) or working > len(members) // 2
+    return working == len(others) or working > len(voters) // 2
 
 
 def _complete(member: Member, candidates: Sequence[str], lost: Collection[str]) -> Step:

@@ -80,6 +80,9 @@ class PlanTests(SynchronousTestCase):
             ([A, B, C, D, voter("e")], "abc", False),
             ([A, B], "ab", True),
             ([A], "a", True),
+            # One that was added and never started has no vote.
+            ([A, B, LEARNER], "ab", True),
+            ([A, B, LEARNER], "a", False),
         ):
             self.assertEqual(may_restart(A, members, healthy), may, (members, healthy))
 
