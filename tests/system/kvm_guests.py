@@ -77,6 +77,8 @@ class KvmCase(TestCase):
     """Guests of two nodes of this host, which are ended after each test."""
 
     timeout = 120
+    guest_memory = 128
+    """MiB."""
 
     def setUp(self) -> None:
         require_linux()
@@ -97,7 +99,7 @@ class KvmCase(TestCase):
             **more,
         }
         disks = [a_disk("a", size=1)]
-        be = {"maxmem": 128, "minmem": 128, "vcpus": 1}
+        be = {"maxmem": self.guest_memory, "minmem": self.guest_memory, "vcpus": 1}
         return a_guest("web1", hypervisor="kvm", hvparams=hvparams, disks=disks, beparams=be)
 
     def attached(self) -> list[AttachedDisk]:
