@@ -226,9 +226,13 @@ class Upgrades:
         self.load = Load()
         self._folder = Path(tempfile.mkdtemp(prefix="gnt-upgrade-"))
         self._trees = {release: make_release(release) for release in (__version__, NEXT)}
-        for number in range(2, NODES + 1):
-            self.running.perform(self._guest(number))
-        self._guests = self._guest_records()
+        try:
+            for number in range(2, NODES + 1):
+                self.running.perform(self._guest(number))
+            self._guests = self._guest_records()
+        except BaseException:
+            self.destroy()
+            raise
 
     def _guest(self, number: int) -> CreateInstance:
         return CreateInstance(
