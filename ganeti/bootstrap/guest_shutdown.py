@@ -132,7 +132,9 @@ def migrate_guests(paths: Paths, timeout: float, write: Callable[[str], None] = 
     if not left:
         return
     Path(paths.stop_marker).touch()
-    write(f"the master is asked to migrate {len(left)} instances, for {timeout:g} seconds at most")
+    write(
+        f"the master is asked to migrate all guests ({len(left)}), for {timeout:g} seconds at most"
+    )
     deadline = time.monotonic() + timeout
     quiet_since = time.monotonic()
     while left and (now := time.monotonic()) < deadline and now < quiet_since + QUIET:
