@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import socket
 from collections.abc import Iterator
@@ -64,6 +65,15 @@ class StarvationTests(SharedCluster):
         self.assertEqual([daemon.process() for daemon in self.daemons], self.before)
         self.running.perform(Delay(duration=0.0, on_nodes=("node1.trial", "node2.trial")))
         self.assertEqual(self.running.curl("GET", "/2/info")[0], 200)
+        # A task logs equal errors once: the next test is to find it working again.
+        eventually(self._tasks_work_again)
+
+    def _tasks_work_again(self) -> bool:
+        said = re.findall(
+            r"(?:ERROR|INFO) (.+) (failed; retrying|works again)", self.log_of("masterd")
+        )
+        # The last that each task said.
+        return "failed; retrying" not in dict(said).values()
 
     def log_of(self, kind: str) -> str:
         """What a daemon has logged since the test began."""
