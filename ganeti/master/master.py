@@ -99,6 +99,7 @@ class Dependencies:
     is the processor type as printed by ``uname -m``; ``name`` is the name of this node;
     ``patience`` are the time-outs for replication to candidates. ``sessions`` are the notes of the
     browsers that have signed in. ``move_tools`` are for moves of the state to etcd and back.
+    ``hooks_here`` returns whether this host may have scripts in this directory of hooks.
     """
 
     files: IFiles
@@ -118,6 +119,7 @@ class Dependencies:
     patience: FollowerTimeouts | None = None
     senders: Senders = NO_SENDERS
     move_tools: MoveTools | None = None
+    hooks_here: Callable[[str], bool] = lambda folder: True
 
 
 class Master:
@@ -364,6 +366,7 @@ class Master:
             solve=self._dependencies.solve,
             event_position=lambda: str(self.events.newest_position),
             stopping=lambda: self.queue.stopped,
+            hooks_on_master=self._dependencies.hooks_here,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:

@@ -13,6 +13,7 @@ guest, which is asked for alone.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
@@ -117,7 +118,7 @@ class NodeStatusCache:
         self._clock = clock
         self._max_age = max_age
         self._wait_timeout = patience
-        self._known: dict[str, _NodeEntry] = {}
+        self._known: dict[str, _NodeEntry] = defaultdict(_NodeEntry)
         self._observers: list[Observer] = []
 
     def observe(self, observer: Observer) -> None:
@@ -146,7 +147,7 @@ class NodeStatusCache:
 
     def report(self, uuid: str, report: StatusReport) -> bool:
         """Record a report of a node; return False if it is of changes to something unknown."""
-        known = self._known.setdefault(uuid, _NodeEntry())
+        known = self._known[uuid]
         if report.whole:
             facts = report.info
         elif known.facts is None:
@@ -215,7 +216,7 @@ class NodeStatusCache:
             if node.offline:
                 self._known.pop(node.uuid, None)
                 continue
-            known = self._known.setdefault(node.uuid, _NodeEntry())
+            known = self._known[node.uuid]
             if known.reports and reported:
                 continue
             if (changed and known.changed) or now - known.asked > self._max_age:
@@ -236,7 +237,7 @@ class NodeStatusCache:
         waits until they have answered or failed.
         """
         now = self._clock.seconds()
-        known = [(node, self._known.setdefault(node.uuid, _NodeEntry())) for node in nodes]
+        known = [(node, self._known[node.uuid]) for node in nodes]
         waits = [
             self._wait_for_answer(node, entry)
             for node, entry in known

@@ -29,7 +29,7 @@ class Hooks:
         Most operations call this and most nodes have no hooks, so that this case costs one
         ``stat``.
         """
-        place = f"{call.directory}-{call.phase}.d"
+        place = call.folder
         folder = f"{self._folder}/{place}"
         if self._files.stat(folder) is None:
             return []

@@ -13,7 +13,7 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, HooksRefused, HooksUnreachable
 from ganeti.model.node import Node
 from ganeti.operations.operation import HookCall, Tools
-from ganeti.rpc.node import HookResult, Phase, RunHooks
+from ganeti.rpc.node import HookResult, Phase, RunHooks, hook_folder
 
 VERSION = 2
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
@@ -69,6 +69,11 @@ async def run_config_update(
     _report(answers, state, tools)
 
 
+def has_config_update(tools: Tools) -> bool:
+    """Return whether there may be config-update hooks."""
+    return tools.hooks_on_master(hook_folder("config-update", "post"))
+
+
 def _fresh(call: HookCall) -> Mapping[str, str]:
     """Return the variables of post hooks in addition to those of the pre hooks."""
     return {f"POST_{name}": value for name, value in call.environment.items()}
@@ -97,8 +102,13 @@ async def _run_on_nodes(
         for uuid in dict.fromkeys(nodes)
         if uuid in state.nodes and not state.nodes[uuid].offline
     ]
+    none: dict[str, list[HookResult]] = {}
+    # Most operations have hooks on the master, and few masters have scripts for them.
+    if state.master in online and not tools.hooks_on_master(hook_folder(call.directory, phase)):
+        online.remove(state.master)
+        none[state.master.uuid] = []
     if not online:
-        return {}
+        return none
     variables = {
         "HOOKS_VERSION": str(VERSION),
         "HOOKS_PHASE": phase,
@@ -115,7 +125,7 @@ async def _run_on_nodes(
     asked = RunHooks(
         directory=call.directory, phase=phase, environment={"PATH": PATH, **environment}
     )
-    return await tools.nodes.ask_all(online, asked)
+    return {**none, **await tools.nodes.ask_all(online, asked)}
 
 
 def _find_failures(

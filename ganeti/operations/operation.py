@@ -407,7 +407,8 @@ class Tools:
 
     Without ``recent``, nodes are asked each time. ``event_position`` returns the position of the
     newest event; ``stopping``, whether the master daemon stops, which gives operations a few
-    seconds to end.
+    seconds to end. ``hooks_on_master`` returns whether the master's host may have scripts in this
+    ``hook_folder``.
     """
 
     config: ConfigAccess
@@ -428,6 +429,7 @@ class Tools:
     solve: PlacementSolver = solve_here
     event_position: Callable[[], str] = stream_start
     stopping: Callable[[], bool] = lambda: False
+    hooks_on_master: Callable[[str], bool] = lambda folder: True
 
 
 @dataclass(frozen=True)

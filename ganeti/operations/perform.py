@@ -23,7 +23,12 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import find_unsupported_parameters
 from ganeti.operations.allocation.iallocator import format_request, room
 from ganeti.operations.cluster.slices import collect
-from ganeti.operations.hook_execution import run_config_update, run_post_hooks, run_pre_hooks
+from ganeti.operations.hook_execution import (
+    has_config_update,
+    run_config_update,
+    run_post_hooks,
+    run_pre_hooks,
+)
 from ganeti.operations.node_queries import gather
 from ganeti.operations.operation import (
     AnyOperation,
@@ -290,7 +295,9 @@ class Performer:
         if (
             isinstance(result, ResultWithCommit)
             and before is None
-            and not changes_config_data(result.change, self.config.state())
+            and not (
+                has_config_update(tools) and changes_config_data(result.change, self.config.state())
+            )
         ):
             change = result.change
 

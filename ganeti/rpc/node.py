@@ -297,6 +297,11 @@ HookVariable: TypeAlias = Annotated[str, Meta(pattern=r"\A(GANETI_[^=\x00\n]+|PA
 """Other variables, such as LD_PRELOAD, could make a script load foreign code."""
 
 
+def hook_folder(directory: HookDirectory, phase: Phase) -> str:
+    """Return the name of the directory with the scripts, which is below that of all hooks."""
+    return f"{directory}-{phase}.d"
+
+
 class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
@@ -307,6 +312,10 @@ class RunHooks(Call[list[HookResult]]):
     directory: HookDirectory
     phase: Phase
     environment: dict[HookVariable, Line]
+
+    @property
+    def folder(self) -> str:
+        return hook_folder(self.directory, self.phase)
 
 
 MIN_API_WITH_PARAMETERS = 20

@@ -29,6 +29,7 @@ from ganeti.config.initial_state import initial_state
 from ganeti.config.state import ClusterState, Stored, make_state
 from ganeti.daemon.master_services.file_threads import FileThreads
 from ganeti.daemon.master_services.identifiers import SystemIdentifiers
+from ganeti.daemon.master_services.local_hooks import LocalHooks
 from ganeti.daemon.process.service import DaemonProgram, run
 from ganeti.daemon.process.services import Daemon, ServicePart
 from ganeti.journal.file_journal import FileJournal
@@ -390,6 +391,7 @@ async def _start(daemon: Daemon, paths: Paths, calls: Tally, seconds: Tally) -> 
         issue=keys.issue,
         name=MASTER,
         sessions=MemoryStateFiles(),
+        hooks_here=LocalHooks(files, paths.hooks),
     )
     startup = Startup(
         around,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, HooksRefused, HooksUnreachable, JobCanceled, Unreachable
@@ -116,6 +118,21 @@ class PreHookTests(HookTests):
         self.assertIsInstance(error, HooksUnreachable)
         words = "no node could run the hooks of node-modify: no memory"
         self.assertEqual(str(error), words)
+
+    def test_the_master_is_not_asked_if_its_host_has_no_hooks(self) -> None:
+        empty = {"node-modify-pre.d"}
+        self.memory.tools = replace(
+            self.memory.tools, hooks_on_master=lambda folder: folder not in empty
+        )
+        self.pre()
+        self.assertEqual(self.asked(), ["node2"])
+        self.answer(node2=[FAILED])
+        self.assertIsInstance(self.refusal(), HooksRefused)
+
+    def test_a_master_without_hooks_counts_as_one_that_has_answered(self) -> None:
+        self.memory.tools = replace(self.memory.tools, hooks_on_master=lambda folder: False)
+        self.answer(node2=Unreachable("node2", "timed out"))
+        self.pre()
 
     def test_a_canceled_job_does_not_wait_for_them(self) -> None:
         self.memory.progress.cancel()

@@ -385,6 +385,18 @@ class ResultTests(PerformTests):
         self.assertEqual(len(self.memory.state().networks), 1)
         self.assertEqual(self.hooks(), [("config-update", "post")])
 
+    def test_without_hooks_for_it_such_a_change_is_made_together_with_the_end_of_the_job(
+        self,
+    ) -> None:
+        self.memory.tools = dataclasses.replace(
+            self.memory.tools, hooks_on_master=lambda folder: False
+        )
+        self.work.result = ResultWithCommit("named", add(a_network("lan")))
+        found = self.perform()
+        self.assertIsNotNone(found.finish)
+        self.assertEqual(dict(self.memory.state().networks), {})
+        self.assertEqual(self.hooks(), [])
+
     def test_a_last_change_of_users_is_made_together_with_the_end_of_the_job(self) -> None:
         self.work.result = ResultWithCommit("added", add(UserAccount(uuid="ann", created=1)))
         found = self.perform()

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from ganeti.daemon.master_services.allocators import Allocators
 from ganeti.daemon.master_services.cluster_keys import LocalClusterKeys
 from ganeti.daemon.master_services.identifiers import SystemIdentifiers
+from ganeti.daemon.master_services.local_hooks import LocalHooks
 from ganeti.daemon.master_services.master_host import MasterHost
 from ganeti.daemon.master_services.notification_senders import NotificationSenders
 from ganeti.daemon.master_services.placement_solver import SolverProgram
@@ -55,6 +56,7 @@ def make_dependencies(
         name=host.name,
         sessions=LocalStateFiles(f"{paths.run}/sessions", mode=0o600),
         senders=senders,
+        hooks_here=LocalHooks(host.files, paths.hooks),
         move_tools=LocalMoveTools(
             host.reactor,
             host.files,

@@ -9,6 +9,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.instance import Instance
+from ganeti.model.node import Node
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.operation import HookCall
@@ -52,13 +53,13 @@ def instance_hooks(
 def environment(state: ClusterState, instance: Instance, disks: tuple[Disk, ...]) -> dict[str, str]:
     """Return the variables of an instance, without the prefix ``GANETI_``."""
     guest = make_guest(state, instance, disks)
-    names = {uuid: node.name for uuid, node in state.nodes.items()}
+    nodes = state.nodes
     template = disks[0].dev_type if disks else Template.DISKLESS
     variables = {
         "OP_TARGET": guest.name,
         "INSTANCE_NAME": guest.name,
-        "INSTANCE_PRIMARY": names[guest.primary],
-        "INSTANCE_SECONDARIES": " ".join(names[uuid] for uuid in guest.secondaries),
+        "INSTANCE_PRIMARY": nodes[guest.primary].name,
+        "INSTANCE_SECONDARIES": " ".join(nodes[uuid].name for uuid in guest.secondaries),
         "INSTANCE_OS_TYPE": guest.os,
         "INSTANCE_STATUS": instance.admin_state.value,
         "INSTANCE_MINMEM": str(guest.minmem),
@@ -78,7 +79,7 @@ def environment(state: ClusterState, instance: Instance, disks: tuple[Disk, ...]
             f"INSTANCE_NIC{index}_{name}": text for name, text in _nic_variables(nic).items()
         }
     for index, disk in enumerate(guest.disks):
-        described = _disk_variables(disk, guest, names)
+        described = _disk_variables(disk, guest, nodes)
         variables |= {f"INSTANCE_DISK{index}_{name}": text for name, text in described.items()}
     return variables
 
@@ -114,7 +115,7 @@ def _nic_variables(nic: GuestNic) -> dict[str, str]:
     return variables
 
 
-def _disk_variables(disk: Disk, guest: Guest, names: Mapping[str, str]) -> dict[str, str]:
+def _disk_variables(disk: Disk, guest: Guest, nodes: Mapping[str, Node]) -> dict[str, str]:
     variables = {
         "UUID": disk.uuid,
         "SIZE": str(disk.size),
@@ -136,8 +137,8 @@ def _disk_variables(disk: Disk, guest: Guest, names: Mapping[str, str]) -> dict[
         secondary = other if one == guest.primary else one
         data, meta = disk.children
         variables |= {
-            "PNODE": names[guest.primary],
-            "SNODE": names[secondary],
+            "PNODE": nodes[guest.primary].name,
+            "SNODE": nodes[secondary].name,
             "PORT": str(port),
             "PMINOR": str(minors[guest.primary]),
             "SMINOR": str(minors[secondary]),

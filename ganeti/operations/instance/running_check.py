@@ -166,10 +166,13 @@ def check_no_guest(name: str, nodes: Iterable[Node], facts: NodeAnswers) -> None
 
     :raises Refused: one of the queried ``nodes`` runs a guest with this name.
     """
+    answers = facts.answers
     for node in nodes:
         for call in (ListGuests, DescribeNode):
-            answer = facts.answers.get((node.uuid, call), {})
-            guests = answer.guests if isinstance(answer, NodeInfo) else answer
+            # As little as possible in each turn: there may be hundreds of nodes.
+            if (answer := answers.get((node.uuid, call))) is None:
+                continue
+            guests = answer.guests if type(answer) is NodeInfo else answer
             if not isinstance(guests, Failed) and name in guests:
                 raise Refused(
                     f"node {node.name} runs an unknown guest with the name {name}; stop it on that "
