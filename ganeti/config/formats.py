@@ -160,39 +160,45 @@ class ConfigDataEncoder:
         yield b"}\n"
 
 
-PIECE = 2000
-"""Number of objects in a piece of the file."""
+PIECE = 500
+"""Number of objects in a piece of the file, and of those that are compared at once."""
 
 
 class _Section:
-    """The encoded objects of one kind, sorted by UUID."""
+    """The encoded objects of one kind, and their UUIDs in order."""
 
     def __init__(self) -> None:
         self._objects: Map[str, Stored] = _NOTHING
         self._texts: dict[str, bytes] = {}
+        self._order: list[str] = []
 
     def pieces(self, objects: Map[str, Stored]) -> Iterator[bytes]:
         if objects is not self._objects:
             yield from self._update(objects)
-        texts = list(self._texts.values())
-        if texts:
-            # Every text begins with a comma, so that pieces can be joined as they are.
-            texts[0] = texts[0].removeprefix(b",")
-        for start in range(0, len(texts), PIECE):
-            yield b"".join(texts[start : start + PIECE])
+        for start in range(0, len(self._order), PIECE):
+            piece = b",".join(self._texts[key] for key in self._order[start : start + PIECE])
+            yield b"," + piece if start else piece
 
     def _update(self, objects: Map[str, Stored]) -> Iterator[bytes]:
         """Encode what has changed, yielding empty pieces meanwhile."""
-        before = self._objects
-        changed = [key for key, record in objects.items() if before.get(key) is not record]
-        new = sum(key not in before for key in changed)
-        for number, key in enumerate(changed, start=1):
-            self._texts[key] = b",%s:%s" % (encoder.encode(key), encoder.encode(objects[key]))
+        before, new = self._objects, []
+        for number, (key, record) in enumerate(objects.items(), start=1):
+            if before.get(key) is not record:
+                if key not in before:
+                    new.append(key)
+                self._texts[key] = b"%s:%s" % (encoder.encode(key), encoder.encode(record))
             if number % PIECE == 0:
                 yield b""
-        # Objects that only changed keep their place.
-        if new or len(before) != len(objects):
-            self._texts = {key: self._texts[key] for key in sorted(objects)}
+        if len(before) + len(new) != len(objects):
+            for key in before:
+                if key not in objects:
+                    del self._texts[key]
+            yield b""
+            self._order = [key for key in self._order if key in objects]
+        if new:
+            # Sorted before, but for those at the end: this takes much less than all anew.
+            self._order += new
+            self._order.sort()
         self._objects = objects
 
 

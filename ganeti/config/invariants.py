@@ -131,7 +131,12 @@ def _check_disks_of(called: str, instance: Instance, disks: tuple[Disk, ...]) ->
 
 
 def _check_disks(state: ClusterState) -> Problems:
-    owned = Counter(uuid for instance in state.instances.values() for uuid in instance.disks)
+    owned: Counter[str] = Counter()
+    for instance in paced(state.instances.values()):
+        if instance is None:
+            yield None
+        else:
+            owned.update(instance.disks)
     yield from (
         f"disk {uuid} belongs to {count} instances" for uuid, count in owned.items() if count > 1
     )
@@ -213,19 +218,17 @@ def _check_serials(state: ClusterState) -> Problems:
 def _check_indexes(state: ClusterState) -> Problems:
     """Check that each index has the entries of all objects, and as many as they have."""
     wrong: set[str] = set()
-    entries: dict[str, set[Hashable]] = {name: set() for name in _INDEXES}
+    # Counted and not collected: hundreds of thousands of new tuples keep the garbage collector
+    # busy for longer than a turn may take.
+    entries = dict.fromkeys(_INDEXES, 0)
     for record in paced(_list_records(state)):
         if record is None:
             yield None
             continue
         for name, key, found, value in _list_entries(record, state):
-            if isinstance(found, Map):
-                entries[name].add((key, value))
-                right = value in found
-            else:
-                entries[name].add(key)
-                right = found == value or _shares(state.instances.get(str(found)), key)
-            if not right:
+            if value in found if isinstance(found, Map) else value == found:
+                entries[name] += 1
+            elif not _shares(state.instances.get(str(found)), key):
                 wrong.add(name)
     for name in _INDEXES:
         index: Map[Hashable, object] = getattr(state, name)
@@ -235,7 +238,7 @@ def _check_indexes(state: ClusterState) -> Problems:
                 yield None
             else:
                 size += len(each) if isinstance(each, Map) else 1
-        if size != len(entries[name]):
+        if size != entries[name]:
             wrong.add(name)
     yield from (f"index {name} does not match the objects" for name in sorted(wrong))
 
@@ -258,7 +261,8 @@ def _list_entries(
 ) -> Iterator[tuple[str, Hashable, object, str]]:
     """Yield the entries that indexes should have for an object.
 
-    An entry is the name of the index, the key, what the index has for it, and the value.
+    An entry is the name of the index, the key, what the index has for it, and the value. Each comes
+    once.
     """
     if isinstance(record, Instance | Node | Group | Network):
         key = KINDS[type(record)], record.name
@@ -266,13 +270,12 @@ def _list_entries(
     if isinstance(record, Instance):
         node = record.primary_node
         yield "primaries", node, state.primaries.get(node), record.uuid
-        for disk in record.disks:
+        for disk in dict.fromkeys(record.disks):
             yield "owners", disk, state.owners.get(disk), record.uuid
-        for nic in record.nics:
-            mac = nic.mac.lower()
+        for mac in dict.fromkeys(nic.mac.lower() for nic in record.nics):
             yield "macs", mac, state.macs.get(mac), record.uuid
     if isinstance(record, Disk) and record.dev_type in MIRRORED_TEMPLATES:
-        for node in record.nodes:
+        for node in dict.fromkeys(record.nodes):
             yield "copies", node, state.copies.get(node), record.uuid
 
 
