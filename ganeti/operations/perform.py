@@ -194,14 +194,15 @@ class Performer:
         tools = self.tools(configuration, owner)
         identity = tools.ids.uuid()
         asked = await self._ask(operation, opcode, tools, identity)
-        plan = operation.plan(opcode, self.config.state(), asked.facts)
+        state = self.config.state()
+        plan = operation.plan(opcode, state, asked.facts)
         if opcode.dry_run:
             await owner.locked()
             return OperationResult(operation.preview(plan))
         while True:
             wanted, since = plan.locks, tools.time.seconds()
             async with self.locks.hold_locks(owner.owner, wanted, owner.priority):
-                now = tools.time.seconds()
+                now, before = tools.time.seconds(), asked
                 # After another job that may have changed the queried objects, the answers are
                 # outdated even if they are recent: it had its locks while nodes were asked, or this
                 # job has waited for it.
@@ -212,7 +213,10 @@ class Performer:
                     or await self._asks_otherwise(operation, opcode, asked, tools)
                 ):
                     asked = await self._ask(operation, opcode, tools, identity)
-                plan = operation.plan(opcode, self.config.state(), asked.facts)
+                # A plan depends on these alone.
+                if asked is not before or self.config.state() is not state:
+                    state = self.config.state()
+                    plan = operation.plan(opcode, state, asked.facts)
                 if covers(wanted, plan.locks):
                     await owner.locked()
                     return await self._run(operation, plan, opcode.op_id, tools, configuration)

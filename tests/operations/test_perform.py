@@ -179,13 +179,20 @@ class PerformTests(SynchronousTestCase):
 
 
 class LockingTests(PerformTests):
-    def test_it_is_planned_with_the_answers_of_nodes_and_again_under_the_locks(self) -> None:
+    def test_it_is_planned_with_the_answers_of_nodes(self) -> None:
         self.assertEqual(self.perform(), OperationResult("done"))
-        self.assertEqual(self.work.history, ["plan", "plan", "run"])
+        self.assertEqual(self.work.history, ["plan", "run"])
         [plan] = self.work.ran
         self.assertEqual(plan.locks, request(exclusive=[NODE2]))
         self.assertEqual(plan.facts.known(plan.state.node("node1"), AskVersion), VERSION)
         self.assertEqual(self.asked(), ["node1", "node2"])
+
+    def test_it_is_planned_again_under_the_locks_if_the_state_has_changed(self) -> None:
+        locks = SlowLocks(self.memory, 0.0, self.change("node1", offline=True))
+        self.perform(locks=locks)
+        self.assertEqual(self.work.history, ["plan", "plan", "run"])
+        [plan] = self.work.ran
+        self.assertIs(plan.state, self.memory.state())
 
     def test_it_waits_for_another_job_and_its_locks_are_free_afterwards(self) -> None:
         ended: Deferred[None] = Deferred()
@@ -211,7 +218,7 @@ class LockingTests(PerformTests):
         self.perform(locks=locks)
         both = request(exclusive=[NODE1, NODE2])
         self.assertEqual(locks.requests, [request(exclusive=[NODE2]), both])
-        self.assertEqual(self.work.history, ["plan", "plan", "plan", "run"])
+        self.assertEqual(self.work.history, ["plan", "plan", "run"])
 
     def test_if_fewer_locks_are_needed_by_then_it_is_run(self) -> None:
         locks = SlowLocks(self.memory, 0.0, self.change("node2", drained=False))

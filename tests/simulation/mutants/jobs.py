@@ -182,7 +182,9 @@ MUTANTS = (
         name="plan-of-an-old-state",
         file=_PERFORM,
         before="""
-                plan = operation.plan(opcode, self.config.state(), asked.facts)
+                if asked is not before or self.config.state() is not state:
+                    state = self.config.state()
+                    plan = operation.plan(opcode, state, asked.facts)
                 if covers(wanted, plan.locks):
 """,
         after="""
@@ -200,12 +202,12 @@ MUTANTS = (
         file=_PERFORM,
         before="""
                     asked = await self._ask(operation, opcode, tools, identity)
-                plan = operation.plan(opcode, self.config.state(), asked.facts)
-                if covers""",
+                # A plan depends on these alone.
+""",
         after="""
                     pass
-                plan = operation.plan(opcode, self.config.state(), asked.facts)
-                if covers""",
+                # A plan depends on these alone.
+""",
         reason="a job acts on what nodes said before it had its locks",
         modes=(
             "plain",
