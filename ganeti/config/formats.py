@@ -196,7 +196,7 @@ class _Section:
             yield b""
             self._order = [key for key in self._order if key in objects]
         if new:
-            # Sorted before, but for those at the end: this takes much less than to sort all of them.
+            # Sorted before, but for those at the end: this takes less than to sort all of them.
             self._order += new
             self._order.sort()
         self._objects = objects

@@ -136,6 +136,21 @@ def with_nic(running: RunningConfig, nic: GuestNic) -> RunningConfig:
     return replace(running, nics=changed)
 
 
+def connect_as(running: RunningConfig, configured: Guest) -> RunningConfig:
+    """Return the settings with cards of networks connected to the links that are configured.
+
+    For a node of another node group, where the networks have other links.
+    """
+    links = {nic.uuid: nic for nic in configured.nics if nic.network is not None}
+    nics = tuple(
+        replace(nic, mode=there.mode, link=there.link, vlan=there.vlan)
+        if nic.network is not None and (there := links.get(nic.uuid)) is not None
+        else nic
+        for nic in running.nics
+    )
+    return replace(running, nics=nics)
+
+
 def without_device(running: RunningConfig, uuid: str) -> RunningConfig:
     """Return the settings of a guest after a disk or network card was removed from it."""
     return replace(

@@ -10,6 +10,7 @@ from ganeti.config.changes import ports
 from ganeti.config.changes.macs import mac_in_use
 from ganeti.config.changes.networks import release_addresses, reserve_addresses
 from ganeti.config.changes.objects import current, update
+from ganeti.config.nic_connections import connect_on
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
@@ -118,7 +119,10 @@ def set_disks_active(instance: Instance, active: bool) -> Change:
 
 
 def set_primary_node(instance: Instance, node: Node) -> Change:
-    """Make ``node`` the primary node of an instance, and of its disks that are not mirrored."""
+    """Make ``node`` the primary node of an instance, and of its disks that are not mirrored.
+
+    In another node group, its cards get the connections of their networks there.
+    """
 
     def change(state: ClusterState) -> ClusterState:
         old, target = current(state, instance), current(state, node)
@@ -130,7 +134,8 @@ def set_primary_node(instance: Instance, node: Node) -> Change:
                 )
             if disk.nodes == (old.primary_node,):
                 state = state.put(replace(disk, nodes=(target.uuid,)))
-        return state.put(replace(old, primary_node=target.uuid))
+        connected = connect_on(old, target, state)
+        return state.put(replace(connected, primary_node=target.uuid))
 
     return change
 
@@ -201,14 +206,14 @@ def set_disk_layout(instance: Instance, disks: Sequence[Disk], nodes: Sequence[s
 
 
 def put_back(instance: Instance, disks: Sequence[Disk]) -> Change:
-    """Restore disks, and the primary node of an instance, from these records."""
+    """Restore disks, and the primary node and the cards of an instance, from these records."""
 
     def change(state: ClusterState) -> ClusterState:
         now = current(state, instance)
         for disk in disks:
             current(state, disk)
             state = state.put(disk)
-        return state.put(replace(now, primary_node=instance.primary_node))
+        return state.put(replace(now, primary_node=instance.primary_node, nics=instance.nics))
 
     return change
 

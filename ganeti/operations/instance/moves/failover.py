@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ganeti.config.changes.instances import set_primary_node
+from ganeti.config.nic_connections import connect_on
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
@@ -172,7 +173,8 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
     instance, target = plan.subject.instance, plan.target
     if plan.restarts:
         # Before the guest is stopped, as this may refuse the move.
-        await require_able(target, make_guest(tools.config.state(), instance), tools)
+        state = tools.config.state()
+        await require_able(target, make_guest(state, connect_on(instance, target, state)), tools)
     tools.progress.may_stop()
     async with Undo(tools.progress) as undo:
         await _stop_on_source(plan, tools, undo)

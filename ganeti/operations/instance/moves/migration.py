@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from ganeti.config.changes.instances import set_primary_node
+from ganeti.config.nic_connections import connect_on
 from ganeti.config.writer import CancelledAfterCommit
 from ganeti.errors import Code, Failed, GanetiError, Refused, Unreachable
 from ganeti.model.disk import MIRRORED_TEMPLATES
@@ -15,6 +16,7 @@ from ganeti.model.node import Node
 from ganeti.model.running import (
     RunningConfig,
     apply_running_config,
+    connect_as,
     pending_changes,
     require_migratable,
 )
@@ -71,10 +73,13 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
     :raises Failed: the migration failed; the message has the location of the guest if known.
     """
     subject, target = passage.subject, passage.target
-    source, guest = subject.primary, make_guest(tools.config.state(), subject.instance)
+    source, state = subject.primary, tools.config.state()
+    guest = make_guest(state, connect_on(subject.instance, target, state))
     tools.progress.may_stop()
     running = await tools.nodes.ask(source, DescribeRunning(guest=guest))
     require_migratable(running, guest.name)
+    if target.group != source.group:
+        running = connect_as(running, guest)
     await _check_can_receive(passage, guest, running, tools)
     try:
         still_since = await _send_guest(passage, guest, running, tools)

@@ -15,6 +15,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from ganeti.config.changes.instances import restore_placement, set_primary_node
 from ganeti.config.changes.objects import together
+from ganeti.config.nic_connections import connect_on
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.locking.names import LockRequest
@@ -170,7 +171,7 @@ async def run(plan: InstanceMove, tools: Tools) -> None:
     state = tools.config.state()
     if plan.restarts:
         # Before the guest is stopped, as this may refuse the move.
-        await require_able(target, make_guest(state, instance), tools)
+        await require_able(target, make_guest(state, connect_on(instance, target, state)), tools)
     async with Undo(tools.progress) as undo:
         await _create_copies(plan, tools, undo)
         await _stop_on_source(plan, tools, undo)

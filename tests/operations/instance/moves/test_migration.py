@@ -37,7 +37,15 @@ from ganeti.rpc.instances import (
 )
 from ganeti.rpc.node import ValidateHypervisor
 from ganeti.schema import records
-from ganeti.testing.builders import a_cluster, a_disk, an_instance
+from ganeti.testing.builders import (
+    a_cluster,
+    a_disk,
+    a_group,
+    a_network,
+    a_nic,
+    a_node,
+    an_instance,
+)
 from ganeti.testing.tools import MemoryTools
 
 MIB = 1 << 20
@@ -165,6 +173,30 @@ class MovedTests(SendTests):
         assert isinstance(migrate, MigrateInstanceCall)
         self.assertEqual((accept.address, accept.running), ("192.0.2.2", self.running))
         self.assertEqual((migrate.destination, migrate.live), ("192.0.2.2:4444", False))
+
+    def test_in_another_group_its_cards_have_the_links_of_that_group(self) -> None:
+        lan, near, far = a_network("lan"), {"link": "br0"}, {"link": "br1"}
+        web1 = an_instance(
+            "web1",
+            disks=[a_disk("disk1", Template.SHAREDFILE, nodes=("node1",))],
+            nics=[a_nic(network=lan.uuid, nicparams=near), a_nic("nic1", nicparams=near)],
+        )
+        other = a_group("other", networks={lan.uuid: far})
+        self.prepare(
+            a_cluster(
+                nodes=["node1", a_node("node2", group="other")],
+                groups=[a_group("default", networks={lan.uuid: near}), other],
+                networks=[lan],
+                instances=[web1],
+            )
+        )
+        self.send()
+        [accept] = [call for _, call in self.memory.nodes.asked if isinstance(call, AcceptInstance)]
+        self.assertEqual([nic.link for nic in accept.running.nics], ["br1", "br0"])
+        self.assertEqual([nic.link for nic in accept.guest.nics], ["br1", "br0"])
+        recorded = self.memory.state().instance("web1").nics
+        self.assertEqual([nic.nicparams["link"] for nic in recorded], ["br1", "br0"])
+        self.assertNotIn("take effect at its next start", self.said)
 
     def test_the_downtime_counts_from_the_last_time_that_the_guest_ran(self) -> None:
         self.report(Migration(status="active"), Migration(status="active"), SENT)
