@@ -14,6 +14,7 @@ from ganeti.opcodes.choices import Hypervisor
 from ganeti.opcodes.choices import MigrationMode as _MigrationMode
 from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import (
+    VERSION,
     GroupName,
     InstanceName,
     Integer,
@@ -205,7 +206,7 @@ Clutter: TypeAlias = Annotated[
 # --- software
 
 Release: TypeAlias = Annotated[
-    Line, Meta(min_length=1, max_length=64), doc("The release that nodes have afterwards.")
+    str, Meta(max_length=64, pattern=VERSION), doc("The release that nodes have afterwards.")
 ]
 UpgradeCommand: TypeAlias = Annotated[
     Line, Meta(min_length=1), doc("The restricted command of the nodes that installs it.")

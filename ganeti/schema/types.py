@@ -35,6 +35,7 @@ GRANT_SUBJECT = rf"^(group:[^\x00-\x1f\x7f]+|[A-Za-z0-9._@+-]+){_END}"
 PRINTABLE_ASCII = rf"^[!-~]+{_END}"
 TOKEN_ID = rf"^[0-9a-f]{{16}}{_END}"
 SHA256 = rf"^[0-9a-f]{{64}}{_END}"
+VERSION = rf"^[0-9]+(\.[0-9A-Za-z.+~_-]+)?{_END}"
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
@@ -46,6 +47,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         GRANT_SUBJECT: "must be a user name (letters, digits and . _ @ + -), or group:NAME",
         PRINTABLE_ASCII: "must have no spaces and only characters of ASCII",
         TOKEN_ID: "must be the 16 hexadecimal digits of a token; see gnt-access token list",
+        VERSION: "must be a version number, such as 1.4.0",
         SHA256: "must be a SHA-256 digest in 64 hexadecimal digits",
     }
 )

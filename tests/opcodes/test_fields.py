@@ -80,3 +80,10 @@ class RefusalTests(SynchronousTestCase):
 
     def test_a_name_has_no_control_characters(self) -> None:
         self.assertIn("iallocator", self.refusal(iallocator="hail\n"))
+
+    def test_what_is_no_version_is_no_release(self) -> None:
+        for release in ("3.2.0", "1.4.0~rc1", "0.1.0.dev3+g12ab", "2"):
+            read_opcode({"OP_ID": "OP_CLUSTER_UPGRADE", "release": release})
+        for other in ("banana", "", "1.2; reboot", "v1.2"):
+            with self.assertRaisesRegex(Invalid, "release: must be a version number"):
+                read_opcode({"OP_ID": "OP_CLUSTER_UPGRADE", "release": other})
