@@ -18,6 +18,8 @@ from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.model.running import RunningConfig, pending_changes, require_migratable
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.local_users import MemoryAccounts
+from ganeti.testing.memory_descriptors import MemoryDescriptors
 from ganeti.testing.processes import MemoryStateFiles, Ran
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu
 
@@ -77,6 +79,9 @@ class GanetiGuestTests(SynchronousTestCase):
             attach=["console.py"],
             ganeti=FOLDER,
             firmware="/var/lib/kvm-firmware",
+            descriptors=MemoryDescriptors(self.host.disk),
+            accounts=MemoryAccounts(),
+            user_pool=lambda: (),
         )
 
     def running_config(self) -> RunningConfig:
