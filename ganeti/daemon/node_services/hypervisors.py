@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -90,6 +91,7 @@ def _create_kvm(
         descriptors=LocalDescriptors(in_thread),
         accounts=LocalAccounts(in_thread),
         user_pool=lambda: read_user_pool(paths, files),
+        privileged=os.geteuid() == 0,
         scopes=SYSTEMD.manages(paths, NODED),
     )
 

@@ -59,7 +59,7 @@ class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
     variables. With ``scopes``, each QEMU gets a systemd scope. ``user_pool`` returns the user IDs
-    for guests."""
+    for guests, which only a ``privileged`` daemon, that is root, can give to them."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class KvmHypervisor:
         accounts: IAccounts,
         user_pool: Callable[[], Ranges],
         scopes: bool = False,
+        privileged: bool = True,
     ) -> None:
         self._files = files
         self._processes = processes
@@ -86,7 +87,7 @@ class KvmHypervisor:
         self._guests = GuestRegistry(folder, notes, files, processes, known)
         taps = Taps(files, processes)
         self._variables = FirmwareVariables(firmware, files)
-        self._users = QemuUsers(accounts, user_pool)
+        self._users = QemuUsers(accounts, user_pool, privileged=privileged)
         self._qemu_files = QemuFiles(descriptors)
         self._qemus = QemuProcesses(
             self._guests,

@@ -35,11 +35,17 @@ class QemuUser:
 
 
 class QemuUsers:
-    """Chooses the user of each QEMU of this node; ``pool`` returns the cluster's user IDs."""
+    """Chooses the user of each QEMU of this node; ``pool`` returns the cluster's user IDs.
 
-    def __init__(self, accounts: IAccounts, pool: Callable[[], Ranges]) -> None:
+    Only a ``privileged`` daemon, one with the powers of root, can give another user to QEMU.
+    """
+
+    def __init__(
+        self, accounts: IAccounts, pool: Callable[[], Ranges], *, privileged: bool
+    ) -> None:
         self._accounts = accounts
         self._pool = pool
+        self._privileged = privileged
 
     async def choose(self, kvm: Kvm, in_use: Callable[[], Collection[int]]) -> QemuUser | None:
         """Return the user for a guest with these parameters; None is root.
@@ -49,6 +55,12 @@ class QemuUsers:
 
         :raises Refused: there is no such user, or all user IDs of the pool are in use.
         """
+        if kvm.security_model != "none" and not self._privileged:
+            raise Refused(
+                "security_model: the node daemon does not run as root, and cannot change the user"
+                " of QEMU; run it as root, or set security_model=none",
+                Code.ENVIRONMENT,
+            )
         match kvm.security_model:
             case "user":
                 return await self._find_domain(kvm.security_domain)

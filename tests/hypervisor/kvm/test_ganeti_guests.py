@@ -96,6 +96,11 @@ class GanetiGuestTests(SynchronousTestCase):
             [(each.name, each.memory, each.vcpus) for each in found.values()], [("web1", 256, 2)]
         )
 
+    def test_its_user_is_known(self) -> None:
+        status = b"Name:\tkvm\nUid:\t1005\t1005\t1005\t1005\n"
+        self.host.disk.put(f"/proc/{self.pid}/status", status, 0o444, 0)
+        self.assertEqual(self.hypervisor().running()["web1"].user, 1005)
+
     def test_a_restarted_daemon_finds_it_again(self) -> None:
         self.hypervisor()
         self.assertEqual(list(self.hypervisor().running()), ["web1"])

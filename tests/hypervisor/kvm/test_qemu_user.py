@@ -19,9 +19,15 @@ POOL = Kvm(security_model="pool")
 
 class ChoiceTests(SynchronousTestCase):
     def choose(
-        self, kvm: Kvm, in_use: Collection[int] = (), pool: Ranges = ((7, 8),)
+        self,
+        kvm: Kvm,
+        in_use: Collection[int] = (),
+        pool: Ranges = ((7, 8),),
+        *,
+        privileged: bool = True,
     ) -> Deferred[QemuUser | None]:
-        users = QemuUsers(MemoryAccounts({"seven": HostUser(7, 70)}), lambda: pool)
+        accounts = MemoryAccounts({"seven": HostUser(7, 70)})
+        users = QemuUsers(accounts, lambda: pool, privileged=privileged)
         return Deferred.fromCoroutine(users.choose(kvm, lambda: in_use))
 
     def test_root_is_the_user_by_default(self) -> None:
@@ -40,9 +46,14 @@ class ChoiceTests(SynchronousTestCase):
                     taken.append(user)
                 return None
 
-        users = QemuUsers(SlowAccounts(), lambda: ((7, 8),))
+        users = QemuUsers(SlowAccounts(), lambda: ((7, 8),), privileged=True)
         found = Deferred.fromCoroutine(users.choose(POOL, lambda: taken))
         self.assertEqual(self.successResultOf(found), QemuUser(8, 65534))
+
+    def test_a_daemon_without_powers_gives_none_away(self) -> None:
+        refusal = self.failureResultOf(self.choose(POOL, privileged=False), Refused)
+        self.assertIn("run it as root, or set security_model=none", str(refusal.value))
+        self.assertIsNone(self.successResultOf(self.choose(Kvm(), privileged=False)))
 
     def test_root_is_never_taken_from_a_pool(self) -> None:
         # Ganeti accepts such a range.
