@@ -26,6 +26,7 @@ from ganeti.hypervisor.kvm.qemu_user import QemuUser
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.running import is_older
 from ganeti.schema.shell import split_shell_words
 from ganeti.schema.types import Parameters
 
@@ -54,13 +55,17 @@ class LoadedFirmware:
 @dataclass(frozen=True, kw_only=True)
 class HostSettings:
     """What the node determines: the QEMU program, the accelerator, the paths of sockets, the UEFI
-    firmware, if it is not the BIOS, and the user that QEMU runs as, if it is not root."""
+    firmware, if it is not the BIOS, and the user that QEMU runs as, if it is not root.
+
+    ``version`` is that of the program.
+    """
 
     binary: str
     accelerator: Accelerator
     places: RuntimePaths
     firmware: LoadedFirmware | None = None
     user: QemuUser | None = None
+    version: str = ""
 
 
 NO_SLOTS: Mapping[str, str] = {}
@@ -116,7 +121,7 @@ def command(
         # A machine must be the same on both nodes of a migration: no configuration of the host, and
         # no devices that QEMU adds by itself.
         *("-no-user-config", "-nodefaults", "-daemonize", "-pidfile", machine.places.pid),
-        *_user_options(machine.user),
+        *_user_options(machine.user, machine.version),
         *_processor_options(guest, kvm, machine),
         *_firmware_options(machine.firmware, reopens=machine.user is None),
         *("-m", _memory_size(guest, machine.accelerator)),
@@ -144,10 +149,13 @@ def command(
     ]
 
 
-def _user_options(user: QemuUser | None) -> Iterator[str]:
+def _user_options(user: QemuUser | None, version: str) -> Iterator[str]:
     if user is None:
         return
-    yield from ("-runas", f"{user.user}:{user.group}")
+    ids = f"{user.user}:{user.group}"
+    # Deprecated since 9.1 (docs/about/deprecated.rst of QEMU).
+    old = is_older(version, "9.1")
+    yield from ("-runas", ids) if old else ("-run-with", f"user={ids}")
     # With any filter, QEMU sets no_new_privs: no program that it runs can get powers, for example
     # by a set-user-ID bit. The filters "elevateprivileges" and "spawn" would end it, as it changes
     # its user (-runas) and creates a process (-daemonize) after they are in effect.

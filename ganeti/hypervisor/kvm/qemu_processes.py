@@ -137,7 +137,12 @@ class QemuProcesses:
         await self._remove_files(where)
         user = await self._users.choose(kvm, self._guests.user_ids)
         machine = HostSettings(
-            binary=binary, accelerator=accelerator, places=where, firmware=loaded, user=user
+            binary=binary,
+            accelerator=accelerator,
+            places=where,
+            firmware=loaded,
+            user=user,
+            version=program.version,
         )
         argv = command(
             guest,

@@ -41,6 +41,7 @@ def called(
     memory: int = 128,
     firmware: LoadedFirmware | None = None,
     user: QemuUser | None = None,
+    version: str = "7.2.22",
     **hvparams: Any,
 ) -> list[str]:
     guest = a_guest(
@@ -58,6 +59,7 @@ def called(
         places=places("/run", "web1"),
         firmware=firmware,
         user=user,
+        version=version,
     )
     return command(guest, disks, machine, **(how or {}))
 
@@ -218,6 +220,11 @@ class CommandTests(SynchronousTestCase):
         writable = [each.endswith(",auto-read-only=off") for each in after(argv, "-drive")]
         self.assertEqual(writable, [False, True, True, False])
         self.assertEqual(set(after(called(disks=disks), "-runas")), set())
+
+    def test_newer_versions_of_qemu_have_another_option_for_the_user(self) -> None:
+        argv = called(user=QemuUser(990, 991), version="10.0.13")
+        self.assertEqual(after(argv, "-run-with"), ["user=990:991"])
+        self.assertNotIn("-runas", argv)
 
     def test_devices_behind_root_ports(self) -> None:
         disk, slots = AttachedDisk(named_disk("a"), "/f/a"), {"disk-a": "port1"}
