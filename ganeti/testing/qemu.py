@@ -99,11 +99,15 @@ class ScriptedQemu:
             if option == "-netdev"
         }
 
+    def is_root(self) -> bool:
+        """Whether it has kept the user that has started it."""
+        return not {"-runas", "-run-with"} & set(self.argv)
+
     def find_obstacle(self, path: str) -> str:
         """Why it cannot open a file after its start; empty if it can."""
         if path.startswith("/dev/fdset/"):
             return "" if path in self.sets else f"Could not open '{path}': Bad file descriptor"
-        return f"Could not open '{path}': Permission denied" if "-runas" in self.argv else ""
+        return "" if self.is_root() else f"Could not open '{path}': Permission denied"
 
     def insert(self, device: dict[str, str]) -> None:
         """Put a device into its slot or behind its port, or into the first slot that is free."""
@@ -277,7 +281,7 @@ class ScriptedHost:
         return {}
 
     def _add_connection(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
-        if "ifname" in given and "-runas" in machine.argv:
+        if "ifname" in given and not machine.is_root():
             return Complaint("could not open /dev/net/tun: Permission denied")
         names = f"{given.get('fds', '')}:{given.get('vhostfds', '')}".split(":")
         if missing := [name for name in names if name and name not in machine.named]:

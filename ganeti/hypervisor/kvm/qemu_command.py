@@ -153,7 +153,7 @@ def _user_options(user: QemuUser | None, version: str) -> Iterator[str]:
     if user is None:
         return
     ids = f"{user.user}:{user.group}"
-    # Deprecated since 9.1 (docs/about/deprecated.rst of QEMU).
+    # -runas is deprecated since 9.1, and missing in 10.0.
     old = is_older(version, "9.1")
     yield from ("-runas", ids) if old else ("-run-with", f"user={ids}")
     # With any filter, QEMU sets no_new_privs: no program that it runs can get powers, for example
