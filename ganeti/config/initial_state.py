@@ -16,7 +16,13 @@ from ganeti.config.state import KINDS, ClusterState, Stored, make_state
 from ganeti.errors import Invalid, Problem
 from ganeti.model.access import Authorities, NodeCertificates
 from ganeti.model.cluster import Cluster, DataCollector
-from ganeti.model.cluster_settings import is_address, missing_settings, setting_problems
+from ganeti.model.cluster_settings import (
+    NO_USER_POOL,
+    is_address,
+    lacks_user_pool,
+    missing_settings,
+    setting_problems,
+)
 from ganeti.model.disk import SUPPORTED_TEMPLATES, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
@@ -125,6 +131,7 @@ def initial_state(
             {**chosen, "master_ip": address},
             ipv6=settings.get("primary_ip_family") == socket.AF_INET6,
         ),
+        *_find_pool_problems(chosen),
         *_find_address_problems(primary_ip=master_address, secondary_ip=secondary_address),
     ]
     if problems:
@@ -195,6 +202,12 @@ def _find_template_problems(
             yield Problem(path, format_unsupported_template(each))
     for template, setting in missing_settings(templates, settings):
         yield Problem(path, f"{template.value} requires {setting}; set it, or omit the template")
+
+
+def _find_pool_problems(settings: FieldValues) -> Iterator[Problem]:
+    for name, found in settings["hvparams"].items():
+        if lacks_user_pool(found, settings["uid_pool"]):
+            yield Problem(f"hvparams/{name}/security_model", NO_USER_POOL)
 
 
 def _find_address_problems(**addresses: str | None) -> Iterator[Problem]:

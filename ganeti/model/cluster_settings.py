@@ -35,6 +35,13 @@ _VOLUME_GROUP = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,126}")
 """A valid name by lvm(8), section VALID NAMES."""
 _ALLOCATOR = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
 _BITS = {False: 32, True: 128}
+_MAX_USER = (1 << 32) - 2
+"""The highest user ID: the next one stands for none in system calls such as chown(2)."""
+
+NO_USER_POOL = (
+    "pool needs user IDs for guests, and the cluster has none: give it some by --uid-pool"
+    " FIRST-LAST (gnt-cluster init, gnt-cluster modify)"
+)
 
 
 _ADDRESS = "must be an IP address such as 192.0.2.1"
@@ -72,6 +79,10 @@ _RULES: Mapping[str, tuple[Callable[[Any], object], str]] = MappingProxyType(
             "must be the name of a network device, with at most 15 characters",
         ),
         "master_ip": (lambda text: text is None or is_address(text), _ADDRESS),
+        "uid_pool": (
+            lambda ranges: all(0 < first <= last <= _MAX_USER for first, last in ranges),
+            f"must be ranges of user IDs from 1 to {_MAX_USER}; 0 is root, and has all powers",
+        ),
         "shared_file_storage_dir": (_is_path_or_unset, "must be an absolute path, or empty"),
         "volume_group_name": (
             lambda name: not name or _VOLUME_GROUP.fullmatch(name),
@@ -97,6 +108,11 @@ def setting_problems(settings: Mapping[str, Value], *, ipv6: bool) -> Iterator[P
             re.compile(pattern)
         except re.error as e:
             yield Problem(f"reserved_lvs[{number}]", f"is not a valid regular expression: {e}")
+
+
+def lacks_user_pool(hvparams: Mapping[str, Value], pool: Sequence[object]) -> bool:
+    """Return whether guests with these parameters need user IDs, and the cluster has none."""
+    return hvparams.get("security_model") == "pool" and not pool
 
 
 def missing_settings(

@@ -100,11 +100,15 @@ class Counters:
     sent: int | None = None
 
 
-class GuestState(Record):
-    """The state of a running guest as its hypervisor reports it: MiB, and seconds of CPU time."""
+class GuestState(Record, omit_defaults=True):
+    """The state of a running guest as its hypervisor reports it: MiB, and seconds of CPU time.
+
+    ``user`` is the user ID of its process, which the hypervisors without processes do not have.
+    """
 
     name: str
     memory: Integer
     vcpus: Integer
     cpu_time: Number = 0.0
     paused: bool = False
+    user: Integer = 0

@@ -17,7 +17,6 @@ from ganeti.schema.types import Value
 
 _NO_HELPER = "helper guests are not available; the OS definition's create script runs on the node"
 _NO_MONITORING = "there is no monitoring daemon; query the remote API instead"
-_NO_ISOLATION = "guests have no user IDs of their own (see the parameter security_model)"
 _NO_RESERVE = "limit instances by the instance policy, or mark the node as drained"
 
 UNSUPPORTED: Mapping[str, tuple[object, str]] = MappingProxyType(
@@ -35,7 +34,6 @@ UNSUPPORTED: Mapping[str, tuple[object, str]] = MappingProxyType(
         "instance_communication_network": ("", "connect instances to an ordinary network instead"),
         "maintain_node_health": (False, "use gnt-cluster verify and gnt-node evacuate"),
         "modify_etc_hosts": (False, "each node resolves names by its system configuration"),
-        "uid_pool": ((), _NO_ISOLATION),
         "zeroing_image": ("", _NO_HELPER),
     }
 )

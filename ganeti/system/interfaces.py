@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,6 +119,48 @@ class IStateFiles(Interface):
 
     def read_all() -> dict[str, bytes]:
         """Return all records by name."""
+
+
+class FileAccess(enum.Enum):
+    """What a file is opened for; ``EMPTY`` creates it with mode 0600, or empties it."""
+
+    READ = "read"
+    READ_WRITE = "read and write"
+    EMPTY = "empty"
+
+
+class IDescriptors(Interface):
+    """Opens files and devices for other processes, which may not open them; errors are ``OSError``.
+
+    A descriptor stays open in this process until it is closed, and is not inherited by programs.
+    """
+
+    async def open_file(path: str, access: FileAccess) -> int:
+        """Return a descriptor of a file or device."""
+
+    async def open_tap(name: str, *, multi_queue: bool) -> int:
+        """Return a queue of an existing tap device; with ``multi_queue``, it can have several."""
+
+    def close(descriptor: int) -> None:
+        """Close a descriptor in this process."""
+
+
+@dataclass(frozen=True)
+class HostUser:
+    """A user of this host, and its primary group, by number."""
+
+    user: int
+    group: int
+
+
+class IAccounts(Interface):
+    """The users of this host."""
+
+    async def find(name: str) -> HostUser | None:
+        """Return a user by name; None if there is none."""
+
+    async def find_by_id(user: int) -> HostUser | None:
+        """Return a user by number; None if no account has it."""
 
 
 class IHostNames(Interface):

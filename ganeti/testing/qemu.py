@@ -3,7 +3,8 @@
 
 Its guests shut down and release devices a second after they are asked to, and are sent within a
 second. Like the real one, a guest arrives only in a machine like the one that it left, with the
-same devices at the same addresses, and the receiver writes why not.
+same devices at the same addresses, and the receiver writes why not. One with another user than root
+opens nothing after its start, but gets descriptors.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IReactorTime,
     IStreamClientEndpoint,
+    IUNIXTransport,
 )
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -65,6 +67,8 @@ class ScriptedQemu:
 
     ``slots`` are the devices on the root bus by their addresses, ``ports`` those behind root ports
     by the name of the port, ``drives`` and ``connections`` what was added for them by commands.
+    ``received`` are descriptors that came with the command which is about them, ``sets`` those that
+    stand for files, and ``named`` those that have names.
     """
 
     pid: int
@@ -77,6 +81,9 @@ class ScriptedQemu:
     ports: dict[str, dict[str, str]] = field(default_factory=dict)
     drives: set[str] = field(default_factory=set)
     connections: set[str] = field(default_factory=set)
+    received: list[int] = field(default_factory=list)
+    sets: dict[str, int] = field(default_factory=dict)
+    named: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for device in devices(self.argv):
@@ -91,6 +98,16 @@ class ScriptedQemu:
             for option, each in zip(self.argv, self.argv[1:], strict=False)
             if option == "-netdev"
         }
+
+    def is_root(self) -> bool:
+        """Whether it has kept the user that has started it."""
+        return not {"-runas", "-run-with"} & set(self.argv)
+
+    def find_obstacle(self, path: str) -> str:
+        """Why it cannot open a file after its start; empty if it can."""
+        if path.startswith("/dev/fdset/"):
+            return "" if path in self.sets else f"Could not open '{path}': Bad file descriptor"
+        return "" if self.is_root() else f"Could not open '{path}': Permission denied"
 
     def insert(self, device: dict[str, str]) -> None:
         """Put a device into its slot or behind its port, or into the first slot that is free."""
@@ -224,13 +241,18 @@ class ScriptedHost:
             "query-pci": lambda: [{"bus": 0, "devices": _list_devices(machine)}],
             "blockdev-add": lambda: self._add_drive(machine, given),
             "blockdev-del": lambda: _discard(machine.drives, given["node-name"]),
-            "netdev_add": lambda: _add(machine.connections, given["id"]),
+            "add-fd": lambda: self._add_set(machine),
+            "getfd": lambda: self._add_named(machine, given["fdname"]),
+            "screendump": lambda: _complaint(machine.find_obstacle(given["filename"])),
+            "netdev_add": lambda: self._add_connection(machine, given),
             "netdev_del": lambda: _discard(machine.connections, given["id"]),
             "device_add": lambda: self._add_device(machine, given),
             "device_del": lambda: self._request_release(machine, given["id"]),
             "human-monitor-command": lambda: _list_forwards(machine),
             "eject": lambda: self._open_tray(name, given),
-            "blockdev-change-medium": lambda: self._open_tray(name, given),
+            "blockdev-change-medium": lambda: (
+                _complaint(machine.find_obstacle(given["filename"])) or self._open_tray(name, given)
+            ),
         }
         if command == "system_powerdown" and name not in self.stubborn:
             self._clock.callLater(1, self._exit, machine)
@@ -238,10 +260,33 @@ class ScriptedHost:
 
     def _add_drive(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
         path = given["file"]["filename"]
+        if obstacle := machine.find_obstacle(path):
+            return Complaint(obstacle)
         if path in self.unreadable:
             return Complaint(f"Could not open '{path}': Permission denied")
         machine.drives.add(given["node-name"])
         return {}
+
+    def _add_set(self, machine: ScriptedQemu) -> object:
+        if not machine.received:
+            return Complaint("No file descriptor supplied via SCM_RIGHTS")
+        number = len(machine.sets)
+        machine.sets[f"/dev/fdset/{number}"] = machine.received.pop(0)
+        return {"fdset-id": number, "fd": 40 + number}
+
+    def _add_named(self, machine: ScriptedQemu, name: str) -> object:
+        if not machine.received:
+            return Complaint("No file descriptor supplied via SCM_RIGHTS")
+        machine.named[name] = machine.received.pop(0)
+        return {}
+
+    def _add_connection(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
+        if "ifname" in given and not machine.is_root():
+            return Complaint("could not open /dev/net/tun: Permission denied")
+        names = f"{given.get('fds', '')}:{given.get('vhostfds', '')}".split(":")
+        if missing := [name for name in names if name and name not in machine.named]:
+            return Complaint(f"File descriptor named '{missing[0]}' has not been found")
+        return _add(machine.connections, given["id"])
 
     def _add_device(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
         needed = given.get("drive") or given.get("netdev")
@@ -354,6 +399,10 @@ def _list_forwards(machine: ScriptedQemu) -> str:
     return "\r\n".join([*lines, ""])
 
 
+def _complaint(obstacle: str) -> object:
+    return Complaint(obstacle) if obstacle else {}
+
+
 def _add(names: set[str], name: str) -> object:
     names.add(name)
     return {}
@@ -419,6 +468,7 @@ class _Endpoint:
         return succeed(protocol)
 
 
+@implementer(IUNIXTransport)
 class _Line(StringTransport):
     """A connection to a QEMU, which answers in a later turn."""
 
@@ -445,6 +495,9 @@ class _Line(StringTransport):
         else:
             later = 0 if asked["execute"] == "quit" else self._host.slow.get(asked["execute"], 0)
             self.say({"return": answer}, later)
+
+    def sendFileDescriptor(self, descriptor: int) -> None:
+        self._machine.received.append(descriptor)
 
     def loseConnection(self) -> None:
         if not self.disconnecting:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from twisted.internet.defer import Deferred
 
-from ganeti.errors import Failed, Refused
+from ganeti.errors import Failed, Invalid, Refused
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import (
     AttachedDisk,
@@ -23,20 +23,27 @@ from ganeti.hypervisor.interfaces import (
     Running,
 )
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
+from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
+from ganeti.hypervisor.kvm.qemu_user import Ranges
+from ganeti.model.disk import DiskMode
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.running import RunningConfig, apply_running_config, running_config
 from ganeti.schema.records import replace
+from ganeti.system.interfaces import FileAccess, HostUser
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
-from ganeti.testing.processes import MemoryStateFiles
-from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu, devices
+from ganeti.testing.local_users import MemoryAccounts
+from ganeti.testing.memory_descriptors import MemoryDescriptors
+from ganeti.testing.processes import MemoryStateFiles, Script
+from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu, devices, option
 from tests.contracts import hypervisor as contract
 from tests.contracts.hypervisor import CARD
 from tests.hypervisor.kvm.test_firmware import put_descriptor
 
+GUESTS = HostUser(990, 991)
 NIC = GuestNic(uuid="u" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="br7")
 
 
@@ -81,12 +88,15 @@ class KvmHypervisorTests(contract.HypervisorContract):
         super().setUp()
         self._network = QemuNetwork()
         self._nodes: dict[str, tuple[ScriptedHost, MemoryStateFiles]] = {}
+        self.descriptors: dict[str, MemoryDescriptors] = {}
+        self.pool: Ranges = ()
 
     def node(self, name: str = "node1") -> tuple[ScriptedHost, MemoryStateFiles]:
         if name not in self._nodes:
             programs = ["qemu-system-x86_64"]
             host = ScriptedHost(self.clock, self._network, programs)
             self._nodes[name] = host, MemoryStateFiles()
+            self.descriptors[name] = MemoryDescriptors(host.disk)
         return self._nodes[name]
 
     def hypervisor(self, node: str = "node1") -> KvmHypervisor:
@@ -103,6 +113,9 @@ class KvmHypervisorTests(contract.HypervisorContract):
             attach=["/usr/bin/python3", "console.py"],
             ganeti="/run/kvm-hypervisor",
             firmware="/var/lib/kvm-firmware",
+            descriptors=self.descriptors[node],
+            accounts=MemoryAccounts({"guests": GUESTS}),
+            user_pool=lambda: self.pool,
         )
 
     def a_guest(self, name: str = "web1", **hvparams: Any) -> Guest:
@@ -110,6 +123,105 @@ class KvmHypervisorTests(contract.HypervisorContract):
         return a_guest(name, hypervisor="kvm", hvparams=over, network_port=11001)
 
     machine_version = ""
+
+    def runas(self, name: str = "web1", node: str = "node1") -> str:
+        """The user and group that a guest's QEMU changes to."""
+        return option(self.node(node)[0].machine(name).argv, "-runas")
+
+    def confined_guest(self, **hvparams: Any) -> Guest:
+        """A guest whose QEMU has the user of guests."""
+        return self.a_guest(security_model="user", security_domain="guests", **hvparams)
+
+    def test_qemu_runs_as_the_named_user(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest("web2"), []))
+        self.done(hypervisor.start(self.confined_guest(), []))
+        self.assertEqual(self.runas(), "990:991")
+        found = self.hypervisor().running()
+        self.assertEqual((found["web1"].user, found["web2"].user), (990, 0))
+        self.assertNotIn("-runas", self.node()[0].machine("web2").argv)
+
+    def test_a_user_that_is_missing_or_root_runs_no_qemu(self) -> None:
+        for name, reason in (
+            ("nobody", "this node has no user nobody"),
+            ("root", "powers of root"),
+        ):
+            guest = self.a_guest(security_model="user", security_domain=name)
+            said = self.fails(Refused, self.hypervisor().start(guest, []))
+            self.assertIn(f"security_domain: {said.partition(': ')[2]}", said)
+            self.assertIn(reason, said)
+            problems = self.fails(Invalid, self.hypervisor().validate(guest.hvparams))
+            self.assertIn(reason, problems)
+        self.assertEqual(self.left(), [])
+
+    def test_each_guest_of_a_node_has_a_user_of_the_pool_until_it_ends(self) -> None:
+        self.pool, hypervisor = ((990, 990), (2000, 2001)), self.hypervisor()
+        for name in ("web1", "web2"):
+            self.done(hypervisor.start(self.a_guest(name, security_model="pool"), []))
+        # No account has the second one.
+        self.assertEqual((self.runas("web1"), self.runas("web2")), ("990:991", "2000:65534"))
+        self.done(hypervisor.stop("web1", hard=True))
+        self.done(self.hypervisor().start(self.a_guest("web3", security_model="pool"), []))
+        self.assertEqual(self.runas("web3"), "990:991")
+
+    def test_a_guest_without_a_free_user_does_not_start(self) -> None:
+        guests = [self.a_guest(name, security_model="pool") for name in ("web1", "web2")]
+        said = self.fails(Refused, self.hypervisor().start(guests[0], []))
+        self.assertIn("needs user IDs for guests, and the cluster has none", said)
+        self.pool = ((2000, 2000),)
+        self.done(self.hypervisor().start(guests[0], []))
+        said = self.fails(Refused, self.hypervisor().start(guests[1], []))
+        self.assertIn("all user IDs for guests are in use", said)
+        self.assertEqual(list(self.hypervisor().running()), ["web1"])
+
+    def test_a_guest_that_arrives_gets_a_user_of_its_new_node(self) -> None:
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        self.pool = ((2000, 2001),)
+        self.done(there.start(self.a_guest("web2", security_model="pool"), []))
+        guest = self.a_guest(security_model="pool")
+        self.done(here.start(guest, []))
+        self.done(contract.accepted(there, guest, "192.0.2.2"))
+        found = self.runas(node="node1"), self.runas(node="node2")
+        self.assertEqual(found, ("2000:65534", "2001:65534"))
+
+    def test_what_a_confined_guest_gets_while_it_runs_is_opened_for_it(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        host.processes.programs["ip"] = lambda ran: Script()
+        guest = self.confined_guest(virtio_net_queues=2, vhost_net=True)
+        disk, card = a_disk("disk0", mode=DiskMode.READ_ONLY), replace(NIC, mode="routed", link="")
+        for path in ("/srv/disk0", "/dev/vhost-net"):
+            host.disk.put(path, b"", 0o600, 0)
+        self.done(hypervisor.start(guest, []))
+        host.disk.add_folder(f"/sys/class/net/{tap(card)}", 0o755)
+        self.done(hypervisor.plug(guest, AttachedDisk(disk, "/srv/disk0")))
+        self.done(hypervisor.plug(guest, card))
+        found = self.descriptors["node1"]
+        self.assertEqual(
+            [what for what, _ in found.opened.values()],
+            ["/srv/disk0", *[f"{tap(card)} (several queues)"] * 2, *["/dev/vhost-net"] * 2],
+        )
+        self.assertEqual(found.opened[1000][1], FileAccess.READ)
+        self.assertEqual(found.still_open, set())
+        machine = host.machine("web1")
+        self.assertEqual(sorted([*machine.sets.values(), *machine.named.values()]), [*found.opened])
+
+    def test_what_cannot_be_opened_for_a_confined_guest_is_not_part_of_it(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.confined_guest()
+        self.done(hypervisor.start(guest, []))
+        before = self.done(hypervisor.running_config(guest))
+        missing = AttachedDisk(a_disk("disk0"), "/srv/missing")
+        said = self.fails(Failed, hypervisor.plug(guest, missing))
+        self.assertIn("/srv/missing cannot be opened for QEMU: No such file or directory", said)
+        self.assertEqual(self.done(hypervisor.running_config(guest)), before)
+
+    def test_the_cd_of_a_confined_guest_is_opened_for_it(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        for path in ("/a.iso", "/b.iso"):
+            host.disk.put(path, b"", 0o600, 0)
+        self.done(hypervisor.start(self.confined_guest(cdrom_image_path="/a.iso"), []))
+        other = self.confined_guest(cdrom_image_path="/b.iso")
+        self.done(hypervisor.change_media(other, force=False))
+        self.assertEqual(self.descriptors["node1"].opened, {1000: ("/b.iso", FileAccess.READ)})
 
     def test_forwarded_ports_are_known_wherever_the_guest_runs(self) -> None:
         here, there = self.hypervisor(), self.hypervisor("node2")

@@ -168,8 +168,6 @@ class ParameterTests(DoorsTests):
 
     def test_isolation_that_is_not_there_is_refused(self) -> None:
         for name, value in (
-            ("security_model", "user"),
-            ("security_model", "pool"),
             ("use_chroot", True),
             ("spice_bind", "0.0.0.0"),
             ("soundhw", "hda"),
@@ -183,6 +181,16 @@ class ParameterTests(DoorsTests):
                 self.whole.do("OP_CLUSTER_SET_PARAMS", hvparams={"kvm": hvparams}),
                 self.whole.do("OP_CLUSTER_SET_PARAMS", os_hvp={"noop": {"kvm": hvparams}}),
             )
+
+    def test_a_guest_gets_no_user_of_a_pool_that_is_empty(self) -> None:
+        hvparams = {"security_model": "pool"}
+        self.assertRefused(
+            "pool needs user IDs for guests, and the cluster has none",
+            self.create(hypervisor="kvm", hvparams=hvparams),
+            self.modify(hvparams=hvparams),
+            self.whole.do("OP_CLUSTER_SET_PARAMS", hvparams={"kvm": hvparams}),
+            self.whole.do("OP_CLUSTER_SET_PARAMS", os_hvp={"noop": {"kvm": hvparams}}),
+        )
 
     def test_isolation_of_a_cluster_that_was_taken_over_is_not_lost(self) -> None:
         kvm = {"kvm": {"kernel_path": "", "use_chroot": True}}

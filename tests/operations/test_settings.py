@@ -144,7 +144,6 @@ class ClusterTests(SettingTests):
 
     def test_settings_that_nothing_does_are_refused_by_name(self) -> None:
         for name, value in (
-            ("uid_pool", [[1000, 1010]]),
             ("maintain_node_health", True),
             ("enabled_user_shutdown", True),
             ("install_image", "http://example.com/image"),
@@ -161,16 +160,31 @@ class ClusterTests(SettingTests):
                 self.assertIn(f"{name}: is not supported by this version: ", told)
                 self.assertEqual(code, Code.INPUT)
 
+    def test_user_ids_for_guests_come_with_the_model_and_stay_as_long_as_it(self) -> None:
+        pool = {"security_model": "pool"}
+        self.modify(uid_pool=[[1000, 1010]], hvparams={"kvm": pool})
+        self.assertEqual(self.cluster.uid_pool, ((1000, 1010),))
+        told, _ = self.refused(uid_pool=[])
+        self.assertIn("hypervisor kvm: security_model: pool needs user IDs", told)
+        self.modify(uid_pool=[], hvparams={"kvm": {"security_model": "none"}})
+        state = a_cluster(
+            uid_pool=((5, 6),), instances=[an_instance("web1", hypervisor="kvm", hvparams=pool)]
+        )
+        self.whole = WholeCluster(state)
+        told, _ = self.refused(remove_uids=[[5, 6]])
+        self.assertIn("gnt-instance modify -H security_model=none web1", told)
+
     def test_a_setting_that_nothing_does_can_be_turned_off_or_stay(self) -> None:
         over: dict[str, Any] = {
-            "uid_pool": ((1, 2),),
             "enabled_user_shutdown": True,
             "maintain_node_health": True,
         }
         self.whole = WholeCluster(a_cluster(**over))
-        self.modify(uid_pool=[], enabled_user_shutdown=False, maintain_node_health=True)
+        self.modify(enabled_user_shutdown=False, maintain_node_health=True)
         cluster = self.cluster
-        self.assertEqual((cluster.uid_pool, cluster.enabled_user_shutdown), ((), False))
+        self.assertEqual(
+            (cluster.maintain_node_health, cluster.enabled_user_shutdown), (True, False)
+        )
 
     def test_templates_without_disks_are_not_enabled(self) -> None:
         self.whole = WholeCluster(a_cluster(enabled_disk_templates=("file", "gluster")))

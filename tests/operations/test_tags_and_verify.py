@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, Unreachable
+from ganeti.model.guest import GuestState
 from ganeti.model.users import UserAccount
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.opcodes.cluster import VerifyCluster, VerifyConfig, VerifyGroup
@@ -101,6 +102,21 @@ class VerifyTests(SynchronousTestCase):
 
     def test_what_runs_as_wanted_is_good(self) -> None:
         self.assertEqual(self.group(runs("web1")), (True, []))
+
+    def test_a_guest_that_was_started_as_root_is_warned_of_until_its_next_start(self) -> None:
+        hvparams = {"kvm": {"security_model": "pool"}}
+        web1 = an_instance("web1", hypervisor="kvm")
+        for user, warnings in ((0, 1), (5, 0)):
+            memory = MemoryTools(a_cluster(instances=[web1], hvparams=hvparams))
+            guests = {"web1": GuestState(name="web1", memory=128, vcpus=1, user=user)}
+            facts = NodeAnswers(
+                {(NODE1, VerifyNode): {}, (NODE1, DescribeNode): some_facts(guests=guests)}
+            )
+            plan = verify.plan_group(VerifyGroup(group_name="default"), memory.state(), facts)
+            self.assertTrue(self.successResultOf(verify.run_group(plan, memory.tools)))
+            found = [each for each in memory.progress.said if "runs as root on node1" in each]
+            self.assertEqual(len(found), warnings)
+            self.assertTrue(all("gnt-instance reboot web1" in each for each in found))
 
     def test_an_instance_that_is_down_and_a_stranger_are_found(self) -> None:
         good, errors = self.group(runs("ghost"))

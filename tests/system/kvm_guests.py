@@ -24,11 +24,14 @@ from ganeti.hypervisor.kvm import console
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
+from ganeti.hypervisor.kvm.qemu_user import Ranges
 from ganeti.model.guest import Guest
+from ganeti.system.descriptors import LocalDescriptors
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.state_files import LocalStateFiles
 from ganeti.system.threads import InThread
+from ganeti.system.user_accounts import LocalAccounts
 from ganeti.testing.builders import a_disk, a_guest
 from tests.system.linux import MINI, require_linux
 
@@ -79,6 +82,7 @@ class KvmCase(TestCase):
     timeout = 120
     guest_memory = 128
     """MiB."""
+    user_pool: Ranges = ()
 
     def setUp(self) -> None:
         require_linux()
@@ -129,6 +133,9 @@ class KvmCase(TestCase):
             attach=[sys.executable, console.__file__],
             ganeti=f"{run}/kvm-hypervisor",
             firmware=f"{self.folder}/{node}/firmware",
+            descriptors=LocalDescriptors(cast(InThread, deferToThread)),
+            accounts=LocalAccounts(cast(InThread, deferToThread)),
+            user_pool=lambda: self.user_pool,
         )
 
     async def end_all(self) -> None:

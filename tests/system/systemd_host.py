@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
@@ -19,8 +20,8 @@ from tests.system.running import TIMEOUT, eventually
 from tools.quickstart.place import TREE
 
 SYSTEMD = "/lib/systemd/systemd"
-NODE, CLUSTER = "node1.example.com", "cluster.example.com"
-ADDRESS, CLUSTER_ADDRESS = "192.0.2.1", "192.0.2.100"
+CLUSTER, CLUSTER_ADDRESS = "cluster.example.com", "192.0.2.100"
+MAX_HOSTS = 2
 
 PATIENCE = 3 * TIMEOUT
 """Seconds that a boot, a shutdown or a restart of a daemon may take on a busy machine."""
@@ -34,7 +35,7 @@ PYTHON = f"{_ENVIRONMENT}/bin/python3"
 GUEST = "/srv/mini"
 """Where a kernel and an initial RAM disk for a guest are."""
 
-_NETWORK = f"""\
+_NETWORK = """\
 [Unit]
 DefaultDependencies=no
 Before=network-online.target
@@ -46,14 +47,26 @@ RemainAfterExit=yes
 ExecStart=/sbin/ldconfig
 ExecStart=/sbin/ip link add br0 type bridge
 ExecStart=/sbin/ip link set br0 up
-ExecStart=/sbin/ip address add {ADDRESS}/24 dev br0
+ExecStart=/sbin/ip address add %s/24 dev br0
 """
 
-_HOSTS = f"""\
-127.0.0.1 localhost
-{ADDRESS} {NODE} node1
-{CLUSTER_ADDRESS} {CLUSTER}
-"""
+
+def _name(number: int) -> str:
+    return f"node{number}.example.com"
+
+
+def _address(number: int) -> str:
+    return f"192.0.2.{number}"
+
+
+_HOSTS = "".join(
+    f"{line}\n"
+    for line in (
+        "127.0.0.1 localhost",
+        f"{CLUSTER_ADDRESS} {CLUSTER}",
+        *(f"{_address(each)} {_name(each)} node{each}" for each in range(1, MAX_HOSTS + 1)),
+    )
+)
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -71,10 +84,14 @@ def require_systemd() -> None:
 class SystemdHost:
     """A host on which the daemons of this source tree are installed with their units.
 
-    It can be booted again after it was shut down or its power was cut.
+    It can be booted again after it was shut down or its power was cut. It is one of several by its
+    ``number``, and has folders of this host at other places: ``binds``, by their places there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 1, binds: Mapping[str, Path] | None = None) -> None:
+        self.number = number
+        self.name = _name(number)
+        self._binds = binds or {}
         self.home = Path(tempfile.mkdtemp(prefix="gnt-systemd-"))
         self._upper = self.home / "upper"
         self._boot: subprocess.Popen[bytes] | None = None
@@ -88,12 +105,13 @@ class SystemdHost:
             folder.mkdir(parents=True)
             os.setxattr(folder, "trusted.overlay.opaque", b"y")
         self.write("/etc/fstab", "")
-        self.write("/etc/hostname", f"{NODE.partition('.')[0]}\n")
+        self.write("/etc/hostname", f"{self.name.partition('.')[0]}\n")
         self.write("/etc/hosts", _HOSTS)
         # The same for all boots, so that the journal has them all.
         self.write("/etc/machine-id", f"{secrets.token_hex(16)}\n")
         (self._upper / "var/log/journal").mkdir(parents=True)
-        self.write("/etc/systemd/system/test-network.service", _NETWORK)
+        network = _NETWORK % _address(self.number)
+        self.write("/etc/systemd/system/test-network.service", network)
         self._enable("test-network.service", "multi-user")
         # Python and its libraries may be in a home folder, which most daemons must not see.
         self.write(f"{_ENVIRONMENT}/pyvenv.cfg", f"home = {_PYTHON}/bin\n")
@@ -160,6 +178,7 @@ class SystemdHost:
             f"{sys.base_prefix}={_PYTHON}",
             f"{sys.prefix}/{libraries}={_ENVIRONMENT}/{libraries}",
         ]
+        binds += [f"{source}={place}" for place, source in self._binds.items()]
         if MINI.is_dir():
             binds.append(f"{MINI}={GUEST}")
         self._boot = subprocess.Popen(
@@ -177,6 +196,18 @@ class SystemdHost:
             PATIENCE,
         )
         self.run("systemctl", "is-system-running", "--wait")
+
+    def connect(self, other: SystemdHost) -> None:
+        """Connect the bridges of two running hosts, until one of them ends."""
+        here, there = self._pid(), other._pid()
+        cable = f"ip link add uplink type veth peer name uplink netns {there}"
+        subprocess.run(
+            ["nsenter", "--target", str(here), "--net", *cable.split()],
+            check=True,
+            timeout=PATIENCE,
+        )
+        for each in (self, other):
+            each.succeed("ip", "link", "set", "uplink", "master", "br0", "up")
 
     def _pid(self) -> int | None:
         try:

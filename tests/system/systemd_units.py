@@ -22,6 +22,8 @@ WATCHDOG = "20s"
 """How long the master daemon may be silent: a busy machine makes it silent for some seconds."""
 
 INSTANCE = "first.example.com"
+USER = 200000
+"""The user ID of the only guest."""
 
 UNTIL_TICK = """
 import socket, sys
@@ -52,6 +54,7 @@ class UnitTests(SynchronousTestCase):
             cls.host.boot()
             cls.host.succeed(
                 *("gnt-cluster", "init", "--enabled-hypervisors", "kvm"),
+                *("--uid-pool", f"{USER}", "-H", "kvm:security_model=pool,kvm_accel=tcg"),
                 *("--enabled-disk-templates", "file", CLUSTER),
             )
             cls.host.succeed("systemctl", "restart", "ganeti")
@@ -76,7 +79,7 @@ class UnitTests(SynchronousTestCase):
         """Whether another process than ``process`` is the daemon."""
         return self.process(daemon) != process
 
-    def test_only_the_node_daemon_runs_as_root(self) -> None:
+    def test_only_the_node_daemon_and_the_watchdog_run_as_root(self) -> None:
         users = {
             each: self.running.succeed("ps", "-o", "user:20=", self.process(each)).strip()
             for each in DAEMONS
@@ -102,6 +105,7 @@ class UnitTests(SynchronousTestCase):
         qemu = self.running.succeed("cat", f"/run/ganeti/kvm/control/{INSTANCE}.pid").strip()
         self.assertIn("/ganeti-guest-first.example.com-", self.cgroup(qemu))
         self.assertIn("ganeti-guests.slice/", self.cgroup(qemu))
+        self.assertEqual(self.running.succeed("ps", "-o", "uid=", qemu).strip(), str(USER))
         for end in ("restart", "stop", "start"):
             self.running.succeed("systemctl", end, "ganeti")
         self.assertIn(qemu, self.running.succeed("pgrep", "--full", f"name {INSTANCE}").split())

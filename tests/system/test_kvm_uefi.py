@@ -84,7 +84,17 @@ class UefiTests(KvmCase):
         await here.finish_outgoing(guest, left=True)
 
     async def test_the_file_of_a_node_gets_the_variables_that_arrive(self) -> None:
-        here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.guest()
+        await self.move_variables(self.guest())
+
+    async def test_the_file_of_a_node_gets_the_variables_that_an_unprivileged_qemu_has(
+        self,
+    ) -> None:
+        self.user_pool = ((61990, 61990),)
+        await self.move_variables(self.guest(security_model="pool"))
+
+    async def move_variables(self, guest: Guest) -> None:
+        """Migrate a guest before it boots, and look at the variables of its new node."""
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
         template = find_firmware("uefi", "pc-q35-7.2", FILES).template
         content = FILES.read(template)[:-8] + b"of node1"
         await here.store_firmware_variables(guest, content)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -11,11 +12,15 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from ganeti.bootstrap.daemons import NODED
 from ganeti.bootstrap.units import SYSTEMD
 from ganeti.daemon.process.reactor import Reactor
+from ganeti.daemon.process.reactor_threads import thread_runner
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.hypervisor.kvm.qemu_user import Ranges, parse_ranges
 from ganeti.paths import Paths
+from ganeti.system.descriptors import LocalDescriptors
 from ganeti.system.interfaces import IFiles, IProcesses
 from ganeti.system.state_files import LocalStateFiles
+from ganeti.system.user_accounts import LocalAccounts
 
 
 def hypervisors(
@@ -70,7 +75,7 @@ def _create_kvm(
 
         return UNIXClientEndpoint(reactor, path)
 
-    run = f"{paths.run}/kvm"
+    run, in_thread = f"{paths.run}/kvm", thread_runner(reactor)
     return KvmHypervisor(
         folder=f"{run}/control",
         notes=LocalStateFiles(f"{run}/guests"),
@@ -83,8 +88,18 @@ def _create_kvm(
         ganeti=f"{paths.run}/kvm-hypervisor",
         # They must survive a reboot of the node.
         firmware=f"{paths.data}/kvm-firmware",
+        descriptors=LocalDescriptors(in_thread),
+        accounts=LocalAccounts(in_thread),
+        user_pool=lambda: read_user_pool(paths, files),
+        privileged=os.geteuid() == 0,
         scopes=SYSTEMD.manages(paths, NODED),
     )
+
+
+def read_user_pool(paths: Paths, files: IFiles) -> Ranges:
+    """Return the user IDs for guests as this node knows them."""
+    path = f"{paths.data}/ssconf_uid_pool"
+    return parse_ranges(files.read(path).decode()) if files.stat(path) is not None else ()
 
 
 def _console_program() -> str:

@@ -87,8 +87,13 @@ def controller_options(kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
         yield from ("-device", ",".join(options))
 
 
-def disks(attached: Sequence[AttachedDisk], kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
-    """Yield the options of the disks in order; the first is the boot disk by default."""
+def disks(
+    attached: Sequence[AttachedDisk], kvm: Kvm, slots: Mapping[str, str], *, reopens: bool = True
+) -> Iterator[str]:
+    """Yield the options of the disks in order; the first is the boot disk by default.
+
+    ``reopens`` is whether QEMU can open them again after it has started.
+    """
     device = DISK_DEVICES.get(kvm.disk_type, kvm.disk_type)
     # QEMU loads a kernel of the node by itself, without the boot order of the firmware.
     boots = kvm.boot_order == "disk" and not kvm.kernel_path
@@ -104,6 +109,10 @@ def disks(attached: Sequence[AttachedDisk], kvm: Kvm, slots: Mapping[str, str]) 
             options.append(f"discard={kvm.disk_discard}")
         if disk.disk.mode is DiskMode.READ_ONLY:
             options.append("readonly=on")
+        elif not reopens:
+            # By default, QEMU opens a disk for reading, and again when the guest may write: that
+            # is when it has arrived by a migration.
+            options.append("auto-read-only=off")
         yield from ("-drive", ",".join(options))
         first = ["bootindex=1"] if boots and index == 0 else []
         yield from (

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from ganeti.errors import Code, Failed, Invalid
+from ganeti.errors import Code, Failed, Invalid, Problem
 from ganeti.hypervisor.interfaces import (
     NO_DEVICES,
     AttachedDisk,
@@ -29,8 +29,10 @@ from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.hypervisor.kvm.qemu_command import FIRST_VNC_PORT, Accelerator, cpu_model, read
+from ganeti.hypervisor.kvm.qemu_files import QemuFiles
 from ganeti.hypervisor.kvm.qemu_migration import QemuMigration
 from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses, read_parameters
+from ganeti.hypervisor.kvm.qemu_user import QemuUsers, Ranges
 from ganeti.hypervisor.kvm.running_devices import DeviceChanges
 from ganeti.hypervisor.kvm.screenshot import MAX_SCREEN, small_png
 from ganeti.hypervisor.kvm.tap_devices import Taps
@@ -39,7 +41,14 @@ from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import GANETI, RunningConfig, running_config
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
-from ganeti.system.interfaces import IFiles, IProcesses, IStateFiles
+from ganeti.system.interfaces import (
+    FileAccess,
+    IAccounts,
+    IDescriptors,
+    IFiles,
+    IProcesses,
+    IStateFiles,
+)
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
@@ -49,7 +58,8 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
-    variables. With ``scopes``, each QEMU gets a systemd scope."""
+    variables. With ``scopes``, each QEMU gets a systemd scope. ``user_pool`` returns the user IDs
+    for guests, which only a ``privileged`` daemon, that is root, can give to them."""
 
     def __init__(
         self,
@@ -64,7 +74,11 @@ class KvmHypervisor:
         attach: Sequence[str],
         ganeti: str,
         firmware: str,
+        descriptors: IDescriptors,
+        accounts: IAccounts,
+        user_pool: Callable[[], Ranges],
         scopes: bool = False,
+        privileged: bool = True,
     ) -> None:
         self._files = files
         self._processes = processes
@@ -73,10 +87,13 @@ class KvmHypervisor:
         self._guests = GuestRegistry(folder, notes, files, processes, known)
         taps = Taps(files, processes)
         self._variables = FirmwareVariables(firmware, files)
+        self._users = QemuUsers(accounts, user_pool, privileged=privileged)
+        self._qemu_files = QemuFiles(descriptors)
         self._qemus = QemuProcesses(
             self._guests,
             taps,
             self._variables,
+            self._users,
             folder=folder,
             files=files,
             processes=processes,
@@ -85,7 +102,9 @@ class KvmHypervisor:
             clock=clock,
             scopes=scopes,
         )
-        self._devices = DeviceChanges(self._guests, self._qemus, taps, files, clock)
+        self._devices = DeviceChanges(
+            self._guests, self._qemus, taps, files, self._qemu_files, clock
+        )
         self._migration = QemuMigration(self._guests, self._qemus, self._variables, clock)
 
     # --- start and stop
@@ -163,10 +182,14 @@ class KvmHypervisor:
         guest, kvm = self._as_started(guest)
         if not (kvm.vga or kvm.vnc_bind_address) or kvm.vga == "none":
             raise no_screen(guest.name)
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE)
         path = self._guests.runtime_paths(guest.name).screen
         try:
             async with self._qemus.connect_monitor(guest.name) as qemu:
-                await qemu.execute("screendump", filename=path)
+                name = path
+                if runtime.user:
+                    name = await self._qemu_files.pass_file(qemu, path, FileAccess.EMPTY)
+                await qemu.execute("screendump", filename=name)
             found = self._files.stat(path)
             if found is None or found.size > MAX_SCREEN:
                 raise Failed(f"QEMU wrote no picture of instance {guest.name}", Code.ENVIRONMENT)
@@ -181,6 +204,8 @@ class KvmHypervisor:
         except Failed:  # the start of a guest reports this
             program = None
         found = list(requirements.problems(kvm, equipment, self._files, program))
+        if problem := await self._users.find_problem(kvm):
+            found.append(Problem("security_domain", problem))
         if found:
             raise Invalid(found)
 

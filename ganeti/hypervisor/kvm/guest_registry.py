@@ -20,6 +20,8 @@ from ganeti.system.interfaces import IFiles, IProcesses, IStateFiles, ProcessInf
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
+_USER = re.compile(r"^Uid:\s+(\d+)", re.MULTILINE)
+"""The user ID of a process; see proc_pid_status(5)."""
 _IO = re.compile(r"^(read_bytes|write_bytes): (\d+)$", re.MULTILINE)
 """What a process has had read from and written to storage; see proc_pid_io(5)."""
 
@@ -33,11 +35,12 @@ class GuestPhase(enum.StrEnum):
     LEFT = "left"
 
 
-class GuestRecord(Record):
+class GuestRecord(Record, omit_defaults=True):
     """The record of a guest: its process, and the values for the list of guests.
 
     ``config`` is the configuration it was started with; None if an older version started it.
-    The files of a guest ``of_ganeti`` are where Ganeti, which has started it, keeps them.
+    The files of a guest ``of_ganeti`` are where Ganeti, which has started it, keeps them. ``user``
+    is the user ID of QEMU.
     """
 
     name: str
@@ -50,6 +53,7 @@ class GuestRecord(Record):
     taps: tuple[str, ...] = ()
     config: RunningConfig | None = None
     of_ganeti: bool = False
+    user: int = 0
 
 
 class GuestRegistry:
@@ -111,8 +115,18 @@ class GuestRegistry:
                     vcpus=runtime.vcpus,
                     cpu_time=life.cpu_seconds,
                     paused=runtime.paused,
+                    user=runtime.user,
                 )
         return found
+
+    def user_ids(self) -> frozenset[int]:
+        """Return the user IDs of all QEMUs of this node, also of those that start or end."""
+        return frozenset(runtime.user for runtime in self._guests.values())
+
+    def _find_user(self, pid: int) -> int:
+        """Return the user ID that a process has now."""
+        found = _USER.search(self._text(f"/proc/{pid}/status"))
+        return int(found[1]) if found else 0
 
     def counters(self) -> dict[str, Counters]:
         """Return what the guests that run here have used."""
@@ -179,6 +193,7 @@ class GuestRegistry:
             taps=self._ganeti.taps(name),
             config=self._ganeti.running_config(name, arguments),
             of_ganeti=True,
+            user=self._find_user(int(pid)),
         )
 
     def adopted(self, runtime: GuestRecord) -> GuestRecord:
@@ -197,7 +212,9 @@ class GuestRegistry:
         # The daemon ended before it recorded this; the command line says whether a guest will
         # arrive.
         place = GuestPhase.INCOMING if "-incoming" in arguments else GuestPhase.HERE
-        return replace(runtime, pid=pid, identity=life.identity, place=place)
+        # QEMU may not have changed its user yet.
+        user = runtime.user or self._find_user(pid)
+        return replace(runtime, pid=pid, identity=life.identity, place=place, user=user)
 
     def save_record(self, runtime: GuestRecord) -> None:
         """Write the record of a guest."""

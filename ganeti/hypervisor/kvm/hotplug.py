@@ -33,11 +33,13 @@ from ganeti.hypervisor.kvm.devices import (
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
 from ganeti.hypervisor.kvm.pcie_ports import has_ported_nics
 from ganeti.hypervisor.kvm.qemu_command import read
-from ganeti.model.disk import DiskMode
+from ganeti.hypervisor.kvm.qemu_files import QemuFiles
+from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import RunningConfig
 from ganeti.schema.shell import split_shell_words
+from ganeti.system.interfaces import FileAccess
 
 _RELEASE_TIMEOUT = 30.0
 """How long a guest may take to release a device, in seconds; one that boots does not answer."""
@@ -100,11 +102,17 @@ def require_hot_nic(running: RunningConfig, name: str) -> None:
 
 
 async def add_disk(
-    qemu: Monitor, attached: AttachedDisk, kvm: Kvm, *, device_file: bool, port: str = ""
+    qemu: Monitor,
+    attached: AttachedDisk,
+    kvm: Kvm,
+    *,
+    device_file: bool,
+    port: str = "",
+    files: QemuFiles | None = None,
 ) -> None:
     """Add a disk; do nothing if it is there. ``device_file`` is whether its path is a device.
 
-    With ``port``, it is behind this root port.
+    With ``port``, it is behind this root port. With ``files``, it is opened for QEMU.
 
     :raises CommandFailed: QEMU cannot open it, or has no free slot; nothing remains.
     """
@@ -114,25 +122,31 @@ async def add_disk(
         return
     # The earlier attempt may also have ended between the two commands.
     if name not in await _read_drives(qemu):
-        await qemu.execute("blockdev-add", **_drive_options(attached, kvm, device_file=device_file))
+        path = attached.path
+        if files is not None:
+            read_only = attached.disk.mode is DiskMode.READ_ONLY
+            access = FileAccess.READ if read_only else FileAccess.READ_WRITE
+            path = await files.pass_file(qemu, path, access)
+        options = _drive_options(attached.disk, path, kvm, device_file=device_file)
+        await qemu.execute("blockdev-add", **options)
     # blockdev-add has no cache mode: whether the guest sees a write cache is up to the device.
-    options = {"write_cache": "off"} if kvm.disk_cache == "writethrough" else {}
-    options |= {"bus": port} if port else {}
+    device = {"write_cache": "off"} if kvm.disk_cache == "writethrough" else {}
+    device |= {"bus": port} if port else {}
     try:
-        await qemu.execute("device_add", driver="virtio-blk-pci", id=name, drive=name, **options)
+        await qemu.execute("device_add", driver="virtio-blk-pci", id=name, drive=name, **device)
     except CommandFailed:
         # Otherwise QEMU keeps the image open, and locked.
         await qemu.execute("blockdev-del", node_name=name)
         raise
 
 
-def _drive_options(attached: AttachedDisk, kvm: Kvm, *, device_file: bool) -> dict[str, Any]:
+def _drive_options(disk: Disk, path: str, kvm: Kvm, *, device_file: bool) -> dict[str, Any]:
     """Return the description of a drive that equals the options of ``devices.disks``."""
-    read_only = attached.disk.mode is DiskMode.READ_ONLY
+    read_only = disk.mode is DiskMode.READ_ONLY
     discard = {} if kvm.disk_discard == "default" else {"discard": kvm.disk_discard}
     return {
         "driver": "raw",
-        "node_name": disk_id(attached.disk),
+        "node_name": disk_id(disk),
         "read_only": read_only,
         "cache": {"direct": kvm.disk_cache == "none"},
         **discard,
@@ -140,16 +154,18 @@ def _drive_options(attached: AttachedDisk, kvm: Kvm, *, device_file: bool) -> di
             # blockdev-add does not choose the driver by the kind of file, as -drive does, and QEMU
             # rejects a device for the driver of files.
             "driver": "host_device" if device_file else "file",
-            "filename": attached.path,
+            "filename": path,
             "aio": "native" if uses_native_aio(kvm) else "threads",
         },
     }
 
 
-async def add_nic(qemu: Monitor, card: GuestNic, kvm: Kvm, *, port: str = "") -> None:
+async def add_nic(
+    qemu: Monitor, card: GuestNic, kvm: Kvm, *, port: str = "", files: QemuFiles | None = None
+) -> None:
     """Add a network card whose tap device exists; do nothing if the guest has it.
 
-    With ``port``, it is behind this root port.
+    With ``port``, it is behind this root port. With ``files``, the device is opened for QEMU.
 
     :raises CommandFailed: QEMU cannot open the tap device, or has no free slot; nothing remains.
     """
@@ -158,7 +174,15 @@ async def add_nic(qemu: Monitor, card: GuestNic, kvm: Kvm, *, port: str = "") ->
         return
     # One that an earlier attempt left would make netdev_add fail, as its id is taken.
     await _remove_connection(qemu, connection)
-    await qemu.execute("netdev_add", **_connection_options(card, kvm))
+    connection_options = _connection_options(card, kvm)
+    if files is not None and kvm.kvm_net == "host":
+        vhost = bool(connection_options.get("vhost"))
+        passed = await files.pass_tap(qemu, card, queues=count_queues(kvm), vhost=vhost)
+        # QEMU rejects options for a device that it opens itself.
+        for each in ("ifname", "script", "downscript", "queues"):
+            connection_options.pop(each, None)
+        connection_options |= passed
+    await qemu.execute("netdev_add", **connection_options)
     vectors = queue_vectors(kvm)
     options: dict[str, Any] = {"mq": True, "vectors": vectors} if vectors else {}
     options |= {"bus": port} if port else {}

@@ -10,7 +10,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004  (what addTimeout raises)
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IReactorTime,
+    IStreamClientEndpoint,
+    IUNIXTransport,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -60,6 +65,19 @@ class Monitor(Protocol):
         assert self.transport is not None
         self.transport.write(qmp.encoded(command, spelt))
         return await self._wait_for_answer(answer, command, patience)
+
+    async def pass_descriptor(self, descriptor: int, command: str, **arguments: object) -> Any:
+        """Execute a command that takes an open descriptor of this process.
+
+        The caller closes it afterwards; QEMU has a copy.
+
+        :raises CommandFailed: see ``execute``.
+        """
+        if self._lost is not None:
+            raise self._lost
+        # It is sent with the first byte of what is written next.
+        IUNIXTransport(self.transport).sendFileDescriptor(descriptor)
+        return await self.execute(command, **arguments)
 
     async def negotiate(self) -> None:
         """Wait for the greeting and negotiate capabilities, before which commands are rejected."""

@@ -22,9 +22,11 @@ from ganeti.hypervisor.kvm.devices import (
 )
 from ganeti.hypervisor.kvm.firmware import Firmware
 from ganeti.hypervisor.kvm.pcie_ports import port_options
+from ganeti.hypervisor.kvm.qemu_user import QemuUser
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.running import is_older
 from ganeti.schema.shell import split_shell_words
 from ganeti.schema.types import Parameters
 
@@ -52,13 +54,18 @@ class LoadedFirmware:
 
 @dataclass(frozen=True, kw_only=True)
 class HostSettings:
-    """What the node determines: the QEMU program, the accelerator, the paths of sockets, and the
-    UEFI firmware, if it is not the BIOS."""
+    """What the node determines: the QEMU program, the accelerator, the paths of sockets, the UEFI
+    firmware, if it is not the BIOS, and the user that QEMU runs as, if it is not root.
+
+    ``version`` is that of the program.
+    """
 
     binary: str
     accelerator: Accelerator
     places: RuntimePaths
     firmware: LoadedFirmware | None = None
+    user: QemuUser | None = None
+    version: str = ""
 
 
 NO_SLOTS: Mapping[str, str] = {}
@@ -114,8 +121,9 @@ def command(
         # A machine must be the same on both nodes of a migration: no configuration of the host, and
         # no devices that QEMU adds by itself.
         *("-no-user-config", "-nodefaults", "-daemonize", "-pidfile", machine.places.pid),
+        *_user_options(machine.user, machine.version),
         *_processor_options(guest, kvm, machine),
-        *_firmware_options(machine.firmware),
+        *_firmware_options(machine.firmware, reopens=machine.user is None),
         *("-m", _memory_size(guest, machine.accelerator)),
         *(("-mem-path", kvm.mem_path, "-mem-prealloc") if kvm.mem_path else ()),
         *_monitor_options(machine.places),
@@ -124,7 +132,7 @@ def command(
         *_boot_options(kvm),
         *port_options(ports),
         *controller_options(kvm, slots),
-        *disks(attached, kvm, slots),
+        *disks(attached, kvm, slots, reopens=machine.user is None),
         *cdrom_options(kvm, empty_drives),
         *floppy_options(kvm),
         *nics(guest.nics, kvm, slots),
@@ -139,6 +147,19 @@ def command(
         *(("-incoming", "defer", "-D", machine.places.log) if incoming else ()),
         *split_shell_words(kvm.kvm_extra, "kvm_extra"),
     ]
+
+
+def _user_options(user: QemuUser | None, version: str) -> Iterator[str]:
+    if user is None:
+        return
+    ids = f"{user.user}:{user.group}"
+    # -runas is deprecated since 9.1, and missing in 10.0.
+    old = is_older(version, "9.1")
+    yield from ("-runas", ids) if old else ("-run-with", f"user={ids}")
+    # With any filter, QEMU sets no_new_privs: no program that it runs can get powers, for example
+    # by a set-user-ID bit. The filters "elevateprivileges" and "spawn" would end it, as it changes
+    # its user (-runas) and creates a process (-daemonize) after they are in effect.
+    yield from ("-sandbox", "on,obsolete=deny,resourcecontrol=deny")
 
 
 def _affinity_options(kvm: Kvm) -> Iterator[str]:
@@ -161,7 +182,7 @@ def _processor_options(guest: Guest, kvm: Kvm, host: HostSettings) -> Iterator[s
     yield from ("-smp", ",".join([str(guest.vcpus), *wishes]))
 
 
-def _firmware_options(loaded: LoadedFirmware | None) -> Iterator[str]:
+def _firmware_options(loaded: LoadedFirmware | None, *, reopens: bool) -> Iterator[str]:
     if loaded is None:
         return
     if loaded.firmware.secure:
@@ -169,7 +190,9 @@ def _firmware_options(loaded: LoadedFirmware | None) -> Iterator[str]:
         yield from ("-global", "driver=cfi.pflash01,property=secure,value=on")
     code = f"if=pflash,unit=0,format=raw,readonly=on,file={escaped(loaded.firmware.code)}"
     yield from ("-drive", code)
-    yield from ("-drive", f"if=pflash,unit=1,format=raw,file={escaped(loaded.variables)}")
+    variables = f"if=pflash,unit=1,format=raw,file={escaped(loaded.variables)}"
+    # As for disks.
+    yield from ("-drive", variables if reopens else f"{variables},auto-read-only=off")
 
 
 def cpu_model(kvm: Kvm, accelerator: Accelerator) -> str:

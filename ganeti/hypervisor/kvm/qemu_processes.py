@@ -36,6 +36,7 @@ from ganeti.hypervisor.kvm.qemu_command import (
     cpu_model,
     read,
 )
+from ganeti.hypervisor.kvm.qemu_user import QemuUsers
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.hypervisor.kvm.scope import scope_command
 from ganeti.hypervisor.kvm.tap_devices import Taps
@@ -73,6 +74,7 @@ class QemuProcesses:
         guests: GuestRegistry,
         taps: Taps,
         variables: FirmwareVariables,
+        users: QemuUsers,
         *,
         folder: str,
         files: IFiles,
@@ -85,6 +87,7 @@ class QemuProcesses:
         self._guests = guests
         self._taps = taps
         self._variables = variables
+        self._users = users
         self._folder = folder
         self._files = files
         self._processes = processes
@@ -130,8 +133,16 @@ class QemuProcesses:
         where = self._guests.runtime_paths(guest.name)
         incoming = running is not None
         loaded = await self._load_firmware(guest, kvm, incoming=incoming)
+        await self._files.make_folder(self._folder)
+        await self._remove_files(where)
+        user = await self._users.choose(kvm, self._guests.user_ids)
         machine = HostSettings(
-            binary=binary, accelerator=accelerator, places=where, firmware=loaded
+            binary=binary,
+            accelerator=accelerator,
+            places=where,
+            firmware=loaded,
+            user=user,
+            version=program.version,
         )
         argv = command(
             guest,
@@ -144,8 +155,6 @@ class QemuProcesses:
             empty_drives=config.empty_drives,
             seed=seed is not None,
         )
-        await self._files.make_folder(self._folder)
-        await self._remove_files(where)
         taps = () if kvm.kvm_net == "user" else tuple(map(tap, guest.nics))
         runtime = GuestRecord(
             name=guest.name,
@@ -155,7 +164,9 @@ class QemuProcesses:
             paused=paused,
             taps=taps,
             config=config,
+            user=user.user if user else 0,
         )
+        # Nothing is awaited since the choice of the user, which the record reserves.
         self._guests.save_record(runtime)
         try:
             if seed is not None:

@@ -31,7 +31,7 @@ FILES = (
 )
 """Parameters that are the path of a file or directory on the node."""
 
-WITHOUT = {"spice_bind": "", "soundhw": "", "security_model": "none", "use_chroot": False}
+WITHOUT = {"spice_bind": "", "soundhw": "", "use_chroot": False}
 """Parameters that are not supported, and the only values that are accepted for them.
 
 Other values cannot be set, but configurations of Ganeti may contain them.

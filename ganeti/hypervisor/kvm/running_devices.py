@@ -14,13 +14,14 @@ from ganeti.hypervisor.kvm.devices import disk_id, nic_id, tap
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
 from ganeti.hypervisor.kvm.pcie_ports import find_free_port
+from ganeti.hypervisor.kvm.qemu_files import CannotOpen, QemuFiles
 from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses, read_parameters
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import RunningConfig, with_disk, with_nic, without_device
 from ganeti.schema.records import replace
-from ganeti.system.interfaces import IFiles
+from ganeti.system.interfaces import FileAccess, IFiles
 
 _TRAY_TIMEOUT, _TRAY_INTERVAL = 5.0, 0.5
 """How long a guest that has locked a CD drive may take to open it, and how often it is asked to, in
@@ -36,13 +37,19 @@ class DeviceChanges:
         qemus: QemuProcesses,
         taps: Taps,
         files: IFiles,
+        qemu_files: QemuFiles,
         clock: IReactorTime,
     ) -> None:
         self._guests = guests
         self._qemus = qemus
         self._taps = taps
         self._files = files
+        self._qemu_files = qemu_files
         self._clock = clock
+
+    def _files_for(self, runtime: GuestRecord) -> QemuFiles | None:
+        """Return how files are opened for the QEMU of a guest; None if it can open them itself."""
+        return self._qemu_files if runtime.user else None
 
     async def change_cds(self, guest: Guest, *, force: bool) -> None:
         """Put the CDs of the configuration into the drives of the guest, see ``IHypervisor``."""
@@ -53,7 +60,7 @@ class DeviceChanges:
         started, configured = (read_parameters(each.hvparams) for each in (config, guest))
         for drive in changed_drives(started, configured, config.empty_drives):
             async with self._qemus.connect_monitor(guest.name) as qemu:
-                await self._change_medium(qemu, drive, guest.name, force=force)
+                await self._change_medium(qemu, drive, runtime, force=force)
             # At once: a migration would otherwise start the guest with the image before.
             hvparams = {**config.hvparams, drive.parameter: drive.image}
             empty = set(config.empty_drives) - {drive.parameter}
@@ -64,7 +71,7 @@ class DeviceChanges:
             self._guests.save_record(runtime)
 
     async def _change_medium(
-        self, qemu: Monitor, drive: CdDrive, name: str, *, force: bool
+        self, qemu: Monitor, drive: CdDrive, runtime: GuestRecord, *, force: bool
     ) -> None:
         """Put another image into a drive, or none; QEMU asks a guest that has locked it.
 
@@ -73,13 +80,17 @@ class DeviceChanges:
         deadline = self._clock.seconds() + _TRAY_TIMEOUT
         # Earlier versions of QEMU than 7.1 cannot force the change of a CD, but its removal.
         forced = {"force": True} if force else {}
+        files, image = self._files_for(runtime), drive.image
+        # It may also be a URL.
+        if files is not None and image.startswith("/"):
+            image = await files.pass_file(qemu, image, FileAccess.READ)
         while True:
             try:
-                if drive.image:
+                if image:
                     await qemu.execute(
                         "blockdev-change-medium",
                         device=drive.name,
-                        filename=drive.image,
+                        filename=image,
                         format="raw",
                         read_only_mode="retain",
                         **forced,
@@ -93,9 +104,9 @@ class DeviceChanges:
                 return
             if self._clock.seconds() >= deadline:
                 raise Refused(
-                    f"the guest of instance {name} has locked the CD drive of {drive.parameter} and"
-                    f" did not open it within {_TRAY_TIMEOUT:g} seconds; unmount the CD there and"
-                    " try again, or use --force to change it anyway"
+                    f"the guest of instance {runtime.name} has locked the CD drive of"
+                    f" {drive.parameter} and did not open it within {_TRAY_TIMEOUT:g} seconds;"
+                    " unmount the CD there and try again, or use --force to change it anyway"
                 )
             await deferLater(self._clock, _TRAY_INTERVAL)
 
@@ -130,9 +141,16 @@ class DeviceChanges:
                 found = self._files.stat(attached.path)
                 device_file = found is not None and found.device
                 port = _find_port(running, name)
-                await hotplug.add_disk(qemu, attached, kvm, device_file=device_file, port=port)
+                await hotplug.add_disk(
+                    qemu,
+                    attached,
+                    kvm,
+                    device_file=device_file,
+                    port=port,
+                    files=self._files_for(runtime),
+                )
                 await self._keep_slots(qemu, planned)
-        except CommandFailed:
+        except (CommandFailed, CannotOpen):
             self._guests.save_record(runtime)
             raise
 
@@ -148,9 +166,10 @@ class DeviceChanges:
         try:
             await self._taps.connect_cards(runtime.name, [card], kvm)
             async with self._qemus.connect_monitor(runtime.name) as qemu:
-                await hotplug.add_nic(qemu, card, kvm, port=_find_port(running, name))
+                files, port = self._files_for(runtime), _find_port(running, name)
+                await hotplug.add_nic(qemu, card, kvm, port=port, files=files)
                 await self._keep_slots(qemu, planned)
-        except (CommandFailed, Refused):
+        except (CommandFailed, CannotOpen, Refused):
             await self._taps.disconnect(taps)
             self._guests.save_record(runtime)
             raise

@@ -187,11 +187,14 @@ class Kvm(ParameterSet):
         Literal["lsi", "megasas", "virtio-scsi-pci"], doc("Model of the SCSI controller.")
     ] = "lsi"
     security_domain: Annotated[
-        Line, unsupported("User that QEMU runs as, with security_model=user.")
+        Line, doc("User of the nodes that QEMU runs as; needs security_model=user.")
     ] = ""
     security_model: Annotated[
         Literal["none", "pool", "user"],
-        unsupported("User that QEMU runs as: root, one of a pool, or security_domain."),
+        doc(
+            "User that QEMU runs as: none is root, pool is one of the cluster's uid_pool for each"
+            " guest of a node, user is the one in security_domain."
+        ),
     ] = "none"
     serial_console: Annotated[bool, doc("Whether the guest has a serial console.")] = True
     serial_speed: Annotated[SerialSpeed, doc("Baud rate of the serial console.")] = 38400

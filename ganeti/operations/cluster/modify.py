@@ -12,7 +12,13 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
-from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR, NEEDS, missing_settings
+from ganeti.model.cluster_settings import (
+    BUILT_IN_ALLOCATOR,
+    NEEDS,
+    NO_USER_POOL,
+    lacks_user_pool,
+    missing_settings,
+)
 from ganeti.model.disk import Template
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
@@ -93,6 +99,8 @@ def _check_consistent(after: Cluster, fields: Mapping[str, object], state: Clust
 
     :raises Refused: with the contradiction.
     """
+    if {"uid_pool", "hvparams", "os_hvp"} & set(fields):
+        _check_user_pool(after, state)
     touched = {"enabled_hypervisors", "enabled_disk_templates", *NEEDS.values()} & set(fields)
     touched |= {"drbd_usermode_helper"} & set(fields)
     if not touched:
@@ -105,6 +113,27 @@ def _check_consistent(after: Cluster, fields: Mapping[str, object], state: Clust
         if setting in touched:
             raise Refused(
                 f"disk template {template.value} requires {setting}; disable the template first"
+            )
+
+
+def _check_user_pool(after: Cluster, state: ClusterState) -> None:
+    """Check that the cluster has user IDs if guests are to get them.
+
+    :raises Refused: it has none.
+    """
+    if after.uid_pool:
+        return
+    for name, found in after.hvparams.items():
+        if lacks_user_pool(found, after.uid_pool):
+            raise Refused(f"hypervisor {name}: security_model: {NO_USER_POOL}")
+    for os, sets in after.os_hvp.items():
+        if any(lacks_user_pool(found, after.uid_pool) for found in sets.values()):
+            raise Refused(f"operating system {os}: security_model: {NO_USER_POOL}")
+    for instance in state.instances.values():
+        if lacks_user_pool(instance.hvparams, after.uid_pool):
+            raise Refused(
+                f"instance {instance.name} has security_model=pool, which needs user IDs; set"
+                f" another one first: gnt-instance modify -H security_model=none {instance.name}"
             )
 
 

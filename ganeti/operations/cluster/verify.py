@@ -16,7 +16,7 @@ from ganeti.model.disk import Template
 from ganeti.model.group import Group
 from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import default_backend_of
+from ganeti.model.parameters.filling import default_backend_of, fill_hypervisor
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
@@ -430,6 +430,14 @@ def _check_instance(instance: Instance, node: Node, plan: GroupVerification) -> 
     if instance.admin_state is not AdminState.UP and runs:
         wanted = instance.admin_state.value
         yield finding(Code.EINSTANCEDOWN, f"should be {wanted} but is running on node {node.name}")
+    if runs and facts.guests[instance.name].user == 0:
+        model = fill_hypervisor(plan.state.cluster, instance).get("security_model", "none")
+        if model != "none":
+            message = (
+                f"its QEMU still runs as root on {node.name}: the change to security_model="
+                f"{model} takes effect at its next start: gnt-instance reboot {instance.name}"
+            )
+            yield Finding(Code.EINSTANCEPOLICY, "instance", instance.name, message, warning=True)
 
 
 def _check_instances_on(node: Node, plan: GroupVerification) -> Iterator[Finding | None]:

@@ -18,6 +18,8 @@ from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.model.running import RunningConfig, pending_changes, require_migratable
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.local_users import MemoryAccounts
+from ganeti.testing.memory_descriptors import MemoryDescriptors
 from ganeti.testing.processes import MemoryStateFiles, Ran
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu
 
@@ -77,6 +79,9 @@ class GanetiGuestTests(SynchronousTestCase):
             attach=["console.py"],
             ganeti=FOLDER,
             firmware="/var/lib/kvm-firmware",
+            descriptors=MemoryDescriptors(self.host.disk),
+            accounts=MemoryAccounts(),
+            user_pool=lambda: (),
         )
 
     def running_config(self) -> RunningConfig:
@@ -90,6 +95,11 @@ class GanetiGuestTests(SynchronousTestCase):
         self.assertEqual(
             [(each.name, each.memory, each.vcpus) for each in found.values()], [("web1", 256, 2)]
         )
+
+    def test_its_user_is_known(self) -> None:
+        status = b"Name:\tkvm\nUid:\t1005\t1005\t1005\t1005\n"
+        self.host.disk.put(f"/proc/{self.pid}/status", status, 0o444, 0)
+        self.assertEqual(self.hypervisor().running()["web1"].user, 1005)
 
     def test_a_restarted_daemon_finds_it_again(self) -> None:
         self.hypervisor()

@@ -15,6 +15,7 @@ from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm.devices import escaped, tap
 from ganeti.hypervisor.kvm.firmware import Firmware
 from ganeti.hypervisor.kvm.qemu_command import Accelerator, HostSettings, LoadedFirmware, command
+from ganeti.hypervisor.kvm.qemu_user import QemuUser
 from ganeti.hypervisor.kvm.runtime_paths import places
 from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import GuestNic
@@ -39,6 +40,8 @@ def called(
     how: dict[str, Any] | None = None,
     memory: int = 128,
     firmware: LoadedFirmware | None = None,
+    user: QemuUser | None = None,
+    version: str = "7.2.22",
     **hvparams: Any,
 ) -> list[str]:
     guest = a_guest(
@@ -55,6 +58,8 @@ def called(
         accelerator=accelerator,
         places=places("/run", "web1"),
         firmware=firmware,
+        user=user,
+        version=version,
     )
     return command(guest, disks, machine, **(how or {}))
 
@@ -204,6 +209,22 @@ class CommandTests(SynchronousTestCase):
         argv = called(machine_version="q35", firmware=secure)
         self.assertEqual(after(argv, "-machine"), ["q35,accel=tcg,smm=on"])
         self.assertEqual(after(argv, "-global"), ["driver=cfi.pflash01,property=secure,value=on"])
+
+    def test_a_user_that_can_open_nothing_later_gets_all_for_reading_and_writing(self) -> None:
+        firmware = LoadedFirmware(Firmware("/CODE", "/VARS"), "/VARIABLES")
+        disks = [AttachedDisk(named_disk(name), f"/{name}") for name in ("a", "b")]
+        disks[1] = AttachedDisk(replace(disks[1].disk, mode=DiskMode.READ_ONLY), "/b")
+        argv = called(disks=disks, firmware=firmware, user=QemuUser(990, 991))
+        self.assertEqual(after(argv, "-runas"), ["990:991"])
+        self.assertEqual(after(argv, "-sandbox"), ["on,obsolete=deny,resourcecontrol=deny"])
+        writable = [each.endswith(",auto-read-only=off") for each in after(argv, "-drive")]
+        self.assertEqual(writable, [False, True, True, False])
+        self.assertEqual(set(after(called(disks=disks), "-runas")), set())
+
+    def test_newer_versions_of_qemu_have_another_option_for_the_user(self) -> None:
+        argv = called(user=QemuUser(990, 991), version="10.0.13")
+        self.assertEqual(after(argv, "-run-with"), ["user=990:991"])
+        self.assertNotIn("-runas", argv)
 
     def test_devices_behind_root_ports(self) -> None:
         disk, slots = AttachedDisk(named_disk("a"), "/f/a"), {"disk-a": "port1"}

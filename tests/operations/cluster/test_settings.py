@@ -182,13 +182,14 @@ class ListTests(SettingTests):
         found = self.problems(blacklisted_os=((other, "a"),))
         self.assertEqual(found, {"blacklisted_os": "supports only the actions add and remove"})
 
-    def test_ranges_of_user_ids_that_were_taken_over_may_stay_or_go(self) -> None:
-        self.assertEqual(change({"uid_pool": ((0, 0),)}, uid_pool=((0, 0),))["uid_pool"], ((0, 0),))
+    def test_ranges_of_user_ids_come_and_go(self) -> None:
         old = {"uid_pool": ((100, 200), (300, 400))}
         self.assertEqual(change(old, remove_uids=old["uid_pool"]), {"uid_pool": ()})
         given = {"uid_pool": ((300, 400),), "add_uids": ((100, 200), (300, 400))}
         self.assertEqual(change(old, **given), old)
-        self.assertIn("is not supported", self.problems(old, add_uids=((1, 9),))["uid_pool"])
+        self.assertEqual(change(old, add_uids=((1, 9),))["uid_pool"], ((1, 9), *old["uid_pool"]))
+        self.assertIn("0 is root", self.problems(old, add_uids=((0, 9),))["uid_pool"])
+        self.assertIn("0 is root", self.problems(old, add_uids=((9, 1 << 32),))["uid_pool"])
 
     def test_ranges_that_make_no_sense_are_refused(self) -> None:
         for given in ((5, 4), (-1, 4)):

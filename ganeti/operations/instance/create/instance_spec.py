@@ -10,6 +10,7 @@ from typing import Any
 from ganeti.config.changes.tags import validate_tags
 from ganeti.errors import Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
+from ganeti.model.cluster_settings import NO_USER_POOL, lacks_user_pool
 from ganeti.model.disk import Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.filling import be_defaults, hv_defaults
@@ -75,6 +76,8 @@ def make_spec(op: CreateInstance, cluster: Cluster) -> InstanceSpec:
         lambda: validate_with_defaults(Backend, op.beparams, be_defaults(cluster), path="beparams"),
     )
     _collect(problems, None, lambda: check_nic_parameters(nics, cluster))
+    if lacks_user_pool({**above, **hvparams}, cluster.uid_pool):
+        problems.append(Problem("hvparams/security_model", NO_USER_POOL))
     if not is_host_name(op.instance_name):
         problems.append(Problem("instance_name", RULE))
     tags = _collect(problems, (), lambda: validate_tags(op.tags))

@@ -13,9 +13,10 @@ from ganeti.config.changes.macs import generate_mac
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
+from ganeti.model.cluster_settings import NO_USER_POOL, lacks_user_pool
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import CheckScope
 from ganeti.model.instance import AdminState, Instance, Nic
@@ -257,14 +258,18 @@ def _is_running(subject: InstanceContext, facts: NodeAnswers) -> bool:
 
 def _read_hvparams(op: ModifyInstance, subject: InstanceContext, cluster: Cluster) -> Parameters:
     instance = subject.instance
-    return validate_with_defaults(
+    above = hv_defaults(cluster, instance.hypervisor, op.os_name or instance.os)
+    found = validate_with_defaults(
         get_parameter_set(instance.hypervisor),
         op.hvparams,
-        hv_defaults(cluster, instance.hypervisor, op.os_name or instance.os),
+        above,
         path="hvparams",
         onto=instance.hvparams,
         for_one=True,
     )
+    if lacks_user_pool({**above, **found}, cluster.uid_pool):
+        raise Invalid([Problem("hvparams/security_model", NO_USER_POOL)])
+    return found
 
 
 def _read_parameters(

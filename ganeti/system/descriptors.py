@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Descriptors that are opened for other processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+
+from zope.interface import implementer
+
+from ganeti.system.interfaces import FileAccess, IDescriptors
+from ganeti.system.threads import InThread
+
+_FLAGS = {
+    FileAccess.READ: os.O_RDONLY,
+    FileAccess.READ_WRITE: os.O_RDWR,
+    FileAccess.EMPTY: os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+}
+
+_TUN = "/dev/net/tun"
+_TUNSETIFF = 0x400454CA
+"""The ioctl that attaches a descriptor to a device, by a ``struct ifreq`` (linux/if_tun.h)."""
+_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 0x0100
+_IFREQ = struct.Struct("16sH22x")
+
+
+@implementer(IDescriptors)
+class LocalDescriptors:
+    """Descriptors of this host's files and devices."""
+
+    def __init__(self, in_thread: InThread) -> None:
+        self._in_thread = in_thread
+
+    async def open_file(self, path: str, access: FileAccess) -> int:
+        # In a thread: the device of a disk may hang.
+        return await self._in_thread(os.open, path, _FLAGS[access] | os.O_CLOEXEC, 0o600)
+
+    async def open_tap(self, name: str, *, multi_queue: bool) -> int:
+        return await self._in_thread(_open_tap, name, multi_queue)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+
+def _open_tap(name: str, multi_queue: bool) -> int:
+    # Otherwise the kernel would create it.
+    os.stat(f"/sys/class/net/{name}")
+    # The flags that QEMU uses for a device that it opens itself.
+    flags = _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR | (_IFF_MULTI_QUEUE if multi_queue else 0)
+    descriptor = os.open(_TUN, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(descriptor, _TUNSETIFF, _IFREQ.pack(name.encode(), flags))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Descriptors of files on a disk in memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+from itertools import count
+
+from zope.interface import implementer
+
+from ganeti.system.interfaces import FileAccess, IDescriptors
+from ganeti.testing.disk import MemoryDisk
+
+
+@implementer(IDescriptors)
+class MemoryDescriptors:
+    """Descriptors by number, with what each was ``opened`` for; ``still_open`` are not closed.
+
+    Tap devices are folders in ``/sys/class/net``.
+    """
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self._disk = disk
+        self._numbers = count(1000)
+        self.opened: dict[int, tuple[str, FileAccess | None]] = {}
+        self.still_open: set[int] = set()
+
+    async def open_file(self, path: str, access: FileAccess) -> int:
+        if access is FileAccess.EMPTY:
+            self._disk.put(path, b"", 0o600, 0.0)
+        self._disk.file(path)
+        return self._add(path, access)
+
+    async def open_tap(self, name: str, *, multi_queue: bool) -> int:
+        folder = f"/sys/class/net/{name}"
+        if self._disk.folder_mode(folder) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+        return self._add(f"{name} ({'several queues' if multi_queue else 'one queue'})", None)
+
+    def _add(self, what: str, access: FileAccess | None) -> int:
+        number = next(self._numbers)
+        self.opened[number] = what, access
+        self.still_open.add(number)
+        return number
+
+    def close(self, descriptor: int) -> None:
+        if descriptor not in self.still_open:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self.still_open.remove(descriptor)
