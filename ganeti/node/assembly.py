@@ -46,6 +46,7 @@ from ganeti.node.node_info import NodeInfoAnswers
 from ganeti.node.oses import OSDefinitions
 from ganeti.node.out_of_band import PowerHelpers
 from ganeti.node.provider_reports import ProviderReports
+from ganeti.node.raw_images import RawImages
 from ganeti.node.replicas import Replica
 from ganeti.node.restricted_commands import RestrictedCommands
 from ganeti.node.scripts import OSScripts
@@ -167,7 +168,8 @@ def assemble_node(
         host.name, host.paths, host.files, host.images, host.processes, host.now
     )
     storage, storage_units = {**drivers(host_drivers), **volumes}, units(host_drivers)
-    disks = Disks(storage, host.images)
+    raw_images = RawImages(host.processes, host.files, host.clock, host.paths.raw_images)
+    disks = Disks(storage, host.images, raw_images)
     oses = OSDefinitions(host.files, host.paths.os_search_path)
     logs = f"{host.paths.log}/os"
     scripts = OSScripts(
@@ -257,6 +259,7 @@ def assemble_node(
             host.clock,
             host.name,
             incoming_paths=disks.incoming_paths,
+            raw_paths=disks.raw_paths,
             may_run=guest_lease.require,
             starts=starts,
         ),
@@ -292,7 +295,7 @@ def assemble_node(
             streams=host.streams,
             files=host.files,
             paths=host.paths,
-            disks=disks.paths,
+            disks=disks.raw_paths,
             scripts=scripts,
             keys=keys,
             exports=exports,

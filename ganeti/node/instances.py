@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
@@ -52,18 +52,21 @@ class Instances:
         node: str,
         *,
         incoming_paths: Callable[[Guest], Awaitable[Sequence[str]]] | None = None,
+        raw_paths: Callable[[Guest], AbstractAsyncContextManager[Sequence[str]]] | None = None,
         may_run: Callable[[], None] = lambda: None,
         starts: GuestStarts | None = None,
     ) -> None:
         """``may_run`` refuses if no guest may run on this node now.
 
         ``incoming_paths`` attaches disks that another node still uses; by default as ``paths``.
+        ``raw_paths`` attaches disks for the scripts of OS definitions, which get raw data.
         ``starts`` has the starts in progress, which also other parts of the node daemon report.
         """
         self._starts = starts or GuestStarts()
         self._hypervisors = hypervisors
         self._paths = paths
         self._incoming_paths = incoming_paths or paths
+        self._raw_paths = raw_paths or self._attach_raw
         self._scripts = scripts
         self._clock = clock
         self._node = node
@@ -123,16 +126,16 @@ class Instances:
     async def install(self, call: calls.InstallOS) -> None:
         async with self._lock_instance(call.guest.name):
             self._check_stopped(call.guest, "installed")
-            paths = await self._paths(call.guest)
-            await self._scripts.create(
-                call.guest, paths, reinstall=call.reinstall, debug=call.debug
-            )
+            async with self._raw_paths(call.guest) as paths:
+                await self._scripts.create(
+                    call.guest, paths, reinstall=call.reinstall, debug=call.debug
+                )
 
     async def rename(self, call: calls.RenameOS) -> None:
         async with self._lock_instance(call.guest.name):
             self._check_stopped(call.guest, "renamed")
-            paths = await self._paths(call.guest)
-            await self._scripts.rename(call.guest, paths, call.old_name)
+            async with self._raw_paths(call.guest) as paths:
+                await self._scripts.rename(call.guest, paths, call.old_name)
 
     async def running(self, call: calls.ListGuests) -> dict[str, GuestState]:
         found: dict[str, GuestState] = {}
@@ -300,6 +303,10 @@ class Instances:
             raise Refused(
                 f"instance {guest.name} is running and cannot be {what}; shut it down first"
             )
+
+    @asynccontextmanager
+    async def _attach_raw(self, guest: Guest) -> AsyncIterator[Sequence[str]]:
+        yield await self._paths(guest)
 
     async def _attach_disks(self, guest: Guest) -> list[AttachedDisk]:
         paths = await self._paths(guest)

@@ -18,11 +18,12 @@ from ganeti.hypervisor.interfaces import (
     ConsoleStream,
     GuestDevices,
     IHypervisor,
+    ILiveSnapshots,
     MigrationProgress,
     Running,
     no_screen,
 )
-from ganeti.hypervisor.kvm import hotplug, requirements
+from ganeti.hypervisor.kvm import disk_snapshots, hotplug, requirements
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
@@ -45,7 +46,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
 
 
-@implementer(IHypervisor)
+@implementer(IHypervisor, ILiveSnapshots)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
@@ -238,6 +239,20 @@ class KvmHypervisor:
 
     async def change_media(self, guest: Guest, *, force: bool) -> None:
         await self._devices.change_cds(guest, force=force)
+
+    # --- snapshots of the disks of a running guest
+
+    async def snapshot_disks(self, guest: Guest, name: str) -> bool:
+        disk_snapshots.require_same_disks(guest, await self.running_config(guest))
+        async with self._qemus.connect_monitor(guest.name) as qemu:
+            await disk_snapshots.create(qemu, guest.disks, name)
+        return False
+
+    async def remove_disk_snapshots(self, guest: Guest, name: str) -> None:
+        running = {each.uuid for each in (await self.running_config(guest)).disks}
+        disks = [each for each in guest.disks if each.uuid in running]
+        async with self._qemus.connect_monitor(guest.name) as qemu:
+            await disk_snapshots.remove(qemu, disks, name)
 
     # --- migration
 

@@ -33,7 +33,7 @@ from ganeti.hypervisor.kvm.devices import (
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
 from ganeti.hypervisor.kvm.pcie_ports import has_ported_nics
 from ganeti.hypervisor.kvm.qemu_command import read
-from ganeti.model.disk import DiskMode
+from ganeti.model.disk import DiskMode, get_format
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import RunningConfig
@@ -131,7 +131,7 @@ def _drive_options(attached: AttachedDisk, kvm: Kvm, *, device_file: bool) -> di
     read_only = attached.disk.mode is DiskMode.READ_ONLY
     discard = {} if kvm.disk_discard == "default" else {"discard": kvm.disk_discard}
     return {
-        "driver": "raw",
+        "driver": get_format(attached.disk).value,
         "node_name": disk_id(attached.disk),
         "read_only": read_only,
         "cache": {"direct": kvm.disk_cache == "none"},
