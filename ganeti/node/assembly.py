@@ -27,6 +27,7 @@ from ganeti.node.guest_lease import (
     ask_nobody,
     start_no_watchdog,
 )
+from ganeti.node.guest_snapshots import GuestSnapshots
 from ganeti.node.guest_starts import GuestStarts
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
@@ -140,6 +141,7 @@ class NodeParts:
     facts: NodeInfoAnswers
     files: Files
     guest_lease: GuestLease
+    guest_snapshots: GuestSnapshots
     hooks: Hooks
     instances: Instances
     keys: Keys
@@ -219,6 +221,18 @@ def assemble_node(
         start_watchdog=host.start_watchdog,
     )
 
+    instances = Instances(
+        host.hypervisors,
+        disks.paths,
+        scripts,
+        host.clock,
+        host.name,
+        incoming_paths=disks.incoming_paths,
+        raw_paths=disks.raw_paths,
+        may_run=guest_lease.require,
+        starts=starts,
+    )
+
     def forget() -> None:
         members.clear()
         guest_lease.forget()
@@ -251,18 +265,9 @@ def assemble_node(
         facts=facts,
         files=Files(host.files, host.paths, members.is_candidate),
         guest_lease=guest_lease,
+        guest_snapshots=GuestSnapshots(host.hypervisors, disks, instances.lock_instance),
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
-        instances=Instances(
-            host.hypervisors,
-            disks.paths,
-            scripts,
-            host.clock,
-            host.name,
-            incoming_paths=disks.incoming_paths,
-            raw_paths=disks.raw_paths,
-            may_run=guest_lease.require,
-            starts=starts,
-        ),
+        instances=instances,
         keys=keys,
         master_address=MasterAddress(
             host.processes,

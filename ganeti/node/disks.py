@@ -17,6 +17,7 @@ from ganeti.model.disk import (
     is_adoptable,
 )
 from ganeti.model.guest import Guest
+from ganeti.model.instance_snapshots import no_snapshots
 from ganeti.node.raw_images import RawImages
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
@@ -25,6 +26,7 @@ from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import (
     IChecksParameters,
     IMirror,
+    INamedSnapshots,
     IOwnerRecords,
     ISharedAccess,
     ISnapshots,
@@ -231,6 +233,16 @@ class Disks:
                 Code.INPUT,
             )
         return self._drivers[disk.dev_type]
+
+    def find_snapshots(self, disk: Disk) -> INamedSnapshots:
+        """Return what keeps the snapshots of a disk.
+
+        :raises Refused: its storage has none.
+        """
+        snapshots: INamedSnapshots | None = INamedSnapshots(self._find_driver(disk), None)
+        if snapshots is None:
+            raise no_snapshots(disk)
+        return snapshots
 
     def _find_mirror(self, disk: Disk) -> IMirror:
         driver = self._find_driver(disk)

@@ -78,7 +78,7 @@ class Instances:
             await self._start(call)
 
     async def _start(self, call: calls.StartInstanceCall) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 self._may_run()
@@ -96,12 +96,12 @@ class Instances:
                         raise
 
     async def stop(self, call: calls.StopInstance) -> None:
-        async with self._lock_instance(call.instance_name):
+        async with self.lock_instance(call.instance_name):
             hypervisor = self._find_hypervisor(call.hypervisor)
             await self._stop_within(hypervisor, call.instance_name, call.timeout)
 
     async def reboot(self, call: calls.RebootInstanceCall) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 raise NotRunning(call.guest.name)
@@ -124,7 +124,7 @@ class Instances:
                 raise Refused("a node cannot do a full reboot; stop and start the instance instead")
 
     async def install(self, call: calls.InstallOS) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             self._check_stopped(call.guest, "installed")
             async with self._raw_paths(call.guest) as paths:
                 await self._scripts.create(
@@ -132,7 +132,7 @@ class Instances:
                 )
 
     async def rename(self, call: calls.RenameOS) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             self._check_stopped(call.guest, "renamed")
             async with self._raw_paths(call.guest) as paths:
                 await self._scripts.rename(call.guest, paths, call.old_name)
@@ -160,7 +160,7 @@ class Instances:
         )
 
     async def change_media(self, call: calls.ChangeMedia) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             await self._find_hypervisor(call.guest.hypervisor).change_media(
                 call.guest, force=call.force
             )
@@ -170,7 +170,7 @@ class Instances:
 
     async def hotplug(self, call: calls.HotplugDevice) -> None:
         guest = call.guest
-        async with self._lock_instance(guest.name):
+        async with self.lock_instance(guest.name):
             hypervisor = self._find_hypervisor(guest.hypervisor)
             if call.action is calls.HotplugAction.REMOVE:
                 await hypervisor.unplug(guest, call.device)
@@ -184,7 +184,7 @@ class Instances:
                 await hypervisor.plug(guest, found[0])
 
     async def screenshot(self, call: calls.CaptureScreen) -> str:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             picture = await self._find_hypervisor(call.guest.hypervisor).screenshot(call.guest)
         return base64.b64encode(picture).decode("ascii")
 
@@ -202,7 +202,7 @@ class Instances:
         return await self._find_hypervisor(call.guest.hypervisor).running_config(call.guest)
 
     async def send_uefi_variables(self, call: calls.ReadFirmwareVariables) -> str:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             content = await hypervisor.read_firmware_variables(call.guest)
         return base64.b64encode(content).decode("ascii")
@@ -212,12 +212,12 @@ class Instances:
             content = base64.b64decode(call.content, validate=True)
         except ValueError as error:
             raise Invalid([Problem("content", f"is not base64: {error}")]) from error
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             await hypervisor.store_firmware_variables(call.guest, content)
 
     async def accept(self, call: calls.AcceptInstance) -> str:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             guest = apply_running_config(call.guest, call.running)
             self._may_run()
@@ -237,7 +237,7 @@ class Instances:
             return await hypervisor.accept(guest, disks, call.address, call.running, seed=seed)
 
     async def migrate(self, call: calls.MigrateInstanceCall) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             await hypervisor.migrate(call.guest, call.destination, live=call.live)
 
@@ -252,14 +252,14 @@ class Instances:
         )
 
     async def finish_incoming(self, call: calls.FinalizeMigrationDst) -> str:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.arrived:
                 self._may_run()
             return await hypervisor.finish_incoming(call.guest, arrived=call.arrived)
 
     async def finish_outgoing(self, call: calls.FinalizeMigrationSrc) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if not call.left:
                 self._may_run()
@@ -318,7 +318,8 @@ class Instances:
         return build_seed_volume(files) if files else None
 
     @asynccontextmanager
-    async def _lock_instance(self, name: str) -> AsyncIterator[None]:
+    async def lock_instance(self, name: str) -> AsyncIterator[None]:
+        """Keep other operations on the guest with this name away until the block ends."""
         lock = self._locks.setdefault(name, DeferredLock())
         await lock.acquire()
         try:

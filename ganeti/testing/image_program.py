@@ -25,15 +25,15 @@ def write_header(header: Qcow2Header) -> bytes:
 class ScriptedQemuImg:
     """The command lines that drivers use; ``programs`` is for ``MemoryProcesses``.
 
-    ``snapshots`` are the names and sizes of those of each image. Images in ``busy`` are open in a
-    QEMU; commands in ``broken`` fail.
+    Snapshots are in the first bytes of the images, after the header. Images in ``busy`` are open in
+    a QEMU; commands in ``broken`` fail. Changes of snapshots never end if it ``hangs``.
     """
 
     def __init__(self, images: MemoryImages) -> None:
         self._images = images
-        self.snapshots: dict[str, dict[str, int]] = {}
         self.busy: set[str] = set()
         self.broken: set[str] = set()
+        self.hangs = False
         self.programs = {"qemu-img": self._called}
 
     def _called(self, ran: Ran) -> Script:
@@ -45,35 +45,54 @@ class ScriptedQemuImg:
             return self._set_size(path, int(size))
         path = arguments[-1].partition("file.filename=")[2].replace(",,", ",")
         if command == "info":
-            names = [{"id": str(n), "name": each} for n, each in enumerate(self._of(path), 1)]
+            names = [
+                {"id": str(n), "name": each}
+                for n, each in enumerate(self.sizes_by_snapshot(path), 1)
+            ]
             return Script(out=json.dumps({"format": "qcow2", "snapshots": names}).encode())
         return self._snapshot(path, arguments[0], arguments[1])
 
     def _set_size(self, path: str, size: int) -> Script:
         if path in self.busy:
             return _error('Failed to get "write" lock')
-        self._images.heads[path] = write_header(Qcow2Header(size))
+        self._write(path, size, {})
         self._images.sizes[path] = max(self._images.sizes[path], EMPTY_IMAGE)
         return Script()
 
     def _snapshot(self, path: str, what: str, name: str) -> Script:
+        if self.hangs:
+            return Script(hangs=True)
         if path in self.busy:
             return _error('Failed to get "write" lock')
+        snapshots = self.sizes_by_snapshot(path)
         if what == "-c":
             header = read_header(self._images.heads[path])
             assert header is not None
-            self._of(path)[name] = header.size
-        elif name not in self._of(path):
+            self.store_snapshots(path, {**snapshots, name: header.size})
+        elif name not in snapshots:
             return _error(f"Could not apply snapshot '{name}': Can't find snapshot")
         elif what == "-d":
-            del self._of(path)[name]
+            self.store_snapshots(path, {n: size for n, size in snapshots.items() if n != name})
         else:
             # As the real one since version 5.1: the size is that at the time of the snapshot.
-            self._images.heads[path] = write_header(Qcow2Header(self._of(path)[name]))
+            self._write(path, snapshots[name], snapshots)
         return Script()
 
-    def _of(self, path: str) -> dict[str, int]:
-        return self.snapshots.setdefault(path, {})
+    def sizes_by_snapshot(self, path: str) -> dict[str, int]:
+        """Return the names of the snapshots of an image, and the sizes of the disk then."""
+        stored = self._images.heads.get(path, b"")[HEADER_SIZE:]
+        found: dict[str, int] = json.loads(stored) if stored else {}
+        return found
+
+    def store_snapshots(self, path: str, snapshots: dict[str, int]) -> None:
+        """Give an image these snapshots in place of its own."""
+        header = read_header(self._images.heads[path])
+        assert header is not None
+        self._write(path, header.size, snapshots)
+
+    def _write(self, path: str, size: int, snapshots: dict[str, int]) -> None:
+        stored = json.dumps(snapshots).encode()
+        self._images.heads[path] = write_header(Qcow2Header(size)) + stored
 
 
 def _error(words: str) -> Script:

@@ -25,7 +25,22 @@ ORDER = {
     "nics": [{}],
     "os_type": "noop",
     "pnode": "node1",
+    "start": False,
 }
+
+
+def install_programs(host: MemoryHost) -> ScriptedQemuImg:
+    """Install the programs for images on a host; return its ``qemu-img``."""
+
+    def start_daemon(ran: Ran) -> Script:
+        pid = host.processes.spawn()
+        host.processes.alive[pid] = ran
+        host.disk.put(ran.argv[ran.argv.index("--pidfile") + 1], b"%d" % pid, 0o600, 0.0)
+        return Script()
+
+    program = ScriptedQemuImg(host.images)
+    host.processes.programs |= {**program.programs, PROGRAM: start_daemon, "umount": Script()}
+    return program
 
 
 class ImageDisksCase(SynchronousTestCase):
@@ -36,18 +51,7 @@ class ImageDisksCase(SynchronousTestCase):
             nodes=("node1", "node2"), enabled_disk_templates=("file", "sharedfile", "plain")
         )
         self.whole = WholeCluster(state)
-        self.programs = {name: self.install(host) for name, host in self.whole.hosts.items()}
-
-    def install(self, host: MemoryHost) -> ScriptedQemuImg:
-        def start_daemon(ran: Ran) -> Script:
-            pid = host.processes.spawn()
-            host.processes.alive[pid] = ran
-            host.disk.put(ran.argv[ran.argv.index("--pidfile") + 1], b"%d" % pid, 0o600, 0.0)
-            return Script()
-
-        program = ScriptedQemuImg(host.images)
-        host.processes.programs |= {**program.programs, PROGRAM: start_daemon, "umount": Script()}
-        return program
+        self.programs = {name: install_programs(host) for name, host in self.whole.hosts.items()}
 
     def do(self, op_id: str, **fields: Any) -> Any:
         return self.settled(self.whole.do(op_id, **{"instance_name": "web1", **fields}))
