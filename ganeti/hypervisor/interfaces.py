@@ -139,8 +139,11 @@ class ILiveSnapshots(Interface):
         :raises Failed: with the reason.
         """
 
-    async def remove_disk_snapshots(guest: Guest, name: str) -> None:
+    async def remove_disk_snapshots(guest: Guest, name: str, *, thaw: bool) -> None:
         """Remove the snapshot from each disk of a running guest that has it.
+
+        ``thaw`` is for a snapshot whose creation was interrupted: the guest's file systems may
+        still be frozen.
 
         :raises NotRunning: there is no such guest.
         """

@@ -87,7 +87,7 @@ class GuestSnapshots:
         guest = call.guest
         async with self._lock(guest.name):
             if (live := self._find_live(guest)) is not None:
-                await live.remove_disk_snapshots(guest, call.name)
+                await live.remove_disk_snapshots(guest, call.name, thaw=call.unfinished)
             elif left := await self._remove_from(guest.disks, call.name):
                 raise Failed(left.removeprefix("; "), Code.ENVIRONMENT)
 

@@ -87,6 +87,8 @@ class RawImages:
             # The header of the image has been checked, but a backing file is never opened.
             "backing": None,
             "discard": "unmap",
+            # A copy of a raw disk would otherwise take all of its size.
+            "detect-zeroes": "unmap",
             "file": {"driver": "file", "filename": path},
         }
         ended = await self._processes.run(

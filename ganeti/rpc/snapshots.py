@@ -41,13 +41,17 @@ class RevertGuest(Call[None]):
 
 
 class RemoveGuestSnapshot(Call[None]):
-    """Remove a snapshot from each disk that has it, whether the guest runs or not."""
+    """Remove a snapshot from each disk that has it, whether the guest runs or not.
+
+    The creation of one that is ``unfinished`` was interrupted.
+    """
 
     wire = "instance_snapshot_remove"
     call_timeout = NO_TIMEOUT
 
     guest: Guest
     name: Line
+    unfinished: bool = False
 
 
 class ListDiskSnapshots(Call[dict[str, list[str]]]):

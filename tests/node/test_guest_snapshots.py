@@ -37,7 +37,9 @@ class LiveHypervisor(MemoryHypervisor):
         self.taken.append(name)
         return self.freezes
 
-    async def remove_disk_snapshots(self, guest: Guest, name: str) -> None:
+    async def remove_disk_snapshots(self, guest: Guest, name: str, *, thaw: bool) -> None:
+        if thaw:
+            self._ask("thaw", guest.name)
         self.taken = [each for each in self.taken if each != name]
 
 
@@ -82,6 +84,10 @@ class GuestSnapshotTests(SynchronousTestCase):
         removal = calls.RemoveGuestSnapshot(guest=self.guest, name="gnt-1")
         self.done(self.parts.guest_snapshots.remove(removal))
         self.assertEqual(self.kvm.taken, [])
+        self.assertNotIn(("thaw", "web1"), self.kvm.asked)
+        unfinished = calls.RemoveGuestSnapshot(guest=self.guest, name="gnt-1", unfinished=True)
+        self.done(self.parts.guest_snapshots.remove(unfinished))
+        self.assertIn(("thaw", "web1"), self.kvm.asked)
 
     def test_a_running_guest_is_not_reverted(self) -> None:
         self.done(self.make())

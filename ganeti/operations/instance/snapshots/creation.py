@@ -115,7 +115,7 @@ async def _take_back(plan: SnapshotCreation, snapshot: Snapshot, tools: Tools) -
     """Remove what there is of a snapshot, and then its record."""
     instance, state = plan.subject.instance, tools.config.state()
     guest = make_guest(state, instance, plan.subject.disks)
-    remove = RemoveGuestSnapshot(guest=guest, name=snapshot.stored_name)
+    remove = RemoveGuestSnapshot(guest=guest, name=snapshot.stored_name, unfinished=True)
     await tools.nodes.ask(plan.subject.primary, remove)
     await tools.config.change(drop_snapshot(instance, snapshot))
 

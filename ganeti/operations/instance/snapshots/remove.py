@@ -58,7 +58,8 @@ async def run(plan: SnapshotRemoval, tools: Tools) -> None:
     removing = replace(snapshot, state=SnapshotState.REMOVING)
     await tools.config.change(put_snapshot(instance, removing))
     guest = make_guest(tools.config.state(), instance)
-    remove = RemoveGuestSnapshot(guest=guest, name=snapshot.stored_name)
+    unfinished = snapshot.state is SnapshotState.CREATING
+    remove = RemoveGuestSnapshot(guest=guest, name=snapshot.stored_name, unfinished=unfinished)
     await tools.nodes.ask(plan.subject.primary, remove)
     await tools.config.change(drop_snapshot(instance, snapshot))
 
