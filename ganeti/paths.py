@@ -242,6 +242,11 @@ class Paths:
         return f"{self.run}/extstorage"
 
     @property
+    def raw_images(self) -> str:
+        """The folder of the raw files that show the data of disk images in other formats."""
+        return f"{self.run}/raw-images"
+
+    @property
     def allocator_search_path(self) -> tuple[str, ...]:
         return self._search_path("iallocators")
 

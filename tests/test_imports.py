@@ -68,6 +68,10 @@ LATE: Mapping[tuple[str, str], str] = {
         "ganeti.hypervisor.kvm.accelerator",
     ): "an entry of a table",
     ("daemon.node_services.hypervisors", "ganeti.hypervisor.kvm.driver"): "an entry of a table",
+    (
+        "daemon.node_services.hypervisors",
+        "ganeti.hypervisor.kvm.guest_agent",
+    ): "an entry of a table",
     ("daemon.node_services.hypervisors", "ganeti.hypervisor.kvm.monitor"): "an entry of a table",
     (
         "daemon.node_services.hypervisors",

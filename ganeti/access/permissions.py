@@ -76,7 +76,8 @@ _OPERATOR_OPCODES = (
     *("OP_INSTANCE_MULTI_ALLOC", "OP_INSTANCE_REBOOT", "OP_INSTANCE_RECREATE_DISKS"),
     *("OP_INSTANCE_REINSTALL", "OP_INSTANCE_REMOVE", "OP_INSTANCE_RENAME"),
     *("OP_INSTANCE_REPLACE_DISKS", "OP_INSTANCE_SET_PARAMS", "OP_INSTANCE_SHUTDOWN"),
-    *("OP_INSTANCE_STARTUP",),
+    *("OP_INSTANCE_SNAPSHOT_CREATE", "OP_INSTANCE_SNAPSHOT_REMOVE"),
+    *("OP_INSTANCE_SNAPSHOT_REVERT", "OP_INSTANCE_STARTUP"),
 )
 OPCODES: Mapping[str, Role] = {
     **dict.fromkeys(_VIEWER_OPCODES, _V),
@@ -120,6 +121,9 @@ ON_INSTANCE: Mapping[str, OnInstance] = {
     "OP_INSTANCE_REINSTALL": _on("os_type", "force_variant"),
     "OP_INSTANCE_SET_PARAMS": _on("beparams", "runtime_mem"),
     "OP_INSTANCE_SHUTDOWN": _on("timeout", "no_remember"),
+    "OP_INSTANCE_SNAPSHOT_CREATE": _on("snapshot_name"),
+    "OP_INSTANCE_SNAPSHOT_REMOVE": _on("snapshot_name"),
+    "OP_INSTANCE_SNAPSHOT_REVERT": _on("snapshot_name", "restart", "shutdown_timeout"),
     "OP_INSTANCE_STARTUP": _on("no_remember", "startup_paused"),
     "OP_TAGS_DEL": OnInstance("name", "name", frozenset({"kind", "tags"})),
     "OP_TAGS_GET": OnInstance("name", "name", frozenset({"kind"})),

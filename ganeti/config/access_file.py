@@ -38,6 +38,7 @@ SECTIONS: Mapping[RecordKind, str] = {
     RecordKind.NODE_GUARD: "node_guards",
     RecordKind.NODE_FENCE: "node_fences",
     RecordKind.FENCE_HISTORY: "fence_history",
+    RecordKind.INSTANCE_SNAPSHOTS: "instance_snapshots",
 }
 """The section of the file for each kind of object."""
 

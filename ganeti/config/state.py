@@ -50,6 +50,7 @@ from ganeti.model.failover import (
 from ganeti.model.filters import FilterRule
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
+from ganeti.model.instance_snapshots import InstanceSnapshots
 from ganeti.model.network import Network
 from ganeti.model.node import Node
 from ganeti.model.notifications import Notification, NotificationProgress
@@ -80,6 +81,7 @@ Stored: TypeAlias = (
     | NodeGuard
     | NodeFence
     | FenceHistory
+    | InstanceSnapshots
 )
 S = TypeVar("S", bound=Stored)
 
@@ -109,6 +111,7 @@ class RecordKind(enum.StrEnum):
     NODE_GUARD = "node-guard"
     NODE_FENCE = "node-fence"
     FENCE_HISTORY = "fence-history"
+    INSTANCE_SNAPSHOTS = "instance-snapshots"
 
 
 TYPES: Mapping[RecordKind, type[Stored]] = {
@@ -134,6 +137,7 @@ TYPES: Mapping[RecordKind, type[Stored]] = {
     RecordKind.NODE_GUARD: NodeGuard,
     RecordKind.NODE_FENCE: NodeFence,
     RecordKind.FENCE_HISTORY: FenceHistory,
+    RecordKind.INSTANCE_SNAPSHOTS: InstanceSnapshots,
 }
 KINDS: Mapping[type[Stored], RecordKind] = {kind: name for name, kind in TYPES.items()}
 
@@ -282,6 +286,11 @@ class ClusterState(msgspec.Struct, frozen=True):
         uuid = self.cluster.uuid
         found = self._objects_of(RecordKind.FENCE_HISTORY, FenceHistory).get(uuid)
         return found or FenceHistory(uuid=uuid)
+
+    @property
+    def snapshots(self) -> Map[str, InstanceSnapshots]:
+        """The snapshots of instances, by instance UUID; most instances have none."""
+        return self._objects_of(RecordKind.INSTANCE_SNAPSHOTS, InstanceSnapshots)
 
     def _objects_of(self, kind: RecordKind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.model.access import Authorities, NodeCertificates
+from ganeti.model.disk import DiskFormat, get_format
 from ganeti.schema.records import FieldValues, replace
 
 _FLAGS = ("master_candidate", "offline", "drained")
@@ -43,8 +44,10 @@ def give_back(state: ClusterState, before: ClusterState) -> ClusterState:
     It has Ganeti's certificates of master candidates, and the nodes that Ganeti knew have their
     roles of that time.
 
-    :raises Refused: the present master was no master candidate of Ganeti's.
+    :raises Refused: the present master was no master candidate of Ganeti's, or an instance has
+        disks that Ganeti would damage.
     """
+    _check_formats(state)
     for node in state.nodes.values():
         if (old := before.nodes.get(node.uuid)) is not None:
             flags: FieldValues = {name: getattr(old, name) for name in _FLAGS}
@@ -62,6 +65,24 @@ def give_back(state: ClusterState, before: ClusterState) -> ClusterState:
         enabled_hypervisors=before.cluster.enabled_hypervisors,
     )
     return _settle(state.put(cluster))
+
+
+def _check_formats(state: ClusterState) -> None:
+    """Check that all file disks are raw, as Ganeti takes every file for a raw disk.
+
+    :raises Refused: some are images; the message names their instances.
+    """
+    owners = {
+        state.instances[state.owners[uuid]].name
+        for uuid, disk in state.disks.items()
+        if get_format(disk) is not DiskFormat.RAW and uuid in state.owners
+    }
+    if owners:
+        raise Refused(
+            "Ganeti would damage disks in qcow2 images, which these instances have:"
+            f" {', '.join(sorted(owners))}; convert them to raw disks of another template"
+            " (gnt-instance modify -t), or export and remove them"
+        )
 
 
 def _settle(state: ClusterState) -> ClusterState:

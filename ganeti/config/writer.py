@@ -24,6 +24,7 @@ from ganeti.model.failover import (
     NodeMaintenance,
 )
 from ganeti.model.filters import FilterRule
+from ganeti.model.instance_snapshots import InstanceSnapshots
 from ganeti.model.notifications import Notification, NotificationProgress
 from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.records import replace
@@ -191,6 +192,7 @@ _UNSTAMPED = (
     *(UserAccount, RoleGrant, ApiToken, OpenIdProvider),
     *(Notification, NotificationProgress),
     *(InstanceFailover, FailoverSettings, NodeMaintenance, NodeGuard, NodeFence, FenceHistory),
+    InstanceSnapshots,
 )
 """Records without a serial number and times."""
 

@@ -122,6 +122,33 @@ class MigrationProgress:
     message: str = ""
 
 
+class ILiveSnapshots(Interface):
+    """A hypervisor whose running guests keep the images of their disks open.
+
+    While a guest runs, only its hypervisor can change the snapshots in them.
+    """
+
+    async def snapshot_disks(guest: Guest, name: str) -> bool:
+        """Create a snapshot of each disk of a running guest, at one instant; it keeps running.
+
+        Return whether the guest agent had its file systems written and frozen meanwhile. If the
+        creation fails, nothing remains.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: it runs with other disks than those of ``guest``.
+        :raises Failed: with the reason.
+        """
+
+    async def remove_disk_snapshots(guest: Guest, name: str, *, thaw: bool) -> None:
+        """Remove the snapshot from each disk of a running guest that has it.
+
+        ``thaw`` is for a snapshot whose creation was interrupted: the guest's file systems may
+        still be frozen.
+
+        :raises NotRunning: there is no such guest.
+        """
+
+
 class IHypervisor(Interface):
     """Manages the guests of one hypervisor on this node.
 

@@ -68,6 +68,21 @@ def is_adoptable(path: str, folder: str = ADOPTABLE_FOLDER) -> bool:
     return path.startswith(folder) and posixpath.normpath(path) == path
 
 
+FILE_TEMPLATES = frozenset({Template.FILE, Template.SHAREDFILE})
+"""Templates whose disks are files, which have a format."""
+
+
+class DiskFormat(enum.StrEnum):
+    """The format of the file of a disk."""
+
+    RAW = "raw"
+    QCOW2 = "qcow2"
+
+
+FORMAT = "format"
+"""The name of the format among the ``params`` of a disk."""
+
+
 class DiskMode(enum.StrEnum):
     """Whether a guest may write to a disk."""
 
@@ -81,7 +96,7 @@ class Disk(StoredObject, omit_defaults=True):
     plain ``[volume group, volume]``; file and sharedfile ``[driver, path]``; drbd ``[node A,
     node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``; ext
     ``[provider, volume]`` with the provider's parameters in ``params``; blockdev ``["manual",
-    path]``.
+    path]``. The ``params`` of a file have its ``format``, unless that is raw.
     """
 
     dev_type: Template
@@ -94,6 +109,14 @@ class Disk(StoredObject, omit_defaults=True):
     name: Line | None = None
     spindles: Integer | None = None
     params: Parameters | None = None
+
+
+def get_format(disk: Disk) -> DiskFormat:
+    """Return the format of the data of a disk; disks that are no files are raw."""
+    # A provider of external storage may have a parameter with the same name.
+    if disk.dev_type not in FILE_TEMPLATES:
+        return DiskFormat.RAW
+    return DiskFormat((disk.params or {}).get(FORMAT, DiskFormat.RAW))
 
 
 _DRBD_PORT = 2

@@ -5,7 +5,16 @@ from __future__ import annotations
 
 from ganeti.node.assembly import NodeParts
 from ganeti.rpc import disks as disk
-from ganeti.rpc import guest_lease, master_address, members, node, quorum, storage, store_members
+from ganeti.rpc import (
+    guest_lease,
+    master_address,
+    members,
+    node,
+    quorum,
+    snapshots,
+    storage,
+    store_members,
+)
 from ganeti.rpc import instances as instance
 from ganeti.rpc import replicas as replica
 from ganeti.rpc import transfers as transfer
@@ -53,6 +62,11 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(store_members.ConfigureStoreMember, parts.store_member.configure)
     answers.to(store_members.DescribeStoreMember, parts.store_member.describe)
     answers.to(store_members.RemoveStoreMember, parts.store_member.remove)
+
+    answers.to(snapshots.CreateGuestSnapshot, parts.guest_snapshots.create)
+    answers.to(snapshots.ListDiskSnapshots, parts.guest_snapshots.list_names)
+    answers.to(snapshots.RemoveGuestSnapshot, parts.guest_snapshots.remove)
+    answers.to(snapshots.RevertGuest, parts.guest_snapshots.revert)
 
     answers.to(instance.AcceptInstance, parts.instances.accept)
     answers.to(instance.DescribeConsole, parts.instances.console)

@@ -27,6 +27,7 @@ from ganeti.node.guest_lease import (
     ask_nobody,
     start_no_watchdog,
 )
+from ganeti.node.guest_snapshots import GuestSnapshots
 from ganeti.node.guest_starts import GuestStarts
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
@@ -46,6 +47,7 @@ from ganeti.node.node_info import NodeInfoAnswers
 from ganeti.node.oses import OSDefinitions
 from ganeti.node.out_of_band import PowerHelpers
 from ganeti.node.provider_reports import ProviderReports
+from ganeti.node.raw_images import RawImages
 from ganeti.node.replicas import Replica
 from ganeti.node.restricted_commands import RestrictedCommands
 from ganeti.node.scripts import OSScripts
@@ -139,6 +141,7 @@ class NodeParts:
     facts: NodeInfoAnswers
     files: Files
     guest_lease: GuestLease
+    guest_snapshots: GuestSnapshots
     hooks: Hooks
     instances: Instances
     keys: Keys
@@ -167,7 +170,8 @@ def assemble_node(
         host.name, host.paths, host.files, host.images, host.processes, host.now
     )
     storage, storage_units = {**drivers(host_drivers), **volumes}, units(host_drivers)
-    disks = Disks(storage, host.images)
+    raw_images = RawImages(host.processes, host.files, host.clock, host.paths.raw_images)
+    disks = Disks(storage, host.images, raw_images)
     oses = OSDefinitions(host.files, host.paths.os_search_path)
     logs = f"{host.paths.log}/os"
     scripts = OSScripts(
@@ -217,6 +221,18 @@ def assemble_node(
         start_watchdog=host.start_watchdog,
     )
 
+    instances = Instances(
+        host.hypervisors,
+        disks.paths,
+        scripts,
+        host.clock,
+        host.name,
+        incoming_paths=disks.incoming_paths,
+        raw_paths=disks.raw_paths,
+        may_run=guest_lease.require,
+        starts=starts,
+    )
+
     def forget() -> None:
         members.clear()
         guest_lease.forget()
@@ -249,17 +265,9 @@ def assemble_node(
         facts=facts,
         files=Files(host.files, host.paths, members.is_candidate),
         guest_lease=guest_lease,
+        guest_snapshots=GuestSnapshots(host.hypervisors, disks, instances.lock_instance),
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
-        instances=Instances(
-            host.hypervisors,
-            disks.paths,
-            scripts,
-            host.clock,
-            host.name,
-            incoming_paths=disks.incoming_paths,
-            may_run=guest_lease.require,
-            starts=starts,
-        ),
+        instances=instances,
         keys=keys,
         master_address=MasterAddress(
             host.processes,
@@ -292,7 +300,7 @@ def assemble_node(
             streams=host.streams,
             files=host.files,
             paths=host.paths,
-            disks=disks.paths,
+            disks=disks.raw_paths,
             scripts=scripts,
             keys=keys,
             exports=exports,

@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.disk import ADOPTABLE_FOLDER, Disk, Template, is_adoptable
+from ganeti.model.disk import (
+    ADOPTABLE_FOLDER,
+    Disk,
+    DiskFormat,
+    Template,
+    get_format,
+    is_adoptable,
+)
 from ganeti.model.guest import Guest
+from ganeti.model.instance_snapshots import no_snapshots
+from ganeti.node.raw_images import RawImages
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
 from ganeti.storage.drivers import ProviderFolders, StorageDependencies
@@ -16,6 +26,7 @@ from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import (
     IChecksParameters,
     IMirror,
+    INamedSnapshots,
     IOwnerRecords,
     ISharedAccess,
     ISnapshots,
@@ -71,9 +82,12 @@ def _read_simulation_folder(files: IFiles, setting: str) -> str:
 class Disks:
     """The disks of this node; ``drivers`` by disk template."""
 
-    def __init__(self, drivers: Mapping[Template, IVolumes], images: IImages) -> None:
+    def __init__(
+        self, drivers: Mapping[Template, IVolumes], images: IImages, raw_images: RawImages
+    ) -> None:
         self._drivers = drivers
         self._images = images
+        self._raw_images = raw_images
 
     async def create(self, call: calls.CreateDisk) -> None:
         driver = self._find_driver(call.disk)
@@ -146,6 +160,8 @@ class Disks:
 
     async def wipe(self, call: calls.WipeDisk) -> None:
         path = await self._find_driver(call.disk).attach(call.disk, primary=True)
+        if get_format(call.disk) is DiskFormat.QCOW2:
+            return  # what was never written to an image reads as zeros
         await self._images.zero(path, call.offset * MIB, call.size * MIB)
 
     async def promote(self, call: calls.PromoteDisk) -> None:
@@ -175,7 +191,26 @@ class Disks:
 
     async def paths(self, guest: Guest) -> list[str]:
         """Attach the disks of a guest for writing; return their paths in order."""
-        return [await self._find_driver(disk).attach(disk, primary=True) for disk in guest.disks]
+        found = [await self._find_driver(disk).attach(disk, primary=True) for disk in guest.disks]
+        for disk, path in zip(guest.disks, found, strict=True):
+            if get_format(disk) is DiskFormat.QCOW2:
+                await self._raw_images.give_image(path)
+        return found
+
+    @asynccontextmanager
+    async def raw_paths(self, guest: Guest) -> AsyncIterator[Sequence[str]]:
+        """Attach the disks of a guest, which must be stopped; return paths of their raw data.
+
+        The paths are valid until the block ends.
+        """
+        async with AsyncExitStack() as stack:
+            found = []
+            for disk in guest.disks:
+                path = await self._find_driver(disk).attach(disk, primary=True)
+                if get_format(disk) is DiskFormat.QCOW2:
+                    path = await stack.enter_async_context(self._raw_images.open_image(path))
+                found.append(path)
+            yield found
 
     async def incoming_paths(self, guest: Guest) -> list[str]:
         """Attach the disks of a guest that another node still runs; return their paths in order."""
@@ -198,6 +233,16 @@ class Disks:
                 Code.INPUT,
             )
         return self._drivers[disk.dev_type]
+
+    def find_snapshots(self, disk: Disk) -> INamedSnapshots:
+        """Return what keeps the snapshots of a disk.
+
+        :raises Refused: its storage has none.
+        """
+        snapshots: INamedSnapshots | None = INamedSnapshots(self._find_driver(disk), None)
+        if snapshots is None:
+            raise no_snapshots(disk)
+        return snapshots
 
     def _find_mirror(self, disk: Disk) -> IMirror:
         driver = self._find_driver(disk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
@@ -52,18 +52,21 @@ class Instances:
         node: str,
         *,
         incoming_paths: Callable[[Guest], Awaitable[Sequence[str]]] | None = None,
+        raw_paths: Callable[[Guest], AbstractAsyncContextManager[Sequence[str]]] | None = None,
         may_run: Callable[[], None] = lambda: None,
         starts: GuestStarts | None = None,
     ) -> None:
         """``may_run`` refuses if no guest may run on this node now.
 
         ``incoming_paths`` attaches disks that another node still uses; by default as ``paths``.
+        ``raw_paths`` attaches disks for the scripts of OS definitions, which get raw data.
         ``starts`` has the starts in progress, which also other parts of the node daemon report.
         """
         self._starts = starts or GuestStarts()
         self._hypervisors = hypervisors
         self._paths = paths
         self._incoming_paths = incoming_paths or paths
+        self._raw_paths = raw_paths or self._attach_raw
         self._scripts = scripts
         self._clock = clock
         self._node = node
@@ -75,7 +78,7 @@ class Instances:
             await self._start(call)
 
     async def _start(self, call: calls.StartInstanceCall) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 self._may_run()
@@ -93,12 +96,12 @@ class Instances:
                         raise
 
     async def stop(self, call: calls.StopInstance) -> None:
-        async with self._lock_instance(call.instance_name):
+        async with self.lock_instance(call.instance_name):
             hypervisor = self._find_hypervisor(call.hypervisor)
             await self._stop_within(hypervisor, call.instance_name, call.timeout)
 
     async def reboot(self, call: calls.RebootInstanceCall) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 raise NotRunning(call.guest.name)
@@ -121,18 +124,18 @@ class Instances:
                 raise Refused("a node cannot do a full reboot; stop and start the instance instead")
 
     async def install(self, call: calls.InstallOS) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             self._check_stopped(call.guest, "installed")
-            paths = await self._paths(call.guest)
-            await self._scripts.create(
-                call.guest, paths, reinstall=call.reinstall, debug=call.debug
-            )
+            async with self._raw_paths(call.guest) as paths:
+                await self._scripts.create(
+                    call.guest, paths, reinstall=call.reinstall, debug=call.debug
+                )
 
     async def rename(self, call: calls.RenameOS) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             self._check_stopped(call.guest, "renamed")
-            paths = await self._paths(call.guest)
-            await self._scripts.rename(call.guest, paths, call.old_name)
+            async with self._raw_paths(call.guest) as paths:
+                await self._scripts.rename(call.guest, paths, call.old_name)
 
     async def running(self, call: calls.ListGuests) -> dict[str, GuestState]:
         found: dict[str, GuestState] = {}
@@ -157,7 +160,7 @@ class Instances:
         )
 
     async def change_media(self, call: calls.ChangeMedia) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             await self._find_hypervisor(call.guest.hypervisor).change_media(
                 call.guest, force=call.force
             )
@@ -167,7 +170,7 @@ class Instances:
 
     async def hotplug(self, call: calls.HotplugDevice) -> None:
         guest = call.guest
-        async with self._lock_instance(guest.name):
+        async with self.lock_instance(guest.name):
             hypervisor = self._find_hypervisor(guest.hypervisor)
             if call.action is calls.HotplugAction.REMOVE:
                 await hypervisor.unplug(guest, call.device)
@@ -181,7 +184,7 @@ class Instances:
                 await hypervisor.plug(guest, found[0])
 
     async def screenshot(self, call: calls.CaptureScreen) -> str:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             picture = await self._find_hypervisor(call.guest.hypervisor).screenshot(call.guest)
         return base64.b64encode(picture).decode("ascii")
 
@@ -199,7 +202,7 @@ class Instances:
         return await self._find_hypervisor(call.guest.hypervisor).running_config(call.guest)
 
     async def send_uefi_variables(self, call: calls.ReadFirmwareVariables) -> str:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             content = await hypervisor.read_firmware_variables(call.guest)
         return base64.b64encode(content).decode("ascii")
@@ -209,12 +212,12 @@ class Instances:
             content = base64.b64decode(call.content, validate=True)
         except ValueError as error:
             raise Invalid([Problem("content", f"is not base64: {error}")]) from error
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             await hypervisor.store_firmware_variables(call.guest, content)
 
     async def accept(self, call: calls.AcceptInstance) -> str:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             guest = apply_running_config(call.guest, call.running)
             self._may_run()
@@ -234,7 +237,7 @@ class Instances:
             return await hypervisor.accept(guest, disks, call.address, call.running, seed=seed)
 
     async def migrate(self, call: calls.MigrateInstanceCall) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             await hypervisor.migrate(call.guest, call.destination, live=call.live)
 
@@ -249,14 +252,14 @@ class Instances:
         )
 
     async def finish_incoming(self, call: calls.FinalizeMigrationDst) -> str:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if call.arrived:
                 self._may_run()
             return await hypervisor.finish_incoming(call.guest, arrived=call.arrived)
 
     async def finish_outgoing(self, call: calls.FinalizeMigrationSrc) -> None:
-        async with self._lock_instance(call.guest.name):
+        async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
             if not call.left:
                 self._may_run()
@@ -301,6 +304,10 @@ class Instances:
                 f"instance {guest.name} is running and cannot be {what}; shut it down first"
             )
 
+    @asynccontextmanager
+    async def _attach_raw(self, guest: Guest) -> AsyncIterator[Sequence[str]]:
+        yield await self._paths(guest)
+
     async def _attach_disks(self, guest: Guest) -> list[AttachedDisk]:
         paths = await self._paths(guest)
         return list(map(AttachedDisk, guest.disks, paths))
@@ -311,7 +318,8 @@ class Instances:
         return build_seed_volume(files) if files else None
 
     @asynccontextmanager
-    async def _lock_instance(self, name: str) -> AsyncIterator[None]:
+    async def lock_instance(self, name: str) -> AsyncIterator[None]:
+        """Keep other operations on the guest with this name away until the block ends."""
         lock = self._locks.setdefault(name, DeferredLock())
         await lock.acquire()
         try:

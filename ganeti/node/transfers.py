@@ -8,8 +8,8 @@ disk. It ends when both have ended; a sending peer is only then notified.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -86,7 +86,7 @@ class Transfers:
         streams: IStreams,
         files: IFiles,
         paths: Paths,
-        disks: Callable[[Guest], Awaitable[Sequence[str]]],
+        disks: Callable[[Guest], AbstractAsyncContextManager[Sequence[str]]],
         scripts: ITransferScripts,
         keys: Keys,
         exports: Exports,
@@ -172,16 +172,20 @@ class Transfers:
             path = await self._exports.sink(sink)
             flow = self._streams.start_transfer(source, FileEndpoint(path, create=True))
             return self._start_work(self._register(flow, sink), self._finish_flow(flow), port)
-        paths = await self._disks(sink.guest)
-        size = sink.guest.disks[sink.index].size * MIB
-        if sink.raw:
-            flow = self._streams.start_transfer(source, FileEndpoint(paths[sink.index], room=size))
-            return self._start_work(self._register(flow, sink, size), self._finish_flow(flow), port)
-        read, write = self._streams.pipe()
-        flow = self._streams.start_transfer(source, PipeEndpoint(write))
-        script = self._scripts.restore(sink.guest, paths, sink.index, source=read)
-        work = stream_into_script(self._streams, flow, script, read, write)
-        return self._start_work(self._register(flow, sink), self._finish_flow(flow, work), port)
+        async with self._open_disks(sink.guest) as (paths, held):
+            size = sink.guest.disks[sink.index].size * MIB
+            if sink.raw:
+                file = FileEndpoint(paths[sink.index], room=size)
+                flow = self._streams.start_transfer(source, file)
+                work, expected = self._finish_flow(flow), size
+            else:
+                read, write = self._streams.pipe()
+                flow = self._streams.start_transfer(source, PipeEndpoint(write))
+                script = self._scripts.restore(sink.guest, paths, sink.index, source=read)
+                streamed = stream_into_script(self._streams, flow, script, read, write)
+                work, expected = self._finish_flow(flow, streamed), None
+            disks = held.pop_all()
+        return self._start_work(self._register(flow, sink, expected), _within(disks, work), port)
 
     async def _start_sending(
         self,
@@ -195,22 +199,35 @@ class Transfers:
             flow = self._streams.start_transfer(FileEndpoint(path), sink)
             transfer = self._register(flow, place, found.size if found else None)
             return self._start_work(transfer, self._finish_flow(flow))
-        paths = await self._disks(source.guest)
-        if source.raw:
-            size = source.guest.disks[source.index].size * MIB
-            flow = self._streams.start_transfer(FileEndpoint(paths[source.index]), sink)
-            return self._start_work(self._register(flow, place, size), self._finish_flow(flow))
-        read, write = self._streams.pipe()
-        hears, says = self._streams.pipe()
-        flow = self._streams.start_transfer(PipeEndpoint(read), sink)
-        # The flow has its own copy. With another one open, a script would never learn that the flow
-        # has ended, and block.
-        self._streams.close(read)
-        transfer = self._register(flow, place)
-        transfer.announced = hears
-        script = self._scripts.export(source.guest, paths, source.index, sink=write, announced=says)
-        work = stream_from_script(self._streams, flow, script, write, says)
-        return self._start_work(transfer, self._finish_flow(flow, work))
+        async with self._open_disks(source.guest) as (paths, held):
+            if source.raw:
+                size = source.guest.disks[source.index].size * MIB
+                flow = self._streams.start_transfer(FileEndpoint(paths[source.index]), sink)
+                transfer, work = self._register(flow, place, size), self._finish_flow(flow)
+            else:
+                read, write = self._streams.pipe()
+                hears, says = self._streams.pipe()
+                flow = self._streams.start_transfer(PipeEndpoint(read), sink)
+                # The flow has its own copy. With another one open, a script would never learn that
+                # the flow has ended, and block.
+                self._streams.close(read)
+                transfer = self._register(flow, place)
+                transfer.announced = hears
+                script = self._scripts.export(
+                    source.guest, paths, source.index, sink=write, announced=says
+                )
+                streamed = stream_from_script(self._streams, flow, script, write, says)
+                work = self._finish_flow(flow, streamed)
+            disks = held.pop_all()
+        return self._start_work(transfer, _within(disks, work))
+
+    @asynccontextmanager
+    async def _open_disks(
+        self, guest: Guest
+    ) -> AsyncIterator[tuple[Sequence[str], AsyncExitStack]]:
+        """Return the paths of disks, and what closes them at the end unless it is taken over."""
+        async with AsyncExitStack() as held:
+            yield await held.enter_async_context(self._disks(guest)), held
 
     def _register(self, flow: ITransfer, sink: object, expected: int | None = None) -> _Transfer:
         # The time keeps names distinct from those of an earlier daemon.
@@ -325,3 +342,9 @@ class Transfers:
             raise Failed("a key for a move needs the certificate of the peer", Code.INPUT)
         key, certificate = self._keys.pair(trust.key)
         return StreamPeer(key, certificate, trust.peer, name)
+
+
+async def _within(disks: AsyncExitStack, work: Awaitable[None]) -> None:
+    """Do the work of a transfer, and close its disks."""
+    async with disks:
+        await work

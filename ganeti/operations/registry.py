@@ -51,6 +51,8 @@ from ganeti.operations.instance.lifecycle import (
 )
 from ganeti.operations.instance.modify import modify
 from ganeti.operations.instance.moves import change_group, failover, migrate, move
+from ganeti.operations.instance.snapshots import creation, revert
+from ganeti.operations.instance.snapshots import remove as remove_snapshot
 from ganeti.operations.node import add as add_node
 from ganeti.operations.node import commands, evacuate, power, storage
 from ganeti.operations.node import migrate as migrate_node
@@ -77,6 +79,9 @@ _ALL: tuple[AnyOperation, ...] = (
     create.OPERATION,
     multi_allocate.OPERATION,
     remove.OPERATION,
+    creation.OPERATION,
+    revert.OPERATION,
+    remove_snapshot.OPERATION,
     start.OPERATION,
     stop.OPERATION,
     reboot.OPERATION,

@@ -24,6 +24,7 @@ from ganeti.storage.lvm.volumes import LogicalVolumes
 from ganeti.storage.pretend.devices import Devices, PretendDevices, PretendGroups
 from ganeti.storage.pretend.mirror import PretendMirror
 from ganeti.storage.pretend.volumes import PretendVolumes
+from ganeti.storage.qemu_img import QemuImg
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 
@@ -86,12 +87,14 @@ def _make_ext_volumes(dependencies: StorageDependencies) -> ExtVolumes:
     )
 
 
+def _make_file_volumes(dependencies: StorageDependencies) -> FileVolumes:
+    return FileVolumes(dependencies.images, dependencies.folders, QemuImg(dependencies.processes))
+
+
 DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {
     Template.DISKLESS: lambda dependencies: NoVolumes(),
-    Template.FILE: lambda dependencies: FileVolumes(dependencies.images, dependencies.folders),
-    Template.SHAREDFILE: lambda dependencies: FileVolumes(
-        dependencies.images, dependencies.folders
-    ),
+    Template.FILE: _make_file_volumes,
+    Template.SHAREDFILE: _make_file_volumes,
     Template.PLAIN: lambda dependencies: LogicalVolumes(dependencies.lvm),
     Template.DRBD: lambda dependencies: DrbdVolumes(
         dependencies.processes,

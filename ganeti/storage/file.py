@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks as sparse raw files in allowed directories, local or shared by all nodes."""
+"""Disks as sparse files in allowed directories, local or shared by all nodes: raw, or qcow2."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.disk import Disk
+from ganeti.model.disk import Disk, DiskFormat, get_format
+from ganeti.model.instance_snapshots import can_have_snapshots, no_snapshots
 from ganeti.storage.folders import AllowedFolders, ResolvedPath
 from ganeti.storage.interfaces import (
+    INamedSnapshots,
     IStorageUnits,
     IVolumes,
     LocalState,
@@ -23,6 +25,8 @@ from ganeti.storage.interfaces import (
     VolumeStatus,
 )
 from ganeti.storage.loss import lost
+from ganeti.storage.qcow2 import HEADER_SIZE, Qcow2Header, read_header
+from ganeti.storage.qemu_img import QemuImg
 from ganeti.system.interfaces import IImages
 
 MIB = 1 << 20
@@ -32,21 +36,53 @@ _UNIQUE_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-@implementer(IVolumes)
+@implementer(IVolumes, INamedSnapshots)
 class FileVolumes:
     """Disks whose ``logical_id`` is ``[driver, path]``; a file is always attached.
 
-    The path is relative to the node's root directory; ``attach`` returns the real path.
+    The path is relative to the node's root directory; ``attach`` returns the real path of the
+    file, whose data may be those of a qcow2 image. Such an image is only used if all data of the
+    disk are in this file.
     """
 
-    def __init__(self, images: IImages, folders: AllowedFolders) -> None:
+    def __init__(
+        self, images: IImages, folders: AllowedFolders, qemu_img: QemuImg | None = None
+    ) -> None:
+        """``qemu_img`` is None where all disks are raw."""
         self._images = images
         self._folders = folders
+        self._qemu_img = qemu_img
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
-        path = self._resolve(disk).path
-        with _translate_errors(f"{disk.iv_name} cannot be created at {path}"):
-            await self._images.create(path, disk.size * MIB)
+        place = self._resolve(disk)
+        what = f"{disk.iv_name} cannot be created at {place.path}"
+        if get_format(disk) is DiskFormat.QCOW2:
+            await self._create_image(disk, place, what)
+            return
+        with _translate_errors(what):
+            await self._images.create(place.path, disk.size * MIB)
+
+    async def _create_image(self, disk: Disk, place: ResolvedPath, what: str) -> None:
+        await self._require_room(place.folder, disk.size, what)
+        with _translate_errors(what):
+            # qemu-img would replace a file of this name.
+            await self._images.create(place.path, 0)
+        try:
+            await self._image_program().format_image(place.path, disk.size * MIB)
+        except BaseException:
+            with _translate_errors(f"{place.path} cannot be removed"):
+                await self._images.remove(place.path, within=place.folder)
+            raise
+
+    async def _require_room(self, folder: str, size: int, what: str) -> None:
+        """Check that a disk of ``size`` MiB could ever be full; an image takes little at first."""
+        with _translate_errors(f"the space of {folder} cannot be determined"):
+            space = (await self._images.space(folder)).size // MIB
+        if size > space:
+            raise Refused(
+                f"{what}: the file system has {space} MiB, the disk would have {size} MiB",
+                Code.RESOURCES,
+            )
 
     async def remove(self, disk: Disk) -> None:
         place = self._resolve(disk)
@@ -54,9 +90,16 @@ class FileVolumes:
             await self._images.remove(place.path, within=place.folder)
 
     async def grow(self, disk: Disk, amount: int) -> None:
-        path = self._require_file(disk)
+        path, size = self._require_file(disk), disk.size + amount
+        if get_format(disk) is DiskFormat.QCOW2:
+            # A repetition may come after the disk has grown further.
+            if size * MIB > self._require_image(path).size:
+                place = self._resolve(disk)
+                await self._require_room(place.folder, size, f"{path} cannot be grown")
+                await self._image_program().set_image_size(path, size * MIB)
+            return
         with _translate_errors(f"{path} cannot be grown"):
-            await self._images.resize(path, (disk.size + amount) * MIB)
+            await self._images.resize(path, size * MIB)
 
     async def rename(self, disk: Disk, to: Disk) -> None:
         path, new = await self._find_file(disk), self._resolve(to).path
@@ -64,7 +107,10 @@ class FileVolumes:
             await self._images.rename(path, new)
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
-        return self._require_file(disk)
+        path = self._require_file(disk)
+        if get_format(disk) is DiskFormat.QCOW2:
+            self._require_image(path)
+        return path
 
     async def detach(self, disk: Disk) -> None:
         """Do nothing, as a file needs no detaching."""
@@ -90,7 +136,14 @@ class FileVolumes:
         except Refused:  # attach() reports the reason
             return VolumeStatus(path="", degraded=True, local=LocalState.FAULTY)
         size = self._images.size(path)
-        return None if size is None else VolumeStatus(path=path, size=size // MIB)
+        if size is None:
+            return None
+        if get_format(disk) is DiskFormat.RAW:
+            return VolumeStatus(path=path, size=size // MIB)
+        try:
+            return VolumeStatus(path=path, size=self._require_image(path).size // MIB)
+        except (Refused, Failed):
+            return VolumeStatus(path=path, degraded=True, local=LocalState.FAULTY)
 
     def _resolve(self, disk: Disk) -> ResolvedPath:
         return self._folders.resolve_file(str(disk.logical_id[1]))
@@ -117,6 +170,59 @@ class FileVolumes:
         # Checked here, as QEMU would report a missing file much later, and without advice.
         if self._images.size(path) is None:
             raise lost(disk, f"file {path}")
+        return path
+
+    def _image_program(self) -> QemuImg:
+        if self._qemu_img is None:
+            raise Refused("this storage has only raw files", Code.INPUT)
+        return self._qemu_img
+
+    def _require_image(self, path: str) -> Qcow2Header:
+        """Return the header of an image that can be a disk.
+
+        :raises Refused: it cannot be, or is no image.
+        """
+        with _translate_errors(f"{path} cannot be read"):
+            header = read_header(self._images.read_start(path, HEADER_SIZE))
+        if header is None:
+            raise Refused(
+                f"{path} is no qcow2 image, as the configuration says; restore it from a backup, or"
+                " recreate it: gnt-instance recreate-disks",
+                Code.STATE,
+            )
+        if header.problem:
+            raise Refused(f"the qcow2 image {path} {header.problem}", Code.STATE)
+        return header
+
+    # --- snapshots
+
+    async def create_snapshot(self, disk: Disk, name: str) -> None:
+        path = self._require_snapshots(disk)
+        if name in await self._image_program().read_snapshot_names(path):
+            raise Refused(f"{path} has a snapshot {name} already", Code.EXISTS)
+        await self._image_program().save_snapshot(path, name)
+
+    async def revert_to_snapshot(self, disk: Disk, name: str) -> None:
+        path = self._require_snapshots(disk)
+        if name not in await self._image_program().read_snapshot_names(path):
+            raise Refused(f"{path} has no snapshot {name}", Code.UNKNOWN)
+        await self._image_program().apply_snapshot(path, name)
+
+    async def remove_snapshot(self, disk: Disk, name: str) -> None:
+        if self._images.size(self._resolve(disk).path) is None:
+            return  # it went with its disk
+        path = self._require_snapshots(disk)
+        if name in await self._image_program().read_snapshot_names(path):
+            await self._image_program().delete_snapshot(path, name)
+
+    async def list_snapshots(self, disk: Disk) -> list[str]:
+        return await self._image_program().read_snapshot_names(self._require_snapshots(disk))
+
+    def _require_snapshots(self, disk: Disk) -> str:
+        if not can_have_snapshots(disk):
+            raise no_snapshots(disk)
+        path = self._require_file(disk)
+        self._require_image(path)
         return path
 
 

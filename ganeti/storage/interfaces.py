@@ -128,6 +128,38 @@ class ISnapshots(Interface):
         """
 
 
+class INamedSnapshots(Interface):
+    """Storage whose disks can have snapshots that stay, and to which their data can return.
+
+    No guest may use the disk meanwhile, except for ``list_snapshots``. Names are unique for the
+    disk, and are those of the cluster: letters, digits and hyphens.
+    """
+
+    async def create_snapshot(disk: Disk, name: str) -> None:
+        """Create a snapshot durably; if this fails, nothing remains.
+
+        :raises Refused: if space is insufficient, the disk does not exist or cannot have
+            snapshots, or the name exists.
+        """
+
+    async def revert_to_snapshot(disk: Disk, name: str) -> None:
+        """Give a disk the data and the size that it had; the snapshot stays.
+
+        A repetition completes what was interrupted.
+
+        :raises Refused: if the disk or the snapshot does not exist.
+        """
+
+    async def remove_snapshot(disk: Disk, name: str) -> None:
+        """Remove a snapshot; succeed if it does not exist. The data of the disk stay."""
+
+    async def list_snapshots(disk: Disk) -> list[str]:
+        """Return the names of the snapshots of a disk, the oldest first.
+
+        :raises Refused: if the disk does not exist.
+        """
+
+
 class ISharedAccess(Interface):
     """Volumes that every node can attach, and that a node opens before it uses them.
 

@@ -33,6 +33,13 @@ class LocalImages:
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
+    def read_start(self, path: str, size: int) -> bytes:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return os.pread(handle, size, 0)
+        finally:
+            os.close(handle)
+
     async def describe_device(self, path: str) -> BlockDevice | None:
         return await self._in_thread(_describe_device, path)
 

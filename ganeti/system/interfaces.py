@@ -279,6 +279,9 @@ class IImages(Interface):
     def size(path: str) -> int | None:
         """Return the size of a regular file; None if it does not exist. Synchronous."""
 
+    def read_start(path: str, size: int) -> bytes:
+        """Return the first ``size`` bytes of a file, fewer of a smaller one. Synchronous."""
+
     async def describe_device(path: str) -> BlockDevice | None:
         """Return the block device at ``path``, links followed; None if there is none."""
 

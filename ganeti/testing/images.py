@@ -13,7 +13,7 @@ from ganeti.system.interfaces import BlockDevice, FileSystemSpace, IImages
 
 @implementer(IImages)
 class MemoryImages:
-    """Files that have a size and no content.
+    """Files that have a size and, if a program writes one, a ``head``: their first bytes.
 
     ``devices`` are block devices by path; ``links`` are symbolic links of folders and devices;
     ``room`` bounds the bytes of all files together; ``breaks_at`` is what fails here: *create*,
@@ -22,6 +22,7 @@ class MemoryImages:
 
     def __init__(self, *, room: int = 1 << 50) -> None:
         self.sizes: dict[str, int] = {}
+        self.heads: dict[str, bytes] = {}
         self.devices: dict[str, BlockDevice] = {}
         self.links: dict[str, str] = {}
         self.zeroed: list[tuple[str, int, int]] = []
@@ -36,6 +37,10 @@ class MemoryImages:
 
     def size(self, path: str) -> int | None:
         return self.sizes.get(path)
+
+    def read_start(self, path: str, size: int) -> bytes:
+        self._there(path)
+        return self.heads.get(path, bytes(min(size, self.sizes[path])))[:size]
 
     async def describe_device(self, path: str) -> BlockDevice | None:
         return self.devices.get(self.resolve(path))
@@ -54,10 +59,13 @@ class MemoryImages:
         self._there(old)
         self._free(new)
         self.sizes[new] = self.sizes.pop(old)
+        if old in self.heads:
+            self.heads[new] = self.heads.pop(old)
 
     async def remove(self, path: str, *, within: str) -> None:
         self._works("remove", path)
         self.sizes.pop(path, None)
+        self.heads.pop(path, None)
 
     async def zero(self, path: str, offset: int, size: int) -> None:
         if self.resolve(path) not in self.devices:

@@ -10,7 +10,7 @@ from ganeti.config.state import ClusterState
 from ganeti.config.take_over import give_back, take_over
 from ganeti.errors import Refused
 from ganeti.schema.records import replace
-from ganeti.testing.builders import a_cluster, a_node, uuid_of
+from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
 
 BEFORE = a_cluster(
     nodes=["node1", "node2", a_node("node3", drained=True)],
@@ -59,3 +59,17 @@ class TakeOverTests(SynchronousTestCase):
         moved = state.put(replace(state.cluster, master_node=uuid_of("node", "node3")))
         with self.assertRaisesRegex(Refused, "no certificate of node3 as a master candidate"):
             give_back(moved, BEFORE)
+
+    def test_disks_in_images_which_ganeti_would_damage_are_named(self) -> None:
+        image = a_disk("d", params={"format": "qcow2"})
+        for disk, refused in ((image, True), (replace(image, params={}), False)):
+            before = a_cluster(
+                nodes=["node1"],
+                instances=[an_instance("web1", disks=[disk])],
+                candidate_certs={uuid_of("node", "node1"): "node1"},
+            )
+            if refused:
+                with self.assertRaisesRegex(Refused, "qcow2 images.*: web1"):
+                    give_back(taken(before), before)
+            else:
+                give_back(taken(before), before)

@@ -18,6 +18,7 @@ from ganeti.hypervisor.interfaces import (
     ConsoleSocket,
     ConsoleStream,
     IHypervisor,
+    ILiveSnapshots,
     MigrationPhase,
     NotRunning,
     Running,
@@ -25,6 +26,7 @@ from ganeti.hypervisor.interfaces import (
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
+from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.hypervisor.kvm.qemu_user import Ranges
 from ganeti.model.disk import DiskMode
@@ -108,6 +110,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
             files=files,
             processes=host.processes,
             monitors=MonitorConnector(host.endpoint, self.clock),
+            agents=GuestAgents(host.endpoint, self.clock),
             accelerators=AcceleratorSelector(files, host.processes, MemoryStateFiles()),
             clock=self.clock,
             attach=["/usr/bin/python3", "console.py"],
@@ -700,3 +703,23 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.assertEqual(self.sent(hypervisor, guest).message, "Connection refused")
         self.done(hypervisor.finish_outgoing(guest, left=False))
         self.assertEqual(self.node()[0].machine("web1").status, "running")
+
+    def test_snapshots_of_all_disks_are_one_transaction(self) -> None:
+        hypervisor, disks = self.hypervisor(), [a_disk("a"), a_disk("b")]
+        guest = replace(self.a_guest(use_guest_agent=False), disks=tuple(disks))
+        self.done(hypervisor.start(guest, [AttachedDisk(disk, "/f") for disk in disks]))
+        self.assertFalse(self.done(ILiveSnapshots(hypervisor).snapshot_disks(guest, "gnt-1")))
+        fewer = replace(guest, disks=guest.disks[:1])
+        message = self.fails(Refused, hypervisor.snapshot_disks(fewer, "gnt-2"))
+        self.assertIn("gnt-instance reboot web1", message)
+        self.done(hypervisor.remove_disk_snapshots(guest, "gnt-1", thaw=True))
+        asked = self.node()[0].machine("web1").asked
+        self.assertEqual(asked.count("transaction"), 1)
+        self.assertEqual(asked.count("blockdev-snapshot-delete-internal-sync"), 2)
+
+    def test_a_guest_without_an_agent_is_not_frozen(self) -> None:
+        hypervisor = self.hypervisor()
+        guest = replace(self.a_guest(use_guest_agent=True), disks=(a_disk("a"),))
+        self.done(hypervisor.start(guest, [AttachedDisk(guest.disks[0], "/f")]))
+        self.assertFalse(self.done(hypervisor.snapshot_disks(guest, "gnt-1")))
+        self.done(hypervisor.remove_disk_snapshots(guest, "gnt-1", thaw=True))

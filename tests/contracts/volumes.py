@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.schema.records import replace
-from ganeti.storage.interfaces import ISnapshots, IVolumes
+from ganeti.storage.interfaces import INamedSnapshots, ISnapshots, IVolumes
 from ganeti.testing.builders import a_disk
 
 T = TypeVar("T")
@@ -103,8 +103,12 @@ class AttachmentContract(Case):
 
 
 class VolumesContract(AttachmentContract):
-    """Volumes that take some disks of at most 1 GiB together; some are not renamed, or listed."""
+    """Volumes that take some disks of at most 1 GiB together; some are not renamed, or listed.
 
+    The size in a list may be that of a file, not of a disk.
+    """
+
+    lists_sizes = True
     renames = True
     lists = True
 
@@ -178,7 +182,11 @@ class VolumesContract(AttachmentContract):
         self.created("two", 64)
         self.created("one", 32)
         listed = self.done(self.volumes.volumes())
-        self.assertEqual([each.size for each in listed], [32, 64] if self.lists else [])
+        sizes = [32, 64] if self.lists else []
+        if self.lists_sizes:
+            self.assertEqual([each.size for each in listed], sizes)
+        self.assertEqual(listed, sorted(listed, key=lambda each: each.name))
+        self.assertEqual(len(listed), len(sizes))
 
     def test_a_snapshot_is_a_disk_that_is_removed_like_one(self) -> None:
         if not ISnapshots.providedBy(self.volumes):
@@ -188,3 +196,52 @@ class VolumesContract(AttachmentContract):
         there = self.size(taken)
         self.done(self.volumes.remove(taken))
         self.assertEqual((there, self.size(taken), self.size(disk)), (64, None, 64))
+
+
+class SnapshotsContract(AttachmentContract):
+    """Volumes with snapshots that have names and stay."""
+
+    @property
+    def snapshots(self) -> INamedSnapshots:
+        return INamedSnapshots(self.volumes)
+
+    def names(self, disk: Disk) -> list[str]:
+        return self.done(self.snapshots.list_snapshots(disk))
+
+    def test_snapshots_are_listed_in_their_order_and_stay_when_reverted_to(self) -> None:
+        disk = self.created()
+        for name in ("gnt-two", "gnt-one"):
+            self.done(self.snapshots.create_snapshot(disk, name))
+        self.done(self.snapshots.revert_to_snapshot(disk, "gnt-two"))
+        self.done(self.snapshots.revert_to_snapshot(disk, "gnt-two"))
+        self.assertEqual(self.names(disk), ["gnt-two", "gnt-one"])
+
+    def test_a_snapshot_is_not_made_over_another(self) -> None:
+        disk = self.created()
+        self.done(self.snapshots.create_snapshot(disk, "gnt-one"))
+        again = self.snapshots.create_snapshot(disk, "gnt-one")
+        self.assertEqual(self.refusal(again), Code.EXISTS)
+        self.assertEqual(self.names(disk), ["gnt-one"])
+
+    def test_removing_a_snapshot_again_succeeds_also_without_its_disk(self) -> None:
+        disk = self.created()
+        self.done(self.snapshots.create_snapshot(disk, "gnt-one"))
+        self.done(self.snapshots.remove_snapshot(disk, "gnt-one"))
+        self.done(self.snapshots.remove_snapshot(disk, "gnt-one"))
+        self.assertEqual((self.names(disk), self.size(disk)), ([], 64))
+        self.done(self.volumes.remove(disk))
+        self.done(self.snapshots.remove_snapshot(disk, "gnt-one"))
+
+    def test_there_is_no_way_back_to_what_is_not_there(self) -> None:
+        disk = self.created()
+        reverting = self.snapshots.revert_to_snapshot(disk, "gnt-one")
+        self.assertEqual(self.refusal(reverting), Code.UNKNOWN)
+        gone = self.disk("two")
+        self.assertEqual(self.refusal(self.snapshots.create_snapshot(gone, "x")), Code.UNKNOWN)
+        self.assertEqual(self.refusal(self.snapshots.list_snapshots(gone)), Code.UNKNOWN)
+
+    def test_snapshots_go_with_their_disk(self) -> None:
+        disk = self.created()
+        self.done(self.snapshots.create_snapshot(disk, "gnt-one"))
+        self.done(self.volumes.remove(disk))
+        self.assertEqual(self.done(self.volumes.volumes()), [])

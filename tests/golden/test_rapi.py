@@ -43,6 +43,9 @@ class RoutesTests(SynchronousTestCase):
             "/2/nodes/{}/confirm-off",
         ):
             self.assertEqual(ours.pop(path), {"PUT"})
+        self.assertEqual(ours.pop("/2/instances/{}/snapshots"), {"GET", "POST"})
+        self.assertEqual(ours.pop("/2/instances/{}/snapshots/{}"), {"GET", "DELETE"})
+        self.assertEqual(ours.pop("/2/instances/{}/snapshots/{}/revert"), {"PUT"})
         for path in ("/2/instances/{}/screenshot", "/2/instances/{}/usage", "/2/nodes/{}/usage"):
             self.assertEqual(ours.pop(path), {"GET"})
         own = ("/2/access/", "/2/notifications")

@@ -7,17 +7,21 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest
 from ganeti.node.disks import MIB, Disks
+from ganeti.node.raw_images import RawImages
 from ganeti.rpc import disks as calls
 from ganeti.storage.diskless import NoVolumes
 from ganeti.storage.interfaces import IVolumes, VolumeStatus
 from ganeti.testing.builders import a_disk
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.processes import MemoryProcesses
 from ganeti.testing.storage import Held, MemoryVolumes
 
 T = TypeVar("T")
@@ -53,12 +57,16 @@ def a_guest(*disks: Disk) -> Guest:
 class DisksTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.plain, self.file, self.images = Counting(), Counting(), MemoryImages()
+        self.disk, self.processes = MemoryDisk(), MemoryProcesses(Clock(), {})
+        self.raw_images = RawImages(
+            self.processes, MemoryFiles(self.disk), Clock(), "/run/raw-images"
+        )
         drivers: dict[Template, IVolumes] = {
             Template.PLAIN: self.plain,
             Template.FILE: self.file,
             Template.DISKLESS: NoVolumes(),
         }
-        self.disks = Disks(drivers, self.images)
+        self.disks = Disks(drivers, self.images, self.raw_images)
 
     def done(self, work: Coroutine[Any, Any, T]) -> T:
         return self.successResultOf(Deferred.fromCoroutine(work))

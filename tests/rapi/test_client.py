@@ -165,6 +165,12 @@ class ClientTests(SynchronousTestCase):
                 ("PUT", "/2/instances/{instance_name}/failover-policy"),
                 ("PUT", "/2/nodes/{node_name}/maintenance"),
                 ("PUT", "/2/nodes/{node_name}/confirm-off"),
+                # Ganeti has no snapshots that stay.
+                ("GET", "/2/instances/{instance_name}/snapshots"),
+                ("POST", "/2/instances/{instance_name}/snapshots"),
+                ("GET", "/2/instances/{instance_name}/snapshots/{snapshot_name}"),
+                ("DELETE", "/2/instances/{instance_name}/snapshots/{snapshot_name}"),
+                ("PUT", "/2/instances/{instance_name}/snapshots/{snapshot_name}/revert"),
             ],
         )
 

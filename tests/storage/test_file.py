@@ -6,18 +6,30 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Code, Refused
+from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk, Template
+from ganeti.schema.records import replace as replace_record
 from ganeti.storage.file import MIB, FileFolders, FileVolumes
 from ganeti.storage.folders import AllowedFolders, forbidden, listed
-from ganeti.storage.interfaces import IStorageUnits, IVolumes, LocalState, VolumeStatus
+from ganeti.storage.interfaces import (
+    INamedSnapshots,
+    IStorageUnits,
+    IVolumes,
+    LocalState,
+    VolumeStatus,
+)
+from ganeti.storage.qcow2 import Qcow2Header
+from ganeti.storage.qemu_img import QemuImg
 from ganeti.testing.builders import a_disk
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.image_program import ScriptedQemuImg, write_header
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.processes import MemoryProcesses
 from tests.contracts.units import UnitsContract
-from tests.contracts.volumes import VolumesContract
+from tests.contracts.volumes import SnapshotsContract, VolumesContract
 
 LISTING = "/etc/ganeti/file-storage-paths"
 DEFAULT = "/srv/ganeti/file-storage"
@@ -74,6 +86,64 @@ class SharedFileTests(FileVolumesTests):
     def disk(self, name: str = "one", size: int = 64) -> Disk:
         path = f"{DEFAULT}/{name}"
         return a_disk(name, self.template, size=size, logical_id=("loop", path))
+
+
+class ImageFileTests(VolumesContract, SnapshotsContract, SynchronousTestCase):
+    """Disks in qcow2 images, with a ``qemu-img`` in memory."""
+
+    lists_sizes = False
+
+    def make(self) -> IVolumes:
+        self.images = MemoryImages(room=1024 * MIB)
+        self.program = ScriptedQemuImg(self.images)
+        processes = MemoryProcesses(Clock(), self.program.programs)
+        return FileVolumes(self.images, folders(self.images), QemuImg(processes))
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        path = f"{DEFAULT}/{name}"
+        return a_disk(name, size=size, logical_id=("loop", path), params={"format": "qcow2"})
+
+    def test_a_file_that_is_no_image_is_neither_attached_nor_described_as_whole(self) -> None:
+        disk = self.disk()
+        raw = replace_record(disk, params={})
+        self.done(self.volumes.create(raw, owner="web1", primary=True))
+        self.assertEqual(self.refusal(self.volumes.attach(disk, primary=True)), Code.STATE)
+        [status] = self.done(self.volumes.describe([disk]))
+        self.assertEqual(status and status.local, LocalState.FAULTY)
+
+    def test_an_image_that_reads_another_file_is_refused(self) -> None:
+        disk = self.created()
+        path = f"{DEFAULT}/one"
+        self.images.heads[path] = write_header(Qcow2Header(64 * MIB, backed=True))
+        for using in (
+            self.volumes.attach(disk, primary=True),
+            self.volumes.grow(disk, 1),
+            INamedSnapshots(self.volumes).create_snapshot(disk, "snap"),
+        ):
+            self.assertEqual(self.refusal(using), Code.STATE)
+
+    def test_a_raw_disk_with_the_header_of_an_image_stays_raw(self) -> None:
+        raw = replace_record(self.disk(), params={})
+        self.done(self.volumes.create(raw, owner="web1", primary=True))
+        self.images.heads[f"{DEFAULT}/one"] = write_header(Qcow2Header(MIB, backed=True))
+        self.assertEqual(self.size(raw), 64)
+        self.assertEqual(self.done(self.volumes.attach(raw, primary=True)), f"{DEFAULT}/one")
+        taking = INamedSnapshots(self.volumes).create_snapshot(raw, "snap")
+        self.assertEqual(self.refusal(taking), Code.INPUT)
+
+    def test_an_image_that_cannot_be_made_leaves_no_file(self) -> None:
+        self.program.broken.add("create")
+        creating = Deferred.fromCoroutine(
+            self.volumes.create(self.disk(), owner="web1", primary=True)
+        )
+        self.failureResultOf(creating, Failed)
+        self.assertEqual(self.images.sizes, {})
+
+    def test_an_image_in_use_is_refused(self) -> None:
+        disk = self.created()
+        self.program.busy.add(f"{DEFAULT}/one")
+        taking = INamedSnapshots(self.volumes).create_snapshot(disk, "snap")
+        self.assertEqual(self.refusal(taking), Code.STATE)
 
 
 class FileFoldersTests(UnitsContract, SynchronousTestCase):

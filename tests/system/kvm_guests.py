@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,7 @@ from ganeti.hypervisor.interfaces import AttachedDisk, MigrationPhase
 from ganeti.hypervisor.kvm import console
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
+from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.hypervisor.kvm.qemu_user import Ranges
 from ganeti.model.guest import Guest
@@ -120,14 +122,14 @@ class KvmCase(TestCase):
         files = LocalFiles(cast(InThread, deferToThread))
         processes = LocalProcesses(cast(IReactorFDSet, reactor), self.clock)
         run = f"{self.folder}/{node}"
+        endpoint = partial(UNIXClientEndpoint, cast(IReactorUNIX, reactor))
         return KvmHypervisor(
             folder=f"{run}/kvm",
             notes=LocalStateFiles(f"{run}/notes"),
             files=files,
             processes=processes,
-            monitors=MonitorConnector(
-                lambda path: UNIXClientEndpoint(cast(IReactorUNIX, reactor), path), self.clock
-            ),
+            monitors=MonitorConnector(endpoint, self.clock),
+            agents=GuestAgents(endpoint, self.clock),
             accelerators=AcceleratorSelector(files, processes, LocalStateFiles(f"{run}/verdicts")),
             clock=self.clock,
             attach=[sys.executable, console.__file__],

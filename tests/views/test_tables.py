@@ -15,19 +15,23 @@ from ganeti.views.registry import TABLES
 GOLDEN = Path(__file__).parent.parent / "golden" / "data" / "query_fields.json"
 FACTS: dict[str, Any] = json.loads(GOLDEN.read_text())
 
+OURS = {("instance", "snapshots"): "Ganeti has no snapshots that stay"}
+"""Fields that clients of Ganeti do not know, and why they are there."""
+
 
 class TableTests(SynchronousTestCase):
     maxDiff = None
 
     def test_every_kind_of_object_has_a_table(self) -> None:
         self.assertEqual(sorted(TABLES), sorted(FACTS))
-        self.assertEqual(sum(len(table.fields) for table in TABLES.values()), 441)
+        self.assertEqual(sum(len(table.fields) for table in TABLES.values()), 441 + len(OURS))
 
     def test_fields_are_those_that_clients_know(self) -> None:
         for kind, facts in FACTS.items():
             fields = TABLES[kind].fields.values()
+            known = [each for each in fields if (kind, each.name) not in OURS]
             self.assertEqual(
-                sorted([field.name, field.title, field.kind.value] for field in fields),
+                sorted([field.name, field.title, field.kind.value] for field in known),
                 sorted(fact[:3] for fact in facts["fields"]),
             )
 

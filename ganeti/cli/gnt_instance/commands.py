@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ganeti.cli.command import FORCE, READS, Command, Positional, tool
 from ganeti.cli.lazy import LazyModule
-from ganeti.cli.listing import FORM, ROMAN, Listing, lists
+from ganeti.cli.listing import FORM, NO_HEADERS, ROMAN, SEPARATOR, Listing, lists
 from ganeti.cli.options import (
     COUNT,
     IDENTKEYVAL,
@@ -24,11 +24,12 @@ from ganeti.cli.tags import tag_commands
 
 if TYPE_CHECKING:
     from ganeti.cli import job_polling
-    from ganeti.cli.gnt_instance import actions, fields
+    from ganeti.cli.gnt_instance import actions, fields, snapshots
 else:
     job_polling = LazyModule("ganeti.cli.job_polling")
     fields = LazyModule("ganeti.cli.gnt_instance.fields")
     actions = LazyModule("ganeti.cli.gnt_instance.actions")
+    snapshots = LazyModule("ganeti.cli.gnt_instance.snapshots")
 
 INSTANCE = (Positional("instance_name", "instance"),)
 INSTANCES = (Positional("names", "instance", 0, None),)
@@ -79,6 +80,12 @@ _CHANGE = "N|add|remove[:KEY=VALUE,…]"
 def _instance_command(name: str, opcode: str, **more: object) -> Command:
     """Return a command about one instance."""
     return Command(name=name, opcode=opcode, words=INSTANCE, **more)  # type: ignore[arg-type]
+
+
+def _snapshot_command(name: str, opcode: str, **more: object) -> Command:
+    """Return a command about a snapshot of an instance."""
+    words = (*INSTANCE, Positional("snapshot_name", "snapshot"))
+    return Command(name=name, opcode=opcode, words=words, **more)  # type: ignore[arg-type]
 
 
 def _multi_instance_command(name: str, opcode: str, **more: object) -> Command:
@@ -250,6 +257,21 @@ GNT_INSTANCE = tool(
             Option(("--policy",), "policy", "", choice(("off", "restart", "failover"))),
             Option(("--rank",), "rank", "", COUNT),
         ),
+    ),
+    _snapshot_command("snapshot create", "OP_INSTANCE_SNAPSHOT_CREATE"),
+    _snapshot_command(
+        "snapshot revert",
+        "OP_INSTANCE_SNAPSHOT_REVERT",
+        confirm="Revert the disks of {instance_name} to {snapshot_name}? What was written since"
+        " is lost.",
+    ),
+    _snapshot_command("snapshot remove", "OP_INSTANCE_SNAPSHOT_REMOVE"),
+    Command(
+        name="snapshot list",
+        doc="List the snapshots of an instance.",
+        words=INSTANCE,
+        options=(NO_HEADERS, SEPARATOR, FORM),
+        run=snapshots.show_snapshots,
     ),
     _instance_command(
         "migrate",

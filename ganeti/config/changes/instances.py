@@ -79,6 +79,8 @@ def remove_instance(instance: Instance) -> Change:
         state = release_addresses(state.remove(gone), gone.nics)
         if (policy := state.failover_policies.get(gone.uuid)) is not None:
             state = state.remove(policy)
+        if (snapshots := state.snapshots.get(gone.uuid)) is not None:
+            state = state.remove(snapshots)
         for disk in disks:
             state = state.remove(disk)
         free = [get_drbd_port(disk) for disk in disks if disk.dev_type is Template.DRBD]

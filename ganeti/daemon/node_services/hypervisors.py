@@ -67,6 +67,7 @@ def _create_kvm(
 ) -> IHypervisor:
     from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
     from ganeti.hypervisor.kvm.driver import KvmHypervisor
+    from ganeti.hypervisor.kvm.guest_agent import GuestAgents
     from ganeti.hypervisor.kvm.monitor import MonitorConnector
 
     def endpoint(path: str) -> IStreamClientEndpoint:
@@ -82,6 +83,7 @@ def _create_kvm(
         files=files,
         processes=processes,
         monitors=MonitorConnector(endpoint, reactor),
+        agents=GuestAgents(endpoint, reactor),
         accelerators=AcceleratorSelector(files, processes, LocalStateFiles(f"{run}/verdicts")),
         clock=reactor,
         attach=(sys.executable, _console_program()),

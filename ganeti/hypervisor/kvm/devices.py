@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm.cd_drives import cd_drives
-from ganeti.model.disk import Disk, DiskMode
+from ganeti.model.disk import Disk, DiskMode, get_format
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import RunningDisk
@@ -100,7 +100,14 @@ def disks(
     for index, disk in enumerate(attached):
         name = disk_id(disk.disk)
         # if=none: the device is declared separately, as it needs a name and an address of its own.
-        options = [f"file={escaped(disk.path)}", "format=raw", "if=none", f"id={name}"]
+        # QEMU never probes for the format: a guest could write the header of another one into a
+        # raw disk, with the name of any file of the node in it.
+        options = [
+            f"file={escaped(disk.path)}",
+            f"format={get_format(disk.disk).value}",
+            "if=none",
+            f"id={name}",
+        ]
         if kvm.disk_cache != "default":
             options.append(f"cache={kvm.disk_cache}")
         # Native asynchronous I/O needs O_DIRECT, that is cache=none.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -18,14 +19,16 @@ from ganeti.hypervisor.interfaces import (
     ConsoleStream,
     GuestDevices,
     IHypervisor,
+    ILiveSnapshots,
     MigrationProgress,
     Running,
     no_screen,
 )
-from ganeti.hypervisor.kvm import hotplug, requirements
+from ganeti.hypervisor.kvm import disk_snapshots, hotplug, requirements
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
+from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.hypervisor.kvm.qemu_command import FIRST_VNC_PORT, Accelerator, cpu_model, read
@@ -54,7 +57,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
 
 
-@implementer(IHypervisor)
+@implementer(IHypervisor, ILiveSnapshots)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
@@ -69,6 +72,7 @@ class KvmHypervisor:
         files: IFiles,
         processes: IProcesses,
         monitors: MonitorConnector,
+        agents: GuestAgents,
         accelerators: AcceleratorSelector,
         clock: IReactorTime,
         attach: Sequence[str],
@@ -83,6 +87,7 @@ class KvmHypervisor:
         self._files = files
         self._processes = processes
         self._attach = tuple(attach)
+        self._agents = agents
         known = GanetiGuests(ganeti, files)
         self._guests = GuestRegistry(folder, notes, files, processes, known)
         taps = Taps(files, processes)
@@ -263,6 +268,33 @@ class KvmHypervisor:
 
     async def change_media(self, guest: Guest, *, force: bool) -> None:
         await self._devices.change_cds(guest, force=force)
+
+    # --- snapshots of the disks of a running guest
+
+    async def snapshot_disks(self, guest: Guest, name: str) -> bool:
+        config = await self.running_config(guest)
+        disk_snapshots.require_same_disks(guest, config)
+        async with AsyncExitStack() as stack:
+            agent = self._find_agent(guest.name, config)
+            frozen = bool(agent) and await stack.enter_async_context(self._agents.freeze(agent))
+            qemu = await stack.enter_async_context(self._qemus.connect_monitor(guest.name))
+            await disk_snapshots.create(qemu, guest.disks, name)
+        return frozen
+
+    def _find_agent(self, name: str, config: RunningConfig) -> str:
+        """Return the path of the guest agent's socket; empty if the guest has no agent."""
+        if not read(config.hvparams).use_guest_agent:
+            return ""
+        return self._guests.runtime_paths(name).agent
+
+    async def remove_disk_snapshots(self, guest: Guest, name: str, *, thaw: bool) -> None:
+        config = await self.running_config(guest)
+        if thaw and (agent := self._find_agent(guest.name, config)):
+            await self._agents.thaw(agent)
+        running = {each.uuid for each in config.disks}
+        disks = [each for each in guest.disks if each.uuid in running]
+        async with self._qemus.connect_monitor(guest.name) as qemu:
+            await disk_snapshots.remove(qemu, disks, name)
 
     # --- migration
 

@@ -34,7 +34,7 @@ from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
 from ganeti.hypervisor.kvm.pcie_ports import has_ported_nics
 from ganeti.hypervisor.kvm.qemu_command import read
 from ganeti.hypervisor.kvm.qemu_files import QemuFiles
-from ganeti.model.disk import Disk, DiskMode
+from ganeti.model.disk import Disk, DiskMode, get_format
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import RunningConfig
@@ -145,7 +145,7 @@ def _drive_options(disk: Disk, path: str, kvm: Kvm, *, device_file: bool) -> dic
     read_only = disk.mode is DiskMode.READ_ONLY
     discard = {} if kvm.disk_discard == "default" else {"discard": kvm.disk_discard}
     return {
-        "driver": "raw",
+        "driver": get_format(disk).value,
         "node_name": disk_id(disk),
         "read_only": read_only,
         "cache": {"direct": kvm.disk_cache == "none"},

@@ -29,7 +29,9 @@ DISK_TIMEOUT = 120.0
 """Timeout of commands that wait for disks: flushes, or locks of images; in seconds.
 
 After a premature timeout, the state of the guest would be unknown."""
-_DISK_COMMANDS = frozenset({"cont", "stop"})
+_DISK_COMMANDS = frozenset(
+    {"blockdev-snapshot-delete-internal-sync", "cont", "stop", "transaction"}
+)
 
 
 class MonitorUnavailable(Failed):

@@ -36,6 +36,7 @@ from ganeti.operations.instance.running_check import (
     determine_presence,
     presence_queries,
 )
+from ganeti.operations.instance.snapshots.conditions import check_not_reverting
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.operations.undo import Undo
@@ -95,6 +96,7 @@ def plan(op: ExportInstance, state: ClusterState, facts: NodeAnswers) -> Export:
     check_online(node, f"instance {instance.name} cannot be exported")
     if not subject.disks:
         raise Refused(f"instance {instance.name} has no disks to export")
+    check_not_reverting(state, instance)
     target = None
     if op.mode is ExportMode.LOCAL:
         target = state.node(op.target_node_uuid or str(op.target_node))

@@ -35,6 +35,7 @@ from ganeti.operations.cluster.host_findings import host_findings, parameter_set
 from ganeti.operations.cluster.notification_findings import notification_findings
 from ganeti.operations.cluster.password_findings import password_findings
 from ganeti.operations.cluster.slices import collect, each_of
+from ganeti.operations.cluster.snapshot_findings import snapshot_findings, snapshot_queries
 from ganeti.operations.cluster.verify_disks import check_disks, disk_queries
 from ganeti.operations.instance.context import standing
 from ganeti.operations.instance.running_check import list_possible_hosts
@@ -264,6 +265,7 @@ def questions(op: VerifyGroup, state: ClusterState) -> Iterator[NodeQuery | None
     yield NodeQuery(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors))
     yield NodeQuery(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name))
     yield from disk_queries(state.group(op.group_name), state)
+    yield from snapshot_queries(state.group(op.group_name), state)
 
 
 def _volume_group(cluster: Cluster) -> str:
@@ -293,6 +295,7 @@ async def run_group(plan: GroupVerification, tools: Tools) -> bool:
     for check in (
         _check_unexpected_guests(nodes, plan),
         check_disks(plan.group, state, plan.facts),
+        snapshot_findings(plan.group, state, plan.facts),
         check_nodes(checked),
         host_findings(checked),
         check_instances(checked),

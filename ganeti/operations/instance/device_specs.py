@@ -12,7 +12,14 @@ from typing import Any, TypeAlias
 from ganeti.config.changes.macs import parse_mac
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import ADOPTABLE_FOLDER, DiskMode, Template, is_adoptable
+from ganeti.model.disk import (
+    ADOPTABLE_FOLDER,
+    FORMAT,
+    DiskFormat,
+    DiskMode,
+    Template,
+    is_adoptable,
+)
 from ganeti.model.instance import Nic
 from ganeti.model.parameters.filling import nic_defaults
 from ganeti.model.parameters.nic import NicParameters
@@ -30,6 +37,8 @@ _TEXT_PARAMETERS = ("mac", "ip", "name", "network", "bridge", "link")
 
 _DISK_PARAMETERS = ("size", "mode", "name", "spindles")
 _TEMPLATE_PARAMETERS: Mapping[Template, tuple[str, ...]] = {
+    Template.FILE: (FORMAT,),
+    Template.SHAREDFILE: (FORMAT,),
     Template.PLAIN: ("vg", "adopt"),
     Template.DRBD: ("vg", "metavg"),
     Template.EXT: ("provider",),
@@ -46,7 +55,7 @@ _PROVIDER_PARAMETER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 class DiskSpec:
     """A requested disk; ``size`` in MiB, 0 until that of the volume to ``adopt`` is known.
 
-    ``params`` are those of the ``provider`` of external storage.
+    ``params`` are those of the ``provider`` of external storage. ``format`` is that of a file.
     """
 
     size: int
@@ -57,6 +66,7 @@ class DiskSpec:
     spindles: int | None = None
     adopt: str | None = None
     provider: str | None = None
+    format: DiskFormat = DiskFormat.RAW
     params: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -114,7 +124,9 @@ def _read_disk(
         if key not in known:
             words = f"is not a parameter of {template.value} disks; known are {', '.join(known)}"
             problems.append(Problem(f"{path}/{key}", words))
-    if wrong := list(_check_text(rest, ("name", "vg", "metavg", "adopt", "provider"), path)):
+    if wrong := list(
+        _check_text(rest, ("name", "vg", "metavg", "adopt", "provider", FORMAT), path)
+    ):
         problems += wrong
         return DiskSpec(size=0)
     adopts = "adopt" in rest or template is Template.BLOCKDEV
@@ -123,6 +135,10 @@ def _read_disk(
     if mode not in set(DiskMode):
         problems.append(Problem(f"{path}/mode", "must be rw or ro"))
         mode = DiskMode.READ_WRITE.value
+    known_formats = ", ".join(DiskFormat)
+    if (file_format := rest.pop(FORMAT, None) or DiskFormat.RAW) not in set(DiskFormat):
+        problems.append(Problem(f"{path}/{FORMAT}", f"must be one of {known_formats}"))
+        file_format = DiskFormat.RAW
     spindles = rest.pop("spindles", None)
     if spindles is not None and not str(spindles).isdecimal():
         problems.append(Problem(f"{path}/spindles", "must be a number"))
@@ -136,6 +152,7 @@ def _read_disk(
         spindles=None if spindles is None else int(spindles),
         adopt=rest.pop("adopt", None),
         provider=_read_provider(rest.pop("provider", None), f"{path}/provider", problems, template),
+        format=DiskFormat(file_format),
         params=params,
     )
 

@@ -20,6 +20,7 @@ from ganeti.rapi.routes import (
     nodes,
     notifications,
     placement,
+    snapshots,
 )
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import ApiCall, Verb, asks, opens_console, streams
@@ -79,4 +80,5 @@ ROUTES: tuple[Route, ...] = (
     *notifications.ROUTES,
     *placement.ROUTES,
     *failover.ROUTES,
+    *snapshots.ROUTES,
 )

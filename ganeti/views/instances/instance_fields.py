@@ -162,6 +162,13 @@ _PARAMETERS = (
         "The NIC parameters set on each network card.",
         lambda row: [nic.nicparams for nic in row.instance.nics],
     ),
+    F(
+        "snapshots",
+        "Snapshots",
+        FieldType.OTHER,
+        "The snapshots of the disks, the oldest first.",
+        lambda row: row.snapshots,
+    ),
 )
 
 _NODES = (

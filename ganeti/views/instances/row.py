@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
+
 from ganeti.model.disk import DRBD_METADATA_SIZE, Disk, Template
 from ganeti.model.group import Group
 from ganeti.model.guest import GuestState
@@ -54,6 +56,17 @@ class InstanceRow:
     def secondaries(self) -> list[Node]:
         return [
             self.moment.nodes[uuid] for uuid in self.moment.state.get_secondaries(self.instance)
+        ]
+
+    @property
+    def snapshots(self) -> list[dict[str, object]]:
+        """The snapshots as objects for clients; ``reverting`` is an unfinished revert to one."""
+        record = self.moment.state.snapshots.get(self.instance.uuid)
+        if record is None:
+            return []
+        return [
+            {**msgspec.to_builtins(each), "reverting": each.uuid == record.reverting}
+            for each in record.snapshots
         ]
 
     @cached_property

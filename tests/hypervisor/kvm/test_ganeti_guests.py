@@ -14,6 +14,7 @@ from ganeti.errors import Refused
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
+from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.model.running import RunningConfig, pending_changes, require_migratable
 from ganeti.testing.builders import a_disk, a_guest
@@ -74,6 +75,7 @@ class GanetiGuestTests(SynchronousTestCase):
             files=files,
             processes=self.host.processes,
             monitors=MonitorConnector(self.host.endpoint, self.clock),
+            agents=GuestAgents(self.host.endpoint, self.clock),
             accelerators=AcceleratorSelector(files, self.host.processes, MemoryStateFiles()),
             clock=self.clock,
             attach=["console.py"],

@@ -123,8 +123,13 @@ class DiskTests(HotplugCase):
         self.do(lambda qemu: add_disk(qemu, attached, params, device_file=True))
         given = self.host.given["blockdev-add"]
         self.assertEqual((given["read-only"], given["cache"]), (True, {"direct": True}))
-        self.assertEqual(given["discard"], "unmap")
+        self.assertEqual((given["discard"], given["driver"]), ("unmap", "raw"))
         self.assertEqual((given["file"]["driver"], given["file"]["aio"]), ("host_device", "native"))
+
+    def test_the_drive_of_an_image_has_its_format(self) -> None:
+        image = AttachedDisk(a_disk("disk0", params={"format": "qcow2"}), "/srv/disk0")
+        self.do(lambda qemu: add_disk(qemu, image, kvm(), device_file=False))
+        self.assertEqual(self.host.given["blockdev-add"]["driver"], "qcow2")
 
     def test_a_cache_that_writes_through_is_off_for_the_guest(self) -> None:
         self.add_disk(disk_cache="writethrough")

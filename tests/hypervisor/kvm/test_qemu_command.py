@@ -149,6 +149,11 @@ class CommandTests(SynchronousTestCase):
         drive = f"file=/f,,a,format=raw,if=none,id=disk-a,{how}"
         self.assertEqual(after(argv, "-drive"), [drive])
 
+    def test_the_format_of_a_disk_is_given_and_never_probed(self) -> None:
+        image = replace(named_disk("a"), params={"format": "qcow2"})
+        [drive] = after(called(disks=[AttachedDisk(image, "/f/a")]), "-drive")
+        self.assertEqual(drive, "file=/f/a,format=qcow2,if=none,id=disk-a,aio=threads")
+
     def test_ide_and_scsi_disks_have_their_places(self) -> None:
         disks = [AttachedDisk(named_disk(name), f"/f/{name}") for name in ("a", "b", "c")]
         ide = called(disks=disks, disk_type="ide", kernel_path="/k")

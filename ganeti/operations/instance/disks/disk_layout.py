@@ -12,7 +12,15 @@ from ganeti.config.changes.instances import NO_MINOR, NO_PORT
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import DRBD_METADATA_SIZE, SUPPORTED_TEMPLATES, Disk, DiskMode, Template
+from ganeti.model.disk import (
+    DRBD_METADATA_SIZE,
+    FORMAT,
+    SUPPORTED_TEMPLATES,
+    Disk,
+    DiskFormat,
+    DiskMode,
+    Template,
+)
 from ganeti.model.parameters.filling import fill_disk
 from ganeti.model.unsupported import format_unsupported_template
 from ganeti.operations.instance.device_specs import DiskSpec
@@ -95,7 +103,9 @@ def _file_in_directory(
         raise Refused(f"directory {site.folder} is not below {top}", Code.INPUT)
     path = posixpath.join(folder, site.instance, f"{ids.uuid()}.{template.value}.disk{index}")
     logical_id = (site.driver or "loop", path)
-    return _disk(template, logical_id, site.nodes[:1], wish, f"disk/{index}", ids)
+    made = _disk(template, logical_id, site.nodes[:1], wish, f"disk/{index}", ids)
+    # A raw file has no parameter: Ganeti knows none for files.
+    return made if wish.format is DiskFormat.RAW else replace(made, params={FORMAT: wish.format})
 
 
 def _plain(

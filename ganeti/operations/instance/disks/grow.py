@@ -24,6 +24,7 @@ from ganeti.operations.instance.running_check import (
     determine_presence,
     presence_queries,
 )
+from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.disks import GrowDiskCall
 from ganeti.rpc.node import DescribeNode
@@ -66,6 +67,7 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
     disk = subject.disks[op.disk]
     if disk.dev_type in _FIXED_SIZE_TEMPLATES:
         raise Refused(f"cannot grow {disk.dev_type.value} disks", Code.INPUT)
+    check_no_snapshots(state, subject.instance, "whose disks keep their size")
     amount = op.amount - disk.size if op.absolute else op.amount
     if amount < 0:
         raise Refused(

@@ -39,6 +39,7 @@ from ganeti.operations.instance.running_check import (
     determine_presence,
     presence_queries,
 )
+from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -104,6 +105,7 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreati
             " connect them to its node again",
             Code.INPUT,
         )
+    check_no_snapshots(state, instance, "which new disks do not have")
     check_stopped(determine_presence(subject, state, facts))
     nodes = _choose_nodes(op, subject, state, facts)
     disks = _rename_volumes(_disks_to_recreate(op, subject), subject, facts.identity)

@@ -25,6 +25,7 @@ from ganeti.operations.instance.running_check import (
     determine_presence,
     presence_queries,
 )
+from ganeti.operations.instance.snapshots.conditions import check_not_reverting
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import marked_offline
 from ganeti.rpc.instances import RebootInstanceCall, RebootMethod, StartInstanceCall
@@ -63,6 +64,7 @@ def plan(op: RebootOpcode, state: ClusterState, facts: NodeAnswers) -> InstanceR
     check_online(node, f"instance {instance.name} cannot be rebooted")
     if instance.admin_state is AdminState.OFFLINE:
         raise marked_offline(instance.name)
+    check_not_reverting(state, instance)
     present = facts.answer_of(node, DescribeNode)
     guest = make_guest(state, instance)
     found = determine_presence(subject, state, facts)

@@ -28,6 +28,7 @@ from ganeti.operations.instance.running_check import (
     determine_presence,
     presence_queries,
 )
+from ganeti.operations.instance.snapshots.conditions import check_not_reverting
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import marked_offline
 from ganeti.rpc.instances import StartInstanceCall
@@ -65,6 +66,7 @@ def plan(op: StartOpcode, state: ClusterState, facts: NodeAnswers) -> StartPlan:
     instance, node = subject.instance, subject.primary
     if instance.admin_state is AdminState.OFFLINE:
         raise marked_offline(instance.name)
+    check_not_reverting(state, instance)
     kind, cluster = get_parameter_set(instance.hypervisor), state.cluster
     hvparams, beparams = op.hvparams, op.beparams
     if hvparams:

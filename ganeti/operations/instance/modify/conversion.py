@@ -44,6 +44,7 @@ from ganeti.operations.instance.running_check import (
     determine_presence,
     presence_queries,
 )
+from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.operations.planned_ids import DeterministicIdentifiers
 from ganeti.operations.refusals import not_stopped
@@ -124,6 +125,7 @@ def plan_conversion(op: ModifyInstance, state: ClusterState, facts: NodeAnswers)
     instance, name = subject.instance, subject.instance.name
     _check_alone(op)
     _check_convertible(subject, template, state)
+    check_no_snapshots(state, instance, "which disks of another template do not get")
     secondary = _find_secondary(op, state)
     if template in MIRRORED_TEMPLATES:
         secondary = _require_secondary(secondary, subject, template)

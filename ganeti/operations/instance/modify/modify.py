@@ -83,6 +83,7 @@ from ganeti.operations.instance.running_check import (
     determine_presence,
     presence_queries,
 )
+from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.planned_ids import DeterministicIdentifiers, empty_secret
 from ganeti.operations.refusals import not_stopped, nothing_to_change
@@ -207,6 +208,8 @@ def plan(
     wanted = _new_admin_state(op, subject, runs, rows)
     hotplug = plan_hotplug(op, subject, runs, disks, facts)
     if disks.steps:
+        if disks.added or disks.removed:
+            check_no_snapshots(state, subject.instance, "whose disks are to stay")
         running = facts.known(subject.primary, DescribeRunning) if runs else None
         _check_disk_changes(subject, disks, runs and not hotplug.possible, running)
         _require_space(subject, disks, facts)

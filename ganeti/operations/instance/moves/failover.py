@@ -50,6 +50,7 @@ from ganeti.operations.instance.running_check import (
     determine_presence,
     presence_queries,
 )
+from ganeti.operations.instance.snapshots.conditions import check_not_reverting
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -139,6 +140,7 @@ def make_failover(
     :raises Refused: the target lacks memory or current disks, or the instance may be running on
        a node other than its primary node.
     """
+    check_not_reverting(state, subject.instance)
     plan = Failover(subject, target, timeout, careless)
     present = facts.answer_of(target, DescribeNode)
     found = determine_presence(subject, state, facts)

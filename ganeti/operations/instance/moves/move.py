@@ -41,6 +41,7 @@ from ganeti.operations.instance.moves.uefi_variables import (
     has_uefi,
     remove_variables,
 )
+from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.operations.undo import Undo
@@ -101,6 +102,7 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
     subject, target = subject_of(op, state), _get_target(op, state)
     instance, source = subject.instance, subject.primary
     _check_copyable(subject, target)
+    check_no_snapshots(state, instance, "which are not copied to another node")
     check_online(source, f"the disks of instance {instance.name} cannot be read")
     require_usable(target, f"instance {instance.name} cannot move there")
     here, there = facts.answer_of(source, DescribeNode), facts.answer_of(target, DescribeNode)

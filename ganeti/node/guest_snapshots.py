@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Handlers of the calls for snapshots of all disks of a guest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from ganeti.errors import Code, Failed, GanetiError, Refused
+from ganeti.hypervisor.interfaces import IHypervisor, ILiveSnapshots, Running
+from ganeti.model.disk import Disk
+from ganeti.model.guest import Guest
+from ganeti.node.disks import Disks
+from ganeti.rpc import snapshots as calls
+
+
+class GuestSnapshots:
+    """Snapshots of guests; ``lock`` keeps other operations on a guest of a name away.
+
+    While a guest runs, its hypervisor has its images open, and does what is to be done with them.
+    """
+
+    def __init__(
+        self,
+        hypervisors: Mapping[str, IHypervisor],
+        disks: Disks,
+        lock: Callable[[str], AbstractAsyncContextManager[None]],
+    ) -> None:
+        self._hypervisors = hypervisors
+        self._disks = disks
+        self._lock = lock
+
+    async def create(self, call: calls.CreateGuestSnapshot) -> calls.SnapshotReport:
+        guest = call.guest
+        async with self._lock(guest.name):
+            if (live := self._find_live(guest)) is not None:
+                frozen = await live.snapshot_disks(guest, call.name)
+                return calls.SnapshotReport(running=True, frozen=frozen)
+            await self._disks.paths(guest)  # ends what a killed node daemon has left
+            await self._create_all(guest, call.name)
+            return calls.SnapshotReport(running=self._is_running(guest))
+
+    async def _create_all(self, guest: Guest, name: str) -> None:
+        for number, disk in enumerate(guest.disks):
+            try:
+                await self._disks.find_snapshots(disk).create_snapshot(disk, name)
+            except GanetiError as e:
+                left = await self._remove_from(guest.disks[:number], name)
+                raise Failed(
+                    f"{disk.iv_name} of {guest.name}: {e}{left}", getattr(e, "code", None)
+                ) from e
+
+    async def _remove_from(self, disks: Sequence[Disk], name: str) -> str:
+        """Remove a snapshot from disks; return what could not be removed, for a message."""
+        problems = []
+        for disk in disks:
+            try:
+                await self._disks.find_snapshots(disk).remove_snapshot(disk, name)
+            except GanetiError as e:
+                problems.append(f"; {disk.iv_name} keeps its snapshot {name}: {e}")
+        return "".join(problems)
+
+    async def revert(self, call: calls.RevertGuest) -> None:
+        guest = call.guest
+        async with self._lock(guest.name):
+            if self._is_running(guest):
+                raise Running(guest.name)
+            await self._disks.paths(guest)
+            for disk in guest.disks:
+                if call.name not in await self._disks.find_snapshots(disk).list_snapshots(disk):
+                    raise Refused(
+                        f"{disk.iv_name} of {guest.name} lacks the snapshot {call.name}, so that no"
+                        " disk was changed",
+                        Code.UNKNOWN,
+                    )
+            for number, disk in enumerate(guest.disks):
+                try:
+                    await self._disks.find_snapshots(disk).revert_to_snapshot(disk, call.name)
+                except GanetiError as e:
+                    raise Failed(
+                        f"{disk.iv_name} of {guest.name} could not be reverted, and {number} of its"
+                        f" {len(guest.disks)} disks have been: {e}",
+                        Code.ENVIRONMENT,
+                    ) from e
+
+    async def remove(self, call: calls.RemoveGuestSnapshot) -> None:
+        guest = call.guest
+        async with self._lock(guest.name):
+            if (live := self._find_live(guest)) is not None:
+                await live.remove_disk_snapshots(guest, call.name, thaw=call.unfinished)
+            elif left := await self._remove_from(guest.disks, call.name):
+                raise Failed(left.removeprefix("; "), Code.ENVIRONMENT)
+
+    async def list_names(self, call: calls.ListDiskSnapshots) -> dict[str, list[str]]:
+        found = {}
+        for disk in call.disks:
+            try:
+                found[disk.uuid] = await self._disks.find_snapshots(disk).list_snapshots(disk)
+            except GanetiError:
+                continue  # the check of disks reports it
+        return found
+
+    def _find_live(self, guest: Guest) -> ILiveSnapshots | None:
+        """Return the hypervisor if it has the images of the guest open."""
+        if not self._is_running(guest):
+            return None
+        hypervisor: ILiveSnapshots | None = ILiveSnapshots(
+            self._hypervisors[guest.hypervisor], None
+        )
+        return hypervisor
+
+    def _is_running(self, guest: Guest) -> bool:
+        hypervisor = self._hypervisors.get(guest.hypervisor)
+        return hypervisor is not None and guest.name in hypervisor.running()

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The operation that reverts the disks of an instance to a snapshot.
+
+While disks may be of different times, the configuration says so, and the instance does not start. A
+repetition completes what was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ganeti.config.changes.snapshots import begin_revert, end_revert
+from ganeti.config.state import ClusterState
+from ganeti.errors import Failed, GanetiError, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.instance_snapshots import Snapshot, SnapshotState
+from ganeti.opcodes.instance.snapshots import RevertInstance
+from ganeti.operations.allocation.node_check import require_able
+from ganeti.operations.guest_conversion import make_guest
+from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
+from ganeti.operations.instance.lifecycle.stop import stop_guest
+from ganeti.operations.instance.running_check import (
+    check_nowhere_else,
+    determine_presence,
+    presence_queries,
+)
+from ganeti.operations.instance.snapshots.conditions import find_snapshot
+from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.rpc.instances import StartInstanceCall
+from ganeti.rpc.snapshots import RevertGuest
+
+
+@dataclass(frozen=True)
+class Revert:
+    """An instance to revert, and whether its guest runs and is to run again."""
+
+    op: RevertInstance
+    subject: InstanceContext
+    snapshot: Snapshot
+    running: bool
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.subject.locks
+
+
+def questions(op: RevertInstance, state: ClusterState) -> Sequence[NodeQuery]:
+    return presence_queries(subject_of(op, state), state)
+
+
+def plan(op: RevertInstance, state: ClusterState, facts: NodeAnswers) -> Revert:
+    """Plan the revert of an instance that is stopped, or may be stopped."""
+    subject = subject_of(op, state)
+    instance = subject.instance
+    check_online(subject.primary, f"instance {instance.name} cannot be reverted")
+    snapshot = find_snapshot(state, instance, op.snapshot_name)
+    if snapshot.state is not SnapshotState.READY:
+        raise Refused(
+            f"snapshot {snapshot.name} of instance {instance.name} is incomplete"
+            f" ({snapshot.state.value} was interrupted); remove it: gnt-instance snapshot remove"
+            f" {instance.name} {snapshot.name}"
+        )
+    if {each.uuid for each in snapshot.disks} != {each.uuid for each in subject.disks}:
+        raise Refused(
+            f"snapshot {snapshot.name} has other disks than instance {instance.name} has now"
+        )
+    found = determine_presence(subject, state, facts)
+    check_nowhere_else(found)
+    if found.here and not op.restart:
+        raise Refused(
+            f"instance {instance.name} is running; shut it down first, or use --restart to stop it"
+            " and start it again"
+        )
+    return Revert(op, subject, snapshot, found.here)
+
+
+async def run(plan: Revert, tools: Tools) -> None:
+    instance, node, snapshot = plan.subject.instance, plan.subject.primary, plan.snapshot
+    guest = make_guest(tools.config.state(), instance, plan.subject.disks)
+    if plan.running:
+        # An instance that could not start again is not stopped.
+        await require_able(node, guest, tools)
+        tools.progress.log_message(f"stopping instance {instance.name}")
+        # From here on it stays stopped if this fails; the watcher starts it if it is to run.
+        await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
+    before = tools.config.state().snapshots.get(instance.uuid)
+    await tools.config.change(begin_revert(instance, snapshot))
+    try:
+        await tools.nodes.ask(node, RevertGuest(guest=guest, name=snapshot.stored_name))
+    except Refused:
+        # No disk has changed, and they are of one time unless they were not before.
+        if before is None or not before.reverting:
+            await tools.config.change(end_revert(instance, None))
+            if plan.running:
+                await _start(plan, tools)
+        raise
+    except Failed as e:
+        raise Failed(
+            f"{e}; instance {instance.name} does not start before all its disks are reverted:"
+            f" gnt-instance snapshot revert {instance.name} {snapshot.name}",
+            e.code,
+        ) from e
+    await tools.config.change(end_revert(instance, snapshot))
+    tools.progress.log_message(f"instance {instance.name} was reverted to {snapshot.name}")
+    if plan.running:
+        await _start(plan, tools)
+
+
+async def _start(plan: Revert, tools: Tools) -> None:
+    instance = plan.subject.instance
+    tools.progress.log_message(f"starting instance {instance.name} again")
+    try:
+        guest = make_guest(tools.config.state(), instance)
+        await tools.nodes.ask(plan.subject.primary, StartInstanceCall(guest=guest))
+    except GanetiError as e:
+        raise Failed(f"instance {instance.name} was stopped and does not start again: {e}") from e
+
+
+OPERATION = Operation(RevertInstance, plan, run, questions)
