@@ -38,6 +38,9 @@ SECTIONS: Mapping[RecordKind, str] = {
     RecordKind.NODE_GUARD: "node_guards",
     RecordKind.NODE_FENCE: "node_fences",
     RecordKind.FENCE_HISTORY: "fence_history",
+    RecordKind.BACKUP_REPOSITORY: "backup_repositories",
+    RecordKind.BACKUP_SCHEDULE: "backup_schedules",
+    RecordKind.BACKUP_SCHEDULE_PROGRESS: "backup_schedule_progress",
 }
 """The section of the file for each kind of object."""
 

@@ -35,6 +35,8 @@ GRANT_SUBJECT = rf"^(group:[^\x00-\x1f\x7f]+|[A-Za-z0-9._@+-]+){_END}"
 PRINTABLE_ASCII = rf"^[!-~]+{_END}"
 TOKEN_ID = rf"^[0-9a-f]{{16}}{_END}"
 SHA256 = rf"^[0-9a-f]{{64}}{_END}"
+BACKUP_ID = rf"^[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{6}}{_END}"
+BACKUP_KEY = rf"^([0-9a-f]{{64}})?{_END}"
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
@@ -47,6 +49,8 @@ RULES: Mapping[str, str] = MappingProxyType(
         PRINTABLE_ASCII: "must have no spaces and only characters of ASCII",
         TOKEN_ID: "must be the 16 hexadecimal digits of a token; see gnt-access token list",
         SHA256: "must be a SHA-256 digest in 64 hexadecimal digits",
+        BACKUP_ID: "must be the ID of a backup, such as 20260131T235959Z-0a1b2c",
+        BACKUP_KEY: "must be a key in 64 hexadecimal digits, or empty",
     }
 )
 """The rules of the patterns above in words."""

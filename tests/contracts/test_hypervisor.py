@@ -31,6 +31,7 @@ from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
+from ganeti.testing.images import MemoryImages
 from ganeti.testing.processes import MemoryStateFiles
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu, devices
 from tests.contracts import hypervisor as contract
@@ -103,6 +104,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
             attach=["/usr/bin/python3", "console.py"],
             ganeti="/run/kvm-hypervisor",
             firmware="/var/lib/kvm-firmware",
+            images=MemoryImages(),
+            scratch="/scratch",
         )
 
     def a_guest(self, name: str = "web1", **hvparams: Any) -> Guest:

@@ -24,14 +24,19 @@ CHOICES: dict[frozenset[str], str] = {
 ANY = inspect.type_info(Value)
 GENERIC = {each.name for each in parameters(Opcode)}
 
-OURS = {"OP_CLUSTER_RENEW_CRYPTO": {"cluster_certificate", "shared_secrets"}}
+OURS = {
+    "OP_CLUSTER_RENEW_CRYPTO": {"cluster_certificate", "shared_secrets"},
+    "OP_INSTANCE_CREATE": {"src_backup"},
+}
 """Parameters that clients of Ganeti do not know; none is required."""
 
 OUR_OPCODES = (
     *("OP_ACCESS_", "OP_CLUSTER_BALANCE", "OP_CLUSTER_CAPACITY", "OP_NOTIFICATION_"),
     *("OP_CLUSTER_REHEARSE_FAILURE", "OP_CLUSTER_SET_FAILOVER", "OP_CLUSTER_SURVIVE"),
     *("OP_INSTANCE_SET_FAILOVER", "OP_NODE_CONFIRM_OFF", "OP_NODE_SET_MAINTENANCE"),
-    *("OP_CLUSTER_UPGRADE", "OP_NODE_UPGRADE"),
+    *("OP_CLUSTER_UPGRADE", "OP_NODE_UPGRADE", "OP_BACKUP_CREATE", "OP_BACKUP_DELETE"),
+    *("OP_BACKUP_PRUNE", "OP_BACKUP_REPOSITORY_", "OP_BACKUP_RESTORE", "OP_BACKUP_SCHEDULE_"),
+    *("OP_BACKUP_VERIFY",),
 )
 """What begins the names of opcodes that clients of Ganeti do not know."""
 

@@ -72,7 +72,7 @@ MODES = {
 }
 
 
-OURS = ("/2/access/", "/2/failover", "/2/history", "/2/notifications")
+OURS = ("/2/access/", "/2/backup-", "/2/failover", "/2/history", "/2/notifications")
 """What clients of Ganeti know nothing of."""
 
 
@@ -165,6 +165,9 @@ class ClientTests(SynchronousTestCase):
                 ("PUT", "/2/instances/{instance_name}/failover-policy"),
                 ("PUT", "/2/nodes/{node_name}/maintenance"),
                 ("PUT", "/2/nodes/{node_name}/confirm-off"),
+                # Ganeti has exports, but no backups.
+                ("PUT", "/2/instances/{instance_name}/backup"),
+                ("PUT", "/2/instances/{instance_name}/restore-disks"),
             ],
         )
 

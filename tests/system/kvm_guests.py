@@ -26,6 +26,7 @@ from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.model.guest import Guest
 from ganeti.system.files import LocalFiles
+from ganeti.system.images import LocalImages
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.state_files import LocalStateFiles
 from ganeti.system.threads import InThread
@@ -129,6 +130,8 @@ class KvmCase(TestCase):
             attach=[sys.executable, console.__file__],
             ganeti=f"{run}/kvm-hypervisor",
             firmware=f"{self.folder}/{node}/firmware",
+            images=LocalImages(cast(InThread, deferToThread)),
+            scratch=f"{self.folder}/{node}/scratch",
         )
 
     async def end_all(self) -> None:

@@ -11,9 +11,11 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from ganeti.bootstrap.daemons import NODED
 from ganeti.bootstrap.units import SYSTEMD
 from ganeti.daemon.process.reactor import Reactor
+from ganeti.daemon.process.reactor_threads import thread_runner
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.paths import Paths
+from ganeti.system.images import LocalImages
 from ganeti.system.interfaces import IFiles, IProcesses
 from ganeti.system.state_files import LocalStateFiles
 
@@ -83,6 +85,8 @@ def _create_kvm(
         ganeti=f"{paths.run}/kvm-hypervisor",
         # They must survive a reboot of the node.
         firmware=f"{paths.data}/kvm-firmware",
+        images=LocalImages(thread_runner(reactor)),
+        scratch=paths.backup_scratch,
         scopes=SYSTEMD.manages(paths, NODED),
     )
 

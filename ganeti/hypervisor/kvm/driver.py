@@ -18,6 +18,8 @@ from ganeti.hypervisor.interfaces import (
     ConsoleStream,
     GuestDevices,
     IHypervisor,
+    ILiveBackups,
+    LivePoint,
     MigrationProgress,
     Running,
     no_screen,
@@ -27,6 +29,7 @@ from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
+from ganeti.hypervisor.kvm.live_backups import LiveBackups
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.hypervisor.kvm.qemu_command import FIRST_VNC_PORT, Accelerator, cpu_model, read
 from ganeti.hypervisor.kvm.qemu_migration import QemuMigration
@@ -39,17 +42,18 @@ from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import GANETI, RunningConfig, running_config
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
-from ganeti.system.interfaces import IFiles, IProcesses, IStateFiles
+from ganeti.system.interfaces import IFiles, IImages, IProcesses, IStateFiles
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
 
 
-@implementer(IHypervisor)
+@implementer(IHypervisor, ILiveBackups)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
-    variables. With ``scopes``, each QEMU gets a systemd scope."""
+    variables, ``scratch`` that of what guests overwrite during a backup. With ``scopes``, each QEMU
+    gets a systemd scope."""
 
     def __init__(
         self,
@@ -64,6 +68,8 @@ class KvmHypervisor:
         attach: Sequence[str],
         ganeti: str,
         firmware: str,
+        images: IImages,
+        scratch: str,
         scopes: bool = False,
     ) -> None:
         self._files = files
@@ -86,6 +92,7 @@ class KvmHypervisor:
             scopes=scopes,
         )
         self._devices = DeviceChanges(self._guests, self._qemus, taps, files, clock)
+        self._backups = LiveBackups(self._guests, self._qemus, files, images, scratch)
         self._migration = QemuMigration(self._guests, self._qemus, self._variables, clock)
 
     # --- start and stop
@@ -263,3 +270,23 @@ class KvmHypervisor:
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         await self._migration.end_outgoing(guest, left=left)
+
+    # --- backups
+
+    async def begin_backup(
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        repository: str,
+        backup: str,
+        parent: str,
+    ) -> LivePoint:
+        return await self._backups.show_disks(guest, disks, repository, backup, parent)
+
+    async def end_backup(
+        self, guest: Guest, repository: str, backup: str, *, complete: bool
+    ) -> None:
+        await self._backups.hide_disks(guest, repository, backup, complete=complete)
+
+    async def end_interrupted_backups(self) -> None:
+        await self._backups.end_interrupted()

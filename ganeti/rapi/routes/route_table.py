@@ -12,6 +12,7 @@ from ganeti.rapi.api_metrics import MetricsVerb
 from ganeti.rapi.openapi import description
 from ganeti.rapi.routes import (
     access,
+    backup_routes,
     cluster,
     failover,
     groups,
@@ -79,4 +80,5 @@ ROUTES: tuple[Route, ...] = (
     *notifications.ROUTES,
     *placement.ROUTES,
     *failover.ROUTES,
+    *backup_routes.ROUTES,
 )

@@ -18,6 +18,7 @@ from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.model.running import RunningConfig, pending_changes, require_migratable
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.images import MemoryImages
 from ganeti.testing.processes import MemoryStateFiles, Ran
 from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu
 
@@ -77,6 +78,8 @@ class GanetiGuestTests(SynchronousTestCase):
             attach=["console.py"],
             ganeti=FOLDER,
             firmware="/var/lib/kvm-firmware",
+            images=MemoryImages(),
+            scratch="/scratch",
         )
 
     def running_config(self) -> RunningConfig:
