@@ -148,7 +148,7 @@ class BackupScheduler:
         found = [self._find_job(number) for number in progress.jobs]
         return sum(job is not None and job.status is JobStatus.ERROR for job in found)
 
-    def families(self) -> Iterator[MetricFamily]:
+    def schedule_families(self) -> Iterator[MetricFamily]:
         """Yield the metrics of schedules."""
         state = self._config.state()
         known = [

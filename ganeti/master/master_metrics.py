@@ -175,7 +175,7 @@ class MasterMetrics:
             *self._journal_families(),
             *self._sources.nodes.families(),
             *self._sources.notifier.families(),
-            *self._sources.backup_scheduler.families(),
+            *self._sources.backup_scheduler.schedule_families(),
             *self._node_families(),
             *self._guest_families(),
             *self._sources.guests.families(),

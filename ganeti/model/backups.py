@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from ganeti.schema.records import Record
-from ganeti.schema.types import BACKUP_ID, BACKUP_KEY, LABEL, Count, Line, Tag
+from ganeti.schema.types import BACKUP_ID, BACKUP_KEY, LABEL, Count, Line
 
 RepositoryName: TypeAlias = Annotated[str, Meta(pattern=LABEL, max_length=64)]
 """The name of a repository or of a schedule, which is also a label of metrics."""
@@ -105,7 +105,7 @@ class BackupSchedule(Record):
     repository: RepositoryName
     created: Count
     instances: tuple[Line, ...] = ()
-    tags: tuple[Tag, ...] = ()
+    tags: tuple[Line, ...] = ()
     interval: Count = 24
     at: Count = 0
     keep_last: Count = 0

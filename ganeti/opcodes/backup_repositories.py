@@ -11,7 +11,7 @@ from ganeti.model.backups import BackupId, RepositoryKey, RepositoryName
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, DiskIndex, NodeName, Tag, Text
+from ganeti.schema.types import Count, DiskIndex, NodeName, Text
 
 Repository: TypeAlias = Annotated[RepositoryName, doc("The name of the repository.")]
 Backups: TypeAlias = Annotated[tuple[BackupId, ...], doc("The IDs of the backups.")]
@@ -123,7 +123,7 @@ class AddBackupSchedule(Opcode, tag="OP_BACKUP_SCHEDULE_ADD"):
     schedule_name: Annotated[RepositoryName, doc("The name of the schedule.")]
     repository_name: Repository
     instances: Annotated[tuple[Text, ...], doc("Back up these instances.")] = ()
-    tags: Annotated[tuple[Tag, ...], doc("Back up the instances with one of these tags.")] = ()
+    tags: Annotated[tuple[Text, ...], doc("Back up the instances with one of these tags.")] = ()
     interval: Annotated[
         int,
         doc("Hours between two backups, a divisor of 24 or a multiple of it."),

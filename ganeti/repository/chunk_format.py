@@ -39,6 +39,8 @@ _MAGIC, _VERSION = b"GCHK", 1
 _COMPRESSED, _ENCRYPTED = 1, 2
 _HEAD = len(_MAGIC) + 2
 _NONCE = 12
+_SAMPLE, _SAMPLES, _WORTHWHILE = 4096, 8, 0.95
+"""The length and number of samples, and the part to which they must shrink."""
 _LEVEL = 1
 """Disks are read faster than higher levels of zlib compress."""
 
@@ -74,11 +76,9 @@ class ChunkCodec:
 
     def encode_chunk(self, digest: bytes, data: bytes) -> bytes:
         """Return the content of the file of a chunk."""
-        flags, body = 0, zlib.compress(data, _LEVEL)
-        if len(body) < len(data):
-            flags |= _COMPRESSED
-        else:
-            body = data
+        flags, body = 0, data
+        if _is_compressible(data):
+            flags, body = _COMPRESSED, zlib.compress(data, _LEVEL)
         if self._cipher is not None:
             flags |= _ENCRYPTED
             nonce = self._random(_NONCE)
@@ -151,6 +151,13 @@ def unseal(cipher: AESGCM, data: bytes, label: bytes) -> bytes:
 def fingerprint(key: bytes) -> str:
     """Return what identifies a key without telling it; empty for no key."""
     return _derive(key, b"fingerprint").hex()[:16] if key else ""
+
+
+def _is_compressible(data: bytes) -> bool:
+    """Return whether samples of a chunk become smaller: others are most of the time of a backup."""
+    places = range(0, len(data), max(_SAMPLE, len(data) // _SAMPLES))
+    samples = b"".join(data[at : at + _SAMPLE] for at in places)
+    return len(zlib.compress(samples, _LEVEL)) < _WORTHWHILE * len(samples)
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

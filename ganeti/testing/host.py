@@ -100,7 +100,7 @@ class MemoryHost:
         for flow in self.streams.flows:
             flow.stop()
         self.streams = MemoryStreams(self.disk, self.clock, self.network)
-        self.repositories.restart()
+        self.repositories.forget_unfinished()
         fakes = {"fake": FakeHypervisor(self.notes)}
         self.parts = assemble_node(
             Host(

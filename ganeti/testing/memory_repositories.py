@@ -22,7 +22,7 @@ from ganeti.schema.records import replace
 
 @implementer(IRepositories)
 class MemoryRepositories:
-    """Repositories by path, which outlive the daemon; ``restart`` forgets what was in progress.
+    """Repositories by path, which outlive the daemon; it forgets by ``forget_unfinished``.
 
     Each disk that is stored has ``size`` bytes. ``damaged`` are lines for ``verify``; with
     ``full``, nothing can be stored.
@@ -37,7 +37,7 @@ class MemoryRepositories:
         self.size = 64 << 20
         self.full = False
 
-    def restart(self) -> None:
+    def forget_unfinished(self) -> None:
         self.begun.clear()
 
     async def create_repository(self, access: RepositoryAccess) -> None:

@@ -27,6 +27,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ganeti.testing.block_layer import MemoryBlockLayer, Rejected
 from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.processes import MemoryProcesses, Ran, Script
 
@@ -77,6 +78,7 @@ class ScriptedQemu:
     ports: dict[str, dict[str, str]] = field(default_factory=dict)
     drives: set[str] = field(default_factory=set)
     connections: set[str] = field(default_factory=set)
+    blocks: MemoryBlockLayer = field(default_factory=MemoryBlockLayer)
 
     def __post_init__(self) -> None:
         for device in devices(self.argv):
@@ -86,6 +88,12 @@ class ScriptedQemu:
             on_root = "bus" not in options and not driver.startswith(("virtserialport", "usb-"))
             if on_root or options.get("bus", "").startswith("port"):
                 self.insert({"driver": driver, **options})
+        ids = [
+            dict(pair.split("=", 1) for pair in each.split(",")[1:]) for each in devices(self.argv)
+        ]
+        self.blocks = MemoryBlockLayer(
+            *(each["id"] for each in ids if each.get("id", "").startswith("disk-"))
+        )
         self.connections |= {
             each.partition("id=")[2].partition(",")[0]
             for option, each in zip(self.argv, self.argv[1:], strict=False)
@@ -136,8 +144,10 @@ class ScriptedHost:
     Guests in ``stubborn`` ignore their power button and release no device, QEMUs of those in
     ``deaf`` answer nothing, and those in ``broken`` do not start. Those in ``locked`` have locked
     their CD drives, and open them when they have been asked to so many times. Files in
-    ``unreadable`` cannot be added as drives. ``version`` is that of the program. ``slow`` are
-    seconds that commands take: until they are answered, and ``quit`` until QEMU has ended.
+    ``unreadable`` cannot be added as drives. ``agents`` are the commands that the guest agents at
+    these paths were given; there is no agent at others. ``version`` is that of the program.
+    ``slow`` are seconds that commands take: until they are answered, and ``quit`` until QEMU has
+    ended.
     """
 
     def __init__(
@@ -159,6 +169,7 @@ class ScriptedHost:
         self.broken: dict[str, str] = {}
         self.unreadable: set[str] = set()
         self.locked: dict[str, int] = {}
+        self.agents: dict[str, list[str]] = {}
 
     def endpoint(self, path: str) -> IStreamClientEndpoint:
         """The way to a control socket."""
@@ -210,7 +221,11 @@ class ScriptedHost:
         machine.asked.append(command)
         name = option(machine.argv, "-name")
         quick: dict[str, Callable[[], Any]] = {
-            "query-status": lambda: {"status": machine.status},
+            "query-status": lambda: {
+                "status": machine.status,
+                "running": machine.status == "running",
+            },
+            "query-version": self._tell_version,
             "query-migrate": lambda: machine.sending,
             "stop": lambda: self._become(machine, "paused"),
             "cont": lambda: self._become(machine, "running"),
@@ -220,10 +235,13 @@ class ScriptedHost:
             "migrate_cancel": lambda: self._cancel(machine),
             "qom-get": lambda: f"{_machine_type(machine)}-machine",
             "qom-list": lambda: [{"name": each.get("id", "")} for each in machine.plugged],
-            "query-named-block-nodes": lambda: [{"node-name": each} for each in machine.drives],
+            "query-named-block-nodes": lambda: [
+                *({"node-name": each} for each in machine.drives),
+                *machine.blocks.describe_nodes(),
+            ],
             "query-pci": lambda: [{"bus": 0, "devices": _list_devices(machine)}],
             "blockdev-add": lambda: self._add_drive(machine, given),
-            "blockdev-del": lambda: _discard(machine.drives, given["node-name"]),
+            "blockdev-del": lambda: self._remove_drive(machine, given["node-name"]),
             "netdev_add": lambda: _add(machine.connections, given["id"]),
             "netdev_del": lambda: _discard(machine.connections, given["id"]),
             "device_add": lambda: self._add_device(machine, given),
@@ -234,14 +252,32 @@ class ScriptedHost:
         }
         if command == "system_powerdown" and name not in self.stubborn:
             self._clock.callLater(1, self._exit, machine)
-        return quick[command]() if command in quick else {}
+        try:
+            if command in machine.blocks.commands:
+                return machine.blocks.run_command(command, given)
+            return quick[command]() if command in quick else {}
+        except Rejected as why:
+            return Complaint(str(why))
 
     def _add_drive(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
+        if given["driver"] != "raw":
+            machine.blocks.insert_node(given)
+            return {}
         path = given["file"]["filename"]
         if path in self.unreadable:
             return Complaint(f"Could not open '{path}': Permission denied")
         machine.drives.add(given["node-name"])
         return {}
+
+    def _tell_version(self) -> object:
+        major, minor, micro = map(int, self.version.split("."))
+        return {"qemu": {"major": major, "minor": minor, "micro": micro}}
+
+    def _remove_drive(self, machine: ScriptedQemu, name: str) -> object:
+        if name in machine.blocks.nodes:
+            machine.blocks.remove_node(name)
+            return {}
+        return _discard(machine.drives, name)
 
     def _add_device(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
         needed = given.get("drive") or given.get("netdev")
@@ -408,6 +444,11 @@ class _Endpoint:
         self._path = path
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        if self._path in self._host.agents:
+            answered = protocolFactory.buildProtocol(UNIXAddress(self._path))
+            assert answered is not None
+            answered.makeConnection(_AgentLine(self._host, self._path, answered))
+            return succeed(answered)
         machine = self._host.living(self._path)
         if machine is None:
             return fail(ConnectionRefusedError())
@@ -417,6 +458,24 @@ class _Endpoint:
         protocol.makeConnection(line)
         line.say(GREETING)
         return succeed(protocol)
+
+
+class _AgentLine(StringTransport):
+    """The channel of a guest's agent."""
+
+    def __init__(self, host: ScriptedHost, path: str, protocol: IProtocol) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        self._host, self._path, self._other = host, path, protocol
+
+    def write(self, data: bytes) -> None:
+        asked = msgspec.json.decode(data.lstrip(b"\xff"))
+        command = asked["execute"]
+        if command == "guest-sync-delimited":
+            answer = b'\xff{"return": %d}\n' % asked["arguments"]["id"]
+        else:
+            self._host.agents[self._path].append(command)
+            answer = b'{"return": 2}\n'
+        self._host._clock.callLater(0, self._other.dataReceived, answer)
 
 
 class _Line(StringTransport):

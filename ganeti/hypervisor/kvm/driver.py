@@ -92,7 +92,7 @@ class KvmHypervisor:
             scopes=scopes,
         )
         self._devices = DeviceChanges(self._guests, self._qemus, taps, files, clock)
-        self._backups = LiveBackups(self._guests, self._qemus, files, images, scratch)
+        self._backups = LiveBackups(self._guests, self._qemus, files, images, clock, scratch)
         self._migration = QemuMigration(self._guests, self._qemus, self._variables, clock)
 
     # --- start and stop
@@ -289,4 +289,4 @@ class KvmHypervisor:
         await self._backups.hide_disks(guest, repository, backup, complete=complete)
 
     async def end_interrupted_backups(self) -> None:
-        await self._backups.end_interrupted()
+        await self._backups.end_leftovers()

@@ -19,6 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
 from ganeti.errors import Code, Failed, Refused
 from ganeti.hypervisor.interfaces import (
     AttachedDisk,
@@ -27,9 +30,15 @@ from ganeti.hypervisor.interfaces import (
     NotRunning,
 )
 from ganeti.hypervisor.kvm.devices import device_id
+from ganeti.hypervisor.kvm.guest_agent import (
+    FREEZE_TIMEOUT,
+    AgentFailed,
+    GuestAgent,
+    connect_agent,
+)
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
-from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses
+from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses, read_parameters
 from ganeti.model.guest import Guest
 from ganeti.system.interfaces import IFiles, IImages
 
@@ -40,7 +49,7 @@ MIN_VERSION = (7, 1)
 """The first version of QEMU whose filter does not fail the writes of the guest."""
 
 _BITMAPS = "ganeti-"
-_PAUSED = "paused"
+_PAUSED, _FROZEN = "paused", "frozen"
 _NODE = ".node"
 
 
@@ -66,18 +75,22 @@ class _Drive:
 class LiveBackups:
     """The exports of guests; what guests overwrite is kept in files below ``scratch``."""
 
+    _log = Logger()
+
     def __init__(
         self,
         guests: GuestRegistry,
         qemus: QemuProcesses,
         files: IFiles,
         images: IImages,
+        clock: IReactorTime,
         scratch: str,
     ) -> None:
         self._guests = guests
         self._qemus = qemus
         self._files = files
         self._images = images
+        self._clock = clock
         self._scratch = scratch
 
     async def show_disks(
@@ -99,7 +112,8 @@ class LiveBackups:
             drives = await self._find_drives(qemu, [each.disk.uuid for each in disks], guest.name)
             known = bool(old) and all(old in each.bitmaps for each in drives)
             try:
-                await self._show(qemu, guest.name, drives, new)
+                await self._prepare(qemu, guest.name, drives, new)
+                frozen = await self._insert_filters(qemu, runtime, drives)
                 if known:
                     for drive in drives:
                         await qemu.execute("block-dirty-bitmap-disable", node=drive.node, name=old)
@@ -120,10 +134,15 @@ class LiveBackups:
                 for drive in drives
             ),
             full=full,
+            frozen=frozen,
         )
 
-    async def _show(self, qemu: Monitor, name: str, drives: Sequence[_Drive], bitmap: str) -> None:
-        """Insert the filters, all at the same moment, and begin to record changes before that."""
+    async def _prepare(
+        self, qemu: Monitor, name: str, drives: Sequence[_Drive], bitmap: str
+    ) -> None:
+        """Add the filters, which nothing uses yet, and begin to record changes."""
+        # Data of the guest will be there.
+        await self._files.make_folder(f"{self._scratch}/{name}", mode=0o700)
         for drive in drives:
             path = self._scratch_path(name, drive)
             try:
@@ -150,13 +169,63 @@ class LiveBackups:
             )
             # It may record more than what follows the moment, but never less.
             await qemu.execute("block-dirty-bitmap-add", node=drive.node, name=bitmap)
+
+    async def _insert_filters(
+        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[_Drive]
+    ) -> bool:
+        """Insert all filters at the same moment; return whether file systems were frozen then."""
+        name = runtime.name
+        if runtime.config is None or not read_parameters(runtime.config.hvparams).use_guest_agent:
+            await self._insert_at_once(qemu, name, drives)
+            return False
+        try:
+            async with connect_agent(self._qemus.find_agent(name), self._clock) as agent:
+                return await self._insert_frozen(qemu, name, drives, agent)
+        except AgentFailed as e:
+            self._log.info(
+                "file systems of guest {name} are not frozen: {why}", name=name, why=str(e)
+            )
+        await self._insert_at_once(qemu, name, drives)
+        return False
+
+    async def _insert_frozen(
+        self, qemu: Monitor, name: str, drives: Sequence[_Drive], agent: GuestAgent
+    ) -> bool:
+        """Insert the filters while the file systems are frozen, or else if they cannot be."""
+        # Found by another daemon, should this one end before they are thawed.
+        await self._files.replace(self._marker(name, _FROZEN), b"", mode=0o600)
+        try:
+            try:
+                frozen = bool(await agent.call("guest-fsfreeze-freeze", FREEZE_TIMEOUT))
+            except AgentFailed as e:
+                self._log.info(
+                    "file systems of guest {name} are not frozen: {why}", name=name, why=str(e)
+                )
+                frozen = False
+            await self._insert_at_once(qemu, name, drives)
+        finally:
+            await self._thaw(name, agent)
+        return frozen
+
+    async def _thaw(self, name: str, agent: GuestAgent) -> None:
+        """Thaw the file systems of a guest; also after a freeze that was not answered."""
+        try:
+            await agent.call("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
+        except AgentFailed as e:
+            self._log.error(
+                "file systems of guest {name} may still be frozen: {why}", name=name, why=str(e)
+            )
+            return
+        await self._files.remove(self._marker(name, _FROZEN))
+
+    async def _insert_at_once(self, qemu: Monitor, name: str, drives: Sequence[_Drive]) -> None:
         if len(drives) == 1:
             await _set_drive(qemu, drives[0], drives[0].node_name("cbw"))
             return
         status = await qemu.execute("query-status")
         if status["running"]:
             # Found by another daemon, should this one end before the guest goes on.
-            await self._files.replace(self._paused_path(name), b"", mode=0o600)
+            await self._files.replace(self._marker(name, _PAUSED), b"", mode=0o600)
             await qemu.execute("stop")
         try:
             for drive in drives:
@@ -167,7 +236,7 @@ class LiveBackups:
 
     async def _resume(self, qemu: Monitor, name: str) -> None:
         await qemu.execute("cont")
-        await self._files.remove(self._paused_path(name))
+        await self._files.remove(self._marker(name, _PAUSED))
 
     async def _export(
         self, qemu: Monitor, socket: str, drives: Sequence[_Drive], bitmap: str
@@ -210,7 +279,7 @@ class LiveBackups:
             else:
                 await self._end(qemu, runtime, new)
 
-    async def end_interrupted(self) -> None:
+    async def end_leftovers(self) -> None:
         """End all exports, which an earlier daemon has left."""
         for name in self._files.names(self._scratch):
             runtime = self._guests.get(name)
@@ -252,8 +321,14 @@ class LiveBackups:
 
     async def _take_down(self, qemu: Monitor, runtime: GuestRecord) -> None:
         """Remove the exports and filters of a guest, and its scratch files."""
-        if self._files.stat(self._paused_path(runtime.name)) is not None:
+        if self._files.stat(self._marker(runtime.name, _PAUSED)) is not None:
             await self._resume(qemu, runtime.name)
+        if self._files.stat(self._marker(runtime.name, _FROZEN)) is not None:
+            with suppress(AgentFailed):
+                async with connect_agent(
+                    self._qemus.find_agent(runtime.name), self._clock
+                ) as agent:
+                    await self._thaw(runtime.name, agent)
         with suppress(CommandFailed):  # it does not run
             # Ends its exports as well.
             await qemu.execute("nbd-server-stop")
@@ -269,7 +344,10 @@ class LiveBackups:
         await self._remove_scratch(runtime.name)
 
     async def _remove_scratch(self, name: str) -> None:
-        await self._files.remove_folder(f"{self._scratch}/{name}")
+        folder = f"{self._scratch}/{name}"
+        for path in await self._images.below(folder):
+            await self._images.remove(path, within=self._scratch)
+        await self._files.remove_folder(folder)
         socket = self._socket(name)
         if self._files.stat(socket) is not None:
             await self._files.remove(socket)
@@ -318,8 +396,9 @@ class LiveBackups:
     def _scratch_path(self, name: str, drive: _Drive) -> str:
         return f"{self._scratch}/{name}/{drive.node_name('disk')}"
 
-    def _paused_path(self, name: str) -> str:
-        return f"{self._scratch}/{name}/{_PAUSED}"
+    def _marker(self, name: str, kind: str) -> str:
+        """Return the path of a file that says in which state a guest is."""
+        return f"{self._scratch}/{name}/{kind}"
 
     def _socket(self, name: str) -> str:
         return f"{self._guests.runtime_paths(name).qmp.removesuffix('.qmp')}.nbd"
