@@ -66,6 +66,7 @@ class ScriptedQemu:
 
     ``slots`` are the devices on the root bus by their addresses, ``ports`` those behind root ports
     by the name of the port, ``drives`` and ``connections`` what was added for them by commands.
+    So many times as ``lingering`` says, a drive is still in use when its device is gone.
     """
 
     pid: int
@@ -78,6 +79,7 @@ class ScriptedQemu:
     ports: dict[str, dict[str, str]] = field(default_factory=dict)
     drives: set[str] = field(default_factory=set)
     connections: set[str] = field(default_factory=set)
+    lingering: int = 0
     blocks: MemoryBlockLayer = field(default_factory=MemoryBlockLayer)
 
     def __post_init__(self) -> None:
@@ -274,6 +276,9 @@ class ScriptedHost:
         return {"qemu": {"major": major, "minor": minor, "micro": micro}}
 
     def _remove_drive(self, machine: ScriptedQemu, name: str) -> object:
+        if machine.lingering:
+            machine.lingering -= 1
+            return Complaint(f"Node {name} is in use")
         if name in machine.blocks.nodes:
             machine.blocks.remove_node(name)
             return {}
