@@ -222,6 +222,21 @@ class Paths:
         return f"{self.conf}/file-storage-paths"
 
     @property
+    def backup_paths(self) -> str:
+        """The file that lists the folders allowed for repositories of backups."""
+        return f"{self.conf}/backup-paths"
+
+    @property
+    def backup_storage(self) -> str:
+        """The default folder of repositories of backups."""
+        return f"{self.root}/srv/ganeti/backup"
+
+    @property
+    def backup_scratch(self) -> str:
+        """The folder of what guests overwrite while they are backed up."""
+        return f"{self.data}/backup-scratch"
+
+    @property
     def pretend_storage(self) -> str:
         """The file that names the folder of the simulated volume groups and mirrored disks."""
         return f"{self.conf}/pretend-storage"

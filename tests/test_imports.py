@@ -40,7 +40,9 @@ MAY_IMPORT = {
     " placement views rpc luxi system pki events metrics upkeep",
     "hypervisor": "errors schema model system",
     "storage": "errors schema model system",
-    "node": "errors schema model journal pki rpc web hypervisor storage system paths metrics",
+    "repository": "errors schema model system",
+    "node": "errors schema model journal pki rpc web hypervisor storage system paths metrics"
+    " repository",
     "rapi": "access errors schema model opcodes query luxi web events metrics",
     "bootstrap": "errors schema model config jobs journal pki rpc storage system paths",
     "upkeep": "errors schema opcodes luxi bootstrap system paths",
@@ -111,6 +113,11 @@ LATE: Mapping[tuple[str, str], str] = {
     ("query.list_arguments", "ganeti.query.filters"): "most commands are given plain names",
     ("query.list_arguments", "ganeti.query.filter_parser"): "most commands are given plain names",
     ("query.filters", "ganeti.schema.patterns"): "tools parse filters, but never search",
+    ("repository.chunk_format", "cryptography.exceptions"): CRYPTOGRAPHY,
+    (
+        "repository.chunk_format",
+        "cryptography.hazmat.primitives.ciphers.aead",
+    ): CRYPTOGRAPHY,
     ("schema.shell", "shlex"): "rarely needed, by modules that tools load",
     ("system.files", "shutil"): "imports all compression modules for a rare call",
     ("upkeep.cleaner", "cryptography.x509"): CRYPTOGRAPHY,

@@ -28,6 +28,9 @@ METHODS: Mapping[str, Role] = {
     "WaitForJobChange": _V,
     "Query": _V,
     "QueryAccess": _V,
+    "QueryBackupRepositories": _O,
+    "QueryBackupSchedules": _O,
+    "QueryBackups": _O,
     "QueryCaller": _V,
     "QueryClusterInfo": _V,
     "QueryFailover": _V,
@@ -57,6 +60,7 @@ UNLIMITED_METHODS = frozenset(
     (
         *("ReplaceFilter", "DeleteFilter", "QueryMetrics", "QueryFilters", "QueryHistory"),
         *("QueryFailover", "QueryNotifications", "TestNotification"),
+        *("QueryBackupRepositories", "QueryBackupSchedules", "QueryBackups"),
     )
 )
 """The methods about the whole cluster: a role that is limited to some instances is not enough."""
@@ -69,7 +73,8 @@ _VIEWER_OPCODES = (
     *("OP_INSTANCE_QUERY_DATA", "OP_NODE_QUERY_STORAGE", "OP_TAGS_GET"),
 )
 _OPERATOR_OPCODES = (
-    *("OP_BACKUP_EXPORT", "OP_BACKUP_PREPARE", "OP_BACKUP_REMOVE"),
+    *("OP_BACKUP_CREATE", "OP_BACKUP_EXPORT", "OP_BACKUP_PREPARE", "OP_BACKUP_REMOVE"),
+    *("OP_BACKUP_RESTORE", "OP_BACKUP_VERIFY"),
     *("OP_INSTANCE_ACTIVATE_DISKS", "OP_INSTANCE_CHANGE_GROUP", "OP_INSTANCE_CONSOLE"),
     *("OP_INSTANCE_CREATE", "OP_INSTANCE_DEACTIVATE_DISKS", "OP_INSTANCE_FAILOVER"),
     *("OP_INSTANCE_GROW_DISK", "OP_INSTANCE_MIGRATE", "OP_INSTANCE_MOVE"),

@@ -39,6 +39,9 @@ SECTIONS: Mapping[RecordKind, str] = {
     RecordKind.NODE_FENCE: "node_fences",
     RecordKind.FENCE_HISTORY: "fence_history",
     RecordKind.INSTANCE_SNAPSHOTS: "instance_snapshots",
+    RecordKind.BACKUP_REPOSITORY: "backup_repositories",
+    RecordKind.BACKUP_SCHEDULE: "backup_schedules",
+    RecordKind.BACKUP_SCHEDULE_PROGRESS: "backup_schedule_progress",
 }
 """The section of the file for each kind of object."""
 

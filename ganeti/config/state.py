@@ -37,6 +37,7 @@ from ganeti.config.node_usage import (
 )
 from ganeti.errors import Code, Refused
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
+from ganeti.model.backups import BackupRepository, BackupSchedule, BackupScheduleProgress
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.failover import (
@@ -82,6 +83,9 @@ Stored: TypeAlias = (
     | NodeFence
     | FenceHistory
     | InstanceSnapshots
+    | BackupRepository
+    | BackupSchedule
+    | BackupScheduleProgress
 )
 S = TypeVar("S", bound=Stored)
 
@@ -112,6 +116,9 @@ class RecordKind(enum.StrEnum):
     NODE_FENCE = "node-fence"
     FENCE_HISTORY = "fence-history"
     INSTANCE_SNAPSHOTS = "instance-snapshots"
+    BACKUP_REPOSITORY = "backup-repository"
+    BACKUP_SCHEDULE = "backup-schedule"
+    BACKUP_SCHEDULE_PROGRESS = "backup-schedule-progress"
 
 
 TYPES: Mapping[RecordKind, type[Stored]] = {
@@ -138,6 +145,9 @@ TYPES: Mapping[RecordKind, type[Stored]] = {
     RecordKind.NODE_FENCE: NodeFence,
     RecordKind.FENCE_HISTORY: FenceHistory,
     RecordKind.INSTANCE_SNAPSHOTS: InstanceSnapshots,
+    RecordKind.BACKUP_REPOSITORY: BackupRepository,
+    RecordKind.BACKUP_SCHEDULE: BackupSchedule,
+    RecordKind.BACKUP_SCHEDULE_PROGRESS: BackupScheduleProgress,
 }
 KINDS: Mapping[type[Stored], RecordKind] = {kind: name for name, kind in TYPES.items()}
 
@@ -291,6 +301,21 @@ class ClusterState(msgspec.Struct, frozen=True):
     def snapshots(self) -> Map[str, InstanceSnapshots]:
         """The snapshots of instances, by instance UUID; most instances have none."""
         return self._objects_of(RecordKind.INSTANCE_SNAPSHOTS, InstanceSnapshots)
+
+    @property
+    def backup_repositories(self) -> Map[str, BackupRepository]:
+        """The repositories of backups, by name."""
+        return self._objects_of(RecordKind.BACKUP_REPOSITORY, BackupRepository)
+
+    @property
+    def backup_schedules(self) -> Map[str, BackupSchedule]:
+        """The schedules of backups, by name."""
+        return self._objects_of(RecordKind.BACKUP_SCHEDULE, BackupSchedule)
+
+    @property
+    def backup_schedule_progress(self) -> Map[str, BackupScheduleProgress]:
+        """When each schedule was last due, by name."""
+        return self._objects_of(RecordKind.BACKUP_SCHEDULE_PROGRESS, BackupScheduleProgress)
 
     def _objects_of(self, kind: RecordKind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put

@@ -15,6 +15,7 @@ from ganeti.config.record_codec import META_KEY, META_KIND, Meta, decoded, encod
 from ganeti.config.state import ClusterState, RecordEdit, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
+from ganeti.model.backups import BackupRepository, BackupSchedule, BackupScheduleProgress
 from ganeti.model.failover import (
     FailoverSettings,
     FenceHistory,
@@ -191,6 +192,7 @@ _UNSTAMPED = (
     *(FilterRule, Authorities, NodeCertificates, SpentToken),
     *(UserAccount, RoleGrant, ApiToken, OpenIdProvider),
     *(Notification, NotificationProgress),
+    *(BackupRepository, BackupSchedule, BackupScheduleProgress),
     *(InstanceFailover, FailoverSettings, NodeMaintenance, NodeGuard, NodeFence, FenceHistory),
     InstanceSnapshots,
 )

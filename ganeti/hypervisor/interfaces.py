@@ -149,6 +149,57 @@ class ILiveSnapshots(Interface):
         """
 
 
+@dataclass(frozen=True)
+class LiveDisk:
+    """A disk of a running guest in an export by NBD; ``bitmap`` says what has changed, if known."""
+
+    name: str
+    bitmap: str = ""
+
+
+@dataclass(frozen=True)
+class LivePoint:
+    """The disks of a running guest as they were at one moment, exported at a Unix socket.
+
+    ``full`` says why it is not known what has changed; ``frozen`` whether the guest's agent had
+    frozen its file systems.
+    """
+
+    socket: str
+    disks: tuple[LiveDisk, ...]
+    full: str = ""
+    frozen: bool = False
+
+
+class ILiveBackups(Interface):
+    """A hypervisor that shows the disks of a running guest as they were at one moment."""
+
+    async def begin_backup(
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        repository: str,
+        backup: str,
+        parent: str,
+    ) -> LivePoint:
+        """Export all disks as they are now, and begin to count changes for the next backup.
+
+        ``repository`` is an identity, ``parent`` an earlier backup there, or empty. If this fails,
+        the guest is as before.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: this guest cannot be backed up while it runs.
+        """
+
+    async def end_backup(guest: Guest, repository: str, backup: str, *, complete: bool) -> None:
+        """End the export; succeed if there is none.
+
+        The next backup has the changes since this one if it is ``complete``, else since its parent.
+        """
+
+    async def end_interrupted_backups() -> None:
+        """End all exports, which an earlier daemon has left."""
+
+
 class IHypervisor(Interface):
     """Manages the guests of one hypervisor on this node.
 

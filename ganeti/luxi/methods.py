@@ -443,6 +443,27 @@ class QueryNotifications(Request[list[dict[str, JsonValue]]]):
     """Query the notifications, without secrets, with the progress of their deliveries."""
 
 
+class QueryBackupRepositories(Request[list[dict[str, JsonValue]]]):
+    """Query the repositories of backups, without their keys."""
+
+
+class QueryBackups(Request[list[dict[str, JsonValue]]]):
+    """Query the backups in one repository or all, of one instance or all."""
+
+    repository: Line | None = None
+    instance: Line | None = None
+
+
+class QueryBackupSchedules(Request[list[dict[str, JsonValue]]]):
+    """Query the schedules of backups, when they were due, and when they will be."""
+
+
+class QueryRepositoryKey(Request[str]):
+    """Return the key of a repository of backups; empty if it is not encrypted."""
+
+    repository: Line
+
+
 class QueryFailover(Request[dict[str, JsonValue]]):
     """Query the settings for failover of guests, and the leases and fences of nodes."""
 

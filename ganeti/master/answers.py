@@ -16,6 +16,8 @@ from ganeti.master.access.accounts import Accounts
 from ganeti.master.access.audit_trail import AuditTrail
 from ganeti.master.access.change_history import History
 from ganeti.master.access.console_rights import ConsoleRights
+from ganeti.master.backup_queries import BackupQueries
+from ganeti.master.backup_scheduler import BackupScheduler
 from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.guest_failover.supervisor import GuestSupervisor
@@ -57,6 +59,8 @@ def answers(
     usage: UsageQueries,
     rates: JobRates,
     guests: GuestSupervisor,
+    backups: BackupQueries,
+    schedules: BackupScheduler,
 ) -> Mapping[str, Answerer]:
     """Return the answering function for each method of the protocol."""
     jobs = JobAnswers(queue)
@@ -111,6 +115,10 @@ def answers(
         "QueryUsage": usage.query_usage,
         "QueryJobRates": rates.query_job_rates,
         "QueryFailover": guests.query,
+        "QueryBackupRepositories": backups.query_repositories,
+        "QueryBackups": backups.query_backups,
+        "QueryBackupSchedules": schedules.query_schedules,
+        "QueryRepositoryKey": backups.query_key,
         "TakeScreenshot": consoles.screenshot,
         "RedeemConsoleTicket": consoles.redeem,
     }

@@ -31,6 +31,8 @@ from ganeti.master.access.console_rights import ConsoleRights
 from ganeti.master.access.gate import Gate
 from ganeti.master.access.view import View
 from ganeti.master.answers import answers
+from ganeti.master.backup_queries import BackupQueries
+from ganeti.master.backup_scheduler import BackupScheduler
 from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.cluster_address import ClusterAddress
@@ -204,6 +206,9 @@ class Master:
             lambda number: self.queue.find_job(number) or self.queue.archived(number),
         )
         self.notifier = self._make_notifier()
+        self.backup_scheduler = BackupScheduler(
+            self.config, self.queue.submit, self.queue.find_job, self.quorum.holds_lease, around.now
+        )
         self.metrics = self._make_metrics(nodes)
         self.checkpoints: Checkpoints = Checkpoints(
             around.files, around.places, journal, self.config.state, self.jobs, clock
@@ -292,6 +297,7 @@ class Master:
             node_events=self.node_events,
             guests=self.guests,
             notifier=self.notifier,
+            backup_scheduler=self.backup_scheduler,
             watcher=WatcherFindings(around.files, around.places, self.pause.until),
             clock=around.clock,
             now=around.now,
@@ -406,6 +412,8 @@ class Master:
             UsageQueries(self.config.state, self.nodes),
             self.job_rates,
             self.guests,
+            BackupQueries(self.config.state, self.nodes),
+            self.backup_scheduler,
         )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:

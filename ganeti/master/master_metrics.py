@@ -16,6 +16,7 @@ from ganeti.jobs.job import Job, JobStatus, Timestamp
 from ganeti.jobs.job_store import JobStore
 from ganeti.journal.file_journal import FileJournal
 from ganeti.locking.waiting import LockWaiter
+from ganeti.master.backup_scheduler import BackupScheduler
 from ganeti.master.current_store import CurrentCopies, CurrentTerm
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.guest_failover.supervisor import GuestSupervisor
@@ -150,6 +151,7 @@ class MetricSources:
     node_events: NodeEvents
     guests: GuestSupervisor
     notifier: Notifier
+    backup_scheduler: BackupScheduler
     watcher: WatcherFindings
     clock: IReactorTime
     now: Callable[[], float]
@@ -173,6 +175,7 @@ class MasterMetrics:
             *self._journal_families(),
             *self._sources.nodes.families(),
             *self._sources.notifier.families(),
+            *self._sources.backup_scheduler.schedule_families(),
             *self._node_families(),
             *self._guest_families(),
             *self._sources.guests.families(),

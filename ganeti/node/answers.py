@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ganeti.node.assembly import NodeParts
+from ganeti.rpc import backup_calls as backup
 from ganeti.rpc import disks as disk
 from ganeti.rpc import (
     guest_lease,
@@ -84,6 +85,19 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(instance.StartInstanceCall, reporting(parts.instances.start))
     answers.to(instance.StoreFirmwareVariables, parts.instances.keep_uefi_variables)
     answers.to(instance.StopInstance, reporting(parts.instances.stop))
+
+    answers.to(backup.AbandonBackup, parts.backups.give_up_backup)
+    answers.to(backup.BeginBackup, parts.backups.start_backup)
+    answers.to(backup.BeginGuestBackup, parts.backups.show_guest_disks)
+    answers.to(backup.CommitBackup, parts.backups.complete_backup)
+    answers.to(backup.CreateRepository, parts.backups.make_repository)
+    answers.to(backup.DescribeBackup, parts.backups.report_backup)
+    answers.to(backup.DescribeRepository, parts.backups.report_status)
+    answers.to(backup.EndGuestBackup, parts.backups.hide_guest_disks)
+    answers.to(backup.IdentifyRepository, parts.backups.read_identity)
+    answers.to(backup.ListBackups, parts.backups.report_backups)
+    answers.to(backup.RemoveBackupData, parts.backups.delete_backups)
+    answers.to(backup.VerifyBackupData, parts.backups.check_data)
 
     answers.to(disk.AttachDisk, parts.disks.attach)
     answers.to(disk.CheckDiskParameters, parts.disks.validate_disk)

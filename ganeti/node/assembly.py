@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.journal.segments import SEGMENT_SIZE
 from ganeti.model.disk import Template
+from ganeti.node.backup_service import Backups
 from ganeti.node.candidacy import Candidacy
 from ganeti.node.cluster_commands import ClusterCommands
 from ganeti.node.consoles import Connect, Consoles, no_connection
@@ -61,7 +62,9 @@ from ganeti.node.usage_rings import UsageRings
 from ganeti.node.verification import NodeChecks, ProbeFunction
 from ganeti.node.voter import Voter
 from ganeti.paths import NODED_PORT, Paths
+from ganeti.repository.interfaces import IDiskReader, IRepositories
 from ganeti.storage.drivers import drivers, units
+from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IVolumes
 from ganeti.system.interfaces import (
     IFiles,
@@ -88,6 +91,7 @@ class Host:
     and trusted authorities as they are on disk. ``connect`` connects to the consoles of guests;
     ``secret`` generates their tickets. ``announce`` tells the network of a device that an address
     is here. ``segment_size`` is the size in bytes of a segment of the journal's copy.
+    ``repositories`` are those of backups, ``disk_reader`` reads the disks for them.
     ``address_records`` say whether a script has configured the cluster's address.
     ``lease_notes`` are the notes that the watchdog shares, ``uptime`` is the clock that it shares,
     ``boot_id`` identifies the boot of the host, ``ask_elector`` asks another node to extend the
@@ -110,6 +114,8 @@ class Host:
     address_records: IStateFiles
     uptime: Callable[[], float]
     boot_id: Callable[[], str]
+    repositories: IRepositories
+    disk_reader: IDiskReader
     port: int = NODED_PORT
     master_pid: Callable[[], int] = lambda: 0
     stop_master: StopDaemons = report_no_daemons
@@ -130,6 +136,7 @@ class Host:
 class NodeParts:
     """The parts that handle the calls; see ``answers``."""
 
+    backups: Backups
     candidacy: Candidacy
     checks: NodeChecks
     cluster_commands: ClusterCommands
@@ -185,6 +192,25 @@ def assemble_node(
     )
     keys = Keys(host.files, host.paths.crypto, host.now)
     exports = Exports(host.files, host.paths)
+    plain = Paths()
+    backups = Backups(
+        host.repositories,
+        host.disk_reader,
+        AllowedFolders(
+            files=host.files,
+            resolve=host.images.resolve,
+            listing=plain.backup_paths,
+            defaults=(plain.backup_storage,),
+            root=host.paths.root,
+            contents="repositories of backups",
+        ),
+        disks.paths,
+        disks.raw_paths,
+        host.hypervisors,
+        host.files,
+        host.paths.backup_scratch,
+        host.clock,
+    )
     replica = Replica(
         host.files,
         host.paths.data,
@@ -238,6 +264,7 @@ def assemble_node(
         guest_lease.forget()
 
     return NodeParts(
+        backups=backups,
         candidacy=Candidacy(
             host.files, host.paths, members, lambda: bool(host.master_pid()), replica.close
         ),
@@ -304,6 +331,7 @@ def assemble_node(
             scripts=scripts,
             keys=keys,
             exports=exports,
+            backups=backups,
             members=members,
             clock=host.clock,
             now=host.now,

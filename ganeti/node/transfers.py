@@ -19,12 +19,14 @@ from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, GanetiError
 from ganeti.model.guest import Guest
+from ganeti.node.backup_service import Backups
 from ganeti.node.exports import Exports
 from ganeti.node.keys import Keys
 from ganeti.node.members import MemberList
 from ganeti.node.script_streams import stream_from_script, stream_into_script
 from ganeti.paths import Paths
 from ganeti.rpc import transfers as calls
+from ganeti.rpc.backup_calls import BackupData, BackupSink, BackupSource
 from ganeti.system.interfaces import (
     ConnectingEndpoint,
     FileEndpoint,
@@ -66,6 +68,7 @@ class _Transfer:
     began: float
     flow: ITransfer
     sink: object
+    source: object = None
     key: str | None = None
     expected: int | None = None
     announced: int | None = None
@@ -90,6 +93,7 @@ class Transfers:
         scripts: ITransferScripts,
         keys: Keys,
         exports: Exports,
+        backups: Backups,
         members: MemberList,
         clock: IReactorTime,
         now: Callable[[], float],
@@ -101,6 +105,7 @@ class Transfers:
         self._scripts = scripts
         self._keys = keys
         self._exports = exports
+        self._backups = backups
         self._members = members
         self._clock = clock
         self._now = now
@@ -110,7 +115,9 @@ class Transfers:
     # --- calls
 
     async def start_import(self, call: calls.StartImport) -> calls.StartedTransfer:
-        """Start to receive data, or to restore a dump."""
+        """Start to receive data, or to restore a dump or a backup."""
+        if isinstance(call.source, BackupData):
+            return await self._restore_backup(call.source, call.sink)
         if isinstance(call.source, calls.ExportData):
             source: FileEndpoint | ListeningEndpoint = FileEndpoint(
                 self._exports.source(call.source)
@@ -131,7 +138,9 @@ class Transfers:
         return started
 
     async def start_export(self, call: calls.StartExport) -> calls.StartedTransfer:
-        """Start to send data, or to write a dump."""
+        """Start to send data, or to write a dump or a backup."""
+        if isinstance(call.sink, BackupSink):
+            return self._back_up_here(call.source, call.sink)
         if isinstance(call.sink, calls.ExportData):
             sink: FileEndpoint | ConnectingEndpoint = FileEndpoint(
                 await self._exports.sink(call.sink), create=True
@@ -164,7 +173,7 @@ class Transfers:
 
     async def _start_receiving(
         self,
-        sink: calls.DiskData | calls.ExportData,
+        sink: calls.DiskData | calls.ExportData | BackupSink,
         source: FileEndpoint | ListeningEndpoint,
         port: int | None,
     ) -> calls.StartedTransfer:
@@ -172,6 +181,12 @@ class Transfers:
             path = await self._exports.sink(sink)
             flow = self._streams.start_transfer(source, FileEndpoint(path, create=True))
             return self._start_work(self._register(flow, sink), self._finish_flow(flow), port)
+        if isinstance(sink, BackupSink):
+            read, write = self._streams.pipe()
+            flow = self._streams.start_transfer(source, PipeEndpoint(write))
+            script = self._backups.store_areas(sink, read)
+            work = stream_into_script(self._streams, flow, script, read, write)
+            return self._start_work(self._register(flow, sink), self._finish_flow(flow, work), port)
         async with self._open_disks(sink.guest) as (paths, held):
             size = sink.guest.disks[sink.index].size * MIB
             if sink.raw:
@@ -189,7 +204,7 @@ class Transfers:
 
     async def _start_sending(
         self,
-        source: calls.DiskData | calls.ExportData,
+        source: calls.DiskData | calls.ExportData | BackupSource | BackupData,
         sink: FileEndpoint | ConnectingEndpoint,
         place: object,
     ) -> calls.StartedTransfer:
@@ -199,6 +214,8 @@ class Transfers:
             flow = self._streams.start_transfer(FileEndpoint(path), sink)
             transfer = self._register(flow, place, found.size if found else None)
             return self._start_work(transfer, self._finish_flow(flow))
+        if isinstance(source, BackupSource | BackupData):
+            return self._send_backup(source, sink, place)
         async with self._open_disks(source.guest) as (paths, held):
             if source.raw:
                 size = source.guest.disks[source.index].size * MIB
@@ -228,6 +245,68 @@ class Transfers:
         """Return the paths of disks, and what closes them at the end unless it is taken over."""
         async with AsyncExitStack() as held:
             yield await held.enter_async_context(self._disks(guest)), held
+
+    # --- backups
+
+    async def _restore_backup(
+        self, source: BackupData, sink: calls.DiskData | calls.ExportData | BackupSink
+    ) -> calls.StartedTransfer:
+        """Start to restore a disk from a repository on this node."""
+        if not isinstance(sink, calls.DiskData):
+            raise Failed("a backup can only be restored to a disk", Code.INPUT)
+        async with self._open_disks(sink.guest) as (paths, held):
+            size = sink.guest.disks[sink.index].size * MIB
+            file = FileEndpoint(paths[sink.index], room=size)
+            return self._send_backup(source, file, sink, disks=held.pop_all())
+
+    def _send_backup(
+        self,
+        source: BackupSource | BackupData,
+        sink: FileEndpoint | ConnectingEndpoint,
+        place: object,
+        *,
+        disks: AsyncExitStack | None = None,
+    ) -> calls.StartedTransfer:
+        """Start to send the areas of a disk, or the disk of a backup; ``disks`` are closed then."""
+        read, write = self._streams.pipe()
+        flow = self._streams.start_transfer(PipeEndpoint(read), sink)
+        self._streams.close(read)
+        script = (
+            self._backups.send_areas(source, write)
+            if isinstance(source, BackupSource)
+            else self._backups.send_backup(source, write)
+        )
+        transfer = self._register(flow, place)
+        transfer.source = source
+        work = self._finish_flow(flow, self._run_sender(flow, script, write))
+        return self._start_work(transfer, work if disks is None else _within(disks, work))
+
+    async def _run_sender(
+        self, flow: ITransfer, script: Coroutine[Deferred[object], object, None], write: int
+    ) -> None:
+        # No size is announced, as zeros and what has not changed are not sent.
+        hears, says = self._streams.pipe()
+        try:
+            await stream_from_script(self._streams, flow, script, write, says)
+        finally:
+            self._streams.close(hears)
+
+    def _back_up_here(self, source: object, sink: BackupSink) -> calls.StartedTransfer:
+        """Start to store a disk of this node in a repository on this node."""
+        if not isinstance(source, BackupSource):
+            raise Failed("a repository only stores disks", Code.INPUT)
+        read, out = self._streams.pipe()
+        into, write = self._streams.pipe()
+        flow = self._streams.start_transfer(PipeEndpoint(read), PipeEndpoint(write))
+        self._streams.close(read)
+        sending = self._run_sender(flow, self._backups.send_areas(source, out), out)
+        storing = stream_into_script(
+            self._streams, flow, self._backups.store_areas(sink, into), into, write
+        )
+        work = self._finish_flow(flow, _both(sending, storing))
+        transfer = self._register(flow, sink)
+        transfer.source = source
+        return self._start_work(transfer, work)
 
     def _register(self, flow: ITransfer, sink: object, expected: int | None = None) -> _Transfer:
         # The time keeps names distinct from those of an earlier daemon.
@@ -300,6 +379,8 @@ class Transfers:
             return None
         if transfer.lonely is not None and transfer.lonely.active():
             transfer.lonely.reset(ABANDON_TIMEOUT)
+        if isinstance(transfer.source, BackupSource):
+            self._backups.keep_guest(transfer.source)
         self._read_announced_size(transfer)
         flowing = transfer.flow.progress()
         seconds = (transfer.ended or self._now()) - transfer.began
@@ -348,3 +429,22 @@ async def _within(disks: AsyncExitStack, work: Awaitable[None]) -> None:
     """Do the work of a transfer, and close its disks."""
     async with disks:
         await work
+
+
+async def _both(
+    one: Coroutine[Deferred[object], object, None], other: Coroutine[Deferred[object], object, None]
+) -> None:
+    """Await both; the failure of one is raised when both have ended."""
+    running = [Deferred.fromCoroutine(each) for each in (one, other)]
+    failures: list[BaseException] = []
+    for each in running:
+        try:
+            await each
+        except CancelledError:
+            for other_one in running:
+                other_one.cancel()
+            failures.append(CancelledError())
+        except GanetiError as e:
+            failures.append(e)
+    if failures:
+        raise failures[0]

@@ -26,7 +26,7 @@ _INSTANCE = (
 )
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "OP_ACCESS_": ("access",),
-    "OP_BACKUP_": ("backup",),
+    "OP_BACKUP_": ("backup", "backup_repositories"),
     "OP_CLUSTER_": ("cluster", "failover", "placement"),
     "OP_EXT_STORAGE_": ("os",),
     "OP_GROUP_": ("group",),

@@ -20,7 +20,15 @@ from ganeti.operations import (
     unsupported,
 )
 from ganeti.operations.allocation import test_allocator
-from ganeti.operations.backup import export, prepare
+from ganeti.operations.backup import (
+    back_up,
+    backup_upkeep,
+    export,
+    prepare,
+    repositories,
+    restore,
+    schedules,
+)
 from ganeti.operations.backup import remove as remove_export
 from ganeti.operations.cluster import (
     address,
@@ -110,6 +118,11 @@ _ALL: tuple[AnyOperation, ...] = (
     prepare.OPERATION,
     export.OPERATION,
     remove_export.OPERATION,
+    *repositories.OPERATIONS,
+    back_up.OPERATION,
+    restore.OPERATION,
+    *backup_upkeep.OPERATIONS,
+    *schedules.OPERATIONS,
     *query_jobs.OPERATIONS,
     *tags.OPERATIONS,
     *access.OPERATIONS,

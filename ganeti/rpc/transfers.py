@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ganeti.model.guest import Guest
+from ganeti.rpc.backup_calls import BackupData, BackupSink, BackupSource
 from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, URGENT, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Lines, Number
@@ -82,23 +83,23 @@ class StartedTransfer(Record, omit_defaults=True):
 
 
 class StartImport(Call[StartedTransfer]):
-    """Start to receive data, or to restore a dump from this node."""
+    """Start to receive data, or to restore a dump or a backup from this node."""
 
     wire = "import_start"
     call_timeout = NORMAL
 
-    source: PeerSource | ExportData
-    sink: DiskData | ExportData
+    source: PeerSource | ExportData | BackupData
+    sink: DiskData | ExportData | BackupSink
 
 
 class StartExport(Call[StartedTransfer]):
-    """Start to send data, or to dump a disk on this node."""
+    """Start to send data, or to dump a disk or store it in a repository on this node."""
 
     wire = "export_start"
     call_timeout = NORMAL
 
-    source: DiskData | ExportData
-    sink: PeerSink | ExportData
+    source: DiskData | ExportData | BackupSource | BackupData
+    sink: PeerSink | ExportData | BackupSink
 
 
 class TransferStatus(Record, omit_defaults=True):

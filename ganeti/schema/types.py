@@ -36,6 +36,8 @@ PRINTABLE_ASCII = rf"^[!-~]+{_END}"
 TOKEN_ID = rf"^[0-9a-f]{{16}}{_END}"
 SHA256 = rf"^[0-9a-f]{{64}}{_END}"
 VERSION = rf"^[0-9]+(\.[0-9A-Za-z.+~_-]+)?{_END}"
+BACKUP_ID = rf"^[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{6}}{_END}"
+BACKUP_KEY = rf"^([0-9a-f]{{64}})?{_END}"
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
@@ -49,6 +51,8 @@ RULES: Mapping[str, str] = MappingProxyType(
         TOKEN_ID: "must be the 16 hexadecimal digits of a token; see gnt-access token list",
         VERSION: "must be a version number, such as 1.4.0",
         SHA256: "must be a SHA-256 digest in 64 hexadecimal digits",
+        BACKUP_ID: "must be the ID of a backup, such as 20260131T235959Z-0a1b2c",
+        BACKUP_KEY: "must be a key in 64 hexadecimal digits, or empty",
     }
 )
 """The rules of the patterns above in words."""

@@ -84,6 +84,7 @@ class AllowedFolders:
 
     Paths are as in the configuration; on this host ``root`` is prepended. ``listing`` is the
     administrator's list, which is read each time; if it does not exist, ``defaults`` are allowed.
+    ``contents`` says in messages what the directories are for.
     """
 
     files: IFiles
@@ -91,6 +92,7 @@ class AllowedFolders:
     listing: str
     defaults: Sequence[str]
     root: str = ""
+    contents: str = "file disks"
 
     def allowed(self) -> tuple[str, ...]:
         """Return the allowed directories, without forbidden ones."""
@@ -134,8 +136,8 @@ class AllowedFolders:
             if path == folder or path.startswith(folder + "/"):
                 return folder
         raise Refused(
-            f"file disks are not allowed at {path}; add its directory to {self.root}{self.listing}"
-            " on this node",
+            f"{self.contents} are not allowed at {path}; add its directory to"
+            f" {self.root}{self.listing} on this node",
             Code.INPUT,
         )
 

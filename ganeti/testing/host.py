@@ -20,6 +20,7 @@ from ganeti.rpc.server import CallHandlers
 from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.memory_repositories import MemoryDiskReader, MemoryRepositories
 from ganeti.testing.names import MemoryNames
 from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles, Script
 from ganeti.testing.streams import MemoryNetwork, MemoryStreams
@@ -60,6 +61,8 @@ class MemoryHost:
         self.names = MemoryNames()
         self.notes = MemoryStateFiles()
         self.lease_notes = MemoryStateFiles()
+        self.repositories = MemoryRepositories()
+        self.disk_reader = MemoryDiskReader()
         self.network = network or MemoryNetwork()
         self.streams = MemoryStreams(self.disk, self.clock, self.network)
         self.left = False
@@ -97,6 +100,7 @@ class MemoryHost:
         for flow in self.streams.flows:
             flow.stop()
         self.streams = MemoryStreams(self.disk, self.clock, self.network)
+        self.repositories.forget_unfinished()
         fakes = {"fake": FakeHypervisor(self.notes)}
         self.parts = assemble_node(
             Host(
@@ -116,6 +120,8 @@ class MemoryHost:
                 address_records=MemoryStateFiles(),
                 uptime=self.clock.seconds,
                 boot_id=lambda: "0d3f",
+                repositories=self.repositories,
+                disk_reader=self.disk_reader,
             ),
             self._volumes,
         )

@@ -29,6 +29,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ganeti.testing.block_layer import MemoryBlockLayer, Rejected
 from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.processes import MemoryProcesses, Ran, Script
 
@@ -69,6 +70,7 @@ class ScriptedQemu:
     by the name of the port, ``drives`` and ``connections`` what was added for them by commands.
     ``received`` are descriptors that came with the command which is about them, ``sets`` those that
     stand for files, and ``named`` those that have names.
+    So many times as ``lingering`` says, a drive is still in use when its device is gone.
     """
 
     pid: int
@@ -84,6 +86,8 @@ class ScriptedQemu:
     received: list[int] = field(default_factory=list)
     sets: dict[str, int] = field(default_factory=dict)
     named: dict[str, int] = field(default_factory=dict)
+    lingering: int = 0
+    blocks: MemoryBlockLayer = field(default_factory=MemoryBlockLayer)
 
     def __post_init__(self) -> None:
         for device in devices(self.argv):
@@ -93,6 +97,12 @@ class ScriptedQemu:
             on_root = "bus" not in options and not driver.startswith(("virtserialport", "usb-"))
             if on_root or options.get("bus", "").startswith("port"):
                 self.insert({"driver": driver, **options})
+        ids = [
+            dict(pair.split("=", 1) for pair in each.split(",")[1:]) for each in devices(self.argv)
+        ]
+        self.blocks = MemoryBlockLayer(
+            *(each["id"] for each in ids if each.get("id", "").startswith("disk-"))
+        )
         self.connections |= {
             each.partition("id=")[2].partition(",")[0]
             for option, each in zip(self.argv, self.argv[1:], strict=False)
@@ -153,8 +163,10 @@ class ScriptedHost:
     Guests in ``stubborn`` ignore their power button and release no device, QEMUs of those in
     ``deaf`` answer nothing, and those in ``broken`` do not start. Those in ``locked`` have locked
     their CD drives, and open them when they have been asked to so many times. Files in
-    ``unreadable`` cannot be added as drives. ``version`` is that of the program. ``slow`` are
-    seconds that commands take: until they are answered, and ``quit`` until QEMU has ended.
+    ``unreadable`` cannot be added as drives. ``agents`` are the commands that the guest agents at
+    these paths were given; there is no agent at others. ``version`` is that of the program.
+    ``slow`` are seconds that commands take: until they are answered, and ``quit`` until QEMU has
+    ended.
     """
 
     def __init__(
@@ -176,6 +188,7 @@ class ScriptedHost:
         self.broken: dict[str, str] = {}
         self.unreadable: set[str] = set()
         self.locked: dict[str, int] = {}
+        self.agents: dict[str, list[str]] = {}
 
     def endpoint(self, path: str) -> IStreamClientEndpoint:
         """The way to a control socket."""
@@ -227,7 +240,11 @@ class ScriptedHost:
         machine.asked.append(command)
         name = option(machine.argv, "-name")
         quick: dict[str, Callable[[], Any]] = {
-            "query-status": lambda: {"status": machine.status},
+            "query-status": lambda: {
+                "status": machine.status,
+                "running": machine.status == "running",
+            },
+            "query-version": self._tell_version,
             "query-migrate": lambda: machine.sending,
             "stop": lambda: self._become(machine, "paused"),
             "cont": lambda: self._become(machine, "running"),
@@ -237,10 +254,13 @@ class ScriptedHost:
             "migrate_cancel": lambda: self._cancel(machine),
             "qom-get": lambda: f"{_machine_type(machine)}-machine",
             "qom-list": lambda: [{"name": each.get("id", "")} for each in machine.plugged],
-            "query-named-block-nodes": lambda: [{"node-name": each} for each in machine.drives],
+            "query-named-block-nodes": lambda: [
+                *({"node-name": each} for each in machine.drives),
+                *machine.blocks.describe_nodes(),
+            ],
             "query-pci": lambda: [{"bus": 0, "devices": _list_devices(machine)}],
             "blockdev-add": lambda: self._add_drive(machine, given),
-            "blockdev-del": lambda: _discard(machine.drives, given["node-name"]),
+            "blockdev-del": lambda: self._remove_drive(machine, given["node-name"]),
             "add-fd": lambda: self._add_set(machine),
             "getfd": lambda: self._add_named(machine, given["fdname"]),
             "screendump": lambda: _complaint(machine.find_obstacle(given["filename"])),
@@ -256,9 +276,17 @@ class ScriptedHost:
         }
         if command == "system_powerdown" and name not in self.stubborn:
             self._clock.callLater(1, self._exit, machine)
-        return quick[command]() if command in quick else {}
+        try:
+            if command in machine.blocks.commands:
+                return machine.blocks.run_command(command, given)
+            return quick[command]() if command in quick else {}
+        except Rejected as why:
+            return Complaint(str(why))
 
     def _add_drive(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
+        if given["driver"] not in ("raw", "qcow2"):
+            machine.blocks.insert_node(given)
+            return {}
         path = given["file"]["filename"]
         if obstacle := machine.find_obstacle(path):
             return Complaint(obstacle)
@@ -287,6 +315,19 @@ class ScriptedHost:
         if missing := [name for name in names if name and name not in machine.named]:
             return Complaint(f"File descriptor named '{missing[0]}' has not been found")
         return _add(machine.connections, given["id"])
+
+    def _tell_version(self) -> object:
+        major, minor, micro = map(int, self.version.split("."))
+        return {"qemu": {"major": major, "minor": minor, "micro": micro}}
+
+    def _remove_drive(self, machine: ScriptedQemu, name: str) -> object:
+        if machine.lingering:
+            machine.lingering -= 1
+            return Complaint(f"Node {name} is in use")
+        if name in machine.blocks.nodes:
+            machine.blocks.remove_node(name)
+            return {}
+        return _discard(machine.drives, name)
 
     def _add_device(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
         needed = given.get("drive") or given.get("netdev")
@@ -457,6 +498,11 @@ class _Endpoint:
         self._path = path
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        if self._path in self._host.agents:
+            answered = protocolFactory.buildProtocol(UNIXAddress(self._path))
+            assert answered is not None
+            answered.makeConnection(_AgentLine(self._host, self._path, answered))
+            return succeed(answered)
         machine = self._host.living(self._path)
         if machine is None:
             return fail(ConnectionRefusedError())
@@ -466,6 +512,24 @@ class _Endpoint:
         protocol.makeConnection(line)
         line.say(GREETING)
         return succeed(protocol)
+
+
+class _AgentLine(StringTransport):
+    """The channel of a guest's agent."""
+
+    def __init__(self, host: ScriptedHost, path: str, protocol: IProtocol) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        self._host, self._path, self._other = host, path, protocol
+
+    def write(self, data: bytes) -> None:
+        asked = msgspec.json.decode(data.lstrip(b"\xff"))
+        command = asked["execute"]
+        if command == "guest-sync-delimited":
+            answer = b'\xff{"return": %d}\n' % asked["arguments"]["id"]
+        else:
+            self._host.agents[self._path].append(command)
+            answer = b'{"return": 2}\n'
+        self._host._clock.callLater(0, self._other.dataReceived, answer)
 
 
 @implementer(IUNIXTransport)

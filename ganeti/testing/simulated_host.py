@@ -27,6 +27,7 @@ from ganeti.testing.clocks import HostClock, ProcessClock
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.memory_repositories import MemoryDiskReader, MemoryRepositories
 from ganeti.testing.names import MemoryNames
 from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles, Script
 from ganeti.testing.streams import MemoryNetwork, MemoryStreams
@@ -145,6 +146,8 @@ class SimulatedHost:
             address_records=MemoryStateFiles(),
             uptime=clock.seconds,
             boot_id=self.read_boot_id,
+            repositories=MemoryRepositories(),
+            disk_reader=MemoryDiskReader(),
             ask_elector=ElectorClient(Wire(self._switch, self.name, clock)),
         )
 

@@ -37,6 +37,7 @@ from ganeti.system.interfaces import FileAccess, HostUser
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
+from ganeti.testing.images import MemoryImages
 from ganeti.testing.local_users import MemoryAccounts
 from ganeti.testing.memory_descriptors import MemoryDescriptors
 from ganeti.testing.processes import MemoryStateFiles, Script
@@ -119,6 +120,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
             descriptors=self.descriptors[node],
             accounts=MemoryAccounts({"guests": GUESTS}),
             user_pool=lambda: self.pool,
+            images=MemoryImages(),
+            scratch="/scratch",
         )
 
     def a_guest(self, name: str = "web1", **hvparams: Any) -> Guest:

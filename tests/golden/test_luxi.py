@@ -37,6 +37,10 @@ class LuxiTests(SynchronousTestCase):
         self.assertEqual(ours.pop("QueryNotifications"), [])
         self.assertEqual(ours.pop("TestNotification"), ["name"])
         self.assertEqual(ours.pop("QueryFailover"), [])
+        self.assertEqual(ours.pop("QueryBackupRepositories"), [])
+        self.assertEqual(ours.pop("QueryBackups"), ["repository", "instance"])
+        self.assertEqual(ours.pop("QueryBackupSchedules"), [])
+        self.assertEqual(ours.pop("QueryRepositoryKey"), ["repository"])
         self.assertEqual(ours.pop("PlanJob"), ["ops"])
         self.assertEqual(
             ours.pop("CreateConsoleTicket"), ["instance", "stream", "viewer", "take_over"]

@@ -48,7 +48,9 @@ class RoutesTests(SynchronousTestCase):
         self.assertEqual(ours.pop("/2/instances/{}/snapshots/{}/revert"), {"PUT"})
         for path in ("/2/instances/{}/screenshot", "/2/instances/{}/usage", "/2/nodes/{}/usage"):
             self.assertEqual(ours.pop(path), {"GET"})
-        own = ("/2/access/", "/2/notifications")
+        for path in ("/2/instances/{}/backup", "/2/instances/{}/restore-disks"):
+            self.assertEqual(ours.pop(path), {"PUT"})
+        own = ("/2/access/", "/2/backup-", "/2/notifications")
         ours = {path: methods for path, methods in ours.items() if not path.startswith(own)}
         self.assertEqual(ours, known)
         self.assertEqual(len(GOLDEN["document"]), 33)

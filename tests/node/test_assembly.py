@@ -26,6 +26,7 @@ from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.memory_repositories import MemoryDiskReader, MemoryRepositories
 from ganeti.testing.names import MemoryNames
 from ganeti.testing.nodes import MemoryNodes
 from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles
@@ -70,6 +71,8 @@ class AssemblyTests(SynchronousTestCase):
                 "address_records": MemoryStateFiles(),
                 "uptime": self.clock.seconds,
                 "boot_id": lambda: "boot",
+                "repositories": MemoryRepositories(),
+                "disk_reader": MemoryDiskReader(),
                 "master_pid": lambda: self.master,
                 "stop_master": self.stop_master,
                 "start_master": self.start_master,

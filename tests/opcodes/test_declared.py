@@ -24,7 +24,10 @@ CHOICES: dict[frozenset[str], str] = {
 ANY = inspect.type_info(Value)
 GENERIC = {each.name for each in parameters(Opcode)}
 
-OURS = {"OP_CLUSTER_RENEW_CRYPTO": {"cluster_certificate", "shared_secrets"}}
+OURS = {
+    "OP_CLUSTER_RENEW_CRYPTO": {"cluster_certificate", "shared_secrets"},
+    "OP_INSTANCE_CREATE": {"src_backup"},
+}
 """Parameters that clients of Ganeti do not know; none is required."""
 
 OUR_OPCODES = (
@@ -32,6 +35,8 @@ OUR_OPCODES = (
     *("OP_CLUSTER_REHEARSE_FAILURE", "OP_CLUSTER_SET_FAILOVER", "OP_CLUSTER_SURVIVE"),
     *("OP_INSTANCE_SET_FAILOVER", "OP_NODE_CONFIRM_OFF", "OP_NODE_SET_MAINTENANCE"),
     *("OP_CLUSTER_UPGRADE", "OP_INSTANCE_SNAPSHOT_", "OP_NODE_UPGRADE"),
+    *("OP_BACKUP_CREATE", "OP_BACKUP_DELETE", "OP_BACKUP_PRUNE", "OP_BACKUP_REPOSITORY_"),
+    *("OP_BACKUP_RESTORE", "OP_BACKUP_SCHEDULE_", "OP_BACKUP_VERIFY"),
 )
 """What begins the names of opcodes that clients of Ganeti do not know."""
 

@@ -72,7 +72,7 @@ MODES = {
 }
 
 
-OURS = ("/2/access/", "/2/failover", "/2/history", "/2/notifications")
+OURS = ("/2/access/", "/2/backup-", "/2/failover", "/2/history", "/2/notifications")
 """What clients of Ganeti know nothing of."""
 
 
@@ -171,6 +171,9 @@ class ClientTests(SynchronousTestCase):
                 ("GET", "/2/instances/{instance_name}/snapshots/{snapshot_name}"),
                 ("DELETE", "/2/instances/{instance_name}/snapshots/{snapshot_name}"),
                 ("PUT", "/2/instances/{instance_name}/snapshots/{snapshot_name}/revert"),
+                # Ganeti has exports, but no backups.
+                ("PUT", "/2/instances/{instance_name}/backup"),
+                ("PUT", "/2/instances/{instance_name}/restore-disks"),
             ],
         )
 

@@ -34,6 +34,7 @@ SEVERAL_LINES = {
     "OP_NOTIFICATION_SET_PARAMS.authority": "as with OP_NOTIFICATION_ADD",
     "OP_TEST_JQUEUE.log_messages": "kept in the job, as what programs say is",
     "authorities.certificates": "PEM; written to a file of their own",
+    "backup_commit.backup.description": "a part of a file in JSON",
     "certificate_use.certificate": "PEM; written to a file of its own",
     "export_start.sink.trust.peer": "PEM; written to a file of its own",
     "finalize_export.description": "a whole file",

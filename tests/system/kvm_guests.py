@@ -30,6 +30,7 @@ from ganeti.hypervisor.kvm.qemu_user import Ranges
 from ganeti.model.guest import Guest
 from ganeti.system.descriptors import LocalDescriptors
 from ganeti.system.files import LocalFiles
+from ganeti.system.images import LocalImages
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.state_files import LocalStateFiles
 from ganeti.system.threads import InThread
@@ -138,6 +139,8 @@ class KvmCase(TestCase):
             descriptors=LocalDescriptors(cast(InThread, deferToThread)),
             accounts=LocalAccounts(cast(InThread, deferToThread)),
             user_pool=lambda: self.user_pool,
+            images=LocalImages(cast(InThread, deferToThread)),
+            scratch=f"{self.folder}/{node}/scratch",
         )
 
     async def end_all(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-backup``: export instances to files, and import them again."""
+"""``gnt-backup``: exports of instances to files, and backups in repositories."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ganeti.cli.command import Arguments, Command, tool
+from ganeti.cli.gnt_backup.repository_commands import COMMANDS
 from ganeti.cli.gnt_instance.commands import CREATION, CREATION_EXCLUDED, INSTANCE
 from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import Listing, lists
@@ -26,7 +27,7 @@ def _build_node_filter(arguments: Arguments) -> tuple[object, Sequence[str]]:
 
 GNT_BACKUP = tool(
     "gnt-backup",
-    "Export instances to files, and create instances from exports.",
+    "Export instances to files, back them up to repositories, and create instances from both.",
     lists(
         Listing(what="export", columns=("node", "export"), key="node", chosen=_build_node_filter),
         doc="List exports.",
@@ -69,11 +70,15 @@ GNT_BACKUP = tool(
             Option(("--src-node",), "src_node", "", TEXT, metavar="NODE"),
             Option(("--src-dir",), "src_path", "", TEXT, metavar="DIR"),
         ),
-        without=(*CREATION_EXCLUDED, "no_install", "start", "force_variant", "os_type"),
+        without=(
+            *CREATION_EXCLUDED,
+            *("no_install", "start", "force_variant", "os_type", "src_backup"),
+        ),
         preset={"start": False},
         given=actions.imported,
     ),
     Command(name="remove", opcode="OP_BACKUP_REMOVE", words=INSTANCE),
+    COMMANDS,
 )
 
 

@@ -68,7 +68,7 @@ CREATION_EXCLUDED = (
     *("mode", "disks", "nics", "pnode", "snode", "hypervisor", "hvparams"),
     *("source_handshake", "source_instance_name", "source_shutdown_timeout", "source_x509_ca"),
 )
-IMPORT_FIELDS = ("src_node", "src_path", "identify_defaults", "compress")
+IMPORT_FIELDS = ("src_node", "src_path", "src_backup", "identify_defaults", "compress")
 
 _CHANGE_DISK = (
     "Change disk N, add one (add:…, N:add,…), or remove one (remove, N:remove, N:detach)."

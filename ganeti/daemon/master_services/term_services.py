@@ -11,7 +11,7 @@ from ganeti.daemon.master_services.master_host import MasterHost
 from ganeti.daemon.process.services import Daemon, ServicePart
 from ganeti.daemon.store.local_members import LocalMemberTools
 from ganeti.errors import Failed, GanetiError
-from ganeti.master import cluster_address, store_members
+from ganeti.master import backup_scheduler, cluster_address, store_members
 from ganeti.master.ancillary_files import AncillaryFiles
 from ganeti.master.master import Master
 from ganeti.master.ssconf_distribution import SsconfDistribution
@@ -45,6 +45,12 @@ class TermServices:
         self._keep_members(master, secrets)
         self._renew_api_certificate(master, secrets)
         self._hold_address(master)
+        self._daemon.repeat(
+            "backup schedules",
+            backup_scheduler.INTERVAL,
+            master.backup_scheduler.submit_due,
+            passing=(GanetiError,),
+        )
 
     def _distribute_ssconf(self, master: Master) -> None:
         ssconf = SsconfDistribution(

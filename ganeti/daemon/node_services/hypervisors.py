@@ -18,6 +18,7 @@ from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.hypervisor.kvm.qemu_user import Ranges, parse_ranges
 from ganeti.paths import Paths
 from ganeti.system.descriptors import LocalDescriptors
+from ganeti.system.images import LocalImages
 from ganeti.system.interfaces import IFiles, IProcesses
 from ganeti.system.state_files import LocalStateFiles
 from ganeti.system.user_accounts import LocalAccounts
@@ -94,6 +95,8 @@ def _create_kvm(
         accounts=LocalAccounts(in_thread),
         user_pool=lambda: read_user_pool(paths, files),
         privileged=os.geteuid() == 0,
+        images=LocalImages(in_thread),
+        scratch=paths.backup_scratch,
         scopes=SYSTEMD.manages(paths, NODED),
     )
 

@@ -24,6 +24,7 @@ from ganeti.hypervisor.interfaces import ConsoleSocket
 from ganeti.node.assembly import Host
 from ganeti.paths import Paths
 from ganeti.pki.authority import create_request
+from ganeti.repository.local import LocalDiskReader, LocalRepositories
 from ganeti.system.arp import announce
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
@@ -32,6 +33,7 @@ from ganeti.system.pidfile import holder
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.state_files import LocalStateFiles
 from ganeti.system.streams import LocalStreams
+from ganeti.system.work_threads import WorkThreads
 
 CONNECT_TIMEOUT = 5.0
 """Seconds until a guest's console is given up."""
@@ -57,6 +59,8 @@ def create_host(reactor: Reactor, paths: Paths, name: str, port: int, files: Loc
         address_records=LocalStateFiles(f"{paths.run}/master-address"),
         uptime=read_uptime,
         boot_id=read_boot_id,
+        repositories=LocalRepositories(WorkThreads(reactor)),
+        disk_reader=LocalDiskReader(WorkThreads(reactor)),
         port=port,
         master_pid=lambda: holder(f"{paths.run}/{MASTERD}.pid") or 0,
         request=_create_request,

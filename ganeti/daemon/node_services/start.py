@@ -81,6 +81,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     # Before the first call, which may create new ones.
     await parts.exports.remove_incomplete()
     await parts.keys.remove_expired()
+    await parts.backups.end_interrupted()
     site = _create_site(reactor, paths, files, parts)
     address = options.bind or address_of(name, paths)
     endpoint = SSL4ServerEndpoint(reactor, options.port, tls, BACKLOG, address)

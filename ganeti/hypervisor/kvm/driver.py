@@ -19,7 +19,9 @@ from ganeti.hypervisor.interfaces import (
     ConsoleStream,
     GuestDevices,
     IHypervisor,
+    ILiveBackups,
     ILiveSnapshots,
+    LivePoint,
     MigrationProgress,
     Running,
     no_screen,
@@ -30,6 +32,7 @@ from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
 from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
+from ganeti.hypervisor.kvm.live_backups import LiveBackups
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.hypervisor.kvm.qemu_command import FIRST_VNC_PORT, Accelerator, cpu_model, read
 from ganeti.hypervisor.kvm.qemu_files import QemuFiles
@@ -49,6 +52,7 @@ from ganeti.system.interfaces import (
     IAccounts,
     IDescriptors,
     IFiles,
+    IImages,
     IProcesses,
     IStateFiles,
 )
@@ -57,12 +61,13 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
 
 
-@implementer(IHypervisor, ILiveSnapshots)
+@implementer(IHypervisor, ILiveBackups, ILiveSnapshots)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
-    variables. With ``scopes``, each QEMU gets a systemd scope. ``user_pool`` returns the user IDs
-    for guests, which only a ``privileged`` daemon, that is root, can give to them."""
+    variables, ``scratch`` that of what guests overwrite during a backup. With ``scopes``, each QEMU
+    gets a systemd scope. ``user_pool`` returns the user IDs for guests, which only a ``privileged``
+    daemon, that is root, can give to them."""
 
     def __init__(
         self,
@@ -81,6 +86,8 @@ class KvmHypervisor:
         descriptors: IDescriptors,
         accounts: IAccounts,
         user_pool: Callable[[], Ranges],
+        images: IImages,
+        scratch: str,
         scopes: bool = False,
         privileged: bool = True,
     ) -> None:
@@ -110,6 +117,7 @@ class KvmHypervisor:
         self._devices = DeviceChanges(
             self._guests, self._qemus, taps, files, self._qemu_files, clock
         )
+        self._backups = LiveBackups(self._guests, self._qemus, files, images, clock, scratch)
         self._migration = QemuMigration(self._guests, self._qemus, self._variables, clock)
 
     # --- start and stop
@@ -320,3 +328,23 @@ class KvmHypervisor:
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         await self._migration.end_outgoing(guest, left=left)
+
+    # --- backups
+
+    async def begin_backup(
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        repository: str,
+        backup: str,
+        parent: str,
+    ) -> LivePoint:
+        return await self._backups.show_disks(guest, disks, repository, backup, parent)
+
+    async def end_backup(
+        self, guest: Guest, repository: str, backup: str, *, complete: bool
+    ) -> None:
+        await self._backups.hide_disks(guest, repository, backup, complete=complete)
+
+    async def end_interrupted_backups(self) -> None:
+        await self._backups.end_leftovers()

@@ -1,112 +1,150 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The QEMU guest agent, a program in the guest that freezes its file systems.
+"""The client of the QEMU guest agent, which runs in a guest, freezes its file systems, and may
+not answer at all.
 
-Its protocol is that of QEMU's monitor without a greeting (``docs/interop/qemu-ga-ref``). Commands
-wait in the guest if no agent runs there, and an agent that starts later answers them; therefore
-each connection begins with a number that the agent has to return (``guest-sync``).
+Messages are JSON objects, one per line. What an earlier client has left in the channel is skipped:
+the answer to ``guest-sync-delimited`` follows a byte 0xFF, which occurs in no JSON text.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004  (what addTimeout raises)
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from ganeti.errors import Code, Failed, ProtocolError
-from ganeti.hypervisor.kvm import qmp
+from ganeti.errors import Code, Failed
+from ganeti.schema.documents import UNREADABLE
 
 SYNC_TIMEOUT = 3.0
-"""Seconds; an agent that runs answers at once."""
+"""Seconds until the agent counts as absent."""
+
 FREEZE_TIMEOUT = 30.0
 """Seconds in which a guest has to write what it has in memory."""
 
+_DELIMITER = b"\xff"
+_MAX_LENGTH = 1 << 20
+"""Maximum length of an answer, in bytes: the guest decides what it sends."""
+
 
 class AgentFailed(Failed):
-    """The agent does not answer, or rejects a command."""
+    """The agent does not answer, or reports an error."""
 
 
-class AgentConnection(Protocol):
-    """A connection to an agent; one command at a time."""
+class GuestAgent(Protocol):
+    """A connection to the agent of a guest; one command at a time."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._messages = qmp.QmpParser()
-        self._waiting: Deferred[qmp.Message] | None = None
+        self._pending = b""
+        self._waiting: Deferred[object] | None = None
+        self._synced = False
 
     async def synchronize(self) -> None:
-        """Make sure that an agent runs, and that the next answer is that of the next command.
+        """Discard what is in the channel.
 
-        :raises AgentFailed: none answers.
+        :raises AgentFailed: no agent answers.
         """
-        number = int(self._clock.seconds() * 1000) & 0x7FFFFFFF
-        self._send("guest-sync", id=number)
-        deadline = self._clock.seconds() + SYNC_TIMEOUT
-        while True:
-            found = await self._read(deadline - self._clock.seconds())
-            # Others are the answers to commands of earlier connections.
-            if isinstance(found, qmp.QmpAnswer) and found.value == number:
-                return
+        number = 7243
+        self._synced = False
+        message = {"execute": "guest-sync-delimited", "arguments": {"id": number}}
+        if await self._ask(_DELIMITER + _encode(message), SYNC_TIMEOUT) != number:
+            raise AgentFailed("the guest agent answered another command")
 
-    async def execute(self, command: str, timeout: float = SYNC_TIMEOUT) -> object:
-        """Execute a command and return its result.
+    async def call(self, command: str, timeout: float = SYNC_TIMEOUT) -> Any:
+        """Execute a command without arguments, and return its result.
 
-        :raises AgentFailed: with the reason.
+        :raises AgentFailed: the agent reports an error, or does not answer in time.
         """
-        self._send(command)
-        found = await self._read(timeout)
-        if isinstance(found, qmp.QmpAnswer):
-            return found.value
-        raise AgentFailed(
-            f"the guest agent rejects {command}: {getattr(found, 'message', found)}", Code.STATE
-        )
+        return await self._ask(_encode({"execute": command}), timeout)
 
-    def _send(self, command: str, **arguments: object) -> None:
-        assert self.transport is not None
-        self._waiting = None
-        self.transport.write(qmp.encoded(command, arguments))
-
-    async def _read(self, timeout: float) -> qmp.Message:
+    async def _ask(self, message: bytes, timeout: float) -> object:
+        if self.transport is None or self._waiting is not None:
+            raise AgentFailed("the guest agent is busy")
         self._waiting = Deferred()
+        self.transport.write(message)
         try:
-            return await self._waiting.addTimeout(max(timeout, 0), self._clock)
+            return await self._waiting.addTimeout(timeout, self._clock)
         except TimeoutError:
-            raise AgentFailed("the guest agent does not answer", Code.STATE) from None
+            raise AgentFailed(f"the guest agent did not answer within {timeout:g} s") from None
+        finally:
+            self._waiting = None
 
     def dataReceived(self, data: bytes) -> None:
-        try:
-            for message in self._messages.receive(data):
-                self._finish(message)
-        except ProtocolError as error:
-            self._finish(Failure(AgentFailed(str(error), Code.STATE)))
+        self._pending += data
+        if not self._synced:
+            _, found, rest = self._pending.rpartition(_DELIMITER)
+            self._synced, self._pending = bool(found), rest if found else b""
+        *lines, self._pending = self._pending.split(b"\n")
+        if len(self._pending) > _MAX_LENGTH and self.transport is not None:
+            self.transport.loseConnection()
+        for line in lines:
+            if line.strip() and self._waiting is not None and not self._waiting.called:
+                self._waiting.callback(_read_answer(line))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._finish(Failure(AgentFailed("QEMU closed the connection to the guest agent")))
-
-    def _finish(self, result: qmp.Message | Failure) -> None:
         if self._waiting is not None and not self._waiting.called:
-            waiting, self._waiting = self._waiting, None
-            waiting.callback(result)
+            self._waiting.errback(AgentFailed("QEMU closed the connection to the guest agent"))
+
+
+def _encode(message: Mapping[str, object]) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
+
+
+def _read_answer(line: bytes) -> object:
+    try:
+        content = msgspec.json.decode(line)
+    except UNREADABLE:
+        content = None
+    match content:
+        case {"return": value}:
+            return value
+        case {"error": {"desc": str(why)}}:
+            return Failure(AgentFailed(f"the guest agent: {why[:200]}"))
+    return Failure(AgentFailed("the guest agent sent something that is no answer"))
 
 
 class _AgentFactory(Factory):
-    """Creates the protocols of connections."""
+    """Creates the protocol of the connection."""
 
     noisy = False
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
 
-    def buildProtocol(self, addr: IAddress | None) -> AgentConnection:
-        return AgentConnection(self._clock)
+    def buildProtocol(self, addr: IAddress | None) -> GuestAgent:
+        return GuestAgent(self._clock)
+
+
+@asynccontextmanager
+async def connect_agent(
+    endpoint: IStreamClientEndpoint, clock: IReactorTime
+) -> AsyncIterator[GuestAgent]:
+    """Return a synchronized connection to an agent, which is closed at the end.
+
+    :raises AgentFailed: there is no agent, or it does not answer.
+    """
+    try:
+        agent = await endpoint.connect(_AgentFactory(clock)).addTimeout(SYNC_TIMEOUT, clock)
+    except (ConnectError, TimeoutError) as e:
+        raise AgentFailed(f"the guest agent cannot be reached: {e}") from None
+    assert isinstance(agent, GuestAgent)
+    try:
+        await agent.synchronize()
+        yield agent
+    finally:
+        assert agent.transport is not None
+        agent.transport.loseConnection()
 
 
 class GuestAgents:
-    """Connects to agents; ``endpoint`` returns the endpoint for the path of a socket."""
+    """Freezes guests; ``endpoint`` returns the endpoint for the path of the socket of an agent."""
 
     def __init__(
         self, endpoint: Callable[[str], IStreamClientEndpoint], clock: IReactorTime
@@ -135,47 +173,36 @@ class GuestAgents:
         async with self._connect(path) as agent:
             if agent is not None:
                 with suppress(AgentFailed):
-                    await agent.execute("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
+                    await agent.call("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
 
     @asynccontextmanager
-    async def _connect(self, path: str) -> AsyncIterator[AgentConnection | None]:
+    async def _connect(self, path: str) -> AsyncIterator[GuestAgent | None]:
         """Return a connection to the agent, which answers; None if none does."""
-        connecting = self._endpoint(path).connect(_AgentFactory(self._clock))
-        try:
-            agent = await connecting.addTimeout(SYNC_TIMEOUT, self._clock)
-        except (ConnectError, TimeoutError):
-            yield None
-            return
-        assert isinstance(agent, AgentConnection)
-        try:
-            found: AgentConnection | None = agent
-            try:
-                await agent.synchronize()
-            except AgentFailed:
-                found = None
-            yield found
-        finally:
-            assert agent.transport is not None
-            agent.transport.loseConnection()
+        async with AsyncExitStack() as stack:
+            agent = None
+            with suppress(AgentFailed):
+                connecting = connect_agent(self._endpoint(path), self._clock)
+                agent = await stack.enter_async_context(connecting)
+            yield agent
 
 
-async def _try_freeze(agent: AgentConnection) -> bool:
+async def _try_freeze(agent: GuestAgent) -> bool:
     with suppress(AgentFailed):
         # What an interrupted snapshot has left frozen cannot be frozen again.
-        await agent.execute("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
+        await agent.call("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
     try:
-        await agent.execute("guest-fsfreeze-freeze", FREEZE_TIMEOUT)
+        await agent.call("guest-fsfreeze-freeze", FREEZE_TIMEOUT)
     except AgentFailed:
         with suppress(AgentFailed):
             await agent.synchronize()
-            await agent.execute("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
+            await agent.call("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
         return False
     return True
 
 
-async def _thaw(agent: AgentConnection) -> None:
+async def _thaw(agent: GuestAgent) -> None:
     try:
-        await agent.execute("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
+        await agent.call("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
     except AgentFailed as e:
         raise AgentFailed(
             f"the file systems of the guest may be frozen: {e}; reboot it if it hangs", Code.STATE

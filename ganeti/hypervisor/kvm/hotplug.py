@@ -43,6 +43,7 @@ from ganeti.system.interfaces import FileAccess
 
 _RELEASE_TIMEOUT = 30.0
 """How long a guest may take to release a device, in seconds; one that boots does not answer."""
+_CLOSE_TIMEOUT = 5.0
 _POLL_INTERVAL = 0.05
 
 _MACHINES = "i440fx"
@@ -227,7 +228,20 @@ async def remove_disk(qemu: Monitor, uuid: str, clock: IReactorTime) -> None:
     await _remove_device(qemu, name, clock)
     # QEMU closes the drives of its command line itself when their device is gone.
     if name in await _read_drives(qemu):
-        await qemu.execute("blockdev-del", node_name=name)
+        await _close_drive(qemu, name, clock)
+
+
+async def _close_drive(qemu: Monitor, name: str, clock: IReactorTime) -> None:
+    """Close what a disk was read from; QEMU ends a device a moment after it is gone from lists."""
+    deadline = clock.seconds() + _CLOSE_TIMEOUT
+    while True:
+        try:
+            await qemu.execute("blockdev-del", node_name=name)
+            return
+        except CommandFailed as error:
+            if "in use" not in str(error) or clock.seconds() >= deadline:
+                raise
+        await deferLater(clock, _POLL_INTERVAL)
 
 
 async def remove_nic(qemu: Monitor, card: GuestNic, clock: IReactorTime) -> None:

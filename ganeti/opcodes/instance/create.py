@@ -75,6 +75,9 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     src_path: Annotated[
         Text | None, doc("Directory of the export, absolute or below the export directory.")
     ] = None
+    src_backup: Annotated[
+        Text | None, doc("Backup to import instead of an export, as REPOSITORY/ID.")
+    ] = None
     compress: fields.Compression = fields.NO_COMPRESSION
     start: Annotated[bool, doc("Start the instance after its creation.")] = True
     forthcoming: Annotated[

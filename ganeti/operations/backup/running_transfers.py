@@ -10,6 +10,7 @@ from ganeti.model.node import Node
 from ganeti.model.work_progress import WorkProgress
 from ganeti.operations.operation import Tools
 from ganeti.rpc import transfers as calls
+from ganeti.rpc.backup_calls import BackupData, BackupSink, BackupSource
 from ganeti.rpc.transfers import TransferStatus
 
 _POLL_INTERVALS = (0.05, 1.0)
@@ -60,7 +61,7 @@ class RunningTransfers:
         node: Node,
         what: str,
         source: calls.PeerSource,
-        sink: calls.DiskData | calls.ExportData,
+        sink: calls.DiskData | calls.ExportData | BackupSink,
     ) -> int:
         """Start to receive a transfer; return the port."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
@@ -73,17 +74,17 @@ class RunningTransfers:
         self,
         node: Node,
         what: str,
-        source: calls.DiskData | calls.ExportData,
-        sink: calls.PeerSink | calls.ExportData,
+        source: calls.DiskData | calls.ExportData | BackupSource | BackupData,
+        sink: calls.PeerSink | calls.ExportData | BackupSink,
     ) -> None:
         """Start to send."""
         started = await self._tools.nodes.ask(node, calls.StartExport(source=source, sink=sink))
         self._started.append(NodeTransfer(node, started.name, what))
 
     async def restore(
-        self, node: Node, what: str, source: calls.ExportData, sink: calls.DiskData
+        self, node: Node, what: str, source: calls.ExportData | BackupData, sink: calls.DiskData
     ) -> None:
-        """Start to restore a disk from a dump on the same node."""
+        """Start to restore a disk from a dump or a backup on the same node."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
         self._started.append(NodeTransfer(node, started.name, what))
 
@@ -92,8 +93,8 @@ class RunningTransfers:
         sender: Node,
         receiver: Node,
         what: str,
-        source: calls.DiskData | calls.ExportData,
-        sink: calls.DiskData | calls.ExportData,
+        source: calls.DiskData | calls.ExportData | BackupSource | BackupData,
+        sink: calls.DiskData | calls.ExportData | BackupSink,
     ) -> None:
         """Start a transfer between two nodes of this cluster."""
         magic = self._tools.ids.secret()

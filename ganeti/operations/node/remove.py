@@ -47,6 +47,12 @@ def plan(op: RemoveNode, state: ClusterState, facts: NodeAnswers) -> NodeRemoval
             f"node {node.name} still has instances: {', '.join(sorted(living))}; "
             f"move them away first: gnt-node evacuate {node.name}"
         )
+    stored = [each.name for each in state.backup_repositories.values() if each.node == node.uuid]
+    if stored:
+        raise Refused(
+            f"node {node.name} has the backup repositories {', '.join(sorted(stored))}; remove them"
+            f" from the cluster first: gnt-backup repository remove {min(stored)}"
+        )
     return NodeRemoval(node)
 
 

@@ -12,6 +12,7 @@ from ganeti.rapi.api_metrics import MetricsVerb
 from ganeti.rapi.openapi import description
 from ganeti.rapi.routes import (
     access,
+    backup_routes,
     cluster,
     failover,
     groups,
@@ -81,4 +82,5 @@ ROUTES: tuple[Route, ...] = (
     *placement.ROUTES,
     *failover.ROUTES,
     *snapshots.ROUTES,
+    *backup_routes.ROUTES,
 )

@@ -19,6 +19,7 @@ from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.model.running import RunningConfig, pending_changes, require_migratable
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.images import MemoryImages
 from ganeti.testing.local_users import MemoryAccounts
 from ganeti.testing.memory_descriptors import MemoryDescriptors
 from ganeti.testing.processes import MemoryStateFiles, Ran
@@ -84,6 +85,8 @@ class GanetiGuestTests(SynchronousTestCase):
             descriptors=MemoryDescriptors(self.host.disk),
             accounts=MemoryAccounts(),
             user_pool=lambda: (),
+            images=MemoryImages(),
+            scratch="/scratch",
         )
 
     def running_config(self) -> RunningConfig:

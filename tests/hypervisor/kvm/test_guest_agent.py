@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""File systems are frozen as long as snapshots are made, if an agent in the guest can do it."""
+"""The guest agent answers in order, after what others have left, or not at all; it freezes file
+systems as long as snapshots are made."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError  # noqa: A004
@@ -19,8 +22,80 @@ from ganeti.hypervisor.kvm.guest_agent import (
     FREEZE_TIMEOUT,
     SYNC_TIMEOUT,
     AgentFailed,
+    GuestAgent,
     GuestAgents,
 )
+
+SYNC = b'\xff{"execute":"guest-sync-delimited","arguments":{"id":7243}}\n'
+SYNCED = b'\xff{"return": 7243}\n'
+
+
+class GuestAgentTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock, self.transport = Clock(), StringTransport()
+        self.agent = GuestAgent(self.clock)
+        self.agent.makeConnection(self.transport)
+
+    def begin(self, work: Any) -> Deferred[Any]:
+        self.transport.clear()
+        return Deferred.fromCoroutine(work)
+
+    def failure(self, work: Deferred[Any]) -> str:
+        return str(self.failureResultOf(work, AgentFailed).value)
+
+    def synchronize(self) -> None:
+        work = self.begin(self.agent.synchronize())
+        self.agent.dataReceived(SYNCED)
+        self.successResultOf(work)
+
+    def test_what_was_left_in_the_channel_is_skipped(self) -> None:
+        work = self.begin(self.agent.synchronize())
+        self.assertEqual(self.transport.value(), SYNC)
+        self.agent.dataReceived(b'{"return": 1}\n{"ret')
+        self.assertNoResult(work)
+        self.agent.dataReceived(SYNCED)
+        self.successResultOf(work)
+
+    def test_a_command_returns_its_result(self) -> None:
+        self.synchronize()
+        work = self.begin(self.agent.call("guest-fsfreeze-freeze"))
+        self.assertEqual(self.transport.value(), b'{"execute":"guest-fsfreeze-freeze"}\n')
+        self.agent.dataReceived(b'{"return": ')
+        self.agent.dataReceived(b"3}\n")
+        self.assertEqual(self.successResultOf(work), 3)
+
+    def test_a_guest_without_an_agent_does_not_answer(self) -> None:
+        work = self.begin(self.agent.synchronize())
+        self.clock.advance(SYNC_TIMEOUT)
+        self.assertIn("did not answer within 3 s", self.failure(work))
+
+    def test_an_error_has_the_words_of_the_agent(self) -> None:
+        self.synchronize()
+        work = self.begin(self.agent.call("guest-fsfreeze-freeze"))
+        self.agent.dataReceived(b'{"error": {"class": "x", "desc": "not supported"}}\n')
+        self.assertIn("not supported", self.failure(work))
+
+    def test_a_closed_channel_ends_the_wait(self) -> None:
+        self.synchronize()
+        work = self.begin(self.agent.call("guest-fsfreeze-thaw"))
+        self.agent.connectionLost()
+        self.assertIn("closed the connection", self.failure(work))
+
+    def test_a_guest_cannot_fill_the_memory(self) -> None:
+        self.synchronize()
+        self.agent.dataReceived(bytes(2 << 20))
+        self.assertTrue(self.transport.disconnecting)
+
+    @given(st.binary(max_size=60))
+    def test_nonsense_is_a_failure_at_most(self, data: bytes) -> None:
+        agent = GuestAgent(self.clock)
+        agent.makeConnection(StringTransport())
+        work = Deferred.fromCoroutine(agent.call("guest-fsfreeze-thaw"))
+        agent.dataReceived(b"\xff" + data.replace(b"\n", b" ") + b"\n")
+        self.clock.advance(SYNC_TIMEOUT)
+        work.addErrback(lambda failure: failure.trap(AgentFailed))
+        self.successResultOf(work)
+
 
 THAW, FREEZE = "guest-fsfreeze-thaw", "guest-fsfreeze-freeze"
 
@@ -50,14 +125,14 @@ class ScriptedAgent:
         protocol.makeConnection(_AgentLine(self, protocol))
         return succeed(protocol)
 
-    def answer(self, command: str, given: Any) -> object:
+    def answer(self, command: str, given_arguments: Any) -> object:
         """What the agent sends for a command; None for nothing."""
         self.asked.append(command)
         if command in self.ignores:
             return None
         if command in self.rejects:
             return {"error": {"class": "GenericError", "desc": "not today"}}
-        return {"return": given["id"] if command == "guest-sync" else 1}
+        return {"return": given_arguments["id"] if command == "guest-sync-delimited" else 1}
 
 
 class _AgentLine(StringTransport):
@@ -67,19 +142,20 @@ class _AgentLine(StringTransport):
         self._other = other
 
     def write(self, data: bytes) -> None:
-        asked = msgspec.json.decode(data)
+        asked = msgspec.json.decode(data.lstrip(b"\xff"))
         found = self._agent.answer(asked["execute"], asked.get("arguments", {}))
         stale, self._agent.stale = self._agent.stale, []
         for each in (*stale, found):
             if each is not None:
-                line = msgspec.json.encode(each) + b"\n"
+                synced = b"\xff" if each is found and data.startswith(b"\xff") else b""
+                line = synced + msgspec.json.encode(each) + b"\n"
                 self._agent._clock.callLater(0, self._other.dataReceived, line)
 
     def loseConnection(self) -> None:
         self._agent.closed += 1
 
 
-class GuestAgentTests(SynchronousTestCase):
+class FreezeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.agent = ScriptedAgent(self.clock)
@@ -100,7 +176,7 @@ class GuestAgentTests(SynchronousTestCase):
         self.successResultOf(self.freeze())
         self.assertEqual(self.seen, [True])
         # The first thaw is for what an interrupted snapshot may have left.
-        self.assertEqual(self.agent.asked, ["guest-sync", THAW, FREEZE, "work", THAW])
+        self.assertEqual(self.agent.asked, ["guest-sync-delimited", THAW, FREEZE, "work", THAW])
         self.assertEqual(self.agent.closed, 1)
 
     def test_answers_to_commands_of_earlier_connections_are_left_out(self) -> None:
@@ -109,7 +185,7 @@ class GuestAgentTests(SynchronousTestCase):
         self.assertEqual(self.seen, [True])
 
     def test_without_an_agent_the_work_is_done_without_it(self) -> None:
-        self.agent.ignores.add("guest-sync")
+        self.agent.ignores.add("guest-sync-delimited")
         self.successResultOf(self.freeze())
         self.agent.refuses = True
         self.successResultOf(self.freeze())
@@ -143,4 +219,4 @@ class GuestAgentTests(SynchronousTestCase):
         thawing = Deferred.fromCoroutine(self.agents.thaw("/run/agent"))
         self.clock.pump([0.1] * 10)
         self.successResultOf(thawing)
-        self.assertEqual(self.agent.asked, ["guest-sync", THAW])
+        self.assertEqual(self.agent.asked, ["guest-sync-delimited", THAW])

@@ -152,6 +152,19 @@ class DiskTests(HotplugCase):
         self.successResultOf(removing)
         self.assertEqual((self.devices(), self.qemu.drives), ([], set()))
 
+    def test_a_drive_that_qemu_still_uses_is_closed_a_moment_later(self) -> None:
+        self.add_disk()
+        self.qemu.lingering = 3
+        self.do(lambda qemu: remove_disk(qemu, DISK.uuid, self.clock))
+        self.assertEqual((self.count("blockdev-del"), self.qemu.drives), (4, set()))
+
+    def test_a_drive_that_stays_in_use_is_an_error(self) -> None:
+        self.add_disk()
+        self.qemu.lingering = 1000
+        removing = self.begin(lambda qemu: remove_disk(qemu, DISK.uuid, self.clock))
+        self.clock.pump([0.05] * 140)
+        self.assertIn("is in use", str(self.failureResultOf(removing, CommandFailed).value))
+
     def test_a_disk_that_is_gone_is_removed(self) -> None:
         self.do(lambda qemu: remove_disk(qemu, DISK.uuid, self.clock))
         self.assertEqual(self.count("device_del"), 0)

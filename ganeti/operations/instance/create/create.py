@@ -43,6 +43,7 @@ from ganeti.operations.instance.create.disk_adoption import (
     adopts,
 )
 from ganeti.operations.instance.create.imports import (
+    BackupImport,
     ImportSource,
     arriving,
     check_source,
@@ -225,7 +226,8 @@ def _adopt_sizes(
 
 def _runs_scripts(order: InstanceSpec, arrival: ImportSource | None) -> bool:
     """Return whether scripts of the OS definition run on the disks."""
-    return order.installs or (arrival is not None and bool(order.os))
+    imports = arrival is not None and not isinstance(arrival, BackupImport)
+    return order.installs or (imports and bool(order.os))
 
 
 def _draft_instance(order: InstanceSpec, name: str, uuid: str) -> Instance:

@@ -3,25 +3,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.backup_settings import find_repository
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, GanetiError, Invalid, Problem, Refused
+from ganeti.model.backups import BackupRepository
 from ganeti.model.guest import Guest
 from ganeti.model.node import Node
 from ganeti.opcodes.fields import NO_COMPRESSION
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
+from ganeti.operations.backup.back_up import repository_node
 from ganeti.operations.backup.description import read
 from ganeti.operations.backup.handshake import KEY_LIFETIME, Handshake, ImportEndpoint, proofs
+from ganeti.operations.backup.restore import StoredBackup, restore_disks
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.instance.create.export_defaults import apply_export
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.rpc import transfers as calls
+from ganeti.rpc.backup_calls import DescribeBackup
 from ganeti.rpc.instances import RenameOS
 from ganeti.schema.records import replace
+from ganeti.schema.types import BACKUP_ID
 
 CONNECT_TIMEOUT = 180.0
 """Seconds for a source to connect, in addition to the shutdown time-out of its instance."""
@@ -31,7 +38,7 @@ NOTE = "remote-import"
 
 
 _SOURCE_PARAMETERS = (
-    *("src_node", "src_node_uuid", "src_path", "compress"),
+    *("src_node", "src_node_uuid", "src_path", "src_backup", "compress"),
     *("source_handshake", "source_instance_name", "source_x509_ca"),
 )
 """Parameters for the source of an import."""
@@ -57,13 +64,27 @@ class ClusterSource:
     patience: float
 
 
-ImportSource = ExportSource | ClusterSource
+@dataclass(frozen=True)
+class BackupImport:
+    """A backup in a repository, and the number of its disks."""
+
+    stored: StoredBackup
+    disks: int
+
+
+ImportSource = ExportSource | ClusterSource | BackupImport
 
 
 def export_queries(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
     """Return the queries for the export that ``op`` imports."""
     if op.mode is not CreationMode.IMPORT:
         return ()
+    if op.src_backup is not None:
+        repository, backup = _find_backup(op.src_backup, state)
+        node = repository_node(repository, state)
+        return [
+            NodeQuery([node], DescribeBackup(repository=repository.make_access(), backup=backup))
+        ]
     return [NodeQuery(_source_nodes(op, state), calls.DescribeExport(path=_export_path(op)))]
 
 
@@ -98,6 +119,8 @@ def arriving(
         raise Invalid([COMPRESSION_UNSUPPORTED])
     if op.mode is CreationMode.REMOTE_IMPORT:
         return replace(op, no_install=True), _cluster_source(op)
+    if op.src_backup is not None:
+        return _complete_by_backup(op, op.src_backup, state, facts)
     node, text = _find_export(op, state, facts)
     export = read(text)
     completed = apply_export(op, export, state.cluster)
@@ -107,6 +130,39 @@ def arriving(
         )
     dumps = tuple(disk.dump for disk in export.disks)
     return completed, ExportSource(node, _export_path(op), export.name, dumps)
+
+
+def _find_backup(name: str, state: ClusterState) -> tuple[BackupRepository, str]:
+    """Return the repository and the ID of a backup.
+
+    :raises Invalid: the name is not REPOSITORY/ID.
+    """
+    repository, _, backup = name.partition("/")
+    if not re.search(BACKUP_ID, backup):
+        raise Invalid([Problem("src_backup", "must be REPOSITORY/ID; see gnt-backup list-backups")])
+    return find_repository(state, repository), backup
+
+
+def _complete_by_backup(
+    op: CreateInstance, name: str, state: ClusterState, facts: NodeAnswers
+) -> tuple[CreateInstance, BackupImport]:
+    if problems := [
+        Problem(each, "is for exports; the backup says where it is")
+        for each in ("src_node", "src_node_uuid", "src_path")
+        if getattr(op, each) is not None
+    ]:
+        raise Invalid(problems)
+    repository, backup = _find_backup(name, state)
+    node = repository_node(repository, state)
+    details = facts.answer_of(node, DescribeBackup)
+    export = read(details.description)
+    completed = apply_export(op, export, state.cluster)
+    if len(completed.disks) < len(export.disks):
+        raise Invalid(
+            [Problem("disks", f"must have at least the {len(export.disks)} disks of the backup")]
+        )
+    source = StoredBackup(node, repository.make_access(), backup)
+    return completed, BackupImport(source, len(export.disks))
 
 
 def _cluster_source(op: CreateInstance) -> ClusterSource:
@@ -170,6 +226,11 @@ async def fill(arrival: ImportSource, node: Node, guest: Guest, tools: Tools) ->
 
     :raises Failed: the import failed; only the data on the disks remain.
     """
+    if isinstance(arrival, BackupImport):
+        # As it was: no script adapts it to another name.
+        disks = [(index, index) for index in range(arrival.disks)]
+        await restore_disks(arrival.stored, node, guest, disks, tools)
+        return
     if isinstance(arrival, ExportSource):
         await _restore(arrival, node, guest, tools)
     else:

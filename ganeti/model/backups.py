@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Backups: repositories, what is in them, and schedules."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from ganeti.schema.records import Record
+from ganeti.schema.types import BACKUP_ID, BACKUP_KEY, LABEL, Count, Line
+
+RepositoryName: TypeAlias = Annotated[str, Meta(pattern=LABEL, max_length=64)]
+"""The name of a repository or of a schedule, which is also a label of metrics."""
+
+BackupId: TypeAlias = Annotated[str, Meta(pattern=BACKUP_ID)]
+"""The time of a backup in UTC, and random digits; also the name of its file."""
+
+RepositoryKey: TypeAlias = Annotated[str, Meta(pattern=BACKUP_KEY)]
+"""The key of a repository: 32 bytes in hexadecimal digits, or empty."""
+
+
+class BackupRepository(Record):
+    """A folder on a node in which backups are stored; ``uuid`` is its name.
+
+    ``identity`` is what the folder says it is, ``node`` the UUID of the node.
+    """
+
+    uuid: RepositoryName
+    identity: Line
+    node: Line
+    path: Line
+    created: Count
+    key: RepositoryKey = ""
+
+    @property
+    def name(self) -> str:
+        return self.uuid
+
+    def make_access(self) -> RepositoryAccess:
+        """Return what the node needs to use it."""
+        return RepositoryAccess(
+            name=self.name, path=self.path, identity=self.identity, key=self.key
+        )
+
+    def __repr__(self) -> str:
+        return f"BackupRepository({self.name})"  # without its key
+
+
+class RepositoryAccess(Record, omit_defaults=True):
+    """What a node needs to use a repository; see ``BackupRepository``."""
+
+    name: Line
+    path: Line
+    identity: Line
+    key: RepositoryKey = ""
+
+    def __repr__(self) -> str:
+        return f"RepositoryAccess({self.name})"  # without its key
+
+
+class StoredDisk(Record):
+    """A disk in a backup: its name, and sizes in bytes.
+
+    ``read`` is what was read of it, ``written`` what its new chunks take in the repository.
+    ``incremental`` says that only what has changed since the parent was read.
+    """
+
+    name: Line
+    size: Count
+    read: Count = 0
+    written: Count = 0
+    incremental: bool = False
+
+
+class BackupSummary(Record):
+    """A backup in lists; ``created`` is in seconds since the epoch, the moment that it shows.
+
+    ``uuid`` is that of the instance, ``duration`` in seconds. ``parent`` is the backup whose chunks
+    were taken for what has not changed; this one does not need it any more. ``running`` says that
+    the guest was running, ``frozen`` that its agent had frozen its file systems.
+    """
+
+    id: Line
+    instance: Line
+    uuid: Line
+    cluster: Line
+    created: Count
+    duration: Count = 0
+    disks: tuple[StoredDisk, ...] = ()
+    parent: Line = ""
+    running: bool = False
+    frozen: bool = False
+    schedule: Line = ""
+
+
+class BackupSchedule(Record):
+    """When instances are backed up, and what is kept; ``uuid`` is its name.
+
+    Instances are those with one of the UUIDs or tags, or all if both are empty. A backup is due
+    every ``interval`` hours, counted from ``at`` minutes after midnight UTC.
+    """
+
+    uuid: RepositoryName
+    repository: RepositoryName
+    created: Count
+    instances: tuple[Line, ...] = ()
+    tags: tuple[Line, ...] = ()
+    interval: Count = 24
+    at: Count = 0
+    keep_last: Count = 0
+    keep_daily: Count = 0
+    keep_weekly: Count = 0
+    keep_monthly: Count = 0
+    enabled: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.uuid
+
+
+def last_due(schedule: BackupSchedule, now: float) -> int:
+    """Return the newest time not after ``now`` at which a schedule is due; seconds since the epoch.
+
+    The epoch is a midnight in UTC, so that times fall on the same hours of each day.
+    """
+    period, offset = schedule.interval * 3600, schedule.at * 60
+    return int((now - offset) // period) * period + offset
+
+
+class BackupScheduleProgress(Record):
+    """When the jobs of a schedule were submitted last; ``uuid`` is its name.
+
+    ``due`` is the time that they were due, in seconds since the epoch; ``jobs`` are their numbers.
+    """
+
+    uuid: RepositoryName
+    due: Count
+    jobs: tuple[Count, ...] = ()
