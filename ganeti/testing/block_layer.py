@@ -50,6 +50,8 @@ class MemoryBlockLayer:
             "block-dirty-bitmap-merge": self._merge,
             "block-dirty-bitmap-remove": self._forget,
             "block-export-add": self._export,
+            "blockdev-snapshot-delete-internal-sync": lambda _: None,
+            "blockdev-snapshot-internal-sync": lambda _: None,
             "nbd-server-start": lambda _: self._serve(True),
             "nbd-server-stop": lambda _: self._serve(False),
             "qom-set": self._set_drive,
