@@ -9,15 +9,14 @@ dies, or the kernel hangs, the device resets the host.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 from twisted.logger import Logger
 
-from ganeti.errors import GanetiError
-from ganeti.hypervisor.interfaces import IHypervisor, NotRunning
+from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.failover import GuardKind
+from ganeti.node.guest_kill import kill_guests
 from ganeti.node.guest_lease import (
     LEASE_NOTE,
     WATCHDOG_NOTE,
@@ -150,21 +149,10 @@ class Watchdog:
             self._log.warn("{problem}", problem=problem)
 
     async def _end_guests(self) -> None:
-        found = [
-            (hypervisor, name)
-            for hypervisor in self._hypervisors().values()
-            for name in hypervisor.running()
-        ]
-        if not found:
-            # Nothing runs, and the node daemon starts nothing without a lease.
+        # An armed device resets the host if this does not succeed in time.
+        if not await kill_guests(self._hypervisors()):
+            # Nothing is left, and the node daemon starts nothing without a lease.
             self._release()
-        for hypervisor, name in found:
-            self._log.error(
-                "instance {name} is killed: the lease of this node's guests has ended", name=name
-            )
-            # An armed device resets the host if this does not succeed in time.
-            with suppress(NotRunning, GanetiError):
-                await hypervisor.stop(name, hard=True)
 
     def _write_note(self) -> None:
         armed = self._device.armed

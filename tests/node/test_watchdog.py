@@ -14,13 +14,17 @@ from ganeti.testing.builders import a_guest
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryStateFiles
 from ganeti.testing.watchdog import MemoryWatchdogDevice
+from tests.contracts.hypervisor import accepted
 
 
 class WatchdogTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.notes = Clock(), MemoryStateFiles()
         self.guests, self.device = MemoryHypervisor(), MemoryWatchdogDevice()
-        self.watchdog = Watchdog(
+        self.watchdog = self.started()
+
+    def started(self) -> Watchdog:
+        return Watchdog(
             self.notes,
             self.device,
             lambda: {"fake": self.guests},
@@ -94,7 +98,7 @@ class WatchdogTests(SynchronousTestCase):
         self.lease()
         self.tick()
         self.successResultOf(self.guests.start(a_guest("web1"), ()))
-        self.guests.breaks_at = "stop hard"
+        self.guests.breaks_at = "kill"
         self.clock.advance(10.0)
         self.tick()
         self.assertEqual(self.device.kept_alive, 0)
@@ -103,11 +107,19 @@ class WatchdogTests(SynchronousTestCase):
         self.lease()
         self.tick()
         self.successResultOf(self.guests.start(a_guest("web1"), ()))
-        self.guests.breaks_at = "stop hard"
+        self.guests.breaks_at = "kill"
         self.clock.advance(10.0)
         for _ in range(3):
             self.tick()
         self.assertEqual((self.device.armed, self.device.kept_alive), (True, 0))
+
+    def test_a_guest_that_is_on_its_way_to_here_ends_as_well(self) -> None:
+        self.lease()
+        self.tick()
+        self.successResultOf(accepted(self.guests, a_guest("web1"), "192.0.2.1"))
+        self.clock.advance(10.0)
+        self.tick()
+        self.assertEqual(self.guests.present(), frozenset())
 
     def test_the_note_of_an_earlier_boot_does_not_count(self) -> None:
         self.lease(boot_id="boot0", end=-1.0)

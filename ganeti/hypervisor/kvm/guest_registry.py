@@ -114,6 +114,14 @@ class GuestRegistry:
                 )
         return found
 
+    def present(self) -> dict[str, GuestRecord]:
+        """Return the records of all guests that have a process, in whatever phase they are."""
+        return {
+            name: record
+            for name, record in ((name, self.adopted(each)) for name, each in self._guests.items())
+            if self.process_info(record)
+        }
+
     def counters(self) -> dict[str, Counters]:
         """Return what the guests that run here have used."""
         return {
