@@ -9,6 +9,7 @@ dies, or the kernel hangs, the device resets the host.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -85,6 +86,11 @@ class Watchdog:
         self._uptime = uptime
         self._boot_id = boot_id
         self._problem = ""
+        self._drivers_loaded = False
+        before = read_note(notes, WATCHDOG_NOTE, WatchdogNote)
+        self._left_armed = (
+            before is not None and before.boot_id == boot_id() and before.guard is GuardKind.DEVICE
+        )
 
     async def tick(self) -> None:
         """Keep the device from resetting the host, or end the guests.
@@ -97,6 +103,7 @@ class Watchdog:
             self._release()
         elif self._uptime() < note.end:
             self._keep_alive()
+            self._load_drivers()
         else:
             await self._end_guests()
         # Last: the beat also tells that everything before it has worked.
@@ -125,6 +132,11 @@ class Watchdog:
 
     def _release(self) -> None:
         """Let the host run on, as nothing has to be ended: disarm the device, or keep it alive."""
+        if self._left_armed and not self._device.armed:
+            # By an earlier process, which was killed, or could not disarm it.
+            with suppress(OSError):
+                self._device.arm()
+        self._left_armed = False
         if self._device.armed and self._device.stays_armed:
             self._device.keep_alive()
         elif self._device.armed:
@@ -142,6 +154,13 @@ class Watchdog:
             self._report_problem(f"the watchdog device cannot be used: {e}")
         else:
             self._problem = ""
+
+    def _load_drivers(self) -> None:
+        """Load all code that ends guests: the disk that it is on may hang when it is needed."""
+        if not self._drivers_loaded:
+            for hypervisor in self._hypervisors().values():
+                hypervisor.present()
+            self._drivers_loaded = True
 
     def _report_problem(self, problem: str) -> None:
         if problem != self._problem:

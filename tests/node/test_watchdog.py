@@ -121,6 +121,46 @@ class WatchdogTests(SynchronousTestCase):
         self.tick()
         self.assertEqual(self.guests.present(), frozenset())
 
+    def test_what_kills_guests_is_loaded_while_there_is_a_lease(self) -> None:
+        loaded = list[str]()
+
+        def hypervisors() -> dict[str, MemoryHypervisor]:
+            loaded.append("fake")
+            return {"fake": self.guests}
+
+        watchdog = Watchdog(
+            self.notes,
+            self.device,
+            hypervisors,
+            uptime=self.clock.seconds,
+            boot_id=lambda: "boot1",
+        )
+        self.successResultOf(watchdog.tick())
+        self.assertEqual(loaded, [])
+        self.lease()
+        for _ in range(2):
+            self.successResultOf(watchdog.tick())
+        self.assertEqual(loaded, ["fake"])
+
+    def test_a_device_that_its_predecessor_has_left_armed_is_looked_after(self) -> None:
+        for stays_armed, expected in ((False, (False, 0)), (True, (True, 1))):
+            self.device = MemoryWatchdogDevice(stays_armed=stays_armed)
+            self.lease()
+            self.watchdog = self.started()
+            self.tick()
+            self.lease(protected=False)
+            self.device.armed = False  # to the process that is started now
+            self.watchdog = self.started()
+            self.tick()
+            self.assertEqual((self.device.armed, self.device.kept_alive), expected)
+
+    def test_a_device_is_left_alone_that_no_predecessor_has_armed(self) -> None:
+        self.lease(protected=False)
+        for _ in range(2):
+            self.watchdog = self.started()
+            self.tick()
+        self.assertEqual(self.device.opened, 0)
+
     def test_the_note_of_an_earlier_boot_does_not_count(self) -> None:
         self.lease(boot_id="boot0", end=-1.0)
         self.successResultOf(self.guests.start(a_guest("web1"), ()))
