@@ -7,6 +7,10 @@ It needs a statically linked busybox and the modules of a kernel, as Debian's pa
 The guest says ``mini: up as NAME`` on its console, where NAME is the serial number that the
 machine's firmware tells, then ``tick N`` every second and its name again every ten. It shows what
 the OS definition wrote on its first disk, and shuts down when its power button is pressed.
+
+With ``--host``, it is that of a virtual host for system tests, which has watchdog devices: an Intel
+6300ESB, if the machine has one, and that of the kernel (*softdog*). It says ``mini: host is up`` on
+its first serial port, then runs a shell there, without echo or prompt.
 """
 
 from __future__ import annotations
@@ -25,6 +29,9 @@ MODULES = (
 )
 """What the guest can use of the kernel, if it is not built in: its power button, its drives, the
 variables of its UEFI firmware, and its network cards."""
+
+HOST_MODULES = ("i6300esb", "softdog")
+"""The drivers of watchdog devices, in the order of their numbers."""
 
 INIT = """\
 #!/bin/busybox sh
@@ -62,6 +69,21 @@ done
 while :; do setsid cttyhack sh; sleep 1; done
 """
 
+HOST_INIT = """\
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/ PS1= PS2=
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir /freezer
+mount -t cgroup -o freezer freezer /freezer
+while read -r module; do insmod "/modules/$module" 2>/dev/null; done < /modules/order
+stty -F /dev/ttyS0 -echo -onlcr
+echo "mini: host is up"
+while :; do setsid sh <>/dev/ttyS0 >&0 2>&1; sleep 1; done
+"""
+
 
 class Archive:
     """A cpio archive in the format that kernels unpack (newc)."""
@@ -79,10 +101,14 @@ class Archive:
     def device(self, name: str, major: int, minor: int) -> None:
         self._add(name, 0o020600, major=major, minor=minor)
 
+    def content(self) -> bytes:
+        """The archive, which is complete then."""
+        self._add("TRAILER!!!", 0)
+        return b"".join(self._parts)
+
     def packed(self) -> bytes:
         """The archive, compressed; the same for the same content."""
-        self._add("TRAILER!!!", 0)
-        return gzip.compress(b"".join(self._parts), mtime=0)
+        return gzip.compress(self.content(), mtime=0)
 
     def _add(
         self, name: str, mode: int, content: bytes = b"", *, major: int = 0, minor: int = 0
@@ -141,14 +167,14 @@ def _content(path: Path) -> bytes:
     sys.exit(f"{path}: modules compressed in this way cannot be read here")
 
 
-def archive(busybox: bytes, loaded: Iterable[tuple[str, bytes]]) -> bytes:
+def archive(busybox: bytes, loaded: Iterable[tuple[str, bytes]], init: str = INIT) -> bytes:
     """The initial RAM disk as a kernel takes it."""
     made = Archive()
     for name in ("bin", "dev", "modules", "proc", "sys"):
         made.folder(name)
     made.device("dev/console", 5, 1)
     made.file("bin/busybox", busybox, 0o755)
-    made.file("init", INIT.encode(), 0o755)
+    made.file("init", init.encode(), 0o755)
     order = []
     for name, content in loaded:
         made.file(f"modules/{name}", content)
@@ -163,9 +189,11 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--busybox", type=Path, default=Path("/bin/busybox"))
     parser.add_argument("--modules", type=Path, help="a folder /lib/modules/VERSION")
+    parser.add_argument("--host", action="store_true", help="make that of a virtual host")
     options = parser.parse_args()
-    loaded = modules(options.modules, MODULES) if options.modules else ()
-    options.output.write_bytes(archive(options.busybox.read_bytes(), loaded))
+    wanted, init = (HOST_MODULES, HOST_INIT) if options.host else (MODULES, INIT)
+    loaded = modules(options.modules, wanted) if options.modules else ()
+    options.output.write_bytes(archive(options.busybox.read_bytes(), loaded, init))
 
 
 if __name__ == "__main__":

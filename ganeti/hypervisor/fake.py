@@ -7,7 +7,7 @@ For trying a cluster without virtualization, and for tests and measurements of a
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from zope.interface import implementer
@@ -87,6 +87,13 @@ class FakeHypervisor:
         # A hard stop also ends what a failed migration has left.
         self._require_guest(name, *(() if hard else (FakeGuestPhase.HERE,)))
         self._remove(name)
+
+    def present(self) -> frozenset[str]:
+        return frozenset(self._guests)
+
+    async def kill(self, names: Collection[str]) -> None:
+        for name in self.present().intersection(names):
+            self._remove(name)
 
     async def reboot(self, guest: Guest) -> None:
         found = self._require_guest(guest.name, FakeGuestPhase.HERE)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from zope.interface import Interface
@@ -230,6 +230,22 @@ class IHypervisor(Interface):
         With ``hard``, this also ends incoming and outgoing migrations.
 
         :raises NotRunning: if there is no such guest.
+        """
+
+    def present() -> frozenset[str]:
+        """Return the names of the guests that have a process here, whether they run or not.
+
+        Also those that are being started, that are awaited from another node, where they run as
+        soon as they have arrived, and those that were sent away.
+        """
+
+    async def kill(names: Collection[str]) -> None:
+        """End guests at once, without a request to them or to their processes, which may hang.
+
+        All of them are killed before the end of one is awaited, for a few seconds. Those that are
+        not present are ignored.
+
+        :raises Failed: some do not end; all others have ended.
         """
 
     async def reboot(guest: Guest) -> None:

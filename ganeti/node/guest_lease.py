@@ -19,8 +19,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, GanetiError, Refused
-from ganeti.hypervisor.interfaces import IHypervisor, NotRunning
+from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.failover import GuardKind
+from ganeti.node.guest_kill import kill_guests
 from ganeti.rpc.guest_lease import (
     LEASE,
     CleanReport,
@@ -263,8 +264,10 @@ class GuestLease:
         """Report the guests that run on this node, and the disks that it could write to."""
         found = [
             f"instance {name} is running"
+            if name in hypervisor.running()
+            else f"a migration of instance {name} to or from here has not ended"
             for hypervisor in self._hypervisors.values()
-            for name in sorted(hypervisor.running())
+            for name in sorted(hypervisor.present())
         ]
         # Without the kernel module, no device is open.
         with suppress(OSError):
@@ -288,7 +291,7 @@ class GuestLease:
             return
         now = self._uptime()
         if now >= self._end:
-            await self._end_guests()
+            await kill_guests(self._hypervisors)
         elif now - self._renewed >= SILENCE:
             await self._ask_electors()
         seconds = self._clock.seconds()
@@ -321,17 +324,6 @@ class GuestLease:
         # No answer is not a consent; the other electors may still be enough.
         except (GanetiError, TimedOut, OSError):
             return False
-
-    async def _end_guests(self) -> None:
-        for hypervisor in self._hypervisors.values():
-            # A copy, as a guest that is stopped is removed from it.
-            for name in list(hypervisor.running()):
-                self._log.error(
-                    "instance {name} is killed: the lease of this node's guests has ended",
-                    name=name,
-                )
-                with suppress(NotRunning):
-                    await hypervisor.stop(name, hard=True)
 
     # --- files
 

@@ -15,9 +15,9 @@ from typing import Protocol
 import msgspec
 from twisted.logger import Logger
 
-from ganeti.errors import GanetiError
-from ganeti.hypervisor.interfaces import IHypervisor, NotRunning
+from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.failover import GuardKind
+from ganeti.node.guest_kill import kill_guests
 from ganeti.node.guest_lease import (
     LEASE_NOTE,
     WATCHDOG_NOTE,
@@ -86,6 +86,11 @@ class Watchdog:
         self._uptime = uptime
         self._boot_id = boot_id
         self._problem = ""
+        self._drivers_loaded = False
+        before = read_note(notes, WATCHDOG_NOTE, WatchdogNote)
+        self._left_armed = (
+            before is not None and before.boot_id == boot_id() and before.guard is GuardKind.DEVICE
+        )
 
     async def tick(self) -> None:
         """Keep the device from resetting the host, or end the guests.
@@ -98,6 +103,7 @@ class Watchdog:
             self._release()
         elif self._uptime() < note.end:
             self._keep_alive()
+            self._load_drivers()
         else:
             await self._end_guests()
         # Last: the beat also tells that everything before it has worked.
@@ -126,6 +132,11 @@ class Watchdog:
 
     def _release(self) -> None:
         """Let the host run on, as nothing has to be ended: disarm the device, or keep it alive."""
+        if self._left_armed and not self._device.armed:
+            # By an earlier process, which was killed, or could not disarm it.
+            with suppress(OSError):
+                self._device.arm()
+        self._left_armed = False
         if self._device.armed and self._device.stays_armed:
             self._device.keep_alive()
         elif self._device.armed:
@@ -144,27 +155,23 @@ class Watchdog:
         else:
             self._problem = ""
 
+    def _load_drivers(self) -> None:
+        """Load all code that ends guests: the disk that it is on may hang when it is needed."""
+        if not self._drivers_loaded:
+            for hypervisor in self._hypervisors().values():
+                hypervisor.present()
+            self._drivers_loaded = True
+
     def _report_problem(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
             self._log.warn("{problem}", problem=problem)
 
     async def _end_guests(self) -> None:
-        found = [
-            (hypervisor, name)
-            for hypervisor in self._hypervisors().values()
-            for name in hypervisor.running()
-        ]
-        if not found:
-            # Nothing runs, and the node daemon starts nothing without a lease.
+        # An armed device resets the host if this does not succeed in time.
+        if not await kill_guests(self._hypervisors()):
+            # Nothing is left, and the node daemon starts nothing without a lease.
             self._release()
-        for hypervisor, name in found:
-            self._log.error(
-                "instance {name} is killed: the lease of this node's guests has ended", name=name
-            )
-            # An armed device resets the host if this does not succeed in time.
-            with suppress(NotRunning, GanetiError):
-                await hypervisor.stop(name, hard=True)
 
     def _write_note(self) -> None:
         armed = self._device.armed

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from zope.interface import implementer
 
 from ganeti.errors import Failed, Invalid, Problem, Refused
-from ganeti.hypervisor.fake import FakeGuest, FakeHypervisor
-from ganeti.hypervisor.guest_records import noted
+from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import (
     NO_DEVICES,
     AttachedDisk,
@@ -91,6 +90,14 @@ class MemoryHypervisor:
         elif name not in self.running():
             raise NotRunning(name)
 
+    def present(self) -> frozenset[str]:
+        return self._guests.present()
+
+    async def kill(self, names: Collection[str]) -> None:
+        for name in sorted(names):
+            self._ask("kill", name)
+        await self._guests.kill(names)
+
     async def reboot(self, guest: Guest) -> None:
         self._ask("reboot", guest.name)
         await self._guests.reboot(guest)
@@ -103,7 +110,7 @@ class MemoryHypervisor:
 
     def held(self) -> frozenset[str]:
         """Return the guests that are on their way: awaited here, or sent from here."""
-        return frozenset(noted(self._notes, FakeGuest)) - self.running().keys()
+        return self.present() - self.running().keys()
 
     async def console(self, guest: Guest) -> ConsoleAccess:
         return await self._guests.console(guest)

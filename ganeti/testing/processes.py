@@ -55,7 +55,7 @@ class MemoryProcesses:
     """Answers per program, by its path; what was run, written and killed can be looked at.
 
     A program is a ``Script``, or is asked for one each time it is called. ``logs`` holds what
-    was appended to files.
+    was appended to files. ``unkillable`` processes hang in the kernel.
     """
 
     def __init__(self, clock: IReactorTime, programs: Mapping[str, Program]) -> None:
@@ -65,6 +65,7 @@ class MemoryProcesses:
         self.logs: dict[str, bytes] = {}
         self.alive: dict[int, Ran] = {}
         self.killed: list[tuple[int, int]] = []
+        self.unkillable: set[int] = set()
         self._next = 1000
 
     async def run(
@@ -144,8 +145,10 @@ class MemoryProcesses:
         return list(self.alive[pid].argv) if pid in self.alive else []
 
     def kill(self, pid: int, signal: int) -> None:
-        if self.alive.pop(pid, None) is not None:
+        if pid in self.alive:
             self.killed.append((pid, signal))
+            if pid not in self.unkillable:
+                del self.alive[pid]
 
 
 @implementer(IStateFiles)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A watchdog device in memory, which counts how often it was kept alive."""
+"""A watchdog device in memory, which counts how often it was opened and kept alive."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ class MemoryWatchdogDevice:
         self.error = error
         self.stays_armed = stays_armed
         self.armed = False
-        self.kept_alive = 0
+        self.opened = self.kept_alive = 0
 
     def arm(self) -> None:
         if self.error is not None:
             raise self.error
+        self.opened += 1
         self.armed = True
 
     def keep_alive(self) -> None:

@@ -115,6 +115,21 @@ class HypervisorContract(SynchronousTestCase):
         self.done(hypervisor.stop("web1", hard=True))
         self.assertEqual(self.names(hypervisor), [["web2"]])
 
+    def test_all_that_is_here_of_guests_is_killed_whether_they_run_or_are_on_their_way(
+        self,
+    ) -> None:
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        sent, awaited = self.a_guest("web1"), self.a_guest("web2")
+        for guest in (sent, self.a_guest("web3")):
+            self.done(here.start(guest, []))
+        self.done(accepted(here, awaited, "192.0.2.1"))
+        self.done(here.migrate(sent, self.done(accepted(there, sent, "192.0.2.2")), live=True))
+        self.assertEqual(self.sent(here, sent).phase, MigrationPhase.COMPLETED)
+        self.assertEqual(here.present(), {"web1", "web2", "web3"})
+        self.done(here.kill(["web1", "web2", "other"]))
+        self.assertEqual((here.present(), there.present()), ({"web3"}, {"web1"}))
+        self.assertEqual(self.hypervisor("node1").present(), {"web3"})
+
     def test_a_polite_stop_ends_a_guest_in_the_end(self) -> None:
         hypervisor = self.hypervisor()
         self.done(hypervisor.start(self.a_guest(), []))

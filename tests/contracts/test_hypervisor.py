@@ -32,6 +32,7 @@ from ganeti.hypervisor.kvm.qemu_user import Ranges
 from ganeti.model.disk import DiskMode
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.running import RunningConfig, apply_running_config, running_config
+from ganeti.rpc.guest_lease import KILL_TIME
 from ganeti.schema.records import replace
 from ganeti.system.interfaces import FileAccess, HostUser
 from ganeti.testing.builders import a_disk, a_guest
@@ -698,6 +699,32 @@ class KvmHypervisorTests(contract.HypervisorContract):
             for name in ("web1", "web2")
         ]
         self.assertEqual(addresses, ["192.0.2.2:8102", "192.0.2.2:8103"])
+
+    def test_a_qemu_that_hangs_is_killed_without_being_asked(self) -> None:
+        self.done(self.hypervisor().start(self.a_guest(), []))
+        self.node()[0].deaf.add("web1")
+        began = self.clock.seconds()
+        self.done(self.hypervisor().kill(["web1"]))
+        self.assertEqual((self.clock.seconds(), self.left()), (began, []))
+
+    def test_a_qemu_that_hangs_in_the_kernel_keeps_no_other_from_being_killed(self) -> None:
+        for name in ("web1", "web2"):
+            self.done(self.hypervisor().start(self.a_guest(name), []))
+        host, _ = self.node()
+        host.processes.unkillable.add(host.machine("web1").pid)
+        began = self.clock.seconds()
+        message = self.fails(Failed, self.hypervisor().kill(["web1", "web2"]))
+        self.assertEqual(message, "killed, but not ended yet: the processes of web1")
+        self.assertLess(self.clock.seconds() - began, KILL_TIME)
+        self.assertEqual(self.hypervisor().present(), {"web1"})
+
+    def test_a_qemu_that_has_just_been_started_is_present_before_that_is_recorded(self) -> None:
+        _, notes = self.node()
+        self.done(self.hypervisor().start(self.a_guest(), []))
+        note = msgspec.json.decode(notes.read_all()["web1"])
+        notes.put("web1", msgspec.json.encode({**note, "pid": 0, "identity": ""}))
+        watchdog = self.hypervisor()
+        self.assertEqual(watchdog.present(), {"web1"})
 
     def test_a_guest_that_cannot_be_sent_runs_on(self) -> None:
         hypervisor, guest = self.hypervisor(), self.a_guest()

@@ -41,6 +41,11 @@ class InitrdTests(SynchronousTestCase):
         self.assertEqual(made["dev/console"], (0o020600, b""))
         self.assertTrue(made["init"][1].startswith(b"#!/bin/busybox sh\n"))
 
+    def test_that_of_a_virtual_host_has_another_init(self) -> None:
+        mini = tool()
+        made = unpacked(mini.archive(b"b", [], mini.HOST_INIT))
+        self.assertEqual(made["init"], (0o100755, mini.HOST_INIT.encode()))
+
     def test_modules_come_after_what_they_need(self) -> None:
         folder = Path(self.mktemp())
         (folder / "drivers").mkdir(parents=True)

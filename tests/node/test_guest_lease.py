@@ -24,6 +24,7 @@ from ganeti.testing.builders import a_guest
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryStateFiles
+from tests.contracts.hypervisor import accepted
 
 ELECTORS = tuple(Elector(name=f"node{n}", address=f"192.0.2.{n}") for n in (1, 2, 3))
 
@@ -268,3 +269,9 @@ class CleanTests(LeaseCase):
     def test_guests_that_run_are_named(self) -> None:
         self.run_guest()
         self.assertEqual(self.leftovers(), ("instance web1 is running",))
+
+    def test_guests_that_are_on_their_way_are_named(self) -> None:
+        self.successResultOf(accepted(self.guests, a_guest("web1"), "192.0.2.3"))
+        self.assertEqual(
+            self.leftovers(), ("a migration of instance web1 to or from here has not ended",)
+        )

@@ -14,13 +14,17 @@ from ganeti.testing.builders import a_guest
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryStateFiles
 from ganeti.testing.watchdog import MemoryWatchdogDevice
+from tests.contracts.hypervisor import accepted
 
 
 class WatchdogTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.notes = Clock(), MemoryStateFiles()
         self.guests, self.device = MemoryHypervisor(), MemoryWatchdogDevice()
-        self.watchdog = Watchdog(
+        self.watchdog = self.started()
+
+    def started(self) -> Watchdog:
+        return Watchdog(
             self.notes,
             self.device,
             lambda: {"fake": self.guests},
@@ -94,7 +98,7 @@ class WatchdogTests(SynchronousTestCase):
         self.lease()
         self.tick()
         self.successResultOf(self.guests.start(a_guest("web1"), ()))
-        self.guests.breaks_at = "stop hard"
+        self.guests.breaks_at = "kill"
         self.clock.advance(10.0)
         self.tick()
         self.assertEqual(self.device.kept_alive, 0)
@@ -103,11 +107,59 @@ class WatchdogTests(SynchronousTestCase):
         self.lease()
         self.tick()
         self.successResultOf(self.guests.start(a_guest("web1"), ()))
-        self.guests.breaks_at = "stop hard"
+        self.guests.breaks_at = "kill"
         self.clock.advance(10.0)
         for _ in range(3):
             self.tick()
         self.assertEqual((self.device.armed, self.device.kept_alive), (True, 0))
+
+    def test_a_guest_that_is_on_its_way_to_here_ends_as_well(self) -> None:
+        self.lease()
+        self.tick()
+        self.successResultOf(accepted(self.guests, a_guest("web1"), "192.0.2.1"))
+        self.clock.advance(10.0)
+        self.tick()
+        self.assertEqual(self.guests.present(), frozenset())
+
+    def test_what_kills_guests_is_loaded_while_there_is_a_lease(self) -> None:
+        loaded = list[str]()
+
+        def hypervisors() -> dict[str, MemoryHypervisor]:
+            loaded.append("fake")
+            return {"fake": self.guests}
+
+        watchdog = Watchdog(
+            self.notes,
+            self.device,
+            hypervisors,
+            uptime=self.clock.seconds,
+            boot_id=lambda: "boot1",
+        )
+        self.successResultOf(watchdog.tick())
+        self.assertEqual(loaded, [])
+        self.lease()
+        for _ in range(2):
+            self.successResultOf(watchdog.tick())
+        self.assertEqual(loaded, ["fake"])
+
+    def test_a_device_that_its_predecessor_has_left_armed_is_looked_after(self) -> None:
+        for stays_armed, expected in ((False, (False, 0)), (True, (True, 1))):
+            self.device = MemoryWatchdogDevice(stays_armed=stays_armed)
+            self.lease()
+            self.watchdog = self.started()
+            self.tick()
+            self.lease(protected=False)
+            self.device.armed = False  # to the process that is started now
+            self.watchdog = self.started()
+            self.tick()
+            self.assertEqual((self.device.armed, self.device.kept_alive), expected)
+
+    def test_a_device_is_left_alone_that_no_predecessor_has_armed(self) -> None:
+        self.lease(protected=False)
+        for _ in range(2):
+            self.watchdog = self.started()
+            self.tick()
+        self.assertEqual(self.device.opened, 0)
 
     def test_the_note_of_an_earlier_boot_does_not_count(self) -> None:
         self.lease(boot_id="boot0", end=-1.0)

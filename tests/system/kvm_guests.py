@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -25,7 +26,7 @@ from ganeti.hypervisor.kvm import console
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.hypervisor.kvm.guest_agent import GuestAgents
-from ganeti.hypervisor.kvm.monitor import MonitorConnector
+from ganeti.hypervisor.kvm.monitor import Monitor, MonitorConnector
 from ganeti.hypervisor.kvm.qemu_user import Ranges
 from ganeti.model.guest import Guest
 from ganeti.system.descriptors import LocalDescriptors
@@ -147,13 +148,27 @@ class KvmCase(TestCase):
         for node in ("node1", "node2"):
             await self.hypervisor(node).finish_outgoing(self.guest(), left=True)
 
-    async def memory(self, node: str) -> Path:
-        """A file with what the guest, which must be held, has in its memory."""
+    def pid(self, node: str) -> int:
+        """The process of the guest's QEMU on a node."""
+        return int(Path(self.folder, node, "kvm/web1.pid").read_text())
+
+    def monitor(self, node: str) -> AbstractAsyncContextManager[Monitor]:
+        """A connection to the monitor of the guest's QEMU on a node."""
         monitors = MonitorConnector(
             lambda path: UNIXClientEndpoint(cast(IReactorUNIX, reactor), path), self.clock
         )
+        return monitors.talk(f"{self.folder}/{node}/kvm/web1.qmp")
+
+    async def status(self, node: str) -> str:
+        """The status of the guest on a node, in QEMU's words."""
+        async with self.monitor(node) as qemu:
+            status: str = (await qemu.execute("query-status"))["status"]
+            return status
+
+    async def memory(self, node: str) -> Path:
+        """A file with what the guest, which must be held, has in its memory."""
         saved = Path(self.folder, f"{node}.memory")
-        async with monitors.talk(f"{self.folder}/{node}/kvm/web1.qmp") as qemu:
+        async with self.monitor(node) as qemu:
             while (await qemu.execute("query-status"))["status"] == "inmigrate":
                 await deferLater(self.clock, 0.02)
             size = self.guest().memory << 20

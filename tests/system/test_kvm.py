@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +41,29 @@ class KvmTests(KvmCase):
         await later.stop("web1", hard=False)
         await terminal.see(b"mini: down")
         await self.until_down(later)
+
+    async def test_a_qemu_that_hangs_is_killed_without_being_asked(self) -> None:
+        await self.hypervisor().start(self.guest(), self.attached(), paused=True)
+        os.kill(self.pid("node1"), signal.SIGSTOP)
+        watchdog = self.hypervisor()
+        await watchdog.kill(["web1"])
+        self.assertEqual(watchdog.present(), frozenset())
+
+    async def test_a_guest_that_has_arrived_runs_unasked_and_can_be_killed(self) -> None:
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        await here.start(self.guest(), self.attached())
+        running = await here.running_config(self.guest())
+        runs = apply_running_config(self.guest(), running)
+        address = await there.accept(runs, self.attached(), "127.0.0.1", running)
+        await here.migrate(self.guest(), address, live=True)
+        await self.sent(here)
+        while (status := await self.status("node2")) == "inmigrate":
+            await deferLater(self.clock, 0.05)
+        self.assertEqual((status, there.running()), ("running", {}))
+        self.assertEqual((here.present(), there.present()), ({"web1"}, {"web1"}))
+        for each in (here, there):
+            await each.kill(["web1"])
+            self.assertEqual(each.present(), frozenset())
 
     async def start_as_ganeti(self) -> None:
         """Start the guest with the arguments and files of Ganeti 3.0."""

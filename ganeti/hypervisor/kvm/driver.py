@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from twisted.internet.interfaces import IReactorTime
@@ -141,6 +141,13 @@ class KvmHypervisor:
         self._guests.alive(name, GuestPhase.HERE)
         async with self._qemus.connect_monitor(name) as qemu:
             await qemu.execute("system_powerdown")
+
+    def present(self) -> frozenset[str]:
+        return frozenset(self._guests.present())
+
+    async def kill(self, names: Collection[str]) -> None:
+        present = self._guests.present()
+        await self._qemus.kill_processes([present[name] for name in names if name in present])
 
     async def reboot(self, guest: Guest) -> None:
         self._guests.alive(guest.name, GuestPhase.HERE)

@@ -119,6 +119,14 @@ class GuestRegistry:
                 )
         return found
 
+    def present(self) -> dict[str, GuestRecord]:
+        """Return the records of all guests that have a process, in whatever phase they are."""
+        return {
+            name: record
+            for name, record in ((name, self.adopted(each)) for name, each in self._guests.items())
+            if self.process_info(record)
+        }
+
     def user_ids(self) -> frozenset[int]:
         """Return the user IDs of all QEMUs of this node, also of those that start or end."""
         return frozenset(runtime.user for runtime in self._guests.values())

@@ -53,6 +53,8 @@ QUIT_TIMEOUT = 30.0
 """How long QEMU may take to carry out a request to end something, in seconds."""
 _KILL_TIMEOUT = 120.0
 """How long a process may take to exit after SIGKILL, in seconds: freeing much memory takes time."""
+FENCE_TIMEOUT = 2.0
+"""How long the end of guests is awaited whose node has lost its lease, in seconds, at a time."""
 POLL_INTERVAL = 0.02
 
 _BINARY = "qemu-system-x86_64"
@@ -258,6 +260,25 @@ class QemuProcesses:
                 " hangs in the kernel; check for a disk that does not respond"
             )
         await self.remove_traces(runtime)
+
+    async def kill_processes(self, runtimes: Sequence[GuestRecord]) -> None:
+        """Kill the QEMUs of guests, all at once, and remove the records of those that have ended.
+
+        :raises Failed: some do not end within ``FENCE_TIMEOUT``.
+        """
+        # Without a request to the monitors: QEMU may hang there while its guest runs on.
+        for runtime in runtimes:
+            self._processes.kill(runtime.pid, signal.SIGKILL)
+        deadline = self._clock.seconds() + FENCE_TIMEOUT
+        for runtime in runtimes:
+            await self._wait_for_exit(runtime, deadline - self._clock.seconds())
+        hanging = [each for each in runtimes if self._guests.process_info(each)]
+        for runtime in runtimes:
+            if runtime not in hanging:
+                await self.remove_traces(runtime)
+        if hanging:
+            names = ", ".join(sorted(each.name for each in hanging))
+            raise Failed(f"killed, but not ended yet: the processes of {names}")
 
     async def _wait_for_exit(self, runtime: GuestRecord, timeout: float) -> None:
         deadline = self._clock.seconds() + timeout
