@@ -24,6 +24,7 @@ from ganeti.model.failover import (
     NodeMaintenance,
 )
 from ganeti.model.filters import FilterRule
+from ganeti.model.images import LibraryImage
 from ganeti.model.notifications import Notification, NotificationProgress
 from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.records import replace
@@ -189,7 +190,7 @@ def _net_edits(after: ClusterState) -> list[RecordEdit]:
 _UNSTAMPED = (
     *(FilterRule, Authorities, NodeCertificates, SpentToken),
     *(UserAccount, RoleGrant, ApiToken, OpenIdProvider),
-    *(Notification, NotificationProgress),
+    *(Notification, NotificationProgress, LibraryImage),
     *(InstanceFailover, FailoverSettings, NodeMaintenance, NodeGuard, NodeFence, FenceHistory),
 )
 """Records without a serial number and times."""

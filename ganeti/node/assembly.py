@@ -29,6 +29,8 @@ from ganeti.node.guest_lease import (
 )
 from ganeti.node.guest_starts import GuestStarts
 from ganeti.node.hooks import Hooks
+from ganeti.node.image_library import ImageLibrary
+from ganeti.node.image_signatures import ImageSignatures
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
 from ganeti.node.master_address import MasterAddress
@@ -142,6 +144,7 @@ class NodeParts:
     hooks: Hooks
     instances: Instances
     keys: Keys
+    library: ImageLibrary
     master_address: MasterAddress
     members: MemberList
     membership: ClusterMembership
@@ -152,6 +155,7 @@ class NodeParts:
     replica: Replica
     reports: StatusReports
     scripts: OSScripts
+    signatures: ImageSignatures
     store_member: StoreMember
     transfers: Transfers
     units: StorageUnits
@@ -181,6 +185,10 @@ def assemble_node(
     )
     keys = Keys(host.files, host.paths.crypto, host.now)
     exports = Exports(host.files, host.paths)
+    signatures = ImageSignatures(
+        host.files, host.processes, f"{host.paths.run}/signatures", host.secret
+    )
+    library = ImageLibrary(host.files, host.processes, host.paths, signatures)
     replica = Replica(
         host.files,
         host.paths.data,
@@ -261,6 +269,7 @@ def assemble_node(
             starts=starts,
         ),
         keys=keys,
+        library=library,
         master_address=MasterAddress(
             host.processes,
             host.announce,
@@ -287,6 +296,7 @@ def assemble_node(
         replica=replica,
         reports=StatusReports(facts.describe, host.clock, host.secret),
         scripts=scripts,
+        signatures=signatures,
         store_member=StoreMember(host.files, host.paths, host.member_runs, host.stop_member),
         transfers=Transfers(
             streams=host.streams,
@@ -296,6 +306,8 @@ def assemble_node(
             scripts=scripts,
             keys=keys,
             exports=exports,
+            library=library,
+            processes=host.processes,
             members=members,
             clock=host.clock,
             now=host.now,

@@ -19,7 +19,9 @@ from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, GanetiError
 from ganeti.model.guest import Guest
+from ganeti.node.downloads import Download
 from ganeti.node.exports import Exports
+from ganeti.node.image_library import ImageLibrary
 from ganeti.node.keys import Keys
 from ganeti.node.members import MemberList
 from ganeti.node.script_streams import stream_from_script, stream_into_script
@@ -30,6 +32,7 @@ from ganeti.system.interfaces import (
     FileEndpoint,
     IFiles,
     IListening,
+    IProcesses,
     IStreams,
     ITransfer,
     ListeningEndpoint,
@@ -90,6 +93,8 @@ class Transfers:
         scripts: ITransferScripts,
         keys: Keys,
         exports: Exports,
+        library: ImageLibrary,
+        processes: IProcesses,
         members: MemberList,
         clock: IReactorTime,
         now: Callable[[], float],
@@ -101,6 +106,8 @@ class Transfers:
         self._scripts = scripts
         self._keys = keys
         self._exports = exports
+        self._library = library
+        self._processes = processes
         self._members = members
         self._clock = clock
         self._now = now
@@ -111,24 +118,68 @@ class Transfers:
 
     async def start_import(self, call: calls.StartImport) -> calls.StartedTransfer:
         """Start to receive data, or to restore a dump."""
+        if isinstance(call.sink, calls.ImageData):
+            return await self._start_image(call.source, call.sink)
+        if isinstance(call.source, calls.UploadData | calls.UrlSource):
+            raise Failed("uploads and downloads become images only", Code.INPUT)
         if isinstance(call.source, calls.ExportData):
             source: FileEndpoint | ListeningEndpoint = FileEndpoint(
                 self._exports.source(call.source)
             )
             return await self._start_receiving(call.sink, source, None)
-        party = self._make_peer(call.source.trust, calls.PEER if call.source.trust.key else None)
         if isinstance(call.sink, calls.ExportData):
             await self._exports.sink(call.sink)
-        listening = self._listen(call.source.address)
+        source = self._await_peer(call.source)
         try:
-            greeting = b"M=" + call.source.magic.encode()
-            source = ListeningEndpoint(listening, party, greeting, call.source.patience)
-            started = await self._start_receiving(call.sink, source, listening.port)
+            started = await self._start_receiving(call.sink, source, source.listening.port)
         except BaseException:
-            listening.close()
+            source.listening.close()
             raise
         self._transfers[started.name].key = call.source.trust.key
         return started
+
+    async def _start_image(self, source: object, sink: calls.ImageData) -> calls.StartedTransfer:
+        """Start to receive an image from another node, a URL, or an upload to this host."""
+        path = await self._library.begin(sink)
+        port: int | None = None
+        transfer: _Transfer
+        try:
+            match source:
+                case calls.UrlSource():
+                    return self._start_download(source, sink, path)
+                case calls.UploadData():
+                    given = self._library.upload_path(source)
+                    found = self._files.stat(given)
+                    flow = self._streams.start_transfer(
+                        FileEndpoint(given, follow=False), FileEndpoint(path, create=True)
+                    )
+                    transfer = self._register(flow, sink, found.size if found else None)
+                case calls.PeerSource():
+                    peer = self._await_peer(source)
+                    port = peer.listening.port
+                    flow = self._streams.start_transfer(peer, FileEndpoint(path, create=True))
+                    transfer = self._register(flow, sink)
+                case _:
+                    raise Failed("an export is not an image", Code.INPUT)
+        except BaseException:
+            await self._library.end(sink, keep=True)
+            raise
+        return self._start_work(transfer, self._finish_flow(flow), port)
+
+    def _start_download(
+        self, source: calls.UrlSource, sink: calls.ImageData, path: str
+    ) -> calls.StartedTransfer:
+        hears, says = self._streams.pipe()
+        flow = Download(self._processes, self._files, source.url, path, says)
+        transfer = self._register(flow, sink)
+        transfer.announced = hears
+        return self._start_work(transfer, self._finish_download(flow, says))
+
+    async def _finish_download(self, flow: Download, announce: int) -> None:
+        try:
+            await flow.ended()
+        finally:
+            self._streams.close(announce)
 
     async def start_export(self, call: calls.StartExport) -> calls.StartedTransfer:
         """Start to send data, or to write a dump."""
@@ -154,6 +205,8 @@ class Transfers:
             await self._stop_transfer(transfer)
             if transfer.lonely is not None and transfer.lonely.active():
                 transfer.lonely.cancel()
+            if isinstance(transfer.sink, calls.ImageData):
+                await self._library.end(transfer.sink, keep=True)
 
     async def close(self) -> None:
         """Stop all transfers, because the daemon stops."""
@@ -185,12 +238,18 @@ class Transfers:
 
     async def _start_sending(
         self,
-        source: calls.DiskData | calls.ExportData,
+        source: calls.DiskData | calls.ExportData | calls.ImageData,
         sink: FileEndpoint | ConnectingEndpoint,
         place: object,
     ) -> calls.StartedTransfer:
         if isinstance(source, calls.ExportData):
             path = self._exports.source(source)
+            found = self._files.stat(path)
+            flow = self._streams.start_transfer(FileEndpoint(path), sink)
+            transfer = self._register(flow, place, found.size if found else None)
+            return self._start_work(transfer, self._finish_flow(flow))
+        if isinstance(source, calls.ImageData):
+            path = self._library.copy_path(source)
             found = self._files.stat(path)
             flow = self._streams.start_transfer(FileEndpoint(path), sink)
             transfer = self._register(flow, place, found.size if found else None)
@@ -306,6 +365,12 @@ class Transfers:
                 transfer.expected = int(announced[0])
 
     # --- peers
+
+    def _await_peer(self, source: calls.PeerSource) -> ListeningEndpoint:
+        """Listen for the peer that sends the data."""
+        party = self._make_peer(source.trust, calls.PEER if source.trust.key else None)
+        greeting = b"M=" + source.magic.encode()
+        return ListeningEndpoint(self._listen(source.address), party, greeting, source.patience)
 
     def _listen(self, address: str) -> IListening:
         try:

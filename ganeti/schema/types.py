@@ -35,6 +35,7 @@ GRANT_SUBJECT = rf"^(group:[^\x00-\x1f\x7f]+|[A-Za-z0-9._@+-]+){_END}"
 PRINTABLE_ASCII = rf"^[!-~]+{_END}"
 TOKEN_ID = rf"^[0-9a-f]{{16}}{_END}"
 SHA256 = rf"^[0-9a-f]{{64}}{_END}"
+CHECKSUM = rf"^(sha256:[0-9a-f]{{64}}|sha512:[0-9a-f]{{128}}){_END}"
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
@@ -47,6 +48,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         PRINTABLE_ASCII: "must have no spaces and only characters of ASCII",
         TOKEN_ID: "must be the 16 hexadecimal digits of a token; see gnt-access token list",
         SHA256: "must be a SHA-256 digest in 64 hexadecimal digits",
+        CHECKSUM: "must be sha256: or sha512: and the digest in lower-case hexadecimal digits",
     }
 )
 """The rules of the patterns above in words."""

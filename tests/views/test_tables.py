@@ -16,12 +16,16 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "data" / "query_fields.json"
 FACTS: dict[str, Any] = json.loads(GOLDEN.read_text())
 
 
+OURS = {"image"}
+"""Kinds of objects that clients of Ganeti do not know."""
+
+
 class TableTests(SynchronousTestCase):
     maxDiff = None
 
     def test_every_kind_of_object_has_a_table(self) -> None:
-        self.assertEqual(sorted(TABLES), sorted(FACTS))
-        self.assertEqual(sum(len(table.fields) for table in TABLES.values()), 441)
+        self.assertEqual(sorted(TABLES.keys() - OURS), sorted(FACTS))
+        self.assertEqual(sum(len(TABLES[kind].fields) for kind in FACTS), 441)
 
     def test_fields_are_those_that_clients_know(self) -> None:
         for kind, facts in FACTS.items():

@@ -60,7 +60,7 @@ class RunningTransfers:
         node: Node,
         what: str,
         source: calls.PeerSource,
-        sink: calls.DiskData | calls.ExportData,
+        sink: calls.DiskData | calls.ExportData | calls.ImageData,
     ) -> int:
         """Start to receive a transfer; return the port."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
@@ -73,7 +73,7 @@ class RunningTransfers:
         self,
         node: Node,
         what: str,
-        source: calls.DiskData | calls.ExportData,
+        source: calls.DiskData | calls.ExportData | calls.ImageData,
         sink: calls.PeerSink | calls.ExportData,
     ) -> None:
         """Start to send."""
@@ -87,13 +87,24 @@ class RunningTransfers:
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
         self._started.append(NodeTransfer(node, started.name, what))
 
+    async def fetch(
+        self,
+        node: Node,
+        what: str,
+        source: calls.UrlSource | calls.UploadData,
+        sink: calls.ImageData,
+    ) -> None:
+        """Start to make an image of what a node downloads, or was uploaded to it."""
+        started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
+        self._started.append(NodeTransfer(node, started.name, what))
+
     async def between(
         self,
         sender: Node,
         receiver: Node,
         what: str,
-        source: calls.DiskData | calls.ExportData,
-        sink: calls.DiskData | calls.ExportData,
+        source: calls.DiskData | calls.ExportData | calls.ImageData,
+        sink: calls.DiskData | calls.ExportData | calls.ImageData,
     ) -> None:
         """Start a transfer between two nodes of this cluster."""
         magic = self._tools.ids.secret()
