@@ -116,8 +116,8 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(replica.ReadFrames, required(parts.replica.read_frames))
     answers.to(replica.ResetReplica, required(parts.replica.reset))
 
-    answers.to(image.AcceptImage, parts.library.accept)
-    answers.to(image.CheckImage, parts.library.check)
+    answers.to(image.AcceptImage, parts.library.accept_file)
+    answers.to(image.CheckImage, parts.library.check_copy)
     answers.to(image.DiscardUpload, parts.library.discard_upload)
     answers.to(image.ReadSignedChecksum, parts.signatures.read_signed_checksum)
     answers.to(image.RemoveImageCopy, parts.library.remove_copy)

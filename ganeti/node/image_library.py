@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The copies of images on this node: files that are named by the digest of their content.
 
-A transfer writes to a file beside, which takes its name when it was verified (``accept``).
+A transfer writes to a file beside, which takes its name when it was verified (``accept_file``).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ImageLibrary:
         self._signatures = signatures
         self._arriving: set[str] = set()
 
-    async def remove_incomplete(self, now: float) -> None:
+    async def remove_leftovers(self, now: float) -> None:
         """Remove what transfers of an earlier daemon have left, and old incomplete downloads.
 
         ``now`` is in seconds since the epoch.
@@ -65,7 +65,7 @@ class ImageLibrary:
 
     # --- calls
 
-    async def check(self, call: calls.CheckImage) -> calls.ImagePresence:
+    async def check_copy(self, call: calls.CheckImage) -> calls.ImagePresence:
         kind, _, digest = call.digest.partition(":")
         name = f"{kind}-{digest}"
         path = f"{self._folder}/{name}"
@@ -78,7 +78,7 @@ class ImageLibrary:
             calls.ImagePresence.ARRIVING if name in self._arriving else calls.ImagePresence.ABSENT
         )
 
-    async def accept(self, call: calls.AcceptImage) -> calls.ImageReport:
+    async def accept_file(self, call: calls.AcceptImage) -> calls.ImageReport:
         """Make what a transfer has written a copy of an image.
 
         :raises Refused: it is not what was expected, or no instance can be installed from it.
@@ -139,8 +139,10 @@ class ImageLibrary:
 
     # --- transfers
 
-    async def begin(self, sink: ImageData) -> str:
-        """Return the path for the data of a transfer; call ``end`` when it is not needed any more.
+    async def begin_transfer(self, sink: ImageData) -> str:
+        """Return the path for the data of a transfer.
+
+        Call ``end_transfer`` when it is not needed any more.
 
         :raises Refused: another transfer of this image is running.
         """
@@ -153,7 +155,7 @@ class ImageLibrary:
         await self._files.make_folder(self._folder, mode=0o755)
         return f"{self._folder}/{sink.file}{INCOMING}"
 
-    async def end(self, sink: ImageData, *, keep: bool) -> None:
+    async def end_transfer(self, sink: ImageData, *, keep: bool) -> None:
         """End a transfer; ``keep`` its data if a later one can continue it."""
         self._arriving.discard(sink.file)
         if not keep or not sink.file.startswith(_DOWNLOAD):

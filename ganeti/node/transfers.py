@@ -140,7 +140,7 @@ class Transfers:
 
     async def _start_image(self, source: object, sink: calls.ImageData) -> calls.StartedTransfer:
         """Start to receive an image from another node, a URL, or an upload to this host."""
-        path = await self._library.begin(sink)
+        path = await self._library.begin_transfer(sink)
         port: int | None = None
         transfer: _Transfer
         try:
@@ -162,7 +162,7 @@ class Transfers:
                 case _:
                     raise Failed("an export is not an image", Code.INPUT)
         except BaseException:
-            await self._library.end(sink, keep=True)
+            await self._library.end_transfer(sink, keep=True)
             raise
         return self._start_work(transfer, self._finish_flow(flow), port)
 
@@ -206,7 +206,7 @@ class Transfers:
             if transfer.lonely is not None and transfer.lonely.active():
                 transfer.lonely.cancel()
             if isinstance(transfer.sink, calls.ImageData):
-                await self._library.end(transfer.sink, keep=True)
+                await self._library.end_transfer(transfer.sink, keep=True)
 
     async def close(self) -> None:
         """Stop all transfers, because the daemon stops."""

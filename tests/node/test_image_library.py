@@ -183,9 +183,9 @@ class LibraryTests(SynchronousTestCase):
         for name in (f"{DOWNLOAD.file}.incoming", f"{COPY.file}.incoming", COPY.file, "x.part"):
             self.put(f"{self.folder}/{name}")
         library = self.host.parts.library
-        self.successResultOf(library.remove_incomplete(self.clock.seconds()))
+        self.successResultOf(library.remove_leftovers(self.clock.seconds()))
         self.assertEqual(self.names(), [f"{DOWNLOAD.file}.incoming", COPY.file, "x.part"])
-        self.successResultOf(library.remove_incomplete(self.clock.seconds() + MAX_DOWNLOAD_AGE + 1))
+        self.successResultOf(library.remove_leftovers(self.clock.seconds() + MAX_DOWNLOAD_AGE + 1))
         self.assertEqual(self.names(), [COPY.file, "x.part"])
 
     def test_what_nobody_waits_for_leaves_nothing(self) -> None:

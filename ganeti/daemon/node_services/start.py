@@ -80,7 +80,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     parts = assemble_node(host)
     # Before the first call, which may create new ones.
     await parts.exports.remove_incomplete()
-    await parts.library.remove_incomplete(host.now())
+    await parts.library.remove_leftovers(host.now())
     await parts.keys.remove_expired()
     site = _create_site(reactor, paths, files, parts)
     address = options.bind or address_of(name, paths)
