@@ -148,7 +148,7 @@ class ImageLibrary:
         """
         if sink.file in self._arriving:
             raise Refused(
-                "another job transfers this image to this node; try again when it has ended",
+                "another job transfers this image to this node, or did so until just now",
                 Code.TEMPORARY,
             )
         self._arriving.add(sink.file)

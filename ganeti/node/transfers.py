@@ -46,6 +46,9 @@ ABANDON_TIMEOUT = 60.0
 The master polls constantly, and its jobs do not survive a restart.
 """
 
+STALE_AFTER = 10.0
+"""Seconds without a status query after which another job may take the place of a transfer."""
+
 MIB = 1 << 20
 
 
@@ -140,6 +143,7 @@ class Transfers:
 
     async def _start_image(self, source: object, sink: calls.ImageData) -> calls.StartedTransfer:
         """Start to receive an image from another node, a URL, or an upload to this host."""
+        await self._remove_stale(sink)
         path = await self._library.begin_transfer(sink)
         port: int | None = None
         transfer: _Transfer
@@ -165,6 +169,15 @@ class Transfers:
             await self._library.end_transfer(sink, keep=True)
             raise
         return self._start_work(transfer, self._finish_flow(flow), port)
+
+    async def _remove_stale(self, sink: calls.ImageData) -> None:
+        """Remove a transfer of the same image whose job has ended, as by the end of its master."""
+        latest = self._clock.seconds() + ABANDON_TIMEOUT - STALE_AFTER
+        for transfer in list(self._transfers.values()):
+            lonely = transfer.lonely
+            waits = lonely is not None and lonely.active() and lonely.getTime() <= latest
+            if transfer.sink == sink and waits:
+                await self.remove_transfer(calls.RemoveTransfer(name=transfer.name))
 
     def _start_download(
         self, source: calls.UrlSource, sink: calls.ImageData, path: str

@@ -8,6 +8,7 @@ also by a later run.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sys
 import urllib.error
@@ -47,9 +48,21 @@ def download(url: str, path: str, *, most: int | None = None, announce: int | No
     """Write the file at ``url`` to ``path``, which may have the start of it.
 
     ``most`` is the maximum size in bytes. The size is announced at the descriptor ``announce``.
+    Another download to the same file, whose node daemon may have been killed, is waited for.
 
     :raises DownloadFailed: it is not possible now.
     """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o600), "wb", buffering=0) as lock:
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
+        try:
+            _download(url, path, most, announce)
+        finally:
+            if not os.fstat(lock.fileno()).st_size:
+                os.unlink(path)
+
+
+def _download(url: str, path: str, most: int | None, announce: int | None) -> None:
     for left in reversed(range(TRIES)):
         try:
             _fetch(url, path, most, announce)
@@ -58,9 +71,9 @@ def download(url: str, path: str, *, most: int | None = None, announce: int | No
         except (OSError, HTTPException) as e:
             if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
                 # What was downloaded is in the way of others, who need the space as well.
-                os.remove(path)
+                os.truncate(path, 0)
                 raise DownloadFailed(_full(path)) from None
-            if not left or not os.path.exists(path):
+            if not left or not os.path.getsize(path):
                 reason = getattr(e, "reason", e)
                 raise DownloadFailed(
                     f"{reason}; check the URL, and that this node reaches the host"
@@ -70,7 +83,7 @@ def download(url: str, path: str, *, most: int | None = None, announce: int | No
 
 
 def _fetch(url: str, path: str, most: int | None, announce: int | None) -> None:
-    done = os.path.getsize(path) if os.path.exists(path) else 0
+    done = os.path.getsize(path)
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     opener = urllib.request.build_opener(_OnlyHttp())
     try:
@@ -79,9 +92,9 @@ def _fetch(url: str, path: str, most: int | None, announce: int | None) -> None:
         if e.code != 416:  # Range Not Satisfiable: it is complete, or shorter now
             raise
         return
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     flags |= os.O_APPEND if answer.status == 206 else os.O_TRUNC
-    with answer, open(os.open(path, flags, 0o600), "wb", buffering=0) as file:
+    with answer, open(os.open(path, flags), "wb", buffering=0) as file:
         length = answer.headers.get("Content-Length")
         start = os.fstat(file.fileno()).st_size
         if length is not None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import threading
 from collections.abc import Callable
@@ -98,6 +99,21 @@ class DownloadTests(SynchronousTestCase):
         self.path.write_bytes(CONTENT)
         download(f"{self.base}/disk", str(self.path))
         self.assertEqual(self.path.read_bytes(), CONTENT)
+
+    def test_another_download_to_the_same_file_is_waited_for(self) -> None:
+        self.path.write_bytes(CONTENT[:1000])
+        lock = self.path.open("rb")
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
+        other = threading.Thread(target=download, args=(f"{self.base}/disk", str(self.path)))
+        other.start()
+        self.assertEqual(self.server.ranges, [])
+        lock.close()
+        other.join()
+        self.assertEqual((self.path.read_bytes(), self.server.ranges), (CONTENT, ["bytes=1000-"]))
+
+    def test_a_download_that_never_began_leaves_no_file(self) -> None:
+        self.refusal(lambda: download(f"{self.base}/missing", str(self.path)))
+        self.assertFalse(self.path.exists())
 
     def test_what_the_server_refuses_is_said(self) -> None:
         said = self.refusal(lambda: download(f"{self.base}/missing", str(self.path)))

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
 from ganeti.node.image_library import MAX_DOWNLOAD_AGE
+from ganeti.node.transfers import STALE_AFTER
 from ganeti.rpc import transfers
 from ganeti.rpc.call import Call
 from ganeti.rpc.images import (
@@ -147,6 +148,17 @@ class LibraryTests(SynchronousTestCase):
         self.assertIn("another job transfers this image", self.refusal(call))
         self.ask(transfers.RemoveTransfer(name=name))
         self.download()
+
+    def test_a_transfer_whose_master_has_ended_makes_way(self) -> None:
+        self.host.image_programs.takes = 100.0
+        name = self.download()
+        self.clock.advance(STALE_AFTER - 1)
+        call = transfers.StartImport(source=UrlSource(url=URL), sink=DOWNLOAD)
+        self.assertIn("or did so until just now", self.refusal(call))
+        self.clock.advance(1)
+        self.assertNotEqual(self.download(), name)
+        self.assertEqual(len(self.host.processes.alive), 1)
+        self.assertEqual(self.ask(transfers.DescribeTransfers(names=(name,))), [None])
 
     def test_a_copy_that_is_missing_is_not_sent(self) -> None:
         sink = transfers.PeerSink(

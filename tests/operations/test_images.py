@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed, GanetiError, Invalid, JobCanceled, Refused
 from ganeti.model.images import LibraryImage
 from ganeti.operations.images.copies import require_copy
+from ganeti.rpc.transfers import ImageData, StartImport, UrlSource
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, uuid_of
 from ganeti.testing.host import OS_SCRIPTS
@@ -86,7 +87,7 @@ class ImageCluster(SynchronousTestCase):
     def downloads(self) -> list[str]:
         return [
             f"{name} {url}"
-            for name, host in self.whole.hosts.items()
+            for name, host in sorted(self.whole.hosts.items())
             for url in host.image_programs.downloads
         ]
 
@@ -176,6 +177,18 @@ class AdditionTests(ImageCluster):
         self.assertRegex(part, "^download-[0-9a-f]{64}.incoming$")
         self.whole.memory.progress.canceled = lambda: False
         self.add()
+        self.assertEqual(self.copies(), TWO_COPIES)
+
+    def test_the_download_of_a_job_that_was_lost_is_taken_over(self) -> None:
+        host = self.whole.hosts["node1"]
+        host.image_programs.takes = 1000.0
+        sink = ImageData(file=f"download-{hashlib.sha256(URL.encode()).hexdigest()}")
+        lost = StartImport(source=UrlSource(url=URL), sink=sink)
+        node = self.whole.state.node("node1")
+        self.successResultOf(self.whole.network.ask(node, lost))
+        host.image_programs.takes = 0.0
+        self.add()
+        self.assertIn("waiting: node1: another job transfers this image", self.whole.said)
         self.assertEqual(self.copies(), TWO_COPIES)
 
     def test_everything_that_is_missing_is_named(self) -> None:

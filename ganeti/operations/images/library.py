@@ -24,7 +24,7 @@ from ganeti.model.parameters.filling import policy_of
 from ganeti.model.parameters.parsing import DEFAULT
 from ganeti.opcodes.images import AddImage, RemoveImage, RenameImage
 from ganeti.operations.backup.running_transfers import RunningTransfers
-from ganeti.operations.images.copies import make_second_copy
+from ganeti.operations.images.copies import POLL_INTERVAL, make_second_copy
 from ganeti.operations.images.image_names import installed_from
 from ganeti.operations.operation import (
     AnyOperation,
@@ -213,8 +213,7 @@ async def _receive(plan: ImageAddition, tools: Tools) -> _Received:
             checksums = _join_checksums(checksums, signed.checksum)
             signature, signed_by = "", signed.signed_by
     async with RunningTransfers(tools) as transfers:
-        what = "upload" if op.upload is not None else f"download to {node.name}"
-        await transfers.fetch(node, f"image {op.image_name}: {what}", plan.source, plan.sink)
+        await _begin(plan, transfers, tools)
         await transfers.wait_for_all()
         accept = AcceptImage(
             file=plan.sink.file,
@@ -224,6 +223,27 @@ async def _receive(plan: ImageAddition, tools: Tools) -> _Received:
         )
         report = await tools.progress.interruptible(ask(node, accept))
     return _Received(replace(report, signed_by=report.signed_by or signed_by), checksums)
+
+
+async def _begin(plan: ImageAddition, transfers: RunningTransfers, tools: Tools) -> None:
+    """Start the transfer, when that of an earlier job to the same file has ended."""
+    upload = plan.op.upload is not None
+    what = "upload" if upload else f"download to {plan.node.name}"
+    waits = False
+    while True:
+        try:
+            await transfers.fetch(
+                plan.node, f"image {plan.op.image_name}: {what}", plan.source, plan.sink
+            )
+        except Refused as e:
+            if e.code is not Code.TEMPORARY:
+                raise
+            if not waits:
+                waits = True
+                tools.progress.log_message(f"waiting: {e}")
+            await tools.progress.interruptible(tools.time.sleep(POLL_INTERVAL))
+        else:
+            return
 
 
 def _join_checksums(given: tuple[str, ...], signed: str) -> tuple[str, ...]:
