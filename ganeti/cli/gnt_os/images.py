@@ -26,6 +26,7 @@ _LISTS = lists(
     doc="List the images of the library.",
     words="image",
     units=True,
+    watch=True,
 )
 
 COMMANDS = (
