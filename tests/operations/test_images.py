@@ -56,7 +56,7 @@ class ImageCluster(SynchronousTestCase):
                 host.processes.programs[f"{folder}/{script}"] = Script()
             host.disk.put(f"{folder}/ganeti_api_version", b"20\n", 0o644, 0.0)
             host.list_os_parameters("image", "image", "checksum", "user")
-            host.list_os_parameters("noop", "image")
+            host.list_os_parameters("noop", "image", "checksum")
             host.processes.programs[f"{folder}/create"] = self.create
         return self.whole
 
@@ -280,6 +280,16 @@ class InstallationTests(ImageCluster):
             failure = self.failureResultOf(self.install(**osparams), Refused)
             self.assertIn(words, str(failure.value))
 
+    def test_a_disk_that_is_too_small_is_refused_before_anything_is_made(self) -> None:
+        for host in self.whole.hosts.values():
+            host.image_programs.internet = {URL: qcow2(size=3 << 30)}
+        digest = f"sha256:{hashlib.sha256(qcow2(size=3 << 30)).hexdigest()}"
+        self.add("large", checksum=digest)
+        failure = self.failureResultOf(self.install(image="large"), Refused)
+        said = "image large needs 3072 MiB, and the first disk has 1024 MiB; give a larger one"
+        self.assertEqual(str(failure.value), said)
+        self.assertEqual(self.created, [])
+
     def test_images_of_other_definitions_are_their_own_business(self) -> None:
         fields = {"instance_name": "web1", "mode": "create", "disk_template": "diskless"}
         self.do(
@@ -360,6 +370,16 @@ class InstallationTests(ImageCluster):
         self.assertEqual(self.osparams(), {"image": "debian", "checksum": OTHER})
         self.do("OP_INSTANCE_REINSTALL", instance_name="web1")
         self.assertEqual(self.created[-1].env["OSP_CHECKSUM"], OTHER)
+
+    def test_an_instance_of_another_definition_gets_an_image(self) -> None:
+        self.successResultOf(self.install(image="debian"))
+        fields = {"instance_name": "web1", "osparams": {}}
+        self.do("OP_INSTANCE_SET_PARAMS", instance_name="web1", os_name="noop")
+        for host in self.whole.hosts.values():
+            host.disk.take_folder(f"{host.paths.cache}/os/image")
+        self.do("OP_INSTANCE_REINSTALL", **fields, os_type="image")
+        self.assertEqual(self.created[-1].env["OSP_CHECKSUM"], DIGEST)
+        self.assertEqual(list(self.copies()), ["node3"])
 
     def test_another_image_may_be_installed_once(self) -> None:
         self.successResultOf(self.install(image="debian"))

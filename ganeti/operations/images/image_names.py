@@ -7,7 +7,7 @@ of the same name is not the one that the instance was installed from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ganeti.config.changes.images import find_image
 from ganeti.config.state import ClusterState
@@ -17,6 +17,7 @@ from ganeti.model.instance import Instance
 from ganeti.schema.types import Parameters, Value
 
 _IMAGE, _CHECKSUM = "image", "checksum"
+_MIB = 1 << 20
 
 
 def is_image_os(os: str) -> bool:
@@ -97,6 +98,31 @@ def recorded_image(
         f" {name} {has}; to install another image: gnt-instance modify -O image=NAME"
         f" {instance.name}, then reinstall it",
     )
+
+
+def check_fits(
+    instance: Instance, filled: Mapping[str, Value], disks: Sequence[int], state: ClusterState
+) -> None:
+    """Check that the first of these disks, in MiB, is large enough for an image of the library.
+
+    :raises Refused: it is smaller, or there is none.
+    """
+    image = recorded_image(instance, filled, state)
+    if image is None:
+        return
+    needed = -(-image.virtual_size // _MIB)
+    if not disks:
+        raise Refused(
+            f"image {image.name} needs a disk of {needed} MiB; use another disk template than"
+            " diskless",
+            Code.INPUT,
+        )
+    if needed > disks[0]:
+        raise Refused(
+            f"image {image.name} needs {needed} MiB, and the first disk has {disks[0]} MiB; give a"
+            " larger one",
+            Code.INPUT,
+        )
 
 
 def installed_from(digest: str, state: ClusterState) -> Iterable[str]:

@@ -36,7 +36,7 @@ from ganeti.operations.allocation.policy_check import PolicySize, check_policy
 from ganeti.operations.allocation.scoring import against, choose
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.images.copies import require_image
-from ganeti.operations.images.image_names import resolve_name
+from ganeti.operations.images.image_names import check_fits, resolve_name
 from ganeti.operations.instance.create.disk_adoption import (
     adopt_disks,
     adopted,
@@ -174,6 +174,10 @@ def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Creatio
     if op.mode is CreationMode.CREATE:
         filled = fill_os(state.cluster, draft)
         draft = replace(draft, osparams=resolve_name(draft.os, draft.osparams, filled, state))
+        if order.installs:
+            check_fits(
+                draft, fill_os(state.cluster, draft), [disk.size for disk in order.disks], state
+            )
     nodes = _choose_nodes(op, order, draft, state, facts)
     group = state.groups[nodes[0].group]
     draft = replace(draft, nics=_connect_nics(op, order, group, state))

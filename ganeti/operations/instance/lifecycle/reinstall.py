@@ -16,7 +16,7 @@ from ganeti.model.parameters.filling import fill_os
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.images.copies import require_image
-from ganeti.operations.images.image_names import recorded_image, resolve_name
+from ganeti.operations.images.image_names import check_fits, recorded_image, resolve_name
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import (
     attach_disks,
@@ -83,6 +83,8 @@ def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> Rein
         force_variant=op.force_variant,
     )
     facts.answer_of(node, ValidateOS)
+    installed = replace(instance, os=guest.os)
+    check_fits(installed, guest.osparams, [disk.size for disk in subject.disks], state)
     return ReinstallationPlan(op, subject, guest.os, _resolve_osparams(op, subject, state))
 
 
@@ -117,12 +119,15 @@ def _given_osparams(op: ReinstallInstance) -> dict[str, object]:
 
 async def run(plan: ReinstallationPlan, tools: Tools) -> None:
     instance, disks = plan.subject.instance, plan.subject.disks
+    installed = replace(instance, os=plan.os)
+    guest = make_guest(tools.config.state(), installed, osparams=plan.osparams)
+    # First, as it may fail.
+    await require_image(installed, guest, plan.subject.primary, tools)
     if plan.os != instance.os:
         await tools.config.change(update(instance, os=plan.os))
     state = tools.config.state()
     detach = partial(detach_disks, state, instance, disks, tools)
     guest = make_guest(state, state.instances[instance.uuid], osparams=plan.osparams)
-    await require_image(instance, guest, plan.subject.primary, tools)
     async with Undo(tools.progress) as undo:
         # Before the call: if it fails, some of the disks may be attached.
         undo.by(f"detach the disks of {instance.name}", detach)
