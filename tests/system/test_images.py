@@ -102,13 +102,21 @@ class ImageTests(SharedCluster):
         path, digest = self.make(2)
         url = f"{self.running.cluster.rapi}/2/images/two/upload"
         curl = ("curl", "-sS", "--cacert", self.running.cluster.master.paths.authority)
-        curl = (*curl, "--netrc-file", str(self.running.cluster.curl_file))
-        run([*curl, "--limit-rate", "1M", "-m", "2", "-T", str(path), url])
+        login = ("--netrc-file", str(self.running.cluster.curl_file))
+        run([*curl, *login, "--limit-rate", "1M", "-m", "2", "-T", str(path), url])
         status, told = self.running.curl("GET", "/2/images/two/upload")
         self.assertEqual(status, 200)
         self.assertTrue(0 < told["received"] < path.stat().st_size, told)
         done = run(
-            [*curl, "-C", str(told["received"]), "-T", str(path), f"{url}?checksum={digest}"]
+            [
+                *curl,
+                *login,
+                "-C",
+                str(told["received"]),
+                "-T",
+                str(path),
+                f"{url}?checksum={digest}",
+            ]
         )
         self.said("job", "watch", str(json.loads(done.stdout)))
         self.assertEqual(self.running.curl("GET", "/2/images/two")[1]["digest"], digest)
