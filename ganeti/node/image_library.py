@@ -7,7 +7,6 @@ A transfer writes to a file beside, which takes its name when it was verified (`
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import msgspec
 from twisted.logger import Logger
@@ -29,6 +28,21 @@ _DOWNLOAD = "download-"
 
 MAX_DOWNLOAD_AGE = 86400.0
 """Seconds for which an interrupted download can be continued."""
+
+
+class _Inspection(msgspec.Struct):
+    """What ``ganeti.system.image_inspector`` prints of a file; digests that were asked for."""
+
+    size: int
+    sha256: str = ""
+    sha512: str = ""
+    format: str = ""
+    virtual_size: int = 0
+    problem: str = ""
+
+    def digest_of(self, kind: str) -> str:
+        """Return the digest of this kind."""
+        return self.sha256 if kind == "sha256" else self.sha512
 
 
 class ImageLibrary:
@@ -70,7 +84,7 @@ class ImageLibrary:
         name = f"{kind}-{digest}"
         path = f"{self._folder}/{name}"
         if self._files.stat(path) is not None:
-            if (await self._inspect(path, kind)).get(kind) == digest:
+            if (await self._inspect(path, kind)).digest_of(kind) == digest:
                 return calls.ImagePresence.PRESENT
             self._log.warn("the content of image {path} has changed; removing it", path=path)
             await self._files.remove(path)
@@ -97,22 +111,23 @@ class ImageLibrary:
         expected = dict(each.split(":") for each in call.checksums)
         found = await self._inspect(path, *sorted({"sha256", *expected}), "--check")
         for kind, digest in expected.items():
-            if found[kind] != digest:
+            actual = found.digest_of(kind)
+            if actual != digest:
                 raise Refused(
-                    f"the image has the {kind} digest {found[kind]}, not {digest}; check the URL"
+                    f"the image has the {kind} digest {actual}, not {digest}; check the URL"
                     " and the checksum, as either may be of another version",
                     Code.INPUT,
                 )
         signed_by = ""
         if call.signature:
             signed_by = await self._signatures.verify_file(path, call.signature, call.key)
-        if "problem" in found:
-            raise Refused(f"the image {found['problem']}", Code.INPUT)
+        if found.problem:
+            raise Refused(f"the image {found.problem}", Code.INPUT)
         return calls.ImageReport(
-            digest=f"sha256:{found['sha256']}",
-            size=found["size"],
-            virtual_size=found["virtual_size"],
-            format=found["format"],
+            digest=f"sha256:{found.sha256}",
+            size=found.size,
+            virtual_size=found.virtual_size,
+            format=found.format,
             signed_by=signed_by,
         )
 
@@ -122,7 +137,7 @@ class ImageLibrary:
     async def discard_upload(self, call: calls.DiscardUpload) -> None:
         await self._files.remove(f"{self._uploads}/{call.upload}")
 
-    async def _inspect(self, path: str, *options: str) -> dict[str, Any]:
+    async def _inspect(self, path: str, *options: str) -> _Inspection:
         """Return what is found out about a file, by a program that reads it completely.
 
         :raises Failed: the file cannot be read.
@@ -134,8 +149,7 @@ class ImageLibrary:
         if ended.code:
             said = ended.err.decode("utf-8", "replace").strip().rpartition("\n")[2]
             raise Failed(f"image {path} cannot be read: {said}", Code.ENVIRONMENT)
-        found: dict[str, Any] = msgspec.json.decode(ended.out)
-        return found
+        return msgspec.json.decode(ended.out, type=_Inspection)
 
     # --- transfers
 

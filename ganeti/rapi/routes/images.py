@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from ganeti.luxi.methods import QueryImages
 from ganeti.opcodes.images import AddImage, RemoveImage, RenameImage
@@ -26,13 +25,13 @@ class UploadStatus(TypedDict):
     node: str
 
 
-async def _show_upload(call: ApiCall, _: Mapping[str, Any], __: Any) -> UploadStatus:
+async def _show_upload(call: ApiCall, _: object, __: object) -> UploadStatus:
     """Return how many bytes have arrived of an incomplete upload to this server."""
     uploads = uploads_of(call.services)
     return {"received": uploads.received_size(call.path["image_name"]), "node": uploads.node}
 
 
-async def _discard_upload(call: ApiCall, _: Mapping[str, Any], __: Any) -> None:
+async def _discard_upload(call: ApiCall, _: object, __: object) -> None:
     """Remove what has arrived of an incomplete upload to this server."""
     await uploads_of(call.services).remove_part(call.path["image_name"])
 
