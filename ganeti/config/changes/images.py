@@ -37,11 +37,13 @@ def check_unused(state: ClusterState, name: str) -> None:
 
 
 def add_image(image: LibraryImage) -> Change:
-    """Add an image, whose name must be unused."""
+    """Add an image, whose name must be unused; images with the same content share its copies."""
 
     def change(state: ClusterState) -> ClusterState:
         check_unused(state, image.name)
-        return state.put(image)
+        same = [each for each in state.images.values() if each.digest == image.digest]
+        nodes = {node for each in (image, *same) for node in each.nodes}
+        return record_copies(image.digest, added=nodes)(state.put(image))
 
     return change
 

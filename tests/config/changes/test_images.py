@@ -61,6 +61,13 @@ class ImageChangesTests(SynchronousTestCase):
         nodes = {name: image.nodes for name, image in state.images.items()}
         self.assertEqual(nodes, {"debian": ("a",), "same": ("a",), "other": ()})
 
+    def test_a_new_image_has_the_copies_of_one_with_the_same_content(self) -> None:
+        state = record_copies(DIGEST, added=["a", "b"])(self.state)
+        state = add_image(an_image("same", nodes=("c",)))(state)
+        self.assertEqual(
+            [state.images[name].nodes for name in ("debian", "same")], [("a", "b", "c")] * 2
+        )
+
     def test_what_is_recorded_already_is_no_change(self) -> None:
         state = record_copies(DIGEST, added=["a"])(self.state)
         self.assertIs(record_copies(DIGEST, added=["a"])(state), state)
