@@ -67,6 +67,11 @@ class Paths:
         """Files that can be had again, such as downloaded images."""
         return f"{self.root}{LOCALSTATEDIR}/cache/ganeti"
 
+    @property
+    def uploads(self) -> str:
+        """Images that the remote API has received, until a job makes them part of the library."""
+        return f"{self.cache}/uploads"
+
     @cached_property
     def log(self) -> str:
         return f"{self.root}{LOCALSTATEDIR}/log/ganeti"

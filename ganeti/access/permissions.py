@@ -38,6 +38,7 @@ METHODS: Mapping[str, Role] = {
     "QueryFilters": _V,
     "QueryGroups": _V,
     "QueryHistory": _V,
+    "QueryImages": _V,
     "QueryInstances": _V,
     "QueryJobRates": _V,
     "QueryJobs": _V,
@@ -59,13 +60,13 @@ METHODS: Mapping[str, Role] = {
 UNLIMITED_METHODS = frozenset(
     (
         *("ReplaceFilter", "DeleteFilter", "QueryMetrics", "QueryFilters", "QueryHistory"),
-        *("QueryFailover", "QueryNotifications", "TestNotification"),
+        *("QueryFailover", "QueryImages", "QueryNotifications", "TestNotification"),
         *("QueryBackupRepositories", "QueryBackupSchedules", "QueryBackups"),
     )
 )
 """The methods about the whole cluster: a role that is limited to some instances is not enough."""
 
-UNLIMITED_KINDS = frozenset(("export", "extstorage", "filter", "lock"))
+UNLIMITED_KINDS = frozenset(("export", "extstorage", "filter", "image", "lock"))
 """The kinds of objects that a caller with a limited role cannot ask about."""
 
 _VIEWER_OPCODES = (

@@ -68,6 +68,8 @@ def give_files(paths: Paths, master: Account, api: Account) -> None:
         os.makedirs(folder, exist_ok=True)
         os.lchown(folder, 0, api.group)
         os.chmod(folder, mode)
+    os.makedirs(paths.uploads, mode=0o700, exist_ok=True)
+    os.lchown(paths.uploads, api.user, api.group)
     # Both look for files in it; where there is no tmpfiles.d, a tool has made it for itself only.
     os.chmod(paths.data, 0o755)
     read_by_api = {

@@ -49,6 +49,7 @@ DEPENDENCIES: Mapping[str, EventDependencies] = {
     "network": EventDependencies(
         frozenset(("network",)), frozenset(("group", "instance", "cluster"))
     ),
+    "image": EventDependencies(frozenset(("image",)), frozenset(("node", "instance"))),
     "job": EventDependencies(frozenset(("job",)), frozenset()),
 }
 """The lists that can be watched."""

@@ -32,6 +32,7 @@ SECTIONS: Mapping[RecordKind, str] = {
     RecordKind.OPENID: "openid",
     RecordKind.NOTIFICATION: "notifications",
     RecordKind.NOTIFICATION_PROGRESS: "notification_progress",
+    RecordKind.IMAGE: "images",
     RecordKind.INSTANCE_FAILOVER: "instance_failover",
     RecordKind.FAILOVER_SETTINGS: "failover_settings",
     RecordKind.NODE_MAINTENANCE: "node_maintenance",

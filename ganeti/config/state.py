@@ -50,6 +50,7 @@ from ganeti.model.failover import (
 )
 from ganeti.model.filters import FilterRule
 from ganeti.model.group import Group
+from ganeti.model.images import LibraryImage
 from ganeti.model.instance import Instance
 from ganeti.model.instance_snapshots import InstanceSnapshots
 from ganeti.model.network import Network
@@ -76,6 +77,7 @@ Stored: TypeAlias = (
     | OpenIdProvider
     | Notification
     | NotificationProgress
+    | LibraryImage
     | InstanceFailover
     | FailoverSettings
     | NodeMaintenance
@@ -109,6 +111,7 @@ class RecordKind(enum.StrEnum):
     OPENID = "openid-provider"
     NOTIFICATION = "notification"
     NOTIFICATION_PROGRESS = "notification-progress"
+    IMAGE = "image"
     INSTANCE_FAILOVER = "instance-failover"
     FAILOVER_SETTINGS = "failover-settings"
     NODE_MAINTENANCE = "node-maintenance"
@@ -138,6 +141,7 @@ TYPES: Mapping[RecordKind, type[Stored]] = {
     RecordKind.OPENID: OpenIdProvider,
     RecordKind.NOTIFICATION: Notification,
     RecordKind.NOTIFICATION_PROGRESS: NotificationProgress,
+    RecordKind.IMAGE: LibraryImage,
     RecordKind.INSTANCE_FAILOVER: InstanceFailover,
     RecordKind.FAILOVER_SETTINGS: FailoverSettings,
     RecordKind.NODE_MAINTENANCE: NodeMaintenance,
@@ -262,6 +266,11 @@ class ClusterState(msgspec.Struct, frozen=True):
     def notification_progress(self) -> Map[str, NotificationProgress]:
         """How far each notification has got, by name."""
         return self._objects_of(RecordKind.NOTIFICATION_PROGRESS, NotificationProgress)
+
+    @property
+    def images(self) -> Map[str, LibraryImage]:
+        """The library of images that instances are installed from, by name."""
+        return self._objects_of(RecordKind.IMAGE, LibraryImage)
 
     @property
     def failover_policies(self) -> Map[str, InstanceFailover]:

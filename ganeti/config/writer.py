@@ -25,6 +25,7 @@ from ganeti.model.failover import (
     NodeMaintenance,
 )
 from ganeti.model.filters import FilterRule
+from ganeti.model.images import LibraryImage
 from ganeti.model.instance_snapshots import InstanceSnapshots
 from ganeti.model.notifications import Notification, NotificationProgress
 from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
@@ -191,7 +192,7 @@ def _net_edits(after: ClusterState) -> list[RecordEdit]:
 _UNSTAMPED = (
     *(FilterRule, Authorities, NodeCertificates, SpentToken),
     *(UserAccount, RoleGrant, ApiToken, OpenIdProvider),
-    *(Notification, NotificationProgress),
+    *(Notification, NotificationProgress, LibraryImage),
     *(BackupRepository, BackupSchedule, BackupScheduleProgress),
     *(InstanceFailover, FailoverSettings, NodeMaintenance, NodeGuard, NodeFence, FenceHistory),
     InstanceSnapshots,

@@ -27,6 +27,7 @@ class EventKind(enum.StrEnum):
     QUEUE = "queue"
     ACCESS = "access"
     NOTIFICATION = "notification"
+    IMAGE = "image"
 
 
 class EventAction(enum.StrEnum):

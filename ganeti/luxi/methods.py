@@ -3,8 +3,8 @@
 
 Names, order and types are those that existing clients send. ``QueryObjects``,
 ``QueryObjectPages``, ``SubmitSharedJob``, ``CancelJobs``, ``PlanJob``, ``WaitForEvents``,
-``QueryMetrics``, ``QueryUsage``, ``QueryJobRates``, and those for consoles, users and the
-history are additions.
+``QueryImages``, ``QueryMetrics``, ``QueryUsage``, ``QueryJobRates``, and those for consoles, users
+and the history are additions.
 """
 
 from __future__ import annotations
@@ -365,6 +365,10 @@ class QueryGroups(_PlainQuery):
 
 class QueryNetworks(_PlainQuery):
     """Query networks as rows of plain values; without names, all of them."""
+
+
+class QueryImages(_PlainQuery):
+    """Query the images of the library as rows of plain values; without names, all of them."""
 
 
 class QueryExports(Request[list[Row]]):

@@ -91,6 +91,7 @@ def answers(
         "QueryNodes": questions.plain("node"),
         "QueryGroups": questions.plain("group"),
         "QueryNetworks": questions.plain("network"),
+        "QueryImages": questions.plain("image"),
         "QueryExports": questions.exports,
         "QueryFilters": questions.filters,
         "QueryTags": questions.tags,

@@ -41,8 +41,11 @@ ACCESS = frozenset(
 )
 """The objects that decide who may do what, of which events say only that they have changed."""
 
-NOTIFICATION = Stored.NOTIFICATION.value
-"""The receivers of notifications, of which events say only that they have changed."""
+NAMED: Mapping[str, EventKind] = {
+    Stored.NOTIFICATION.value: EventKind.NOTIFICATION,
+    Stored.IMAGE.value: EventKind.IMAGE,
+}
+"""Objects with a name that may contain secrets, of which events say only that they have changed."""
 
 _SECRETS: Mapping[str, Sequence[str]] = {
     Stored.CLUSTER: ("osparams_private_cluster",),
@@ -107,9 +110,9 @@ class CommitEntry:
         if edit.kind in ACCESS:
             action = EventAction.CHANGED if isinstance(edit, Put) else EventAction.REMOVED
             return self._build(cursor, EventKind.ACCESS, action, edit.key, what=edit.kind)
-        if edit.kind == NOTIFICATION:
+        if (named := NAMED.get(edit.kind)) is not None:
             action = EventAction.CHANGED if isinstance(edit, Put) else EventAction.REMOVED
-            return self._build(cursor, EventKind.NOTIFICATION, action, edit.key)
+            return self._build(cursor, named, action, edit.key)
         if edit.kind == QUEUE and edit.key == DRAINED and isinstance(edit, Put):
             value = {"drained": msgspec.json.decode(edit.value)}
             return self._build(cursor, EventKind.QUEUE, EventAction.CHANGED, None, value=value)

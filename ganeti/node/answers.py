@@ -16,6 +16,7 @@ from ganeti.rpc import (
     storage,
     store_members,
 )
+from ganeti.rpc import images as image
 from ganeti.rpc import instances as instance
 from ganeti.rpc import replicas as replica
 from ganeti.rpc import transfers as transfer
@@ -142,6 +143,12 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(replica.OpenReplica, required(parts.replica.open))
     answers.to(replica.ReadFrames, required(parts.replica.read_frames))
     answers.to(replica.ResetReplica, required(parts.replica.reset))
+
+    answers.to(image.AcceptImage, parts.library.accept_file)
+    answers.to(image.CheckImage, parts.library.check_copy)
+    answers.to(image.DiscardUpload, parts.library.discard_upload)
+    answers.to(image.ReadSignedChecksum, parts.signatures.read_signed_checksum)
+    answers.to(image.RemoveImageCopy, parts.library.remove_copy)
 
     answers.to(transfer.DescribeTransfers, parts.transfers.status)
     answers.to(transfer.CreateCertificate, parts.keys.create)

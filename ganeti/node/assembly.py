@@ -31,6 +31,8 @@ from ganeti.node.guest_lease import (
 from ganeti.node.guest_snapshots import GuestSnapshots
 from ganeti.node.guest_starts import GuestStarts
 from ganeti.node.hooks import Hooks
+from ganeti.node.image_library import ImageLibrary
+from ganeti.node.image_signatures import ImageSignatures
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
 from ganeti.node.master_address import MasterAddress
@@ -152,6 +154,7 @@ class NodeParts:
     hooks: Hooks
     instances: Instances
     keys: Keys
+    library: ImageLibrary
     master_address: MasterAddress
     members: MemberList
     membership: ClusterMembership
@@ -162,6 +165,7 @@ class NodeParts:
     replica: Replica
     reports: StatusReports
     scripts: OSScripts
+    signatures: ImageSignatures
     store_member: StoreMember
     transfers: Transfers
     units: StorageUnits
@@ -211,6 +215,10 @@ def assemble_node(
         host.paths.backup_scratch,
         host.clock,
     )
+    signatures = ImageSignatures(
+        host.files, host.processes, f"{host.paths.run}/signatures", host.secret
+    )
+    library = ImageLibrary(host.files, host.processes, host.paths, signatures)
     replica = Replica(
         host.files,
         host.paths.data,
@@ -296,6 +304,7 @@ def assemble_node(
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
         instances=instances,
         keys=keys,
+        library=library,
         master_address=MasterAddress(
             host.processes,
             host.announce,
@@ -322,6 +331,7 @@ def assemble_node(
         replica=replica,
         reports=StatusReports(facts.describe, host.clock, host.secret),
         scripts=scripts,
+        signatures=signatures,
         store_member=StoreMember(host.files, host.paths, host.member_runs, host.stop_member),
         transfers=Transfers(
             streams=host.streams,
@@ -332,6 +342,8 @@ def assemble_node(
             keys=keys,
             exports=exports,
             backups=backups,
+            library=library,
+            processes=host.processes,
             members=members,
             clock=host.clock,
             now=host.now,

@@ -20,7 +20,9 @@ from twisted.logger import Logger
 from ganeti.errors import Code, Failed, GanetiError
 from ganeti.model.guest import Guest
 from ganeti.node.backup_service import Backups
+from ganeti.node.downloads import Download
 from ganeti.node.exports import Exports
+from ganeti.node.image_library import ImageLibrary
 from ganeti.node.keys import Keys
 from ganeti.node.members import MemberList
 from ganeti.node.script_streams import stream_from_script, stream_into_script
@@ -32,6 +34,7 @@ from ganeti.system.interfaces import (
     FileEndpoint,
     IFiles,
     IListening,
+    IProcesses,
     IStreams,
     ITransfer,
     ListeningEndpoint,
@@ -44,6 +47,9 @@ ABANDON_TIMEOUT = 60.0
 
 The master polls constantly, and its jobs do not survive a restart.
 """
+
+STALE_AFTER = 10.0
+"""Seconds without a status query after which another job may take the place of a transfer."""
 
 MIB = 1 << 20
 
@@ -94,6 +100,8 @@ class Transfers:
         keys: Keys,
         exports: Exports,
         backups: Backups,
+        library: ImageLibrary,
+        processes: IProcesses,
         members: MemberList,
         clock: IReactorTime,
         now: Callable[[], float],
@@ -106,6 +114,8 @@ class Transfers:
         self._keys = keys
         self._exports = exports
         self._backups = backups
+        self._library = library
+        self._processes = processes
         self._members = members
         self._clock = clock
         self._now = now
@@ -116,6 +126,10 @@ class Transfers:
 
     async def start_import(self, call: calls.StartImport) -> calls.StartedTransfer:
         """Start to receive data, or to restore a dump or a backup."""
+        if isinstance(call.sink, calls.ImageData):
+            return await self._start_image(call.source, call.sink)
+        if isinstance(call.source, calls.UploadData | calls.UrlSource):
+            raise Failed("uploads and downloads become images only", Code.INPUT)
         if isinstance(call.source, BackupData):
             return await self._restore_backup(call.source, call.sink)
         if isinstance(call.source, calls.ExportData):
@@ -123,19 +137,69 @@ class Transfers:
                 self._exports.source(call.source)
             )
             return await self._start_receiving(call.sink, source, None)
-        party = self._make_peer(call.source.trust, calls.PEER if call.source.trust.key else None)
         if isinstance(call.sink, calls.ExportData):
             await self._exports.sink(call.sink)
-        listening = self._listen(call.source.address)
+        source = self._await_peer(call.source)
         try:
-            greeting = b"M=" + call.source.magic.encode()
-            source = ListeningEndpoint(listening, party, greeting, call.source.patience)
-            started = await self._start_receiving(call.sink, source, listening.port)
+            started = await self._start_receiving(call.sink, source, source.listening.port)
         except BaseException:
-            listening.close()
+            source.listening.close()
             raise
         self._transfers[started.name].key = call.source.trust.key
         return started
+
+    async def _start_image(self, source: object, sink: calls.ImageData) -> calls.StartedTransfer:
+        """Start to receive an image from another node, a URL, or an upload to this host."""
+        await self._remove_stale(sink)
+        path = await self._library.begin_transfer(sink)
+        port: int | None = None
+        transfer: _Transfer
+        try:
+            match source:
+                case calls.UrlSource():
+                    return self._start_download(source, sink, path)
+                case calls.UploadData():
+                    given = self._library.upload_path(source)
+                    found = self._files.stat(given)
+                    flow = self._streams.start_transfer(
+                        FileEndpoint(given, follow=False), FileEndpoint(path, create=True)
+                    )
+                    transfer = self._register(flow, sink, found.size if found else None)
+                case calls.PeerSource():
+                    peer = self._await_peer(source)
+                    port = peer.listening.port
+                    flow = self._streams.start_transfer(peer, FileEndpoint(path, create=True))
+                    transfer = self._register(flow, sink)
+                case _:
+                    raise Failed("an export is not an image", Code.INPUT)
+        except BaseException:
+            await self._library.end_transfer(sink, keep=True)
+            raise
+        return self._start_work(transfer, self._finish_flow(flow), port)
+
+    async def _remove_stale(self, sink: calls.ImageData) -> None:
+        """Remove a transfer of the same image whose job has ended, as by the end of its master."""
+        latest = self._clock.seconds() + ABANDON_TIMEOUT - STALE_AFTER
+        for transfer in list(self._transfers.values()):
+            lonely = transfer.lonely
+            waits = lonely is not None and lonely.active() and lonely.getTime() <= latest
+            if transfer.sink == sink and waits:
+                await self.remove_transfer(calls.RemoveTransfer(name=transfer.name))
+
+    def _start_download(
+        self, source: calls.UrlSource, sink: calls.ImageData, path: str
+    ) -> calls.StartedTransfer:
+        hears, says = self._streams.pipe()
+        flow = Download(self._processes, self._files, source.url, path, says)
+        transfer = self._register(flow, sink)
+        transfer.announced = hears
+        return self._start_work(transfer, self._finish_download(flow, says))
+
+    async def _finish_download(self, flow: Download, announce: int) -> None:
+        try:
+            await flow.ended()
+        finally:
+            self._streams.close(announce)
 
     async def start_export(self, call: calls.StartExport) -> calls.StartedTransfer:
         """Start to send data, or to write a dump or a backup."""
@@ -163,6 +227,8 @@ class Transfers:
             await self._stop_transfer(transfer)
             if transfer.lonely is not None and transfer.lonely.active():
                 transfer.lonely.cancel()
+            if isinstance(transfer.sink, calls.ImageData):
+                await self._library.end_transfer(transfer.sink, keep=True)
 
     async def close(self) -> None:
         """Stop all transfers, because the daemon stops."""
@@ -204,12 +270,18 @@ class Transfers:
 
     async def _start_sending(
         self,
-        source: calls.DiskData | calls.ExportData | BackupSource | BackupData,
+        source: calls.DiskData | calls.ExportData | calls.ImageData | BackupSource | BackupData,
         sink: FileEndpoint | ConnectingEndpoint,
         place: object,
     ) -> calls.StartedTransfer:
         if isinstance(source, calls.ExportData):
             path = self._exports.source(source)
+            found = self._files.stat(path)
+            flow = self._streams.start_transfer(FileEndpoint(path), sink)
+            transfer = self._register(flow, place, found.size if found else None)
+            return self._start_work(transfer, self._finish_flow(flow))
+        if isinstance(source, calls.ImageData):
+            path = self._library.copy_path(source)
             found = self._files.stat(path)
             flow = self._streams.start_transfer(FileEndpoint(path), sink)
             transfer = self._register(flow, place, found.size if found else None)
@@ -404,6 +476,12 @@ class Transfers:
                 transfer.expected = int(announced[0])
 
     # --- peers
+
+    def _await_peer(self, source: calls.PeerSource) -> ListeningEndpoint:
+        """Listen for the peer that sends the data."""
+        party = self._make_peer(source.trust, calls.PEER if source.trust.key else None)
+        greeting = b"M=" + source.magic.encode()
+        return ListeningEndpoint(self._listen(source.address), party, greeting, source.patience)
 
     def _listen(self, address: str) -> IListening:
         try:

@@ -30,6 +30,7 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "OP_CLUSTER_": ("cluster", "failover", "placement"),
     "OP_EXT_STORAGE_": ("os",),
     "OP_GROUP_": ("group",),
+    "OP_IMAGE_": ("images",),
     "OP_INSTANCE_": _INSTANCE,
     "OP_NETWORK_": ("network",),
     "OP_NODE_": ("node", "failover"),

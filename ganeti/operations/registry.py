@@ -45,6 +45,7 @@ from ganeti.operations.cluster import (
 )
 from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.cluster import rename as rename_cluster
+from ganeti.operations.images import library
 from ganeti.operations.instance.create import create, multi_allocate
 from ganeti.operations.instance.disks import activate, grow, recreate, replace
 from ganeti.operations.instance.lifecycle import (
@@ -84,6 +85,7 @@ _ALL: tuple[AnyOperation, ...] = (
     *group.OPERATIONS,
     evacuate_group.OPERATION,
     *network.OPERATIONS,
+    *library.OPERATIONS,
     create.OPERATION,
     multi_allocate.OPERATION,
     remove.OPERATION,

@@ -67,7 +67,8 @@ class Channel(LimitedChannel):
 
     def allHeadersReceived(self) -> None:
         headers = self.requests[-1].requestHeaders
-        if self.length is not None and self.length > MAX_BODY:
+        long = self.length is not None and self.length > MAX_BODY
+        if long and not self.site.streams(self._command, self._path):
             self.refuse(*body_size_error())
         elif self._version != b"HTTP/1.0" and not headers.hasHeader(b"Host"):
             self.refuse(HTTPStatus.BAD_REQUEST, "an HTTP/1.1 request needs a Host header")
@@ -130,6 +131,22 @@ class Channel(LimitedChannel):
 
     def body_ended(self) -> None:
         self.site.unread.release_amount(self)
+
+    def pause_body(self) -> None:
+        """Take nothing from the client for now; it is not to blame for the time that this takes."""
+        self._deadline = None
+        self.pause_reading()
+
+    def resume_body(self) -> None:
+        """Take what the client sends again."""
+        if self._reading and not self._closing:
+            self._set_deadline(self.timeouts.read)
+        self.resume_reading()
+
+    def extend_deadline(self) -> None:
+        """Give the client time for the next bytes of a long body."""
+        if self._reading and not self._closing:
+            self._set_deadline(self.timeouts.read)
 
     # --- writing
 

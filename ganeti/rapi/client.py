@@ -693,6 +693,40 @@ class GanetiRapiClient:
         """Remove tags from a node."""
         return self._change_tags("DELETE", _path("nodes", node), tags, dry_run, reason)
 
+    # --- images
+
+    def GetImages(self, bulk: bool = False, reason: str | None = None) -> list[object]:
+        """Return the names of all images, or their details with ``bulk``."""
+        return self._list("/2/images", bulk, "name")
+
+    def GetImage(self, image: str, reason: str | None = None) -> Object:
+        """Return the details of an image."""
+        return _to_object(self._request("GET", _path("images", image)))
+
+    def AddImage(
+        self,
+        image: str,
+        url: str,
+        checksum: str | None = None,
+        dry_run: bool = False,
+        reason: str | None = None,
+        **more: object,
+    ) -> JobId:
+        """Add an image from a URL, which a node downloads."""
+        body = _without_none(name=image, url=url, checksum=checksum, **more)
+        return self._submit("POST", "/2/images", _job_parameters(dry_run, reason), body)
+
+    def RenameImage(
+        self, image: str, new_name: str, dry_run: bool = False, reason: str | None = None
+    ) -> JobId:
+        """Rename an image."""
+        path = _path("images", image, "rename")
+        return self._submit("PUT", path, _job_parameters(dry_run, reason), {"new_name": new_name})
+
+    def DeleteImage(self, image: str, dry_run: bool = False, reason: str | None = None) -> JobId:
+        """Remove an image, with its copies on all nodes."""
+        return self._submit("DELETE", _path("images", image), _job_parameters(dry_run, reason))
+
     # --- networks
 
     def GetNetworks(self, bulk: bool = False, reason: str | None = None) -> list[object]:

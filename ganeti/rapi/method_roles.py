@@ -12,6 +12,7 @@ from ganeti.opcodes.opcode import op_id
 from ganeti.rapi.api_metrics import MetricsVerb
 from ganeti.rapi.authentication import AccessLevel
 from ganeti.rapi.routes.route import Route
+from ganeti.rapi.upload_verbs import receives_image
 from ganeti.rapi.verbs import Verb, asks, lists, shows, submits
 
 
@@ -44,6 +45,8 @@ def permission(verb: Verb) -> Permission:
         role = role_for(name, on_instance=kind == "instance")
         return Permission(role, on_instance)
     role = _BY_ACCESS[verb.access]
+    if isinstance(verb, receives_image):
+        return Permission(role, False)
     if isinstance(verb, lists | shows):
         return Permission(role, verb.what not in UNLIMITED_KINDS)
     if isinstance(verb, MetricsVerb):

@@ -21,6 +21,7 @@ from ganeti.rapi.request_arguments import LOCK, REASON, ArgumentType, QueryParam
 from ganeti.rapi.responses import Schema
 from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import MAX_NUMBERS, Route
+from ganeti.rapi.upload_verbs import receives_image
 from ganeti.rapi.verbs import Verb, asks, streams, submits
 from ganeti.schema.types import ONE_LINE, Value
 
@@ -110,6 +111,14 @@ _LAST_EVENT_ID: Schema = {
     "schema": {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]{1,18})?$"},
 }
 
+_CONTENT_RANGE: Schema = {
+    "name": "Content-Range",
+    "in": "header",
+    "description": "Which bytes of the image the body has: all from the first one that is missing"
+    " to the last one, such as bytes 1000-1999/2000.",
+    "schema": {"type": "string", "pattern": "^bytes [0-9]{1,15}-[0-9]{1,15}/[0-9]{1,15}$"},
+}
+
 _VALUE_IN_FULL: Schema = msgspec.json.schema(Value)
 
 
@@ -175,6 +184,13 @@ def _describe_operation(
         ]
     if isinstance(verb, streams):
         described["parameters"].append(_LAST_EVENT_ID)
+    if isinstance(verb, receives_image):
+        described["parameters"].append(_CONTENT_RANGE)
+        binary: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+        described["requestBody"] = {
+            "content": {"application/octet-stream": {"schema": binary}},
+            "required": True,
+        }
     if (body := _body_schema(verb, route, components)) is not None:
         needed = "null" not in body.get("type", ())
         described["requestBody"] = {

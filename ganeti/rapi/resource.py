@@ -39,6 +39,7 @@ from ganeti.rapi.request_arguments import parse_body, parse_query, parse_tags
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import MAX_NUMBERS, Route
 from ganeti.rapi.site import ApiRequest
+from ganeti.rapi.upload_verbs import receives_image, uploads_of
 from ganeti.rapi.verbs import (
     NO_SERVICES,
     Admitted,
@@ -128,6 +129,27 @@ class RouteResource(Resource):
             return Refusal(Invalid("the path is not valid UTF-8"))
         return self._variable
 
+    def streams(self, method: bytes, path: bytes) -> bool:
+        """Return whether the body of a request is received as it arrives, however long it is."""
+        found = self._find_verb(method, path)
+        return found is not None and isinstance(found[2], receives_image)
+
+    def _find_verb(
+        self, method: bytes, path: bytes
+    ) -> tuple[Route, Mapping[str, str], Verb] | None:
+        segments = [unquote_to_bytes(each) for each in path.partition(b"?")[0].split(b"/")[1:]]
+        route = self.find_route(segments)
+        verb = None if route is None else route.verbs.get(method.decode("latin-1"))
+        if verb is None or route is None:
+            return None
+        pairs = zip(route.segments, segments, strict=True)
+        variables = {
+            declared[1:-1]: given.decode("utf-8", "replace")
+            for declared, given in pairs
+            if declared.startswith("{")
+        }
+        return route, variables, verb
+
     def find_route(self, segments: Sequence[bytes]) -> Route | None:
         """Return the route at the end of a path, if there is one."""
         resource: RouteResource | None = self
@@ -144,17 +166,29 @@ class RouteResource(Resource):
 
         :raises GanetiError: not so; its body is of no interest.
         """
-        segments = [unquote_to_bytes(each) for each in path.partition(b"?")[0].split(b"/")[1:]]
-        route = self.find_route(segments)
-        verb = None if route is None else route.verbs.get(method.decode("latin-1"))
-        if verb is None or route is None:
+        found = self._find_verb(method, path)
+        if found is None:
             return  # which is told when the request has arrived
+        route, variables, verb = found
         try:
             where = path.partition(b"?")[0]
             request.admitted = await self._confirm(request, verb, method.decode("ascii"), where)()
+            if isinstance(verb, receives_image):
+                await self._begin_upload(request, variables[verb.variable])
         except GanetiError as e:
             self._api.metrics.answered(route.path, method.decode("ascii"), int(status_of(e)), 0.0)
             raise
+
+    async def _begin_upload(self, request: ApiRequest, name: str) -> None:
+        assert request.channel is not None
+        uploads = uploads_of(self._api.services)
+        content_range = request.getHeader(b"content-range")
+        upload = await uploads.begin_upload(
+            name,
+            request.channel.length,
+            None if content_range is None else content_range.decode("latin-1").strip(),
+        )
+        request.receive_body(upload)
 
     def _confirm(self, request: ApiRequest, verb: Verb, method: str, path: bytes) -> Confirm:
         """Return what tells who sends a request, as often as it is called."""
@@ -290,6 +324,7 @@ class RouteResource(Resource):
             self._api.services,
             tuple(request.requestHeaders.getRawHeaders(b"cookie") or ()),
             parse_tags(request.requestHeaders.getRawHeaders(b"if-none-match") or ()),
+            request.upload,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from ganeti.rapi.api_metrics import MetricsVerb
 from ganeti.rapi.routes.route import Route
+from ganeti.rapi.upload_verbs import receives_image
 from ganeti.rapi.verbs import Verb, asks, lists, opens_console, shows, streams, submits
 
 # JSON Schema, whose keywords have values of all types.
@@ -86,6 +87,12 @@ _OF_PLANS = frozenset(("404", "409", "422"))
 """Why a plan is refused."""
 
 
+UPLOAD_ERRORS: Mapping[str, str] = {
+    "416": "These are not the bytes that are missing; the message says how many have arrived.",
+    "507": "The node has no space for the image.",
+}
+
+
 def errors(route: Route, verb: Verb) -> Schema:
     """Return the error answers of an operation, by status."""
     found = _ERRORS.keys() - _CONDITIONAL_ERRORS
@@ -98,6 +105,10 @@ def errors(route: Route, verb: Verb) -> Schema:
     described: Schema = {
         status: {"$ref": f"#/components/responses/{status}"} for status in sorted(found)
     }
+    if isinstance(verb, receives_image):
+        described |= {"409": {"$ref": "#/components/responses/409"}}
+        for code, why in UPLOAD_ERRORS.items():
+            described[code] = {"description": why, "content": _CONTENT}
     if isinstance(verb, lists):
         described["304"] = {"description": "The client has the present list, by If-None-Match."}
     if isinstance(verb, asks):
@@ -108,8 +119,10 @@ def errors(route: Route, verb: Verb) -> Schema:
 
 def result(verb: Verb, answers: Mapping[object, Schema]) -> Schema:
     """Return the schema of an operation's result; ``answers`` has those of declared types."""
+    number = {"type": "integer", "minimum": 1, "description": "The ID of the job."}
+    if isinstance(verb, receives_image):
+        return number
     if isinstance(verb, submits):
-        number = {"type": "integer", "minimum": 1, "description": "The ID of the job."}
         return {"anyOf": [number, PLAN_SCHEMA]}
     if isinstance(verb, lists):
         name = {"type": "integer" if verb.what == "job" else "string"}

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
 from ganeti.rapi.channel import MAX_BODY, Channel, body_size_error
+from ganeti.rapi.image_uploads import Upload
 from ganeti.rapi.problems import problem
 from ganeti.rapi.response import send
 from ganeti.rapi.verbs import Admitted
@@ -47,11 +48,27 @@ class ApiRequest(MemoryRequest):
         """What the variables in the path stand for."""
         self.admitted: Admitted | None = None
         """Who sends the request, if that was found out by its head."""
+        self.upload: Upload | None = None
+        """What takes the body as it arrives."""
 
     # --- reading
 
+    def receive_body(self, upload: Upload) -> None:
+        """Let ``upload`` take the body as it arrives."""
+        self.upload, upload.source = upload, self.channel
+        if self.channel is None:
+            upload.abandon()  # the client has gone
+
+    def drop(self) -> None:
+        if self.upload is not None:
+            self.upload.abandon()
+        super().drop()
+
     def handleContentChunk(self, data: bytes) -> None:
         if self.content is None or self.channel is None:
+            return
+        if self.upload is not None:
+            self.upload.take_chunk(data)
             return
         size = self.content.tell() + len(data)
         if size > MAX_BODY:
@@ -125,6 +142,11 @@ class ApiSite(LimitedSite):
         admit = getattr(self.resource, "admit", None)
         if admit is not None:
             await admit(request, method, path)
+
+    def streams(self, method: bytes, path: bytes) -> bool:
+        """Return whether the body of a request is received as it arrives, however long it is."""
+        streams = getattr(self.resource, "streams", None)
+        return streams is not None and streams(method, path)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
         channel: Channel = super().buildProtocol(addr)

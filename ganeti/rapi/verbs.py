@@ -31,6 +31,7 @@ from ganeti.luxi.methods import (
 from ganeti.model.users import Role
 from ganeti.opcodes.opcode import Opcode
 from ganeti.rapi.authentication import AccessLevel
+from ganeti.rapi.image_uploads import ImageUploads, Upload
 from ganeti.rapi.list_pages import ListPages
 from ganeti.rapi.request_arguments import (
     BULK,
@@ -112,6 +113,7 @@ class Services:
     openid: OpenIdSignIn | None = None
     history: UsageHistory | None = None
     """What was used over a longer time; None without a Prometheus."""
+    uploads: ImageUploads | None = None
 
 
 async def _no_hash(password: str, source: str) -> str:
@@ -148,6 +150,8 @@ class ApiCall:
     """The headers ``Cookie``."""
     known: tuple[str, ...] = ()
     """The tags of answers that the client has, from ``If-None-Match``."""
+    upload: Upload | None = None
+    """The body, if the verb receives it as it arrives."""
 
     @property
     def user(self) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ganeti.model.guest import Guest
+from ganeti.model.images import ImageUrl
 from ganeti.rpc.backup_calls import BackupData, BackupSink, BackupSource
 from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, URGENT, Call
 from ganeti.schema.records import Record
@@ -17,6 +18,12 @@ ExportName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_
 """The name of an export, which is a directory."""
 
 DumpName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=255)]
+
+ImageFile = Annotated[str, Meta(pattern=r"^(sha256|download|upload)-[0-9a-f]{64}\Z")]
+"""The name of a file with an image, or with a part of one, on a node."""
+
+UploadName = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+"""The name of a complete upload on the host that it was sent to."""
 
 Magic = Annotated[str, Meta(pattern=r"^[-_.a-zA-Z0-9]{5,100}\Z")]
 """The token that a sender transmits first, by which the receiver identifies the transfer."""
@@ -41,6 +48,24 @@ class ExportData(Record, tag="export"):
 
     path: Line
     dump: DumpName
+
+
+class ImageData(Record, tag="image"):
+    """A copy of an image; as a sink, what is not accepted yet (``AcceptImage``)."""
+
+    file: ImageFile
+
+
+class UploadData(Record, tag="upload"):
+    """An image that was uploaded to this host."""
+
+    upload: UploadName
+
+
+class UrlSource(Record, tag="url"):
+    """An image that the node downloads; an interrupted download is continued."""
+
+    url: ImageUrl
 
 
 class Trust(Record, omit_defaults=True):
@@ -88,8 +113,8 @@ class StartImport(Call[StartedTransfer]):
     wire = "import_start"
     call_timeout = NORMAL
 
-    source: PeerSource | ExportData | BackupData
-    sink: DiskData | ExportData | BackupSink
+    source: PeerSource | ExportData | UploadData | UrlSource | BackupData
+    sink: DiskData | ExportData | ImageData | BackupSink
 
 
 class StartExport(Call[StartedTransfer]):
@@ -98,7 +123,7 @@ class StartExport(Call[StartedTransfer]):
     wire = "export_start"
     call_timeout = NORMAL
 
-    source: DiskData | ExportData | BackupSource | BackupData
+    source: DiskData | ExportData | ImageData | BackupSource | BackupData
     sink: PeerSink | ExportData | BackupSink
 
 

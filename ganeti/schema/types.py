@@ -38,6 +38,7 @@ SHA256 = rf"^[0-9a-f]{{64}}{_END}"
 VERSION = rf"^[0-9]+(\.[0-9A-Za-z.+~_-]+)?{_END}"
 BACKUP_ID = rf"^[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{6}}{_END}"
 BACKUP_KEY = rf"^([0-9a-f]{{64}})?{_END}"
+CHECKSUM = rf"^(sha256:[0-9a-f]{{64}}|sha512:[0-9a-f]{{128}}){_END}"
 
 RULES: Mapping[str, str] = MappingProxyType(
     {
@@ -53,6 +54,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         SHA256: "must be a SHA-256 digest in 64 hexadecimal digits",
         BACKUP_ID: "must be the ID of a backup, such as 20260131T235959Z-0a1b2c",
         BACKUP_KEY: "must be a key in 64 hexadecimal digits, or empty",
+        CHECKSUM: "must be sha256: or sha512: and the digest in lower-case hexadecimal digits",
     }
 )
 """The rules of the patterns above in words."""

@@ -337,11 +337,12 @@ class StreamPeer:
 @dataclass(frozen=True)
 class FileEndpoint:
     """A file or block device; ``create`` creates or truncates it. A sink accepts at most ``room``
-    bytes."""
+    bytes. A source that may be from an untrusted user does not ``follow`` a symbolic link."""
 
     path: str
     create: bool = False
     room: int | None = None
+    follow: bool = True
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,10 @@ _ZEROS = bytes(CHUNK)
 class FileSource:
     """A file or device, read from its start to its end."""
 
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def __init__(self, path: str, *, follow: bool = True) -> None:
+        """Without ``follow``, a symbolic link is an error."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+        self._file = os.open(path, flags)
         # Makes the kernel read ahead twice as far (posix_fadvise(2)).
         os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 

@@ -161,7 +161,7 @@ class Flow:
         taker: Sink
         match source:
             case FileEndpoint():
-                giver = FileSource(source.path)
+                giver = FileSource(source.path, follow=source.follow)
                 opened.callback(giver.close)
             case PipeEndpoint():
                 giver = pipe_source

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -19,10 +20,11 @@ from ganeti.rpc.members import MemberFile, MemberRecords
 from ganeti.rpc.server import CallHandlers
 from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.image_programs import ImagePrograms
 from ganeti.testing.images import MemoryImages
 from ganeti.testing.memory_repositories import MemoryDiskReader, MemoryRepositories
 from ganeti.testing.names import MemoryNames
-from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles, Script
+from ganeti.testing.processes import MemoryProcesses, MemoryStateFiles, Program, Script
 from ganeti.testing.streams import MemoryNetwork, MemoryStreams
 
 OS_SCRIPTS = ("create", "import", "export", "rename", "verify")
@@ -69,11 +71,13 @@ class MemoryHost:
         self._latency = latency
         self._hypervisors = hypervisors
         self._volumes = volumes
-        programs = {
+        programs: dict[str, Program] = {
             f"{self.paths.os_search_path[0]}/{each}/{script}": Script(takes=script_time)
             for each in oses
             for script in OS_SCRIPTS
         }
+        self.image_programs = ImagePrograms(self.disk)
+        programs[sys.executable] = self.image_programs
         self.processes = MemoryProcesses(self.clock, programs)
         for each in oses:
             folder = f"{self.paths.os_search_path[0]}/{each}"
@@ -134,7 +138,7 @@ class MemoryHost:
 
     def power_cut(self) -> None:
         """Start the host again after a crash: guests are gone, and what was not synced may be."""
-        self.disk = self.disk.after_crash()
+        self.disk = self.image_programs.disk = self.disk.after_crash()
         self.notes = MemoryStateFiles()
         self.lease_notes = MemoryStateFiles()
         self.restart()

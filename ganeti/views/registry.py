@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ganeti.query.fields import Table
-from ganeti.views import filters, groups, networks, nodes
+from ganeti.views import filters, groups, images, networks, nodes
 from ganeti.views.cluster import CLUSTER
 from ganeti.views.exports import EXPORTS
 from ganeti.views.extstorage import EXTSTORAGE
@@ -24,6 +24,7 @@ TABLES: Mapping[str, Table[Any]] = {
     "extstorage": EXTSTORAGE,
     "filter": filters.FILTERS,
     "group": groups.GROUPS,
+    "image": images.IMAGES,
     "instance": INSTANCES,
     "job": JOBS,
     "lock": LOCKS,
@@ -35,6 +36,7 @@ TABLES: Mapping[str, Table[Any]] = {
 ROWS: Mapping[str, Callable[[ClusterSnapshot, Iterable[str] | None], Sequence[object]]] = {
     "filter": filters.rows,
     "group": groups.rows,
+    "image": images.rows,
     "instance": instances.rows,
     "network": networks.rows,
     "node": nodes.rows,

@@ -13,6 +13,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk
 from ganeti.model.group import Group
+from ganeti.model.images import is_image_name
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
@@ -53,6 +54,16 @@ class ClusterSnapshot:
     @cached_property
     def networks(self) -> Mapping[str, Network]:
         return self.state.networks
+
+    @cached_property
+    def installed_from(self) -> Mapping[str, list[str]]:
+        """The names of the instances by the digest of the image that they were installed from."""
+        found: dict[str, list[str]] = {}
+        for instance in self.state.instances.values():
+            digest = instance.osparams.get("checksum")
+            if isinstance(digest, str) and is_image_name(instance.osparams.get("image")):
+                found.setdefault(digest, []).append(instance.name)
+        return {digest: sorted(names, key=natural_key) for digest, names in found.items()}
 
     @cached_property
     def backend(self) -> Parameters:

@@ -54,6 +54,7 @@ class AccountTests(SynchronousTestCase):
         self.assertEqual(self.owner(self.paths.run), (0, API.group, 0o1775))
         self.assertEqual(self.owner(self.paths.log), (0, API.group, 0o1770))
         self.assertEqual(self.owner(f"{self.paths.data}/etcd/member.json"), (0, 0, 0o600))
+        self.assertEqual(self.owner(self.paths.uploads), (API.user, API.group, 0o700))
 
     def test_links_are_not_followed(self) -> None:
         outside = Path(self.mktemp())

@@ -35,6 +35,7 @@ class LuxiTests(SynchronousTestCase):
         self.assertEqual(ours.pop("EndSession"), ["session"])
         self.assertEqual(ours.pop("QueryPassword"), ["user"])
         self.assertEqual(ours.pop("QueryNotifications"), [])
+        self.assertEqual(ours.pop("QueryImages"), ["names", "fields", "use_locking"])
         self.assertEqual(ours.pop("TestNotification"), ["name"])
         self.assertEqual(ours.pop("QueryFailover"), [])
         self.assertEqual(ours.pop("QueryBackupRepositories"), [])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.images import add_image, remove_image
 from ganeti.config.changes.instances import remove_instance
 from ganeti.config.changes.objects import update
 from ganeti.config.changes.tags import remove_tags
@@ -32,6 +33,7 @@ from ganeti.opcodes.instance.lifecycle import StartInstance
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from ganeti.testing.journal import MemoryJournal
+from tests.config.changes.test_images import an_image
 from tests.config.test_replay import MACHINES, NODES, changes
 from tests.jobs.rig import Rig
 
@@ -145,6 +147,15 @@ class ConfigurationTests(SynchronousTestCase):
         commit = Commit(at=1.0, who="a", why="b", edits=(edit,))
         [event] = CommitEntry(9, commit, {}, lambda _: None).events(STREAM_START, 10)
         self.assertEqual((event.names, event.tags), ((), None))
+
+    def test_an_event_of_an_image_does_not_show_its_url(self) -> None:
+        recorder = Recorder(a_cluster())
+        image = an_image(url="https://example.com/disk?secret")
+        for change, action in ((add_image(image), "changed"), (remove_image("debian"), "removed")):
+            [event] = recorder.change(change)
+            said = (event["kind"], event["action"], event["name"])
+            self.assertEqual(said, ("image", action, "debian"))
+            self.assertNotIn("secret", str(event))
 
     def test_certificates_and_tokens_are_no_events(self) -> None:
         edits = (Delete(kind="certificate", key="x"), Delete(kind="spent-token", key="y"))

@@ -222,7 +222,7 @@ class ImageTests(ShippedDefinitions):
             await self.scripts.verify(ValidateOS(os="image", osparams=wrong))
         said = str(caught.exception)
         for each in (
-            "is neither a URL (http or https) nor an absolute path",
+            "is neither a name, nor a URL (http or https), nor an absolute path",
             "checksum sha256:12 is neither sha256: nor sha512:",
             "ssh_keys: hello is not a public key",
             "user Root! is not a name",

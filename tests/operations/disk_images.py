@@ -13,8 +13,8 @@ from ganeti.model.disk import Disk
 from ganeti.node.raw_images import PROGRAM
 from ganeti.testing.builders import a_cluster
 from ganeti.testing.host import MemoryHost
-from ganeti.testing.image_program import ScriptedQemuImg
 from ganeti.testing.processes import Ran, Script
+from ganeti.testing.qemu_img_program import ScriptedQemuImg
 from tests.operations.whole import WholeCluster
 
 ORDER = {

@@ -21,6 +21,7 @@ from ganeti.luxi.methods import (
     QueryFields,
     QueryFilters,
     QueryGroups,
+    QueryImages,
     QueryInstances,
     QueryJobs,
     QueryNetworks,
@@ -86,6 +87,7 @@ class ClientTests(SynchronousTestCase):
                 QueryInstances: lambda asked: [[{"kind": "ssh"}, True]],
                 QueryNodes: [["C"]],
                 QueryGroups: [["x"]],
+                QueryImages: [["x"]],
                 QueryNetworks: [["x"]],
                 QueryClusterInfo: {"name": "c"},
                 QueryFields: {"fields": []},
@@ -157,6 +159,8 @@ class ClientTests(SynchronousTestCase):
                 ("GET", "/2/console"),
                 ("GET", "/2/nodes/{node_name}/usage"),
                 ("GET", "/2/job-rates"),
+                # Bodies of any size are for clients such as curl, which go on with them.
+                *((method, "/2/images/{image_name}/upload") for method in ("GET", "PUT", "DELETE")),
                 # Ganeti has programs for these, hbal and hspace.
                 ("GET", "/2/balance"),
                 ("PUT", "/2/balance"),

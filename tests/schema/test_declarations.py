@@ -28,6 +28,7 @@ from tests.rpc.test_calls import declared as calls
 
 SEVERAL_LINES = {
     "OP_BACKUP_EXPORT.destination_x509_ca": "PEM; written to a file of its own",
+    "OP_IMAGE_ADD.key": "ASCII armor; checked by the operation, written to a file of its own",
     "OP_INSTANCE_CREATE.source_x509_ca": "PEM; written to a file of its own",
     "OP_INSTANCE_MULTI_ALLOC.instances.source_x509_ca": "as with OP_INSTANCE_CREATE",
     "OP_NOTIFICATION_ADD.authority": "PEM; checked by the operation, kept in JSON",
@@ -38,6 +39,8 @@ SEVERAL_LINES = {
     "certificate_use.certificate": "PEM; written to a file of its own",
     "export_start.sink.trust.peer": "PEM; written to a file of its own",
     "finalize_export.description": "a whole file",
+    "image_accept.key": "ASCII armor; written to a file of its own",
+    "image_read_signed_checksum.key": "ASCII armor; written to a file of its own",
     "import_start.source.trust.peer": "PEM; written to a file of its own",
     "members_update.members.authorities": "PEM; written to a file of their own",
     "notification.authority": "PEM; kept in JSON",

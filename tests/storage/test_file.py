@@ -25,9 +25,9 @@ from ganeti.storage.qcow2 import Qcow2Header
 from ganeti.storage.qemu_img import QemuImg
 from ganeti.testing.builders import a_disk
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
-from ganeti.testing.image_program import ScriptedQemuImg, write_header
 from ganeti.testing.images import MemoryImages
 from ganeti.testing.processes import MemoryProcesses
+from ganeti.testing.qemu_img_program import ScriptedQemuImg, write_header
 from tests.contracts.units import UnitsContract
 from tests.contracts.volumes import SnapshotsContract, VolumesContract
 

@@ -10,7 +10,7 @@ from hypothesis.strategies import binary
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.storage.qcow2 import Qcow2Header, read_header
-from ganeti.testing.image_program import write_header
+from ganeti.testing.qemu_img_program import write_header
 
 PLAIN = Qcow2Header(1 << 30)
 

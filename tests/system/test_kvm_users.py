@@ -42,7 +42,7 @@ class KvmUserTests(KvmCase):
     def process(self, node: str = "node1") -> int:
         return int(Path(self.folder, node, "kvm", "web1.pid").read_text())
 
-    def status(self, node: str = "node1") -> dict[str, str]:
+    def read_status(self, node: str = "node1") -> dict[str, str]:
         """What the kernel says about the QEMU of the guest."""
         text = Path("/proc", str(self.process(node)), "status").read_text()
         return dict(re.findall(r"^(\w+):\s+(.*)$", text, re.MULTILINE))
@@ -74,7 +74,7 @@ class KvmUserTests(KvmCase):
         await here.start(guest, self.attached())
         terminal = await self.terminal("node1")
         await terminal.see(b"tick 1")
-        status = self.status()
+        status = self.read_status()
         ids = [status[name].split()[0] for name in ("Uid", "Gid", "Groups", "NoNewPrivs")]
         self.assertEqual(ids, [str(FIRST), "65534", "65534", "1"])
         self.assertEqual(int(status["CapPrm"], 16), 0)
@@ -86,7 +86,7 @@ class KvmUserTests(KvmCase):
         both = replace(guest, disks=(*guest.disks, second.disk))
         here = self.hypervisor("node1")
         await self.move(here, there, both)
-        self.assertEqual(self.status("node2")["Uid"].split()[0], str(FIRST))
+        self.assertEqual(self.read_status("node2")["Uid"].split()[0], str(FIRST))
         moved = await self.terminal("node2")
         for device in ("vda", "vdb"):
             write = f"echo moved-{device} | dd of=/dev/{device} bs=512 seek=8 conv=fsync"

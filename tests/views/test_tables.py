@@ -19,12 +19,16 @@ OURS = {("instance", "snapshots"): "Ganeti has no snapshots that stay"}
 """Fields that clients of Ganeti do not know, and why they are there."""
 
 
+OUR_KINDS = {"image"}
+"""Kinds of objects that clients of Ganeti do not know."""
+
+
 class TableTests(SynchronousTestCase):
     maxDiff = None
 
     def test_every_kind_of_object_has_a_table(self) -> None:
-        self.assertEqual(sorted(TABLES), sorted(FACTS))
-        self.assertEqual(sum(len(table.fields) for table in TABLES.values()), 441 + len(OURS))
+        self.assertEqual(sorted(TABLES.keys() - OUR_KINDS), sorted(FACTS))
+        self.assertEqual(sum(len(TABLES[kind].fields) for kind in FACTS), 441 + len(OURS))
 
     def test_fields_are_those_that_clients_know(self) -> None:
         for kind, facts in FACTS.items():

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ganeti.cli.command import Command, Positional, tool
+from ganeti.cli.gnt_os import images
 from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import FORM, NO_HEADERS
 from ganeti.cli.options import BOOL, IDENTKEYVAL, KEYVAL, PRIORITY, PRIVATE, Option
@@ -25,7 +26,7 @@ IGNORED_PRIORITY = Option(
 
 GNT_OS = tool(
     "gnt-os",
-    "Show the OS definitions of the nodes, and set defaults for their instances.",
+    "Show the OS definitions of the nodes, set defaults for their instances, and keep images.",
     Command(
         name="list",
         doc="List the OS definitions that instances can be installed with.",
@@ -81,6 +82,7 @@ GNT_OS = tool(
         submits=True,
         run=actions.modify,
     ),
+    images.COMMANDS,
 )
 
 

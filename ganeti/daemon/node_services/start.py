@@ -80,6 +80,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     parts = assemble_node(host)
     # Before the first call, which may create new ones.
     await parts.exports.remove_incomplete()
+    await parts.library.remove_leftovers(host.now())
     await parts.keys.remove_expired()
     await parts.backups.end_interrupted()
     site = _create_site(reactor, paths, files, parts)

@@ -23,9 +23,10 @@ from ganeti.daemon.rapi_services import prometheus
 from ganeti.daemon.rapi_services.console_connector import NodeConnector
 from ganeti.daemon.rapi_services.fetching import fetcher
 from ganeti.daemon.rapi_services.open_files import FileBudget
+from ganeti.daemon.rapi_services.upload_files import LocalUploads
 from ganeti.luxi.async_client import MasterClient
 from ganeti.metrics.family import MetricFamily, make_gauge
-from ganeti.paths import CONSOLE, Paths
+from ganeti.paths import CONSOLE, Paths, local_node_name
 from ganeti.rapi.api_metrics import ApiMetrics
 from ganeti.rapi.authentication import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.console import resource as console
@@ -34,6 +35,7 @@ from ganeti.rapi.console.console_visitors import MasterRights
 from ganeti.rapi.console.relay import ConsoleRelay
 from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.image_uploads import ImageUploads
 from ganeti.rapi.login_limits import source_network
 from ganeti.rapi.openid import OpenIdClient, SignIn
 from ganeti.rapi.resource import Api, resource_tree
@@ -59,6 +61,7 @@ class ApiServer:
         self._reactor = reactor
         self._master = master
         self._certificate = certificate
+        self._uploads = paths.uploads
         users = UsersFile(paths.rapi_users, reactor.seconds)
         users.reload_if_changed()
         self._checker = UsersFileChecker(users, thread_runner(reactor), MasterAccounts(master))
@@ -109,6 +112,7 @@ class ApiServer:
             self._hash_password,
             SignIn(client, self._master),
             prometheus.connect(reactor, options),
+            ImageUploads(LocalUploads(self._uploads, thread_runner(reactor)), local_node_name()),
         )
 
     async def _hash_password(self, password: str, source: str) -> str:

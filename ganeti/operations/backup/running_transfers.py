@@ -61,7 +61,7 @@ class RunningTransfers:
         node: Node,
         what: str,
         source: calls.PeerSource,
-        sink: calls.DiskData | calls.ExportData | BackupSink,
+        sink: calls.DiskData | calls.ExportData | calls.ImageData | BackupSink,
     ) -> int:
         """Start to receive a transfer; return the port."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
@@ -74,7 +74,7 @@ class RunningTransfers:
         self,
         node: Node,
         what: str,
-        source: calls.DiskData | calls.ExportData | BackupSource | BackupData,
+        source: calls.DiskData | calls.ExportData | calls.ImageData | BackupSource | BackupData,
         sink: calls.PeerSink | calls.ExportData | BackupSink,
     ) -> None:
         """Start to send."""
@@ -88,13 +88,24 @@ class RunningTransfers:
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
         self._started.append(NodeTransfer(node, started.name, what))
 
+    async def fetch(
+        self,
+        node: Node,
+        what: str,
+        source: calls.UrlSource | calls.UploadData,
+        sink: calls.ImageData,
+    ) -> None:
+        """Start to make an image of what a node downloads, or was uploaded to it."""
+        started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
+        self._started.append(NodeTransfer(node, started.name, what))
+
     async def between(
         self,
         sender: Node,
         receiver: Node,
         what: str,
-        source: calls.DiskData | calls.ExportData | BackupSource | BackupData,
-        sink: calls.DiskData | calls.ExportData | BackupSink,
+        source: calls.DiskData | calls.ExportData | calls.ImageData | BackupSource | BackupData,
+        sink: calls.DiskData | calls.ExportData | calls.ImageData | BackupSink,
     ) -> None:
         """Start a transfer between two nodes of this cluster."""
         magic = self._tools.ids.secret()

@@ -24,7 +24,7 @@ from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
 from ganeti.model.instance import AdminState, AdminStateSource, Instance, Nic
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import backend_of, policy_of
+from ganeti.model.parameters.filling import backend_of, fill_os, policy_of
 from ganeti.model.parameters.hypervisors import NETWORK_PORT_HYPERVISORS
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.operations.allocation.allocation_request import Placement
@@ -35,6 +35,8 @@ from ganeti.operations.allocation.node_check import hypervisor_check
 from ganeti.operations.allocation.policy_check import PolicySize, check_policy
 from ganeti.operations.allocation.scoring import against, choose
 from ganeti.operations.guest_conversion import make_guest
+from ganeti.operations.images.copies import require_image
+from ganeti.operations.images.image_names import check_fits, resolve_name
 from ganeti.operations.instance.create.disk_adoption import (
     adopt_disks,
     adopted,
@@ -170,6 +172,13 @@ def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Creatio
             owner = state.instances[state.macs[nic.mac]].name
             raise mac_in_use(nic.mac, owner)
     draft = _draft_instance(order, op.instance_name, facts.identity)
+    if op.mode is CreationMode.CREATE:
+        filled = fill_os(state.cluster, draft)
+        draft = replace(draft, osparams=resolve_name(draft.os, draft.osparams, filled, state))
+        if order.installs:
+            check_fits(
+                draft, fill_os(state.cluster, draft), [disk.size for disk in order.disks], state
+            )
     nodes = _choose_nodes(op, order, draft, state, facts)
     group = state.groups[nodes[0].group]
     draft = replace(draft, nics=_connect_nics(op, order, group, state))
@@ -516,6 +525,7 @@ def _make_records(
 
 
 async def _install(plan: CreationPlan, guest: Guest, tools: Tools) -> None:
+    await require_image(plan.draft, guest, plan.nodes[0], tools)
     tools.progress.log_message(f"installing {guest.os} on {guest.name}")
     debug = plan.op.debug_level or 0
     install = InstallOS(guest=_add_secrets(guest, plan.op), debug=debug)

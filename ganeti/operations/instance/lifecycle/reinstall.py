@@ -12,8 +12,11 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.guest import Guest
+from ganeti.model.parameters.filling import fill_os
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
 from ganeti.operations.guest_conversion import make_guest
+from ganeti.operations.images.copies import require_image
+from ganeti.operations.images.image_names import check_fits, recorded_image, resolve_name
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import (
     attach_disks,
@@ -80,13 +83,33 @@ def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> Rein
         force_variant=op.force_variant,
     )
     facts.answer_of(node, ValidateOS)
-    return ReinstallationPlan(op, subject, guest.os, _given_osparams(op))
+    installed = replace(instance, os=guest.os)
+    check_fits(installed, guest.osparams, [disk.size for disk in subject.disks], state)
+    return ReinstallationPlan(op, subject, guest.os, _resolve_osparams(op, subject, state))
 
 
 def _make_guest(op: ReinstallInstance, subject: InstanceContext, state: ClusterState) -> Guest:
     """Return the guest to install."""
     instance = replace(subject.instance, os=op.os_type or subject.instance.os)
-    return make_guest(state, instance, osparams=_given_osparams(op))
+    return make_guest(state, instance, osparams=_resolve_osparams(op, subject, state))
+
+
+def _resolve_osparams(
+    op: ReinstallInstance, subject: InstanceContext, state: ClusterState
+) -> dict[str, object]:
+    """Return the given OS parameters, with the digest of the image of the library, if it is one.
+
+    It is the digest that the instance has recorded, unless another image is given.
+
+    :raises Refused: the library has no such image.
+    """
+    given = _given_osparams(op)
+    instance = replace(subject.instance, os=op.os_type or subject.instance.os)
+    filled = {**fill_os(state.cluster, instance), **given}
+    if "image" in given:
+        return resolve_name(instance.os, given, filled, state)
+    image = recorded_image(instance, filled, state)
+    return given if image is None else {**given, "checksum": image.digest}
 
 
 def _given_osparams(op: ReinstallInstance) -> dict[str, object]:
@@ -96,16 +119,20 @@ def _given_osparams(op: ReinstallInstance) -> dict[str, object]:
 
 async def run(plan: ReinstallationPlan, tools: Tools) -> None:
     instance, disks = plan.subject.instance, plan.subject.disks
+    installed = replace(instance, os=plan.os)
+    guest = make_guest(tools.config.state(), installed, osparams=plan.osparams)
+    # First, as it may fail.
+    await require_image(installed, guest, plan.subject.primary, tools)
     if plan.os != instance.os:
         await tools.config.change(update(instance, os=plan.os))
     state = tools.config.state()
     detach = partial(detach_disks, state, instance, disks, tools)
+    guest = make_guest(state, state.instances[instance.uuid], osparams=plan.osparams)
     async with Undo(tools.progress) as undo:
         # Before the call: if it fails, some of the disks may be attached.
         undo.by(f"detach the disks of {instance.name}", detach)
         await attach_disks(state, instance, disks, tools)
         tools.progress.log_message(f"installing {plan.os} on {instance.name}")
-        guest = make_guest(state, state.instances[instance.uuid], osparams=plan.osparams)
         install = InstallOS(guest=guest, reinstall=True, debug=plan.op.debug_level or 0)
         await tools.nodes.ask(plan.subject.primary, install)
     await detach_finally(state, instance, disks, tools)

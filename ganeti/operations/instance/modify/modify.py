@@ -25,6 +25,7 @@ from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.filling import (
     backend_of,
     be_defaults,
+    fill_os,
     hv_defaults,
     policy_of,
 )
@@ -40,6 +41,7 @@ from ganeti.operations.allocation.policy_check import check_policy
 from ganeti.operations.allocation.sizes import size_of
 from ganeti.operations.allocation.target_node import get_template
 from ganeti.operations.guest_conversion import make_guest
+from ganeti.operations.images.image_names import merge_changes, resolve_name
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.device_specs import check_nic_parameters
 from ganeti.operations.instance.disks.block_devices import (
@@ -135,7 +137,7 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[NodeQuery]:
         found.append(NodeQuery(here, DescribeRunning(guest=make_guest(state, subject.instance))))
     if _changes_os(op) and not op.force:
         found.append(NodeQuery(here, DescribeOSes()))
-        guest = make_guest(state, replace(subject.instance, **_os_fields(op, subject)))
+        guest = make_guest(state, replace(subject.instance, **_os_fields(op, subject, state)))
         if guest.os:
             found.append(make_os_query(guest, subject.primary, force_variant=op.force_variant))
     if _changes_guest(op):
@@ -294,7 +296,7 @@ def _read_parameters(
     if op.hvparams:
         fields["hvparams"] = _read_hvparams(op, subject, state.cluster)
         rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]
-    fields |= _os_fields(op, subject)
+    fields |= _os_fields(op, subject, state)
     rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
     rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private or ()]
     if op.os_name is not None:
@@ -308,7 +310,9 @@ def _changes_os(op: ModifyInstance) -> bool:
     return bool(op.os_name or op.osparams or op.osparams_private)
 
 
-def _os_fields(op: ModifyInstance, subject: InstanceContext) -> dict[str, object]:
+def _os_fields(
+    op: ModifyInstance, subject: InstanceContext, state: ClusterState
+) -> dict[str, object]:
     """Return the changed OS fields of the instance's record."""
     instance, fields = subject.instance, FieldValues()
     if op.osparams:
@@ -317,7 +321,23 @@ def _os_fields(op: ModifyInstance, subject: InstanceContext) -> dict[str, object
         fields["osparams_private"] = _merge(instance.osparams_private, op.osparams_private)
     if op.os_name is not None:
         fields["os"] = op.os_name
-    return fields
+    return {**fields, **_resolve_image(op, replace(instance, **fields), instance, state)}
+
+
+def _resolve_image(
+    op: ModifyInstance, changed: Instance, before: Instance, state: ClusterState
+) -> dict[str, object]:
+    """Return the OS parameters with the digest of an image of the library, if that changes.
+
+    :raises Refused: there is no such image, or it has another digest.
+    """
+    merged = changed.osparams
+    osparams = merge_changes(changed.os, before.osparams, op.osparams, merged)
+    names_image = not {"image", "checksum"}.isdisjoint(op.osparams)
+    if names_image or (op.os_name is not None and "checksum" not in osparams):
+        filled = fill_os(state.cluster, replace(changed, osparams=osparams))
+        osparams = resolve_name(changed.os, osparams, filled, state)
+    return {} if osparams == merged else {"osparams": osparams}
 
 
 def _check_os(
