@@ -125,6 +125,10 @@ async def run(plan: BackupPlan, tools: Tools) -> str:
         begin = calls.BeginBackup(repository=access, backup=backup, instance=subject.instance.uuid)
         newest = await tools.nodes.ask(plan.node, begin)
         parent = newest if newest is not None and _comparable(newest, plan) else None
+        if newest is not None and parent is None and plan.live and not plan.op.full:
+            tools.progress.log_message(
+                f"everything is read: the disks are not those of the newest backup {newest.id}"
+            )
         async with _show_disks(plan, backup, parent, tools) as shown:
             began = tools.time.seconds()
             await _store_disks(plan, backup, shown, tools)
