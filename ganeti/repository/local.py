@@ -238,9 +238,7 @@ class LocalRepositories:
 
         def remove(switch: CancelSwitch) -> RemovedData:
             folder = _open(access)
-            usage.check_unused(backups)
-            for name in backups:
-                folder.remove_manifest(name)
+            usage.remove_unused(backups, folder.remove_manifest)
             return _sweep(folder, usage, switch)
 
         return await self._run(remove)
@@ -255,7 +253,15 @@ def _open(access: RepositoryAccess) -> RepositoryFolder:
 
 
 def _summaries(folder: RepositoryFolder) -> list[BackupSummary]:
-    return [folder.read_description(name).summary for name in folder.list_backups()]
+    return [_summary(folder, name) for name in folder.list_backups()]
+
+
+def _summary(folder: RepositoryFolder, name: str) -> BackupSummary:
+    try:
+        return folder.read_description(name).summary
+    except Damaged as e:
+        # One that is damaged must not hide the others.
+        return BackupSummary(id=name, instance="", uuid="", cluster="", created=0, problem=str(e))
 
 
 def _exact_reader(pipe: PipeSource) -> Callable[[int], bytes]:

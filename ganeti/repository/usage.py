@@ -8,7 +8,7 @@ that no manifest lists, that nothing has claimed, and that were not claimed sinc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 
@@ -64,8 +64,11 @@ class RepositoryUsage:
                     if not self._reading[name]:
                         del self._reading[name]
 
-    def check_unused(self, backups: Iterable[str]) -> None:
-        """:raises Refused: one of the backups is being read."""
+    def remove_unused(self, backups: Sequence[str], remove: Callable[[str], None]) -> None:
+        """Remove backups, none of which can be read meanwhile.
+
+        :raises Refused: one of them is being read; none is removed.
+        """
         with self._lock:
             for name in backups:
                 if name in self._reading:
@@ -73,6 +76,8 @@ class RepositoryUsage:
                         f"backup {name} is being restored or verified; try again when that has"
                         " ended"
                     )
+            for name in backups:
+                remove(name)
 
     @contextmanager
     def sweep_chunks(self) -> Iterator[Callable[[bytes, Callable[[], None]], bool]]:

@@ -40,9 +40,12 @@ class UsageTests(SynchronousTestCase):
             second.__enter__()
 
     def test_a_backup_that_is_read_is_not_removed(self) -> None:
+        names: list[str] = []
         with self.usage.pin_backups(["b1"]):
-            self.usage.check_unused(["b2"])
+            self.usage.remove_unused(["b2"], names.append)
             with self.assertRaisesRegex(Refused, "backup b1 is being restored or verified"):
-                self.usage.check_unused(["b1"])
-        self.usage.check_unused(["b1"])
+                self.usage.remove_unused(["b3", "b1"], names.append)
+        self.assertEqual(names, ["b2"])
+        self.usage.remove_unused(["b1"], names.append)
+        self.assertEqual(names, ["b2", "b1"])
         self.assertTrue(self.usage.idle)

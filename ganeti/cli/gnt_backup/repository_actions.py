@@ -187,6 +187,8 @@ def _sum(row: Row, name: str) -> int:
 
 
 def _kind(row: Row) -> str:
+    if row["problem"]:
+        return "damaged"
     return "incremental" if any(disk["incremental"] for disk in row["disks"]) else "full"
 
 

@@ -52,6 +52,7 @@ BACKUP: dict[str, Any] = {
     "running": True,
     "frozen": False,
     "schedule": "",
+    "problem": "",
 }
 REPOSITORY: dict[str, Any] = {
     "name": "vault",
