@@ -114,7 +114,6 @@ class BackupSchedule(Record):
     keep_daily: Count = 0
     keep_weekly: Count = 0
     keep_monthly: Count = 0
-    enabled: bool = True
 
     @property
     def name(self) -> str:

@@ -101,11 +101,12 @@ class Backups:
         access, name = self._resolve(call.repository), call.backup.summary.id
         if not self._repositories.is_writing(name):
             return (await self._repositories.describe_backup(access, name)).summary
-        self._stop_watching(name)
         description = BackupDescription(
             summary=call.backup.summary, description=call.backup.description
         )
-        return await self._repositories.commit_backup(access, description)
+        stored = await self._repositories.commit_backup(access, description)
+        self._stop_watching(name)
+        return stored
 
     async def give_up_backup(self, call: calls.AbandonBackup) -> None:
         self._stop_watching(call.backup)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 
-from ganeti.errors import Refused
+from ganeti.errors import Failed, Refused
 
 
 class RepositoryUsage:
@@ -36,8 +36,13 @@ class RepositoryUsage:
             self._claims.setdefault(backup, set())
 
     def claim_chunks(self, backup: str, digests: Iterable[bytes]) -> None:
-        """Keep chunks from being removed until the backup has ended."""
+        """Keep chunks from being removed until the backup has ended.
+
+        :raises Failed: it has ended.
+        """
         with self._lock:
+            if backup not in self._claims:
+                raise Failed(f"backup {backup} was given up")
             self._claims[backup].update(digests)
 
     def end_claims(self, backup: str) -> None:
@@ -92,13 +97,14 @@ class RepositoryUsage:
                 raise Refused("backups are being removed from this repository; try again later")
             self._sweeping = True
         try:
-            yield self._remove_unclaimed
+            yield self.remove_unclaimed
         finally:
             with self._lock:
                 self._sweeping = False
                 self._released.clear()
 
-    def _remove_unclaimed(self, digest: bytes, remove: Callable[[], None]) -> bool:
+    def remove_unclaimed(self, digest: bytes, remove: Callable[[], None]) -> bool:
+        """Remove a chunk unless it is claimed; return whether it was removed."""
         # The lock is held during the removal: a claim is either before it, and prevents it, or
         # after it, and finds that the chunk does not exist.
         with self._lock:

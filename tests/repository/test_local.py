@@ -268,6 +268,7 @@ class LocalRepositoryTests(RepositoryCase):
         with open(f"{self.path}/backups/b2.0000.tmp", "wb") as file:
             file.write(b"half")
         self.assertEqual(len(self.done(self.repositories.list_summaries(self.access))), 1)
+        self.repositories = LocalRepositories(run_now)
         self.back_up("b3", self.content())
         self.assertEqual(sorted(os.listdir(f"{self.path}/backups")), ["b1", "b3"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Refused
+from ganeti.errors import Failed, Refused
 from ganeti.repository.usage import RepositoryUsage
 
 
@@ -33,6 +33,12 @@ class UsageTests(SynchronousTestCase):
             self.assertFalse(remove(b"a", lambda: self.take(b"a")))
         with self.usage.sweep_chunks() as remove:
             self.assertTrue(remove(b"a", lambda: self.take(b"a")))
+
+    def test_a_backup_that_has_ended_claims_nothing(self) -> None:
+        self.usage.begin_claims("b1")
+        self.usage.end_claims("b1")
+        with self.assertRaisesRegex(Failed, "b1 was given up"):
+            self.usage.claim_chunks("b1", [b"a"])
 
     def test_one_sweep_at_a_time(self) -> None:
         second = self.usage.sweep_chunks()

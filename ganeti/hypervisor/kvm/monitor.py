@@ -21,10 +21,11 @@ TIMEOUT = 10.0
 """Timeout of a command, in seconds; QEMU answers at once unless it hangs."""
 
 DISK_TIMEOUT = 120.0
-"""Timeout of commands that wait for disks: flushes, or locks of images; in seconds.
+"""Timeout of commands that wait for disks: flushes, requests in flight, or locks of images; in
+seconds.
 
 After a premature timeout, the state of the guest would be unknown."""
-_DISK_COMMANDS = frozenset({"cont", "stop"})
+_DISK_COMMANDS = frozenset({"blockdev-del", "cont", "nbd-server-stop", "qom-set", "stop"})
 
 
 class MonitorUnavailable(Failed):
