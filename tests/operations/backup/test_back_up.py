@@ -13,6 +13,7 @@ from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.model.backups import BackupSummary
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
+from ganeti.node.backup_service import BACKUP_TIMEOUT
 from ganeti.operations.backup.back_up import make_backup_id
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from ganeti.testing.memory_repositories import MemoryRepositories
@@ -30,6 +31,10 @@ class RepositoryCase(SynchronousTestCase):
         self.whole = WholeCluster(state)
         self.await_result(self.whole.make_disks("web1"))
         self.do("OP_BACKUP_REPOSITORY_ADD", repository_name="vault", node_name="node2", path=PATH)
+
+    def tearDown(self) -> None:
+        # What nobody asks about any more is given up, and is no garbage that still waits.
+        self.whole.clock.pump([1.0] * (int(BACKUP_TIMEOUT) + 5))
 
     def await_result(self, work: Any) -> Any:
         return self.successResultOf(Deferred.fromCoroutine(work))
