@@ -205,6 +205,9 @@ class Backups:
                     await live.end_interrupted_backups()
                 except GanetiError as e:
                     self._log.error("an interrupted backup cannot be ended: {why}", why=str(e))
+                except Exception:
+                    # The daemon starts all the same, as guests depend on it.
+                    self._log.failure("internal error: an interrupted backup is not ended")
 
     def _find_live(self, guest: Guest) -> ILiveBackups:
         live = ILiveBackups(self._hypervisors.get(guest.hypervisor), None)
