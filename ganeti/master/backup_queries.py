@@ -11,7 +11,7 @@ import msgspec
 from ganeti.config.changes.backup_settings import find_repository
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, GanetiError
-from ganeti.model.backups import BackupRepository
+from ganeti.model.backups import BackupRepository, BackupSummary
 from ganeti.rpc.backup_calls import DescribeRepository, ListBackups
 from ganeti.rpc.call import Nodes
 
@@ -61,7 +61,9 @@ class BackupQueries:
     ) -> list[dict[str, Any]]:
         """Return backups, by repository and time.
 
-        :raises Failed: a repository cannot be read.
+        Of all repositories, one that cannot be read has a row with its problem and no ID.
+
+        :raises Failed: the named repository cannot be read.
         """
         state = self._state()
         wanted = (
@@ -72,16 +74,37 @@ class BackupQueries:
         known = state.find_instance(instance) if instance is not None else None
         rows: list[dict[str, Any]] = []
         for name in wanted:
-            each = state.backup_repositories[name]
-            node = state.nodes.get(each.node)
-            if node is None or node.offline:
-                raise Failed(f"repository {name} cannot be read: its node is offline or removed")
-            for backup in await self._nodes.ask(node, ListBackups(repository=each.make_access())):
-                uuid = known.uuid if known is not None else None
-                if instance is None or instance == backup.instance or uuid == backup.uuid:
-                    rows.append({"repository": name, **msgspec.to_builtins(backup)})
+            try:
+                found = await self._list_backups(state.backup_repositories[name], state)
+            except GanetiError as e:
+                if repository is not None:
+                    raise
+                # It must not hide the backups in others.
+                problem = _format_problem(str(e))
+                rows.append({"repository": name, **msgspec.to_builtins(problem)})
+                continue
+            uuid = known.uuid if known is not None else None
+            rows += [
+                {"repository": name, **msgspec.to_builtins(each)}
+                for each in found
+                if instance in (None, each.instance) or uuid == each.uuid
+            ]
         return rows
+
+    async def _list_backups(
+        self, repository: BackupRepository, state: ClusterState
+    ) -> list[BackupSummary]:
+        node = state.nodes.get(repository.node)
+        if node is None or node.offline:
+            raise Failed(
+                f"repository {repository.name} cannot be read: its node is offline or removed"
+            )
+        return await self._nodes.ask(node, ListBackups(repository=repository.make_access()))
 
     async def query_key(self, repository: str) -> str:
         """Return the key of a repository; empty if it is not encrypted."""
         return find_repository(self._state(), repository).key
+
+
+def _format_problem(why: str) -> BackupSummary:
+    return BackupSummary(id="", instance="", uuid="", cluster="", created=0, problem=why)

@@ -64,7 +64,7 @@ class BackupScheduler:
         for name in sorted(state.backup_schedules):
             schedule = state.backup_schedules[name]
             due, progress = last_due(schedule, self._now()), _progress(schedule, state)
-            if schedule.enabled and due > progress.due and not self._runs(progress):
+            if due > progress.due and not self._runs(progress):
                 await self._submit_jobs(schedule, due)
 
     async def _submit_jobs(self, schedule: BackupSchedule, due: int) -> None:

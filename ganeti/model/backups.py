@@ -78,7 +78,8 @@ class BackupSummary(Record):
 
     ``uuid`` is that of the instance, ``duration`` in seconds. ``parent`` is the backup whose chunks
     were taken for what has not changed; this one does not need it any more. ``running`` says that
-    the guest was running, ``frozen`` that its agent had frozen its file systems.
+    the guest was running, ``frozen`` that its agent had frozen its file systems. A backup whose
+    manifest cannot be read has only an ``id``, and the ``problem``.
     """
 
     id: Line
@@ -92,6 +93,7 @@ class BackupSummary(Record):
     running: bool = False
     frozen: bool = False
     schedule: Line = ""
+    problem: Line = ""
 
 
 class BackupSchedule(Record):
@@ -112,7 +114,6 @@ class BackupSchedule(Record):
     keep_daily: Count = 0
     keep_weekly: Count = 0
     keep_monthly: Count = 0
-    enabled: bool = True
 
     @property
     def name(self) -> str:

@@ -32,6 +32,10 @@ Meanwhile, everything that the guest overwrites is copied first.
 """
 
 
+BACKUP_TIMEOUT = 600.0
+"""Seconds without such a query after which an unfinished backup in a repository is given up."""
+
+
 class Backups:
     """The repositories of this node below ``folders``, and backups of its disks.
 
@@ -64,6 +68,7 @@ class Backups:
         self._scratch = scratch
         self._clock = clock
         self._guests: dict[str, IDelayedCall] = {}
+        self._unfinished: dict[str, IDelayedCall] = {}
 
     # --- repositories
 
@@ -89,7 +94,11 @@ class Backups:
 
     async def start_backup(self, call: calls.BeginBackup) -> BackupSummary | None:
         access = self._resolve(call.repository)
-        return await self._repositories.begin_writing(access, call.backup, call.instance)
+        newest = await self._repositories.begin_writing(access, call.backup, call.instance)
+        self._unfinished[call.backup] = self._clock.callLater(
+            BACKUP_TIMEOUT, self._forget_backup, access, call.backup
+        )
+        return newest
 
     async def complete_backup(self, call: calls.CommitBackup) -> BackupSummary:
         """Complete a backup; return it also if an earlier call, whose answer was lost, has."""
@@ -99,10 +108,33 @@ class Backups:
         description = BackupDescription(
             summary=call.backup.summary, description=call.backup.description
         )
-        return await self._repositories.commit_backup(access, description)
+        stored = await self._repositories.commit_backup(access, description)
+        self._stop_watching(name)
+        return stored
 
     async def give_up_backup(self, call: calls.AbandonBackup) -> None:
+        self._stop_watching(call.backup)
         await self._repositories.abandon_backup(call.repository, call.backup)
+
+    def keep_backup(self, sink: calls.BackupSink) -> None:
+        """Note that the master still asks about a transfer into a repository."""
+        watch = self._unfinished.get(sink.backup)
+        if watch is not None and watch.active():
+            watch.reset(BACKUP_TIMEOUT)
+
+    def _stop_watching(self, backup: str) -> None:
+        watch = self._unfinished.pop(backup, None)
+        if watch is not None and watch.active():
+            watch.cancel()
+
+    def _forget_backup(self, access: RepositoryAccess, backup: str) -> None:
+        """Give up a backup whose master has ended, so that its chunks can be removed."""
+        self._log.warn("backup {backup} was abandoned", backup=backup)
+        call = calls.AbandonBackup(repository=access, backup=backup)
+        work = Deferred.fromCoroutine(self.give_up_backup(call))
+        work.addErrback(
+            lambda failure: self._log.failure("an abandoned backup could not be removed", failure)
+        )
 
     async def check_data(self, call: calls.VerifyBackupData) -> list[str]:
         access = self._resolve(call.repository)
@@ -177,6 +209,9 @@ class Backups:
                     await live.end_interrupted_backups()
                 except GanetiError as e:
                     self._log.error("an interrupted backup cannot be ended: {why}", why=str(e))
+                except Exception:
+                    # The daemon starts all the same, as guests depend on it.
+                    self._log.failure("internal error: an interrupted backup is not ended")
 
     def _find_live(self, guest: Guest) -> ILiveBackups:
         live = ILiveBackups(self._hypervisors.get(guest.hypervisor), None)

@@ -451,6 +451,8 @@ class Transfers:
             return None
         if transfer.lonely is not None and transfer.lonely.active():
             transfer.lonely.reset(ABANDON_TIMEOUT)
+        if isinstance(transfer.sink, BackupSink):
+            self._backups.keep_backup(transfer.sink)
         if isinstance(transfer.source, BackupSource):
             self._backups.keep_guest(transfer.source)
         self._read_announced_size(transfer)

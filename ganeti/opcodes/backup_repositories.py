@@ -43,7 +43,7 @@ class AddBackupRepository(Opcode, tag="OP_BACKUP_REPOSITORY_ADD"):
     ] = False
     key: Annotated[
         RepositoryKey,
-        doc("The key of an existing repository, in hexadecimal digits.", private=True),
+        doc("The key of an existing repository, in hexadecimal digits.", secret=True),
     ] = ""
 
 

@@ -40,7 +40,7 @@ class NbdExport:
     bitmap: str = ""
 
 
-def send_image(path: str, size: int, write: Callable[[bytes], None]) -> None:
+def send_image(path: str, size: int, write: Callable[[bytes], object]) -> None:
     """Write the stream of a file or device that nothing changes.
 
     :raises OSError: it cannot be read.
@@ -93,7 +93,7 @@ def _next_data(image: int, offset: int) -> int:
 
 
 def send_export(
-    export: NbdExport, size: int, write: Callable[[bytes], None], switch: CancelSwitch
+    export: NbdExport, size: int, write: Callable[[bytes], object], switch: CancelSwitch
 ) -> None:
     """Write the stream of an export, or of what has changed in it.
 

@@ -82,6 +82,10 @@ class RepositoryFolder:
                 f"{self.path} is another repository than {self.name}; mount the right file system,"
                 " or add this one under another name"
             )
+        if marker.key and not self._key:
+            raise Refused(
+                f"repository {self.name} is encrypted; add it with its key (--key-file)", Code.INPUT
+            )
         if marker.key != fingerprint(self._key):
             raise Refused(f"repository {self.name} was encrypted with another key", Code.INPUT)
 

@@ -54,10 +54,7 @@ class IRepositories(Interface):
         """Return the space of a repository."""
 
     async def list_summaries(access: RepositoryAccess) -> list[BackupSummary]:
-        """Return all backups, the oldest first.
-
-        :raises Failed: a manifest is damaged; with its path.
-        """
+        """Return all backups, the oldest first; damaged ones with their problem."""
 
     async def describe_backup(access: RepositoryAccess, backup: str) -> BackupDescription:
         """Return what the manifest of a backup says.

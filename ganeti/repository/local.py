@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from zope.interface import implementer
 
@@ -57,6 +59,7 @@ class LocalRepositories:
         self._run = run
         self._usages: defaultdict[str, RepositoryUsage] = defaultdict(RepositoryUsage)
         self._sessions: dict[str, _Session] = {}
+        self._cleaned: set[str] = set()
 
     async def create_repository(self, access: RepositoryAccess) -> None:
         await self._run(lambda _: create_repository(access.path, access.identity, _key(access)))
@@ -96,12 +99,14 @@ class LocalRepositories:
         usage = self._usages[access.identity]
         if backup in self._sessions:
             raise Refused(f"backup {backup} has begun already", Code.EXISTS)
-        idle = usage.idle
+        # Once, as a repository may have millions of files.
+        first = access.identity not in self._cleaned and usage.idle
 
         def begin(_: CancelSwitch) -> Manifest | None:
             folder = _open(access)
-            if idle:
+            if first:
                 folder.remove_unfinished()
+                self._cleaned.add(access.identity)
             known = [each for each in _summaries(folder) if each.uuid == instance]
             if not known:
                 return None
@@ -227,7 +232,7 @@ class LocalRepositories:
 
         def verify(switch: CancelSwitch) -> list[str]:
             with usage.pin_backups(backups):
-                return _verify(_open(access), backups, part, parts, switch)
+                return _verify(_open(access), usage, backups, part, parts, switch)
 
         return await self._run(verify)
 
@@ -238,9 +243,7 @@ class LocalRepositories:
 
         def remove(switch: CancelSwitch) -> RemovedData:
             folder = _open(access)
-            usage.check_unused(backups)
-            for name in backups:
-                folder.remove_manifest(name)
+            usage.remove_unused(backups, folder.remove_manifest)
             return _sweep(folder, usage, switch)
 
         return await self._run(remove)
@@ -255,7 +258,15 @@ def _open(access: RepositoryAccess) -> RepositoryFolder:
 
 
 def _summaries(folder: RepositoryFolder) -> list[BackupSummary]:
-    return [folder.read_description(name).summary for name in folder.list_backups()]
+    return [_summary(folder, name) for name in folder.list_backups()]
+
+
+def _summary(folder: RepositoryFolder, name: str) -> BackupSummary:
+    try:
+        return folder.read_description(name).summary
+    except Damaged as e:
+        # One that is damaged must not hide the others.
+        return BackupSummary(id=name, instance="", uuid="", cluster="", created=0, problem=str(e))
 
 
 def _exact_reader(pipe: PipeSource) -> Callable[[int], bytes]:
@@ -296,7 +307,12 @@ def _area(number: int, length: int) -> str:
 
 
 def _verify(
-    folder: RepositoryFolder, backups: Sequence[str], part: int, parts: int, switch: CancelSwitch
+    folder: RepositoryFolder,
+    usage: RepositoryUsage,
+    backups: Sequence[str],
+    part: int,
+    parts: int,
+    switch: CancelSwitch,
 ) -> list[str]:
     damaged: list[str] = []
     lengths: dict[bytes, int] = {}
@@ -317,7 +333,9 @@ def _verify(
         try:
             folder.get_chunk(digest, lengths[digest])
         except Damaged as e:
-            folder.set_aside(digest)
+            # Reported all the same if it cannot be renamed; a backup in progress may rely on it.
+            with suppress(Failed):
+                usage.remove_unclaimed(digest, partial(folder.set_aside, digest))
             damaged.append(f"{e}; needed by {_users(digest, manifests)}")
     return damaged
 
@@ -356,7 +374,7 @@ def _sweep(folder: RepositoryFolder, usage: RepositoryUsage, switch: CancelSwitc
                 if digest in needed:
                     continue
                 size = os.stat(path).st_size
-                if remove_unclaimed(digest, lambda path=path: os.unlink(path)):  # type: ignore[misc]
+                if remove_unclaimed(digest, partial(os.unlink, path)):
                     chunks, freed = chunks + 1, freed + size
     return RemovedData(chunks, freed)
 

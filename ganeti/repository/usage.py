@@ -8,11 +8,11 @@ that no manifest lists, that nothing has claimed, and that were not claimed sinc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 
-from ganeti.errors import Refused
+from ganeti.errors import Failed, Refused
 
 
 class RepositoryUsage:
@@ -36,8 +36,13 @@ class RepositoryUsage:
             self._claims.setdefault(backup, set())
 
     def claim_chunks(self, backup: str, digests: Iterable[bytes]) -> None:
-        """Keep chunks from being removed until the backup has ended."""
+        """Keep chunks from being removed until the backup has ended.
+
+        :raises Failed: it has ended.
+        """
         with self._lock:
+            if backup not in self._claims:
+                raise Failed(f"backup {backup} was given up")
             self._claims[backup].update(digests)
 
     def end_claims(self, backup: str) -> None:
@@ -64,8 +69,11 @@ class RepositoryUsage:
                     if not self._reading[name]:
                         del self._reading[name]
 
-    def check_unused(self, backups: Iterable[str]) -> None:
-        """:raises Refused: one of the backups is being read."""
+    def remove_unused(self, backups: Sequence[str], remove: Callable[[str], None]) -> None:
+        """Remove backups, none of which can be read meanwhile.
+
+        :raises Refused: one of them is being read; none is removed.
+        """
         with self._lock:
             for name in backups:
                 if name in self._reading:
@@ -73,6 +81,8 @@ class RepositoryUsage:
                         f"backup {name} is being restored or verified; try again when that has"
                         " ended"
                     )
+            for name in backups:
+                remove(name)
 
     @contextmanager
     def sweep_chunks(self) -> Iterator[Callable[[bytes, Callable[[], None]], bool]]:
@@ -87,13 +97,14 @@ class RepositoryUsage:
                 raise Refused("backups are being removed from this repository; try again later")
             self._sweeping = True
         try:
-            yield self._remove_unclaimed
+            yield self.remove_unclaimed
         finally:
             with self._lock:
                 self._sweeping = False
                 self._released.clear()
 
-    def _remove_unclaimed(self, digest: bytes, remove: Callable[[], None]) -> bool:
+    def remove_unclaimed(self, digest: bytes, remove: Callable[[], None]) -> bool:
+        """Remove a chunk unless it is claimed; return whether it was removed."""
         # The lock is held during the removal: a claim is either before it, and prevents it, or
         # after it, and finds that the chunk does not exist.
         with self._lock:

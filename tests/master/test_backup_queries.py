@@ -70,5 +70,20 @@ class BackupQueriesTests(SynchronousTestCase):
         silent = Deferred.fromCoroutine(self.queries.query_backups("vault", None))
         self.failureResultOf(silent, Failed)
 
+    def test_a_repository_that_cannot_be_read_hides_no_other(self) -> None:
+        node = self.memory.state().node("node1").uuid
+        other = BackupRepository(uuid="other", identity="j", node=node, path="/o", created=0)
+        self.done(self.memory.change(add_repository(other)))
+
+        def answer(name: str, call: ListBackups) -> Any:
+            if call.repository.name == "other":
+                raise Refused("mount its file system")
+            return []
+
+        self.memory.nodes.answers[ListBackups] = answer
+        [row] = self.done(self.queries.query_backups(None, "web1"))
+        self.assertEqual((row["repository"], row["id"]), ("other", ""))
+        self.assertEqual(row["problem"], "mount its file system")
+
     def test_the_key_is_returned_to_who_asks_for_it(self) -> None:
         self.assertEqual(self.done(self.queries.query_key("vault")), KEY)

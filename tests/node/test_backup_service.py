@@ -22,7 +22,7 @@ from ganeti.hypervisor.interfaces import (
 )
 from ganeti.model.backups import BackupSummary, RepositoryAccess, StoredDisk
 from ganeti.model.guest import Guest
-from ganeti.node.backup_service import GUEST_TIMEOUT, Backups
+from ganeti.node.backup_service import BACKUP_TIMEOUT, GUEST_TIMEOUT, Backups
 from ganeti.rpc import backup_calls as calls
 from ganeti.storage.folders import AllowedFolders
 from ganeti.testing.builders import a_disk, a_guest
@@ -127,6 +127,18 @@ class BackupsTests(SynchronousTestCase):
         commit = calls.CommitBackup(repository=VAULT, backup=details)
         first = self.done(self.backups.complete_backup(commit))
         self.assertEqual(self.done(self.backups.complete_backup(commit)), first)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_an_unfinished_backup_that_nobody_asks_about_is_given_up(self) -> None:
+        self.done(self.backups.make_repository(calls.CreateRepository(repository=VAULT)))
+        begin = calls.BeginBackup(repository=VAULT, backup=ID, instance="u1")
+        self.done(self.backups.start_backup(begin))
+        self.clock.advance(BACKUP_TIMEOUT - 1)
+        self.backups.keep_backup(calls.BackupSink(repository=VAULT, backup=ID, index=0))
+        self.clock.advance(BACKUP_TIMEOUT - 1)
+        self.assertTrue(self.repositories.is_writing(ID))
+        self.clock.advance(1)
+        self.assertFalse(self.repositories.is_writing(ID))
 
     def test_disks_are_read_from_devices_or_exports(self) -> None:
         source = calls.BackupSource(guest=self.guest, index=0, backup=ID)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from random import Random
 from typing import Any
 
@@ -228,6 +229,36 @@ class LocalRepositoryTests(RepositoryCase):
         self.assertIn("bytes 0 to 1048575 of disk 0 cannot be restored", str(error))
         self.assertEqual(error.code, Code.ENVIRONMENT)  # type: ignore[attr-defined]
 
+    def test_a_damaged_manifest_is_named_and_hides_no_other_backup(self) -> None:
+        content = self.content()
+        self.back_up("b1", content)
+        self.back_up("b2", content)
+        os.truncate(f"{self.path}/backups/b2", 300)
+        first, second = self.done(self.repositories.list_summaries(self.access))
+        self.assertEqual((first.problem, first.instance, second.id), ("", "web1", "b2"))
+        self.assertIn("backups/b2 is damaged", second.problem)
+        self.back_up("b3", content)
+        # Its chunks may be all that is left of it.
+        error = self.refusal(self.repositories.remove_backups(self.access, ["b1"]), Failed)
+        self.assertIn("b2 cannot be read", str(error))
+        self.done(self.repositories.remove_backups(self.access, ["b2"]))
+        self.assertEqual(self.restored("b3"), content)
+
+    def test_a_full_file_system_is_named_and_leaves_no_backup(self) -> None:
+        self.done(self.repositories.begin_writing(self.access, "b1", "uuid1"))
+        path = self.stream(self.content())
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # The error for a file that may not become so large is handled as a lack of space.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, limits[1]))
+        try:
+            error = self.refusal(self.store("b1", path), Failed)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        self.assertIn("repository vault cannot be written: File too large", str(error))
+        self.assertIn("gnt-backup prune", str(error))
+        self.assertEqual(self.done(self.repositories.list_summaries(self.access)), [])
+        self.assertEqual([each for each in self.chunk_files() if each.endswith(".tmp")], [])
+
     def test_an_unknown_backup_is_refused_by_name(self) -> None:
         error = self.refusal(self.repositories.describe_backup(self.access, "b9"), Refused)
         self.assertIn("has no backup b9", str(error))
@@ -237,6 +268,7 @@ class LocalRepositoryTests(RepositoryCase):
         with open(f"{self.path}/backups/b2.0000.tmp", "wb") as file:
             file.write(b"half")
         self.assertEqual(len(self.done(self.repositories.list_summaries(self.access))), 1)
+        self.repositories = LocalRepositories(run_now)
         self.back_up("b3", self.content())
         self.assertEqual(sorted(os.listdir(f"{self.path}/backups")), ["b1", "b3"])
 
@@ -257,6 +289,9 @@ class EncryptedRepositoryTests(LocalRepositoryTests):
         other = RepositoryAccess(name="vault", path=self.path, identity="r1", key="cd" * 32)
         error = self.refusal(self.repositories.list_summaries(other), Refused)
         self.assertIn("another key", str(error))
+        without = RepositoryAccess(name="vault", path=self.path, identity="r1")
+        error = self.refusal(self.repositories.list_summaries(without), Refused)
+        self.assertIn("is encrypted; add it with its key", str(error))
 
     def test_a_chunk_that_was_exchanged_for_another_one_is_noticed(self) -> None:
         self.back_up("b1", self.content())

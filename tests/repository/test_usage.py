@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Refused
+from ganeti.errors import Failed, Refused
 from ganeti.repository.usage import RepositoryUsage
 
 
@@ -34,15 +34,24 @@ class UsageTests(SynchronousTestCase):
         with self.usage.sweep_chunks() as remove:
             self.assertTrue(remove(b"a", lambda: self.take(b"a")))
 
+    def test_a_backup_that_has_ended_claims_nothing(self) -> None:
+        self.usage.begin_claims("b1")
+        self.usage.end_claims("b1")
+        with self.assertRaisesRegex(Failed, "b1 was given up"):
+            self.usage.claim_chunks("b1", [b"a"])
+
     def test_one_sweep_at_a_time(self) -> None:
         second = self.usage.sweep_chunks()
         with self.usage.sweep_chunks(), self.assertRaisesRegex(Refused, "try again later"):
             second.__enter__()
 
     def test_a_backup_that_is_read_is_not_removed(self) -> None:
+        names: list[str] = []
         with self.usage.pin_backups(["b1"]):
-            self.usage.check_unused(["b2"])
+            self.usage.remove_unused(["b2"], names.append)
             with self.assertRaisesRegex(Refused, "backup b1 is being restored or verified"):
-                self.usage.check_unused(["b1"])
-        self.usage.check_unused(["b1"])
+                self.usage.remove_unused(["b3", "b1"], names.append)
+        self.assertEqual(names, ["b2"])
+        self.usage.remove_unused(["b1"], names.append)
+        self.assertEqual(names, ["b2", "b1"])
         self.assertTrue(self.usage.idle)

@@ -38,6 +38,7 @@ ELSEWHERE = {
     "source.patience": "awaits a sender after the call was answered",
     "sink.patience": "connects to a receiver after the call was answered",
     "validity": "how long a certificate is valid",
+    "backup.summary.duration": "how long the backup took, which is complete",
 }
 """Durations in calls that do not make the answer late, by where they stand."""
 

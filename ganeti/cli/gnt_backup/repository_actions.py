@@ -186,7 +186,17 @@ def _sum(row: Row, name: str) -> int:
     return sum(disk[name] for disk in row["disks"])
 
 
+def _format_guest(row: Row) -> str:
+    if row["problem"]:
+        return "-"
+    if not row["running"]:
+        return "stopped"
+    return "frozen" if row["frozen"] else "running"
+
+
 def _kind(row: Row) -> str:
+    if row["problem"]:
+        return "damaged" if row["id"] else "unreadable"
     return "incremental" if any(disk["incremental"] for disk in row["disks"]) else "full"
 
 
@@ -203,11 +213,9 @@ _REPOSITORY_COLUMNS: Mapping[str, Callable[[Row], str]] = {
 _BACKUP_COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "Backup": lambda row: f"{row['repository']}/{row['id']}",
     "Instance": lambda row: str(row["instance"]),
-    "Created": lambda row: timestamp(row["created"]),
+    "Created": lambda row: timestamp(row["created"] or None),
     "Kind": _kind,
-    "Guest": lambda row: (
-        ("frozen" if row["frozen"] else "running") if row["running"] else "stopped"
-    ),
+    "Guest": _format_guest,
     "Size": lambda row: _mib(_sum(row, "size")),
     "Read": lambda row: _mib(_sum(row, "read")),
     "Stored": lambda row: _mib(_sum(row, "written")),

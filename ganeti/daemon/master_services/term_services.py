@@ -44,13 +44,13 @@ class TermServices:
         secrets = self._secrets = self._distribute_secrets(master)
         self._keep_members(master, secrets)
         self._renew_api_certificate(master, secrets)
-        self._hold_address(master)
         self._daemon.repeat(
             "backup schedules",
             backup_scheduler.INTERVAL,
             master.backup_scheduler.submit_due,
             passing=(GanetiError,),
         )
+        self._hold_address(master)
 
     def _distribute_ssconf(self, master: Master) -> None:
         ssconf = SsconfDistribution(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -51,6 +52,7 @@ MIN_VERSION = (7, 1)
 _BITMAPS = "ganeti-"
 _PAUSED, _FROZEN = "paused", "frozen"
 _NODE = ".node"
+_GUEST = "guest-"
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class LiveBackups:
     ) -> None:
         """Add the filters, which nothing uses yet, and begin to record changes."""
         # Data of the guest will be there.
-        await self._files.make_folder(f"{self._scratch}/{name}", mode=0o700)
+        await self._files.make_folder(self._folder(name), mode=0o700)
         for drive in drives:
             path = self._scratch_path(name, drive)
             try:
@@ -281,13 +283,20 @@ class LiveBackups:
 
     async def end_leftovers(self) -> None:
         """End all exports, which an earlier daemon has left."""
-        for name in self._files.names(self._scratch):
+        for folder in self._files.names(self._scratch):
+            name = unquote(folder.removeprefix(_GUEST))
             runtime = self._guests.get(name)
             if runtime is None or self._guests.process_info(runtime) is None:
                 await self._remove_scratch(name)
             elif runtime.place is GuestPhase.HERE:
-                async with self._qemus.connect_monitor(name) as qemu:
-                    await self._end(qemu, runtime)
+                try:
+                    async with self._qemus.connect_monitor(name) as qemu:
+                        await self._end(qemu, runtime)
+                except Failed as e:
+                    # The next backup of the guest tries again.
+                    self._log.error(
+                        "the backup of guest {name} cannot be ended: {why}", name=name, why=str(e)
+                    )
 
     async def _end(self, qemu: Monitor, runtime: GuestRecord, new: str = "") -> None:
         """Take down an export whose backup is not complete; ``new`` is its bitmap, if known.
@@ -344,7 +353,7 @@ class LiveBackups:
         await self._remove_scratch(runtime.name)
 
     async def _remove_scratch(self, name: str) -> None:
-        folder = f"{self._scratch}/{name}"
+        folder = self._folder(name)
         for path in await self._images.below(folder):
             await self._images.remove(path, within=self._scratch)
         await self._files.remove_folder(folder)
@@ -358,7 +367,7 @@ class LiveBackups:
         nodes = {each["node-name"]: each for each in found}
 
         def read_node(key: str) -> str:
-            path = f"{self._scratch}/{name}/{device_id('disk', key)}{_NODE}"
+            path = f"{self._folder(name)}/{device_id('disk', key)}{_NODE}"
             try:
                 return self._files.read(path).decode()
             except FileNotFoundError:
@@ -393,12 +402,16 @@ class LiveBackups:
             )
         return runtime
 
+    def _folder(self, name: str) -> str:
+        """Return the folder for the scratch files of a guest; no name leads out of ``scratch``."""
+        return f"{self._scratch}/{_GUEST}{quote(name, safe='')}"
+
     def _scratch_path(self, name: str, drive: _Drive) -> str:
-        return f"{self._scratch}/{name}/{drive.node_name('disk')}"
+        return f"{self._folder(name)}/{drive.node_name('disk')}"
 
     def _marker(self, name: str, kind: str) -> str:
         """Return the path of a file that says in which state a guest is."""
-        return f"{self._scratch}/{name}/{kind}"
+        return f"{self._folder(name)}/{kind}"
 
     def _socket(self, name: str) -> str:
         return f"{self._guests.runtime_paths(name).qmp.removesuffix('.qmp')}.nbd"

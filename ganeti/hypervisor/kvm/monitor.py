@@ -26,11 +26,15 @@ TIMEOUT = 10.0
 """Timeout of a command, in seconds; QEMU answers at once unless it hangs."""
 
 DISK_TIMEOUT = 120.0
-"""Timeout of commands that wait for disks: flushes, or locks of images; in seconds.
+"""Timeout of commands that wait for disks: flushes, requests in flight, or locks of images; in
+seconds.
 
 After a premature timeout, the state of the guest would be unknown."""
 _DISK_COMMANDS = frozenset(
-    {"blockdev-snapshot-delete-internal-sync", "cont", "stop", "transaction"}
+    {
+        *("blockdev-del", "blockdev-snapshot-delete-internal-sync", "cont", "nbd-server-stop"),
+        *("qom-set", "stop", "transaction"),
+    }
 )
 
 

@@ -26,6 +26,7 @@ from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.backup.snapshots import SnapshotOptions, standing
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
+from ganeti.operations.instance.moves.uefi_variables import has_uefi
 from ganeti.operations.instance.running_check import (
     Presence,
     check_nowhere_else,
@@ -116,6 +117,11 @@ def repository_node(repository: BackupRepository, state: ClusterState) -> Node:
 async def run(plan: BackupPlan, tools: Tools) -> str:
     """Back up the instance; return the ID of the backup."""
     access, subject = plan.repository.make_access(), plan.subject
+    if has_uefi(make_guest(tools.config.state(), subject.instance)):
+        tools.progress.log_message(
+            f"the backup has no UEFI variables of instance {subject.instance.name}: an instance"
+            " that is created from it boots from EFI/BOOT/BOOTX64.EFI"
+        )
     created = tools.time.date()
     backup = make_backup_id(created, tools.ids.secret())
     abandon = calls.AbandonBackup(repository=access, backup=backup)
@@ -125,6 +131,10 @@ async def run(plan: BackupPlan, tools: Tools) -> str:
         begin = calls.BeginBackup(repository=access, backup=backup, instance=subject.instance.uuid)
         newest = await tools.nodes.ask(plan.node, begin)
         parent = newest if newest is not None and _comparable(newest, plan) else None
+        if newest is not None and parent is None and plan.live and not plan.op.full:
+            tools.progress.log_message(
+                f"everything is read: the disks are not those of the newest backup {newest.id}"
+            )
         async with _show_disks(plan, backup, parent, tools) as shown:
             began = tools.time.seconds()
             await _store_disks(plan, backup, shown, tools)

@@ -87,7 +87,8 @@ def plan_prune(op: PruneBackups, state: ClusterState, facts: NodeAnswers) -> Bac
     by_instance: dict[str, list[BackupSummary]] = defaultdict(list)
     for each in found.backups:
         chosen = not names or each.instance in names or each.uuid in names
-        if chosen and op.schedule in (None, each.schedule):
+        # What is damaged is no reason to remove another one, and left to a person.
+        if chosen and not each.problem and op.schedule in (None, each.schedule):
             by_instance[each.uuid].append(each)
     removed = [
         each

@@ -48,7 +48,7 @@ class StoredDiskRow(TypedDict):
 
 
 class BackupRow(TypedDict):
-    """A backup, the moment that it shows, and its disks."""
+    """A backup, the moment that it shows, and its disks; or why it cannot be read."""
 
     repository: str
     id: str
@@ -62,6 +62,7 @@ class BackupRow(TypedDict):
     running: bool
     frozen: bool
     schedule: str
+    problem: str
 
 
 class ScheduleRow(TypedDict):

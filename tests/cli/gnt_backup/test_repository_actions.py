@@ -52,6 +52,7 @@ BACKUP: dict[str, Any] = {
     "running": True,
     "frozen": False,
     "schedule": "",
+    "problem": "",
 }
 REPOSITORY: dict[str, Any] = {
     "name": "vault",
@@ -139,6 +140,13 @@ class BackupCommandTests(SynchronousTestCase):
         found = self.terminal.out.strip().split("|")
         self.assertEqual(found[:2], [f"vault/{ID}", "web1"])
         self.assertEqual(found[3:], ["incremental", "running", "64.0M", "1.0M", "0.5M"])
+
+    def test_what_cannot_be_read_is_listed_as_such(self) -> None:
+        lost = {**BACKUP, "problem": "damaged", "disks": [], "created": 0}
+        self.terminal.canned[QueryBackups] = [lost, {**lost, "id": ""}]
+        self.call("list-backups", "--no-headers", "--separator=|")
+        found = [line.split("|")[2:5] for line in self.terminal.out.splitlines()]
+        self.assertEqual(found, [["-", "damaged", "-"], ["-", "unreadable", "-"]])
 
     def test_the_details_of_a_backup_are_shown(self) -> None:
         self.assertEqual(self.call("info", f"vault/{ID}"), 0)

@@ -71,6 +71,7 @@ class TermTests(SynchronousTestCase):
                 "connections for the members of etcd",
                 "members of the state store",
                 "names of the remote API's certificate",
+                "backup schedules",
                 "address of the cluster",
                 "renewal of the cluster's address",
             ],

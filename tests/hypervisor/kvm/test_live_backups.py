@@ -163,9 +163,19 @@ class LiveBackupsTests(SynchronousTestCase):
         self.nothing_is_left()
         self.assertEqual(self.changed(self.done(self.begin("b3", "b1"))), {5})
 
+    def test_a_guest_that_does_not_answer_keeps_no_other_from_being_cleaned_up(self) -> None:
+        self.done(self.begin("b1"))
+        self.host.deaf.add("web1")
+        self.host.disk.add_folder("/scratch/guest-web0", 0o700)
+        self.host.disk.add_folder("/scratch/guest-web2", 0o700)
+        ending = Deferred.fromCoroutine(self.hypervisor().end_interrupted_backups())
+        self.clock.pump([1.0] * 30)
+        self.successResultOf(ending)
+        self.assertEqual(self.host.disk.names("/scratch"), ["guest-web1"])
+
     def test_a_guest_that_was_left_paused_goes_on(self) -> None:
-        self.host.disk.add_folder("/scratch/web1", 0o700)
-        self.host.disk.put("/scratch/web1/paused", b"", 0o600, 0)
+        self.host.disk.add_folder("/scratch/guest-web1", 0o700)
+        self.host.disk.put("/scratch/guest-web1/paused", b"", 0o600, 0)
         self.host.machine("web1").status = "paused"
         self.done(self.hypervisor().end_interrupted_backups())
         self.nothing_is_left(bitmaps=0)
@@ -227,8 +237,8 @@ class LiveBackupsTests(SynchronousTestCase):
 
     def test_file_systems_that_were_left_frozen_are_thawed(self) -> None:
         asked = self.start_with_agent()
-        self.host.disk.add_folder("/scratch/web1", 0o700)
-        self.host.disk.put("/scratch/web1/frozen", b"", 0o600, 0)
+        self.host.disk.add_folder("/scratch/guest-web1", 0o700)
+        self.host.disk.put("/scratch/guest-web1/frozen", b"", 0o600, 0)
         self.done(self.hypervisor().end_interrupted_backups())
         self.assertEqual(asked, ["guest-fsfreeze-thaw"])
         self.nothing_is_left(bitmaps=0)

@@ -8,10 +8,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.objects import update
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.model.backups import BackupSummary
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
+from ganeti.node.backup_service import BACKUP_TIMEOUT
 from ganeti.operations.backup.back_up import make_backup_id
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from ganeti.testing.memory_repositories import MemoryRepositories
@@ -29,6 +31,10 @@ class RepositoryCase(SynchronousTestCase):
         self.whole = WholeCluster(state)
         self.await_result(self.whole.make_disks("web1"))
         self.do("OP_BACKUP_REPOSITORY_ADD", repository_name="vault", node_name="node2", path=PATH)
+
+    def tearDown(self) -> None:
+        # What nobody asks about any more is given up, and is no garbage that still waits.
+        self.whole.clock.pump([1.0] * (int(BACKUP_TIMEOUT) + 5))
 
     def await_result(self, work: Any) -> Any:
         return self.successResultOf(Deferred.fromCoroutine(work))
@@ -130,6 +136,15 @@ class CreateBackupTests(RepositoryCase):
         self.assertIn("[instance]", found.description)
         self.assertIn("is complete in repository vault", self.whole.said)
         self.nothing_under_way()
+
+    def test_a_backup_says_that_it_has_no_uefi_variables(self) -> None:
+        self.back_up()
+        self.assertNotIn("UEFI", self.whole.said)
+        web1 = self.whole.state.instance("web1")
+        uefi = update(web1, hypervisor="kvm", hvparams={"kvm_firmware": "uefi"})
+        self.await_result(self.whole.tools.config.change(uefi))
+        self.back_up()
+        self.assertIn("has no UEFI variables of instance web1", self.whole.said)
 
     def test_an_id_is_the_time_and_random(self) -> None:
         self.assertEqual(make_backup_id(0, "abcdef" * 9), "19700101T000000Z-abcdef")
