@@ -137,6 +137,12 @@ class UnitTests(SynchronousTestCase):
         after = [self.running.show(f"ganeti-{each}", "MainPID") for each in DAEMONS]
         self.assertEqual(len(set(before) & set(after)), 1)
 
+    def test_daemons_leave_a_log_that_was_rotated(self) -> None:
+        log = "/var/log/ganeti/node-daemon.log"
+        self.running.succeed("mv", log, f"{log}.1")
+        self.running.succeed("/usr/lib/ganeti/daemon-util", "rotate-logs")
+        eventually(lambda: self.running.run("test", "-f", log).returncode == 0, PATIENCE)
+
     def test_a_daemon_that_dies_or_is_silent_is_started_again(self) -> None:
         for daemon, signal in (("noded", "KILL"), ("rapi", "KILL"), ("masterd", "STOP")):
             process = self.process(daemon)
