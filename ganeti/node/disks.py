@@ -17,7 +17,6 @@ from ganeti.model.disk import (
     is_adoptable,
 )
 from ganeti.model.guest import Guest
-from ganeti.model.instance_snapshots import no_snapshots
 from ganeti.node.raw_images import RawImages
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
@@ -241,7 +240,9 @@ class Disks:
         """
         snapshots: INamedSnapshots | None = INamedSnapshots(self._find_driver(disk), None)
         if snapshots is None:
-            raise no_snapshots(disk)
+            raise Refused(
+                f"this node has no driver for snapshots of {disk.dev_type.value} disks", Code.INPUT
+            )
         return snapshots
 
     def _find_mirror(self, disk: Disk) -> IMirror:

@@ -90,7 +90,7 @@ class CreationTests(SnapshotCase):
         self.create(disks=[{"size": 64, "format": "qcow2"}, {"size": 8}])
         said = str(self.refusal(CREATE, snapshot_name="before"))
         self.assertIn("disk/1 (file) cannot have snapshots", said)
-        self.assertIn("format=qcow2 can", said)
+        self.assertIn("plain, and of file and sharedfile with format=qcow2, can", said)
         self.assertEqual(self.snapshots, ())
 
     def test_there_are_at_most_so_many(self) -> None:
