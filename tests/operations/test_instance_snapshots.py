@@ -151,6 +151,27 @@ class RevertTests(SnapshotCase):
         self.do(REVERT, snapshot_name="before", restart=True)
         self.assertEqual([what for what, _ in guests.asked], ["stop", "start"])
 
+    def test_a_repetition_starts_what_an_interrupted_revert_has_stopped(self) -> None:
+        self.do("OP_INSTANCE_STARTUP")
+        self.programs["node1"].busy.add(self.path(self.disks[1]))
+        self.refusal(REVERT, snapshot_name="before", restart=True)
+        self.assertFalse(self.running())
+        self.programs["node1"].busy.clear()
+        self.do(REVERT, snapshot_name="before", restart=True)
+        self.assertTrue(self.running())
+
+    def test_a_stopped_instance_stays_stopped(self) -> None:
+        self.do(REVERT, snapshot_name="before", restart=True)
+        self.assertFalse(self.running())
+
+    def test_a_guest_that_cannot_be_stopped_is_not_reverted(self) -> None:
+        self.do("OP_INSTANCE_STARTUP")
+        self.whole.guests["node1"].breaks_at = "stop hard"
+        self.whole.guests["node1"].stubborn.add("web1")
+        said = str(self.refusal(REVERT, snapshot_name="before", restart=True, shutdown_timeout=0))
+        self.assertIn("was not reverted", said)
+        self.assertEqual(self.record().reverting, "")
+
     def test_a_name_that_there_is_not_is_refused_with_those_that_there_are(self) -> None:
         said = str(self.refusal(REVERT, snapshot_name="other"))
         self.assertIn("its snapshots: before", said)
