@@ -233,16 +233,9 @@ class Disks:
             )
         return self._drivers[disk.dev_type]
 
-    def find_snapshots(self, disk: Disk) -> INamedSnapshots:
-        """Return what keeps the snapshots of a disk.
-
-        :raises Refused: its storage has none.
-        """
+    def find_snapshots(self, disk: Disk) -> INamedSnapshots | None:
+        """Return what keeps the snapshots of a disk; None if its driver has none."""
         snapshots: INamedSnapshots | None = INamedSnapshots(self._find_driver(disk), None)
-        if snapshots is None:
-            raise Refused(
-                f"this node has no driver for snapshots of {disk.dev_type.value} disks", Code.INPUT
-            )
         return snapshots
 
     def _find_mirror(self, disk: Disk) -> IMirror:

@@ -13,6 +13,7 @@ from ganeti.model.guest import Guest
 from ganeti.model.instance_snapshots import has_inner_snapshots
 from ganeti.node.disks import Disks
 from ganeti.rpc import snapshots as calls
+from ganeti.storage.interfaces import INamedSnapshots
 
 
 class GuestSnapshots:
@@ -52,7 +53,7 @@ class GuestSnapshots:
     async def _create_all(self, guest: Guest, name: str) -> None:
         for number, disk in enumerate(guest.disks):
             try:
-                await self._disks.find_snapshots(disk).create_snapshot(disk, name)
+                await self._require_snapshots(disk).create_snapshot(disk, name)
             except GanetiError as e:
                 left = await self._remove_from(guest.disks[:number], name)
                 raise Failed(
@@ -64,7 +65,8 @@ class GuestSnapshots:
         problems = []
         for disk in disks:
             try:
-                await self._disks.find_snapshots(disk).remove_snapshot(disk, name)
+                if (snapshots := self._disks.find_snapshots(disk)) is not None:
+                    await snapshots.remove_snapshot(disk, name)
             except GanetiError as e:
                 problems.append(f"; {disk.iv_name} keeps its snapshot {name}: {e}")
         return "".join(problems)
@@ -77,7 +79,7 @@ class GuestSnapshots:
             if _are_inner(guest):
                 await self._disks.paths(guest)
             for disk in guest.disks:
-                if call.name not in await self._disks.find_snapshots(disk).list_snapshots(disk):
+                if call.name not in await self._require_snapshots(disk).list_snapshots(disk):
                     raise Refused(
                         f"{disk.iv_name} of {guest.name} lacks the snapshot {call.name}, so that no"
                         " disk was changed",
@@ -85,7 +87,7 @@ class GuestSnapshots:
                     )
             for number, disk in enumerate(guest.disks):
                 try:
-                    await self._disks.find_snapshots(disk).revert_to_snapshot(disk, call.name)
+                    await self._require_snapshots(disk).revert_to_snapshot(disk, call.name)
                 except GanetiError as e:
                     raise Failed(
                         f"{disk.iv_name} of {guest.name} could not be reverted, and {number} of its"
@@ -108,10 +110,21 @@ class GuestSnapshots:
         found = {}
         for disk in call.disks:
             try:
-                found[disk.uuid] = await self._disks.find_snapshots(disk).list_snapshots(disk)
+                found[disk.uuid] = await self._require_snapshots(disk).list_snapshots(disk)
             except GanetiError:
                 continue  # the check of disks reports it
         return found
+
+    def _require_snapshots(self, disk: Disk) -> INamedSnapshots:
+        """Return what keeps the snapshots of a disk.
+
+        :raises Refused: its driver has none, such as that of simulated volumes.
+        """
+        if (snapshots := self._disks.find_snapshots(disk)) is None:
+            raise Refused(
+                f"this node has no driver for snapshots of {disk.dev_type.value} disks", Code.INPUT
+            )
+        return snapshots
 
     def _find_live(self, guest: Guest) -> ILiveSnapshots | None:
         """Return the hypervisor if it has the images of the guest open."""

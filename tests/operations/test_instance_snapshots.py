@@ -93,6 +93,13 @@ class CreationTests(SnapshotCase):
         self.assertIn("plain, and of file and sharedfile with format=qcow2, can", said)
         self.assertEqual(self.snapshots, ())
 
+    def test_a_node_whose_driver_has_none_leaves_no_record(self) -> None:
+        self.do("OP_INSTANCE_REMOVE")
+        # The volumes of this cluster are simulated.
+        self.create(disk_template="plain", disks=[{"size": 64}])
+        self.assertIn("no driver for snapshots", str(self.refusal(CREATE, snapshot_name="before")))
+        self.assertEqual(self.snapshots, ())
+
     def test_there_are_at_most_so_many(self) -> None:
         for number in range(MAX_SNAPSHOTS):
             self.take(f"s{number}")
