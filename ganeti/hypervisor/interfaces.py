@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from zope.interface import Interface
@@ -123,9 +124,10 @@ class MigrationProgress:
 
 
 class ILiveSnapshots(Interface):
-    """A hypervisor whose running guests keep the images of their disks open.
+    """A hypervisor whose running guests keep the images of their disks open, and write to them.
 
-    While a guest runs, only its hypervisor can change the snapshots in them.
+    While a guest runs, only its hypervisor can change the snapshots in them, or keep it from
+    writing.
     """
 
     async def snapshot_disks(guest: Guest, name: str) -> bool:
@@ -139,11 +141,23 @@ class ILiveSnapshots(Interface):
         :raises Failed: with the reason.
         """
 
-    async def remove_disk_snapshots(guest: Guest, name: str, *, thaw: bool) -> None:
+    async def remove_disk_snapshots(guest: Guest, name: str) -> None:
         """Remove the snapshot from each disk of a running guest that has it.
 
-        ``thaw`` is for a snapshot whose creation was interrupted: the guest's file systems may
-        still be frozen.
+        :raises NotRunning: there is no such guest.
+        """
+
+    def hold_writes(guest: Guest) -> AbstractAsyncContextManager[bool]:
+        """Keep a running guest from writing to its disks until the block ends.
+
+        All that it has written is with the storage. Return whether the guest agent has frozen its
+        file systems.
+
+        :raises NotRunning: there is no such guest.
+        """
+
+    async def release_guest(guest: Guest) -> None:
+        """Let a guest run whose snapshot was interrupted, and thaw its file systems.
 
         :raises NotRunning: there is no such guest.
         """

@@ -9,14 +9,14 @@ from __future__ import annotations
 import enum
 
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import Disk, DiskFormat, get_format
+from ganeti.model.disk import Disk, DiskFormat, Template, get_format
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Number
 
 MAX_SNAPSHOTS = 32
 """Snapshots of an instance: each costs QEMU a table in memory, and time when a disk is opened."""
 
-WITH_SNAPSHOTS = "disks of the templates file and sharedfile with format=qcow2"
+WITH_SNAPSHOTS = "disks of the template plain, and of file and sharedfile with format=qcow2,"
 """Which disks can have snapshots, for messages."""
 
 
@@ -78,7 +78,18 @@ class InstanceSnapshots(Record):
 
 def can_have_snapshots(disk: Disk) -> bool:
     """Return whether the storage of a disk has snapshots that stay."""
+    return disk.dev_type is Template.PLAIN or get_format(disk) is DiskFormat.QCOW2
+
+
+def has_inner_snapshots(disk: Disk) -> bool:
+    """Return whether snapshots are inside of the image, which a running guest has open."""
     return get_format(disk) is DiskFormat.QCOW2
+
+
+def get_snapshot_volume(disk: Disk, stored_name: str) -> tuple[str, str]:
+    """Return the volume group and the volume of a snapshot of a logical volume."""
+    group, volume = disk.logical_id
+    return str(group), f"{volume}.{stored_name}"
 
 
 def no_snapshots(disk: Disk) -> Refused:

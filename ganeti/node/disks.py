@@ -17,7 +17,6 @@ from ganeti.model.disk import (
     is_adoptable,
 )
 from ganeti.model.guest import Guest
-from ganeti.model.instance_snapshots import no_snapshots
 from ganeti.node.raw_images import RawImages
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
@@ -234,14 +233,9 @@ class Disks:
             )
         return self._drivers[disk.dev_type]
 
-    def find_snapshots(self, disk: Disk) -> INamedSnapshots:
-        """Return what keeps the snapshots of a disk.
-
-        :raises Refused: its storage has none.
-        """
+    def find_snapshots(self, disk: Disk) -> INamedSnapshots | None:
+        """Return what keeps the snapshots of a disk; None if its driver has none."""
         snapshots: INamedSnapshots | None = INamedSnapshots(self._find_driver(disk), None)
-        if snapshots is None:
-            raise no_snapshots(disk)
         return snapshots
 
     def _find_mirror(self, disk: Disk) -> IMirror:

@@ -10,14 +10,18 @@ from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.hypervisor.interfaces import IHypervisor, ILiveSnapshots, Running
 from ganeti.model.disk import Disk
 from ganeti.model.guest import Guest
+from ganeti.model.instance_snapshots import has_inner_snapshots
 from ganeti.node.disks import Disks
 from ganeti.rpc import snapshots as calls
+from ganeti.storage.interfaces import INamedSnapshots
 
 
 class GuestSnapshots:
     """Snapshots of guests; ``lock`` keeps other operations on a guest of a name away.
 
-    While a guest runs, its hypervisor has its images open, and does what is to be done with them.
+    While a guest runs, its hypervisor has its images open, and does what is to be done with them;
+    of other disks, the storage makes the snapshots while the hypervisor keeps the guest from
+    writing.
     """
 
     def __init__(
@@ -33,17 +37,23 @@ class GuestSnapshots:
     async def create(self, call: calls.CreateGuestSnapshot) -> calls.SnapshotReport:
         guest = call.guest
         async with self._lock(guest.name):
-            if (live := self._find_live(guest)) is not None:
+            running = self._is_running(guest)
+            if (live := self._find_live(guest)) is None:
+                if _are_inner(guest):
+                    await self._disks.paths(guest)  # ends what a killed node daemon has left
+                await self._create_all(guest, call.name)
+                return calls.SnapshotReport(running=running)
+            if _are_inner(guest):
                 frozen = await live.snapshot_disks(guest, call.name)
-                return calls.SnapshotReport(running=True, frozen=frozen)
-            await self._disks.paths(guest)  # ends what a killed node daemon has left
-            await self._create_all(guest, call.name)
-            return calls.SnapshotReport(running=self._is_running(guest))
+            else:
+                async with live.hold_writes(guest) as frozen:
+                    await self._create_all(guest, call.name)
+            return calls.SnapshotReport(running=True, frozen=frozen)
 
     async def _create_all(self, guest: Guest, name: str) -> None:
         for number, disk in enumerate(guest.disks):
             try:
-                await self._disks.find_snapshots(disk).create_snapshot(disk, name)
+                await self._require_snapshots(disk).create_snapshot(disk, name)
             except GanetiError as e:
                 left = await self._remove_from(guest.disks[:number], name)
                 raise Failed(
@@ -55,7 +65,8 @@ class GuestSnapshots:
         problems = []
         for disk in disks:
             try:
-                await self._disks.find_snapshots(disk).remove_snapshot(disk, name)
+                if (snapshots := self._disks.find_snapshots(disk)) is not None:
+                    await snapshots.remove_snapshot(disk, name)
             except GanetiError as e:
                 problems.append(f"; {disk.iv_name} keeps its snapshot {name}: {e}")
         return "".join(problems)
@@ -65,9 +76,10 @@ class GuestSnapshots:
         async with self._lock(guest.name):
             if self._is_running(guest):
                 raise Running(guest.name)
-            await self._disks.paths(guest)
+            if _are_inner(guest):
+                await self._disks.paths(guest)
             for disk in guest.disks:
-                if call.name not in await self._disks.find_snapshots(disk).list_snapshots(disk):
+                if call.name not in await self._require_snapshots(disk).list_snapshots(disk):
                     raise Refused(
                         f"{disk.iv_name} of {guest.name} lacks the snapshot {call.name}, so that no"
                         " disk was changed",
@@ -75,7 +87,7 @@ class GuestSnapshots:
                     )
             for number, disk in enumerate(guest.disks):
                 try:
-                    await self._disks.find_snapshots(disk).revert_to_snapshot(disk, call.name)
+                    await self._require_snapshots(disk).revert_to_snapshot(disk, call.name)
                 except GanetiError as e:
                     raise Failed(
                         f"{disk.iv_name} of {guest.name} could not be reverted, and {number} of its"
@@ -86,8 +98,11 @@ class GuestSnapshots:
     async def remove(self, call: calls.RemoveGuestSnapshot) -> None:
         guest = call.guest
         async with self._lock(guest.name):
-            if (live := self._find_live(guest)) is not None:
-                await live.remove_disk_snapshots(guest, call.name, thaw=call.unfinished)
+            live = self._find_live(guest)
+            if live is not None and call.unfinished:
+                await live.release_guest(guest)
+            if live is not None and _are_inner(guest):
+                await live.remove_disk_snapshots(guest, call.name)
             elif left := await self._remove_from(guest.disks, call.name):
                 raise Failed(left.removeprefix("; "), Code.ENVIRONMENT)
 
@@ -95,10 +110,21 @@ class GuestSnapshots:
         found = {}
         for disk in call.disks:
             try:
-                found[disk.uuid] = await self._disks.find_snapshots(disk).list_snapshots(disk)
+                found[disk.uuid] = await self._require_snapshots(disk).list_snapshots(disk)
             except GanetiError:
                 continue  # the check of disks reports it
         return found
+
+    def _require_snapshots(self, disk: Disk) -> INamedSnapshots:
+        """Return what keeps the snapshots of a disk.
+
+        :raises Refused: its driver has none, such as that of simulated volumes.
+        """
+        if (snapshots := self._disks.find_snapshots(disk)) is None:
+            raise Refused(
+                f"this node has no driver for snapshots of {disk.dev_type.value} disks", Code.INPUT
+            )
+        return snapshots
 
     def _find_live(self, guest: Guest) -> ILiveSnapshots | None:
         """Return the hypervisor if it has the images of the guest open."""
@@ -112,3 +138,8 @@ class GuestSnapshots:
     def _is_running(self, guest: Guest) -> bool:
         hypervisor = self._hypervisors.get(guest.hypervisor)
         return hypervisor is not None and guest.name in hypervisor.running()
+
+
+def _are_inner(guest: Guest) -> bool:
+    """Return whether the snapshots are in the images, which QEMU has open while the guest runs."""
+    return all(map(has_inner_snapshots, guest.disks))

@@ -95,11 +95,11 @@ DRIVERS: Mapping[Template, Callable[[StorageDependencies], IVolumes]] = {
     Template.DISKLESS: lambda dependencies: NoVolumes(),
     Template.FILE: _make_file_volumes,
     Template.SHAREDFILE: _make_file_volumes,
-    Template.PLAIN: lambda dependencies: LogicalVolumes(dependencies.lvm),
+    Template.PLAIN: lambda dependencies: LogicalVolumes(dependencies.lvm, dependencies.images),
     Template.DRBD: lambda dependencies: DrbdVolumes(
         dependencies.processes,
         dependencies.files,
-        LogicalVolumes(dependencies.lvm),
+        LogicalVolumes(dependencies.lvm, dependencies.images),
         dependencies.node,
     ),
     Template.EXT: _make_ext_volumes,

@@ -154,7 +154,7 @@ class INamedSnapshots(Interface):
         """Remove a snapshot; succeed if it does not exist. The data of the disk stay."""
 
     async def list_snapshots(disk: Disk) -> list[str]:
-        """Return the names of the snapshots of a disk, the oldest first.
+        """Return the names of the snapshots of a disk.
 
         :raises Refused: if the disk does not exist.
         """

@@ -58,6 +58,9 @@ class LocalImages:
     async def zero(self, path: str, offset: int, size: int) -> None:
         await self._in_thread(_zero, path, offset, size)
 
+    async def copy_differences(self, source: str, target: str) -> None:
+        await self._in_thread(_copy_differences, source, target)
+
     async def below(self, folder: str) -> dict[str, int]:
         return await self._in_thread(_list_files, folder)
 
@@ -155,6 +158,16 @@ def _zero(path: str, offset: int, size: int) -> None:
         os.fdatasync(handle)
     finally:
         os.close(handle)
+
+
+def _copy_differences(source: str, target: str) -> None:
+    with open(source, "rb", buffering=0) as origin, open(target, "r+b", buffering=0) as copy:
+        offset = 0
+        while wanted := os.pread(origin.fileno(), len(_CHUNK), offset):
+            if os.pread(copy.fileno(), len(wanted), offset) != wanted:
+                os.pwrite(copy.fileno(), wanted, offset)
+            offset += len(wanted)
+        os.fdatasync(copy.fileno())
 
 
 def _list_files(folder: str) -> dict[str, int]:

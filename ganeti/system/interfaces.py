@@ -309,6 +309,12 @@ class IImages(Interface):
     async def zero(path: str, offset: int, size: int) -> None:
         """Overwrite a part of an existing file or block device with zeros, durably."""
 
+    async def copy_differences(source: str, target: str) -> None:
+        """Make the data of ``target`` those of ``source``, durably; both are devices or files.
+
+        Only what differs is written. The target must be as large as the source.
+        """
+
     async def below(folder: str) -> dict[str, int]:
         """Return the sizes of all regular files below a directory, by path; empty if it does not
         exist."""

@@ -17,7 +17,7 @@ class MemoryImages:
 
     ``devices`` are block devices by path; ``links`` are symbolic links of folders and devices;
     ``room`` bounds the bytes of all files together; ``breaks_at`` is what fails here: *create*,
-    *rename* or *remove*.
+    *rename*, *remove* or *copy*.
     """
 
     def __init__(self, *, room: int = 1 << 50) -> None:
@@ -25,6 +25,7 @@ class MemoryImages:
         self.heads: dict[str, bytes] = {}
         self.devices: dict[str, BlockDevice] = {}
         self.links: dict[str, str] = {}
+        self.copied: list[tuple[str, str]] = []
         self.zeroed: list[tuple[str, int, int]] = []
         self.room = room
         self.breaks_at: str | None = None
@@ -71,6 +72,10 @@ class MemoryImages:
         if self.resolve(path) not in self.devices:
             self._there(path)
         self.zeroed.append((path, offset, size))
+
+    async def copy_differences(self, source: str, target: str) -> None:
+        self._works("copy", target)
+        self.copied.append((source, target))
 
     async def below(self, folder: str) -> dict[str, int]:
         return {path: size for path, size in self.sizes.items() if path.startswith(folder + "/")}

@@ -19,6 +19,7 @@ class Logical:
     size: int
     tag: str = ""
     active: bool = False
+    origin: str = ""
 
 
 class ScriptedLvm:
@@ -98,7 +99,12 @@ class ScriptedLvm:
         )
 
     def _lvcreate(self, ran: Ran) -> Script:
-        group, size = ran.argv[-1].split("/")[0], _size(ran)
+        if "-s" in ran.argv:
+            if "-W" in ran.argv:
+                return _refusal("Option --wipesignatures is unsupported with snapshots.")
+            if self._named(ran.argv[-1]) not in self.volumes:
+                return _refusal(f'Failed to find logical volume "{ran.argv[-1]}"')
+        group, size = ran.argv[-1].split("/")[0], self._size(ran)
         name = ran.argv[ran.argv.index("-n") + 1]
         tag = ran.argv[ran.argv.index("--addtag") + 1] if "--addtag" in ran.argv else ""
         if group != self.group:
@@ -111,7 +117,8 @@ class ScriptedLvm:
             lacks = f"insufficient free space ({self.free // EXTENT} extents)"
             return _refusal(f'Volume group "{group}" has {lacks}: {size // EXTENT} required.')
         # A new volume is active unless the option says otherwise.
-        self.volumes[name] = Logical(size, tag, active="-a" not in ran.argv)
+        origin = self._named(ran.argv[-1]) if "-s" in ran.argv else ""
+        self.volumes[name] = Logical(size, tag, active="-a" not in ran.argv, origin=origin)
         return Script(out=f'  Logical volume "{name}" created.\n'.encode())
 
     def _lvremove(self, ran: Ran) -> Script:
@@ -121,10 +128,12 @@ class ScriptedLvm:
         if name in self.opened:
             return _refusal(f"Logical volume {ran.argv[-1]} in use.")
         del self.volumes[name]
+        for each in [other for other, found in self.volumes.items() if found.origin == name]:
+            del self.volumes[each]
         return Script()
 
     def _lvextend(self, ran: Ran) -> Script:
-        name, size = self._named(ran.argv[-1]), _size(ran)
+        name, size = self._named(ran.argv[-1]), self._size(ran)
         volume = self.volumes[name]
         if size <= volume.size:
             return _refusal("New size (16 extents) matches existing size (16 extents).")
@@ -161,6 +170,12 @@ class ScriptedLvm:
             return _refusal(f'Volume group "{ran.argv[-1]}" not found')
         self.missing.clear()
         return Script()
+
+    def _size(self, ran: Ran) -> int:
+        if "100%ORIGIN" in ran.argv:
+            # With an extent for what a snapshot writes about itself.
+            return self.volumes[self._named(ran.argv[-1])].size + EXTENT
+        return _size(ran)
 
     def _named(self, full: str) -> str:
         return full.removeprefix(f"{self.group}/")

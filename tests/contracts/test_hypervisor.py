@@ -742,7 +742,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
         fewer = replace(guest, disks=guest.disks[:1])
         message = self.fails(Refused, hypervisor.snapshot_disks(fewer, "gnt-2"))
         self.assertIn("gnt-instance reboot web1", message)
-        self.done(hypervisor.remove_disk_snapshots(guest, "gnt-1", thaw=True))
+        self.done(hypervisor.remove_disk_snapshots(guest, "gnt-1"))
         asked = self.node()[0].machine("web1").asked
         self.assertEqual(asked.count("transaction"), 1)
         self.assertEqual(asked.count("blockdev-snapshot-delete-internal-sync"), 2)
@@ -752,4 +752,30 @@ class KvmHypervisorTests(contract.HypervisorContract):
         guest = replace(self.a_guest(use_guest_agent=True), disks=(a_disk("a"),))
         self.done(hypervisor.start(guest, [AttachedDisk(guest.disks[0], "/f")]))
         self.assertFalse(self.done(hypervisor.snapshot_disks(guest, "gnt-1")))
-        self.done(hypervisor.remove_disk_snapshots(guest, "gnt-1", thaw=True))
+        self.done(hypervisor.release_guest(guest))
+
+    def test_a_guest_is_held_only_if_it_runs_and_goes_on_also_after_a_failure(self) -> None:
+        hypervisor = self.hypervisor()
+        guest = self.a_guest(use_guest_agent=False)
+        self.done(hypervisor.start(guest, []))
+        machine = self.node()[0].machine("web1")
+
+        async def work() -> str:
+            async with hypervisor.hold_writes(guest):
+                held = str(machine.status)
+                if machine.asked.count("stop") > 1:
+                    raise ValueError
+            return held
+
+        self.assertEqual(self.done(work()), "paused")
+        self.assertEqual(machine.status, "running")
+        self.fails(ValueError, work())
+        self.assertEqual(machine.status, "running")
+        machine.status = "prelaunch"
+        machine.asked.clear()
+        self.assertEqual(self.done(work()), "prelaunch")
+        self.done(hypervisor.release_guest(guest))
+        self.assertEqual(machine.status, "prelaunch")
+        machine.status = "paused"
+        self.done(hypervisor.release_guest(guest))
+        self.assertEqual(machine.status, "running")

@@ -52,6 +52,17 @@ class LocalImagesTests(ImagesContract, SynchronousTestCase):
             zeros = bytes((2 << 20) + 5)
             self.assertEqual(file.read(), b"x" * 10 + zeros + b"x" * ((1 << 20) - 15))
 
+    def test_what_differs_is_copied(self) -> None:
+        os.makedirs(self.folder)
+        content = {"source": b"a" * (1 << 20) + b"b" * 100, "target": b"a" * (1 << 20) + b"c" * 100}
+        for name, data in content.items():
+            with open(f"{self.folder}/{name}", "wb") as file:
+                file.write(data)
+        paths = (f"{self.folder}/source", f"{self.folder}/target")
+        self.done(self.images.copy_differences(*paths))
+        with open(paths[1], "rb") as file:
+            self.assertEqual(file.read(), content["source"])
+
     def test_symbolic_links_are_followed_to_resolve_and_not_to_create(self) -> None:
         os.makedirs(self.folder)
         os.symlink("/etc", f"{self.folder}/link")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,6 +13,7 @@ from zope.interface import implementer
 
 from ganeti.errors import Failed
 from ganeti.hypervisor.interfaces import ILiveSnapshots, Running
+from ganeti.model.disk import Template
 from ganeti.model.guest import Guest
 from ganeti.rpc import snapshots as calls
 from ganeti.rpc.disks import CreateDisk
@@ -18,6 +21,7 @@ from ganeti.rpc.instances import StartInstanceCall
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.host import MemoryHost
 from ganeti.testing.hypervisor import MemoryHypervisor
+from ganeti.testing.lvm import ScriptedLvm
 from tests.operations.disk_images import install_programs
 
 FOLDER = "/srv/ganeti/file-storage"
@@ -37,9 +41,18 @@ class LiveHypervisor(MemoryHypervisor):
         self.taken.append(name)
         return self.freezes
 
-    async def remove_disk_snapshots(self, guest: Guest, name: str, *, thaw: bool) -> None:
-        if thaw:
-            self._ask("thaw", guest.name)
+    @asynccontextmanager
+    async def hold_writes(self, guest: Guest) -> AsyncIterator[bool]:
+        self._ask("hold", guest.name)
+        try:
+            yield self.freezes
+        finally:
+            self._ask("continue", guest.name)
+
+    async def release_guest(self, guest: Guest) -> None:
+        self._ask("release", guest.name)
+
+    async def remove_disk_snapshots(self, guest: Guest, name: str) -> None:
         self.taken = [each for each in self.taken if each != name]
 
 
@@ -84,10 +97,10 @@ class GuestSnapshotTests(SynchronousTestCase):
         removal = calls.RemoveGuestSnapshot(guest=self.guest, name="gnt-1")
         self.done(self.parts.guest_snapshots.remove(removal))
         self.assertEqual(self.kvm.taken, [])
-        self.assertNotIn(("thaw", "web1"), self.kvm.asked)
+        self.assertNotIn(("release", "web1"), self.kvm.asked)
         unfinished = calls.RemoveGuestSnapshot(guest=self.guest, name="gnt-1", unfinished=True)
         self.done(self.parts.guest_snapshots.remove(unfinished))
-        self.assertIn(("thaw", "web1"), self.kvm.asked)
+        self.assertIn(("release", "web1"), self.kvm.asked)
 
     def test_a_running_guest_is_not_reverted(self) -> None:
         self.done(self.make())
@@ -110,3 +123,51 @@ class GuestSnapshotTests(SynchronousTestCase):
         listed = self.parts.guest_snapshots.list_names(calls.ListDiskSnapshots(disks=asked))
         expected = {each.uuid: ["gnt-1"] for each in self.guest.disks}
         self.assertEqual(self.done(listed), expected)
+
+
+class VolumeSnapshotTests(SynchronousTestCase):
+    """Disks on logical volumes, whose snapshots the storage makes."""
+
+    def setUp(self) -> None:
+        self.kvm, self.lvm = LiveHypervisor(), ScriptedLvm(group="vg0", size=256)
+        self.host = MemoryHost("node1", hypervisors={"kvm": self.kvm})
+        self.host.processes.programs |= self.lvm.programs
+        disks = [
+            a_disk(name, Template.PLAIN, size=64, logical_id=("vg0", name)) for name in ("a", "b")
+        ]
+        self.guest = a_guest("web1", hypervisor="kvm", disks=disks)
+        self.parts = self.host.parts
+        for disk in disks:
+            self.done(self.parts.disks.create(CreateDisk(disk=disk, owner="web1")))
+        self.done(self.parts.instances.start(StartInstanceCall(guest=self.guest)))
+
+    def done(self, work: Any) -> Any:
+        return self.successResultOf(Deferred.fromCoroutine(work))
+
+    def snapshots(self) -> list[str]:
+        return [name for name, each in self.lvm.volumes.items() if each.origin]
+
+    def test_a_guest_does_not_write_while_its_snapshots_are_made(self) -> None:
+        call = calls.CreateGuestSnapshot(guest=self.guest, name="gnt-1")
+        made = Deferred.fromCoroutine(self.parts.guest_snapshots.create(call))
+        error = self.failureResultOf(made, Failed).value
+        self.assertIn("disk/1 of web1", str(error))
+        self.assertEqual(self.snapshots(), [])
+        self.lvm.size = 512
+        report = self.done(self.parts.guest_snapshots.create(call))
+        self.assertEqual(report, calls.SnapshotReport(running=True))
+        self.assertEqual(self.snapshots(), ["a.gnt-1", "b.gnt-1"])
+        asked = [what for what, _ in self.kvm.asked if what != "start"]
+        self.assertEqual(asked, ["hold", "continue"] * 2)
+
+    def test_they_are_removed_while_the_guest_runs(self) -> None:
+        self.lvm.size = 512
+        self.done(
+            self.parts.guest_snapshots.create(
+                calls.CreateGuestSnapshot(guest=self.guest, name="gnt-1")
+            )
+        )
+        removal = calls.RemoveGuestSnapshot(guest=self.guest, name="gnt-1", unfinished=True)
+        self.done(self.parts.guest_snapshots.remove(removal))
+        self.assertEqual(self.snapshots(), [])
+        self.assertIn(("release", "web1"), self.kvm.asked)

@@ -9,8 +9,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.snapshots import put_snapshot
 from ganeti.config.state import ClusterState
 from ganeti.model.disk import Template
+from ganeti.model.instance_snapshots import DiskSnapshot, Snapshot
 from ganeti.opcodes.cluster import VerifyConfig, VerifyGroup
 from ganeti.operations.cluster import verify
 from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
@@ -109,6 +111,20 @@ class FindingTests(GroupCase):
         state = a_cluster(instances=[web1], reserved_lvs=("vg0/root",))
         found = self.found(state, answers(node1={"lvlist": volumes}))
         self.assert_found(found, "WARNING:ENODEORPHANLV", "no instance: vg0/root2; remove")
+
+    def test_volumes_of_snapshots_belong_to_their_instances(self) -> None:
+        disk = a_disk("d", Template.PLAIN)
+        built = an_instance("web1", disks=[disk])
+        state = a_cluster(instances=[built])
+        then = (DiskSnapshot(uuid=disk.uuid, size=disk.size),)
+        snapshot = Snapshot(name="before", uuid="u1", ctime=1.0, disks=then)
+        state = put_snapshot(built.instance, snapshot)(state)
+        name = "/".join(map(str, disk.logical_id))
+        volumes = {
+            each: ["1.00", True, True] for each in (name, f"{name}.gnt-u1", f"{name}.gnt-u2")
+        }
+        found = self.found(state, answers(node1={"lvlist": volumes}))
+        self.assertIn(f"no instance: {name}.gnt-u2; remove", "\n".join(found))
 
     def test_definitions_that_instances_need_and_others_have(self) -> None:
         state = a_cluster(nodes=["node1", "node2"], instances=["web1"])

@@ -90,7 +90,14 @@ class CreationTests(SnapshotCase):
         self.create(disks=[{"size": 64, "format": "qcow2"}, {"size": 8}])
         said = str(self.refusal(CREATE, snapshot_name="before"))
         self.assertIn("disk/1 (file) cannot have snapshots", said)
-        self.assertIn("format=qcow2 can", said)
+        self.assertIn("plain, and of file and sharedfile with format=qcow2, can", said)
+        self.assertEqual(self.snapshots, ())
+
+    def test_a_node_whose_driver_has_none_leaves_no_record(self) -> None:
+        self.do("OP_INSTANCE_REMOVE")
+        # The volumes of this cluster are simulated.
+        self.create(disk_template="plain", disks=[{"size": 64}])
+        self.assertIn("no driver for snapshots", str(self.refusal(CREATE, snapshot_name="before")))
         self.assertEqual(self.snapshots, ())
 
     def test_there_are_at_most_so_many(self) -> None:
@@ -150,6 +157,27 @@ class RevertTests(SnapshotCase):
         guests.asked.clear()
         self.do(REVERT, snapshot_name="before", restart=True)
         self.assertEqual([what for what, _ in guests.asked], ["stop", "start"])
+
+    def test_a_repetition_starts_what_an_interrupted_revert_has_stopped(self) -> None:
+        self.do("OP_INSTANCE_STARTUP")
+        self.programs["node1"].busy.add(self.path(self.disks[1]))
+        self.refusal(REVERT, snapshot_name="before", restart=True)
+        self.assertFalse(self.running())
+        self.programs["node1"].busy.clear()
+        self.do(REVERT, snapshot_name="before", restart=True)
+        self.assertTrue(self.running())
+
+    def test_a_stopped_instance_stays_stopped(self) -> None:
+        self.do(REVERT, snapshot_name="before", restart=True)
+        self.assertFalse(self.running())
+
+    def test_a_guest_that_cannot_be_stopped_is_not_reverted(self) -> None:
+        self.do("OP_INSTANCE_STARTUP")
+        self.whole.guests["node1"].breaks_at = "stop hard"
+        self.whole.guests["node1"].stubborn.add("web1")
+        said = str(self.refusal(REVERT, snapshot_name="before", restart=True, shutdown_timeout=0))
+        self.assertIn("was not reverted", said)
+        self.assertEqual(self.record().reverting, "")
 
     def test_a_name_that_there_is_not_is_refused_with_those_that_there_are(self) -> None:
         said = str(self.refusal(REVERT, snapshot_name="other"))

@@ -26,10 +26,11 @@ from ganeti.storage.lvm.lvm_commands import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes, create_arguments
 from ganeti.testing.builders import a_disk
+from ganeti.testing.images import MemoryImages
 from ganeti.testing.lvm import Logical, ScriptedLvm
 from ganeti.testing.processes import MemoryProcesses, Ran, Script
 from tests.contracts.units import UnitsContract
-from tests.contracts.volumes import VolumesContract
+from tests.contracts.volumes import SnapshotsContract, VolumesContract
 
 CAPTURED = b"""
   {
@@ -45,19 +46,55 @@ CAPTURED = b"""
 """
 
 
-class LogicalVolumesTests(VolumesContract, SynchronousTestCase):
+class LogicalVolumesTests(VolumesContract, SnapshotsContract, SynchronousTestCase):
     template = Template.PLAIN
 
     def make(self) -> IVolumes:
-        self.scripted = ScriptedLvm(size=1024)
+        self.scripted, self.images = ScriptedLvm(size=1024), MemoryImages()
         self.processes = MemoryProcesses(Clock(), self.scripted.programs)
-        return LogicalVolumes(Lvm(self.processes))
+        return LogicalVolumes(Lvm(self.processes), self.images)
 
     def test_a_volume_knows_its_owner(self) -> None:
         disk = self.created(size=64)
         [found] = self.done(self.volumes.volumes())
         name = "/".join(disk.logical_id)
         self.assertEqual(found, Volume(name=name, size=64, attached=False, owner="web1"))
+
+    def test_the_data_of_a_snapshot_come_back_from_its_volume(self) -> None:
+        disk = self.created()
+        group, name = disk.logical_id
+        self.done(self.snapshots.create_snapshot(disk, "gnt-1"))
+        self.done(self.snapshots.revert_to_snapshot(disk, "gnt-1"))
+        copied = (f"/dev/{group}/{name}.gnt-1", f"/dev/{group}/{name}")
+        self.assertEqual(self.images.copied, [copied])
+        self.assertFalse(self.scripted.volumes[name].active)
+
+    def test_a_snapshot_has_room_for_a_change_of_everything(self) -> None:
+        disk = self.created(size=64)
+        self.done(self.snapshots.create_snapshot(disk, "gnt-1"))
+        [found] = [each for each in self.scripted.volumes.values() if each.origin]
+        self.assertGreater(found.size, 64)
+
+    def test_without_that_room_there_is_no_snapshot(self) -> None:
+        disk = self.created(size=640)
+        taking = self.snapshots.create_snapshot(disk, "gnt-1")
+        self.assertEqual(self.refusal(taking), Code.RESOURCES)
+        self.assertEqual(self.names(disk), [])
+
+    def test_a_volume_in_use_is_not_reverted(self) -> None:
+        disk = self.created()
+        self.done(self.snapshots.create_snapshot(disk, "gnt-1"))
+        self.scripted.opened.add(disk.logical_id[1])
+        reverting = self.snapshots.revert_to_snapshot(disk, "gnt-1")
+        self.assertEqual((self.refusal(reverting), self.images.copied), (Code.STATE, []))
+
+    def test_a_copy_that_fails_is_reported_and_leaves_the_volume_inactive(self) -> None:
+        disk = self.created()
+        self.done(self.snapshots.create_snapshot(disk, "gnt-1"))
+        self.images.breaks_at = "copy"
+        reverting = Deferred.fromCoroutine(self.snapshots.revert_to_snapshot(disk, "gnt-1"))
+        self.failureResultOf(reverting, Failed)
+        self.assertFalse(self.scripted.volumes[disk.logical_id[1]].active)
 
     def test_a_volume_that_is_in_use_stays(self) -> None:
         disk = self.created()
@@ -76,7 +113,7 @@ class LogicalVolumesTests(VolumesContract, SynchronousTestCase):
     def test_many_who_ask_at_once_share_two_questions(self) -> None:
         clock = Clock()
         slow = MemoryProcesses(clock, {"lvs": Script(out=CAPTURED, takes=1.0)})
-        volumes = LogicalVolumes(Lvm(slow))
+        volumes = LogicalVolumes(Lvm(slow), MemoryImages())
         asked = [Deferred.fromCoroutine(volumes.describe([])) for _ in range(50)]
         clock.pump([1.0, 1.0])
         self.assertEqual([self.successResultOf(each) for each in asked], [[]] * 50)
@@ -85,7 +122,7 @@ class LogicalVolumesTests(VolumesContract, SynchronousTestCase):
     def test_who_stops_waiting_disturbs_nobody(self) -> None:
         clock = Clock()
         slow = MemoryProcesses(clock, {"lvs": Script(code=5, err=b"broken", takes=1.0)})
-        volumes = LogicalVolumes(Lvm(slow))
+        volumes = LogicalVolumes(Lvm(slow), MemoryImages())
         one, two, three = (Deferred.fromCoroutine(volumes.describe([])) for _ in range(3))
         one.cancel()
         two.cancel()
@@ -108,7 +145,7 @@ class ArgumentTests(SynchronousTestCase):
         )
 
     def test_no_option_can_be_smuggled_in_as_a_name(self) -> None:
-        volumes = LogicalVolumes(Lvm(MemoryProcesses(Clock(), {})))
+        volumes = LogicalVolumes(Lvm(MemoryProcesses(Clock(), {})), MemoryImages())
         for logical_id in (("vg0", "-f"), ("vg0", "a/b"), ("vg0",), ("", "x"), ("vg0", "x\n")):
             disk = a_disk("one", Template.PLAIN, logical_id=logical_id)
             self.failureResultOf(Deferred.fromCoroutine(volumes.remove(disk)), Failed)
@@ -170,7 +207,9 @@ class RefusalTests(SynchronousTestCase):
         def lvremove(ran: Ran) -> Script:
             return Script(code=5, err=b"  Logical volume vg0/one in use.\n")
 
-        volumes = LogicalVolumes(Lvm(MemoryProcesses(Clock(), {"lvremove": lvremove})))
+        volumes = LogicalVolumes(
+            Lvm(MemoryProcesses(Clock(), {"lvremove": lvremove})), MemoryImages()
+        )
         disk: Any = a_disk("one", Template.PLAIN, logical_id=("vg0", "one"))
         error = self.failureResultOf(Deferred.fromCoroutine(volumes.remove(disk)), Refused)
         self.assertEqual(str(error.value), "Logical volume vg0/one in use.")

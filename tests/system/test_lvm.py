@@ -17,14 +17,16 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from zope.interface import implementer
 
 from ganeti.model.disk import Disk, Template
-from ganeti.storage.interfaces import IStorageUnits, IVolumes
+from ganeti.storage.interfaces import ISnapshots, IStorageUnits, IVolumes
 from ganeti.storage.lvm.lvm_commands import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
+from ganeti.system.images import LocalImages
 from ganeti.system.interfaces import IProcesses, ProcessInfo, ProcessResult
 from ganeti.testing.builders import a_disk
+from tests.contracts.test_images import at_once
 from tests.contracts.units import UnitsContract
-from tests.contracts.volumes import VolumesContract
+from tests.contracts.volumes import SnapshotsContract, VolumesContract
 
 PROGRAMS = ("losetup", "vgcreate", "vgremove", "lvcreate")
 
@@ -71,9 +73,13 @@ def call(*argv: str) -> str:
 
 
 class Loops:
-    """A volume group on two loop devices; whoever makes one gives it back."""
+    """A volume group on two loop devices; whoever makes one gives it back.
 
-    def __init__(self) -> None:
+    With ``kernel``, volumes are devices of this host.
+    """
+
+    def __init__(self, *, kernel: bool = False) -> None:
+        self._kernel = kernel
         if os.geteuid() != 0:
             raise SkipTest("loop devices need root")
         if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
@@ -97,7 +103,11 @@ class Loops:
         """Leave the kernel, every other device and the backups of this host alone."""
         accepted = "".join(f'"a|^{device}$|",' for device in self.devices)
         only = f'devices {{ use_devicesfile=0 filter=[{accepted}"r|.*|"] }} '
-        return ("--driverloaded", "n", "--config", f"{only}backup {{ backup=0 archive=0 }}")
+        # Without udev, the programs themselves make the names of devices.
+        udev = int(os.path.exists("/run/udev/control"))
+        names = f"activation {{ udev_sync={udev} udev_rules={udev} }} "
+        config = ("--config", f"{only}{names}backup {{ backup=0 archive=0 }}")
+        return config if self._kernel else ("--driverloaded", "n", *config)
 
     def lvm(self) -> Lvm:
         return Lvm(BlockingProcesses(), self.options)
@@ -117,13 +127,47 @@ class RealLogicalVolumesTests(VolumesContract, SynchronousTestCase):
     def make(self) -> IVolumes:
         self.loops = Loops()
         self.addCleanup(self.loops.give_back)
-        return LogicalVolumes(self.loops.lvm())
+        return LogicalVolumes(self.loops.lvm(), LocalImages(at_once))
 
     def disk(self, name: str = "one", size: int = 64) -> Disk:
         return a_disk(name, self.template, size=size, logical_id=(self.loops.group, name))
 
     def test_a_snapshot_is_a_disk_that_is_removed_like_one(self) -> None:
         raise SkipTest("snapshots need the kernel's device-mapper")
+
+
+class RealSnapshotTests(SnapshotsContract, SynchronousTestCase):
+    """Snapshots of volumes, where the kernel has its device-mapper."""
+
+    template = Template.PLAIN
+
+    def make(self) -> IVolumes:
+        if not os.path.exists("/dev/mapper/control"):
+            raise SkipTest("snapshots need the kernel's device-mapper (modprobe dm-snapshot)")
+        self.loops = Loops(kernel=True)
+        self.addCleanup(self.loops.give_back)
+        return LogicalVolumes(self.loops.lvm(), LocalImages(at_once))
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        return a_disk(name, self.template, size=size, logical_id=(self.loops.group, name))
+
+    def test_the_data_are_those_of_the_snapshot_after_the_way_back(self) -> None:
+        disk, size = self.created(size=16), 16 << 20
+        for number in (1, 2):
+            path = self.done(self.volumes.attach(disk, primary=True))
+            with open(path, "r+b") as device:
+                device.write(bytes([number]) * size)
+            self.done(self.volumes.detach(disk))
+            self.done(self.snapshots.create_snapshot(disk, f"gnt-{number}"))
+        # Also the snapshots that stay are right after both have been reverted to.
+        for number in (1, 2, 1):
+            self.done(self.snapshots.revert_to_snapshot(disk, f"gnt-{number}"))
+            path = self.done(self.volumes.attach(disk, primary=True))
+            with open(path, "rb") as device:
+                self.assertEqual(device.read(size), bytes([number]) * size)
+            self.done(self.volumes.detach(disk))
+        exported = self.done(ISnapshots(self.volumes).snapshot(disk, "copy"))
+        self.done(self.volumes.remove(exported))
 
 
 class RealVolumeGroupsTests(UnitsContract, SynchronousTestCase):

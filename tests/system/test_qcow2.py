@@ -28,6 +28,7 @@ from ganeti.system.processes import LocalProcesses
 from ganeti.system.threads import InThread
 from ganeti.testing.builders import a_disk
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from tests.contracts.test_images import at_once
 from tests.contracts.volumes import SnapshotsContract, VolumesContract
 from tests.system.test_lvm import BlockingProcesses, call
 
@@ -39,10 +40,6 @@ class _SmallFileSystem(LocalImages):
 
     async def space(self, folder: str) -> FileSystemSpace:
         return FileSystemSpace(1024 * MIB, 1024 * MIB)
-
-
-async def _at_once(function: object, *arguments: object) -> object:
-    return function(*arguments)  # type: ignore[operator]
 
 
 class RealImagesTests(VolumesContract, SnapshotsContract, SynchronousTestCase):
@@ -61,7 +58,7 @@ class RealImagesTests(VolumesContract, SnapshotsContract, SynchronousTestCase):
             defaults=(_IMAGES,),
             root=self.root,
         )
-        images = _SmallFileSystem(cast(InThread, _at_once))
+        images = _SmallFileSystem(at_once)
         return FileVolumes(images, folders, QemuImg(BlockingProcesses()))
 
     def disk(self, name: str = "one", size: int = 64) -> Disk:

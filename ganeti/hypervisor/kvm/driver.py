@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -287,14 +287,44 @@ class KvmHypervisor:
     # --- snapshots of the disks of a running guest
 
     async def snapshot_disks(self, guest: Guest, name: str) -> bool:
-        config = await self.running_config(guest)
-        disk_snapshots.require_same_disks(guest, config)
-        async with AsyncExitStack() as stack:
-            agent = self._find_agent(guest.name, config)
-            frozen = bool(agent) and await stack.enter_async_context(self._agents.freeze(agent))
-            qemu = await stack.enter_async_context(self._qemus.connect_monitor(guest.name))
+        monitor = self._qemus.connect_monitor(guest.name)
+        async with self._freeze(guest) as frozen, monitor as qemu:
             await disk_snapshots.create(qemu, guest.disks, name)
         return frozen
+
+    @asynccontextmanager
+    async def _freeze(self, guest: Guest) -> AsyncIterator[bool]:
+        """Freeze the file systems of a guest; return whether its agent has."""
+        config = await self.running_config(guest)
+        disk_snapshots.require_same_disks(guest, config)
+        if agent := self._find_agent(guest.name, config):
+            async with self._agents.freeze(agent) as frozen:
+                yield frozen
+        else:
+            yield False
+
+    @asynccontextmanager
+    async def hold_writes(self, guest: Guest) -> AsyncIterator[bool]:
+        async with self._freeze(guest) as frozen:
+            async with self._qemus.connect_monitor(guest.name) as qemu:
+                ran = (await qemu.execute("query-status"))["status"] == "running"
+                if ran:
+                    await qemu.execute("stop")
+            try:
+                yield frozen
+            finally:
+                if ran:
+                    async with self._qemus.connect_monitor(guest.name) as qemu:
+                        await qemu.execute("cont")
+
+    async def release_guest(self, guest: Guest) -> None:
+        config = await self.running_config(guest)
+        async with self._qemus.connect_monitor(guest.name) as qemu:
+            # A guest that was started paused has the status prelaunch.
+            if (await qemu.execute("query-status"))["status"] == "paused":
+                await qemu.execute("cont")
+        if agent := self._find_agent(guest.name, config):
+            await self._agents.thaw(agent)
 
     def _find_agent(self, name: str, config: RunningConfig) -> str:
         """Return the path of the guest agent's socket; empty if the guest has no agent."""
@@ -302,10 +332,8 @@ class KvmHypervisor:
             return ""
         return self._guests.runtime_paths(name).agent
 
-    async def remove_disk_snapshots(self, guest: Guest, name: str, *, thaw: bool) -> None:
+    async def remove_disk_snapshots(self, guest: Guest, name: str) -> None:
         config = await self.running_config(guest)
-        if thaw and (agent := self._find_agent(guest.name, config)):
-            await self._agents.thaw(agent)
         running = {each.uuid for each in config.disks}
         disks = [each for each in guest.disks if each.uuid in running]
         async with self._qemus.connect_monitor(guest.name) as qemu:

@@ -14,6 +14,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk, Template
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
+from ganeti.model.instance_snapshots import get_snapshot_volume
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import (
     hv_defaults,
@@ -176,6 +177,14 @@ def _check_orphan_volumes(checked: GroupData) -> Iterator[Finding]:
         for disk in checked.state.disks.values()
         for leaf in (disk, *disk.children)
         if leaf.dev_type is Template.PLAIN
+    }
+    known |= {
+        "/".join(get_snapshot_volume(checked.state.disks[each.uuid], snapshot.stored_name))
+        for record in checked.state.snapshots.values()
+        for snapshot in record.snapshots
+        for each in snapshot.disks
+        if each.uuid in checked.state.disks
+        and checked.state.disks[each.uuid].dev_type is Template.PLAIN
     }
     for node, found in checked.answers("lvlist"):
         if not isinstance(found, Mapping):

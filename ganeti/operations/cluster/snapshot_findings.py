@@ -10,7 +10,13 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
-from ganeti.model.instance_snapshots import STORED_PREFIX, SnapshotState, can_have_snapshots
+from ganeti.model.instance_snapshots import (
+    STORED_PREFIX,
+    SnapshotState,
+    can_have_snapshots,
+    get_snapshot_volume,
+    has_inner_snapshots,
+)
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.cluster.findings import Finding
 from ganeti.operations.guest_conversion import fill_disk_parameters
@@ -97,9 +103,11 @@ def _check_instance(
             if name.startswith(STORED_PREFIX) and name not in names
         ]
         if left:
+            remove = f"lvremove {'/'.join(get_snapshot_volume(disk, left[0]))}"
+            if has_inner_snapshots(disk):
+                remove = f"qemu-img snapshot -d {left[0]} {disk.logical_id[1]}"
             yield finding(
                 f"{disk.iv_name} has snapshots of no record ({', '.join(left)}), which take space;"
-                f" shut the instance down, and remove them: qemu-img snapshot -d NAME"
-                f" {disk.logical_id[1]}",
+                f" shut the instance down, and remove them: {remove}",
                 warning=True,
             )

@@ -10,11 +10,20 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
+from ganeti.model.instance_snapshots import STORED_PREFIX, get_snapshot_volume
 from ganeti.schema.records import replace
-from ganeti.storage.interfaces import ISnapshots, IVolumes, LocalState, Volume, VolumeStatus
+from ganeti.storage.interfaces import (
+    INamedSnapshots,
+    ISnapshots,
+    IVolumes,
+    LocalState,
+    Volume,
+    VolumeStatus,
+)
 from ganeti.storage.loss import lost
 from ganeti.storage.lvm.lvm_commands import Lvm
 from ganeti.storage.lvm.reports import OWNER_TAG, LogicalVolume
+from ganeti.system.interfaces import IImages
 
 # No hyphen first: lvm2 forbids it, and would take such a name for an option.
 _NAME = re.compile(r"[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]*")
@@ -22,12 +31,18 @@ _NAME = re.compile(r"[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]*")
 _NO_TAG = re.compile(r"[^a-zA-Z0-9+_.:/=!&#-]")
 
 
-@implementer(IVolumes, ISnapshots)
+@implementer(IVolumes, ISnapshots, INamedSnapshots)
 class LogicalVolumes:
-    """Disks whose ``logical_id`` is ``[volume group, volume]``."""
+    """Disks whose ``logical_id`` is ``[volume group, volume]``.
 
-    def __init__(self, lvm: Lvm) -> None:
+    Snapshots that stay are volumes, named by that of the disk. LVM activates, deactivates and
+    removes them together with it. Each has the space for all data of the disk, so that it never
+    becomes invalid.
+    """
+
+    def __init__(self, lvm: Lvm, images: IImages) -> None:
         self._lvm = lvm
+        self._images = images
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
         group, name = _volume_id(disk)
@@ -100,9 +115,50 @@ class LogicalVolumes:
         # Before the name is used: it comes from a caller, and must be no option of lvcreate.
         _volume_id(taken)
         # A snapshot becomes invalid when it is full, so it gets as much space as its origin.
-        arguments = ("--yes", "-W", "n", "-s", "-L", f"{size}m", "-n", name, _full_name(disk))
-        await self._lvm.run("lvcreate", *arguments)
+        await self._create_snapshot(disk, name, "-L", f"{size}m")
         return taken
+
+    async def _create_snapshot(self, disk: Disk, name: str, *size: str) -> None:
+        # Not with -W or -Z, which lvcreate rejects for snapshots.
+        await self._lvm.run("lvcreate", "--yes", "-s", *size, "-n", name, _full_name(disk))
+
+    async def create_snapshot(self, disk: Disk, name: str) -> None:
+        await self._require_volume(disk)
+        # With the overhead of a snapshot in which everything has changed, see lvcreate(8).
+        await self._create_snapshot(disk, _snapshot_name(disk, name), "-l", "100%ORIGIN")
+
+    async def revert_to_snapshot(self, disk: Disk, name: str) -> None:
+        found = await self._require_volume(disk)
+        if name not in await self.list_snapshots(disk):
+            raise Refused(f"volume {_full_name(disk)} has no snapshot {name}", Code.UNKNOWN)
+        if found.opened:
+            raise Refused(f"volume {_full_name(disk)} is in use", Code.STATE)
+        # Activates the snapshot, too. Merging (lvconvert --merge) would remove it.
+        await self._lvm.run("lvchange", "-a", "y", _full_name(disk))
+        try:
+            source = f"/dev/{_full_name(_snapshot_disk(disk, name))}"
+            await self._images.copy_differences(source, found.path)
+        except OSError as e:
+            raise Failed(
+                f"volume {_full_name(disk)} cannot be reverted: {e.strerror or e}", Code.ENVIRONMENT
+            ) from None
+        finally:
+            if not found.active:
+                await self.detach(disk)
+
+    async def remove_snapshot(self, disk: Disk, name: str) -> None:
+        await self.remove(_snapshot_disk(disk, name))
+
+    async def list_snapshots(self, disk: Disk) -> list[str]:
+        await self._require_volume(disk)
+        group, volume = _volume_id(disk)
+        start = _snapshot_name(disk, STORED_PREFIX)
+        # In the order of lvs, which is that of names: they have no other.
+        return [
+            each.name.removeprefix(f"{volume}.")
+            for each in await self._lvm.volumes()
+            if each.group == group and each.name.startswith(start)
+        ]
 
     async def _require_volume(self, disk: Disk) -> LogicalVolume:
         for each in await self._lvm.volumes():
@@ -125,6 +181,14 @@ def _volume_id(disk: Disk) -> tuple[str, str]:
         case (str(group), str(name)) if _NAME.fullmatch(group) and _NAME.fullmatch(name):
             return group, name
     raise Failed(f"{disk.logical_id!r} is not a pair of volume group and volume", Code.INPUT)
+
+
+def _snapshot_disk(disk: Disk, name: str) -> Disk:
+    return replace(disk, logical_id=get_snapshot_volume(disk, name))
+
+
+def _snapshot_name(disk: Disk, name: str) -> str:
+    return get_snapshot_volume(disk, name)[1]
 
 
 def _full_name(disk: Disk) -> str:

@@ -105,9 +105,9 @@ async def run(plan: SnapshotCreation, tools: Tools) -> None:
             snapshot, state=SnapshotState.READY, running=report.running, frozen=report.frozen
         )
         await tools.config.change(put_snapshot(instance, ready))
+    disks = f"{len(guest.disks)} disk{'s' * (len(guest.disks) > 1)}"
     tools.progress.log_message(
-        f"snapshot {snapshot.name} of instance {instance.name} has {len(guest.disks)} disks"
-        f"{_describe_guest(report)}"
+        f"snapshot {snapshot.name} of instance {instance.name} has {disks}{_describe_guest(report)}"
     )
 
 

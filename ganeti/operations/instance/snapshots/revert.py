@@ -14,6 +14,7 @@ from ganeti.config.changes.snapshots import begin_revert, end_revert
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, GanetiError, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.instance import AdminState
 from ganeti.model.instance_snapshots import Snapshot, SnapshotState
 from ganeti.opcodes.instance.snapshots import RevertInstance
 from ganeti.operations.allocation.node_check import require_able
@@ -33,12 +34,13 @@ from ganeti.rpc.snapshots import RevertGuest
 
 @dataclass(frozen=True)
 class Revert:
-    """An instance to revert, and whether its guest runs and is to run again."""
+    """An instance to revert: whether its guest runs, and whether it is to run afterwards."""
 
     op: RevertInstance
     subject: InstanceContext
     snapshot: Snapshot
     running: bool
+    starts: bool
 
     @property
     def locks(self) -> LockRequest:
@@ -72,7 +74,9 @@ def plan(op: RevertInstance, state: ClusterState, facts: NodeAnswers) -> Revert:
             f"instance {instance.name} is running; shut it down first, or use --restart to stop it"
             " and start it again"
         )
-    return Revert(op, subject, snapshot, found.here)
+    # One that an interrupted revert has stopped is started by the repetition.
+    starts = found.here or (op.restart and instance.admin_state is AdminState.UP)
+    return Revert(op, subject, snapshot, found.here, starts)
 
 
 async def run(plan: Revert, tools: Tools) -> None:
@@ -82,8 +86,14 @@ async def run(plan: Revert, tools: Tools) -> None:
         # An instance that could not start again is not stopped.
         await require_able(node, guest, tools)
         tools.progress.log_message(f"stopping instance {instance.name}")
-        # From here on it stays stopped if this fails; the watcher starts it if it is to run.
-        await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
+        try:
+            await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
+        except Failed as e:
+            raise Failed(
+                f"{e}; instance {instance.name} was not reverted, and may be stopped by now: repeat"
+                f" this, or start it: gnt-instance startup {instance.name}",
+                e.code,
+            ) from e
     before = tools.config.state().snapshots.get(instance.uuid)
     await tools.config.change(begin_revert(instance, snapshot))
     try:
@@ -92,7 +102,7 @@ async def run(plan: Revert, tools: Tools) -> None:
         # No disk has changed, and they are of one time unless they were not before.
         if before is None or not before.reverting:
             await tools.config.change(end_revert(instance, None))
-            if plan.running:
+            if plan.starts:
                 await _start(plan, tools)
         raise
     except Failed as e:
@@ -103,7 +113,7 @@ async def run(plan: Revert, tools: Tools) -> None:
         ) from e
     await tools.config.change(end_revert(instance, snapshot))
     tools.progress.log_message(f"instance {instance.name} was reverted to {snapshot.name}")
-    if plan.running:
+    if plan.starts:
         await _start(plan, tools)
 
 
