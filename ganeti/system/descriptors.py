@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import struct
 
 from zope.interface import implementer
@@ -36,11 +37,22 @@ class LocalDescriptors:
         # In a thread: the device of a disk may hang.
         return await self._in_thread(os.open, path, _FLAGS[access] | os.O_CLOEXEC, 0o600)
 
+    async def listen_unix(self, path: str) -> int:
+        return await self._in_thread(_listen_unix, path)
+
     async def open_tap(self, name: str, *, multi_queue: bool) -> int:
         return await self._in_thread(_open_tap, name, multi_queue)
 
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
+
+
+def _listen_unix(path: str) -> int:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        os.chmod(path, 0o600)
+        listening.listen()
+        return listening.detach()
 
 
 def _open_tap(name: str, multi_queue: bool) -> int:

@@ -138,6 +138,9 @@ class IDescriptors(Interface):
     async def open_file(path: str, access: FileAccess) -> int:
         """Return a descriptor of a file or device."""
 
+    async def listen_unix(path: str) -> int:
+        """Return a Unix socket that listens at ``path``, for this user alone; nothing is there."""
+
     async def open_tap(name: str, *, multi_queue: bool) -> int:
         """Return a queue of an existing tap device; with ``multi_queue``, it can have several."""
 

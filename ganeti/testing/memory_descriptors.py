@@ -32,6 +32,12 @@ class MemoryDescriptors:
         self._disk.file(path)
         return self._add(path, access)
 
+    async def listen_unix(self, path: str) -> int:
+        if path in self._disk.contents():
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        self._disk.put(path, b"", 0o600, 0.0)
+        return self._add(path, FileAccess.READ_WRITE)
+
     async def open_tap(self, name: str, *, multi_queue: bool) -> int:
         folder = f"/sys/class/net/{name}"
         if self._disk.folder_mode(folder) is None:

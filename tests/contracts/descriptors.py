@@ -56,6 +56,15 @@ class DescriptorsContract(Case):
             assert found is not None
             self.assertEqual((found.size, found.mode), (0, 0o600))
 
+    def test_a_socket_listens_for_this_user_where_nothing_is(self) -> None:
+        path = f"{self.folder}/socket"
+        self.descriptors.close(self.done(self.descriptors.listen_unix(path)))
+        found = self.files.stat(path)
+        assert found is not None
+        self.assertEqual(found.mode, 0o600)
+        work = Deferred.fromCoroutine(self.descriptors.listen_unix(path))
+        self.failureResultOf(work, OSError)
+
     def test_what_is_missing_cannot_be_opened(self) -> None:
         for work in (
             self.descriptors.open_file(f"{self.folder}/a", FileAccess.READ_WRITE),

@@ -117,7 +117,9 @@ class KvmHypervisor:
         self._devices = DeviceChanges(
             self._guests, self._qemus, taps, files, self._qemu_files, clock
         )
-        self._backups = LiveBackups(self._guests, self._qemus, files, images, clock, scratch)
+        self._backups = LiveBackups(
+            self._guests, self._qemus, files, images, self._qemu_files, clock, scratch
+        )
         self._migration = QemuMigration(self._guests, self._qemus, self._variables, clock)
 
     # --- start and stop

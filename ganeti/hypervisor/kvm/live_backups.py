@@ -39,9 +39,10 @@ from ganeti.hypervisor.kvm.guest_agent import (
 )
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
+from ganeti.hypervisor.kvm.qemu_files import QemuFiles
 from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses, read_parameters
 from ganeti.model.guest import Guest
-from ganeti.system.interfaces import IFiles, IImages
+from ganeti.system.interfaces import FileAccess, IFiles, IImages
 
 CBW_TIMEOUT = 45
 """Seconds that a write of the guest may wait for its scratch file; then the export breaks."""
@@ -85,6 +86,7 @@ class LiveBackups:
         qemus: QemuProcesses,
         files: IFiles,
         images: IImages,
+        qemu_files: QemuFiles,
         clock: IReactorTime,
         scratch: str,
     ) -> None:
@@ -92,6 +94,7 @@ class LiveBackups:
         self._qemus = qemus
         self._files = files
         self._images = images
+        self._qemu_files = qemu_files
         self._clock = clock
         self._scratch = scratch
 
@@ -114,12 +117,12 @@ class LiveBackups:
             drives = await self._find_drives(qemu, [each.disk.uuid for each in disks], guest.name)
             known = bool(old) and all(old in each.bitmaps for each in drives)
             try:
-                await self._prepare(qemu, guest.name, drives, new)
+                await self._prepare(qemu, runtime, drives, new)
                 frozen = await self._insert_filters(qemu, runtime, drives)
                 if known:
                     for drive in drives:
                         await qemu.execute("block-dirty-bitmap-disable", node=drive.node, name=old)
-                await self._export(qemu, socket, drives, old if known else "")
+                await self._export(qemu, runtime, drives, old if known else "")
             except BaseException:
                 await self._end(qemu, runtime, new)
                 raise
@@ -140,9 +143,10 @@ class LiveBackups:
         )
 
     async def _prepare(
-        self, qemu: Monitor, name: str, drives: Sequence[_Drive], bitmap: str
+        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[_Drive], bitmap: str
     ) -> None:
         """Add the filters, which nothing uses yet, and begin to record changes."""
+        name = runtime.name
         # Data of the guest will be there.
         await self._files.make_folder(self._folder(name), mode=0o700)
         for drive in drives:
@@ -153,11 +157,14 @@ class LiveBackups:
                 raise Failed(f"{path} cannot be created: {e}", Code.ENVIRONMENT) from None
             # What the filter is above, as QEMU does not tell.
             await self._files.replace(path + _NODE, drive.node.encode(), mode=0o600)
+            given = path
+            if runtime.user:
+                given = await self._qemu_files.pass_file(qemu, path, FileAccess.READ_WRITE)
             await qemu.execute(
                 "blockdev-add",
                 driver="file",
                 node_name=drive.node_name("scr"),
-                filename=path,
+                filename=given,
                 discard="unmap",
             )
             await qemu.execute(
@@ -241,9 +248,14 @@ class LiveBackups:
         await self._files.remove(self._marker(name, _PAUSED))
 
     async def _export(
-        self, qemu: Monitor, socket: str, drives: Sequence[_Drive], bitmap: str
+        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[_Drive], bitmap: str
     ) -> None:
-        await qemu.execute("nbd-server-start", addr={"type": "unix", "data": {"path": socket}})
+        socket = self._socket(runtime.name)
+        address: dict[str, Any] = {"type": "unix", "data": {"path": socket}}
+        if runtime.user:
+            name = await self._qemu_files.pass_listener(qemu, socket)
+            address = {"type": "fd", "data": {"str": name}}
+        await qemu.execute("nbd-server-start", addr=address)
         for drive in drives:
             await qemu.execute(
                 "blockdev-add",

@@ -47,6 +47,19 @@ class QemuFiles:
             self._descriptors.close(descriptor)
         return f"/dev/fdset/{added['fdset-id']}"
 
+    async def pass_listener(self, qemu: Monitor, path: str) -> str:
+        """Return the name of a Unix socket at ``path`` that QEMU can accept connections of.
+
+        :raises CannotOpen: it cannot be created.
+        """
+        name = "ganeti-listener"
+        try:
+            descriptor = await self._descriptors.listen_unix(path)
+        except OSError as error:
+            raise CannotOpen(path, error) from error
+        await self._pass_named(qemu, descriptor, name)
+        return name
+
     async def pass_tap(
         self, qemu: Monitor, card: GuestNic, *, queues: int, vhost: bool
     ) -> dict[str, str]:
