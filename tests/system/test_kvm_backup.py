@@ -26,7 +26,7 @@ from ganeti.testing.builders import a_disk
 from tests.system.kvm_guests import KvmCase, Terminal
 
 MIB = 1 << 20
-SIZE = 64
+SIZE = 32
 """MiB of the second disk."""
 
 REPOSITORY = "5a6f2d4e-0000-4000-8000-000000000001"
@@ -131,12 +131,12 @@ class KvmBackupTests(KvmCase):
         self.assertFalse(second.disks[1].incremental)
 
         # About one percent, in the middle.
-        await self.write(terminal, 500, 10, 2)
+        await self.write(terminal, 500, 5, 2)
         then = self.second.read_bytes()
         changes = await self.store("b3", await self.begin(self.node, "b3"))
         self.assertTrue(changes.disks[1].incremental)
         self.assertEqual(changes.parent, "b2")
-        self.assertEqual(changes.disks[1].read, 640 << 10)
+        self.assertEqual(changes.disks[1].read, 320 << 10)
         self.assertLess(changes.disks[1].written, 3 * MIB)
         self.assertEqual(await self.restored("b3"), then)
         self.assertEqual(os.listdir(f"{self.folder}/node1/scratch"), [])
