@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -72,7 +72,9 @@ class Monitor(Protocol):
         self.transport.write(qmp.encoded(command, spelt))
         return await self._wait_for_answer(answer, command, patience)
 
-    async def pass_descriptor(self, descriptor: int, command: str, **arguments: object) -> Any:
+    async def pass_descriptor(
+        self, descriptor: int, command: str, **arguments: object
+    ) -> Mapping[str, object]:
         """Execute a command that takes an open descriptor of this process.
 
         The caller closes it afterwards; QEMU has a copy.
@@ -83,7 +85,8 @@ class Monitor(Protocol):
             raise self._lost
         # It is sent with the first byte of what is written next.
         IUNIXTransport(self.transport).sendFileDescriptor(descriptor)
-        return await self.execute(command, **arguments)
+        found: Mapping[str, object] = await self.execute(command, **arguments)
+        return found
 
     async def negotiate(self) -> None:
         """Wait for the greeting and negotiate capabilities, before which commands are rejected."""
