@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -14,6 +13,7 @@ from ganeti.errors import Failed, GanetiError
 from ganeti.model.backups import BackupRepository, BackupSummary
 from ganeti.rpc.backup_calls import DescribeRepository, ListBackups
 from ganeti.rpc.call import Nodes
+from ganeti.schema.documents import Document
 
 
 class BackupQueries:
@@ -23,7 +23,7 @@ class BackupQueries:
         self._state = state
         self._nodes = nodes
 
-    async def query_repositories(self) -> list[dict[str, Any]]:
+    async def query_repositories(self) -> list[Document]:
         """Return the repositories without their keys, with their space in bytes.
 
         ``problem`` says why a repository cannot be used now; it is empty if it can.
@@ -34,9 +34,9 @@ class BackupQueries:
             for name in sorted(state.backup_repositories)
         ]
 
-    async def _describe(self, repository: BackupRepository, state: ClusterState) -> dict[str, Any]:
+    async def _describe(self, repository: BackupRepository, state: ClusterState) -> Document:
         node = state.nodes.get(repository.node)
-        row: dict[str, Any] = {
+        row: Document = {
             "name": repository.name,
             "node": node.name if node is not None else None,
             "path": repository.path,
@@ -56,9 +56,7 @@ class BackupQueries:
             return {**row, "problem": str(e)}
         return {**row, "size": found.size, "free": found.free, "backups": found.backups}
 
-    async def query_backups(
-        self, repository: str | None, instance: str | None
-    ) -> list[dict[str, Any]]:
+    async def query_backups(self, repository: str | None, instance: str | None) -> list[Document]:
         """Return backups, by repository and time.
 
         Of all repositories, one that cannot be read has a row with its problem and no ID.
@@ -72,7 +70,7 @@ class BackupQueries:
             else [find_repository(state, repository).name]
         )
         known = state.find_instance(instance) if instance is not None else None
-        rows: list[dict[str, Any]] = []
+        rows: list[Document] = []
         for name in wanted:
             try:
                 found = await self._list_backups(state.backup_repositories[name], state)

@@ -7,7 +7,7 @@ import re
 import stat
 
 from ganeti.errors import Failed
-from ganeti.rpc.node import HookResult, RunHooks
+from ganeti.rpc.node import HookResult, RunHooks, hook_folder
 from ganeti.system.interfaces import IFiles, IProcesses
 
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
@@ -29,7 +29,7 @@ class Hooks:
         Most operations call this and most nodes have no hooks, so that this case costs one
         ``stat``.
         """
-        place = call.folder
+        place = hook_folder(call.directory, call.phase)
         folder = f"{self._folder}/{place}"
         if self._files.stat(folder) is None:
             return []

@@ -21,7 +21,13 @@ from ganeti.events.event import EventFilter
 from ganeti.locking.names import LockRequest
 from ganeti.model.notifications import Notification, decode_secret, find_url_problem
 from ganeti.opcodes.notifications import AddNotification, ModifyNotification, RemoveNotification
-from ganeti.operations.operation import NodeAnswers, Operation, ResultWithCommit, Tools
+from ganeti.operations.operation import (
+    AnyOperation,
+    NodeAnswers,
+    Operation,
+    ResultWithCommit,
+    Tools,
+)
 from ganeti.schema.records import replace
 
 MAX_NOTIFICATIONS = 100
@@ -174,7 +180,7 @@ def _sorted(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(set(words)))
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(AddNotification, plan_add, run_add),
     Operation(ModifyNotification, plan_modify, run_modify),
     Operation(RemoveNotification, plan_remove, run_remove),

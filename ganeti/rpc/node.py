@@ -313,10 +313,6 @@ class RunHooks(Call[list[HookResult]]):
     phase: Phase
     environment: dict[HookVariable, Line]
 
-    @property
-    def folder(self) -> str:
-        return hook_folder(self.directory, self.phase)
-
 
 MIN_API_WITH_PARAMETERS = 20
 """The first OS API version with parameters, see ganeti-os-interface(7)."""

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
+
+Arguments: TypeAlias = Mapping[str, Any]
+"""What a command of QEMU's monitor is given."""
 
 FILTERS = ("copy-before-write", "snapshot-access")
 DISK_SIZE = 64 << 20
@@ -40,7 +43,7 @@ class MemoryBlockLayer:
                     areas.add(area)
 
     @property
-    def commands(self) -> Mapping[str, Callable[[Mapping[str, Any]], object]]:
+    def commands(self) -> Mapping[str, Callable[[Arguments], object]]:
         """What executes each command, with its arguments."""
         return {
             "query-block": self._list_devices,
@@ -58,7 +61,7 @@ class MemoryBlockLayer:
             "transaction": self._run_all,
         }
 
-    def run_command(self, command: str, given: Mapping[str, Any]) -> object:
+    def run_command(self, command: str, given: Arguments) -> object:
         """Execute a command.
 
         :raises Rejected: it is impossible, or refused.
@@ -81,7 +84,7 @@ class MemoryBlockLayer:
             for name in self.nodes
         ]
 
-    def insert_node(self, given: Mapping[str, Any]) -> None:
+    def insert_node(self, given: Arguments) -> None:
         """Add a scratch file or a filter."""
         if "blockdev-add" in self.refuses:
             raise Rejected(self.refuses["blockdev-add"])
@@ -98,7 +101,7 @@ class MemoryBlockLayer:
             raise Rejected(f"Node {name} is in use")
         del self.nodes[name]
 
-    def _list_devices(self, _: Mapping[str, Any]) -> object:
+    def _list_devices(self, _: Arguments) -> object:
         return [
             {
                 "device": name,
@@ -108,20 +111,20 @@ class MemoryBlockLayer:
             for name, node in self.devices.items()
         ]
 
-    def _record(self, given: Mapping[str, Any], records: bool) -> None:
+    def _record(self, given: Arguments, records: bool) -> None:
         found = self.bitmaps[given["node"]]
         areas = found[given["name"]][0] if given["name"] in found else set()
         found[given["name"]] = areas, records
 
-    def _merge(self, given: Mapping[str, Any]) -> None:
+    def _merge(self, given: Arguments) -> None:
         found = self.bitmaps[given["node"]]
         for name in given["bitmaps"]:
             found[given["target"]][0].update(found[name][0])
 
-    def _forget(self, given: Mapping[str, Any]) -> None:
+    def _forget(self, given: Arguments) -> None:
         del self.bitmaps[given["node"]][given["name"]]
 
-    def _export(self, given: Mapping[str, Any]) -> None:
+    def _export(self, given: Arguments) -> None:
         for each in given["bitmaps"]:
             if self.bitmaps[each["node"]][each["name"]][1]:
                 raise Rejected("Enabled bitmap incompatible with readonly export")
@@ -133,10 +136,10 @@ class MemoryBlockLayer:
         self.serves = serves
         self.exports.clear()
 
-    def _set_drive(self, given: Mapping[str, Any]) -> None:
+    def _set_drive(self, given: Arguments) -> None:
         device = given["path"].split("/")[3]
         self.devices[device] = given["value"]
 
-    def _run_all(self, given: Mapping[str, Any]) -> None:
+    def _run_all(self, given: Arguments) -> None:
         for each in given["actions"]:
             self.run_command(each["type"], each["data"])

@@ -40,8 +40,8 @@ class FieldsTests(SynchronousTestCase):
             [request] = terminal.asked()
             assert isinstance(request, QueryFields)
             asked.add(request.what)
-        # Locks are listed by gnt-debug; these two have commands of their own.
-        self.assertEqual(set(TABLES) - asked, {"cluster", "extstorage", "lock", "os"})
+        # Locks are listed by gnt-debug; the others have commands of their own.
+        self.assertEqual(set(TABLES) - asked, {"cluster", "extstorage", "image", "lock", "os"})
 
     def test_some_may_be_asked_for(self) -> None:
         terminal = at_a_pair()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ganeti.config.changes.backup_settings import find_repository
 from ganeti.config.state import ClusterState
@@ -18,7 +18,7 @@ from ganeti.model.work_progress import WorkProgress
 from ganeti.opcodes.backup_repositories import PruneBackups, RemoveBackups, VerifyBackups
 from ganeti.operations.backup.back_up import repository_node
 from ganeti.operations.backup.retention import RetentionRules, select_kept
-from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.operation import AnyOperation, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.backup_calls import ListBackups, RemoveBackupData, VerifyBackupData
 
 PARTS = 16
@@ -164,7 +164,7 @@ def preview(plan: BackupSelection) -> list[str]:
     return list(plan.ids)
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(VerifyBackups, plan_named, verify, questions, preview=preview),
     Operation(RemoveBackups, plan_named, remove, questions, preview=preview),
     Operation(PruneBackups, plan_prune, remove, questions, preview=preview),

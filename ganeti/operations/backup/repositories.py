@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.changes.backup_settings import add_repository, find_repository, remove_repository
 from ganeti.config.state import ClusterState
@@ -17,6 +16,7 @@ from ganeti.model.node import Node
 from ganeti.opcodes.backup_repositories import AddBackupRepository, RemoveBackupRepository
 from ganeti.operations.instance.context import check_online
 from ganeti.operations.operation import (
+    AnyOperation,
     NodeAnswers,
     NodeQuery,
     Operation,
@@ -122,7 +122,7 @@ async def run_remove(plan: RepositoryRemoval, tools: Tools) -> ResultWithCommit:
     return ResultWithCommit(None, remove_repository(plan.name))
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(AddBackupRepository, plan_add, run_add, questions),
     Operation(RemoveBackupRepository, plan_remove, run_remove),
 )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.config.changes.backup_settings import add_schedule, find_schedule, remove_schedule
 from ganeti.config.state import ClusterState
@@ -12,7 +11,13 @@ from ganeti.errors import Invalid, Problem
 from ganeti.locking.names import LockRequest
 from ganeti.model.backups import BackupSchedule, last_due
 from ganeti.opcodes.backup_repositories import AddBackupSchedule, RemoveBackupSchedule
-from ganeti.operations.operation import NodeAnswers, Operation, ResultWithCommit, Tools
+from ganeti.operations.operation import (
+    AnyOperation,
+    NodeAnswers,
+    Operation,
+    ResultWithCommit,
+    Tools,
+)
 
 _DAY = 24
 
@@ -80,7 +85,7 @@ async def run_remove(plan: ScheduleRemoval, tools: Tools) -> ResultWithCommit:
     return ResultWithCommit(None, remove_schedule(plan.name))
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
+OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(AddBackupSchedule, plan_add, run_add),
     Operation(RemoveBackupSchedule, plan_remove, run_remove),
 )

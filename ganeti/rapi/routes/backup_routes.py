@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from ganeti.luxi.methods import QueryBackupRepositories, QueryBackups, QueryBackupSchedules
 from ganeti.opcodes.backup_repositories import (
@@ -84,17 +83,17 @@ class ScheduleRow(TypedDict):
     failed: int
 
 
-async def _list_repositories(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _list_repositories(call: ApiCall, _: object, __: object) -> object:
     """Return the repositories of backups with their space, without their keys."""
     return await call.master.ask_raw(QueryBackupRepositories())
 
 
-async def _list_backups(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _list_backups(call: ApiCall, _: object, __: object) -> object:
     """Return the backups in a repository, the oldest first."""
     return await call.master.ask_raw(QueryBackups(repository=call.path["repository_name"]))
 
 
-async def _list_schedules(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _list_schedules(call: ApiCall, _: object, __: object) -> object:
     """Return the schedules of backups."""
     return await call.master.ask_raw(QueryBackupSchedules())
 

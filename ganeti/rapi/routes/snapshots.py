@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from ganeti.errors import Code, Refused
 from ganeti.luxi.methods import QueryInstances
@@ -38,12 +38,12 @@ class SnapshotRow(TypedDict):
     disks: list[SnapshotDiskRow]
 
 
-async def _list(call: ApiCall, _: object, __: object) -> Any:
+async def _list(call: ApiCall, _: object, __: object) -> object:
     """Return the snapshots of an instance, the oldest first."""
     return await _query(call)
 
 
-async def _show(call: ApiCall, _: object, __: object) -> Any:
+async def _show(call: ApiCall, _: object, __: object) -> object:
     """Return a snapshot of an instance."""
     name = call.path["snapshot_name"]
     for each in await _query(call):
