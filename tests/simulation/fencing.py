@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from ganeti.model.failover import FailoverPolicy
+from ganeti.node.guest_lease import LEASE_NOTE, LeaseNote, read_note
 from ganeti.opcodes.failover import (
     ConfirmNodeOff,
     ModifyFailover,
@@ -152,6 +153,113 @@ def _freeze(campaign: FencingCampaign, random: Random, host: SimulatedHost) -> N
         campaign.later(seconds, f"{host.name} goes on", clock.resume)
 
 
+def _lose_by_steps(campaign: FencingCampaign, random: Random, host: SimulatedHost) -> None:
+    """Cut a host off, and before its lease has ended let it freeze, or its daemon start again.
+
+    All of a host with a device freezes. Just before the end of its lease, its guests run for as
+    long as they ever can: until the device resets it.
+    """
+    others = [each.name for each in campaign.hosts if each is not host]
+    seconds, outage = random.uniform(3.0, 9.9), random.choice((20.0, 60.0, 200.0))
+    note = read_note(host.lease_notes, LEASE_NOTE, LeaseNote)
+    if note is not None and random.random() < 0.7:
+        left = (note.end - host.clock.seconds()) / host.clock.rate
+        seconds = max(0.0, left - random.uniform(0.0, 0.6))
+    campaign.note(f"{host.name} -/- {others} for {outage} s")
+    campaign.cluster.links.cut_between([host.name], others)
+    campaign.later(outage, "links heal", campaign.cluster.links.heal_all)
+    restarts = random.random() < 0.3
+
+    def go_on() -> None:
+        if host.daemon_clock.dead:
+            return
+        if restarts:
+            campaign.cluster.restart_node(host)
+        else:
+            _pause(campaign, host, outage + random.choice((-10.0, 5.0)))
+
+    campaign.later(seconds, f"{host.name} {'starts again' if restarts else 'freezes'}", go_on)
+
+
+def _pause(campaign: FencingCampaign, host: SimulatedHost, seconds: float) -> None:
+    """Let all of a host with a device freeze, or the node daemon of another one."""
+    clocks = [host.daemon_clock]
+    if host.has_device:
+        clocks += [each.clock for each in (host.watchdog, host.process) if each is not None]
+    for clock in clocks:
+        clock.pause()
+        campaign.later(seconds, f"{host.name} goes on", clock.resume)
+
+
+def _cut_off_with_others(campaign: FencingCampaign, random: Random, host: SimulatedHost) -> None:
+    """Cut a host off from the master, together with some others, which may extend its lease."""
+    masters = [each.host for each in campaign.acting()]
+    others = [each for each in campaign.hosts if each is not host and each not in masters]
+    with_it = random.sample(others, random.randint(len(others) // 2, len(others)))
+    side = [host.name, *(each.name for each in with_it)]
+    rest = [each.name for each in campaign.hosts if each.name not in side]
+    seconds = random.choice((8.0, 60.0, 200.0))
+    campaign.note(f"{side} -/- {rest} for {seconds} s")
+    campaign.cluster.links.cut_between(side, rest)
+    campaign.later(seconds, "links heal", campaign.cluster.links.heal_all)
+
+
+def _answer_nothing(campaign: FencingCampaign, random: Random, host: SimulatedHost) -> None:
+    """Let nothing leave a host, while what a master has sent to it arrives late."""
+    links = campaign.cluster.links
+    others = [each.name for each in campaign.hosts if each is not host]
+    seconds = random.choice((20.0, 60.0))
+    campaign.note(f"{host.name} -/-> {others} for {seconds} s, and hears the master late")
+    links.cut_between([host.name], others, one_way=True)
+    for process in campaign.acting():
+        if process.host is not host:
+            links.disturb(process.host.name, host.name, delay=25.0, loss=0.0)
+    campaign.later(seconds, "links heal", links.heal_all)
+
+
+def _return_to_others(campaign: FencingCampaign, random: Random, host: SimulatedHost) -> None:
+    """Cut a host off; before its lease has ended, it reaches others again, but no master.
+
+    The node daemons of some of them start again meanwhile.
+    """
+    links, restarts = campaign.cluster.links, random.random() < 0.8
+    others = [each for each in campaign.hosts if each is not host]
+    campaign.note(f"{host.name} -/- {[each.name for each in others]}")
+    links.cut_between([host.name], [each.name for each in others])
+
+    def go_on() -> None:
+        for other in others:
+            if other.has_master:
+                continue
+            if restarts and not other.daemon_clock.dead:
+                campaign.cluster.restart_node(other)
+            links.heal(host.name, other.name)
+            links.heal(other.name, host.name)
+
+    what = f"{host.name} reaches all but the master{', which start again' if restarts else ''}"
+    campaign.later(random.uniform(6.0, 8.5), what, go_on)
+    campaign.later(random.choice((60.0, 200.0)), "links heal", links.heal_all)
+
+
+def _lose_after_maintenance(campaign: FencingCampaign, random: Random, host: SimulatedHost) -> None:
+    """Cut a host off in a maintenance, which then ends.
+
+    Or before it, but in one direction only: the host still hears that its guests need no lease.
+    """
+    others = [each.name for each in campaign.hosts if each is not host]
+    which = host if random.random() < 0.3 else None
+    links, one_way = campaign.cluster.links, random.random() < 0.6
+    begins = 0.1 if one_way else 0.0
+    cut = 0.0 if one_way else random.choice((1.0, 5.0))
+    ends = max(begins, cut) + random.choice((4.0, 8.0, 20.0))
+    campaign.note(f"{host.name} is cut off{', one way,' if one_way else ''} about a maintenance")
+    campaign.later(begins, "maintenance begins", partial(campaign.maintain, True, which))
+    lose = partial(links.cut_between, [host.name], others, one_way=one_way)
+    campaign.later(cut, f"{host.name} is cut off", lose)
+    campaign.later(ends, "maintenance ends", partial(campaign.maintain, False, which))
+    campaign.later(ends + 60.0, "links heal", links.heal_all)
+
+
 def _lose_power(campaign: FencingCampaign, random: Random, host: SimulatedHost) -> None:
     seconds = random.choice((*OUTAGES, FOR_GOOD))
     campaign.power_off(host, seconds)
@@ -202,6 +310,8 @@ def _maintain(campaign: FencingCampaign, random: Random, host: SimulatedHost) ->
 FENCING_FAULTS = (
     *(_cut_off, _cut_off, _cut_off, _freeze, _freeze, _lose_power, _lose_power),
     *(_kill_daemon, _disturb, _kill_master, _maintain),
+    *(_lose_by_steps, _lose_by_steps, _lose_by_steps, _cut_off_with_others, _answer_nothing),
+    *(_return_to_others, _lose_after_maintenance),
 )
 
 

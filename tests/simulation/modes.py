@@ -369,6 +369,6 @@ MODES: Mapping[str, Mode] = {
     "departures": Mode(departures, failovers=0.1),
     "chaos": Mode(chaos, skew=0.05),
     "etcd": Mode(etcd_fault, skew=0.05, kind=EtcdCampaign),
-    "fencing": Mode(fencing_fault, skew=0.05, failovers=0.05, kind=FencingCampaign),
-    "fencing-etcd": Mode(fencing_fault, skew=0.05, failovers=0.05, kind=EtcdFencingCampaign),
+    "fencing": Mode(fencing_fault, skew=0.1, failovers=0.05, kind=FencingCampaign),
+    "fencing-etcd": Mode(fencing_fault, skew=0.1, failovers=0.05, kind=EtcdFencingCampaign),
 }

@@ -9,6 +9,7 @@ _RULES = "ganeti/rpc/guest_lease.py"
 _NODE = "ganeti/node/guest_lease.py"
 _WATCHDOG = "ganeti/node/watchdog.py"
 _DECISIONS = "ganeti/master/guest_failover/decisions.py"
+_CHANGES = "ganeti/config/changes/failover.py"
 _SUPERVISOR = "ganeti/master/guest_failover/supervisor.py"
 
 _MODES = ("fencing", "fencing-etcd")
@@ -38,6 +39,15 @@ MUTANTS = (
     return LEASE
 """,
         reason="guests start elsewhere before the guard of their node had the time to end them",
+        modes=_MODES,
+        seeds=_SEEDS,
+    ),
+    Mutant(
+        name="fence-wait-from-the-decision",
+        file=_SUPERVISOR,
+        before="if work.denied is None and self._is_denied(uuid, state):",
+        after="if work.denied is None:",
+        reason="the wait for the end of a lease begins although electors may extend it",
         modes=_MODES,
         seeds=_SEEDS,
     ),
@@ -78,6 +88,15 @@ MUTANTS = (
         seeds=_SEEDS,
     ),
     Mutant(
+        name="denial-without-effect",
+        file=_NODE,
+        before="granted = call.node not in self._denied.nodes",
+        after="granted = True",
+        reason="electors extend the lease of a node that is fenced",
+        modes=_MODES,
+        seeds=_SEEDS,
+    ),
+    Mutant(
         name="denial-not-on-disk",
         file=_NODE,
         before="""
@@ -106,6 +125,30 @@ MUTANTS = (
         before="self._lease = self._read(self._lease_path, LeaseFile)",
         after="self._lease = LeaseFile()",
         reason="a node daemon that is restarted does not know that its guests need a lease",
+        modes=_MODES,
+        seeds=_SEEDS,
+    ),
+    Mutant(
+        name="guests-start-without-a-lease",
+        file=_NODE,
+        before="""
+        if self.ended:
+            raise Refused(
+""",
+        after="""
+        if False:
+            raise Refused(
+""",
+        reason="a node whose lease has ended starts guests that a job has asked for before",
+        modes=_MODES,
+        seeds=_SEEDS,
+    ),
+    Mutant(
+        name="maintenance-keeps-guards",
+        file=_CHANGES,
+        before="for uuid in list(state.node_guards):",
+        after="for uuid in list[str]():",
+        reason="a node is fenced after a maintenance in which it was told to need no lease",
         modes=_MODES,
         seeds=_SEEDS,
     ),
