@@ -8,7 +8,7 @@ time have not ended, no further ones are submitted.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from twisted.logger import Logger
 
@@ -22,6 +22,7 @@ from ganeti.model.backups import BackupSchedule, BackupScheduleProgress, last_du
 from ganeti.model.instance import Instance
 from ganeti.opcodes.backup_repositories import CreateBackup, PruneBackups
 from ganeti.opcodes.opcode import Opcode
+from ganeti.schema.documents import Document
 
 INTERVAL = 20.0
 """Seconds between two looks at the schedules."""
@@ -114,7 +115,7 @@ class BackupScheduler:
         found = [self._find_job(number) for number in progress.jobs]
         return any(job is not None and not job.is_final for job in found)
 
-    async def query_schedules(self) -> list[dict[str, Any]]:
+    async def query_schedules(self) -> list[Document]:
         """Return the schedules, the time when each was due last and will be next, and its jobs."""
         state = self._config.state()
         return [
@@ -122,7 +123,7 @@ class BackupScheduler:
             for name in sorted(state.backup_schedules)
         ]
 
-    def _describe(self, schedule: BackupSchedule, state: ClusterState) -> dict[str, Any]:
+    def _describe(self, schedule: BackupSchedule, state: ClusterState) -> Document:
         progress = _progress(schedule, state)
         instances = state.instances
         return {

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from ganeti.schema.documents import Document
+
 Arguments: TypeAlias = Mapping[str, Any]
 """What a command of QEMU's monitor is given."""
 
@@ -31,7 +33,7 @@ class MemoryBlockLayer:
         self.bitmaps: dict[str, dict[str, tuple[set[int], bool]]] = {
             f"#{name}": {} for name in devices
         }
-        self.exports: dict[str, dict[str, Any]] = {}
+        self.exports: dict[str, Arguments] = {}
         self.serves = False
         self.refuses: dict[str, str] = {}
 
@@ -70,7 +72,7 @@ class MemoryBlockLayer:
             raise Rejected(self.refuses[command])
         return self.commands[command](given) or {}
 
-    def describe_nodes(self) -> list[dict[str, Any]]:
+    def describe_nodes(self) -> list[Document]:
         """Return the answer to ``query-named-block-nodes``."""
         return [
             {

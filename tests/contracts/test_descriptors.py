@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,8 +26,9 @@ class MemoryDescriptorsTests(DescriptorsContract, SynchronousTestCase):
 
 class LocalDescriptorsTests(DescriptorsContract, SynchronousTestCase):
     def make(self) -> tuple[str, IFiles, IDescriptors]:
-        folder = os.path.realpath(self.mktemp())
-        os.mkdir(folder)
+        # The path of a socket has at most 107 bytes.
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
         return folder, LocalFiles(at_once), LocalDescriptors(at_once)
 
     def test_a_descriptor_can_do_what_it_was_opened_for(self) -> None:

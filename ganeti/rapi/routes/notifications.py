@@ -68,12 +68,12 @@ class NotificationRow(TypedDict):
     error: str
 
 
-async def _list(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _list(call: ApiCall, _: object, __: object) -> object:
     """Return all notifications with the progress of their deliveries."""
     return await call.master.ask_raw(QueryNotifications())
 
 
-async def _show(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _show(call: ApiCall, _: object, __: object) -> object:
     """Return a notification with the progress of its deliveries."""
     name = call.path["notification_name"]
     for each in await call.master.ask(QueryNotifications()):
@@ -102,7 +102,7 @@ async def _add(call: ApiCall, values: Mapping[str, Any], wanted: NewNotification
     return {"job_id": job_id, "secret": secret if generated else None}
 
 
-async def _test(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
+async def _test(call: ApiCall, _: object, __: object) -> object:
     """Send a test event to the receiver; the answer is sent when it has accepted it."""
     return await call.master.ask(TestNotification(name=call.path["notification_name"]))
 
