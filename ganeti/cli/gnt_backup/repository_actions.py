@@ -31,8 +31,10 @@ def read_key(arguments: Arguments) -> Document:
     try:
         with open(0 if path == "-" else path, encoding="ascii", closefd=path != "-") as file:
             return {"key": file.readline().strip()}
-    except (OSError, UnicodeDecodeError) as e:
-        raise ExitTool(FAILURE, f"cannot read {path}: {e}") from None
+    except OSError as e:
+        raise ExitTool(FAILURE, f"cannot read {path}: {e.strerror}") from None
+    except UnicodeDecodeError:
+        raise ExitTool(FAILURE, f"cannot read {path}: it is not a key") from None
 
 
 def list_repositories(session: Session, arguments: Arguments) -> int:
