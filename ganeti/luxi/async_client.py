@@ -34,19 +34,23 @@ The limit keeps both ends from running out of connections; further requests are 
 """
 
 Connect: TypeAlias = Callable[[Protocol], Awaitable[object]]
-"""Connects a protocol to the master; the connection is made when this returns.
+"""Connects a protocol to the master; the connection is made when this returns where that is.
 
 :raises NoAnswer: there is no connection, and nothing was sent.
 """
 
 
 class _ClientConnection(Protocol):
-    """A connection with at most one request in progress; ``ended`` is called when it is lost."""
+    """A connection with at most one request in progress; ``ended`` is called when it is lost.
+
+    ``place`` is where it leads, as ``Connect`` has returned it.
+    """
 
     def __init__(self, ended: Callable[[_ClientConnection], None]) -> None:
         self._ended = ended
         self._buffer = framing.MessageBuffer(limit=None)
         self._answer: Deferred[bytes] | None = None
+        self.place: object = None
         self.open = True
 
     def send_request(self, message: bytes, *, to_the_end: bool) -> Deferred[bytes]:
@@ -137,15 +141,16 @@ class MasterClient:
         for line in idle:
             line.hang_up()
 
-    def reconnect(self) -> None:
-        """Close all connections, because another node has become the master.
+    def reconnect(self, place: object) -> None:
+        """Close the connections that do not lead to ``place``, where the master is now.
 
-        Requests in progress fail with ``ConnectionLost``, or are sent to the new master if they
-        change nothing.
+        Requests in progress on them fail with ``ConnectionLost``, or are sent to the new master if
+        they change nothing.
         """
-        self._idle.clear()
+        self._idle = [line for line in self._idle if line.place == place]
         for line in list(self._connections):
-            line.close()
+            if line.place != place:
+                line.close()
 
     async def _exchange(self, request: Request[object], message: bytes) -> bytes:
         try:
@@ -177,6 +182,6 @@ class MasterClient:
             if line.open:
                 return line
         line = _ClientConnection(self._connections.discard)
-        await self._connect(line)
+        line.place = await self._connect(line)
         self._connections.add(line)
         return line

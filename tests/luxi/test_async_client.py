@@ -151,10 +151,26 @@ class MasterClientTests(SynchronousTestCase):
         self.wires[0].protocol.dataReceived(ANSWER)
         self.assertTrue(self.wires[0].disconnected)
 
+    def test_an_order_that_the_new_master_has_already_is_left_with_it(self) -> None:
+        connect, places = SocketConnector(self.reactor, "/run/master"), iter(["node1", "node2"])
+
+        async def connect_somewhere(protocol: Protocol) -> str:
+            await connect(protocol)
+            return next(places)
+
+        self.client = MasterClient(connect_somewhere, self.clock)
+        old, new = self.ask(ArchiveJob(job_id=1)), self.ask(ArchiveJob(job_id=2))
+        self.connect()
+        self.client.reconnect("node2")
+        self.failureResultOf(old, ConnectionLost)
+        self.assertNoResult(new)
+        self.wires[1].protocol.dataReceived(ANSWER)
+        self.successResultOf(new)
+
     def test_a_new_master_gets_the_questions_of_the_old_one_but_no_orders(self) -> None:
         asked, ordered = self.ask(TAGS), self.ask(ArchiveJob(job_id=1))
         self.connect()
-        self.client.reconnect()
+        self.client.reconnect("node2")
         self.failureResultOf(ordered, ConnectionLost)
         self.connect()
         self.assertTrue(all(wire.disconnected for wire in self.wires[:2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.system.running import SharedCluster
+from tests.system.running import SharedCluster, eventually
 
 
 class EverywhereTests(SharedCluster):
@@ -47,6 +47,8 @@ class EverywhereTests(SharedCluster):
             self.assertEqual(copy.stat().st_mode & 0o777, 0o600)
 
     def test_files_that_differ_are_found_and_brought_again(self) -> None:
+        # The certificate of the remote API is replaced once more after the start.
+        eventually(lambda: self.running.tool("cluster", "verify").returncode == 0)
         paths = self.running.cluster.node(2).paths
         Path(paths.rapi_users).unlink()
         with Path(paths.domain_secret).open("a", encoding="ascii") as file:

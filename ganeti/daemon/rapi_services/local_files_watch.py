@@ -20,8 +20,8 @@ INTERVAL = 0.5
 class MasterConnections(Protocol):
     """The connections to the master."""
 
-    def reconnect(self) -> None:
-        """Connect again, as another node is the master."""
+    def reconnect(self, place: object) -> None:
+        """Close the connections that lead elsewhere, as this node is the master now."""
 
 
 class ReloadableCertificate(Protocol):
@@ -70,8 +70,8 @@ class LocalFilesWatch:
         if (master := read_master(self._paths)) != self._master:
             self._log.info("the master is {master}", master=master)
             self._master = master
-            # The old connection may lead to a node that is not the master any more.
-            self._client.reconnect()
+            # Those to the new one may have requests in progress already.
+            self._client.reconnect(master)
         if (found := self._describe_certificate()) != self._loaded:
             self._loaded = found
             if self._certificate is not None:

@@ -71,22 +71,22 @@ class MasterConnector:
         self._absent_since = 0.0
         self._absent_at: float | None = None
 
-    async def __call__(self, protocol: Protocol) -> None:
-        """Connect a protocol to the master.
+    async def __call__(self, protocol: Protocol) -> str:
+        """Connect a protocol to the master, and return its name.
 
         :raises MasterNotRunning: there was no master for so long.
         :raises NotPermitted: this user may not use the socket of the master daemon.
         """
         while True:
             try:
-                await self._connect(protocol)
+                master = await self._connect(protocol)
             except MasterNotRunning:
                 if self._is_outage_long():
                     raise
                 await deferLater(self._clock, RETRY_DELAY)
             else:
                 self._absent_at = None
-                return
+                return master
 
     def _is_outage_long(self) -> bool:
         now = self._clock.seconds()
@@ -95,12 +95,12 @@ class MasterConnector:
         self._absent_at = now
         return now - self._absent_since >= self._wait
 
-    async def _connect(self, protocol: Protocol) -> None:
+    async def _connect(self, protocol: Protocol) -> str:
         # Again each time: during a failover, the name changes while requests wait.
         master = self._master()
         if master in ("", self._name):
             await self._local(protocol)
-            return
+            return master
         try:
             await self._tunnel(master, protocol)
         except Failed as e:
@@ -108,6 +108,7 @@ class MasterConnector:
                 f"the master daemon on {master} cannot be reached: {e}; if that node is down, make"
                 " another master candidate the master: gnt-cluster master-failover"
             ) from None
+        return master
 
 
 class LuxiTunnel:

@@ -14,13 +14,15 @@ from ganeti.paths import Paths
 
 
 class Reconnecting:
-    """A client of the master that counts how often it is told to connect again."""
+    """A client of the master that counts how often it is told of another one."""
 
     def __init__(self) -> None:
         self.times = 0
+        self.place: object = None
 
-    def reconnect(self) -> None:
+    def reconnect(self, place: object) -> None:
         self.times += 1
+        self.place = place
 
 
 class Reloading:
@@ -62,7 +64,7 @@ class LocalFilesWatchTests(SynchronousTestCase):
         self.write("ssconf_master_node", "node2")
         self.watch.reload_if_changed()
         self.watch.reload_if_changed()
-        self.assertEqual(self.client.times, 1)
+        self.assertEqual((self.client.times, self.client.place), (1, "node2"))
 
     def test_a_certificate_that_was_replaced_is_read_again(self) -> None:
         self.write("rapi.pem", "the second")

@@ -43,7 +43,7 @@ class MasterConnectorTests(SynchronousTestCase):
             raise Failed(f"node {node}: connection refused")
         self.used.append(node)
 
-    def ask(self) -> Deferred[None]:
+    def ask(self) -> Deferred[str]:
         return Deferred.fromCoroutine(self.connect(Protocol()))
 
     def wait(self, seconds: float) -> None:
@@ -55,7 +55,7 @@ class MasterConnectorTests(SynchronousTestCase):
 
     def test_another_master_is_reached_through_its_node_daemon(self) -> None:
         self.master, self.serving = "node2", {"node1", "node2"}
-        self.successResultOf(self.ask())
+        self.assertEqual(self.successResultOf(self.ask()), "node2")
         self.assertEqual(self.used, ["node2"])
 
     def test_a_request_waits_for_the_next_master(self) -> None:
