@@ -16,6 +16,7 @@ from ganeti.errors import Code, Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.refusals import describe_failure
 from ganeti.pki.issuing import CertificateIssuer
 from ganeti.placement.solver import Answer, Question, solve
 from ganeti.rpc.call import Call, Nodes
@@ -103,7 +104,7 @@ class NodeAnswers:
                 Code.INTERNAL,
             )
         if isinstance(answer, Failed):
-            raise Refused(f"node {node.name}: {answer}", answer.code or Code.ENVIRONMENT)
+            raise Refused(describe_failure(node, answer), answer.code or Code.ENVIRONMENT)
         return answer  # type: ignore[no-any-return]  # keyed by the call, whose type says R
 
     def known(self, node: Node, call: type[Call[R]]) -> R | None:

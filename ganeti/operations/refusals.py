@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from ganeti.config.state import RecordKind
-from ganeti.errors import Code, Problem, Refused
+from ganeti.errors import Code, Failed, Problem, Refused
+from ganeti.model.node import Node
 
 COMPRESSION_UNSUPPORTED = Problem("compress", "must be none: transfers are not compressed")
 NOTHING_TO_CHANGE = "no changes requested; give at least one parameter"
@@ -13,6 +14,11 @@ NOTHING_TO_CHANGE = "no changes requested; give at least one parameter"
 def nothing_to_change() -> Refused:
     """Return the error for a request to modify an object without any change."""
     return Refused(NOTHING_TO_CHANGE, Code.INPUT)
+
+
+def describe_failure(node: Node, error: Failed) -> str:
+    """Return what failed on a node, with its name once: the client of the nodes adds it, too."""
+    return f"node {node.name}: {str(error).removeprefix(f'{node.name}: ')}"
 
 
 def already_exists(kind: RecordKind, name: str) -> Refused:

@@ -41,6 +41,10 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(answered(VERSION).known(NODE, AskVersion), VERSION)
         self.assertIsNone(answered(VERSION).known(a_node("node2"), AskVersion))
 
+    def test_a_failure_names_its_node_once(self) -> None:
+        for words in ("no memory", "node1: no memory"):  # the client of nodes adds the name
+            self.assertEqual(str(self.refusal(Failed(words))), "node node1: no memory")
+
     def test_an_answer_that_was_never_asked_for_is_an_error_of_the_plan(self) -> None:
         self.assertRaises(KeyError, NodeAnswers().answer_of, NODE, AskVersion)
 

@@ -15,6 +15,7 @@ from ganeti.opcodes.choices import StorageType
 from ganeti.opcodes.node import ListStorage, ListVolumes, ModifyStorage, RepairStorage
 from ganeti.operations.instance.context import check_online
 from ganeti.operations.operation import AnyOperation, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import describe_failure
 from ganeti.rpc import storage as calls
 from ganeti.rpc.storage import ReportedStorageUnit, StoredVolume
 
@@ -102,8 +103,8 @@ def _format_errors(troubles: Sequence[tuple[Node, Failed]], some: bool) -> tuple
     """
     if troubles and not some:
         node, error = troubles[0]
-        raise Refused(f"node {node.name}: {error}", error.code or Code.ENVIRONMENT)
-    return tuple(f"node {node.name}: {error}" for node, error in troubles)
+        raise Refused(describe_failure(node, error), error.code or Code.ENVIRONMENT)
+    return tuple(describe_failure(node, error) for node, error in troubles)
 
 
 async def run_table(plan: StorageRows, tools: Tools) -> list[list[object]]:
