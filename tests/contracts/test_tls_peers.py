@@ -185,7 +185,8 @@ class PeersTests(SynchronousTestCase):
         # In TLS 1.3, its own handshake succeeds before the receiver looks at its certificate.
         key, certificate = self.paths("r")
         listening, outcome, thread = self.accept(patience=JOIN_TIMEOUT)
-        with self.assertRaisesRegex(ssl.SSLError, "alert"):
+        # The alert says why, unless the connection is closed while the greeting is written.
+        with self.assertRaises((ssl.SSLError, ConnectionError)):
             self.call(listening.port, key=key, certificate=certificate)
         self.other.release()  # which has a duplicate of the socket
         self.call(listening.port)
