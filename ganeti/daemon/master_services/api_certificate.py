@@ -20,8 +20,10 @@ class ApiCertificateNames:
     """Renews the certificate when the cluster has names that it is not for.
 
     ``renew`` replaces it with one for such names, unless an administrator has installed one of
-    another authority. ``changed`` is called to copy it to the candidates: after that, and when it
-    was replaced by other means, such as the tool that has made this node the master.
+    another authority. ``changed`` is called to copy it to the candidates: after that, when it was
+    replaced by other means, such as the tool that has made this node the master, and after the
+    first look, as it may have been replaced since the term began, such as by the last call of the
+    former master.
     """
 
     _log = Logger()
@@ -49,7 +51,7 @@ class ApiCertificateNames:
         names, found = list_api_names(self._state()), self._files.stat(self._path)
         if found is None or self._checked == (names, found):
             return
-        replaced = self._checked is not None and self._checked[1] != found
+        replaced = self._checked is None or self._checked[1] != found
         present = self._files.read(self._path)
         try:
             missing = find_missing_names(present, names)
