@@ -162,6 +162,11 @@ def _run_without_command(declared: Tool, name: str, session: Session) -> int:
     if name in ("--help", "-h"):
         return help_texts.show_tool_help(session, declared)
     if name:
-        session.print_status(f"Error: unknown command {name}{help_texts.near(declared, name)}")
+        hint = help_texts.near(declared, name)
+        begins = any(command.name.startswith(f"{name} ") for command in declared.commands)
+        if hint and not begins:
+            session.print_status(f"Error: unknown command {name}{hint} See {declared.name} --help")
+            return FAILURE
+        session.print_status(f"Error: unknown command {name}{hint}")
     help_texts.show_tool_help(session, declared)
     return FAILURE

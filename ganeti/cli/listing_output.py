@@ -63,7 +63,8 @@ def show_answer(
             shows=shows,
         )
     else:
-        lines = format_values(output.objects(answer), form, headers=headers)
+        fields = output.field_names(answer)
+        lines = format_values(output.objects(answer), form, headers=headers, fields=fields)
     for line in lines:
         session.print_line(line)
     unknown = output.unknown(answer)

@@ -188,9 +188,14 @@ def listing(
     return table(titles, rows, right=right, headers=headers, separator=separator)
 
 
+def field_names(answer: Fields) -> list[str]:
+    """Return the names of the fields of a query's answer."""
+    return [field["name"] for field in answer["fields"]]
+
+
 def objects(answer: Fields) -> list[Fields]:
     """Return a query's answer as objects ``{field: value}``, with null for missing values."""
-    names = [field["name"] for field in answer["fields"]]
+    names = field_names(answer)
     return [
         {name: cell[1] for name, cell in zip(names, row, strict=True)} for row in answer["data"]
     ]

@@ -13,12 +13,15 @@ from ganeti.cli.yaml_output import yaml_lines
 _VALUE, _NAME = "value", "name"
 
 
-def format_values(values: object, form: str, *, headers: bool = True) -> Iterator[str]:
+def format_values(
+    values: object, form: str, *, headers: bool = True, fields: Sequence[str] = ()
+) -> Iterator[str]:
     """Yield the lines of values made of JSON types, in one of the formats.
 
     CSV (RFC 4180, with line feeds only) and tables have a row for each element of a list, with a
     column for each field; those of nested objects are called ``outer.inner``, and nested lists are
-    JSON. A single object has a row for each field.
+    JSON. A single object has a row for each field. ``fields`` are the columns of an empty list,
+    whose headers are printed, too.
     """
     if form == JSON:
         yield as_json(values)
@@ -26,6 +29,8 @@ def format_values(values: object, form: str, *, headers: bool = True) -> Iterato
         yield from yaml_lines(values)
     else:
         titles, rows = _rows(values)
+        if not titles and not (titles := list(fields)):
+            return
         yield from (
             csv_lines([titles, *rows] if headers else rows)
             if form == CSV

@@ -8,7 +8,7 @@ change and its journal entry does not depend on the size of the cluster.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
@@ -59,6 +59,7 @@ from ganeti.model.notifications import Notification, NotificationProgress
 from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.host_names import normalize
 from ganeti.schema.records import replace
+from ganeti.schema.typing_errors import list_corrections
 
 Stored: TypeAlias = (
     Cluster
@@ -350,6 +351,11 @@ class ClusterState(msgspec.Struct, frozen=True):
         """
         return self.instances[self._resolve(RecordKind.INSTANCE, name)]
 
+    def search_instance(self, name: str) -> Instance | None:
+        """Return the instance that ``instance`` returns for this name; None where it refuses it."""
+        found = self._search(RecordKind.INSTANCE, name)
+        return self.instances[found[0]] if len(found) == 1 else None
+
     def find_instance(self, name: str) -> Instance | None:
         """Return the instance with exactly this name, or None."""
         uuid = self.names.get((RecordKind.INSTANCE, name))
@@ -428,29 +434,53 @@ class ClusterState(msgspec.Struct, frozen=True):
         return self.usage.get(node.uuid, UNUSED)
 
     def _resolve(self, kind: RecordKind, name: str) -> str:
+        found = self._search(kind, name)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            objects = self.objects[kind]
+            names = sorted(getattr(objects[uuid], "name", "") for uuid in found)
+            raise Refused(
+                f"{kind} name {name} is ambiguous; give one of {', '.join(names)}", Code.UNKNOWN
+            )
+        meant = self._find_similar_names(kind, name)
+        hint = f"did you mean {' or '.join(meant)}? See" if meant else "see"
+        raise Refused(f"{kind} {name} does not exist; {hint} gnt-{kind} list", Code.UNKNOWN)
+
+    def _search(self, kind: RecordKind, name: str) -> Sequence[str]:
+        """Return the UUIDs of the objects that ``name`` may mean: several if it is ambiguous."""
         uuid = self.names.get((kind, name))
         if uuid is not None:
-            return uuid
-        if name in self.objects.get(kind, NO_KEYS):
-            return name
+            return (uuid,)
+        objects = self.objects.get(kind, NO_KEYS)
+        if name in objects:
+            return (name,)
         start = name
         if kind in _HOST_NAME_KINDS and (start := normalize(name)) != name:
             if (uuid := self.names.get((kind, start))) is not None:
-                return uuid
+                return (uuid,)
             if name.endswith("."):
                 start = name  # a trailing dot marks a fully qualified name: no domain is added
-        objects = self.objects.get(kind, Map())
         alike = lookup(self.indexes, Index.LABEL, TYPES[kind], first_label(start))
-        names = (getattr(objects[uuid], "name", "") for uuid in alike)
-        near = [name for name in names if name.startswith(start + ".")]
-        if len(near) == 1:
-            return self.names[kind, near[0]]
-        if near:
-            raise Refused(
-                f"{kind} name {name} is ambiguous; give one of {', '.join(sorted(near))}",
-                Code.UNKNOWN,
-            )
-        raise Refused(f"{kind} {name} does not exist; see gnt-{kind} list", Code.UNKNOWN)
+        return [
+            uuid for uuid in alike if getattr(objects[uuid], "name", "").startswith(start + ".")
+        ]
+
+    def _find_similar_names(self, kind: RecordKind, name: str) -> list[str]:
+        """Return names of objects that differ by one typing error before the first dot.
+
+        If ``name`` has a domain, theirs is the same.
+        """
+        label = first_label(name)
+        domain = name[len(label) :]
+        objects = self.objects.get(kind, Map())
+        found = {
+            getattr(objects[uuid], "name", "")
+            for word in list_corrections(label)
+            for uuid in lookup(self.indexes, Index.LABEL, TYPES[kind], word)
+        }
+        alike = (each for each in found if not domain or each == first_label(each) + domain)
+        return sorted(alike)[:MAX_SUGGESTIONS]
 
     # --- changing
 
@@ -614,6 +644,9 @@ def _same_fields(old: Stored, new: Stored, fields: Mapping[type[Stored], tuple[s
     """Return whether both objects have the same values of these fields, as after most changes."""
     return all(getattr(old, name) == getattr(new, name) for name in fields.get(type(old), ()))
 
+
+MAX_SUGGESTIONS = 3
+"""The number of names that the error about an unknown name suggests."""
 
 _HOST_NAME_KINDS = frozenset({RecordKind.INSTANCE, RecordKind.NODE})
 """Kinds whose names are host names, which have several spellings."""

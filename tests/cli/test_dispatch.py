@@ -26,11 +26,17 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("\n  watch            Show the messages", terminal.out)
 
     def test_no_command_or_an_unknown_one_lists_them_and_fails(self) -> None:
+        for given in ((), ("rhubarb",)):
+            terminal = Terminal()
+            self.assertEqual(terminal.run(GNT_JOB, *given), 1)
+            self.assertIn("Commands:", terminal.out)
+        self.assertEqual(terminal.err, "Error: unknown command rhubarb\n")
+
+    def test_a_mistyped_command_is_answered_with_similar_ones_only(self) -> None:
         terminal = Terminal()
-        self.assertEqual(terminal.run(GNT_JOB), 1)
         self.assertEqual(terminal.run(GNT_JOB, "lst"), 1)
-        self.assertEqual(terminal.err, "Error: unknown command lst; did you mean list?\n")
-        self.assertIn("Commands:", terminal.out)
+        told = "Error: unknown command lst; did you mean list? See gnt-job --help\n"
+        self.assertEqual((terminal.out, terminal.err), ("", told))
 
     def test_the_version_is_told(self) -> None:
         terminal = Terminal()

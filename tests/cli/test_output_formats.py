@@ -47,8 +47,14 @@ class FormatTests(SynchronousTestCase):
         self.assertEqual(lines(["a", "b"], "csv"), ["value", "a", "b"])
         self.assertEqual(lines(["a", "b"], "csv", headers=False), ["a", "b"])
 
+    def test_an_empty_list_has_the_headers_of_its_fields_if_they_are_known(self) -> None:
+        fields = ["name", "os.type"]
+        self.assertEqual(list(format_values([], "csv", fields=fields)), ["name,os.type"])
+        self.assertEqual(list(format_values([], "csv", fields=fields, headers=False)), [])
+        self.assertEqual(lines([], "csv"), [])
+
     def test_nothing_is_no_line_of_a_table(self) -> None:
-        for form, expected in {"json": ["[]"], "table": [""], "csv": [""], "yaml": []}.items():
+        for form, expected in {"json": ["[]"], "table": [], "csv": [], "yaml": []}.items():
             self.assertEqual(lines([], form), expected, form)
 
     @given(some.lists(some.lists(some.text(alphabet='a,"\n\r ;'), min_size=2, max_size=2)))

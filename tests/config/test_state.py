@@ -45,6 +45,21 @@ class FindingTests(SynchronousTestCase):
                 STATE.instance(name)
             self.assertEqual(caught.exception.code, Code.UNKNOWN, name)
 
+    def test_an_unknown_name_that_is_mistyped_is_refused_with_the_names_it_resembles(self) -> None:
+        for wrong, meant in (
+            ("wbe1", "did you mean web1.example.com? See gnt-instance list"),
+            ("web1x.example.com", "did you mean web1.example.com? See gnt-instance list"),
+            ("d", "did you mean db.a.example or db.b.example? See gnt-instance list"),
+            ("dbb.a.example", "did you mean db.a.example? See gnt-instance list"),
+            ("mail", "mail does not exist; see gnt-instance list"),
+            ("wbe1.example.org", "wbe1.example.org does not exist; see gnt-instance list"),
+        ):
+            with self.assertRaises(Refused) as caught:
+                STATE.instance(wrong)
+            self.assertIn(meant, str(caught.exception))
+        with self.assertRaisesRegex(Refused, "did you mean default. See gnt-group list"):
+            STATE.group("Default")
+
     def test_each_kind_has_its_own_names(self) -> None:
         self.assertEqual(STATE.network("lan").name, "lan")
         self.assertEqual(STATE.group("default").name, "default")

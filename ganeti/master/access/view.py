@@ -15,7 +15,7 @@ from ganeti.access.permissions import ON_INSTANCE
 from ganeti.access.rights import Rights
 from ganeti.config.state import ClusterState, Stored, make_state
 from ganeti.config.state import RecordKind as StateKind
-from ganeti.errors import Invalid, Refused
+from ganeti.errors import Invalid
 from ganeti.events.event import Event, EventAction, EventKind, make_event
 from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
@@ -85,12 +85,7 @@ class View:
     def _subject(self, opcode: Opcode) -> Instance | None:
         """The instance that an opcode is about; None if it is about anything else, too."""
         name = subject_of(opcode)
-        if name is None:
-            return None
-        try:
-            return self.state().instance(name)
-        except Refused:
-            return None
+        return None if name is None else self.state().search_instance(name)
 
     # --- events
 

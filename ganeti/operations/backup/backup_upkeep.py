@@ -104,10 +104,8 @@ def plan_prune(op: PruneBackups, state: ClusterState, facts: NodeAnswers) -> Bac
 
 def _full_name(name: str, state: ClusterState) -> str:
     """Return the name of an instance, which may not exist any more."""
-    try:
-        return state.instance(name).name
-    except Refused:
-        return name
+    instance = state.search_instance(name)
+    return name if instance is None else instance.name
 
 
 def _find_all(op: UpkeepOpcode, state: ClusterState, facts: NodeAnswers) -> BackupSelection:
