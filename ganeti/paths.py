@@ -9,18 +9,25 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
+_TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _find_shared_data() -> str:
+    """Return the folder of shared data: that of the prefix into which pip has installed this."""
+    own = os.path.normpath(f"{_TREE}/../../../share")
+    return own if os.path.isdir(f"{own}/ganeti/os") else "/usr/share"
+
+
 try:
     from ganeti import _configured  # type: ignore[attr-defined, unused-ignore]
-except ImportError:  # a source tree without a ``configure`` run
-    SYSCONFDIR, LOCALSTATEDIR, DATADIR, GROUP = "/etc", "/var", "/usr/share", "gntadmin"
+except ImportError:  # not by ``make install``: a source tree, or an environment of Python
+    SYSCONFDIR, LOCALSTATEDIR, DATADIR, GROUP = "/etc", "/var", _find_shared_data(), "gntadmin"
 else:
     SYSCONFDIR, LOCALSTATEDIR = _configured.SYSCONFDIR, _configured.LOCALSTATEDIR
     DATADIR, GROUP = _configured.DATADIR, _configured.GROUP
 
 ADMINISTRATORS = GROUP
 """The group whose members may use the master's socket, and so the ``gnt-*`` commands."""
-
-_TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 CONSOLE = f"{_TREE}/ui" if os.path.exists(f"{_TREE}/ui/index.html") else f"{DATADIR}/ganeti/ui"
 """The folder of the web console's files: that of this source tree, or where it is installed."""
@@ -272,8 +279,8 @@ class Paths:
 
     def _search_path(self, kind: str) -> tuple[str, ...]:
         places = (f"/srv/ganeti/{kind}", f"/usr/local/lib/ganeti/{kind}")
-        shipped = (f"/usr/lib/ganeti/{kind}", f"/usr/share/ganeti/{kind}")
-        return tuple(self.root + place for place in places) + shipped
+        shipped = (f"{each}/ganeti/{kind}" for each in ("/usr/lib", "/usr/share", DATADIR))
+        return tuple(dict.fromkeys((*(self.root + place for place in places), *shipped)))
 
     @property
     def file_storage(self) -> str:

@@ -30,6 +30,11 @@ def main(name: str) -> NoReturn:
     run_tool(getattr(importlib.import_module(f"ganeti.cli.{name}.commands"), name.upper()))
 
 
+def run_as_called() -> NoReturn:
+    """Run the tool that this program is called like, such as ``gnt-instance``, and exit."""
+    main(os.path.basename(sys.argv[0]).replace("-", "_"))
+
+
 def run_tool(tool: Tool) -> NoReturn:
     """Run ``tool`` with the command line, and exit."""
     _reopen_closed_streams()

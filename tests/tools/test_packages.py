@@ -44,7 +44,7 @@ class PackagesTests(SynchronousTestCase):
             for listed in DEBIAN.glob("*.manpages")
             for line in listed.read_text().splitlines()
         ]
-        pages = [page.stem for page in TREE.glob("man/*.in")]
+        pages = {page.stem for page in TREE.glob("man/*.in")} - {"ganeti-services.8"}  # the wheel's
         missing = [page for page in pages if not any(re.fullmatch(each, page) for each in shipped)]
         self.assertEqual(missing, [])
 
