@@ -17,6 +17,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ganeti.errors import Refused
@@ -129,6 +130,9 @@ class HostServices:
             if os.path.islink(self._root + path) and os.readlink(self._root + path) == program:
                 os.remove(self._root + path)
                 removed.append(path)
+        # An administrator may have OS definitions there.
+        with suppress(OSError):
+            os.rmdir(self._root + os.path.dirname(_DAEMON_UTIL))
         return removed
 
     def list_enabled(self) -> list[str]:

@@ -86,7 +86,16 @@ class HostServicesTests(SynchronousTestCase):
         self.assertEqual(self.files(), before)
         self.services.remove()
         self.assertEqual(self.files(), set())
+        self.assertFalse((self.root / "usr/local/lib/ganeti").exists())
         self.assertEqual(self.services.remove(), [])
+
+    def test_what_an_administrator_has_beside_it_stays(self) -> None:
+        self.services.install()
+        definition = self.root / "usr/local/lib/ganeti/os/own/create"
+        definition.parent.mkdir(parents=True)
+        definition.touch()
+        self.services.remove()
+        self.assertTrue(definition.exists())
 
     def test_a_link_to_another_environment_stays(self) -> None:
         self.services.install()
