@@ -157,6 +157,12 @@ class ScriptedLvm:
             return _refusal(f'Failed to find logical volume "{ran.argv[-1]}"')
         if name in self.opened and not active:
             return _refusal(f"Logical volume {ran.argv[-1]} in use.")
+        if len(self._family(name)) > 1 and self.volumes[name].origin and "--yes" not in ran.argv:
+            return _refusal(
+                f"Change of snapshot {ran.argv[-1]} will also change its origin and"
+                " 1 other snapshot(s). Proceed? [y/n]: [n]",
+                f"Logical volume {ran.argv[-1]} not changed.",
+            )
         self.volumes[name] = replace(self.volumes[name], active=active)
         return Script()
 
@@ -176,6 +182,11 @@ class ScriptedLvm:
             # With an extent for what a snapshot writes about itself.
             return self.volumes[self._named(ran.argv[-1])].size + EXTENT
         return _size(ran)
+
+    def _family(self, name: str) -> list[str]:
+        """Return the snapshots of the origin of a snapshot, with this one."""
+        origin = self.volumes[name].origin
+        return [other for other, found in self.volumes.items() if found.origin == origin]
 
     def _named(self, full: str) -> str:
         return full.removeprefix(f"{self.group}/")

@@ -30,7 +30,7 @@ from ganeti.testing.images import MemoryImages
 from ganeti.testing.lvm import Logical, ScriptedLvm
 from ganeti.testing.processes import MemoryProcesses, Ran, Script
 from tests.contracts.units import UnitsContract
-from tests.contracts.volumes import SnapshotsContract, VolumesContract
+from tests.contracts.volumes import CopiesContract, SnapshotsContract, VolumesContract
 
 CAPTURED = b"""
   {
@@ -46,7 +46,7 @@ CAPTURED = b"""
 """
 
 
-class LogicalVolumesTests(VolumesContract, SnapshotsContract, SynchronousTestCase):
+class LogicalVolumesTests(VolumesContract, CopiesContract, SnapshotsContract, SynchronousTestCase):
     template = Template.PLAIN
 
     def make(self) -> IVolumes:

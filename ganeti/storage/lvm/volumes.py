@@ -77,7 +77,7 @@ class LogicalVolumes:
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
         try:
-            await self._lvm.run("lvchange", "-a", "y", _full_name(disk))
+            await self._activate(disk, "y")
         except Refused as e:
             if e.code is not Code.UNKNOWN:
                 raise
@@ -86,10 +86,15 @@ class LogicalVolumes:
 
     async def detach(self, disk: Disk) -> None:
         try:
-            await self._lvm.run("lvchange", "-a", "n", _full_name(disk))
+            await self._activate(disk, "n")
         except Refused as e:
             if e.code is not Code.UNKNOWN:
                 raise
+
+    async def _activate(self, disk: Disk, active: str) -> None:
+        # Without --yes, lvchange asks for confirmation if the origin has other snapshots, as they
+        # change together; there is no terminal.
+        await self._lvm.run("lvchange", "--yes", "-a", active, _full_name(disk))
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
         there = {(each.group, each.name): each for each in await self._lvm.volumes()}
@@ -134,7 +139,7 @@ class LogicalVolumes:
         if found.opened:
             raise Refused(f"volume {_full_name(disk)} is in use", Code.STATE)
         # Activates the snapshot, too. Merging (lvconvert --merge) would remove it.
-        await self._lvm.run("lvchange", "-a", "y", _full_name(disk))
+        await self._activate(disk, "y")
         try:
             source = f"/dev/{_full_name(_snapshot_disk(disk, name))}"
             await self._images.copy_differences(source, found.path)
