@@ -20,7 +20,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from zope.interface import implementer
 
 from ganeti.model.disk import Disk, Template
-from ganeti.storage.interfaces import ISnapshots, IStorageUnits, IVolumes
+from ganeti.schema.records import replace
+from ganeti.storage.interfaces import IReportsShortages, ISnapshots, IStorageUnits, IVolumes
 from ganeti.storage.lvm.lvm_commands import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
@@ -160,15 +161,17 @@ class RealPhysicalVolumesTests(UnitsContract, SynchronousTestCase):
         return PhysicalVolumes(loops.lvm())
 
 
-GROUP = "vg0"
+GROUP, POOL = "vg0", "thin"
 OPTIONS = ("--config", get_configuration(["/dev/vda", "/dev/vdb"]))
 
 
 @cache
 def the_node() -> VirtualNode:
-    """The node of all tests here, with a volume group on two disks."""
+    """The node of all tests here, with a volume group on two disks, and a thin pool in it."""
     node = VirtualNode(disks=[520, 520])
-    node.call(f"vgcreate {shlex.join(OPTIONS)} -y {GROUP} /dev/vda /dev/vdb")
+    options = shlex.join(OPTIONS)
+    node.call(f"vgcreate {options} -y {GROUP} /dev/vda /dev/vdb")
+    node.call(f"lvcreate {options} -y --type thin-pool -L 512m -n {POOL} {GROUP}")
     return node
 
 
@@ -180,7 +183,8 @@ class NodeCase(AttachmentContract):
     def make(self) -> IVolumes:
         require_virtual_node(*PROGRAMS)
         self.node = the_node()
-        self.addCleanup(self.node.call, f"lvremove {shlex.join(OPTIONS)} -f -y {GROUP}")
+        keep = f"-S segtype!=thin-pool {GROUP}"
+        self.addCleanup(self.node.call, f"lvremove {shlex.join(OPTIONS)} -f -y {keep}")
         return LogicalVolumes(Lvm(NodeProcesses(self.node), OPTIONS), NodeImages(self.node))
 
     def disk(self, name: str = "one", size: int = 64) -> Disk:
@@ -201,8 +205,8 @@ class NodeCase(AttachmentContract):
         self.done(self.volumes.detach(disk))
 
 
-class RealSnapshotTests(NodeCase, CopiesContract, SnapshotsContract, SynchronousTestCase):
-    """Snapshots of volumes that have all of their space."""
+class DataContract(NodeCase, CopiesContract, SnapshotsContract):
+    """What is in volumes, and in their snapshots."""
 
     def test_the_data_are_those_of_the_snapshot_after_the_way_back(self) -> None:
         disk = self.created(size=16)
@@ -216,3 +220,30 @@ class RealSnapshotTests(NodeCase, CopiesContract, SnapshotsContract, Synchronous
         exported = self.done(ISnapshots(self.volumes).snapshot(disk, "copy"))
         self.assert_filled(exported, "a")
         self.done(self.volumes.remove(exported))
+
+
+class RealSnapshotTests(DataContract, SynchronousTestCase):
+    """Snapshots of volumes that have all of their space."""
+
+
+class RealThinVolumesTests(VolumesContract, DataContract, SynchronousTestCase):
+    """Volumes in a thin pool, which all need the kernel."""
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        return replace(super().disk(name, size), params={"pool": POOL})
+
+    def test_an_attached_disk_with_snapshots_grows(self) -> None:
+        disk = self.created(size=64)
+        path = self.done(self.volumes.attach(disk, primary=True))
+        self.done(self.snapshots.create_snapshot(disk, "gnt-one"))
+        self.done(self.volumes.grow(disk, 32))
+        self.assertEqual(self.node.call(f"blockdev --getsize64 {path}"), str(96 << 20))
+
+    def test_a_pool_is_reported_before_it_is_full(self) -> None:
+        storage = IReportsShortages(self.volumes)
+        before = self.done(storage.find_shortages())
+        disk = self.created(size=440)
+        self.fill(disk, "a")
+        [found] = self.done(storage.find_shortages())
+        self.assertEqual(before, [])
+        self.assertIn("86 % of thin pool vg0/thin are used", found)
