@@ -11,6 +11,11 @@ the OS definition wrote on its first disk, and shuts down when its power button 
 With ``--host``, it is that of a virtual host for system tests, which has watchdog devices: an Intel
 6300ESB, if the machine has one, and that of the kernel (*softdog*). It says ``mini: host is up`` on
 its first serial port, then runs a shell there, without echo or prompt.
+
+With ``--node``, it is that of a virtual node for system tests of storage: its root is a folder of
+the host, shared by 9p as ``root`` and never written to, with an overlay in memory. The kernel has
+the device-mapper and DRBD. It runs a shell, without echo or prompt, for who connects to its virtio
+port ``shell``. Its command line names its address, as ``ip=ADDRESS/BITS``.
 """
 
 from __future__ import annotations
@@ -20,8 +25,9 @@ import gzip
 import lzma
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 MODULES = (
     *("evdev", "button", "virtio_blk", "virtio_pci", "virtio_scsi", "sd_mod", "sr_mod", "ata_piix"),
@@ -32,6 +38,23 @@ variables of its UEFI firmware, and its network cards."""
 
 HOST_MODULES = ("i6300esb", "softdog")
 """The drivers of watchdog devices, in the order of their numbers."""
+
+NODE_MODULES = {
+    # First: others look for it when they are loaded.
+    "crc32c_generic": "",
+    "virtio_pci": "",
+    "virtio_blk": "",
+    "virtio_net": "",
+    "virtio_console": "",
+    "9pnet_virtio": "",
+    "9p": "",
+    "overlay": "",
+    "dm_snapshot": "",
+    "dm_thin_pool": "",
+    # As ``doc/storage.md`` has it.
+    "drbd": "minor_count=128 usermode_helper=/bin/true",
+}
+"""What a virtual node uses of its kernel, with the parameters of each module."""
 
 INIT = """\
 #!/bin/busybox sh
@@ -82,6 +105,33 @@ while read -r module; do insmod "/modules/$module" 2>/dev/null; done < /modules/
 stty -F /dev/ttyS0 -echo -onlcr
 echo "mini: host is up"
 while :; do setsid sh <>/dev/ttyS0 >&0 2>&1; sleep 1; done
+"""
+
+NODE_INIT = """\
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+while read -r module; do insmod /modules/$module; done < /modules/order
+mkdir -p /lower /upper /node
+mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=262144,cache=loose root /lower
+mount -t tmpfs upper /upper
+mkdir /upper/files /upper/work
+mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work root /node
+for each in proc sys dev; do mount --move /$each /node/$each; done
+for each in run tmp; do mount -t tmpfs $each /node/$each; done
+mkdir -p /node/run/lock/lvm /node/run/lvm /node/run/drbd /node/var/lib/drbd
+for word in $(cat /node/proc/cmdline); do
+  case $word in ip=*) ip address add ${word#ip=} dev eth0; ip link set eth0 mtu 9000 up;; esac
+done
+ip link set lo up
+port=$(grep -lx shell /node/sys/class/virtio-ports/*/name)
+port=/node/dev/$(basename ${port%/name})
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C
+# A port that nobody is connected to is at its end.
+while :; do chroot /node /bin/sh <>$port >&0 2>&1; sleep 0.1; done
 """
 
 
@@ -167,8 +217,13 @@ def _content(path: Path) -> bytes:
     sys.exit(f"{path}: modules compressed in this way cannot be read here")
 
 
-def archive(busybox: bytes, loaded: Iterable[tuple[str, bytes]], init: str = INIT) -> bytes:
-    """The initial RAM disk as a kernel takes it."""
+def archive(
+    busybox: bytes,
+    loaded: Iterable[tuple[str, bytes]],
+    init: str = INIT,
+    parameters: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """The initial RAM disk as a kernel takes it; ``parameters`` are those of modules."""
     made = Archive()
     for name in ("bin", "dev", "modules", "proc", "sys"):
         made.folder(name)
@@ -178,9 +233,19 @@ def archive(busybox: bytes, loaded: Iterable[tuple[str, bytes]], init: str = INI
     order = []
     for name, content in loaded:
         made.file(f"modules/{name}", content)
-        order.append(name)
+        order.append(f"{name} {parameters.get(name.removesuffix('.ko'), '')}".rstrip())
     made.file("modules/order", "".join(f"{name}\n" for name in order).encode())
     return made.packed()
+
+
+KINDS: Mapping[str, tuple[Mapping[str, str], str]] = MappingProxyType(
+    {
+        "guest": (dict.fromkeys(MODULES, ""), INIT),
+        "host": (dict.fromkeys(HOST_MODULES, ""), HOST_INIT),
+        "node": (NODE_MODULES, NODE_INIT),
+    }
+)
+"""The modules, with their parameters, and the first program of each kind of initial RAM disk."""
 
 
 def main() -> None:
@@ -189,11 +254,13 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--busybox", type=Path, default=Path("/bin/busybox"))
     parser.add_argument("--modules", type=Path, help="a folder /lib/modules/VERSION")
-    parser.add_argument("--host", action="store_true", help="make that of a virtual host")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--host", action="store_const", dest="kind", const="host", default="guest")
+    kind.add_argument("--node", action="store_const", dest="kind", const="node")
     options = parser.parse_args()
-    wanted, init = (HOST_MODULES, HOST_INIT) if options.host else (MODULES, INIT)
+    wanted, init = KINDS[options.kind]
     loaded = modules(options.modules, wanted) if options.modules else ()
-    options.output.write_bytes(archive(options.busybox.read_bytes(), loaded, init))
+    options.output.write_bytes(archive(options.busybox.read_bytes(), loaded, init, wanted))
 
 
 if __name__ == "__main__":

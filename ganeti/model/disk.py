@@ -96,7 +96,8 @@ class Disk(StoredObject, omit_defaults=True):
     plain ``[volume group, volume]``; file and sharedfile ``[driver, path]``; drbd ``[node A,
     node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``; ext
     ``[provider, volume]`` with the provider's parameters in ``params``; blockdev ``["manual",
-    path]``. The ``params`` of a file have its ``format``, unless that is raw.
+    path]``. The ``params`` of a file have its ``format``, unless that is raw, and those of a plain
+    disk the thin ``pool`` that it was created in, if any.
     """
 
     dev_type: Template
@@ -117,6 +118,19 @@ def get_format(disk: Disk) -> DiskFormat:
     if disk.dev_type not in FILE_TEMPLATES:
         return DiskFormat.RAW
     return DiskFormat((disk.params or {}).get(FORMAT, DiskFormat.RAW))
+
+
+POOL = "pool"
+"""The name of the thin pool among the ``params`` of a plain disk."""
+
+OVERCOMMIT = "overcommit"
+"""The name of the parameter that limits what a thin pool may promise."""
+
+
+def get_pool(disk: Disk) -> str:
+    """Return the thin pool that a disk is created in; empty for none."""
+    # External storage may have a parameter with the same name.
+    return str((disk.params or {}).get(POOL, "")) if disk.dev_type is Template.PLAIN else ""
 
 
 _DRBD_PORT = 2

@@ -32,13 +32,19 @@ from ganeti.rpc.node import (
     FULL_FILE_SYSTEMS,
     HYPERVISOR_VERSIONS,
     STORAGE_OBSTACLES,
+    STORAGE_SHORTAGES,
     OSDefinitionReport,
     VerifyNode,
 )
 from ganeti.schema.types import JsonValue
 from ganeti.storage.drbd import status_parsers as drbd
 from ganeti.storage.folders import AllowedFolders
-from ganeti.storage.interfaces import IHasRequirements, IStorageUnits, IVolumes
+from ganeti.storage.interfaces import (
+    IHasRequirements,
+    IReportsShortages,
+    IStorageUnits,
+    IVolumes,
+)
 from ganeti.system.interfaces import FileSystemSpace, IFiles
 
 ProbeFunction = Callable[[str, int], Awaitable[object]]
@@ -224,6 +230,17 @@ async def _find_obstacles(node: NodeChecks, templates: list[Template]) -> object
     return found or FINE
 
 
+async def _find_shortages(node: NodeChecks, templates: list[Template]) -> object:
+    """Return what storage of these templates runs out of, in sentences."""
+    found = [
+        shortage
+        for template in templates
+        if (storage := IReportsShortages(node.drivers.get(template), None)) is not None
+        for shortage in await storage.find_shortages()
+    ]
+    return found or FINE
+
+
 async def _list_oses(node: NodeChecks, _: object) -> object:
     return msgspec.to_builtins(list(node.oses()))
 
@@ -332,6 +349,7 @@ CHECKS: Mapping[str, Check] = {
     "allowed-file-storage-paths": Check(JsonValue, _list_forbidden_folders),
     "user-scripts": Check(list[str], _check_scripts),
     STORAGE_OBSTACLES: Check(list[Template], _find_obstacles),
+    STORAGE_SHORTAGES: Check(list[Template], _find_shortages),
     "oslist": Check(JsonValue, _list_oses),
     "vglist": Check(JsonValue, _list_volume_groups),
     "pvlist": Check(list[str], _list_physical_volumes),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ganeti.config.state import ClusterState
-from ganeti.model.disk import Disk, Template
+from ganeti.model.disk import POOL, Disk, Template, get_pool
 from ganeti.model.guest import Guest, GuestNetwork, GuestNic
 from ganeti.model.instance import Instance, Nic
 from ganeti.model.mirror import add_ends
@@ -65,6 +65,9 @@ def fill_disk_parameters(state: ClusterState, instance: Instance, disk: Disk) ->
     """Return the disk as it is sent to nodes, with template parameters and mirror ends."""
     group = state.groups[state.nodes[instance.primary_node].group]
     params = {**fill_disk(state.cluster, group, disk.dev_type), **(disk.params or {})}
+    if disk.dev_type is Template.PLAIN:
+        # That of the group is for new disks, which record it; it is not for volumes of a mirror.
+        params[POOL] = get_pool(disk)
     children = tuple(fill_disk_parameters(state, instance, child) for child in disk.children)
     if disk.dev_type is Template.DRBD:
         children = tuple(

@@ -146,6 +146,10 @@ STORAGE_OBSTACLES = "storage-obstacles"
 """A check that Ganeti does not have: reasons why disks of a template cannot work, by template."""
 
 
+STORAGE_SHORTAGES = "storage-shortages"
+"""A check that Ganeti does not have: what storage of templates runs out of, in sentences."""
+
+
 FULL_FILE_SYSTEMS = "full-file-systems"
 """A check that Ganeti does not have: folders of software and logs with less free space than given.
 

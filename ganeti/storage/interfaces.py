@@ -118,6 +118,13 @@ class IHasRequirements(Interface):
         """Return why disks would not work on this node, and what to do; empty if they would."""
 
 
+class IReportsShortages(Interface):
+    """Storage that promises more space than it has, or that can run out of something else."""
+
+    async def find_shortages() -> list[str]:
+        """Return what is nearly full on this node, and what to do, one sentence each."""
+
+
 class ISnapshots(Interface):
     """Storage that supports snapshots."""
 

@@ -20,13 +20,24 @@ class Logical:
     tag: str = ""
     active: bool = False
     origin: str = ""
+    pool: str = ""
+
+
+@dataclass(frozen=True)
+class ScriptedPool:
+    """A thin pool, with the percentages of its data and metadata that are used."""
+
+    size: int
+    data: float = 0.0
+    metadata: float = 0.0
+    zeroes: bool = True
 
 
 class ScriptedLvm:
     """One volume group of ``size`` on two devices, with the command lines that drivers use.
 
     ``programs`` is for ``MemoryProcesses``. ``volumes``, ``unallocatable`` and ``missing`` are
-    what there is; ``opened`` names volumes that cannot be deactivated.
+    what there is, ``pools`` the thin pools; ``opened`` names volumes that cannot be deactivated.
     """
 
     devices = ("/dev/sda", "/dev/sdb")
@@ -35,6 +46,7 @@ class ScriptedLvm:
         self.group = group
         self.size = size
         self.volumes: dict[str, Logical] = {}
+        self.pools: dict[str, ScriptedPool] = {}
         self.opened: set[str] = set()
         self.unallocatable: set[str] = set()
         self.missing: set[str] = set()
@@ -53,7 +65,8 @@ class ScriptedLvm:
 
     @property
     def free(self) -> int:
-        return self.size - sum(volume.size for volume in self.volumes.values())
+        thick = [each.size for each in self.volumes.values() if not each.pool]
+        return self.size - sum(thick) - sum(each.size for each in self.pools.values())
 
     def _lvs(self, ran: Ran) -> Script:
         return _report(
@@ -69,10 +82,29 @@ class ScriptedLvm:
                     "lv_tags": volume.tag,
                     "lv_kernel_major": "253" if volume.active else "-1",
                     "lv_kernel_minor": "7" if volume.active else "-1",
+                    "pool_lv": volume.pool,
+                    "data_percent": "",
+                    "metadata_percent": "",
                 }
                 for name, volume in self.volumes.items()
-            ],
+            ]
+            + [self._describe_pool(name, pool) for name, pool in self.pools.items()],
         )
+
+    def _describe_pool(self, name: str, pool: ScriptedPool) -> dict[str, str]:
+        return {
+            "vg_name": self.group,
+            "lv_name": name,
+            "lv_size": f"{pool.size}.00",
+            # Character 8, see lvs(8): blocks are zeroed.
+            "lv_attr": f"twi-a-t{'z' if pool.zeroes else '-'}--",
+            "lv_tags": "",
+            "lv_kernel_major": "253",
+            "lv_kernel_minor": "2",
+            "pool_lv": "",
+            "data_percent": f"{pool.data:.2f}",
+            "metadata_percent": f"{pool.metadata:.2f}",
+        }
 
     def _vgs(self, ran: Ran) -> Script:
         row = {"vg_name": self.group, "vg_size": f"{self.size}.00", "vg_free": f"{self.free}.00"}
@@ -104,7 +136,10 @@ class ScriptedLvm:
                 return _refusal("Option --wipesignatures is unsupported with snapshots.")
             if self._named(ran.argv[-1]) not in self.volumes:
                 return _refusal(f'Failed to find logical volume "{ran.argv[-1]}"')
+        elif "--thinpool" in ran.argv and "-Z" in ran.argv:
+            return _refusal("--zero is supported only with thin pool creation.")
         group, size = ran.argv[-1].split("/")[0], self._size(ran)
+        pool = self._find_pool(ran)
         name = ran.argv[ran.argv.index("-n") + 1]
         tag = ran.argv[ran.argv.index("--addtag") + 1] if "--addtag" in ran.argv else ""
         if group != self.group:
@@ -113,23 +148,27 @@ class ScriptedLvm:
             )
         if name in self.volumes:
             return _refusal(f'Logical Volume "{name}" already exists in volume group "{group}"')
-        if size > self.free:
+        if size > self.free and not pool:
             lacks = f"insufficient free space ({self.free // EXTENT} extents)"
             return _refusal(f'Volume group "{group}" has {lacks}: {size // EXTENT} required.')
         # A new volume is active unless the option says otherwise.
         origin = self._named(ran.argv[-1]) if "-s" in ran.argv else ""
-        self.volumes[name] = Logical(size, tag, active="-a" not in ran.argv, origin=origin)
+        self.volumes[name] = Logical(
+            size, tag, active="-a" not in ran.argv, origin=origin, pool=pool
+        )
         return Script(out=f'  Logical volume "{name}" created.\n'.encode())
 
     def _lvremove(self, ran: Ran) -> Script:
-        name = self._named(ran.argv[-1])
-        if name not in self.volumes:
-            return _refusal(f'Failed to find logical volume "{ran.argv[-1]}"')
-        if name in self.opened:
-            return _refusal(f"Logical volume {ran.argv[-1]} in use.")
-        del self.volumes[name]
-        for each in [other for other, found in self.volumes.items() if found.origin == name]:
-            del self.volumes[each]
+        for full in ran.argv[2:]:
+            name = self._named(full)
+            if name not in self.volumes:
+                return _refusal(f'Failed to find logical volume "{full}"')
+            if name in self.opened:
+                return _refusal(f"Logical volume {full} in use.")
+            del self.volumes[name]
+            # Those in a thin pool are volumes of their own.
+            for each in self._family(name):
+                del self.volumes[each]
         return Script()
 
     def _lvextend(self, ran: Ran) -> Script:
@@ -137,7 +176,7 @@ class ScriptedLvm:
         volume = self.volumes[name]
         if size <= volume.size:
             return _refusal("New size (16 extents) matches existing size (16 extents).")
-        if size - volume.size > self.free:
+        if size - volume.size > self.free and not volume.pool:
             return _refusal("Insufficient free space: 1584 extents needed, but only 82 available")
         self.volumes[name] = replace(volume, size=size)
         return Script()
@@ -157,6 +196,12 @@ class ScriptedLvm:
             return _refusal(f'Failed to find logical volume "{ran.argv[-1]}"')
         if name in self.opened and not active:
             return _refusal(f"Logical volume {ran.argv[-1]} in use.")
+        if len(self._family(self.volumes[name].origin)) > 1 and "--yes" not in ran.argv:
+            return _refusal(
+                f"Change of snapshot {ran.argv[-1]} will also change its origin and"
+                " 1 other snapshot(s). Proceed? [y/n]: [n]",
+                f"Logical volume {ran.argv[-1]} not changed.",
+            )
         self.volumes[name] = replace(self.volumes[name], active=active)
         return Script()
 
@@ -172,17 +217,34 @@ class ScriptedLvm:
         return Script()
 
     def _size(self, ran: Ran) -> int:
+        if "-k" in ran.argv:
+            return self.volumes[self._named(ran.argv[-1])].size
         if "100%ORIGIN" in ran.argv:
             # With an extent for what a snapshot writes about itself.
             return self.volumes[self._named(ran.argv[-1])].size + EXTENT
         return _size(ran)
+
+    def _family(self, origin: str) -> list[str]:
+        """Return the snapshots of a volume that belong to it, as they are in no thin pool."""
+        return [
+            name
+            for name, found in self.volumes.items()
+            if origin and found.origin == origin and not found.pool
+        ]
+
+    def _find_pool(self, ran: Ran) -> str:
+        """Return the thin pool of a new volume; a snapshot is in that of its origin."""
+        if "-s" in ran.argv:
+            return self.volumes[self._named(ran.argv[-1])].pool
+        return ran.argv[ran.argv.index("--thinpool") + 1] if "--thinpool" in ran.argv else ""
 
     def _named(self, full: str) -> str:
         return full.removeprefix(f"{self.group}/")
 
 
 def _size(ran: Ran) -> int:
-    asked = int(ran.argv[ran.argv.index("-L") + 1].removesuffix("m"))
+    option = "-V" if "-V" in ran.argv else "-L"
+    asked = int(ran.argv[ran.argv.index(option) + 1].removesuffix("m"))
     # LVM only gives out whole extents.
     return -(-asked // EXTENT) * EXTENT
 

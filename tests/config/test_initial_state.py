@@ -154,7 +154,7 @@ class GivenSettingsTests(SynchronousTestCase):
         self.assertEqual(cluster.beparams["default"]["maxmem"], 1024)
         self.assertEqual(cluster.hvparams["kvm"], {"kernel_path": "", "acpi": False})
         self.assertEqual(cluster.nicparams["default"]["link"], "main")
-        self.assertEqual(cluster.diskparams["plain"], {"stripes": 2})
+        self.assertEqual(cluster.diskparams["plain"]["stripes"], 2)
         self.assertEqual(cluster.ipolicy["std"]["disk-size"], 2048)
         self.assertEqual(cluster.ipolicy["std"]["cpu-count"], 1)
 

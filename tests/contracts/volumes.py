@@ -188,9 +188,11 @@ class VolumesContract(AttachmentContract):
         self.assertEqual(listed, sorted(listed, key=lambda each: each.name))
         self.assertEqual(len(listed), len(sizes))
 
+
+class CopiesContract(AttachmentContract):
+    """Volumes that can be read as they were at one moment."""
+
     def test_a_snapshot_is_a_disk_that_is_removed_like_one(self) -> None:
-        if not ISnapshots.providedBy(self.volumes):
-            return
         disk = self.created(size=64)
         taken = self.done(ISnapshots(self.volumes).snapshot(disk, "one.snap"))
         there = self.size(taken)
@@ -200,6 +202,16 @@ class VolumesContract(AttachmentContract):
 
 class SnapshotsContract(AttachmentContract):
     """Volumes with snapshots that have names and stay."""
+
+    def test_a_disk_with_snapshots_can_still_be_read_as_it_was_at_one_moment(self) -> None:
+        if not ISnapshots.providedBy(self.volumes):
+            return
+        disk = self.created()
+        self.done(self.snapshots.create_snapshot(disk, "gnt-one"))
+        taken = self.done(ISnapshots(self.volumes).snapshot(disk, "copy"))
+        self.assertTrue(self.done(self.volumes.attach(taken, primary=True)))
+        self.done(self.volumes.remove(taken))
+        self.assertEqual(self.names(disk), ["gnt-one"])
 
     @property
     def snapshots(self) -> INamedSnapshots:

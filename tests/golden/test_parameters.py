@@ -72,7 +72,9 @@ class ParametersTests(SynchronousTestCase):
         found = {template.value: dict(defaults(DISKS[template])) for template in Template}
         # Empty is the volume group of the data, whatever that is called here.
         drbd = {**self.known["disks"]["drbd"], "metavg": ""}
-        self.assertEqual(found, {**self.known["disks"], "drbd": drbd})
+        # Thin pools are an addition.
+        plain = {**self.known["disks"]["plain"], "overcommit": 1.0, "pool": ""}
+        self.assertEqual(found, {**self.known["disks"], "drbd": drbd, "plain": plain})
 
     def test_every_parameter_is_explained(self) -> None:
         kinds: list[type[ParameterSet]] = [*HYPERVISORS.values(), *DISKS.values(), Policy]

@@ -46,6 +46,13 @@ class InitrdTests(SynchronousTestCase):
         made = unpacked(mini.archive(b"b", [], mini.HOST_INIT))
         self.assertEqual(made["init"], (0o100755, mini.HOST_INIT.encode()))
 
+    def test_a_virtual_node_gives_its_modules_their_parameters(self) -> None:
+        mini = tool()
+        loaded = [("drbd.ko", b"D"), ("dm_mod.ko", b"M")]
+        made = unpacked(mini.archive(b"b", loaded, mini.NODE_INIT, mini.NODE_MODULES))
+        parameters = b"minor_count=128 usermode_helper=/bin/true"
+        self.assertEqual(made["modules/order"][1], b"drbd.ko " + parameters + b"\ndm_mod.ko\n")
+
     def test_modules_come_after_what_they_need(self) -> None:
         folder = Path(self.mktemp())
         (folder / "drivers").mkdir(parents=True)

@@ -22,10 +22,13 @@ from ganeti.pki.authority import Authority, create_self_signed
 from ganeti.rpc.node import OSDefinitionReport, VerifyNode
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import StorageUnit
+from ganeti.storage.lvm.lvm_commands import Lvm
+from ganeti.storage.lvm.volumes import LogicalVolumes
 from ganeti.testing.builders import a_disk
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.lvm import ScriptedLvm, ScriptedPool
 from ganeti.testing.processes import MemoryProcesses
 from ganeti.testing.storage import Held, MemoryUnits, MemoryVolumes, name_of
 
@@ -103,6 +106,16 @@ class ChecksTests(SynchronousTestCase):
         found = self.verify(hypervisor=["fake", "kvm"])
         expected = {"fake": None, "kvm": "is not available on this node"}
         self.assertEqual(found, {"hypervisor": expected})
+
+    def test_only_storage_that_can_run_short_is_asked_for_it(self) -> None:
+        self.assertEqual(self.verify(storage_shortages=["plain"]), {})
+        lvm = ScriptedLvm()
+        plain = LogicalVolumes(Lvm(MemoryProcesses(Clock(), lvm.programs)), self.images)
+        self.checks = replace(self.checks, drivers={Template.PLAIN: plain})
+        self.assertEqual(self.verify(storage_shortages=["plain"]), {})
+        lvm.pools["thin"] = ScriptedPool(64, data=99.0)
+        [found] = self.verify(storage_shortages=["plain", "drbd"])["storage-shortages"]
+        self.assertIn("99 % of thin pool vg0/thin are used", found)
 
     def test_what_stands_in_the_way_of_disks_is_told_by_template(self) -> None:
         found = self.verify(storage_obstacles=["plain", "drbd"])["storage-obstacles"]

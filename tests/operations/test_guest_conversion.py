@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.initial_state import default_hvparams
 from ganeti.config.state import ClusterState
-from ganeti.model.disk import Disk, Template
+from ganeti.model.disk import Disk, Template, get_pool
 from ganeti.model.guest import Guest, GuestNetwork, GuestNic
 from ganeti.model.mirror import ENDS
 from ganeti.operations.guest_conversion import fill_disk_parameters, make_guest, secondaries
@@ -99,6 +99,18 @@ class DiskTests(SynchronousTestCase):
         ):
             assert found.params is not None
             self.assertEqual(found.params["stripes"], stripes)
+
+    def test_the_usual_thin_pool_is_that_of_new_disks_only(self) -> None:
+        usual = {"plain": {"pool": "thin"}}
+        thick, thin = (a_disk("disk1", Template.PLAIN, params=p) for p in ({}, {"pool": "old"}))
+        mirrored = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
+        found = self.filled(mirrored, diskparams=usual)
+        for disk, pool in (
+            (self.filled(thick, diskparams=usual), ""),
+            (self.filled(thin, diskparams=usual), "old"),
+            *((child, "") for child in found.children),
+        ):
+            self.assertEqual(get_pool(disk), pool)
 
     def test_the_volumes_of_a_mirrored_disk_have_stripes_of_their_own(self) -> None:
         disk = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))

@@ -146,6 +146,7 @@ class VerifyTests(SynchronousTestCase):
             ({"vglist": {"other": 100}}, "lacks volume group vg0"),
             ({"vglist": "no lvm2"}, "cannot list volume groups: no lvm2"),
             ({"vglist": {"vg0": 100}}, ""),
+            ({"vglist": {"vg0": 100}, "storage-shortages": ["pool is full"]}, "pool is full"),
         ):
             facts = runs("web1")
             facts = NodeAnswers({**facts.answers, (NODE1, VerifyNode): answer})

@@ -13,6 +13,7 @@ from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
 from ganeti.operations.instance.disks.wipe import wipe_if_enabled
 from ganeti.rpc.disks import DescribeDisks, DiskStatus, PauseResync, WipeDisk
+from ganeti.schema.types import Parameters
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from ganeti.testing.tools import MemoryTools
 from tests.operations.whole import WholeCluster
@@ -36,9 +37,15 @@ class WipeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.set_up()
 
-    def set_up(self, template: Template = Template.PLAIN, *, wipe: bool = True) -> None:
+    def set_up(
+        self,
+        template: Template = Template.PLAIN,
+        *,
+        wipe: bool = True,
+        params: Parameters | None = None,
+    ) -> None:
         nodes = ("node1", "node2") if template is Template.DRBD else ("node1",)
-        self.disk = a_disk("disk1", template, size=2500, nodes=nodes)
+        self.disk = a_disk("disk1", template, size=2500, nodes=nodes, params=params or {})
         web1 = an_instance("web1", disks=[self.disk])
         state = a_cluster(nodes=["node1", "node2"], instances=[web1], prealloc_wipe_disks=wipe)
         status = DiskStatus(path="/dev/x", size=2504)
@@ -68,6 +75,11 @@ class WipeTests(SynchronousTestCase):
         self.set_up(wipe=False)
         self.successResultOf(self.wipe())
         self.assertEqual(self.memory.nodes.asked, [])
+
+    def test_a_disk_in_a_thin_pool_is_not_wiped(self) -> None:
+        self.set_up(params={"pool": "thin"})
+        self.successResultOf(self.wipe())
+        self.assertEqual(self.wiped(), [])
 
     def test_progress_is_told(self) -> None:
         def slow(*_: object) -> None:

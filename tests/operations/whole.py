@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,10 +56,16 @@ class WholeCluster:
     """Every node of ``state`` in memory, mirrored disks between them, and the tools of a job.
 
     Clusters that are to meet share a ``clock``, which is then the test's to move, and ``wires``.
+    Disks of the templates ``real`` have their real drivers, and need programs on the hosts.
     """
 
     def __init__(
-        self, state: ClusterState, clock: Clock | None = None, wires: MemoryNetwork | None = None
+        self,
+        state: ClusterState,
+        clock: Clock | None = None,
+        wires: MemoryNetwork | None = None,
+        *,
+        real: Collection[Template] = (),
     ) -> None:
         self.clock = clock or Clock()
         wires = wires or MemoryNetwork()
@@ -80,7 +86,7 @@ class WholeCluster:
                 node.name,
                 self.clock,
                 hypervisors={"fake": guests, "kvm": kvm},
-                volumes=volumes,
+                volumes={each: made for each, made in volumes.items() if each not in real},
                 network=wires,
             )
             host.disk.add_folder("/proc", 0o755)

@@ -7,10 +7,10 @@ from ganeti.errors import Failed
 from ganeti.model.disk import Disk, Template
 from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.builders import a_disk
-from tests.contracts.volumes import VolumesContract
+from tests.contracts.volumes import CopiesContract, VolumesContract
 
 
-class ExternalVolumesContract(VolumesContract):
+class ExternalVolumesContract(VolumesContract, CopiesContract):
     """Volumes of a provider ``mem``, whose scripts only say that something failed."""
 
     template = Template.EXT

@@ -12,8 +12,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.disk import Template
+from ganeti.model.disk import Disk, Template
 from ganeti.storage.interfaces import (
+    IReportsShortages,
+    ISnapshots,
     IStorageUnits,
     IVolumes,
     LocalState,
@@ -27,10 +29,10 @@ from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes, create_arguments
 from ganeti.testing.builders import a_disk
 from ganeti.testing.images import MemoryImages
-from ganeti.testing.lvm import Logical, ScriptedLvm
+from ganeti.testing.lvm import Logical, ScriptedLvm, ScriptedPool
 from ganeti.testing.processes import MemoryProcesses, Ran, Script
 from tests.contracts.units import UnitsContract
-from tests.contracts.volumes import SnapshotsContract, VolumesContract
+from tests.contracts.volumes import CopiesContract, SnapshotsContract, VolumesContract
 
 CAPTURED = b"""
   {
@@ -38,7 +40,14 @@ CAPTURED = b"""
           {
               "lv": [
                   {"vg_name":"xtest", "lv_name":"one", "lv_size":"32.00", "lv_attr":"-wi-XX----",
-                   "lv_kernel_major":"-1", "lv_kernel_minor":"-1", "lv_tags":"a,originstname+web1"}
+                   "lv_kernel_major":"-1", "lv_kernel_minor":"-1", "lv_tags":"a,originstname+web1",
+                   "pool_lv":"", "data_percent":"", "metadata_percent":""},
+                  {"vg_name":"xtest", "lv_name":"pool", "lv_size":"256.00", "lv_attr":"twi-aotz--",
+                   "lv_kernel_major":"253", "lv_kernel_minor":"2", "lv_tags":"",
+                   "pool_lv":"", "data_percent":"0.00", "metadata_percent":"10.94"},
+                  {"vg_name":"xtest", "lv_name":"two", "lv_size":"64.00", "lv_attr":"Vwi---tz--",
+                   "lv_kernel_major":"-1", "lv_kernel_minor":"-1", "lv_tags":"",
+                   "pool_lv":"pool", "data_percent":"", "metadata_percent":""}
               ]
           }
       ]
@@ -46,7 +55,7 @@ CAPTURED = b"""
 """
 
 
-class LogicalVolumesTests(VolumesContract, SnapshotsContract, SynchronousTestCase):
+class LogicalVolumesTests(VolumesContract, CopiesContract, SnapshotsContract, SynchronousTestCase):
     template = Template.PLAIN
 
     def make(self) -> IVolumes:
@@ -136,6 +145,79 @@ class LogicalVolumesTests(VolumesContract, SnapshotsContract, SynchronousTestCas
         self.assertEqual([ran.env for ran in self.processes.ran], [ENVIRONMENT])
 
 
+class ThinVolumesTests(VolumesContract, CopiesContract, SnapshotsContract, SynchronousTestCase):
+    """Volumes in a thin pool that has promised nothing yet."""
+
+    template = Template.PLAIN
+
+    def make(self) -> IVolumes:
+        self.scripted, self.images = ScriptedLvm(size=1100), MemoryImages()
+        self.scripted.pools["thin"] = ScriptedPool(1024)
+        self.processes = MemoryProcesses(Clock(), self.scripted.programs)
+        return LogicalVolumes(Lvm(self.processes), self.images)
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        return a_disk(name, self.template, size=size, params={"pool": "thin"})
+
+    def test_the_usual_ratio_promises_no_more_than_there_is_also_for_snapshots(self) -> None:
+        disk = self.created(size=640)
+        for promise in (
+            self.volumes.create(self.disk("two", 640), owner="web1", primary=True),
+            self.volumes.grow(disk, 640),
+            self.snapshots.create_snapshot(disk, "gnt-1"),
+            ISnapshots(self.volumes).snapshot(disk, "copy"),
+        ):
+            self.assertEqual(self.refusal(promise), Code.RESOURCES)
+        self.assertEqual(list(self.scripted.volumes), [disk.logical_id[1]])
+
+    def test_a_higher_ratio_promises_more_and_a_refusal_says_what_to_do(self) -> None:
+        wide = {"pool": "thin", "overcommit": 1.5}
+        for name in ("one", "two"):
+            disk = a_disk(name, self.template, size=640, params=wide)
+            self.done(self.volumes.create(disk, owner="web1", primary=True))
+        more = self.volumes.create(self.disk("three", 640), owner="web1", primary=True)
+        error = self.failureResultOf(Deferred.fromCoroutine(more), Refused).value
+        self.assertEqual(
+            str(error),
+            "thin pool vg0/thin has 1024 MiB, its volumes and snapshots may take 1280 MiB, and 640"
+            " MiB more are over 1 times its size; extend the pool (lvextend -L +SIZE vg0/thin), or"
+            " raise the ratio: gnt-cluster modify -D plain:overcommit=RATIO",
+        )
+
+    def test_a_pool_that_is_not_there_or_shows_old_data_is_not_used(self) -> None:
+        disk = a_disk("two", self.template, params={"pool": "one"})
+        self.created("one")
+        creating = self.volumes.create(disk, owner="web1", primary=True)
+        self.assertEqual(self.refusal(creating), Code.RESOURCES)
+        self.scripted.pools["thin"] = ScriptedPool(1024, zeroes=False)
+        creating = self.volumes.create(self.disk("two"), owner="web1", primary=True)
+        self.assertEqual(self.refusal(creating), Code.STATE)
+
+    def test_no_option_is_smuggled_in_as_a_pool(self) -> None:
+        disk = a_disk("one", self.template, params={"pool": "-f"})
+        self.assertRaises(Failed, create_arguments, disk, "vg0", "one", "web1")
+
+    def test_a_snapshot_is_activated_for_the_way_back_only(self) -> None:
+        disk = self.created()
+        self.done(self.snapshots.create_snapshot(disk, "gnt-1"))
+        self.done(self.snapshots.revert_to_snapshot(disk, "gnt-1"))
+        self.assertEqual([each.active for each in self.scripted.volumes.values()], [False, False])
+        self.assertEqual(len(self.images.copied), 1)
+
+    def test_the_pool_is_no_volume_of_an_instance(self) -> None:
+        self.created()
+        self.assertEqual(len(self.done(self.volumes.volumes())), 1)
+
+    def test_a_pool_is_reported_before_it_is_full(self) -> None:
+        storage = IReportsShortages(self.volumes)
+        self.scripted.pools["thin"] = ScriptedPool(1024, data=79.9, metadata=79.9)
+        self.assertEqual(self.done(storage.find_shortages()), [])
+        self.scripted.pools["thin"] = ScriptedPool(1024, data=80.0, metadata=95.2)
+        data, metadata = self.done(storage.find_shortages())
+        self.assertIn("80 % of thin pool vg0/thin are used", data)
+        self.assertIn("lvextend --poolmetadatasize +SIZE vg0/thin", metadata)
+
+
 class ArgumentTests(SynchronousTestCase):
     def test_a_volume_is_striped_and_tagged(self) -> None:
         disk = a_disk("one", Template.PLAIN, size=64, params={"stripes": 2})
@@ -164,7 +246,27 @@ class ReportTests(SynchronousTestCase):
                     opened=False,
                     partial=False,
                     owner="web1",
-                )
+                ),
+                reports.LogicalVolume(
+                    group="xtest",
+                    name="pool",
+                    size=256,
+                    active=True,
+                    opened=True,
+                    partial=False,
+                    major=253,
+                    minor=2,
+                    thin=reports.ThinPool(data=0.0, metadata=10.94),
+                ),
+                reports.LogicalVolume(
+                    group="xtest",
+                    name="two",
+                    size=64,
+                    active=False,
+                    opened=False,
+                    partial=False,
+                    pool="pool",
+                ),
             ],
         )
 
@@ -208,7 +310,8 @@ class RefusalTests(SynchronousTestCase):
             return Script(code=5, err=b"  Logical volume vg0/one in use.\n")
 
         volumes = LogicalVolumes(
-            Lvm(MemoryProcesses(Clock(), {"lvremove": lvremove})), MemoryImages()
+            Lvm(MemoryProcesses(Clock(), {**ScriptedLvm().programs, "lvremove": lvremove})),
+            MemoryImages(),
         )
         disk: Any = a_disk("one", Template.PLAIN, logical_id=("vg0", "one"))
         error = self.failureResultOf(Deferred.fromCoroutine(volumes.remove(disk)), Refused)

@@ -11,10 +11,10 @@ from ganeti.storage.interfaces import IStorageUnits, IVolumes, StorageUnit
 from ganeti.testing.builders import a_disk
 from ganeti.testing.storage import MemoryUnits, MemoryVolumes
 from tests.contracts.units import UnitsContract
-from tests.contracts.volumes import VolumesContract
+from tests.contracts.volumes import CopiesContract, VolumesContract
 
 
-class MemoryVolumesTests(VolumesContract, SynchronousTestCase):
+class MemoryVolumesTests(VolumesContract, CopiesContract, SynchronousTestCase):
     def make(self) -> IVolumes:
         return MemoryVolumes(room=1024)
 

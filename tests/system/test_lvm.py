@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The real programs of lvm2 on loop devices: what they say and write is what drivers expect.
+"""The real programs of lvm2: what they say, write and do is what drivers expect.
 
-The kernel's device-mapper is not needed: lvm2 is told to leave the kernel alone and to change the
-metadata on the devices only, which it does with the same checks and the same words.
+What is about metadata only needs no device-mapper: on loop devices of this host, lvm2 is told to
+leave the kernel alone, and does the rest with the same checks and the same words. Snapshots need a
+kernel, which is that of a virtual node.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from zope.interface import implementer
 
 from ganeti.model.disk import Disk, Template
-from ganeti.storage.interfaces import ISnapshots, IStorageUnits, IVolumes
+from ganeti.schema.records import replace
+from ganeti.storage.interfaces import IReportsShortages, ISnapshots, IStorageUnits, IVolumes
 from ganeti.storage.lvm.lvm_commands import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
@@ -26,7 +30,18 @@ from ganeti.system.interfaces import IProcesses, ProcessInfo, ProcessResult
 from ganeti.testing.builders import a_disk
 from tests.contracts.test_images import at_once
 from tests.contracts.units import UnitsContract
-from tests.contracts.volumes import SnapshotsContract, VolumesContract
+from tests.contracts.volumes import (
+    AttachmentContract,
+    CopiesContract,
+    SnapshotsContract,
+    VolumesContract,
+)
+from tests.system.virtual_node import (
+    NodeImages,
+    NodeProcesses,
+    VirtualNode,
+    require_virtual_node,
+)
 
 PROGRAMS = ("losetup", "vgcreate", "vgremove", "lvcreate")
 
@@ -72,14 +87,19 @@ def call(*argv: str) -> str:
     ).stdout.strip()
 
 
+def get_configuration(devices: Iterable[str]) -> str:
+    """Return a configuration of lvm2 that uses these devices only, and writes no backups."""
+    accepted = "".join(f'"a|^{device}$|",' for device in devices)
+    only = f'devices {{ use_devicesfile=0 filter=[{accepted}"r|.*|"] }} '
+    # Without udev and other daemons, the programs themselves make the names of devices.
+    alone = "activation { udev_sync=0 udev_rules=0 monitoring=0 } global { event_activation=0 } "
+    return f"{only}{alone}backup {{ backup=0 archive=0 }}"
+
+
 class Loops:
-    """A volume group on two loop devices; whoever makes one gives it back.
+    """A volume group on two loop devices; whoever makes one gives it back."""
 
-    With ``kernel``, volumes are devices of this host.
-    """
-
-    def __init__(self, *, kernel: bool = False) -> None:
-        self._kernel = kernel
+    def __init__(self) -> None:
         if os.geteuid() != 0:
             raise SkipTest("loop devices need root")
         if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
@@ -101,13 +121,7 @@ class Loops:
     @property
     def options(self) -> tuple[str, ...]:
         """Leave the kernel, every other device and the backups of this host alone."""
-        accepted = "".join(f'"a|^{device}$|",' for device in self.devices)
-        only = f'devices {{ use_devicesfile=0 filter=[{accepted}"r|.*|"] }} '
-        # Without udev, the programs themselves make the names of devices.
-        udev = int(os.path.exists("/run/udev/control"))
-        names = f"activation {{ udev_sync={udev} udev_rules={udev} }} "
-        config = ("--config", f"{only}{names}backup {{ backup=0 archive=0 }}")
-        return config if self._kernel else ("--driverloaded", "n", *config)
+        return ("--driverloaded", "n", "--config", get_configuration(self.devices))
 
     def lvm(self) -> Lvm:
         return Lvm(BlockingProcesses(), self.options)
@@ -132,43 +146,6 @@ class RealLogicalVolumesTests(VolumesContract, SynchronousTestCase):
     def disk(self, name: str = "one", size: int = 64) -> Disk:
         return a_disk(name, self.template, size=size, logical_id=(self.loops.group, name))
 
-    def test_a_snapshot_is_a_disk_that_is_removed_like_one(self) -> None:
-        raise SkipTest("snapshots need the kernel's device-mapper")
-
-
-class RealSnapshotTests(SnapshotsContract, SynchronousTestCase):
-    """Snapshots of volumes, where the kernel has its device-mapper."""
-
-    template = Template.PLAIN
-
-    def make(self) -> IVolumes:
-        if not os.path.exists("/dev/mapper/control"):
-            raise SkipTest("snapshots need the kernel's device-mapper (modprobe dm-snapshot)")
-        self.loops = Loops(kernel=True)
-        self.addCleanup(self.loops.give_back)
-        return LogicalVolumes(self.loops.lvm(), LocalImages(at_once))
-
-    def disk(self, name: str = "one", size: int = 64) -> Disk:
-        return a_disk(name, self.template, size=size, logical_id=(self.loops.group, name))
-
-    def test_the_data_are_those_of_the_snapshot_after_the_way_back(self) -> None:
-        disk, size = self.created(size=16), 16 << 20
-        for number in (1, 2):
-            path = self.done(self.volumes.attach(disk, primary=True))
-            with open(path, "r+b") as device:
-                device.write(bytes([number]) * size)
-            self.done(self.volumes.detach(disk))
-            self.done(self.snapshots.create_snapshot(disk, f"gnt-{number}"))
-        # Also the snapshots that stay are right after both have been reverted to.
-        for number in (1, 2, 1):
-            self.done(self.snapshots.revert_to_snapshot(disk, f"gnt-{number}"))
-            path = self.done(self.volumes.attach(disk, primary=True))
-            with open(path, "rb") as device:
-                self.assertEqual(device.read(size), bytes([number]) * size)
-            self.done(self.volumes.detach(disk))
-        exported = self.done(ISnapshots(self.volumes).snapshot(disk, "copy"))
-        self.done(self.volumes.remove(exported))
-
 
 class RealVolumeGroupsTests(UnitsContract, SynchronousTestCase):
     def make(self) -> IStorageUnits:
@@ -182,3 +159,91 @@ class RealPhysicalVolumesTests(UnitsContract, SynchronousTestCase):
         loops = Loops()
         self.addCleanup(loops.give_back)
         return PhysicalVolumes(loops.lvm())
+
+
+GROUP, POOL = "vg0", "thin"
+OPTIONS = ("--config", get_configuration(["/dev/vda", "/dev/vdb"]))
+
+
+@cache
+def the_node() -> VirtualNode:
+    """The node of all tests here, with a volume group on two disks, and a thin pool in it."""
+    node = VirtualNode(disks=[520, 520])
+    options = shlex.join(OPTIONS)
+    node.call(f"vgcreate {options} -y {GROUP} /dev/vda /dev/vdb")
+    node.call(f"lvcreate {options} -y --type thin-pool -L 512m -n {POOL} {GROUP}")
+    return node
+
+
+class NodeCase(AttachmentContract):
+    """Volumes of a virtual node, which are removed in the end."""
+
+    template = Template.PLAIN
+
+    def make(self) -> IVolumes:
+        require_virtual_node(*PROGRAMS)
+        self.node = the_node()
+        keep = f"-S segtype!=thin-pool {GROUP}"
+        self.addCleanup(self.node.call, f"lvremove {shlex.join(OPTIONS)} -f -y {keep}")
+        return LogicalVolumes(Lvm(NodeProcesses(self.node), OPTIONS), NodeImages(self.node))
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        return a_disk(name, self.template, size=size, logical_id=(GROUP, name))
+
+    def fill(self, disk: Disk, letter: str) -> None:
+        """Write a letter all over a disk."""
+        path = self.done(self.volumes.attach(disk, primary=True))
+        source = f"head -c {disk.size << 20} /dev/zero | tr '\\0' {letter}"
+        self.node.call(f"{source} | dd of={path} bs=1M conv=fsync")
+        self.done(self.volumes.detach(disk))
+
+    def assert_filled(self, disk: Disk, letter: str) -> None:
+        """A disk has this letter, and nothing else."""
+        path = self.done(self.volumes.attach(disk, primary=True))
+        found = self.node.call(f"head -c {disk.size << 20} {path} | tr -d {letter} | wc -c")
+        self.assertEqual(found, "0", f"there is more than {letter}")
+        self.done(self.volumes.detach(disk))
+
+
+class DataContract(NodeCase, CopiesContract, SnapshotsContract):
+    """What is in volumes, and in their snapshots."""
+
+    def test_the_data_are_those_of_the_snapshot_after_the_way_back(self) -> None:
+        disk = self.created(size=16)
+        for letter in "ab":
+            self.fill(disk, letter)
+            self.done(self.snapshots.create_snapshot(disk, f"gnt-{letter}"))
+        # Also the snapshots that stay are right after both have been reverted to.
+        for letter in "aba":
+            self.done(self.snapshots.revert_to_snapshot(disk, f"gnt-{letter}"))
+            self.assert_filled(disk, letter)
+        exported = self.done(ISnapshots(self.volumes).snapshot(disk, "copy"))
+        self.assert_filled(exported, "a")
+        self.done(self.volumes.remove(exported))
+
+
+class RealSnapshotTests(DataContract, SynchronousTestCase):
+    """Snapshots of volumes that have all of their space."""
+
+
+class RealThinVolumesTests(VolumesContract, DataContract, SynchronousTestCase):
+    """Volumes in a thin pool, which all need the kernel."""
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        return replace(super().disk(name, size), params={"pool": POOL})
+
+    def test_an_attached_disk_with_snapshots_grows(self) -> None:
+        disk = self.created(size=64)
+        path = self.done(self.volumes.attach(disk, primary=True))
+        self.done(self.snapshots.create_snapshot(disk, "gnt-one"))
+        self.done(self.volumes.grow(disk, 32))
+        self.assertEqual(self.node.call(f"blockdev --getsize64 {path}"), str(96 << 20))
+
+    def test_a_pool_is_reported_before_it_is_full(self) -> None:
+        storage = IReportsShortages(self.volumes)
+        before = self.done(storage.find_shortages())
+        disk = self.created(size=440)
+        self.fill(disk, "a")
+        [found] = self.done(storage.find_shortages())
+        self.assertEqual(before, [])
+        self.assertIn("86 % of thin pool vg0/thin are used", found)

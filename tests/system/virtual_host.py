@@ -13,22 +13,15 @@ a whole, by a scenario: between two commands, minutes could pass.
 from __future__ import annotations
 
 import atexit
-import json
-import os
-import platform
 import re
 import shutil
-import socket
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
-from twisted.trial.unittest import SkipTest
 
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord
 from ganeti.hypervisor.kvm.runtime_paths import places
@@ -36,16 +29,13 @@ from ganeti.node.guest_lease import LEASE_NOTE
 from ganeti.paths import Paths
 from ganeti.rpc.guest_lease import LEASE
 from tests.system import watchdog_life
+from tests.system.emulated_machine import KERNEL_OPTIONS, TIMEOUT, Machine, require_emulator
 from tests.system.linux import MINI
 from tests.system.python_archive import PYTHON_HOME, add_python, list_modules
 from tests.system.running import eventually
 from tools.mini_initrd import Archive
 
-KERNEL = MINI / "host" / "vmlinuz"
 INITRD = MINI / "host" / "initrd.img"
-
-TIMEOUT = 300.0
-"""Seconds that a step may take on a busy machine."""
 
 I6300ESB, SOFTDOG = 0, 1
 """The numbers of the devices."""
@@ -141,12 +131,7 @@ class History:
 
 def require_virtual_host() -> None:
     """Skip a test where there is no QEMU, or nothing that it could boot."""
-    if platform.machine() != "x86_64":
-        raise SkipTest("this host's Python does not run on the x86_64 that is emulated")
-    if shutil.which("qemu-system-x86_64") is None:
-        raise SkipTest("there is no qemu-system-x86_64: install qemu-system-x86")
-    if not KERNEL.exists() or not INITRD.exists():
-        raise SkipTest(f"there is no host to boot in {KERNEL.parent}: run tools/mini_guest --host")
+    require_emulator(INITRD)
 
 
 def play(scenario: str, device: int = I6300ESB) -> History:
@@ -211,110 +196,42 @@ def _more_files(folder: Path) -> bytes:
     return made.content()
 
 
-class Closeable(Protocol):
-    """A connection, or a file of it."""
-
-    def close(self) -> None: ...
-
-
-class _Machine:
-    """A QEMU with the files of a folder; its first serial port is the host's shell."""
+class _Machine(Machine):
+    """A machine with the files of a folder; its first serial port is the host's shell."""
 
     def __init__(self, files: Path, *options: str) -> None:
-        # Short, because sockets are in it.
-        self._folder = Path(tempfile.mkdtemp(prefix="ganeti-qemu-"))
-        self._events: list[dict[str, Any]] = []
-        self._open: list[Closeable] = []
-        self._qemu = subprocess.Popen(
-            [*self._command(files / "initrd"), *options], stdin=subprocess.DEVNULL
-        )
+        self._received = b""
+        super().__init__(lambda shell: [*_options(files / "initrd", shell), *options])
 
     def __enter__(self) -> _Machine:
-        try:
-            self._serial, self._monitor = self._connect("serial"), self._connect("qmp")
-            self._received = b""
-            self._replies = self._monitor.makefile("rb")
-            self._open.append(self._replies)
-            self.ask("qmp_capabilities")
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._qemu.kill()
-        self._qemu.wait()
-        for each in self._open:
-            each.close()
-        shutil.rmtree(self._folder)
-
-    def _command(self, initrd: Path) -> list[str]:
-        kernel = "console=ttyS0 quiet mitigations=off nokaslr audit=0 apparmor=0"
-        sockets = {
-            name: f"unix:{self._folder}/{name},server=on,wait=off" for name in ("serial", "qmp")
-        }
-        return [
-            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
-            *("-accel", "tcg", "-icount", "shift=0,sleep=off", "-M", "pc", "-cpu", "max,la57=off"),
-            *("-m", "384", "-kernel", str(KERNEL), "-initrd", str(initrd), "-append", kernel),
-            *("-serial", sockets["serial"], "-qmp", sockets["qmp"]),
-            *("-device", "i6300esb"),
-            # A reset ends QEMU: what it has booted then need not be waited for.
-            *("-action", "watchdog=reset,reboot=shutdown"),
-        ]
-
-    def _connect(self, name: str) -> socket.socket:
-        path = str(self._folder / name)
-        eventually(lambda: os.path.exists(path))
-        connection = socket.socket(socket.AF_UNIX)
-        self._open.append(connection)
-        connection.settimeout(TIMEOUT)
-        connection.connect(path)
-        return connection
-
-    # --- the shell
+        self.close()
 
     def type(self, text: str) -> None:
         """Type something for the host's shell."""
-        self._serial.sendall(text.encode())
+        self.port.sendall(text.encode())
 
     def read_until(self, mark: str) -> str:
         """Return what the host shows until it shows ``mark``, or ends."""
         while mark.encode() not in self._received:
-            received = self._serial.recv(1 << 16)
+            received = self.port.recv(1 << 16)
             if not received:
                 # It ends by itself, after it has said why.
-                self._qemu.wait(TIMEOUT)
+                self.wait()
                 break
             # The terminal may end lines as terminals do.
             self._received += received.replace(b"\r", b"")
         before, _, self._received = self._received.partition(mark.encode())
         return before.decode(errors="replace")
 
-    # --- the monitor
 
-    def ask(self, command: str, **arguments: object) -> Any:
-        """Return QEMU's answer to a command of its monitor."""
-        question = json.dumps({"execute": command, "arguments": arguments})
-        self._monitor.sendall(f"{question}\n".encode())
-        while (message := self._read_message()) is not None:
-            if "return" in message:
-                return message["return"]
-            assert "error" not in message, message
-        raise AssertionError(f"QEMU has ended: {self.read_until('no such mark')}")
-
-    def end(self) -> Sequence[dict[str, Any]]:
-        """End QEMU, unless it has ended; return its events."""
-        self._qemu.kill()
-        while self._read_message() is not None:
-            pass
-        return self._events
-
-    def _read_message(self) -> dict[str, Any] | None:
-        line = self._replies.readline()
-        if not line:
-            return None
-        message: dict[str, Any] = json.loads(line)
-        if "event" in message:
-            self._events.append(message)
-        return message
+def _options(initrd: Path, shell: str) -> list[str]:
+    return [
+        *("-accel", "tcg", "-icount", "shift=0,sleep=off", "-m", "384"),
+        *("-initrd", str(initrd), "-append", KERNEL_OPTIONS, "-serial", shell),
+        *("-device", "i6300esb"),
+        # A reset ends QEMU: what it has booted then need not be waited for.
+        *("-action", "watchdog=reset,reboot=shutdown"),
+    ]

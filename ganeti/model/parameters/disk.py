@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal
 
+from msgspec import Meta
+
 from ganeti.model.disk import Template
 from ganeti.model.parameters.declaration import ParameterSet, ShellWords, unsupported
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, Line, Port, Positive, Text
+from ganeti.schema.types import MAX_INTEGER, Count, Line, Port, Positive, Text
 
 Access = Annotated[
     Literal["kernelspace", "userspace"],
@@ -23,8 +25,17 @@ class NoParameters(ParameterSet):
 
 
 class Plain(ParameterSet):
-    """LVM volumes."""
+    """LVM volumes.
 
+    ``pool`` is that of new disks; each keeps the one that it was created in.
+    """
+
+    overcommit: Annotated[
+        float,
+        Meta(gt=0, le=MAX_INTEGER),
+        doc("What volumes and snapshots of a thin pool may take, as a multiple of its size."),
+    ] = 1.0
+    pool: Annotated[Line, doc("Thin pool of new disks, in their volume group; empty: none.")] = ""
     stripes: Annotated[Positive, doc("Number of stripes of a volume.")] = 1
 
 

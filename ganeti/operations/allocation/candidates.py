@@ -11,7 +11,7 @@ from ganeti.config.node_usage import NodeUsage
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import Template
+from ganeti.model.disk import Disk, Template, get_pool
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
@@ -187,6 +187,14 @@ def get_free_space(facts: NodeInfo, template: Template) -> int | None:
     """Return the free space in MiB for disks of this template, or None if it is unknown."""
     unit = _STORAGE_TYPES.get(template)
     return max((each.free for each in facts.storage if each.kind == unit), default=None)
+
+
+def list_sizes(disks: Iterable[Disk]) -> list[int]:
+    """Return the sizes in MiB of those disks whose space is that of their storage unit.
+
+    That of a thin pool is checked by the node, which alone knows what it has promised.
+    """
+    return [disk.size for disk in disks if not get_pool(disk)]
 
 
 def require_space(

@@ -53,6 +53,7 @@ from ganeti.rpc.node import (
     CERTIFICATES,
     HYPERVISOR_VERSIONS,
     STORAGE_OBSTACLES,
+    STORAGE_SHORTAGES,
     DescribeNode,
     NodeInfo,
     VerifyNode,
@@ -239,6 +240,7 @@ def questions(op: VerifyGroup, state: ClusterState) -> Iterator[NodeQuery | None
         "client-cert": None,
         CERTIFICATES: None,
         STORAGE_OBSTACLES: list(cluster.enabled_disk_templates),
+        STORAGE_SHORTAGES: list(cluster.enabled_disk_templates),
         "oslist": None,
         "nodesetup": None,
         "filelist": [*Paths().shared_files, *Paths().store_files],
@@ -407,6 +409,10 @@ def _check_storage(
     for template, obstacle in (answer.get(STORAGE_OBSTACLES) or {}).items():
         code = Code.ENODEDRBDHELPER if template == Template.DRBD else Code.ENODELVM
         yield Finding(code, "node", node.name, f"cannot use {template} disks: {obstacle}")
+    match answer.get(STORAGE_SHORTAGES):
+        case list(shortages):
+            for shortage in shortages:
+                yield Finding(Code.ENODELVM, "node", node.name, shortage)
     wanted = _volume_group(plan.state.cluster)
     match answer.get("vglist"):
         case str(problem):

@@ -15,6 +15,7 @@ from ganeti.model.cluster import Cluster
 from ganeti.model.disk import (
     ADOPTABLE_FOLDER,
     FORMAT,
+    POOL,
     DiskFormat,
     DiskMode,
     Template,
@@ -39,7 +40,7 @@ _DISK_PARAMETERS = ("size", "mode", "name", "spindles")
 _TEMPLATE_PARAMETERS: Mapping[Template, tuple[str, ...]] = {
     Template.FILE: (FORMAT,),
     Template.SHAREDFILE: (FORMAT,),
-    Template.PLAIN: ("vg", "adopt"),
+    Template.PLAIN: ("vg", "adopt", POOL),
     Template.DRBD: ("vg", "metavg"),
     Template.EXT: ("provider",),
     Template.BLOCKDEV: ("adopt",),
@@ -47,6 +48,8 @@ _TEMPLATE_PARAMETERS: Mapping[Template, tuple[str, ...]] = {
 """Parameters of new disks: of all templates, and of some."""
 _RESERVED = frozenset({"access", "adopt", "dev_type", "metavg", "vg"})
 """Parameters of disks of other kinds, which no provider of external storage can have."""
+# As lvm2 has it, but for a hyphen at its beginning, which would make it an option.
+_POOL = re.compile(r"[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]*")
 _PROVIDER = re.compile(r"[a-zA-Z0-9_-]+")
 _PROVIDER_PARAMETER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -55,7 +58,8 @@ _PROVIDER_PARAMETER = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 class DiskSpec:
     """A requested disk; ``size`` in MiB, 0 until that of the volume to ``adopt`` is known.
 
-    ``params`` are those of the ``provider`` of external storage. ``format`` is that of a file.
+    ``params`` are those of the ``provider`` of external storage. ``format`` is that of a file, and
+    ``pool`` a thin pool: empty for none, and None for the usual one.
     """
 
     size: int
@@ -67,6 +71,7 @@ class DiskSpec:
     adopt: str | None = None
     provider: str | None = None
     format: DiskFormat = DiskFormat.RAW
+    pool: str | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -125,7 +130,7 @@ def _read_disk(
             words = f"is not a parameter of {template.value} disks; known are {', '.join(known)}"
             problems.append(Problem(f"{path}/{key}", words))
     if wrong := list(
-        _check_text(rest, ("name", "vg", "metavg", "adopt", "provider", FORMAT), path)
+        _check_text(rest, ("name", "vg", "metavg", "adopt", "provider", FORMAT, POOL), path)
     ):
         problems += wrong
         return DiskSpec(size=0)
@@ -139,6 +144,7 @@ def _read_disk(
     if (file_format := rest.pop(FORMAT, None) or DiskFormat.RAW) not in set(DiskFormat):
         problems.append(Problem(f"{path}/{FORMAT}", f"must be one of {known_formats}"))
         file_format = DiskFormat.RAW
+    pool = _read_pool(rest.pop(POOL, None), adopts, f"{path}/{POOL}", problems)
     spindles = rest.pop("spindles", None)
     if spindles is not None and not str(spindles).isdecimal():
         problems.append(Problem(f"{path}/spindles", "must be a number"))
@@ -153,6 +159,7 @@ def _read_disk(
         adopt=rest.pop("adopt", None),
         provider=_read_provider(rest.pop("provider", None), f"{path}/provider", problems, template),
         format=DiskFormat(file_format),
+        pool=pool,
         params=params,
     )
 
@@ -192,6 +199,17 @@ def _read_provider(
 ) -> str | None:
     if template is Template.EXT and not _PROVIDER.fullmatch(name or ""):
         words = "must be the name of a provider for ext disks; see gnt-storage diagnose"
+        problems.append(Problem(path, words))
+    return name
+
+
+def _read_pool(name: str | None, adopts: bool, path: str, problems: list[Problem]) -> str | None:
+    if name is not None and adopts:
+        problems.append(Problem(path, "cannot be given for a volume that is adopted where it is"))
+    if name in (None, "none"):
+        return None if name is None else ""
+    if not _POOL.fullmatch(name or ""):
+        words = "must be the name of a thin pool in the volume group of the disk, or none"
         problems.append(Problem(path, words))
     return name
 

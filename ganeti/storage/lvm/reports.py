@@ -15,18 +15,38 @@ OWNER_TAG = "originstname+"
 
 # The default units depend on the size and on the host's lvm.conf.
 _FORMAT = ("--reportformat", "json", "--units", "m", "--nosuffix", "-o")
+_VOLUME_FIELDS = (
+    "vg_name,lv_name,lv_size,lv_attr,lv_tags,lv_kernel_major,lv_kernel_minor,pool_lv,data_percent"
+    ",metadata_percent"
+)
 VOLUMES = (
     "lvs",
     *_FORMAT,
-    "vg_name,lv_name,lv_size,lv_attr,lv_tags,lv_kernel_major,lv_kernel_minor",
+    _VOLUME_FIELDS,
 )
 GROUPS = ("vgs", *_FORMAT, "vg_name,vg_size,vg_free,vg_attr")
 DEVICES = ("pvs", *_FORMAT, "pv_name,vg_name,pv_size,pv_free,pv_used,pv_attr")
 
 
 @dataclass(frozen=True, kw_only=True)
+class ThinPool:
+    """What only a thin pool has: how much of it is used, in percent, None while it is inactive.
+
+    ``zeroes`` is whether blocks are zeroed before a volume gets them.
+    """
+
+    data: float | None = None
+    metadata: float | None = None
+    zeroes: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogicalVolume:
-    """A logical volume; ``partial`` means that one of its devices is missing."""
+    """A logical volume; ``partial`` means that one of its devices is missing.
+
+    ``pool`` is the name of the thin pool that it takes its space from; ``thin`` is set for the pool
+    itself.
+    """
 
     group: str
     name: str
@@ -37,6 +57,8 @@ class LogicalVolume:
     owner: str = ""
     major: int | None = None
     minor: int | None = None
+    pool: str = ""
+    thin: ThinPool | None = None
 
     @property
     def path(self) -> str:
@@ -113,6 +135,16 @@ def _parse_logical_volume(row: Mapping[str, str]) -> LogicalVolume:
         owner=owners[0] if owners else "",
         major=_parse_number(row["lv_kernel_major"]),
         minor=_parse_number(row["lv_kernel_minor"]),
+        pool=row["pool_lv"],
+        thin=_parse_thin_pool(row) if _get_flag(row["lv_attr"], 0) == "t" else None,
+    )
+
+
+def _parse_thin_pool(row: Mapping[str, str]) -> ThinPool:
+    return ThinPool(
+        data=_parse_percent(row["data_percent"]),
+        metadata=_parse_percent(row["metadata_percent"]),
+        zeroes=_get_flag(row["lv_attr"], 7) == "z",
     )
 
 
@@ -129,6 +161,10 @@ def _parse_rows(report: bytes, kind: str) -> list[dict[str, Any]]:
 def _parse_mib(text: str) -> int:
     # Rounded down, so that what is shown as free can be allocated.
     return int(float(text)) if text else 0
+
+
+def _parse_percent(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def _get_flag(attributes: str, position: int) -> str:

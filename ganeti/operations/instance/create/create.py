@@ -60,7 +60,7 @@ from ganeti.operations.instance.disks.block_devices import (
     create_disks,
     detach_finally,
 )
-from ganeti.operations.instance.disks.disk_layout import DiskLocation, lay_out
+from ganeti.operations.instance.disks.disk_layout import DiskLocation, lay_out, list_unit_sizes
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
 from ganeti.operations.instance.disks.wipe import wipe_if_enabled
 from ganeti.operations.instance.instance_hooks import environment
@@ -300,6 +300,14 @@ def _connect_nics(
     return connected(_draft_nics(order), group, state, conflicts_check=op.conflicts_check)
 
 
+def _list_unit_sizes(order: InstanceSpec, nodes: Sequence[Node], state: ClusterState) -> list[int]:
+    """Return the sizes of the disks for which these nodes must have free space, in MiB."""
+    groups = [state.groups[uuid] for uuid in {node.group for node in nodes}]
+    # The usual thin pool is that of a group: space is needed unless all have one.
+    needs = [list_unit_sizes(order.disks, order.template, g, state.cluster) for g in groups]
+    return max(needs, key=sum, default=[])
+
+
 def _choose_nodes(
     op: CreateInstance,
     order: InstanceSpec,
@@ -314,7 +322,7 @@ def _choose_nodes(
         name=op.instance_name,
         memory=backend.maxmem if op.start else 0,
         vcpus=0 if order.hypervisor in ON_PAPER else backend.vcpus,
-        disks=[disk.size for disk in order.disks],
+        disks=_list_unit_sizes(order, nodes, state),
         template=order.template,
         wanted=_required_nodes(order),
     )

@@ -15,12 +15,14 @@ from ganeti.model.cluster import Cluster
 from ganeti.model.disk import (
     DRBD_METADATA_SIZE,
     FORMAT,
+    POOL,
     SUPPORTED_TEMPLATES,
     Disk,
     DiskFormat,
     DiskMode,
     Template,
 )
+from ganeti.model.group import Group
 from ganeti.model.parameters.filling import fill_disk
 from ganeti.model.unsupported import format_unsupported_template
 from ganeti.operations.instance.device_specs import DiskSpec
@@ -113,7 +115,29 @@ def _plain(
 ) -> Disk:
     group = wish.vg or state.cluster.volume_group_name
     logical_id = (group, f"{ids.uuid()}.disk{index}")
-    return _disk(Template.PLAIN, logical_id, site.nodes[:1], wish, f"disk/{index}", ids)
+    made = _disk(Template.PLAIN, logical_id, site.nodes[:1], wish, f"disk/{index}", ids)
+    pool = choose_pool(wish, state.groups[state.nodes[site.nodes[0]].group], state.cluster)
+    return replace(made, params={POOL: pool}) if pool else made
+
+
+def choose_pool(wish: DiskSpec, group: Group, cluster: Cluster) -> str:
+    """Return the thin pool of a new plain disk on a node of ``group``; empty for none."""
+    # A volume that is adopted stays where it is.
+    if wish.pool is not None or wish.adopt is not None:
+        return wish.pool or ""
+    return str(fill_disk(cluster, group, Template.PLAIN)[POOL])
+
+
+def list_unit_sizes(
+    wishes: Sequence[DiskSpec], template: Template, group: Group, cluster: Cluster
+) -> list[int]:
+    """Return the sizes of new disks whose space is that of their storage unit, in MiB.
+
+    Those in a thin pool are checked by the node; see ``candidates.list_sizes``.
+    """
+    if template is not Template.PLAIN:
+        return [wish.size for wish in wishes]
+    return [wish.size for wish in wishes if not choose_pool(wish, group, cluster)]
 
 
 def _drbd(

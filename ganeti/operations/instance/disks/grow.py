@@ -12,7 +12,7 @@ from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import Disk, Template
 from ganeti.opcodes.instance.disks import GrowDisk as GrowOpcode
-from ganeti.operations.allocation.candidates import require_space, storage_units
+from ganeti.operations.allocation.candidates import list_sizes, require_space, storage_units
 from ganeti.operations.allocation.sizes import check_group_policy
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_finally, places
@@ -78,7 +78,8 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
         check_online(node, f"{disk.iv_name} of {name} cannot grow there")
         # DRBD metadata keep their size, so only the data volume grows.
         volumes = Template.PLAIN if disk.dev_type is Template.DRBD else disk.dev_type
-        require_space(node, facts.answer_of(node, DescribeNode), volumes, [amount])
+        sizes = list_sizes([replace(disk, size=amount)])
+        require_space(node, facts.answer_of(node, DescribeNode), volumes, sizes)
     if not op.ignore_ipolicy:
         larger = [
             replace(each, size=each.size + amount) if each.uuid == disk.uuid else each

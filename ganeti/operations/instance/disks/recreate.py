@@ -16,7 +16,12 @@ from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import policy_of
 from ganeti.opcodes.instance.disks import RecreateDisks
-from ganeti.operations.allocation.candidates import candidates, require_space, storage_units
+from ganeti.operations.allocation.candidates import (
+    candidates,
+    list_sizes,
+    require_space,
+    storage_units,
+)
 from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.iallocator import advised, check_not_both, make_request
 from ganeti.operations.allocation.iallocator_protocol import (
@@ -112,7 +117,7 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreati
     if nodes != subject.nodes and len(disks) != len(subject.disks):
         raise Refused("on other nodes all disks must be recreated; omit the disks", Code.INPUT)
     _require_sizes(subject, disks, nodes, state)
-    sizes = [disk.size for disk in disks]
+    sizes = list_sizes(disks)
     for node in nodes:
         require_space(node, facts.answer_of(node, DescribeNode), get_template(subject), sizes)
     return RecreationPlan(op, subject, disks, nodes)

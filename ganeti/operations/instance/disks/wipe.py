@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from ganeti.errors import Failed, Refused
-from ganeti.model.disk import Disk
+from ganeti.model.disk import Disk, get_pool
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.model.work_progress import WorkProgress
@@ -26,6 +26,7 @@ async def wipe_if_enabled(
 ) -> None:
     """Wipe disks from ``start`` (MiB) on if the cluster setting prealloc_wipe_disks is on.
 
+    Those in a thin pool are left alone: they read as zeros where nothing was written.
     The disks are on the primary node of the instance, attached or attachable.
 
     :raises Failed: a part was not wiped, so the disks must not be used.
@@ -35,7 +36,8 @@ async def wipe_if_enabled(
         return
     current = state.instances[instance.uuid]
     node = state.nodes[current.primary_node]
-    wanted = sent(state, current, [state.disks[disk.uuid] for disk in disks])
+    recorded = [state.disks[disk.uuid] for disk in disks]
+    wanted = sent(state, current, [disk for disk in recorded if not get_pool(disk)])
     async with _pause_resync(node, wanted, tools):
         for disk in wanted:
             await _wipe(disk, node, start, tools)

@@ -35,7 +35,12 @@ from ganeti.operations.instance.disks.block_devices import (
     detach_disks,
     remove_disks,
 )
-from ganeti.operations.instance.disks.disk_layout import DiskLocation, check_template, lay_out
+from ganeti.operations.instance.disks.disk_layout import (
+    DiskLocation,
+    check_template,
+    lay_out,
+    list_unit_sizes,
+)
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
 from ganeti.operations.instance.moves.failover import move_locks
 from ganeti.operations.instance.running_check import (
@@ -151,8 +156,11 @@ def plan_conversion(op: ModifyInstance, state: ClusterState, facts: NodeAnswers)
     )
     external = _read_external(op, template)
     plan = DiskConversion(op, subject, template, secondary, sizes, facts.identity, external)
+    wishes = [DiskSpec(size=size) for size in sizes]
+    group = state.groups[subject.primary.group]
+    needed = list_unit_sizes(wishes, template, group, state.cluster)
     for node in plan.nodes:
-        require_space(node, facts.answer_of(node, DescribeNode), template, sizes)
+        require_space(node, facts.answer_of(node, DescribeNode), template, needed)
     return plan
 
 

@@ -35,7 +35,7 @@ from ganeti.model.parameters.parsing import DEFAULT, validate_with_defaults
 from ganeti.model.running import RunningConfig
 from ganeti.opcodes.instance.device_changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
-from ganeti.operations.allocation.candidates import require_space, storage_units
+from ganeti.operations.allocation.candidates import list_sizes, require_space, storage_units
 from ganeti.operations.allocation.node_check import hypervisor_check
 from ganeti.operations.allocation.policy_check import check_policy
 from ganeti.operations.allocation.sizes import size_of
@@ -50,7 +50,7 @@ from ganeti.operations.instance.disks.block_devices import (
     detach_disks,
     remove_disks,
 )
-from ganeti.operations.instance.disks.disk_layout import DiskLocation, lay_out
+from ganeti.operations.instance.disks.disk_layout import DiskLocation, lay_out, list_unit_sizes
 from ganeti.operations.instance.disks.mirrors import wait_for_sync
 from ganeti.operations.instance.disks.wipe import wipe_if_enabled
 from ganeti.operations.instance.instance_hooks import instance_hooks
@@ -214,7 +214,7 @@ def plan(
             check_no_snapshots(state, subject.instance, "whose disks are to stay")
         running = facts.known(subject.primary, DescribeRunning) if runs else None
         _check_disk_changes(subject, disks, runs and not hotplug.possible, running)
-        _require_space(subject, disks, facts)
+        _require_space(subject, disks, facts, state)
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise nothing_to_change()
@@ -399,14 +399,17 @@ def _check_disk_changes(
         check_online(node, f"the disks of instance {name} cannot be changed there")
 
 
-def _require_space(subject: InstanceContext, disks: DiskChanges, facts: NodeAnswers) -> None:
-    sizes = [wish.size for wish in disks.added]
+def _require_space(
+    subject: InstanceContext, disks: DiskChanges, facts: NodeAnswers, state: ClusterState
+) -> None:
+    template, group = get_template(subject), state.groups[subject.primary.group]
+    sizes = list_unit_sizes(disks.added, template, group, state.cluster)
     if not sizes:
         return
-    freed = sum(disk.size for disk in subject.disks if disk.uuid in disks.removed)
+    freed = sum(list_sizes(disk for disk in subject.disks if disk.uuid in disks.removed))
     for node in subject.nodes:
         present = facts.answer_of(node, DescribeNode)
-        require_space(node, present, get_template(subject), sizes, freed=freed)
+        require_space(node, present, template, sizes, freed=freed)
 
 
 def _check_policy(plan: InstanceModification, state: ClusterState) -> None:

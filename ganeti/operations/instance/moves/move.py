@@ -24,7 +24,7 @@ from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.fields import NO_COMPRESSION
 from ganeti.opcodes.instance.moves import MoveInstance
-from ganeti.operations.allocation.candidates import require_space, storage_units
+from ganeti.operations.allocation.candidates import list_sizes, require_space, storage_units
 from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.node_check import require_able
 from ganeti.operations.allocation.target_node import get_template, require_usable
@@ -115,8 +115,7 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
         )
     if instance.admin_state is AdminState.UP:
         check_memory(make_guest(state, instance), there, target.name)
-    sizes = [disk.size for disk in subject.disks]
-    require_space(target, there, get_template(subject), sizes)
+    require_space(target, there, get_template(subject), list_sizes(subject.disks))
     require_group(target, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     copies = tuple(_make_copy(disk, target, facts.identity) for disk in subject.disks)
     return InstanceMove(op, subject, target, copies, instance.name in here.guests)
