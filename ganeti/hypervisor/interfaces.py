@@ -31,6 +31,16 @@ class Running(Failed):
         super().__init__(f"instance {name} is already running on this node", Code.STATE)
 
 
+def more_than_started(name: str, memory: int, wanted: int) -> Refused:
+    """Return the refusal of memory that a running guest cannot get; both are in MiB."""
+    return Refused(
+        f"instance {name} was started with {memory} MiB of memory, and cannot get {wanted} MiB"
+        f" while it runs; set its maxmem and restart it: gnt-instance modify -B maxmem={wanted}"
+        f" {name}, then gnt-instance reboot {name}",
+        Code.STATE,
+    )
+
+
 def no_screen(name: str) -> Refused:
     """Return the refusal of what needs a screen."""
     return Refused(
@@ -325,6 +335,16 @@ class IHypervisor(Interface):
         :raises NotRunning: there is no such guest.
         :raises Refused: this guest cannot lose a device while it runs.
         :raises Failed: the guest does not release the device.
+        """
+
+    async def set_memory(guest: Guest, memory: int) -> None:
+        """Change the memory of a running guest to ``memory`` MiB, and wait until it has.
+
+        The guest keeps it when it is migrated, and until it ends.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: it was started with less, or its memory cannot change while it runs.
+        :raises Failed: the guest does not give or take it; it has as much as before.
         """
 
     async def screenshot(guest: Guest) -> bytes:

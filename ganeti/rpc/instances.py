@@ -9,7 +9,7 @@ from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig
 from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, URGENT, Call
 from ganeti.schema.records import Record
-from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
+from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Positive, Seconds
 
 
 class RebootMethod(enum.StrEnum):
@@ -156,6 +156,16 @@ class HotplugDevice(Call[None]):
     guest: Guest
     device: Line
     action: HotplugAction
+
+
+class BalloonMemory(Call[None]):
+    """Change the memory of a running guest to ``memory`` MiB, and wait until it has; idempotent."""
+
+    wire = "instance_balloon_memory"
+    call_timeout = NORMAL
+
+    guest: Guest
+    memory: Positive
 
 
 class CaptureScreen(Call[str]):

@@ -67,6 +67,12 @@ class MemoryHypervisorTests(contract.HypervisorContract):
         self.done(hypervisor.stop("web1", hard=True))
         self.assertEqual(self.names(hypervisor), [[]])
 
+    def test_a_stubborn_guest_keeps_its_memory(self) -> None:
+        hypervisor = MemoryHypervisor(stubborn=["web1"])
+        self.done(hypervisor.start(self.a_guest(), []))
+        self.fails(Failed, hypervisor.set_memory(self.a_guest(), 64))
+        self.assertEqual(hypervisor.running()["web1"].memory, 128)
+
     def test_a_step_of_a_migration_can_be_broken(self) -> None:
         hypervisor = MemoryHypervisor(breaks_at="accept")
         self.fails(Failed, contract.accepted(hypervisor, self.a_guest(), "192.0.2.2"))
@@ -130,6 +136,37 @@ class KvmHypervisorTests(contract.HypervisorContract):
         return a_guest(name, hypervisor="kvm", hvparams=over, network_port=11001)
 
     machine_version = ""
+
+    def test_a_guest_without_a_driver_for_the_balloon_is_named(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        self.done(hypervisor.start(self.a_guest(), []))
+        host.stubborn.add("web1")
+        said = self.fails(Failed, hypervisor.set_memory(self.a_guest(), 64))
+        self.assertIn("the guest of instance web1 did not change its memory of 128 MiB", said)
+        self.assertIn("modprobe virtio_balloon", said)
+        self.assertEqual(self.hypervisor().running()["web1"].memory, 128)
+        running = self.done(hypervisor.running_config(self.a_guest()))
+        self.assertEqual(running.used_memory, 128)
+
+    def test_a_guest_that_gets_memory_counts_with_it_from_the_beginning(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.done(hypervisor.start(guest, []))
+        self.done(hypervisor.set_memory(guest, 64))
+        growing = Deferred.fromCoroutine(hypervisor.set_memory(guest, 128))
+        self.assertNoResult(growing)
+        # As the next daemon finds it, if this one ends now.
+        self.assertEqual(self.hypervisor().running()["web1"].memory, 128)
+        self.clock.pump([0.1] * 20)
+        self.successResultOf(growing)
+
+    def test_a_guest_that_an_earlier_version_started_moves_without_a_balloon(self) -> None:
+        guest = self.a_guest()
+        self.done(self.hypervisor().start(guest, []))
+        running = replace(self.done(self.hypervisor().running_config(guest)), balloon=False)
+        there = self.hypervisor("node2")
+        self.done(there.accept(guest, [], "192.0.2.2", running))
+        self.assertNotIn("virtio-balloon", str(self.node("node2")[0].machine("web1").argv))
+        self.done(there.finish_incoming(guest, arrived=False))
 
     def runas(self, name: str = "web1", node: str = "node1") -> str:
         """The user and group that a guest's QEMU changes to."""
@@ -318,7 +355,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
         guest = self.a_guest(kvm_net="user", machine_version="q35")
         self.done(self.hypervisor().start(replace(guest, nics=(CARD,)), []))
         record = msgspec.json.decode(notes.read_all()["web1"])
-        del record["config"]["ports"]
+        for name in ("ports", "balloon"):
+            del record["config"][name]
         record["config"]["slots"] = {}
         notes.put("web1", msgspec.json.encode(record))
         here, there = self.hypervisor(), self.hypervisor("node2")
@@ -548,6 +586,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
         note = msgspec.json.decode(notes.read_all()["web1"])
         del note["config"]
         notes.put("web1", msgspec.json.encode(note))
+        # It had no balloon.
+        self.node()[0].machine("web1").slots.clear()
         changed = replace(guest, beparams={"maxmem": 512, "minmem": 512, "vcpus": 4})
         changed = replace(changed, hvparams={**guest.hvparams, "machine_version": "q35"})
         running = self.done(self.hypervisor().running_config(changed))

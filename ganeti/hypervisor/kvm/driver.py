@@ -286,6 +286,9 @@ class KvmHypervisor:
     async def change_media(self, guest: Guest, *, force: bool) -> None:
         await self._devices.change_cds(guest, force=force)
 
+    async def set_memory(self, guest: Guest, memory: int) -> None:
+        await self._devices.change_memory(guest, memory)
+
     # --- snapshots of the disks of a running guest
 
     async def snapshot_disks(self, guest: Guest, name: str) -> bool:

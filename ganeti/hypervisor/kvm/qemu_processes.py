@@ -123,7 +123,9 @@ class QemuProcesses:
         accelerator = await self._accelerators.choose(kvm, binary)
         chosen = _resolve_defaults(kvm, program, accelerator)
         config = (
-            running_config(guest, chosen, program.version, seed=seed is not None)
+            replace(
+                running_config(guest, chosen, program.version, seed=seed is not None), balloon=True
+            )
             if running is None
             else replace(running, version=program.version, slots=running.slots or {}, forwards=())
         )
@@ -156,11 +158,12 @@ class QemuProcesses:
             ports=config.ports,
             empty_drives=config.empty_drives,
             seed=seed is not None,
+            balloon=config.balloon,
         )
         taps = () if kvm.kvm_net == "user" else tuple(map(tap, guest.nics))
         runtime = GuestRecord(
             name=guest.name,
-            memory=guest.memory,
+            memory=config.used_memory,
             vcpus=guest.vcpus,
             place=GuestPhase.STARTING,
             paused=paused,
