@@ -370,10 +370,13 @@ class IHypervisor(Interface):
         """
 
     async def read_firmware_variables(guest: Guest) -> bytes:
-        """Return what the firmware of a stopped guest has kept here; empty if it keeps nothing."""
+        """Return what the firmware and the TPM of a stopped guest have kept here.
+
+        Empty if they keep nothing.
+        """
 
     async def store_firmware_variables(guest: Guest, content: bytes) -> None:
-        """Keep what another node has read for the firmware of a guest, for its next start.
+        """Keep what another node has read for the firmware and TPM of a guest, for its next start.
 
         Without content, remove all that is kept here for it; succeed if there is nothing.
 

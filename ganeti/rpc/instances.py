@@ -198,7 +198,10 @@ class PrepareConsole(Call[str]):
 
 
 class ReadFirmwareVariables(Call[str]):
-    """Return the UEFI variables that a node keeps for a stopped guest, in base64; empty if none."""
+    """Return the UEFI variables and the TPM's state of a stopped guest, in base64.
+
+    Empty if the node keeps nothing.
+    """
 
     wire = "firmware_variables_read"
     call_timeout = URGENT
@@ -207,7 +210,10 @@ class ReadFirmwareVariables(Call[str]):
 
 
 class StoreFirmwareVariables(Call[None]):
-    """Keep UEFI variables, in base64, for the next start of a guest; empty ones are removed."""
+    """Keep what another node has kept, in base64, for the next start of a guest.
+
+    Without content, all that is kept for it is removed.
+    """
 
     wire = "firmware_variables_store"
     call_timeout = FAST

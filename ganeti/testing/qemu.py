@@ -190,6 +190,7 @@ class ScriptedHost:
         self._network = network
         self.disk = MemoryDisk()
         self.processes = MemoryProcesses(clock, dict.fromkeys(programs, self._called))
+        self.processes.programs["sh"] = self._start_tpm
         self.machines: dict[str, ScriptedQemu] = {}
         self.stubborn: set[str] = set()
         self.deaf: set[str] = set()
@@ -206,6 +207,16 @@ class ScriptedHost:
         """The living QEMU of a guest."""
         [found] = [m for m in self.machines.values() if option(m.argv, "-name") == name]
         return found
+
+    def _start_tpm(self, ran: Ran) -> Script:
+        """Start a TPM, which listens in its folder."""
+        if "tpm" in self.broken:
+            return Script(code=1, err=self.broken["tpm"].encode())
+        folder = ran.argv[6]
+        pid = self.processes.spawn()
+        self.processes.alive[pid] = replace(ran, pid=pid)
+        self.disk.put(f"{folder}/pid", b"%d\n" % pid, 0o644, 0)
+        return Script()
 
     def _called(self, ran: Ran) -> Script:
         if ran.argv[1:] == ("--version",):

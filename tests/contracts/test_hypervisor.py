@@ -288,8 +288,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
             put_descriptor(disk, "/usr/share/qemu/firmware/60-edk2.json", "/OVMF/CODE")
         return self.a_guest(kvm_firmware="uefi")
 
-    def kept(self, node: str) -> list[str]:
-        """The UEFI variables that a node has."""
+    def kept(self, node: str = "node1") -> list[str]:
+        """The UEFI variables and the TPMs that a node has."""
         return self.node(node)[0].disk.names("/var/lib/kvm-firmware")
 
     def test_uefi_variables_outlive_the_guest(self) -> None:
@@ -324,6 +324,79 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.done(there.finish_incoming(guest, arrived=True))
         self.done(here.finish_outgoing(guest, left=True))
         self.assertEqual((self.kept("node1"), self.kept("node2")), ([], [name]))
+
+    def tpm_guest(self, **hvparams: Any) -> Guest:
+        """A guest with a TPM, and the program on nodes."""
+        for node in ("node1", "node2"):
+            self.node(node)[0].disk.put("/usr/bin/swtpm", b"", 0o755, 0)
+        return self.a_guest(kvm_tpm="2.0", **hvparams)
+
+    def test_a_tpm_runs_beside_its_qemu_and_ends_with_it(self) -> None:
+        hypervisor, guest, (host, _) = self.hypervisor(), self.tpm_guest(), self.node()
+        for _ in range(2):
+            self.done(hypervisor.start(guest, []))
+            [tpm] = [pid for pid, ran in host.processes.alive.items() if "swtpm" in ran.argv]
+            self.assertIn("socket,id=tpm,path=/run/kvm/web1.tpm/c", host.machine("web1").argv)
+            self.done(self.hypervisor().stop("web1", hard=True))
+            self.assertNotIn(tpm, host.processes.alive)
+            self.assertEqual(self.left(), [])
+        self.assertEqual(self.kept(), [f"{guest.uuid}.tpm2"])
+        self.done(hypervisor.store_firmware_variables(guest, b""))
+        self.assertEqual(self.kept(), [])
+
+    def test_a_tpm_has_no_more_powers_than_its_qemu(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        user = {"security_model": "user", "security_domain": "guests"}
+        for more, expected in (
+            (user, ["--reuid=990", "--regid=991", "--clear-groups"]),
+            ({}, []),
+        ):
+            self.done(hypervisor.start(self.tpm_guest(**more), []))
+            [ran] = [ran for ran in host.processes.ran if "swtpm" in ran.argv][-1:]
+            argv = list(ran.argv)
+            self.assertEqual(argv[4], "990:991" if more else "0:0")
+            powers = ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", *expected]
+            self.assertEqual(argv[argv.index("setpriv") + 1 : argv.index("swtpm")], powers)
+            self.done(hypervisor.stop("web1", hard=True))
+
+    def test_a_tpm_that_does_not_start_leaves_nothing(self) -> None:
+        host, _ = self.node()
+        host.broken["tpm"] = "no such user"
+        said = self.fails(Failed, self.hypervisor().start(self.tpm_guest(), []))
+        self.assertIn("the TPM of web1 cannot be started: no such user", said)
+        self.assertEqual(self.left(), [])
+
+    def test_a_node_without_swtpm_has_no_tpm(self) -> None:
+        guest = self.a_guest(kvm_tpm="2.0")
+        said = self.fails(Refused, self.hypervisor().start(guest, []))
+        self.assertIn("kvm_tpm: this node has no swtpm: install it", said)
+        self.fails(Invalid, self.hypervisor().validate(guest.hvparams))
+
+    def test_the_state_of_a_tpm_goes_with_the_uefi_variables(self) -> None:
+        uefi = self.uefi_guest()
+        guest = replace(uefi, hvparams={**uefi.hvparams, **self.tpm_guest().hvparams})
+        guest = replace(guest, hvparams={**guest.hvparams, "kvm_firmware": "uefi"})
+        here, there, (host, _) = self.hypervisor(), self.hypervisor("node2"), self.node()
+        self.assertEqual(self.done(here.read_firmware_variables(guest)), b"")
+        folder = "/var/lib/kvm-firmware"
+        for name, content in (("uefi", b"entries"), ("tpm2", b"\0keys")):
+            host.disk.put(f"{folder}/{guest.uuid}.{name}", content, 0o600, 0)
+        self.done(
+            there.store_firmware_variables(guest, self.done(here.read_firmware_variables(guest)))
+        )
+        other = MemoryFiles(self.node("node2")[0].disk)
+        found = [other.read(f"{folder}/{guest.uuid}.{name}") for name in ("uefi", "tpm2")]
+        self.assertEqual(found, [b"entries", b"\0keys"])
+        self.fails(Invalid, there.store_firmware_variables(guest, b"{"))
+
+    def test_a_tpm_moves_with_its_guest(self) -> None:
+        guest = self.tpm_guest()
+        self.done(self.hypervisor().start(guest, []))
+        running = self.done(self.hypervisor().running_config(guest))
+        self.assertEqual(self.moved(guest, guest, running), "")
+        self.done(self.hypervisor().finish_outgoing(guest, left=True))
+        self.assertEqual((self.kept(), self.left()), ([], []))
+        self.assertEqual(self.kept("node2"), [f"{guest.uuid}.tpm2"])
 
     def test_a_cleanup_of_a_stopped_guest_leaves_its_uefi_variables(self) -> None:
         hypervisor, guest = self.hypervisor(), self.uefi_guest()

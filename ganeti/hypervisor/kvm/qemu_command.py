@@ -25,6 +25,7 @@ from ganeti.hypervisor.kvm.firmware import Firmware
 from ganeti.hypervisor.kvm.pcie_ports import port_options
 from ganeti.hypervisor.kvm.qemu_user import QemuUser
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
+from ganeti.hypervisor.kvm.tpm import tpm_options
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import is_older
@@ -139,6 +140,7 @@ def command(
         *floppy_options(kvm),
         *nics(guest.nics, kvm, slots),
         *_agent_options(kvm, machine.places, slots),
+        *(tpm_options(machine.places.tpm) if kvm.kvm_tpm else ()),
         *(seed_options(machine.places.seed, slots) if seed else ()),
         # After all devices that earlier versions had on the root bus, which keep their addresses.
         *(balloon_options(slots) if balloon else ()),

@@ -29,7 +29,7 @@ class RuntimeMemoryTests(SynchronousTestCase):
         work = self.whole.do(MODIFY, instance_name="web1", **fields)
         error = self.failureResultOf(work, GanetiError).value
         assert isinstance(error, GanetiError)
-        return str(error), error.arguments()[1]
+        return str(error), error.arguments()[-1]
 
     @property
     def memory(self) -> int:
