@@ -46,9 +46,9 @@ but never reported:
 
 MODIFY = """\
 
-`OP_INSTANCE_SET_PARAMS` does not change the memory of a running guest (`runtime_mem`), set another
-primary node (`pnode`), or attach and detach disks; each error message says what to do instead. It
-converts disks (`disk_template`) by a request of their own.
+`OP_INSTANCE_SET_PARAMS` does not set another primary node (`pnode`), or attach and detach disks;
+each error message says what to do instead. It converts disks (`disk_template`) by a request of
+their own.
 """
 
 

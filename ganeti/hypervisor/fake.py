@@ -26,6 +26,7 @@ from ganeti.hypervisor.interfaces import (
     MigrationProgress,
     NotRunning,
     Running,
+    more_than_started,
     no_screen,
 )
 from ganeti.model.guest import Counters, Guest, GuestNic, GuestState
@@ -144,6 +145,14 @@ class FakeHypervisor:
         running = await self.running_config(guest)
         self._store(replace(found, config=without_device(running, uuid)))
 
+    async def set_memory(self, guest: Guest, memory: int) -> None:
+        found = self._require_guest(guest.name, FakeGuestPhase.HERE)
+        running = await self.running_config(guest)
+        if memory > running.memory:
+            raise more_than_started(guest.name, running.memory, memory)
+        state, config = replace(found.state, memory=memory), replace(running, current_memory=memory)
+        self._store(replace(found, state=state, config=config))
+
     async def screenshot(self, guest: Guest) -> bytes:
         self._require_guest(guest.name, FakeGuestPhase.HERE)
         raise no_screen(guest.name)
@@ -177,7 +186,8 @@ class FakeHypervisor:
         seed: bytes | None = None,
     ) -> str:
         self._require_new(guest)
-        self._store(FakeGuest(state=_state(guest), place=FakeGuestPhase.INCOMING, config=running))
+        state = replace(_state(guest), memory=running.used_memory)
+        self._store(FakeGuest(state=state, place=FakeGuestPhase.INCOMING, config=running))
         return f"{address}:0"
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:

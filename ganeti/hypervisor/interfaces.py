@@ -31,6 +31,16 @@ class Running(Failed):
         super().__init__(f"instance {name} is already running on this node", Code.STATE)
 
 
+def more_than_started(name: str, memory: int, wanted: int) -> Refused:
+    """Return the refusal of memory that a running guest cannot get; both are in MiB."""
+    return Refused(
+        f"instance {name} was started with {memory} MiB of memory, and cannot get {wanted} MiB"
+        f" while it runs; set its maxmem and restart it: gnt-instance modify -B maxmem={wanted}"
+        f" {name}, then gnt-instance reboot {name}",
+        Code.STATE,
+    )
+
+
 def no_screen(name: str) -> Refused:
     """Return the refusal of what needs a screen."""
     return Refused(
@@ -327,6 +337,16 @@ class IHypervisor(Interface):
         :raises Failed: the guest does not release the device.
         """
 
+    async def set_memory(guest: Guest, memory: int) -> None:
+        """Change the memory of a running guest to ``memory`` MiB, and wait until it has.
+
+        The guest keeps it when it is migrated, and until it ends.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: it was started with less, or its memory cannot change while it runs.
+        :raises Failed: the guest does not give or take it; it has as much as before.
+        """
+
     async def screenshot(guest: Guest) -> bytes:
         """Return a small picture of a guest's screen, as PNG.
 
@@ -350,10 +370,13 @@ class IHypervisor(Interface):
         """
 
     async def read_firmware_variables(guest: Guest) -> bytes:
-        """Return what the firmware of a stopped guest has kept here; empty if it keeps nothing."""
+        """Return what the firmware and the TPM of a stopped guest have kept here.
+
+        Empty if they keep nothing.
+        """
 
     async def store_firmware_variables(guest: Guest, content: bytes) -> None:
-        """Keep what another node has read for the firmware of a guest, for its next start.
+        """Keep what another node has read for the firmware and TPM of a guest, for its next start.
 
         Without content, remove all that is kept here for it; succeed if there is nothing.
 

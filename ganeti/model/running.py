@@ -47,6 +47,9 @@ class RunningConfig(Record, omit_defaults=True):
     machine with PCI Express has that many root ``ports``; the slot of a device behind one is its
     name. ``seed`` is whether it has a volume for its first boot. ``forwards`` are the addresses of
     its node that are forwarded to ports of the guest, such as ``127.0.0.1:40123 to port 22``.
+
+    ``balloon`` is whether it has a memory balloon. ``current_memory`` is what it has of its memory
+    since that was changed while it runs, in MiB.
     """
 
     memory: Integer
@@ -63,6 +66,13 @@ class RunningConfig(Record, omit_defaults=True):
     seed: bool = False
     ports: Integer = 0
     forwards: tuple[Line, ...] = ()
+    balloon: bool = False
+    current_memory: Integer | None = None
+
+    @property
+    def used_memory(self) -> int:
+        """The memory that the guest has now, in MiB."""
+        return self.memory if self.current_memory is None else self.current_memory
 
 
 def require_migratable(running: RunningConfig, name: str) -> None:

@@ -183,6 +183,11 @@ class Instances:
                     raise Refused(f"instance {guest.name} has no device {call.device}", Code.INPUT)
                 await hypervisor.plug(guest, found[0])
 
+    async def balloon(self, call: calls.BalloonMemory) -> None:
+        async with self.lock_instance(call.guest.name):
+            hypervisor = self._find_hypervisor(call.guest.hypervisor)
+            await hypervisor.set_memory(call.guest, call.memory)
+
     async def screenshot(self, call: calls.CaptureScreen) -> str:
         async with self.lock_instance(call.guest.name):
             picture = await self._find_hypervisor(call.guest.hypervisor).screenshot(call.guest)

@@ -9,7 +9,7 @@ from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig
 from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, URGENT, Call
 from ganeti.schema.records import Record
-from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
+from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Positive, Seconds
 
 
 class RebootMethod(enum.StrEnum):
@@ -158,6 +158,16 @@ class HotplugDevice(Call[None]):
     action: HotplugAction
 
 
+class BalloonMemory(Call[None]):
+    """Change the memory of a running guest to ``memory`` MiB, and wait until it has; idempotent."""
+
+    wire = "instance_balloon_memory"
+    call_timeout = NORMAL
+
+    guest: Guest
+    memory: Positive
+
+
 class CaptureScreen(Call[str]):
     """Return a small picture of a running guest's screen, as PNG in base64."""
 
@@ -188,7 +198,10 @@ class PrepareConsole(Call[str]):
 
 
 class ReadFirmwareVariables(Call[str]):
-    """Return the UEFI variables that a node keeps for a stopped guest, in base64; empty if none."""
+    """Return the UEFI variables and the TPM's state of a stopped guest, in base64.
+
+    Empty if the node keeps nothing.
+    """
 
     wire = "firmware_variables_read"
     call_timeout = URGENT
@@ -197,7 +210,10 @@ class ReadFirmwareVariables(Call[str]):
 
 
 class StoreFirmwareVariables(Call[None]):
-    """Keep UEFI variables, in base64, for the next start of a guest; empty ones are removed."""
+    """Keep what another node has kept, in base64, for the next start of a guest.
+
+    Without content, all that is kept for it is removed.
+    """
 
     wire = "firmware_variables_store"
     call_timeout = FAST

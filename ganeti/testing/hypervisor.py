@@ -35,10 +35,10 @@ STEPS = ("accept", "migrate", "sending", "finish_incoming", "finish_outgoing")
 class MemoryHypervisor:
     """Guests that exist only in this object, and what was asked for in ``asked``.
 
-    ``stubborn`` guests ignore a polite stop, lock their CD drives, and neither take nor release
-    devices; ``hotplug_problem`` is why no guest can. ``unstartable`` ones do not start;
-    ``breaks_at`` is the step of a migration that fails here. ``reaches`` says of the address of
-    another host whether guests can be sent there. ``objections`` are what it has against
+    ``stubborn`` guests ignore a polite stop, lock their CD drives, keep their memory, and neither
+    take nor release devices; ``hotplug_problem`` is why no guest can. ``unstartable`` ones do not
+    start; ``breaks_at`` is the step of a migration that fails here. ``reaches`` says of the address
+    of another host whether guests can be sent there. ``objections`` are what it has against
     parameters, by their names, ``complaint`` what it writes of a guest that is dropped; those in
     ``loses`` do not arrive.
     """
@@ -152,6 +152,13 @@ class MemoryHypervisor:
         if guest.name in self.stubborn and not force:
             raise Refused(f"{guest.name} has locked its CD drive")
         await self._guests.change_media(guest, force=force)
+
+    async def set_memory(self, guest: Guest, memory: int) -> None:
+        self._ask("set memory", guest.name)
+        has = (await self._guests.running_config(guest)).used_memory
+        if guest.name in self.stubborn and memory != has:
+            raise Failed(f"{guest.name} does not change its memory")
+        await self._guests.set_memory(guest, memory)
 
     async def screenshot(self, guest: Guest) -> bytes:
         return await self._guests.screenshot(guest)

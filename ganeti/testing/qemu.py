@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A QEMU in memory: it is called, leaves a process and a control socket, and speaks its protocol.
 
-Its guests shut down and release devices a second after they are asked to, and are sent within a
-second. Like the real one, a guest arrives only in a machine like the one that it left, with the
-same devices at the same addresses, and the receiver writes why not. One with another user than root
-opens nothing after its start, but gets descriptors.
+Its guests shut down, release devices and change their memory a second after they are asked to, and
+are sent within a second. Like the real one, a guest arrives only in a machine like the one that it
+left, with the same devices at the same addresses, and the receiver writes why not. One with another
+user than root opens nothing after its start, but gets descriptors.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class ScriptedQemu:
     by the name of the port, ``drives`` and ``connections`` what was added for them by commands.
     ``received`` are descriptors that came with the command which is about them, ``sets`` those that
     stand for files, and ``named`` those that have names.
+    ``ballooned`` is the memory that is taken from the guest, in bytes.
     So many times as ``lingering`` says, a drive is still in use when its device is gone.
     """
 
@@ -87,6 +88,7 @@ class ScriptedQemu:
     sets: dict[str, int] = field(default_factory=dict)
     named: dict[str, int] = field(default_factory=dict)
     lingering: int = 0
+    ballooned: int = 0
     blocks: MemoryBlockLayer = field(default_factory=MemoryBlockLayer)
 
     def __post_init__(self) -> None:
@@ -108,6 +110,12 @@ class ScriptedQemu:
             for option, each in zip(self.argv, self.argv[1:], strict=False)
             if option == "-netdev"
         }
+
+    @property
+    def memory(self) -> int:
+        """What the machine was started with, in bytes."""
+        text = option(self.argv, "-m")
+        return int(text[:-1]) << (10 if text.endswith("K") else 20)
 
     def is_root(self) -> bool:
         """Whether it has kept the user that has started it."""
@@ -182,6 +190,7 @@ class ScriptedHost:
         self._network = network
         self.disk = MemoryDisk()
         self.processes = MemoryProcesses(clock, dict.fromkeys(programs, self._called))
+        self.processes.programs["sh"] = self._start_tpm
         self.machines: dict[str, ScriptedQemu] = {}
         self.stubborn: set[str] = set()
         self.deaf: set[str] = set()
@@ -198,6 +207,16 @@ class ScriptedHost:
         """The living QEMU of a guest."""
         [found] = [m for m in self.machines.values() if option(m.argv, "-name") == name]
         return found
+
+    def _start_tpm(self, ran: Ran) -> Script:
+        """Start a TPM, which listens in its folder."""
+        if "tpm" in self.broken:
+            return Script(code=1, err=self.broken["tpm"].encode())
+        folder = ran.argv[6]
+        pid = self.processes.spawn()
+        self.processes.alive[pid] = replace(ran, pid=pid)
+        self.disk.put(f"{folder}/pid", b"%d\n" % pid, 0o644, 0)
+        return Script()
 
     def _called(self, ran: Ran) -> Script:
         if ran.argv[1:] == ("--version",):
@@ -259,6 +278,9 @@ class ScriptedHost:
                 *machine.blocks.describe_nodes(),
             ],
             "query-pci": lambda: [{"bus": 0, "devices": _list_devices(machine)}],
+            "query-memory-size-summary": lambda: {"base-memory": machine.memory},
+            "query-balloon": lambda: _tell_memory(machine),
+            "balloon": lambda: self._inflate(machine, given["value"]),
             "blockdev-add": lambda: self._add_drive(machine, given),
             "blockdev-del": lambda: self._remove_drive(machine, given["node-name"]),
             "add-fd": lambda: self._add_set(machine),
@@ -341,6 +363,12 @@ class ScriptedHost:
         if bus in machine.ports:
             return Complaint(f"PCI: slot 0 function 0 already occupied by {bus}")
         machine.insert({name: str(value) for name, value in given.items()})
+        return {}
+
+    def _inflate(self, machine: ScriptedQemu, value: int) -> object:
+        # Without a driver, QEMU accepts the command, and nothing follows.
+        if option(machine.argv, "-name") not in self.stubborn:
+            self._clock.callLater(1, setattr, machine, "ballooned", machine.memory - value)
         return {}
 
     def _request_release(self, machine: ScriptedQemu, name: str) -> object:
@@ -438,6 +466,12 @@ def _list_forwards(machine: ScriptedQemu) -> str:
         for number, port in enumerate(found)
     ]
     return "\r\n".join([*lines, ""])
+
+
+def _tell_memory(machine: ScriptedQemu) -> object:
+    if not machine.has_device("balloon"):
+        return Complaint("No balloon device has been activated")
+    return {"actual": machine.memory - machine.ballooned}
 
 
 def _complaint(obstacle: str) -> object:

@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from ganeti.errors import Refused
 from ganeti.hypervisor.interfaces import (
     AttachedDisk,
     IHypervisor,
@@ -32,7 +33,8 @@ CARD = GuestNic(uuid="0123456789ab-cdef", mac="aa:00:10:00:00:01", mode="bridged
 
 async def accepted(hypervisor: IHypervisor, guest: Guest, address: str) -> str:
     """Await a guest that runs as it is configured."""
-    return await hypervisor.accept(guest, [], address, running_config(guest, {}, ""))
+    running = replace(running_config(guest, {}, ""), balloon=True)
+    return await hypervisor.accept(guest, [], address, running)
 
 
 class HypervisorContract(SynchronousTestCase):
@@ -162,6 +164,7 @@ class HypervisorContract(SynchronousTestCase):
             hypervisor.find_hotplug_problem(guest),
             hypervisor.plug(guest, CARD),
             hypervisor.unplug(guest, CARD.uuid),
+            hypervisor.set_memory(guest, 64),
             hypervisor.screenshot(guest),
             hypervisor.running_config(guest),
             hypervisor.migrate(guest, "192.0.2.2:8102", live=True),
@@ -285,6 +288,38 @@ class HypervisorContract(SynchronousTestCase):
         self.done(there.finish_incoming(configured, arrived=True))
         self.assertEqual(self.done(there.running_config(configured)), running)
         self.done(there.unplug(configured, disks[1].disk.uuid))
+
+    def test_the_memory_of_a_guest_changes_while_it_runs(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.done(hypervisor.start(guest, []))
+        for memory in (64, 64, guest.memory):
+            self.done(hypervisor.set_memory(guest, memory))
+            self.assertEqual(self.hypervisor().running()["web1"].memory, memory)
+            running = self.done(hypervisor.running_config(guest))
+            self.assertEqual((running.memory, running.used_memory), (guest.memory, memory))
+
+    def test_a_guest_gets_no_more_memory_than_it_was_started_with(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.done(hypervisor.start(guest, []))
+        bigger = replace(guest, beparams={**guest.beparams, "maxmem": 256})
+        said = self.fails(Refused, hypervisor.set_memory(bigger, 129))
+        self.assertIn("started with 128 MiB of memory, and cannot get 129 MiB", said)
+        self.assertIn("gnt-instance modify -B maxmem=129 web1", said)
+        self.assertEqual(hypervisor.running()["web1"].memory, 128)
+
+    def test_a_guest_moves_with_the_memory_that_it_has(self) -> None:
+        here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.a_guest()
+        self.done(here.start(guest, []))
+        self.done(here.set_memory(guest, 64))
+        running = self.done(here.running_config(guest))
+        runs = apply_running_config(guest, running)
+        address = self.done(there.accept(runs, [], "192.0.2.2", running))
+        self.done(here.migrate(guest, address, live=True))
+        self.assertEqual(self.sent(here, guest).phase, MigrationPhase.COMPLETED)
+        self.done(there.finish_incoming(guest, arrived=True))
+        self.assertEqual(self.hypervisor("node2").running()["web1"].memory, 64)
+        self.done(there.set_memory(guest, guest.memory))
+        self.assertEqual(there.running()["web1"].memory, guest.memory)
 
     def test_what_firmware_has_kept_is_not_changed_under_a_guest(self) -> None:
         hypervisor, guest = self.hypervisor(), self.a_guest()

@@ -67,6 +67,12 @@ class MemoryHypervisorTests(contract.HypervisorContract):
         self.done(hypervisor.stop("web1", hard=True))
         self.assertEqual(self.names(hypervisor), [[]])
 
+    def test_a_stubborn_guest_keeps_its_memory(self) -> None:
+        hypervisor = MemoryHypervisor(stubborn=["web1"])
+        self.done(hypervisor.start(self.a_guest(), []))
+        self.fails(Failed, hypervisor.set_memory(self.a_guest(), 64))
+        self.assertEqual(hypervisor.running()["web1"].memory, 128)
+
     def test_a_step_of_a_migration_can_be_broken(self) -> None:
         hypervisor = MemoryHypervisor(breaks_at="accept")
         self.fails(Failed, contract.accepted(hypervisor, self.a_guest(), "192.0.2.2"))
@@ -130,6 +136,37 @@ class KvmHypervisorTests(contract.HypervisorContract):
         return a_guest(name, hypervisor="kvm", hvparams=over, network_port=11001)
 
     machine_version = ""
+
+    def test_a_guest_without_a_driver_for_the_balloon_is_named(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        self.done(hypervisor.start(self.a_guest(), []))
+        host.stubborn.add("web1")
+        said = self.fails(Failed, hypervisor.set_memory(self.a_guest(), 64))
+        self.assertIn("the guest of instance web1 did not change its memory of 128 MiB", said)
+        self.assertIn("modprobe virtio_balloon", said)
+        self.assertEqual(self.hypervisor().running()["web1"].memory, 128)
+        running = self.done(hypervisor.running_config(self.a_guest()))
+        self.assertEqual(running.used_memory, 128)
+
+    def test_a_guest_that_gets_memory_counts_with_it_from_the_beginning(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.done(hypervisor.start(guest, []))
+        self.done(hypervisor.set_memory(guest, 64))
+        growing = Deferred.fromCoroutine(hypervisor.set_memory(guest, 128))
+        self.assertNoResult(growing)
+        # As the next daemon finds it, if this one ends now.
+        self.assertEqual(self.hypervisor().running()["web1"].memory, 128)
+        self.clock.pump([0.1] * 20)
+        self.successResultOf(growing)
+
+    def test_a_guest_that_an_earlier_version_started_moves_without_a_balloon(self) -> None:
+        guest = self.a_guest()
+        self.done(self.hypervisor().start(guest, []))
+        running = replace(self.done(self.hypervisor().running_config(guest)), balloon=False)
+        there = self.hypervisor("node2")
+        self.done(there.accept(guest, [], "192.0.2.2", running))
+        self.assertNotIn("virtio-balloon", str(self.node("node2")[0].machine("web1").argv))
+        self.done(there.finish_incoming(guest, arrived=False))
 
     def runas(self, name: str = "web1", node: str = "node1") -> str:
         """The user and group that a guest's QEMU changes to."""
@@ -251,8 +288,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
             put_descriptor(disk, "/usr/share/qemu/firmware/60-edk2.json", "/OVMF/CODE")
         return self.a_guest(kvm_firmware="uefi")
 
-    def kept(self, node: str) -> list[str]:
-        """The UEFI variables that a node has."""
+    def kept(self, node: str = "node1") -> list[str]:
+        """The UEFI variables and the TPMs that a node has."""
         return self.node(node)[0].disk.names("/var/lib/kvm-firmware")
 
     def test_uefi_variables_outlive_the_guest(self) -> None:
@@ -288,6 +325,79 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.done(here.finish_outgoing(guest, left=True))
         self.assertEqual((self.kept("node1"), self.kept("node2")), ([], [name]))
 
+    def tpm_guest(self, **hvparams: Any) -> Guest:
+        """A guest with a TPM, and the program on nodes."""
+        for node in ("node1", "node2"):
+            self.node(node)[0].disk.put("/usr/bin/swtpm", b"", 0o755, 0)
+        return self.a_guest(kvm_tpm="2.0", **hvparams)
+
+    def test_a_tpm_runs_beside_its_qemu_and_ends_with_it(self) -> None:
+        hypervisor, guest, (host, _) = self.hypervisor(), self.tpm_guest(), self.node()
+        for _ in range(2):
+            self.done(hypervisor.start(guest, []))
+            [tpm] = [pid for pid, ran in host.processes.alive.items() if "swtpm" in ran.argv]
+            self.assertIn("socket,id=tpm,path=/run/kvm/web1.tpm/c", host.machine("web1").argv)
+            self.done(self.hypervisor().stop("web1", hard=True))
+            self.assertNotIn(tpm, host.processes.alive)
+            self.assertEqual(self.left(), [])
+        self.assertEqual(self.kept(), [f"{guest.uuid}.tpm2"])
+        self.done(hypervisor.store_firmware_variables(guest, b""))
+        self.assertEqual(self.kept(), [])
+
+    def test_a_tpm_has_no_more_powers_than_its_qemu(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        user = {"security_model": "user", "security_domain": "guests"}
+        for more, expected in (
+            (user, ["--reuid=990", "--regid=991", "--clear-groups"]),
+            ({}, []),
+        ):
+            self.done(hypervisor.start(self.tpm_guest(**more), []))
+            [ran] = [ran for ran in host.processes.ran if "swtpm" in ran.argv][-1:]
+            argv = list(ran.argv)
+            self.assertEqual(argv[4], "990:991" if more else "0:0")
+            powers = ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", *expected]
+            self.assertEqual(argv[argv.index("setpriv") + 1 : argv.index("swtpm")], powers)
+            self.done(hypervisor.stop("web1", hard=True))
+
+    def test_a_tpm_that_does_not_start_leaves_nothing(self) -> None:
+        host, _ = self.node()
+        host.broken["tpm"] = "no such user"
+        said = self.fails(Failed, self.hypervisor().start(self.tpm_guest(), []))
+        self.assertIn("the TPM of web1 cannot be started: no such user", said)
+        self.assertEqual(self.left(), [])
+
+    def test_a_node_without_swtpm_has_no_tpm(self) -> None:
+        guest = self.a_guest(kvm_tpm="2.0")
+        said = self.fails(Refused, self.hypervisor().start(guest, []))
+        self.assertIn("kvm_tpm: this node has no swtpm: install it", said)
+        self.fails(Invalid, self.hypervisor().validate(guest.hvparams))
+
+    def test_the_state_of_a_tpm_goes_with_the_uefi_variables(self) -> None:
+        uefi = self.uefi_guest()
+        guest = replace(uefi, hvparams={**uefi.hvparams, **self.tpm_guest().hvparams})
+        guest = replace(guest, hvparams={**guest.hvparams, "kvm_firmware": "uefi"})
+        here, there, (host, _) = self.hypervisor(), self.hypervisor("node2"), self.node()
+        self.assertEqual(self.done(here.read_firmware_variables(guest)), b"")
+        folder = "/var/lib/kvm-firmware"
+        for name, content in (("uefi", b"entries"), ("tpm2", b"\0keys")):
+            host.disk.put(f"{folder}/{guest.uuid}.{name}", content, 0o600, 0)
+        self.done(
+            there.store_firmware_variables(guest, self.done(here.read_firmware_variables(guest)))
+        )
+        other = MemoryFiles(self.node("node2")[0].disk)
+        found = [other.read(f"{folder}/{guest.uuid}.{name}") for name in ("uefi", "tpm2")]
+        self.assertEqual(found, [b"entries", b"\0keys"])
+        self.fails(Invalid, there.store_firmware_variables(guest, b"{"))
+
+    def test_a_tpm_moves_with_its_guest(self) -> None:
+        guest = self.tpm_guest()
+        self.done(self.hypervisor().start(guest, []))
+        running = self.done(self.hypervisor().running_config(guest))
+        self.assertEqual(self.moved(guest, guest, running), "")
+        self.done(self.hypervisor().finish_outgoing(guest, left=True))
+        self.assertEqual((self.kept(), self.left()), ([], []))
+        self.assertEqual(self.kept("node2"), [f"{guest.uuid}.tpm2"])
+
     def test_a_cleanup_of_a_stopped_guest_leaves_its_uefi_variables(self) -> None:
         hypervisor, guest = self.hypervisor(), self.uefi_guest()
         self.done(hypervisor.start(guest, []))
@@ -318,7 +428,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
         guest = self.a_guest(kvm_net="user", machine_version="q35")
         self.done(self.hypervisor().start(replace(guest, nics=(CARD,)), []))
         record = msgspec.json.decode(notes.read_all()["web1"])
-        del record["config"]["ports"]
+        for name in ("ports", "balloon"):
+            del record["config"][name]
         record["config"]["slots"] = {}
         notes.put("web1", msgspec.json.encode(record))
         here, there = self.hypervisor(), self.hypervisor("node2")
@@ -548,6 +659,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
         note = msgspec.json.decode(notes.read_all()["web1"])
         del note["config"]
         notes.put("web1", msgspec.json.encode(note))
+        # It had no balloon.
+        self.node()[0].machine("web1").slots.clear()
         changed = replace(guest, beparams={"maxmem": 512, "minmem": 512, "vcpus": 4})
         changed = replace(changed, hvparams={**guest.hvparams, "machine_version": "q35"})
         running = self.done(self.hypervisor().running_config(changed))

@@ -22,7 +22,6 @@ MISSING_OPTIONS: Mapping[str, str] = {
 
 REFUSED: Mapping[str, str] = {
     "gnt-instance modify --new-primary": "use move, migrate or failover to change the primary node",
-    "gnt-instance modify -m": "changing the memory of a running guest is not supported yet",
     "gnt-instance modify --disk N:attach, N:detach": "disks cannot be attached or detached yet",
 }
 """Options and commands that exist and are rejected intentionally."""

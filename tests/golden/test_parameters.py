@@ -26,6 +26,7 @@ _OURS = {
         "kvm_firmware": "bios",
         "kvm_forward_ports": "",
         "kvm_net": "host",
+        "kvm_tpm": "",
     }
 }
 """What this software adds."""

@@ -180,8 +180,49 @@ class MigrateTests(MoveTests):
         self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams={"maxmem": 64, "minmem": 64})
         for host in whole.hosts.values():
             host.disk.put("/proc/meminfo", b"MemAvailable: 102400 kB\n", 0o444, 0.0)
-        error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", allow_runtime_changes=False)
         self.assertIn("has 100 MiB of free memory, but 128 MiB are required", str(error))
+
+    def with_little_memory(self, free: int) -> WholeCluster:
+        """A guest that may be reduced to 64 MiB, on nodes with ``free`` MiB."""
+        whole = self.whole(diskless(beparams={"minmem": 64}))
+        for host in whole.hosts.values():
+            host.disk.put("/proc/meminfo", b"MemAvailable: %d kB\n" % (free << 10), 0o444, 0.0)
+        return whole
+
+    def test_a_guest_is_reduced_to_the_memory_that_its_target_has(self) -> None:
+        for target in ("node2", None):
+            whole = self.with_little_memory(100)
+            self.do(whole, "OP_INSTANCE_MIGRATE", target_node=target)
+            node = self.primary(whole)
+            self.assertEqual(whole.guests[node].running()["web1"].memory, 100)
+            self.assertIn("reduced from 128 to 100 MiB", whole.said)
+
+    def test_a_guest_is_not_reduced_below_its_minimum_or_if_that_is_not_allowed(self) -> None:
+        for free, allowed, reason in (
+            (63, True, "63 MiB of free memory.* cannot have less than 64 MiB"),
+            (100, False, "100 MiB of free memory, but instance web1 uses 128 MiB; free"),
+        ):
+            whole = self.with_little_memory(free)
+            error = self.refusal(
+                whole, "OP_INSTANCE_MIGRATE", target_node="node2", allow_runtime_changes=allowed
+            )
+            self.assertRegex(str(error), reason)
+            self.assertEqual(whole.guests["node1"].running()["web1"].memory, 128)
+
+    def test_a_guest_that_is_not_migrated_gets_its_memory_back(self) -> None:
+        whole = self.with_little_memory(100)
+        whole.guests["node2"].breaks_at = "accept"
+        self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual(whole.guests["node1"].asked.count(("set memory", "web1")), 2)
+        self.assertEqual(whole.guests["node1"].running()["web1"].memory, 128)
+
+    def test_a_guest_that_keeps_its_memory_stays(self) -> None:
+        whole = self.with_little_memory(100)
+        whole.guests["node1"].stubborn.add("web1")
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertIn("does not change its memory", str(error))
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node1", ["node1"]))
 
     def test_a_node_daemon_that_restarts_for_a_minute_does_not_end_a_migration(self) -> None:
         for call in (MigrationStatus, FinalizeMigrationDst):

@@ -792,11 +792,12 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
         Reason(
             "GET /2/info*",
             "field hvparams.kvm.kvm_accel | field hvparams.kvm.kvm_firmware"
-            " | field hvparams.kvm.kvm_forward_ports | field hvparams.kvm.kvm_net",
+            " | field hvparams.kvm.kvm_forward_ports | field hvparams.kvm.kvm_net"
+            " | field hvparams.kvm.kvm_tpm",
             "–",
             "*",
-            "Guests are executed in software if KVM is not available, and can have UEFI firmware"
-            " and a user-mode network.",
+            "Guests are executed in software if KVM is not available, and can have UEFI firmware,"
+            " a TPM and a user-mode network.",
         ),
         Reason(
             "GET /2/info*",

@@ -42,6 +42,7 @@ from ganeti.hypervisor.kvm.qemu_user import QemuUsers, Ranges
 from ganeti.hypervisor.kvm.running_devices import DeviceChanges
 from ganeti.hypervisor.kvm.screenshot import MAX_SCREEN, small_png
 from ganeti.hypervisor.kvm.tap_devices import Taps
+from ganeti.hypervisor.kvm.tpm import TpmEmulators
 from ganeti.model.guest import Counters, Guest, GuestNic, GuestState
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import GANETI, RunningConfig, running_config
@@ -106,6 +107,7 @@ class KvmHypervisor:
             taps,
             self._variables,
             self._users,
+            TpmEmulators(files, processes, privileged=privileged, scopes=scopes),
             folder=folder,
             files=files,
             processes=processes,
@@ -235,14 +237,14 @@ class KvmHypervisor:
         return (await self._qemus.describe_program(read_parameters(hvparams))).version
 
     async def read_firmware_variables(self, guest: Guest) -> bytes:
-        return self._variables.read_variables(guest, read_parameters(guest.hvparams).kvm_firmware)
+        return self._variables.read_state(guest, read_parameters(guest.hvparams))
 
     async def store_firmware_variables(self, guest: Guest, content: bytes) -> None:
         if (runtime := self._guests.get(guest.name)) and self._guests.process_info(runtime):
             raise Running(guest.name)
         if content:
-            kind = read_parameters(guest.hvparams).kvm_firmware
-            await self._variables.store_variables(guest, kind, content)
+            kvm = read_parameters(guest.hvparams)
+            await self._variables.store_state(guest, kvm, content)
         else:
             await self._variables.remove_variables(guest)
 
@@ -285,6 +287,9 @@ class KvmHypervisor:
 
     async def change_media(self, guest: Guest, *, force: bool) -> None:
         await self._devices.change_cds(guest, force=force)
+
+    async def set_memory(self, guest: Guest, memory: int) -> None:
+        await self._devices.change_memory(guest, memory)
 
     # --- snapshots of the disks of a running guest
 

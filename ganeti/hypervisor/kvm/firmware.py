@@ -14,9 +14,9 @@ from fnmatch import fnmatchcase
 import msgspec
 from twisted.logger import Logger
 
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.model.guest import Guest
-from ganeti.model.parameters.kvm import BIOS, UEFI, UEFI_SECURE
+from ganeti.model.parameters.kvm import BIOS, UEFI, UEFI_SECURE, Kvm
 from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
 
@@ -39,6 +39,20 @@ class Firmware:
     code: str
     template: str
     secure: bool = False
+
+
+_TPM = "tpm2"
+"""The name of a TPM's state, as UEFI variables have the name of their firmware."""
+
+
+class _Bundle(msgspec.Struct):
+    """What is kept for a guest with a TPM, as nodes send it to each other.
+
+    Without a TPM, they send the variables as they are.
+    """
+
+    uefi: bytes = b""
+    tpm: bytes = b""
 
 
 class _Image(msgspec.Struct):
@@ -119,7 +133,8 @@ def _match(descriptor: _Descriptor, kind: str, machine: str) -> Firmware | None:
 
 
 class FirmwareVariables:
-    """The files with the UEFI variables of this node's guests, in ``folder``.
+    """The files with the UEFI variables of this node's guests and the state of their TPMs, in
+    ``folder``.
 
     QEMU writes them while a guest runs. They are named by UUID, so that a guest may be renamed, and
     by kind of firmware: variables without keys would turn Secure Boot off.
@@ -158,6 +173,42 @@ class FirmwareVariables:
             )
         return path
 
+    async def prepare_tpm(self, guest: Guest, *, fresh: bool) -> str:
+        """Return the path of the state of a guest's TPM, which is empty if it is a new one.
+
+        With ``fresh``, it is new in any case, as a migration brings the state.
+        """
+        path = self._variables_path(guest, _TPM)
+        if fresh or self._files.stat(path) is None:
+            self._log.info("instance {name} gets a new TPM", name=guest.name)
+            await self._write_variables(path, b"")
+        return path
+
+    def read_state(self, guest: Guest, kvm: Kvm) -> bytes:
+        """Return all that is kept for a guest with these parameters; empty if that is nothing."""
+        uefi = self.read_variables(guest, kvm.kvm_firmware)
+        if not kvm.kvm_tpm:
+            return uefi
+        path = self._variables_path(guest, _TPM)
+        tpm = self._files.read(path) if self._files.stat(path) else b""
+        return msgspec.json.encode(_Bundle(uefi=uefi, tpm=tpm)) if uefi or tpm else b""
+
+    async def store_state(self, guest: Guest, kvm: Kvm, content: bytes) -> None:
+        """Keep what another node has read for a guest with these parameters.
+
+        :raises Invalid: it is damaged.
+        """
+        if not kvm.kvm_tpm:
+            await self.store_variables(guest, kvm.kvm_firmware, content)
+            return
+        try:
+            bundle = msgspec.json.decode(content, type=_Bundle)
+        except UNREADABLE as error:
+            raise Invalid([Problem("content", f"is damaged: {error}")]) from error
+        if bundle.uefi:
+            await self.store_variables(guest, kvm.kvm_firmware, bundle.uefi)
+        await self._write_variables(self._variables_path(guest, _TPM), bundle.tpm)
+
     def read_variables(self, guest: Guest, kind: str) -> bytes:
         """Return the variables of a guest; empty if this node has none."""
         path = self._variables_path(guest, kind)
@@ -170,16 +221,16 @@ class FirmwareVariables:
         await self._write_variables(self._variables_path(guest, kind), content)
 
     async def remove_variables(self, guest: Guest) -> None:
-        """Remove all variables of a guest; succeed if there are none.
+        """Remove all variables of a guest and the state of its TPM; succeed if there are none.
 
         :raises Failed: they cannot be removed.
         """
         try:
-            for kind in (UEFI, UEFI_SECURE):
+            for kind in (UEFI, UEFI_SECURE, _TPM):
                 await self._files.remove(self._variables_path(guest, kind))
         except OSError as error:
             raise Failed(
-                f"the UEFI variables of instance {guest.name} cannot be removed: {error}",
+                f"the firmware state of instance {guest.name} cannot be removed: {error}",
                 Code.ENVIRONMENT,
             ) from error
 
@@ -189,7 +240,7 @@ class FirmwareVariables:
             await self._files.replace(path, content, mode=0o600)
         except OSError as error:
             raise Failed(
-                f"UEFI variables cannot be written to {path}: {error}", Code.ENVIRONMENT
+                f"the state of firmware cannot be written to {path}: {error}", Code.ENVIRONMENT
             ) from error
 
     def _variables_path(self, guest: Guest, kind: str) -> str:

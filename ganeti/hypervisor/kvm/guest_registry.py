@@ -40,7 +40,7 @@ class GuestRecord(Record, omit_defaults=True):
 
     ``config`` is the configuration it was started with; None if an older version started it.
     The files of a guest ``of_ganeti`` are where Ganeti, which has started it, keeps them. ``user``
-    is the user ID of QEMU.
+    is the user ID of QEMU. ``tpm_pid`` and ``tpm_identity`` are its TPM's process.
     """
 
     name: str
@@ -54,6 +54,8 @@ class GuestRecord(Record, omit_defaults=True):
     config: RunningConfig | None = None
     of_ganeti: bool = False
     user: int = 0
+    tpm_pid: int = 0
+    tpm_identity: str = ""
 
 
 class GuestRegistry:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ganeti.hypervisor.interfaces import AttachedDisk
+from ganeti.hypervisor.kvm.balloon import balloon_options
 from ganeti.hypervisor.kvm.devices import (
     at_slot,
     cdrom_options,
@@ -24,6 +25,7 @@ from ganeti.hypervisor.kvm.firmware import Firmware
 from ganeti.hypervisor.kvm.pcie_ports import port_options
 from ganeti.hypervisor.kvm.qemu_user import QemuUser
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
+from ganeti.hypervisor.kvm.tpm import tpm_options
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import is_older
@@ -100,13 +102,14 @@ def command(
     ports: int = 0,
     empty_drives: Collection[str] = (),
     seed: bool = False,
+    balloon: bool = False,
 ) -> list[str]:
     """Return the command line of a guest; ``incoming`` waits for a migration.
 
     Devices in ``slots`` get this bus address or root port, as the guest that arrives has them
     there. A machine with PCI Express has that many root ``ports``.
     ``empty_drives`` are the parameters of CD drives that the guest has although they have no image.
-    With ``seed``, it has the volume for its first boot.
+    With ``seed``, it has the volume for its first boot, with ``balloon`` a memory balloon.
 
     With -daemonize, QEMU stays in the foreground until the machine is ready, so that errors during
     its start have a message and an exit code.
@@ -137,7 +140,10 @@ def command(
         *floppy_options(kvm),
         *nics(guest.nics, kvm, slots),
         *_agent_options(kvm, machine.places, slots),
+        *(tpm_options(machine.places.tpm) if kvm.kvm_tpm else ()),
         *(seed_options(machine.places.seed, slots) if seed else ()),
+        # After all devices that earlier versions had on the root bus, which keep their addresses.
+        *(balloon_options(slots) if balloon else ()),
         *_usb_options(kvm),
         *(("-rtc", "base=localtime") if kvm.use_localtime else ()),
         *(("-no-reboot",) if kvm.reboot_behavior == "exit" else ()),

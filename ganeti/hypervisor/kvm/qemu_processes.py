@@ -36,10 +36,11 @@ from ganeti.hypervisor.kvm.qemu_command import (
     cpu_model,
     read,
 )
-from ganeti.hypervisor.kvm.qemu_user import QemuUsers
+from ganeti.hypervisor.kvm.qemu_user import QemuUser, QemuUsers
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.hypervisor.kvm.scope import scope_command
 from ganeti.hypervisor.kvm.tap_devices import Taps
+from ganeti.hypervisor.kvm.tpm import TpmEmulators, TpmProcess
 from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.parameters.kvm import BIOS, Kvm
 from ganeti.model.running import RunningConfig, running_config
@@ -77,6 +78,7 @@ class QemuProcesses:
         taps: Taps,
         variables: FirmwareVariables,
         users: QemuUsers,
+        tpms: TpmEmulators,
         *,
         folder: str,
         files: IFiles,
@@ -90,6 +92,7 @@ class QemuProcesses:
         self._taps = taps
         self._variables = variables
         self._users = users
+        self._tpms = tpms
         self._folder = folder
         self._files = files
         self._processes = processes
@@ -123,7 +126,9 @@ class QemuProcesses:
         accelerator = await self._accelerators.choose(kvm, binary)
         chosen = _resolve_defaults(kvm, program, accelerator)
         config = (
-            running_config(guest, chosen, program.version, seed=seed is not None)
+            replace(
+                running_config(guest, chosen, program.version, seed=seed is not None), balloon=True
+            )
             if running is None
             else replace(running, version=program.version, slots=running.slots or {}, forwards=())
         )
@@ -156,11 +161,12 @@ class QemuProcesses:
             ports=config.ports,
             empty_drives=config.empty_drives,
             seed=seed is not None,
+            balloon=config.balloon,
         )
         taps = () if kvm.kvm_net == "user" else tuple(map(tap, guest.nics))
         runtime = GuestRecord(
             name=guest.name,
-            memory=guest.memory,
+            memory=config.used_memory,
             vcpus=guest.vcpus,
             place=GuestPhase.STARTING,
             paused=paused,
@@ -175,6 +181,8 @@ class QemuProcesses:
                 # It may have passwords.
                 await self._files.replace(where.seed, seed, mode=0o600)
             await self._taps.connect(guest, kvm)
+            if kvm.kvm_tpm:
+                runtime = await self._start_tpm(guest, runtime, user, fresh=incoming)
             await self._run_qemu(guest.name, argv)
             runtime = self._guests.adopted(runtime)
             self._guests.save_record(runtime)
@@ -190,6 +198,21 @@ class QemuProcesses:
         if started is None or self._guests.process_info(started) is None:
             await self.remove_traces(runtime)
             raise Failed(f"QEMU of {guest.name} exited immediately after its start")
+
+    async def _start_tpm(
+        self, guest: Guest, runtime: GuestRecord, user: QemuUser | None, *, fresh: bool
+    ) -> GuestRecord:
+        """Start the TPM of a guest, and return its record with that."""
+        state = await self._variables.prepare_tpm(guest, fresh=fresh)
+        folder = self._guests.runtime_paths(guest.name).tpm
+        tpm = await self._tpms.start(guest.name, state, folder, user, self._stamp())
+        runtime = replace(runtime, tpm_pid=tpm.pid, tpm_identity=tpm.identity)
+        self._guests.save_record(runtime)
+        return runtime
+
+    def _stamp(self) -> int:
+        """Return the number of a scope, which differs from that of an earlier one."""
+        return round(self._clock.seconds() * 1000)
 
     async def _load_firmware(
         self, guest: Guest, kvm: Kvm, *, incoming: bool
@@ -217,7 +240,7 @@ class QemuProcesses:
 
     async def _run_qemu(self, name: str, argv: Sequence[str]) -> None:
         if self._scopes:
-            argv = [*scope_command(name, round(self._clock.seconds() * 1000)), *argv]
+            argv = [*scope_command(name, self._stamp()), *argv]
         finished = await self._processes.run(argv, timeout=_START_TIMEOUT)
         if finished.code:
             said = (finished.err or finished.out).decode("utf-8", "replace").strip()
@@ -288,7 +311,10 @@ class QemuProcesses:
     async def remove_traces(self, runtime: GuestRecord) -> None:
         """Remove tap devices, files and the record of a guest whose QEMU has ended."""
         await self._taps.disconnect(runtime.taps)
-        await self._remove_files(self._guests.runtime_paths(runtime.name))
+        paths = self._guests.runtime_paths(runtime.name)
+        if runtime.config and read(runtime.config.hvparams).kvm_tpm:
+            await self._tpms.end(TpmProcess(runtime.tpm_pid, runtime.tpm_identity), paths.tpm)
+        await self._remove_files(paths)
         self._guests.remove_record(runtime.name)
 
     async def _remove_files(self, where: RuntimePaths) -> None:

@@ -12,6 +12,7 @@ from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
 from ganeti.hypervisor.kvm.firmware import find_firmware
 from ganeti.hypervisor.kvm.programs import QemuProgram
 from ganeti.hypervisor.kvm.tap_devices import find_link_problem
+from ganeti.hypervisor.kvm.tpm import find_tpm_problem
 from ganeti.model.guest import CheckScope
 from ganeti.model.parameters.kvm import BIOS, Kvm
 from ganeti.model.running import is_older
@@ -49,6 +50,8 @@ def problems(
     if equipment.scope is CheckScope.EQUIPMENT:
         return
     yield from _missing_files(kvm, files)
+    if kvm.kvm_tpm and (reason := find_tpm_problem(files)):
+        yield Problem("kvm_tpm", reason)
     if program is not None:
         lacking = list(_program_problems(program, kvm))
         yield from lacking

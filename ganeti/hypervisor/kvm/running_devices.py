@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changes of the devices of a running guest: disks, network cards and CDs."""
+"""Changes of the devices of a running guest: disks, network cards, CDs and memory."""
 
 from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from ganeti.errors import Refused
-from ganeti.hypervisor.interfaces import AttachedDisk
-from ganeti.hypervisor.kvm import hotplug
+from ganeti.errors import Failed, Refused
+from ganeti.hypervisor.interfaces import AttachedDisk, more_than_started
+from ganeti.hypervisor.kvm import balloon, hotplug
 from ganeti.hypervisor.kvm.cd_drives import CdDrive, changed_drives
 from ganeti.hypervisor.kvm.devices import disk_id, nic_id, tap
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
@@ -109,6 +109,25 @@ class DeviceChanges:
                     " unmount the CD there and try again, or use --force to change it anyway"
                 )
             await deferLater(self._clock, _TRAY_INTERVAL)
+
+    async def change_memory(self, guest: Guest, memory: int) -> None:
+        """Change the memory of a guest and its record, see ``IHypervisor``."""
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE)
+        running = _require_config(runtime)
+        if memory > running.memory:
+            raise more_than_started(guest.name, running.memory, memory)
+        config = replace(running, current_memory=memory)
+        changed = replace(runtime, memory=memory, config=config)
+        # While it changes, the guest counts with the larger of both.
+        if memory > runtime.memory:
+            self._guests.save_record(changed)
+        try:
+            async with self._qemus.connect_monitor(guest.name) as qemu:
+                await balloon.change_memory(qemu, guest.name, running.memory, memory, self._clock)
+        except (Failed, Refused):
+            self._guests.save_record(runtime)
+            raise
+        self._guests.save_record(changed)
 
     async def plug_device(self, guest: Guest, device: AttachedDisk | GuestNic) -> None:
         """Add a disk or a network card, or give a card another connection."""
@@ -215,15 +234,19 @@ class DeviceChanges:
         :raises Refused: they cannot change while it runs.
         """
         runtime = self._guests.alive(name, GuestPhase.HERE)
-        running = runtime.config
-        if running is None:
-            raise Refused(
-                f"instance {name} was started by an older version; restart it: gnt-instance"
-                f" reboot {name}"
-            )
+        running = _require_config(runtime)
         if problem := hotplug.find_problem(running, name):
             raise Refused(problem)
         return runtime, running, read_parameters(running.hvparams)
+
+
+def _require_config(runtime: GuestRecord) -> RunningConfig:
+    if runtime.config is None:
+        raise Refused(
+            f"instance {runtime.name} was started by an older version; restart it: gnt-instance"
+            f" reboot {runtime.name}"
+        )
+    return runtime.config
 
 
 def _claim_port(running: RunningConfig, device: str, name: str) -> RunningConfig:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The paths of the sockets, pid file, log and seed volume of a guest's QEMU."""
+"""The paths of the sockets, pid file, log, seed volume and TPM of a guest's QEMU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_SOCKET_PATH = 107
 
 @dataclass(frozen=True)
 class RuntimePaths:
-    """The files of one guest."""
+    """The files of one guest; ``tpm`` is a directory."""
 
     qmp: str
     serial: str
@@ -25,6 +25,7 @@ class RuntimePaths:
     log: str
     screen: str
     seed: str
+    tpm: str
     others: tuple[str, ...] = ()
     """Files that only Ganeti has used."""
 
@@ -58,6 +59,7 @@ def places(folder: str, name: str) -> RuntimePaths:
         log=f"{stem}.log",
         screen=f"{stem}.screen",
         seed=f"{stem}.seed",
+        tpm=f"{stem}.tpm",
     )
 
 

@@ -94,8 +94,8 @@ ListeningPort: TypeAlias = Annotated[int, Meta(ge=1, lt=65535)]
 
 
 class Kvm(ParameterSet):
-    """A QEMU guest; all parameters but ``kvm_accel``, ``kvm_firmware``, ``kvm_forward_ports`` and
-    ``kvm_net`` are those of Ganeti 3.0."""
+    """A QEMU guest; all parameters but ``kvm_accel``, ``kvm_firmware``, ``kvm_forward_ports``,
+    ``kvm_net`` and ``kvm_tpm`` are those of Ganeti 3.0."""
 
     immediate: ClassVar[frozenset[str]] = frozenset(
         {
@@ -167,6 +167,9 @@ class Kvm(ParameterSet):
     kvm_pci_reservations: Annotated[
         PciSlots, unsupported("PCI slots reserved for QEMU's own devices.")
     ] = 12
+    kvm_tpm: Annotated[
+        Literal["", "2.0"], doc("Version of the guest's TPM: 2.0; empty: it has none.")
+    ] = ""
     machine_version: Annotated[Line, doc("QEMU machine type; empty: QEMU's default.")] = ""
     mem_path: Annotated[AbsolutePath, doc("Mount point of huge pages for the memory.")] = ""
     migration_bandwidth: Annotated[Count, shared("Maximum migration bandwidth in MiB/s.")] = 32
@@ -290,6 +293,7 @@ class Kvm(ParameterSet):
                 f"floppy cannot be booted with kvm_firmware={firmware}",
             ),
             (uefi and not self.acpi, "acpi", f"is required with kvm_firmware={firmware}"),
+            (bool(self.kvm_tpm) and not self.acpi, "acpi", "is required with kvm_tpm"),
             (
                 firmware == UEFI_SECURE and "q35" not in self.machine_version,
                 "machine_version",

@@ -26,7 +26,7 @@ from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.backup.snapshots import SnapshotOptions, standing
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.moves.uefi_variables import has_uefi
+from ganeti.operations.instance.moves.firmware_state import describe_loss, has_state
 from ganeti.operations.instance.running_check import (
     Presence,
     check_nowhere_else,
@@ -117,10 +117,11 @@ def repository_node(repository: BackupRepository, state: ClusterState) -> Node:
 async def run(plan: BackupPlan, tools: Tools) -> str:
     """Back up the instance; return the ID of the backup."""
     access, subject = plan.repository.make_access(), plan.subject
-    if has_uefi(make_guest(tools.config.state(), subject.instance)):
+    guest = make_guest(tools.config.state(), subject.instance)
+    if has_state(guest):
         tools.progress.log_message(
-            f"the backup has no UEFI variables of instance {subject.instance.name}: an instance"
-            " that is created from it boots from EFI/BOOT/BOOTX64.EFI"
+            f"the backup has only the disks of instance {subject.instance.name}: an instance that"
+            f" is created from it starts {describe_loss(guest)}"
         )
     created = tools.time.date()
     backup = make_backup_id(created, tools.ids.secret())

@@ -28,7 +28,7 @@ from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
 from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle import remove
-from ganeti.operations.instance.moves.uefi_variables import has_uefi
+from ganeti.operations.instance.moves.firmware_state import describe_loss, has_state
 from ganeti.operations.instance.os_check import find_definition
 from ganeti.operations.instance.running_check import (
     Presence,
@@ -149,10 +149,11 @@ async def run(plan: Export, tools: Tools) -> tuple[bool, list[bool]]:
         long_sleep=op.long_sleep,
         goes=op.remove_instance or subject.instance.admin_state is not AdminState.UP,
     )
-    if has_uefi(make_guest(tools.config.state(), subject.instance)):
+    guest = make_guest(tools.config.state(), subject.instance)
+    if has_state(guest):
         tools.progress.log_message(
-            f"the export has no UEFI variables of instance {subject.instance.name}: an import boots"
-            " from EFI/BOOT/BOOTX64.EFI"
+            f"the export has only the disks of instance {subject.instance.name}: an import starts"
+            f" {describe_loss(guest)}"
         )
     if plan.target is not None:
         async with standing(subject, manner, tools) as guest:

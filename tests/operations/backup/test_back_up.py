@@ -144,7 +144,7 @@ class CreateBackupTests(RepositoryCase):
         uefi = update(web1, hypervisor="kvm", hvparams={"kvm_firmware": "uefi"})
         self.await_result(self.whole.tools.config.change(uefi))
         self.back_up()
-        self.assertIn("has no UEFI variables of instance web1", self.whole.said)
+        self.assertIn("has only the disks of instance web1", self.whole.said)
 
     def test_an_id_is_the_time_and_random(self) -> None:
         self.assertEqual(make_backup_id(0, "abcdef" * 9), "19700101T000000Z-abcdef")

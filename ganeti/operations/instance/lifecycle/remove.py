@@ -17,7 +17,7 @@ from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import remove_disks
 from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.stop import record_down, stop_everywhere
-from ganeti.operations.instance.moves.uefi_variables import remove_variables
+from ganeti.operations.instance.moves.firmware_state import remove_state
 from ganeti.operations.instance.running_check import (
     Presence,
     check_known,
@@ -82,7 +82,7 @@ async def run(plan: InstanceRemoval, tools: Tools) -> None:
             Code.ENVIRONMENT,
         )
     guest = make_guest(state, instance)
-    await remove_variables(guest, plan.subject.nodes, tools)
+    await remove_state(guest, plan.subject.nodes, tools)
     try:
         await tools.config.change(remove_instance(instance))
     except CommitFailed as e:

@@ -76,6 +76,7 @@ from ganeti.operations.instance.modify.guest_devices import (
     remove_hot_nics,
     wants_hotplug,
 )
+from ganeti.operations.instance.modify.runtime_memory import change_memory, check_memory_change
 from ganeti.operations.instance.nic_networks import connected, get_mac_prefix
 from ganeti.operations.instance.os_check import check_installable, make_os_query
 from ganeti.operations.instance.pending_changes import report_pending
@@ -207,6 +208,13 @@ def plan(
         # A guest that runs on a node which does not answer would lose its data.
         if disks.removes:
             check_known(found)
+    if op.runtime_mem is not None:
+        changed = replace(subject.instance, **fields)
+        present = (
+            None if subject.primary.offline else facts.answer_of(subject.primary, DescribeNode)
+        )
+        check_memory_change(changed, op.runtime_mem, state, present, force=op.force)
+        rows.append(("runtime_memory", op.runtime_mem))
     wanted = _new_admin_state(op, subject, runs, rows)
     hotplug = plan_hotplug(op, subject, runs, disks, facts)
     if disks.steps:
@@ -247,11 +255,6 @@ def _check_supported(op: ModifyInstance, subject: InstanceContext) -> None:
         raise Refused(
             f"cannot set the primary node; move the instance: gnt-instance failover -n NODE {name}",
             Code.INPUT,
-        )
-    if op.runtime_mem is not None:
-        raise Refused(
-            "this version does not change the memory of running guests; change minmem and "
-            "maxmem, and restart the instance"
         )
 
 
@@ -443,6 +446,9 @@ async def run(plan: InstanceModification | DiskConversion, tools: Tools) -> list
         return await run_conversion(plan, tools)
     if plan.hotplug.problem:
         tools.progress.log_message(f"the running guest keeps its devices: {plan.hotplug.problem}")
+    if plan.op.runtime_mem is not None:
+        # First, as it is the step that a guest may not do.
+        await change_memory(plan.subject, plan.op.runtime_mem, tools)
     for number, step in enumerate(plan.disks.steps):
         await _change_disk(plan, step, number, tools)
     if made := _make_changes(plan, tools.config.state()):
@@ -587,8 +593,11 @@ async def _create_disk(plan: InstanceModification, disk: Disk, tools: Tools, und
 
 def hooks(plan: InstanceModification | DiskConversion, state: ClusterState) -> HookCall:
     if isinstance(plan, DiskConversion):
-        return instance_hooks("instance-modify", plan.subject, state, {})
-    return instance_hooks("instance-modify", plan.subject, _changed_state(plan, state), {})
+        more = {"NEW_DISK_TEMPLATE": plan.template.value}
+        return instance_hooks("instance-modify", plan.subject, state, more)
+    memory = plan.op.runtime_mem
+    more = {} if memory is None else {"RUNTIME_MEMORY": str(memory)}
+    return instance_hooks("instance-modify", plan.subject, _changed_state(plan, state), more)
 
 
 def _changed_state(plan: InstanceModification, state: ClusterState) -> ClusterState:

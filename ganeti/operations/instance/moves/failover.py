@@ -33,16 +33,16 @@ from ganeti.operations.instance.disks.mirrors import check_current
 from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.start import check_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
+from ganeti.operations.instance.moves.firmware_state import (
+    copy_state,
+    has_state,
+    remove_state,
+)
 from ganeti.operations.instance.moves.migration_cleanup import (
     MigrationCleanup,
     cleanup_queries,
     plan_cleanup,
     run_cleanup,
-)
-from ganeti.operations.instance.moves.uefi_variables import (
-    copy_variables,
-    has_uefi,
-    remove_variables,
 )
 from ganeti.operations.instance.running_check import (
     check_not_elsewhere,
@@ -186,11 +186,11 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
             FinalizeMigrationDst(guest=make_guest(tools.config.state(), instance), arrived=False),
         )
         guest = make_guest(tools.config.state(), instance)
-        await copy_variables(guest, plan.subject.primary, target, tools)
+        await copy_state(guest, plan.subject.primary, target, tools)
         await tools.config.change(set_primary_node(instance, target))
     # Otherwise they would be taken for current ones after a failover back from a dead node.
-    if has_uefi(guest):
-        await remove_variables(guest, [plan.subject.primary], tools)
+    if has_state(guest):
+        await remove_state(guest, [plan.subject.primary], tools)
     tools.progress.log_message(f"the primary node of instance {instance.name} is now {target.name}")
     # Nothing is undone any more: only the start has failed, and it can be repeated.
     try:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import backend_of, fill_hypervisor
 from ganeti.opcodes.choices import MigrationMode
@@ -25,9 +27,11 @@ from ganeti.operations.allocation.target_node import (
     move_queries,
     request_move_allocation,
 )
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.mirrors import check_current
 from ganeti.operations.instance.instance_hooks import instance_hooks
+from ganeti.operations.instance.modify.runtime_memory import change_memory
 from ganeti.operations.instance.moves.failover import (
     Failover,
     make_failover,
@@ -52,7 +56,10 @@ from ganeti.operations.operation import (
     Operation,
     Tools,
 )
+from ganeti.operations.undo import Undo
+from ganeti.rpc.instances import DescribeRunning
 from ganeti.rpc.node import DescribeNode
+from ganeti.schema.records import replace
 
 _HYPERVISORS_WITHOUT_MIGRATION = frozenset({"chroot", "lxc"})
 """Hypervisors without migration."""
@@ -60,12 +67,16 @@ _HYPERVISORS_WITHOUT_MIGRATION = frozenset({"chroot", "lxc"})
 
 @dataclass(frozen=True)
 class InstanceMigration:
-    """A running instance and the target node."""
+    """A running instance and the target node.
+
+    ``memory`` is what the guest is reduced to before, in MiB, if the target has too little.
+    """
 
     op: MigrateInstance
     subject: InstanceContext
     target: Node
     live: bool
+    memory: int | None = None
 
     @property
     def locks(self) -> LockRequest:
@@ -105,17 +116,41 @@ def plan(
         target = destination(op, subject, state, facts)
         return _plan_failover(op, subject, target, reason, state, facts)
     guest = facts.answer_of(subject.primary, DescribeNode).guests[subject.instance.name]
-    target = destination(op, subject, state, facts, runs_with=guest)
+    minmem = min(backend_of(state.cluster, subject.instance).minmem, guest.memory)
+    least = minmem if op.allow_runtime_changes else guest.memory
+    target = _choose_target(op, subject, guest, least, state, facts)
     present = facts.answer_of(target, DescribeNode)
     check_nowhere_else(determine_presence(subject, state, facts))
-    if present.memory_free < guest.memory:
+    if present.memory_free < least:
+        reduced = f", and cannot have less than {least} MiB" if op.allow_runtime_changes else ""
         raise Refused(
             f"node {target.name} has {present.memory_free} MiB of free memory, but instance "
-            f"{subject.instance.name} uses {guest.memory} MiB; free memory there first",
+            f"{subject.instance.name} uses {guest.memory} MiB{reduced}; free memory there first",
             Code.RESOURCES,
         )
     check_current(target, subject.disks, facts, "wait for the resync before the migration")
-    return InstanceMigration(op, subject, target, live)
+    memory = present.memory_free if present.memory_free < guest.memory else None
+    return InstanceMigration(op, subject, target, live, memory)
+
+
+def _choose_target(
+    op: MigrateInstance,
+    subject: InstanceContext,
+    guest: GuestState,
+    least: int,
+    state: ClusterState,
+    facts: NodeAnswers,
+) -> Node:
+    """Return the target node: one with room for the guest as it is, else with ``least`` memory.
+
+    :raises Refused: there is none.
+    """
+    try:
+        return destination(op, subject, state, facts, runs_with=guest)
+    except Refused:
+        if least == guest.memory:
+            raise
+        return destination(op, subject, state, facts, runs_with=replace(guest, memory=least))
 
 
 def _is_live(op: MigrateInstance, subject: InstanceContext, state: ClusterState) -> bool:
@@ -177,9 +212,28 @@ async def run(
             passage = MigrationSteps(
                 plan.subject, plan.target, plan.live, plan.op.ignore_hvversions
             )
-            downtime = await send(passage, tools)
+            downtime = await _send_reduced(plan, passage, tools)
             return {"node": plan.target.name, "downtime_ms": downtime}
     return None
+
+
+async def _send_reduced(plan: InstanceMigration, passage: MigrationSteps, tools: Tools) -> int:
+    """Migrate the guest, before that with less memory if necessary; return the downtime in ms."""
+    if plan.memory is None:
+        return await send(passage, tools)
+    subject, name = plan.subject, plan.subject.instance.name
+    state = tools.config.state()
+    guest = make_guest(state, state.instances[subject.instance.uuid])
+    running = await tools.nodes.ask(subject.primary, DescribeRunning(guest=guest))
+    tools.progress.log_message(
+        f"instance {name} is reduced from {running.used_memory} to {plan.memory} MiB of memory, as"
+        f" node {plan.target.name} has no more; later: gnt-instance modify -m SIZE {name}"
+    )
+    async with Undo(tools.progress) as undo:
+        restore = partial(change_memory, subject, running.used_memory, tools)
+        undo.by(f"give instance {name} its memory back", restore)
+        await change_memory(subject, plan.memory, tools)
+        return await send(passage, tools)
 
 
 def hooks(

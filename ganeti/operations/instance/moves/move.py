@@ -36,10 +36,10 @@ from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.start import check_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.moves.failover import move_locks
-from ganeti.operations.instance.moves.uefi_variables import (
-    copy_variables,
-    has_uefi,
-    remove_variables,
+from ganeti.operations.instance.moves.firmware_state import (
+    copy_state,
+    has_state,
+    remove_state,
 )
 from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
@@ -179,13 +179,13 @@ async def run(plan: InstanceMove, tools: Tools) -> None:
         await _copy_disks(plan, tools)
         tools.progress.may_stop()
         guest = make_guest(state, instance)
-        await copy_variables(guest, plan.subject.primary, target, tools)
+        await copy_state(guest, plan.subject.primary, target, tools)
         # In one change, as each node only has its own copies.
         await tools.config.change(
             together(restore_placement(plan.copies), set_primary_node(instance, target))
         )
-    if has_uefi(guest):
-        await remove_variables(guest, [plan.subject.primary], tools)
+    if has_state(guest):
+        await remove_state(guest, [plan.subject.primary], tools)
     tools.progress.log_message(f"the primary node of instance {instance.name} is now {target.name}")
     trouble = await _start_on_target(plan, tools)
     # Even if the start has failed: the copies are complete, and in use from now on.

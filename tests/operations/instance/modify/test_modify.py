@@ -181,7 +181,7 @@ class RefusalTests(SynchronousTestCase):
             ({"remote_node_uuid": "x"}, "gnt-instance replace-disks -n NODE web1", Code.INPUT),
             ({"pnode": "node2"}, "gnt-instance failover -n NODE web1", Code.INPUT),
             ({"pnode_uuid": "x"}, "gnt-instance failover -n NODE web1", Code.INPUT),
-            ({"runtime_mem": 512}, "change minmem and maxmem, and restart", Code.STATE),
+            ({"runtime_mem": 512}, "gnt-instance modify -B maxmem=512 web1", Code.STATE),
         ):
             self.assert_refused(reason, code, **fields)
 
@@ -351,7 +351,9 @@ class ResultTests(SynchronousTestCase):
         found = plan(op, state, answers(state))
         self.assertIsInstance(found, DiskConversion)
         self.assertEqual(preview(found), [["disk_template", "sharedfile"]])
-        self.assertEqual(hooks(found, state).environment["INSTANCE_DISK_TEMPLATE"], "plain")
+        environment = hooks(found, state).environment
+        self.assertEqual(environment["INSTANCE_DISK_TEMPLATE"], "plain")
+        self.assertEqual(environment["NEW_DISK_TEMPLATE"], "sharedfile")
         self.assertIn(DescribeDisks, [type(query.call) for query in questions(op, state)])
 
     def test_hooks_get_the_changed_instance_before_and_after_the_change(self) -> None:
@@ -364,6 +366,13 @@ class ResultTests(SynchronousTestCase):
         self.successResultOf(run(found, memory.tools))
         after = hooks(found, memory.state()).environment
         self.assertEqual(after, before)
+
+    def test_hooks_know_the_new_memory_of_a_running_guest(self) -> None:
+        state = a_state()
+        found = make_plan(state, answers(state, runs="node1"), runtime_mem=128)
+        self.assertEqual(hooks(found, state).environment["RUNTIME_MEMORY"], "128")
+        found = make_plan(state, beparams={"vcpus": 2})
+        self.assertNotIn("RUNTIME_MEMORY", hooks(found, state).environment)
 
 
 class RunTests(SynchronousTestCase):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""UEFI variables go with an instance; if they cannot, it goes without, and the job says so."""
+"""UEFI variables and TPMs go with an instance; if they cannot, it goes without, as the job says."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ WEB1 = uuid_of("instance", "web1")
 
 
 class VariablesTests(SynchronousTestCase):
-    def whole(self, nodes: Any = NODES, *, firmware: str = "uefi", disks: int = 0) -> WholeCluster:
+    def whole(
+        self, nodes: Any = NODES, *, firmware: str = "uefi", tpm: str = "", disks: int = 0
+    ) -> WholeCluster:
         """An instance on the first node, whose variables are there."""
         built = an_instance(
             "web1",
             hypervisor="kvm",
-            hvparams={"kvm_firmware": firmware, "kernel_path": ""},
+            hvparams={"kvm_firmware": firmware, "kernel_path": "", "kvm_tpm": tpm},
             disks=[a_disk(f"web1/{index}", size=64) for index in range(disks)],
         )
         whole = WholeCluster(a_cluster(nodes=nodes, instances=[built]))
@@ -66,14 +68,21 @@ class VariablesTests(SynchronousTestCase):
         self.assertIn(
             "node node1 is marked offline; instance web1 will start on node node2", whole.said
         )
-        self.assertIn("boot from EFI/BOOT/BOOTX64.EFI", whole.said)
+        self.assertIn("without its boot entries, from EFI/BOOT/BOOTX64.EFI", whole.said)
 
     def test_what_cannot_be_copied_keeps_nothing_from_moving(self) -> None:
         whole = self.whole()
         whole.kvm["node1"].breaks_at = "read firmware variables"
         self.do(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
         self.assertEqual(list(whole.kvm["node2"].running()), ["web1"])
-        self.assertIn("cannot copy the UEFI variables", whole.said)
+        self.assertIn("cannot copy the state of the firmware", whole.said)
+
+    def test_a_lost_tpm_has_its_consequence(self) -> None:
+        nodes = [a_node("node2"), a_node("node1", offline=True)]
+        whole = self.whole(nodes, firmware="bios", tpm="2.0")
+        self.do(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
+        self.assertIn("start on node node2 with a new TPM, without its keys", whole.said)
+        self.assertNotIn("UEFI", whole.said)
 
     def test_nothing_is_left_of_an_instance_that_is_removed(self) -> None:
         whole = self.whole(firmware="bios")
