@@ -96,7 +96,8 @@ class Disk(StoredObject, omit_defaults=True):
     plain ``[volume group, volume]``; file and sharedfile ``[driver, path]``; drbd ``[node A,
     node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``; ext
     ``[provider, volume]`` with the provider's parameters in ``params``; blockdev ``["manual",
-    path]``. The ``params`` of a file have its ``format``, unless that is raw.
+    path]``. The ``params`` of a file have its ``format``, unless that is raw. The disks of a
+    reserved instance are ``forthcoming``: they have been laid out, but not created.
     """
 
     dev_type: Template
@@ -109,6 +110,7 @@ class Disk(StoredObject, omit_defaults=True):
     name: Line | None = None
     spindles: Integer | None = None
     params: Parameters | None = None
+    forthcoming: bool = False
 
 
 def get_format(disk: Disk) -> DiskFormat:

@@ -78,7 +78,8 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
         check_online(node, f"{disk.iv_name} of {name} cannot grow there")
         # DRBD metadata keep their size, so only the data volume grows.
         volumes = Template.PLAIN if disk.dev_type is Template.DRBD else disk.dev_type
-        require_space(node, facts.answer_of(node, DescribeNode), volumes, [amount])
+        there = facts.answer_of(node, DescribeNode)
+        require_space(node, there, volumes, [amount], state=state)
     if not op.ignore_ipolicy:
         larger = [
             replace(each, size=each.size + amount) if each.uuid == disk.uuid else each

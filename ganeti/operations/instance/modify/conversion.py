@@ -152,7 +152,8 @@ def plan_conversion(op: ModifyInstance, state: ClusterState, facts: NodeAnswers)
     external = _read_external(op, template)
     plan = DiskConversion(op, subject, template, secondary, sizes, facts.identity, external)
     for node in plan.nodes:
-        require_space(node, facts.answer_of(node, DescribeNode), template, sizes)
+        there = facts.answer_of(node, DescribeNode)
+        require_space(node, there, template, sizes, state=state)
     return plan
 
 

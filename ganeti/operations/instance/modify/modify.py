@@ -214,7 +214,7 @@ def plan(
             check_no_snapshots(state, subject.instance, "whose disks are to stay")
         running = facts.known(subject.primary, DescribeRunning) if runs else None
         _check_disk_changes(subject, disks, runs and not hotplug.possible, running)
-        _require_space(subject, disks, facts)
+        _require_space(subject, disks, facts, state)
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise nothing_to_change()
@@ -399,14 +399,16 @@ def _check_disk_changes(
         check_online(node, f"the disks of instance {name} cannot be changed there")
 
 
-def _require_space(subject: InstanceContext, disks: DiskChanges, facts: NodeAnswers) -> None:
+def _require_space(
+    subject: InstanceContext, disks: DiskChanges, facts: NodeAnswers, state: ClusterState
+) -> None:
     sizes = [wish.size for wish in disks.added]
     if not sizes:
         return
     freed = sum(disk.size for disk in subject.disks if disk.uuid in disks.removed)
     for node in subject.nodes:
         present = facts.answer_of(node, DescribeNode)
-        require_space(node, present, get_template(subject), sizes, freed=freed)
+        require_space(node, present, get_template(subject), sizes, state=state, freed=freed)
 
 
 def _check_policy(plan: InstanceModification, state: ClusterState) -> None:

@@ -116,7 +116,7 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
     if instance.admin_state is AdminState.UP:
         check_memory(make_guest(state, instance), there, target.name)
     sizes = [disk.size for disk in subject.disks]
-    require_space(target, there, get_template(subject), sizes)
+    require_space(target, there, get_template(subject), sizes, state=state)
     require_group(target, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     copies = tuple(_make_copy(disk, target, facts.identity) for disk in subject.disks)
     return InstanceMove(op, subject, target, copies, instance.name in here.guests)
