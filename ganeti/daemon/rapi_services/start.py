@@ -116,7 +116,7 @@ async def _serve_cluster_address(
     )
     await port.update()
     daemon.add(ServicePart("port of the cluster's address", stop=port.stop))
-    daemon.repeat("port of the cluster's address", cluster_address_port.INTERVAL, port.update)
+    daemon.repeat("look at the cluster's address", cluster_address_port.INTERVAL, port.update)
 
 
 def _set_options(port: Any) -> None:
