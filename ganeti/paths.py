@@ -219,6 +219,11 @@ class Paths:
         return f"{self.conf}/scripts/master-ip-setup"
 
     @property
+    def master_address_records(self) -> str:
+        """The folder that says who has configured the cluster's address; empty after a boot."""
+        return f"{self.run}/master-address"
+
+    @property
     def restricted_commands(self) -> str:
         """The folder of programs that cluster users may run on the node."""
         return f"{self.conf}/restricted-commands"

@@ -285,7 +285,7 @@ def _check_usage(state: ClusterState) -> Problems:
         yield None
         right = count_usage(state.list_primary_instances(node), {}).get(node.uuid, UNUSED)
         found = state.get_usage(node)
-        if replace(found, disk=Map(), spare=Map()) != right:
+        if replace(found, disk=Map(), held_disk=Map(), spare=Map()) != right:
             yield f"the sums of node {node.name} do not match its instances"
 
 

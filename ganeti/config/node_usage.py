@@ -53,7 +53,9 @@ class NodeUsage(msgspec.Struct, frozen=True):
     ``instances`` counts the primary instances, ``up`` those of them that are configured to run;
     ``memory`` is the sum of ``maxmem`` of the latter. ``vcpus`` (by hypervisor) and ``spindles``
     are of all primary instances. ``disk`` is the space of disks in MiB by template. ``spare`` is
-    the sum of ``minmem`` of the instances that have the node as a secondary node.
+    the sum of ``minmem`` of the instances that have the node as a secondary node. ``held`` is the
+    sum of ``maxmem`` of reserved (forthcoming) instances, and ``held_disk`` the space of their
+    disks by template: nodes report both as free.
     """
 
     instances: int = 0
@@ -63,6 +65,8 @@ class NodeUsage(msgspec.Struct, frozen=True):
     vcpus: Map[str, Amount] = Map()
     disk: Map[Template, int] = Map()
     spare: Map[SpareKey, Amount] = Map()
+    held: Amount = NOTHING
+    held_disk: Map[Template, int] = Map()
 
     def plus(self, other: NodeUsage, times: int = 1) -> NodeUsage:
         """Return the sum of this usage and ``times`` the other one."""
@@ -74,6 +78,8 @@ class NodeUsage(msgspec.Struct, frozen=True):
             vcpus=_merge_amounts(self.vcpus, other.vcpus, times),
             disk=_merge_sizes(self.disk, other.disk, times),
             spare=_merge_amounts(self.spare, other.spare, times),
+            held=self.held.plus(other.held, times),
+            held_disk=_merge_sizes(self.held_disk, other.held_disk, times),
         )
 
     def reserved(self, minmem: int, auto_balance: bool, *, without: str | None = None) -> int:
@@ -145,6 +151,7 @@ class _Shape(msgspec.Struct, frozen=True):
     vcpus: int | None
     spindle_use: int | None
     auto_balance: bool | None
+    forthcoming: bool
 
 
 def _shape(instance: Instance) -> _Shape:
@@ -157,6 +164,7 @@ def _shape(instance: Instance) -> _Shape:
         _read_value(int, own("vcpus")),
         _read_value(int, own("spindle_use")),
         _read_value(bool, own("auto_balance")),
+        instance.forthcoming,
     )
 
 
@@ -187,6 +195,7 @@ def _primary_usage(shape: _Shape) -> NodeUsage:
         memory=_amount(shape.maxmem) if shape.up else NOTHING,
         spindles=_amount(shape.spindle_use),
         vcpus=Map({shape.hypervisor: _amount(shape.vcpus)}),
+        held=_amount(shape.maxmem) if shape.forthcoming else NOTHING,
     )
 
 
@@ -198,7 +207,8 @@ def _secondary_usage(shape: _Shape, primary: str) -> NodeUsage:
 
 def _disk_usage(disk: Disk) -> NodeUsage:
     """Return what a disk adds to the use of each of its nodes."""
-    return NodeUsage(disk=Map({disk.dev_type: _space(disk)}))
+    space = Map({disk.dev_type: _space(disk)})
+    return NodeUsage(disk=space, held_disk=space if disk.forthcoming else Map())
 
 
 def _space(disk: Disk) -> int:
@@ -268,6 +278,9 @@ def count_usage(instances: Iterable[Instance], disks: Mapping[str, Disk]) -> Usa
         found[node] = found.get(node, UNUSED).plus(_secondary_usage(shape, primary), times)
     for node, sizes in _count_space(disks.values()).items():
         found[node] = found.get(node, UNUSED).plus(NodeUsage(disk=Map(sizes)))
+    held = (disk for disk in disks.values() if disk.forthcoming)
+    for node, sizes in _count_space(held).items():
+        found[node] = found.get(node, UNUSED).plus(NodeUsage(held_disk=Map(sizes)))
     return Map({node: usage for node, usage in found.items() if usage != UNUSED})
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Reserved instances of Ganeti's configurations (*forthcoming*), which exist only in its records.
 
-Nothing of them is on a node, and most of their fields may be missing. They are not loaded, and
-described by the command that creates them.
+Nothing of them is on a node, and most of their fields may be missing. Those that have what a
+reservation of this software has come over; incomplete ones are not loaded, and described by the
+command that reserves them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _SECTIONS = ("instances", "disks")
 
 @dataclass(frozen=True)
 class Reservation:
-    """A reserved instance: its name, and the words of the command that creates it."""
+    """An incomplete reservation: its name, and the words of the command that makes it again."""
 
     name: str
     command: Sequence[str]
@@ -29,24 +30,68 @@ class Reservation:
 
 
 def separate_reservations(document: Document) -> tuple[Document, Sequence[Reservation]]:
-    """Return the configuration without what is only reserved, and the reserved instances."""
+    """Return the configuration without incomplete reservations, and these.
+
+    What is reserved does not run: that is recorded of the others.
+    """
+    incomplete = {
+        key: held
+        for key, held in _objects(document, "instances").items()
+        if _is_reserved(held) and not is_complete(held, document)
+    }
+    owned = {
+        uuid
+        for key, held in _objects(document, "instances").items()
+        if key not in incomplete and isinstance(held, dict)
+        for uuid in held.get("disks") or ()
+    }
+    left = {
+        "instances": incomplete.keys(),
+        "disks": {
+            key
+            for key, held in _objects(document, "disks").items()
+            if _is_reserved(held) and key not in owned
+        },
+    }
     kept = {
         section: {
-            key: held for key, held in _objects(document, section).items() if not _is_reserved(held)
+            key: _settle(held) if section == "instances" and _is_reserved(held) else held
+            for key, held in _objects(document, section).items()
+            if key not in left[section]
         }
         for section in _SECTIONS
         if section in document
     }
     found = [
         Reservation(str(held.get("name") or key), tuple(_command(key, held, document)))
-        for key, held in _objects(document, "instances").items()
-        if _is_reserved(held)
+        for key, held in incomplete.items()
     ]
     return {**document, **kept}, sorted(found, key=lambda each: each.name)
 
 
+def _settle(held: Document) -> Document:
+    return {**held, "admin_state": "down", "disks_active": False}
+
+
+_NEEDED = ("name", "primary_node", "hypervisor")
+_NEEDED_BY_DISKS = ("dev_type", "logical_id", "size")
+
+
+def is_complete(held: Document, document: Document) -> bool:
+    """Return whether a reserved instance has all that a reservation of this software has."""
+    if not all(held.get(name) for name in _NEEDED):
+        return False
+    if held["primary_node"] not in _objects(document, "nodes"):
+        return False
+    disks = [_objects(document, "disks").get(uuid) for uuid in held.get("disks") or ()]
+    return all(
+        isinstance(disk, dict) and all(disk.get(name) for name in _NEEDED_BY_DISKS)
+        for disk in disks
+    )
+
+
 def with_reservations(document: Document, earlier: Document) -> Document:
-    """Return a configuration with what was only reserved in an ``earlier`` one.
+    """Return a configuration with the incomplete reservations of an ``earlier`` one.
 
     What has been created under the name of a reservation takes its place.
     """
@@ -54,7 +99,7 @@ def with_reservations(document: Document, earlier: Document) -> Document:
     instances = {
         key: held
         for key, held in _objects(earlier, "instances").items()
-        if _is_reserved(held) and held.get("name") not in names
+        if _is_reserved(held) and not is_complete(held, earlier) and held.get("name") not in names
     }
     owned = {uuid for held in instances.values() for uuid in held.get("disks") or ()}
     disks = {key: held for key, held in _objects(earlier, "disks").items() if key in owned}
@@ -75,7 +120,7 @@ def _is_reserved(held: object) -> bool:
 
 def _command(key: str, held: Document, document: Document) -> Iterator[str]:
     """Yield the words of the command, as far as the record has values for them."""
-    yield from ("gnt-instance", "add")
+    yield from ("gnt-instance", "add", "--forthcoming")
     disks = [_objects(document, "disks").get(uuid) or {} for uuid in held.get("disks") or ()]
     template = str(disks[0].get("dev_type", "")) if disks else Template.DISKLESS.value
     if template:

@@ -661,8 +661,11 @@ _INDEXED_FIELDS: Mapping[type[Stored], tuple[str, ...]] = {
 """The fields that names, ``primaries``, ``copies``, ``owners`` and ``macs`` are built from."""
 
 _USAGE_FIELDS: Mapping[type[Stored], tuple[str, ...]] = {
-    Instance: ("primary_node", "disks", "beparams", "admin_state", "hypervisor"),
-    Disk: ("dev_type", "nodes", "size"),
+    Instance: (
+        *("primary_node", "disks", "beparams", "admin_state", "hypervisor"),
+        "forthcoming",
+    ),
+    Disk: ("dev_type", "nodes", "size", "forthcoming"),
 }
 """The fields that the usage of nodes is computed from."""
 

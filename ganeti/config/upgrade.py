@@ -18,6 +18,7 @@ from ganeti.config.initial_state import (
     default_parameters,
 )
 from ganeti.config.names_to_uuids import upgrade_from_2_2
+from ganeti.config.reservations import is_complete
 from ganeti.config.upgrade_steps import CHAIN
 from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import CONFIG_VERSION
@@ -133,27 +134,33 @@ _SECTION_DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
 )
 
 
-def _reject_forthcoming(document: Document) -> None:
-    """Reject reserved instances and disks (*forthcoming*), which this version does not support.
+_OF_RESERVED: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {"instances": {"os": "", "admin_state": "down"}}
+)
+"""What reserved instances may lack in Ganeti, besides what others may."""
+
+
+def _reject_incomplete(document: Document) -> None:
+    """Reject reserved instances (*forthcoming*) without a node or disks, as Ganeti may have them.
 
     :raises Invalid: with a problem for each of them.
     """
     found = [
         Problem(
-            f"{section}/{key}",
-            f"{held.get('name') or key} is only reserved (forthcoming), which this version does not"
-            " support; with Ganeti, create it (gnt-instance add --commit) or remove it first",
+            f"instances/{key}",
+            f"{held.get('name') or key} is only reserved (forthcoming), without all that it needs"
+            " here: a name, a hypervisor, a primary node, and the layout of its disks; with Ganeti,"
+            " create it (gnt-instance add --commit) or remove it first",
         )
-        for section in _SECTION_DEFAULTS
-        for key, held in (document.get(section) or {}).items()
-        if isinstance(held, dict) and held.get("forthcoming")
+        for key, held in (document.get("instances") or {}).items()
+        if isinstance(held, dict) and held.get("forthcoming") and not is_complete(held, document)
     ]
     if found:
         raise Invalid(found)
 
 
 def _fill_in(document: Document) -> Document:
-    _reject_forthcoming(document)
+    _reject_incomplete(document)
     cluster = _add_missing(document.get("cluster"), {**_cluster_defaults(), "tags": []})
     for name, kind in _FLAT_PARAMETERS.items():
         cluster[name] = {**defaults(kind), **(cluster.get(name) or {})}
@@ -174,8 +181,11 @@ def _fill_in_object(section: str, held: object, missing: Mapping[str, object]) -
     if not isinstance(held, dict):
         return held
     complete = _add_missing(held, missing)
-    # It is false here, and our records do not have this field.
-    complete.pop("forthcoming", None)
+    if complete.get("forthcoming"):
+        complete = {**_OF_RESERVED.get(section, {}), **complete}
+    else:
+        # The default, which some versions of Ganeti write.
+        complete.pop("forthcoming", None)
     if section == "instances":
         complete.setdefault("disks_active", complete.get("admin_state") == "up")
     if section == "disks":

@@ -177,6 +177,7 @@ def list_instances(schedule: BackupSchedule, state: ClusterState) -> list[Instan
         each
         for each in state.instances.values()
         if each.disks
+        and not each.forthcoming
         and (
             every
             or each.uuid in schedule.instances

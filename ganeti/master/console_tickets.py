@@ -9,7 +9,7 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.operations.guest_conversion import make_guest
-from ganeti.operations.instance.context import check_online, standing
+from ganeti.operations.instance.context import check_exists, check_online, standing
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.instances import CaptureScreen, PrepareConsole
 
@@ -30,6 +30,7 @@ class ConsoleTickets:
         """
         state = self._state()
         subject = standing(state.instance(instance), state)
+        check_exists(subject.instance)
         name = subject.instance.name
         check_online(subject.primary, f"the screen of instance {name} cannot be seen")
         guest = make_guest(state, subject.instance)
@@ -46,6 +47,7 @@ class ConsoleTickets:
             raise Refused(f"stream must be one of {', '.join(STREAMS)}, not {stream}")
         state = self._state()
         subject = standing(state.instance(instance), state)
+        check_exists(subject.instance)
         node = subject.primary
         name = subject.instance.name
         check_online(node, f"the console of instance {name} cannot be reached")

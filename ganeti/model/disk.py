@@ -97,7 +97,8 @@ class Disk(StoredObject, omit_defaults=True):
     node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``; ext
     ``[provider, volume]`` with the provider's parameters in ``params``; blockdev ``["manual",
     path]``. The ``params`` of a file have its ``format``, unless that is raw, and those of a plain
-    disk the thin ``pool`` that it was created in, if any.
+    disk the thin ``pool`` that it was created in, if any. The disks of a reserved instance are
+    ``forthcoming``: they have been laid out, but not created.
     """
 
     dev_type: Template
@@ -110,6 +111,7 @@ class Disk(StoredObject, omit_defaults=True):
     name: Line | None = None
     spindles: Integer | None = None
     params: Parameters | None = None
+    forthcoming: bool = False
 
 
 def get_format(disk: Disk) -> DiskFormat:

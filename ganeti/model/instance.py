@@ -37,7 +37,11 @@ class Nic(Record, omit_defaults=True):
 
 
 class Instance(TaggedObject, omit_defaults=True):
-    """A virtual machine; ``primary_node`` and ``disks`` are UUIDs."""
+    """A virtual machine; ``primary_node`` and ``disks`` are UUIDs.
+
+    One that is ``forthcoming`` is only reserved: nothing of it is on a node, and its disks are
+    forthcoming, too.
+    """
 
     name: Line
     primary_node: Line
@@ -53,3 +57,4 @@ class Instance(TaggedObject, omit_defaults=True):
     disks: tuple[Line, ...]
     disks_active: bool
     network_port: Integer | None = None
+    forthcoming: bool = False

@@ -311,6 +311,7 @@ def assemble_node(
             MasterAddressScript(
                 host.processes, host.address_records, host.clock, host.paths.master_address_script
             ),
+            host.address_records,
         ),
         names=Names(host.names),
         members=members,

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import Code, Failed
-from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
+from ganeti.rpc.master_address import BY_SCRIPT, HoldMasterAddress, ReleaseMasterAddress
 from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import MINIMAL_PATH, IProcesses, IStateFiles
 
@@ -25,8 +25,6 @@ TIMEOUT = 30.0
 
 RESUME_LIFETIME = 5.0
 """Seconds in which the master must renew an address that an earlier node daemon has configured."""
-
-RECORD = "by-script"
 
 
 class MasterAddressScript:
@@ -51,7 +49,7 @@ class MasterAddressScript:
 
     def resume_by_record(self) -> None:
         """Take over the address that an earlier node daemon of this host has configured."""
-        content = self._records.read_all().get(RECORD)
+        content = self._records.read_all().get(BY_SCRIPT)
         if content is None:
             return
         try:
@@ -60,7 +58,7 @@ class MasterAddressScript:
             self._log.error(
                 "it is not known which address the script has configured: {why}", why=str(e)
             )
-            self._records.remove(RECORD)
+            self._records.remove(BY_SCRIPT)
         else:
             self._expire_after(RESUME_LIFETIME)
 
@@ -77,7 +75,7 @@ class MasterAddressScript:
                 await self._stop()
             if self._held is None:
                 # Before the script runs: what it began before a crash must be undone as well.
-                self._records.put(RECORD, msgspec.json.encode(wanted))
+                self._records.put(BY_SCRIPT, msgspec.json.encode(wanted))
                 self._held = wanted
                 try:
                     await self._run("start", wanted)
@@ -128,7 +126,7 @@ class MasterAddressScript:
             await self._run("stop", held)
             self._log.info("the script has removed {address}", address=held.address)
         # Only now: if the script fails or this daemon ends, the next one runs it again.
-        self._records.remove(RECORD)
+        self._records.remove(BY_SCRIPT)
 
     async def _run(self, verb: str, where: ReleaseMasterAddress) -> None:
         environment = {

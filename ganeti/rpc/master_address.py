@@ -10,6 +10,10 @@ from msgspec import Meta
 from ganeti.rpc.call import URGENT, Call
 from ganeti.schema.types import Line
 
+BY_SCRIPT, BY_GANETI = "by-script", "by-ganeti"
+"""The records of addresses that were configured without a lifetime, as ``ReleaseMasterAddress``: by
+the administrator's script, and by Ganeti before the cluster was taken over from it."""
+
 
 class HoldMasterAddress(Call[bool]):
     """Have the address on a device of this host, for ``lifetime`` seconds from now on.

@@ -52,12 +52,32 @@ class ReservationTests(SynchronousTestCase):
                 nics=[nic],
                 primary_node="n1",
             ),
-            "gnt-instance add -t drbd --disk 0:size=1024M -o noop -H kvm:kernel_path=/vmlinuz"
-            " -B vcpus=2 --net 0:mac=aa:00:00:00:00:01,network=lan -n node1:node2 new1",
+            "gnt-instance add --forthcoming -t drbd --disk 0:size=1024M -o noop"
+            " -H kvm:kernel_path=/vmlinuz -B vcpus=2"
+            " --net 0:mac=aa:00:00:00:00:01,network=lan -n node1:node2 new1",
         )
 
     def test_most_fields_may_be_missing(self) -> None:
-        self.assertEqual(self.command(), "gnt-instance add -t diskless -o noop new1")
+        self.assertEqual(self.command(), "gnt-instance add --forthcoming -t diskless -o noop new1")
+
+    def test_what_is_complete_comes_over_and_does_not_run(self) -> None:
+        before = document(
+            disks=["d1"], primary_node="n1", hypervisor="kvm", admin_state="up", disks_active=True
+        )
+        before["disks"]["d1"]["logical_id"] = ["n1", "n2", 11000, 0, 0, "secret"]
+        kept, found = separate_reservations(before)
+        self.assertEqual(found, [])
+        self.assertEqual(kept["disks"], before["disks"])
+        held = kept["instances"]["i1"]
+        self.assertEqual((held["admin_state"], held["disks_active"]), ("down", False))
+        removed = {**kept, "instances": {"i2": kept["instances"]["i2"]}, "disks": {}}
+        self.assertEqual(with_reservations(removed, before), removed)
+
+    def test_without_a_node_or_the_layout_of_a_disk_it_is_incomplete(self) -> None:
+        for missing in ({"primary_node": "gone"}, {"disks": ["d1"]}, {"hypervisor": None}):
+            held = {"primary_node": "n1", "hypervisor": "kvm", **missing}
+            [found] = separate_reservations(document(**held))[1]
+            self.assertEqual(found.name, "new1")
 
     def test_they_can_be_merged_into_a_later_configuration(self) -> None:
         before = document(disks=["d1"])

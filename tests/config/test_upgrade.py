@@ -133,16 +133,20 @@ class DefaultTests(SynchronousTestCase):
         self.assertIn("ssh_port", cluster["ndparams"])
         self.assertIn("mode", cluster["nicparams"]["default"])
 
-    def test_what_only_ganeti_reserves_is_refused_with_each_object(self) -> None:
-        def change(document: dict[str, Any]) -> None:
-            document["instances"][WEB1]["forthcoming"] = True
-            document["disks"][DISK0] |= {"forthcoming": True, "name": None}
-
+    def test_an_incomplete_reservation_is_refused(self) -> None:
         document = a_document()
-        change(document)
+        document["instances"][WEB1] |= {"forthcoming": True, "hypervisor": None}
         said = refusal(document)
-        self.assertIn(f"instances/{WEB1}: web1 is only reserved (forthcoming)", said)
-        self.assertIn(f"disks/{DISK0}: {DISK0} is only reserved", said)
+        self.assertIn(f"instances/{WEB1}: web1 is only reserved (forthcoming), without all", said)
+
+    def test_what_a_reservation_may_lack_is_filled_in(self) -> None:
+        def change(document: dict[str, Any]) -> None:
+            held = document["instances"][WEB1]
+            held["forthcoming"] = True
+            del held["os"], held["admin_state"]
+
+        held = self.changed(change)["instances"][WEB1]
+        self.assertEqual((held["forthcoming"], held["os"], held["admin_state"]), (True, "", "down"))
 
     def test_that_something_is_not_reserved_is_not_kept(self) -> None:
         found = self.changed(lambda d: d["instances"][WEB1].update(forthcoming=False))

@@ -64,7 +64,7 @@ class ConfigDataTests(SynchronousTestCase):
         with self.assertRaises(Invalid) as caught:
             loaded(json.dumps(document).encode(), ids=ids)
         paths = [problem.path for problem in caught.exception.problems]
-        self.assertEqual(paths, ["instances/x", "disks/y"])
+        self.assertEqual(paths, ["instances/x"])
         self.assertIn("web9 is only reserved (forthcoming)", str(caught.exception))
 
     def test_ssconf_has_the_known_keys(self) -> None:

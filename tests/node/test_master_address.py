@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import msgspec
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
 from ganeti.node.master_address import MasterAddress
 from ganeti.node.master_address_script import MasterAddressScript
-from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
+from ganeti.rpc.master_address import BY_GANETI, HoldMasterAddress, ReleaseMasterAddress
 from ganeti.system.arp import build_announcement
 from ganeti.system.interfaces import IProcesses, ProcessResult
 from ganeti.testing.processes import MemoryStateFiles
@@ -47,8 +48,9 @@ class MasterAddressTests(SynchronousTestCase):
 
     def make_address(self, announce: Callable[[str, str], None]) -> MasterAddress:
         processes = cast(IProcesses, self.ip)
-        script = MasterAddressScript(processes, MemoryStateFiles(), Clock(), "/setup")
-        return MasterAddress(processes, announce, script)
+        self.records = MemoryStateFiles()
+        script = MasterAddressScript(processes, self.records, Clock(), "/setup")
+        return MasterAddress(processes, announce, script, self.records)
 
     def announce(self, device: str, address: str) -> None:
         self.announced.append((device, address))
@@ -79,6 +81,27 @@ class MasterAddressTests(SynchronousTestCase):
         self.assertFalse(self.hold())
         self.release()
         self.assertEqual((self.ip.ran, self.announced), ([], []))
+
+    def test_the_permanent_address_that_ganeti_has_left_becomes_the_masters(self) -> None:
+        where = ReleaseMasterAddress(**WHERE)
+        self.records.put(BY_GANETI, msgspec.json.encode(where))
+        self.ip.present = FOREVER
+        self.assertTrue(self.hold())
+        self.assertEqual(
+            self.ip.ran, ["replace 192.0.2.200/24 dev br0 valid_lft 4 preferred_lft 4"]
+        )
+        self.assertEqual((self.records.read_all(), self.announced), ({}, []))
+
+    def test_what_ganeti_would_have_configured_otherwise_is_left_alone(self) -> None:
+        for other in ({"device": "br1"}, {"netmask": 32}, {"address": "192.0.2.201"}):
+            where = ReleaseMasterAddress(**{**WHERE, **other})
+            self.records.put(BY_GANETI, msgspec.json.encode(where))
+            self.ip.present = FOREVER
+            self.assertFalse(self.hold())
+        self.records.put(BY_GANETI, msgspec.json.encode(ReleaseMasterAddress(**WHERE)))
+        self.ip.present = FOREVER.replace(b"br0", b"br1")
+        self.assertFalse(self.hold())
+        self.assertEqual(self.ip.ran, [])
 
     def test_an_announcement_that_fails_is_no_reason_to_give_up(self) -> None:
         def fail(device: str, address: str) -> None:

@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
-from ganeti.node.master_address_script import RECORD, RESUME_LIFETIME, MasterAddressScript
-from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
+from ganeti.node.master_address_script import RESUME_LIFETIME, MasterAddressScript
+from ganeti.rpc.master_address import BY_SCRIPT, HoldMasterAddress, ReleaseMasterAddress
 from ganeti.system.interfaces import MINIMAL_PATH, IProcesses, ProcessResult
 from ganeti.testing.processes import MemoryStateFiles
 
@@ -109,7 +109,7 @@ class MasterAddressScriptTests(SynchronousTestCase):
         self.host.codes = [1]
         self.clock.advance(LIFETIME)
         self.assertEqual(self.flushLoggedErrors(), [])
-        self.assertEqual(list(self.records.read_all()), [RECORD])  # for the next daemon
+        self.assertEqual(list(self.records.read_all()), [BY_SCRIPT])  # for the next daemon
         self.hold()
         self.assertEqual(len(self.host.ran), 3)
 
@@ -128,6 +128,6 @@ class MasterAddressScriptTests(SynchronousTestCase):
         self.assertEqual(self.host.ran, ["start 192.0.2.200", "stop 192.0.2.200"])
 
     def test_a_damaged_record_is_discarded(self) -> None:
-        self.records.put(RECORD, b"{")
+        self.records.put(BY_SCRIPT, b"{")
         self.address.resume_by_record()
         self.assertEqual((self.records.read_all(), self.host.ran), ({}, []))

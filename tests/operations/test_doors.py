@@ -333,8 +333,6 @@ class UnsupportedTests(DoorsTests):
     def test_parameters_of_opcodes(self) -> None:
         instance = {"instance_name": "web1"}
         for op_id, fields, name in (
-            ("OP_INSTANCE_CREATE", ORDER, "forthcoming"),
-            ("OP_INSTANCE_CREATE", ORDER, "commit"),
             ("OP_INSTANCE_CREATE", ORDER, "instance_communication"),
             ("OP_INSTANCE_CREATE", ORDER, "helper_startup_timeout"),
             ("OP_INSTANCE_SET_PARAMS", instance, "instance_communication"),
@@ -374,6 +372,7 @@ class UnsupportedTests(DoorsTests):
     def test_what_is_off_asks_for_nothing(self) -> None:
         off = {
             "forthcoming": False,
+            "commit": False,
             "instance_communication": False,
             "helper_startup_timeout": None,
         }

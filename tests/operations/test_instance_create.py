@@ -206,5 +206,7 @@ class CreateTests(SynchronousTestCase):
         before = create.hooks(plan, self.memory.state())
         self.successResultOf(create.run(plan, self.memory.tools))
         after = create.hooks(plan, self.memory.state())
+        assert before is not None
+        assert after is not None
         self.assertEqual(before.environment["INSTANCE_DISK_COUNT"], "1")
         self.assertEqual(before.environment, after.environment)

@@ -19,11 +19,12 @@ from tools.quickstart.place import TREE
 
 PROGRAM = """
 import json, os, subprocess, sys
+import msgspec
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from ganeti.node.master_address import MasterAddress
 from ganeti.node.master_address_script import MasterAddressScript
-from ganeti.rpc.master_address import HoldMasterAddress, ReleaseMasterAddress
+from ganeti.rpc.master_address import BY_GANETI, HoldMasterAddress, ReleaseMasterAddress
 from ganeti.system.arp import announce
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.state_files import LocalStateFiles
@@ -34,7 +35,13 @@ if "script" in sys.argv:
 processes = LocalProcesses(reactor, reactor)
 records = LocalStateFiles(f"{os.environ['FOLDER']}/records")
 script = MasterAddressScript(processes, records, reactor, f"{os.environ['FOLDER']}/setup")
-address = MasterAddress(processes, announce, script)
+address = MasterAddress(processes, announce, script, records)
+if "ganeti" in sys.argv:
+    records.put(BY_GANETI, msgspec.json.encode(ReleaseMasterAddress(**where)))
+    subprocess.run(
+        ["ip", "address", "add", f"{sys.argv[1]}/{sys.argv[2]}", "dev", "dev0", "label", "dev0:0"]
+    )
+
 
 def show():
     shown = subprocess.run(["ip", "-j", "address", "show", "dev", "dev0"], capture_output=True)
@@ -115,6 +122,13 @@ class MasterAddressTests(SynchronousTestCase):
         held, during, after = self.run_program("192.0.2.9", "24", "release")
         self.assertFalse(held)
         self.assertEqual(during, after)
+
+    def test_the_address_that_ganeti_has_left_is_held_and_given_up(self) -> None:
+        held, during, after = self.run_program("192.0.2.200", "32", "ganeti", "release")
+        self.assertTrue(held)
+        self.assertIn(during["192.0.2.200"], (29, 30))
+        self.assertEqual(set(after), set(during) - {"192.0.2.200"})
+        self.assertEqual(list((self.folder / "records").iterdir()), [])
 
     def test_a_program_of_the_administrator_may_configure_it(self) -> None:
         script = self.folder / "setup"

@@ -7,8 +7,11 @@ import os
 import secrets
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+
+import msgspec
 
 from ganeti import __version__
 from ganeti.bootstrap.blocking_files import at_once, local_files, write, write_ssconf
@@ -19,6 +22,7 @@ from ganeti.bootstrap.take_over.folder_exchange import exchange_for_ours, prepar
 from ganeti.bootstrap.take_over.ganeti_folder import FolderPaths, GanetiFolder, end_job, read_folder
 from ganeti.config import access_file
 from ganeti.config.formats import ConfigDataEncoder
+from ganeti.config.own_address import has_own_address
 from ganeti.config.ssconf import ssconf
 from ganeti.config.state import ClusterState
 from ganeti.config.take_over import take_over
@@ -28,6 +32,8 @@ from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.paths import Paths
 from ganeti.pki.authority import SERVER_USAGE, Authority, Credentials
 from ganeti.pki.enrolment import fingerprint
+from ganeti.rpc.master_address import BY_GANETI, BY_SCRIPT, ReleaseMasterAddress
+from ganeti.system.state_files import LocalStateFiles
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,40 @@ def adopt(
         _write_queue(staged, folder, time.time())
         for each in (paths.hooks, paths.log, paths.run):
             at_once(local_files().make_folder(each))
-        exchange_for_ours(paths).carry_out()
+        with _address_recorded(paths, state):
+            exchange_for_ours(paths).carry_out()
     return state
+
+
+@contextmanager
+def _address_recorded(paths: Paths, state: ClusterState) -> Iterator[None]:
+    """Record that Ganeti has configured the cluster's address on this host, if it has one.
+
+    Without this, a permanent address would be taken for one of the administrator's, and stay here
+    when the role of the master moves. It is recorded first, as an interrupted take-over is only
+    continued until its last step, and removed again if this context fails.
+    """
+    cluster = state.cluster
+    if not has_own_address(state):
+        yield
+        return
+    by_script = cluster.use_external_mip_script
+    where = ReleaseMasterAddress(
+        address=cluster.master_ip,
+        netmask=cluster.master_netmask,
+        device=cluster.master_netdev,
+        by_script=by_script,
+    )
+    records = LocalStateFiles(paths.master_address_records)
+    name = BY_SCRIPT if by_script else BY_GANETI
+    records.put(name, msgspec.json.encode(where))
+    try:
+        yield
+    except OSError:
+        records.remove(name)
+        with suppress(OSError):
+            os.rmdir(paths.master_address_records)
+        raise
 
 
 def is_interrupted(paths: Paths) -> bool:

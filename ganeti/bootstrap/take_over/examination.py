@@ -153,8 +153,8 @@ def _list_differences(folder: GanetiFolder, now: float) -> Iterator[str]:
         yield f"{path} is not the file of a job, and is left behind"
     for reserved in folder.reservations:
         yield (
-            f"instance {reserved.name} is only reserved (forthcoming), and is left behind; to"
-            f" create it afterwards: {reserved}"
+            f"instance {reserved.name} is only reserved (forthcoming), without all that a"
+            f" reservation needs here, and is left behind; to reserve it afterwards: {reserved}"
         )
     for name in sorted(set(cluster.enabled_hypervisors) - HYPERVISORS.keys()):
         yield f"hypervisor {name} is not supported, and no longer enabled"

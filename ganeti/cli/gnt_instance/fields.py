@@ -15,16 +15,19 @@ from ganeti.schema.size_units import mebibytes
 def creation(arguments: Arguments, *, from_export: bool = False) -> Document:
     """Return the fields of a creation request that are composed of several options.
 
-    An imported instance has the disks and network cards of its export unless others are given.
+    An imported instance has the disks and network cards of its export unless others are given, and
+    one that was reserved has those of its reservation.
 
     :raises ExitTool: if options contradict each other.
     """
+    # What is not given is as the reservation or the export has it.
+    known = from_export or bool(arguments.get("commit"))
     primary, _, secondary = arguments.get("node", "").partition(":")
     hypervisor, hvparams = arguments.get("hypervisor_parameters", (None, {}))
     return {
         "mode": "create",
-        "disks": _new_disks(arguments, from_export),
-        "nics": [] if from_export and "net" not in arguments else _new_nics(arguments),
+        "disks": _new_disks(arguments, known),
+        "nics": [] if known and "net" not in arguments else _new_nics(arguments),
         "pnode": primary or None,
         "snode": secondary or None,
         "hypervisor": hypervisor,
@@ -32,7 +35,7 @@ def creation(arguments: Arguments, *, from_export: bool = False) -> Document:
     }
 
 
-def _new_disks(arguments: Arguments, from_export: bool) -> list[Document]:
+def _new_disks(arguments: Arguments, known: bool) -> list[Document]:
     given, size = arguments.get("disk", []), arguments.get("os_size")
     diskless = arguments.get("disk_template") == "diskless"
     if diskless and (given or size is not None):
@@ -41,7 +44,7 @@ def _new_disks(arguments: Arguments, from_export: bool) -> list[Document]:
         raise ExitTool(FAILURE, "-s gives the size of a single disk; use either -s or --disk")
     if size is not None:
         return [{"size": size}]
-    if not given and not diskless and not from_export:
+    if not given and not diskless and not known:
         raise ExitTool(
             FAILURE,
             "no disks given; use -s SIZE for one disk, --disk 0:size=SIZE …, or -t diskless",

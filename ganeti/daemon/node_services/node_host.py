@@ -56,7 +56,7 @@ def create_host(reactor: Reactor, paths: Paths, name: str, port: int, files: Loc
         reach=lambda host, port: reach(reactor, find_node_address(host, paths) or host, port),
         stop=reactor.stop,
         lease_notes=lease_notes(paths),
-        address_records=LocalStateFiles(f"{paths.run}/master-address"),
+        address_records=LocalStateFiles(paths.master_address_records),
         uptime=read_uptime,
         boot_id=read_boot_id,
         repositories=LocalRepositories(WorkThreads(reactor)),

@@ -4,12 +4,19 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 from ganeti.daemon.connections.listening import disable_nagle, limit_unsent, listen_at
 from ganeti.daemon.connections.server_certificate import ServerCertificate
-from ganeti.daemon.process.options import address_of
+from ganeti.daemon.process.options import ALL_ADDRESSES, address_of
 from ganeti.daemon.process.services import Daemon, ServicePart
+from ganeti.daemon.rapi_services import cluster_address_port
 from ganeti.daemon.rapi_services.api_server import ApiServer, create_endpoint, wrap_tls
+from ganeti.daemon.rapi_services.cluster_address_port import (
+    ClusterAddressPort,
+    find_cluster_address,
+    open_free,
+)
 from ganeti.daemon.rapi_services.local_files_watch import INTERVAL, LocalFilesWatch
 from ganeti.daemon.rapi_services.master_connector import (
     LuxiTunnel,
@@ -53,6 +60,8 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     else:
         address = options.bind or address_of(name, paths)
         await _listen(daemon, options, address, server.site, certificate)
+        if options.bind is None and address != ALL_ADDRESSES:
+            await _serve_cluster_address(daemon, options, paths, server.site, certificate)
     if certificate is not None:
         daemon.on_reload(certificate.reload)
     watch = LocalFilesWatch(paths, name, master, certificate, daemon.fail)
@@ -93,6 +102,28 @@ def _create_connector(
     )
 
 
+async def _serve_cluster_address(
+    daemon: Daemon,
+    options: Namespace,
+    paths: Paths,
+    site: ApiSite,
+    certificate: ServerCertificate | None,
+) -> None:
+    """Serve the clients that use the cluster's name or address, in this process only."""
+    port = ClusterAddressPort(
+        lambda: find_cluster_address(paths),
+        open_free(daemon.reactor, options.port, wrap_tls(site, certificate), _set_options),
+    )
+    await port.update()
+    daemon.add(ServicePart("port of the cluster's address", stop=port.stop))
+    daemon.repeat("look at the cluster's address", cluster_address_port.INTERVAL, port.update)
+
+
+def _set_options(port: Any) -> None:
+    limit_unsent(port, MAX_KERNEL_UNSENT)
+    disable_nagle(port)
+
+
 async def _listen(
     daemon: Daemon,
     options: Namespace,
@@ -104,8 +135,7 @@ async def _listen(
     reactor = daemon.reactor
     endpoint = create_endpoint(reactor, address, options.port, certificate)
     port = await listen_at(endpoint, site, address, options.port)
-    limit_unsent(port, MAX_KERNEL_UNSENT)
-    disable_nagle(port)
+    _set_options(port)
     daemon.add(ServicePart("port", stop=port.stopListening))
     # Added last to stop first: the workers must end before the shared socket is closed.
     further = options.workers - 1

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc, unsupported
+from ganeti.schema.records import doc
 from ganeti.schema.types import Lines, Seconds, Text, Value
 
 
@@ -82,14 +82,17 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     start: Annotated[bool, doc("Start the instance after its creation.")] = True
     forthcoming: Annotated[
         bool,
-        unsupported(
-            "Only reserve the resources of the instance.",
-            "create it with --no-start and --no-install, and install it later",
+        doc(
+            "Only reserve name, resources, addresses and ports; nothing is created, installed or"
+            " started."
         ),
     ] = False
     commit: Annotated[
         bool,
-        unsupported("Create a reserved instance.", "instances cannot be reserved"),
+        doc(
+            "Create the reserved instance with this name; what is not given is taken from the"
+            " reservation."
+        ),
     ] = False
     tags: fields.Tags = ()
     instance_communication: fields.Communication = False

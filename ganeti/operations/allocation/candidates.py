@@ -73,7 +73,7 @@ def candidates(
         found.append(
             Candidate(
                 node,
-                _free_resources(facts, template),
+                _free_resources(facts, template, usage, default.maxmem),
                 usage.instances,
                 usage.reserved(
                     default.minmem,
@@ -177,10 +177,27 @@ def _count_excess(
     return total
 
 
-def _free_resources(facts: NodeInfo | None, template: Template) -> NodeResources:
+def _free_resources(
+    facts: NodeInfo | None, template: Template, usage: NodeUsage, maxmem: int
+) -> NodeResources:
+    """Return what is free on a node, without what reserved (forthcoming) instances hold.
+
+    ``maxmem`` is that of instances without a value.
+    """
     if facts is None:
         return NodeResources(None, None, None)
-    return NodeResources(facts.memory_free, get_free_space(facts, template), facts.cpus)
+    free = get_free_space(facts, template)
+    return NodeResources(
+        facts.memory_free - usage.held.total(maxmem),
+        None if free is None else free - get_held_space(usage, template),
+        facts.cpus,
+    )
+
+
+def get_held_space(usage: NodeUsage, template: Template) -> int:
+    """Return the space in MiB that reserved disks hold of that for disks of this template."""
+    unit = _STORAGE_TYPES.get(template)
+    return sum(size for each, size in usage.held_disk.items() if _STORAGE_TYPES.get(each) == unit)
 
 
 def get_free_space(facts: NodeInfo, template: Template) -> int | None:
@@ -198,16 +215,25 @@ def list_sizes(disks: Iterable[Disk]) -> list[int]:
 
 
 def require_space(
-    node: Node, facts: NodeInfo, template: Template, sizes: Sequence[int], *, freed: int = 0
+    node: Node,
+    facts: NodeInfo,
+    template: Template,
+    sizes: Sequence[int],
+    *,
+    state: ClusterState,
+    freed: int = 0,
 ) -> None:
     """Refuse new disks of these sizes, in MiB, that do not fit on a node; ``freed`` go first.
 
-    :raises Refused: the node has less free.
+    :raises Refused: the node has less free, without what reserved instances hold.
     """
     free, needed = get_free_space(facts, template), compute_disk_space(template, sizes) - freed
-    if free is not None and free < needed:
+    held = get_held_space(state.get_usage(node), template)
+    if free is not None and free - held < needed:
+        aside = f", of which reserved instances hold {held} MiB" if held else ""
         raise Refused(
-            f"node {node.name} has {free} MiB of free disk space, but {needed} MiB are required",
+            f"node {node.name} has {free} MiB of free disk space{aside}, but {needed} MiB are"
+            " required",
             Code.RESOURCES,
         )
 

@@ -23,7 +23,7 @@ from ganeti.operations.allocation.candidates import candidates, storage_units
 from ganeti.operations.allocation.policy_check import PolicySize
 from ganeti.operations.allocation.scoring import choose, required_disk_space
 from ganeti.operations.allocation.sizes import make_placement
-from ganeti.operations.instance.context import check_online
+from ganeti.operations.instance.context import check_exists, check_online
 from ganeti.operations.operation import NodeAnswers, NodeQuery
 from ganeti.rpc.node import DescribeNode
 
@@ -181,6 +181,7 @@ def choose_primary(
 
     :raises Refused: no node fits.
     """
+    check_exists(instance)
     disks = state.get_disks(instance)
     template = state.get_template(instance)
     wish = make_placement(instance, disks, state, away_from=[node.uuid])
@@ -218,6 +219,7 @@ def make_secondary_replacement(
 
     :raises Refused: no node fits.
     """
+    check_exists(instance)
     wish = make_placement(
         instance,
         state.get_disks(instance),

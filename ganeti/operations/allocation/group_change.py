@@ -20,7 +20,7 @@ from ganeti.operations.allocation.candidates import storage_units
 from ganeti.operations.allocation.evacuation import RemainingResources, by_name
 from ganeti.operations.allocation.iallocator_jobs import get_allocator_jobs
 from ganeti.operations.allocation.sizes import make_placement, size_of
-from ganeti.operations.instance.context import InstanceContext, standing
+from ganeti.operations.instance.context import InstanceContext, check_exists, standing
 from ganeti.operations.instance.nic_networks import connected
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.rpc.node import DescribeNode
@@ -147,6 +147,7 @@ def _plan_instance(
 
     :raises Refused: no group is suitable; with the reason for each.
     """
+    check_exists(instance)
     subject, reasons = standing(instance, state), []
     template = state.get_template(instance)
     if template not in MIRRORED_TEMPLATES | SHARED_TEMPLATES:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ganeti.config.node_usage import NodeUsage
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR as BUILT_IN
 from ganeti.model.disk import Template
 from ganeti.model.node import Node
-from ganeti.operations.allocation.candidates import storage_units
+from ganeti.model.parameters.filling import default_backend_of
+from ganeti.operations.allocation.candidates import get_held_space, storage_units
 from ganeti.operations.allocation.iallocator_protocol import (
     NodeReport,
     encode_request,
@@ -56,7 +58,7 @@ def room(state: ClusterState) -> NodeQuery:
 def format_request(request: Mapping[str, object], state: ClusterState, facts: NodeAnswers) -> str:
     """Return the input of an iallocator, with the node data from ``room``."""
     present = {
-        node.uuid: _node_report(known, state)
+        node.uuid: _node_report(known, state, state.get_usage(node))
         for node in state.nodes.values()
         if (known := facts.known(node, DescribeNode)) is not None
     }
@@ -69,18 +71,19 @@ def _format_options(parameters: Mapping[str, Value]) -> list[str]:
     ]
 
 
-def _node_report(facts: NodeInfo, state: ClusterState) -> NodeReport:
+def _node_report(facts: NodeInfo, state: ClusterState, usage: NodeUsage) -> NodeReport:
     uses_groups = {Template.PLAIN.value, Template.DRBD.value} & {
         *state.cluster.enabled_disk_templates
     }
     kind = "lvm-vg" if uses_groups and state.cluster.volume_group_name else "file"
+    template = Template.PLAIN if kind == "lvm-vg" else Template.FILE
     places = [each for each in facts.storage if each.kind == kind] or list(facts.storage)
     return NodeReport(
         total_memory=facts.memory_total,
         reserved_memory=facts.memory_node,
-        free_memory=facts.memory_free,
+        free_memory=facts.memory_free - usage.held.total(default_backend_of(state.cluster).maxmem),
         total_disk=max((each.size for each in places), default=0),
-        free_disk=max((each.free for each in places), default=0),
+        free_disk=max((each.free for each in places), default=0) - get_held_space(usage, template),
         total_cpus=facts.cpus,
         reserved_cpus=facts.cpus_node,
         guests={name: guest.memory for name, guest in facts.guests.items()},

@@ -12,7 +12,7 @@ from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.filling import backend_of, node_parameters_of, policy_of
-from ganeti.operations.allocation.candidates import ON_PAPER
+from ganeti.operations.allocation.candidates import ON_PAPER, get_held_space
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.operation import NodeAnswers
 from ganeti.placement.cluster_model import (
@@ -91,6 +91,7 @@ class _Builder:
         templates = {*self.state.cluster.enabled_disk_templates}
         uses_groups = templates & {Template.PLAIN.value, Template.DRBD.value}
         self._unit = "lvm-vg" if uses_groups else "file"
+        self._template = Template.PLAIN if uses_groups else Template.FILE
 
     def read_instance(self, instance: Instance) -> InstanceModel:
         state = self.state
@@ -124,6 +125,7 @@ class _Builder:
             reserved=min(backend.minmem, memory) if secondaries and backend.auto_balance else 0,
             running=instance.admin_state is AdminState.UP,
             movable=answers
+            and not instance.forthcoming
             and backend.auto_balance
             and self.selection.contains(instance, holders, primary.group),
             exclusion_tags=_matching(instance.tags, self._exclusion),
@@ -141,7 +143,8 @@ class _Builder:
             memory=known.memory_total if known else 0,
             memory_free=(known.memory_free if known else 0) - pending,
             disk=max((each.size for each in units), default=0),
-            disk_free=max((each.free for each in units), default=0),
+            disk_free=max((each.free for each in units), default=0)
+            - get_held_space(state.get_usage(node), self._template),
             cpus=known.cpus if known else 0,
             state=_state_of(node, known),
             spindles=node_parameters_of(state.cluster, group, node).spindle_count,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from ganeti.config.own_address import has_own_address
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import CLUSTER, LockRequest, request
@@ -16,14 +17,12 @@ from ganeti.rpc.node import HookDirectory
 
 
 def find_address(state: ClusterState) -> ReleaseMasterAddress | None:
-    """Return the address that the master's host has, with netmask and device, or None.
+    """Return the address that the master's host has, with netmask and device.
 
-    Addresses of nodes and of the loopback device, which trial clusters have, do not move.
+    None if it is one that does not move.
     """
     cluster = state.cluster
-    used = {node.primary_ip for node in state.nodes.values()}
-    used |= {node.secondary_ip for node in state.nodes.values()}
-    if cluster.master_ip in used or ip_address(cluster.master_ip).is_loopback:
+    if not has_own_address(state):
         return None
     return ReleaseMasterAddress(
         address=cluster.master_ip,

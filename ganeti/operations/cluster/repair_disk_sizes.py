@@ -16,6 +16,7 @@ from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import RepairDiskSizes
 from ganeti.operations.guest_conversion import fill_disk_parameters
+from ganeti.operations.instance.context import check_exists
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, ResultWithCommit, Tools
 from ganeti.rpc.disks import DescribeDisks
 
@@ -51,8 +52,14 @@ def _disks_by_node(
     op: RepairDiskSizes, state: ClusterState
 ) -> list[tuple[Node, list[tuple[Instance, int, Disk]]]]:
     """Return the disks to check by primary node."""
-    named = [state.instance(name) for name in op.instances] or state.instances.values()
-    wanted = {instance.uuid: instance for instance in named}
+    named = [state.instance(name) for name in op.instances]
+    for instance in named:
+        check_exists(instance)
+    wanted = {
+        instance.uuid: instance
+        for instance in named or state.instances.values()
+        if not instance.forthcoming
+    }
     found: dict[str, list[tuple[Instance, int, Disk]]] = {}
     for instance in sorted(wanted.values(), key=lambda each: each.name):
         for number, disk in enumerate(state.get_disks(instance)):

@@ -41,7 +41,11 @@ def snapshot_queries(group: Group, state: ClusterState) -> Iterator[NodeQuery | 
 
 
 def _list_able_disks(state: ClusterState, instance: Instance) -> Sequence[Disk]:
-    return [disk for disk in state.get_disks(instance) if can_have_snapshots(disk)]
+    return [
+        disk
+        for disk in state.get_disks(instance)
+        if can_have_snapshots(disk) and not disk.forthcoming
+    ]
 
 
 def snapshot_findings(

@@ -506,12 +506,13 @@ def _check_n_plus_one(node: Node, plan: GroupVerification) -> Iterator[Finding]:
         return
     default = default_backend_of(plan.state.cluster)
     spare = plan.state.get_usage(node).spare_by_peer(default.minmem, default.auto_balance)
+    held = plan.state.get_usage(node).held.total(default.maxmem)
     for peer, memory in spare.items():
-        if memory > facts.memory_free:
+        if memory > facts.memory_free - held:
+            aside = f", of which reserved instances hold {held} MiB" if held else ""
             message = (
-                f"has {facts.memory_free} MiB of free memory, but {memory} MiB are required if "
-                f"node "
-                f"{plan.state.nodes[peer].name} fails"
+                f"has {facts.memory_free} MiB of free memory{aside}, but {memory} MiB are required"
+                f" if node {plan.state.nodes[peer].name} fails"
             )
             yield Finding(Code.ENODEN1, "node", node.name, message)
 

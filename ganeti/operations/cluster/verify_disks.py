@@ -58,7 +58,7 @@ def _disks_on(node: Node, state: ClusterState) -> list[tuple[Instance, Disk]]:
         (instance, disk)
         for instance in here.values()
         for disk in state.get_disks(instance)
-        if instance.primary_node == node.uuid or node.uuid in disk.nodes
+        if (instance.primary_node == node.uuid or node.uuid in disk.nodes) and not disk.forthcoming
     ]
 
 

@@ -47,13 +47,29 @@ class InstanceContext:
         )
 
 
-def subject_of(op: InstanceOpcode, state: ClusterState) -> InstanceContext:
-    """Return the context of the instance that ``op`` names.
+def subject_of(
+    op: InstanceOpcode, state: ClusterState, *, reserved: bool = False
+) -> InstanceContext:
+    """Return the context of the instance that ``op`` names; with ``reserved``, it need not exist.
 
-    :raises Refused: the instance does not exist.
+    :raises Refused: the instance is unknown, or only reserved.
     """
     instance = state.instance(op.instance_uuid or op.instance_name)
+    if not reserved:
+        check_exists(instance)
     return standing(instance, state)
+
+
+def check_exists(instance: Instance) -> None:
+    """Check that an instance is not only reserved.
+
+    :raises Refused: nothing of it exists yet.
+    """
+    if instance.forthcoming:
+        raise Refused(
+            f"instance {instance.name} is only reserved (forthcoming), and nothing of it exists"
+            f" yet; create it first (gnt-instance add --commit {instance.name}), or remove it"
+        )
 
 
 def standing(instance: Instance, state: ClusterState) -> InstanceContext:

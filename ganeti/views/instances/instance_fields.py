@@ -87,7 +87,7 @@ _CONFIGURED = (
         "Forthcoming",
         FieldType.BOOL,
         "Whether the instance is only reserved.",
-        lambda _: False,
+        lambda row: row.instance.forthcoming,
     ),
     F(
         "disk_template",

@@ -8,6 +8,8 @@ import shutil
 import stat
 from pathlib import Path
 
+import msgspec
+
 from ganeti.bootstrap.blocking_files import read_ssconf
 from ganeti.bootstrap.foreign_folder import is_foreign
 from ganeti.bootstrap.take_over.adopt import adopt, invite, is_interrupted, resume
@@ -21,6 +23,9 @@ from ganeti.daemon.connections.node_certificate import verify_own_certificate
 from ganeti.jobs.job import JobStatus, decode
 from ganeti.pki.authority import SERVER_USAGE, Authority
 from ganeti.pki.enrolment import read_token
+from ganeti.rpc.master_address import BY_GANETI, BY_SCRIPT, ReleaseMasterAddress
+from ganeti.schema.records import replace
+from ganeti.system.state_files import LocalStateFiles
 from tests.bootstrap.take_over.ganeti_host import CLUSTER, GanetiHost
 
 
@@ -50,6 +55,35 @@ class AdoptTests(GanetiHost):
         self.assertIn(b"jo {HA1}0123 write", self.read(self.paths.rapi_users))
         self.assertEqual(self.read(self.paths.domain_secret), b"between clusters\n")
         self.assertEqual(stat.S_IMODE(os.stat(self.paths.domain_secret).st_mode), 0o600)
+
+    def record_address(self, *, by_script: bool) -> tuple[str, ReleaseMasterAddress]:
+        """Return what is recorded of an address that moves."""
+        moving = replace(
+            CLUSTER.cluster,
+            master_ip="192.0.2.200",
+            master_netdev="br0",
+            use_external_mip_script=by_script,
+        )
+        self.configure(CLUSTER.put(moving))
+        self.adopt()
+        records = LocalStateFiles(self.paths.master_address_records)
+        [(found, content)] = records.read_all().items()
+        return found, msgspec.json.decode(content, type=ReleaseMasterAddress)
+
+    def test_the_address_that_ganeti_has_configured_is_known_to_be_the_masters(self) -> None:
+        found, where = self.record_address(by_script=False)
+        self.assertEqual(found, BY_GANETI)
+        self.assertEqual((where.address, where.device), ("192.0.2.200", "br0"))
+
+    def test_the_script_that_ganeti_has_run_is_not_run_again(self) -> None:
+        found, where = self.record_address(by_script=True)
+        self.assertEqual((found, where.by_script), (BY_SCRIPT, True))
+
+    def test_an_address_of_a_node_is_not_recorded(self) -> None:
+        address = CLUSTER.master.primary_ip
+        self.configure(CLUSTER.put(replace(CLUSTER.cluster, master_ip=address)))
+        self.adopt()
+        self.assertFalse(os.path.exists(self.paths.master_address_records))
 
     def test_nodes_that_have_not_joined_are_offline(self) -> None:
         roles = {node.name: node.offline for node in self.adopt().nodes.values()}

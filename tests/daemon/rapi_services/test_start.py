@@ -81,10 +81,15 @@ class RemoteApiTests(TestCase):
                 ports.append(reactor.listenSSL(*arguments, **named))
                 return ports[0]
 
+            def adoptStreamPort(self, *arguments: Any) -> Any:
+                ports.append(reactor.adoptStreamPort(*arguments))
+                return ports[-1]
+
         daemon = Daemon(Noting())
         daemon.startService()
         self.addCleanup(daemon.stopService)
         await start(daemon, Namespace(**{**vars(OPTIONS), **options}), self.paths)
+        self.addresses = [each.getHost().host for each in ports]
         port: int = ports[0].getHost().port
         return port
 
@@ -121,6 +126,21 @@ class RemoteApiTests(TestCase):
             self.assertEqual(wrong[0], 401)
         finally:
             await master.stopService()
+
+    async def test_it_serves_the_address_of_the_cluster_besides_that_of_the_node(self) -> None:
+        credentials = self.authority.credentials(["localhost"], time.time())
+        self.write(self.paths.rapi_certificate, credentials.pem)
+        self.write(f"{self.paths.data}/bind", b"127.0.0.1\n")
+        self.write(f"{self.paths.data}/ssconf_master_ip", b"203.0.113.77\n")
+        await self.serve(bind=None)
+        self.assertEqual(self.addresses, ["127.0.0.1", "203.0.113.77"])
+
+    async def test_an_address_that_was_given_is_the_only_one(self) -> None:
+        credentials = self.authority.credentials(["localhost"], time.time())
+        self.write(self.paths.rapi_certificate, credentials.pem)
+        self.write(f"{self.paths.data}/ssconf_master_ip", b"203.0.113.77\n")
+        await self.serve()
+        self.assertEqual(self.addresses, ["127.0.0.1"])
 
     async def test_without_a_certificate_it_says_what_to_do(self) -> None:
         with self.assertRaisesRegex(Failed, "no certificate in .*rapi.pem"):

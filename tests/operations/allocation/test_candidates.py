@@ -163,14 +163,28 @@ class SpaceTests(SynchronousTestCase):
         self.assertIsNone(get_free_space(some_facts(storage=()), Template.PLAIN))
 
     def test_disks_that_do_not_fit_are_refused_with_their_metadata(self) -> None:
-        node = a_node("node1")
-        require_space(node, FACTS, Template.PLAIN, [200, 200])
-        require_space(node, FACTS, Template.DRBD, [200, 200], freed=256)
-        require_space(node, FACTS, Template.RBD, [9999])
+        node, state = a_node("node1"), a_cluster(nodes=["node1"])
+        require_space(node, FACTS, Template.PLAIN, [200, 200], state=state)
+        require_space(node, FACTS, Template.DRBD, [200, 200], state=state, freed=256)
+        require_space(node, FACTS, Template.RBD, [9999], state=state)
         words = "node node1 has 400 MiB of free disk space, but 456 MiB are required"
         with self.assertRaisesRegex(Refused, words) as caught:
-            require_space(node, FACTS, Template.DRBD, [200], freed=-128)
+            require_space(node, FACTS, Template.DRBD, [200], state=state, freed=-128)
         self.assertEqual(caught.exception.code, Code.RESOURCES)
+
+    def test_what_is_reserved_is_not_free(self) -> None:
+        disk = a_disk("d", Template.PLAIN, nodes=("node1",), size=100, forthcoming=True)
+        new1 = an_instance(
+            "new1", node="node1", disks=[disk], beparams={"maxmem": 96}, forthcoming=True
+        )
+        state = a_cluster(nodes=["node1"], instances=[new1])
+        [found] = candidates(state.nodes.values(), Template.DRBD, state, lambda _: FACTS)
+        self.assertEqual(
+            (found.space.memory, found.space.disk), (FACTS.memory_free - 96, 400 - 100)
+        )
+        words = "400 MiB of free disk space, of which reserved instances hold 100 MiB, but 301 MiB"
+        with self.assertRaisesRegex(Refused, words):
+            require_space(state.master, FACTS, Template.PLAIN, [301], state=state)
 
     def test_what_an_allocation_uses_is_missing_afterwards(self) -> None:
         left = spent(FACTS, Template.DRBD, memory=500, disk=100)

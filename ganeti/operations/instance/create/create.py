@@ -12,6 +12,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from ganeti.config.changes.forthcoming import (
+    commit_reservation,
+    reserved_disk,
+    restore_reservation,
+)
 from ganeti.config.changes.instances import add_instance, remove_instance, set_disks_active, want
 from ganeti.config.changes.macs import generate_mac, mac_in_use
 from ganeti.config.changes.objects import together
@@ -54,6 +59,12 @@ from ganeti.operations.instance.create.imports import (
     hook_variables,
 )
 from ganeti.operations.instance.create.instance_spec import InstanceSpec, make_spec
+from ganeti.operations.instance.create.reservation import (
+    complete_by_reservation,
+    find_reservation,
+    prepare_reservation,
+    without_reservation,
+)
 from ganeti.operations.instance.device_specs import DiskSpec
 from ganeti.operations.instance.disks.block_devices import (
     attach_disks,
@@ -88,13 +99,14 @@ from ganeti.schema.records import replace
 
 @dataclass(frozen=True)
 class CreationPlan:
-    """A new instance and its nodes, the primary first."""
+    """A new instance and its nodes, the primary first; ``reserved`` is its reservation, if any."""
 
     op: CreateInstance
     order: InstanceSpec
     nodes: tuple[Node, ...]
     draft: Instance
     arrival: ImportSource | None
+    reserved: Instance | None = None
 
     @property
     def locks(self) -> LockRequest:
@@ -113,6 +125,7 @@ MAX_AGE, MAX_AGE_OF_OTHERS = 5.0, 10.0
 
 
 def questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
+    op = _prepare(op, state)
     online = [node for node in _eligible_nodes(op, state) if not node.offline]
     units = storage_units(state.cluster)
     asked = DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units)
@@ -161,6 +174,28 @@ def _eligible_nodes(op: CreateInstance, state: ClusterState) -> list[Node]:
 
 def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> CreationPlan:
     """Plan the new instance and its nodes."""
+    op = _prepare(op, state)
+    if op.commit:
+        return _plan_commit(op, state, facts)
+    return _plan_creation(op, state, facts)
+
+
+def _prepare(op: CreateInstance, state: ClusterState) -> CreateInstance:
+    """Return a request about a reservation with all that belongs to it."""
+    if op.forthcoming:
+        return prepare_reservation(op)
+    return complete_by_reservation(op, state) if op.commit else op
+
+
+def _plan_commit(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> CreationPlan:
+    """Plan the creation of a reserved instance, which keeps all that it holds."""
+    reserved = find_reservation(op, state)
+    facts = dataclasses.replace(facts, identity=reserved.uuid)
+    plan = _plan_creation(op, without_reservation(reserved, state), facts)
+    return dataclasses.replace(plan, reserved=reserved)
+
+
+def _plan_creation(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> CreationPlan:
     op, arrival = arriving(op, state, facts)
     order = make_spec(op, state.cluster)
     if adopts(op):
@@ -172,6 +207,7 @@ def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Creatio
             owner = state.instances[state.macs[nic.mac]].name
             raise mac_in_use(nic.mac, owner)
     draft = _draft_instance(order, op.instance_name, facts.identity)
+    draft = replace(draft, forthcoming=op.forthcoming)
     if op.mode is CreationMode.CREATE:
         filled = fill_os(state.cluster, draft)
         draft = replace(draft, osparams=resolve_name(draft.os, draft.osparams, filled, state))
@@ -320,7 +356,7 @@ def _choose_nodes(
     backend, nodes = backend_of(state.cluster, draft), _eligible_nodes(op, state)
     wish = Placement(
         name=op.instance_name,
-        memory=backend.maxmem if op.start else 0,
+        memory=backend.maxmem if op.start or op.forthcoming else 0,
         vcpus=0 if order.hypervisor in ON_PAPER else backend.vcpus,
         disks=_list_unit_sizes(order, nodes, state),
         template=order.template,
@@ -351,6 +387,7 @@ def request_allocation(
     op: CreateInstance, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
     """Return the request to the iallocator, unless nodes are given."""
+    op = _prepare(op, state)
     if _names_nodes(op):
         return None
     op, _ = arriving(op, state, facts)
@@ -459,6 +496,8 @@ async def _check_chosen_node(plan: CreationPlan, tools: Tools) -> None:
 
 
 async def run(plan: CreationPlan, tools: Tools) -> list[str]:
+    if plan.op.forthcoming:
+        return await _reserve(plan, tools)
     await check_source(plan.arrival, tools)
     await _check_on_nodes(plan, tools)
     instance, disks = _make_records(plan, tools.config.state(), tools.ids.secret)
@@ -466,10 +505,10 @@ async def run(plan: CreationPlan, tools: Tools) -> list[str]:
     async with Undo(tools.progress) as undo:
         # The configuration comes first: it allocates ports and minors, and so every created disk
         # belongs to a recorded instance, even after an interruption.
-        await tools.config.change(_add_change(instance, disks))
+        back = _make_reverse(plan, instance, tools.config.state())
+        await tools.config.change(_make_change(plan, instance, disks))
         undo.by(
-            f"remove {instance.name} from the configuration",
-            partial(tools.config.change, remove_instance(instance)),
+            f"remove {instance.name} from the configuration", partial(tools.config.change, back)
         )
         state = tools.config.state()
         instance = state.instances[instance.uuid]
@@ -502,13 +541,45 @@ async def run(plan: CreationPlan, tools: Tools) -> list[str]:
     return names
 
 
+async def _reserve(plan: CreationPlan, tools: Tools) -> list[str]:
+    """Record the reservation; nothing is done on nodes."""
+    instance, disks = _make_records(plan, tools.config.state(), tools.ids.secret)
+    await tools.config.change(_make_change(plan, instance, disks))
+    tools.progress.log_message(
+        f"instance {instance.name} is reserved; to create it: gnt-instance add --commit"
+        f" {instance.name}"
+    )
+    return [node.name for node in plan.nodes]
+
+
+def _make_change(plan: CreationPlan, instance: Instance, disks: Sequence[Disk]) -> Change:
+    if plan.reserved is not None:
+        return commit_reservation(instance, disks)
+    return _add_change(instance, disks)
+
+
+def _make_reverse(plan: CreationPlan, instance: Instance, state: ClusterState) -> Change:
+    """Return the change that takes the addition back, to the state before."""
+    if plan.reserved is not None:
+        return restore_reservation(plan.reserved, state.get_disks(plan.reserved))
+    return remove_instance(instance)
+
+
 def _make_records(
     plan: CreationPlan, state: ClusterState, secret: Callable[[], str] = empty_secret
 ) -> tuple[Instance, tuple[Disk, ...]]:
     """Return the records of the instance and its disks, with generated identifiers.
 
-    They are deterministic for one plan and state, except for ``secret``.
+    They are deterministic for one plan and state, except for ``secret``. Those of a reservation
+    are kept.
     """
+    if (reserved := plan.reserved) is not None:
+        kept = {
+            name: getattr(reserved, name)
+            for name in ("serial_no", "ctime", "mtime", "nics", "disks", "network_port")
+        }
+        made = tuple(reserved_disk(each, forthcoming=False) for each in state.get_disks(reserved))
+        return replace(plan.draft, **kept), made
     op, ids = plan.op, DeterministicIdentifiers(plan.draft.uuid, secret)
     site = DiskLocation(
         op.instance_name,
@@ -517,6 +588,8 @@ def _make_records(
         op.file_driver.value if op.file_driver else None,
     )
     disks = lay_out(plan.order.disks, plan.order.template, site, state, ids)
+    if op.forthcoming:
+        disks = tuple(reserved_disk(each, forthcoming=True) for each in disks)
     taken: set[str] = set()
     nics = []
     for card in plan.draft.nics:
@@ -561,7 +634,10 @@ async def _start(plan: CreationPlan, guest: Guest, tools: Tools) -> None:
         raise Failed(f"instance {guest.name} was created but cannot be started: {e}", e.code) from e
 
 
-def hooks(plan: CreationPlan, state: ClusterState) -> HookCall:
+def hooks(plan: CreationPlan, state: ClusterState) -> HookCall | None:
+    if plan.op.forthcoming:
+        # They are about an instance that can be started, and run when it is created.
+        return None
     state = _state_with_instance(plan, state)
     instance = state.instances[plan.draft.uuid]
     disks = state.get_disks(instance)
@@ -573,11 +649,12 @@ def hooks(plan: CreationPlan, state: ClusterState) -> HookCall:
 
 def _state_with_instance(plan: CreationPlan, state: ClusterState) -> ClusterState:
     """Return the state with the instance, which is added if it does not exist yet."""
-    if plan.draft.uuid in state.instances:
+    present = state.instances.get(plan.draft.uuid)
+    if present is not None and not present.forthcoming:
         return state
     instance, disks = _make_records(plan, state)
     wanted = AdminState.UP if plan.op.start else AdminState.DOWN
-    change = _add_change(replace(instance, admin_state=wanted), disks)
+    change = _make_change(plan, replace(instance, admin_state=wanted), disks)
     return change(state)
 
 

@@ -106,6 +106,9 @@ def _validate(op: AllocateInstances) -> None:
         if each.mode is not CreationMode.CREATE:
             message = "must be create; import instances one by one with gnt-backup import"
             problems.append(Problem(f"{where}/mode", message))
+        if each.commit:
+            message = "creates one reserved instance; submit a job for each of them"
+            problems.append(Problem(f"{where}/commit", message))
         if each.iallocator is not None:
             message = "must be given for the whole request"
             problems.append(Problem(f"{where}/iallocator", message))

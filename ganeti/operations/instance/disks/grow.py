@@ -79,7 +79,7 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
         # DRBD metadata keep their size, so only the data volume grows.
         volumes = Template.PLAIN if disk.dev_type is Template.DRBD else disk.dev_type
         sizes = list_sizes([replace(disk, size=amount)])
-        require_space(node, facts.answer_of(node, DescribeNode), volumes, sizes)
+        require_space(node, facts.answer_of(node, DescribeNode), volumes, sizes, state=state)
     if not op.ignore_ipolicy:
         larger = [
             replace(each, size=each.size + amount) if each.uuid == disk.uuid else each

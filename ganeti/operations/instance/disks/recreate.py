@@ -119,7 +119,8 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreati
     _require_sizes(subject, disks, nodes, state)
     sizes = list_sizes(disks)
     for node in nodes:
-        require_space(node, facts.answer_of(node, DescribeNode), get_template(subject), sizes)
+        there = facts.answer_of(node, DescribeNode)
+        require_space(node, there, get_template(subject), sizes, state=state)
     return RecreationPlan(op, subject, disks, nodes)
 
 

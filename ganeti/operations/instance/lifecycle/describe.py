@@ -108,7 +108,7 @@ async def _describe_running(
 async def _query_disks(
     state: ClusterState, subject: InstanceContext, node: Node, tools: Tools
 ) -> Sequence[DiskStatus | None]:
-    if node.offline or not subject.disks:
+    if node.offline or not subject.disks or subject.instance.forthcoming:
         return ()
     disks = tuple(fill_disk_parameters(state, subject.instance, disk) for disk in subject.disks)
     try:

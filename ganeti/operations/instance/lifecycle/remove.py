@@ -44,12 +44,15 @@ class InstanceRemoval:
 
 
 def questions(op: RemoveInstance, state: ClusterState) -> Sequence[NodeQuery]:
-    return presence_queries(subject_of(op, state), state)
+    subject = subject_of(op, state, reserved=True)
+    return [] if subject.instance.forthcoming else presence_queries(subject, state)
 
 
 def plan(op: RemoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceRemoval:
     """Plan the removal."""
-    subject = subject_of(op, state)
+    subject = subject_of(op, state, reserved=True)
+    if subject.instance.forthcoming:
+        return InstanceRemoval(op, subject, Presence(subject, False, (), ()))
     offline = [node.name for node in subject.nodes if node.offline]
     if offline and not op.ignore_failures:
         raise Refused(
@@ -64,6 +67,10 @@ def plan(op: RemoveInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
 
 async def run(plan: InstanceRemoval, tools: Tools) -> None:
     instance, lenient = plan.subject.instance, plan.op.ignore_failures
+    if instance.forthcoming:
+        # Nothing of it is on a node.
+        await tools.config.change(remove_instance(instance))
+        return
     async with Undo(tools.progress) as undo:
         if instance.admin_state is AdminState.UP:
             # After an interruption the instance may have no disks, so it must not be started.
@@ -124,7 +131,9 @@ async def _drop_held(plan: InstanceRemoval, tools: Tools) -> None:
         tools.progress.log_message(f"cannot remove leftovers of instance {instance.name}: {error}")
 
 
-def hooks(plan: InstanceRemoval, state: ClusterState) -> HookCall:
+def hooks(plan: InstanceRemoval, state: ClusterState) -> HookCall | None:
+    if plan.subject.instance.forthcoming:
+        return None
     master = [state.cluster.master_node]
     more = {"SHUTDOWN_TIMEOUT": str(plan.op.shutdown_timeout)}
     return instance_hooks("instance-remove", plan.subject, state, more, before=master)

@@ -53,9 +53,9 @@ class InstanceRename:
 
 
 def questions(op: RenameInstance, state: ClusterState) -> Sequence[NodeQuery]:
-    subject = subject_of(op, state)
+    subject = subject_of(op, state, reserved=True)
     found = list(name_queries(op, op.new_name, state))
-    if not subject.primary.offline:
+    if not subject.primary.offline and not subject.instance.forthcoming:
         asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
         found.append(NodeQuery([subject.primary], asked))
         here = [subject.primary]
@@ -65,15 +65,17 @@ def questions(op: RenameInstance, state: ClusterState) -> Sequence[NodeQuery]:
 
 def plan(op: RenameInstance, state: ClusterState, facts: NodeAnswers) -> InstanceRename:
     """Plan the new name; the instance must be stopped and the name unused."""
-    subject = subject_of(op, state)
+    subject = subject_of(op, state, reserved=True)
     instance, node = subject.instance, subject.primary
-    check_online(node, f"instance {instance.name} cannot be renamed")
-    # Nodes identify guests by name, so a running guest would not be found under the new one.
-    check_stopped(determine_presence(subject, state, facts))
+    if not instance.forthcoming:
+        check_online(node, f"instance {instance.name} cannot be renamed")
+        # Nodes identify guests by name, so a running guest would not be found under the new one.
+        check_stopped(determine_presence(subject, state, facts))
     if not is_host_name(op.new_name):
         raise Invalid([Problem("new_name", RULE)])
     check_name(op, op.new_name, state, facts, own=instance.name)
-    check_no_guest(op.new_name, state.nodes.values(), facts)
+    if not instance.forthcoming:
+        check_no_guest(op.new_name, state.nodes.values(), facts)
     moved = tuple(
         (disk, _move_disk(disk, instance.name, op.new_name))
         for disk in subject.disks
@@ -95,6 +97,11 @@ def _move_disk(disk: Disk, old: str, new: str) -> Disk:
 async def run(plan: InstanceRename, tools: Tools) -> str:
     instance, name = plan.subject.instance, plan.op.new_name
     state = tools.config.state()
+    changes = [update(old, logical_id=new.logical_id) for old, new in plan.moved]
+    if instance.forthcoming:
+        # Nothing of it is on a node.
+        await tools.config.change(together(update(instance, name=name), *changes))
+        return name
     async with Undo(tools.progress) as undo:
         for old, new in plan.moved:
             there, back = (
@@ -108,7 +115,6 @@ async def run(plan: InstanceRename, tools: Tools) -> str:
             undo.by(f"move {old.iv_name} back", partial(ask, back))
             await ask(there)
         await _record_name(plan, state, tools, undo)
-        changes = [update(old, logical_id=new.logical_id) for old, new in plan.moved]
         await tools.config.change(together(update(instance, name=name), *changes))
     await _run_rename_script(plan, tools)
     return name
@@ -149,7 +155,9 @@ async def _run_rename_script(plan: InstanceRename, tools: Tools) -> None:
         await detach_finally(state, renamed, disks, tools)
 
 
-def hooks(plan: InstanceRename, state: ClusterState) -> HookCall:
+def hooks(plan: InstanceRename, state: ClusterState) -> HookCall | None:
+    if plan.subject.instance.forthcoming:
+        return None
     more = {"INSTANCE_NEW_NAME": plan.op.new_name}
     return instance_hooks("instance-rename", plan.subject, state, more)
 

@@ -160,7 +160,8 @@ def plan_conversion(op: ModifyInstance, state: ClusterState, facts: NodeAnswers)
     group = state.groups[subject.primary.group]
     needed = list_unit_sizes(wishes, template, group, state.cluster)
     for node in plan.nodes:
-        require_space(node, facts.answer_of(node, DescribeNode), template, needed)
+        there = facts.answer_of(node, DescribeNode)
+        require_space(node, there, template, needed, state=state)
     return plan
 
 

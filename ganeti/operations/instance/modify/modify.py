@@ -412,7 +412,7 @@ def _require_space(
     freed = sum(list_sizes(disk for disk in subject.disks if disk.uuid in disks.removed))
     for node in subject.nodes:
         present = facts.answer_of(node, DescribeNode)
-        require_space(node, present, template, sizes, freed=freed)
+        require_space(node, present, template, sizes, state=state, freed=freed)
 
 
 def _check_policy(plan: InstanceModification, state: ClusterState) -> None:

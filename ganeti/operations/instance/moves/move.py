@@ -115,7 +115,8 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
         )
     if instance.admin_state is AdminState.UP:
         check_memory(make_guest(state, instance), there, target.name)
-    require_space(target, there, get_template(subject), list_sizes(subject.disks))
+    sizes = list_sizes(subject.disks)
+    require_space(target, there, get_template(subject), sizes, state=state)
     require_group(target, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     copies = tuple(_make_copy(disk, target, facts.identity) for disk in subject.disks)
     return InstanceMove(op, subject, target, copies, instance.name in here.guests)

@@ -116,7 +116,9 @@ class PlanTests(SynchronousTestCase):
 
     def test_hooks_get_the_new_name(self) -> None:
         state = a_state()
-        environment = hooks(make_plan(state), state).environment
+        call = hooks(make_plan(state), state)
+        assert call is not None
+        environment = call.environment
         self.assertEqual(environment["INSTANCE_NEW_NAME"], "web2")
         self.assertEqual(environment["INSTANCE_NAME"], "web1")
 
