@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
+from ganeti.errors import Failed
 from ganeti.schema.records import Record
 from ganeti.schema.types import BACKUP_ID, BACKUP_KEY, LABEL, Count, Line
+
+MAX_STATE = 64 << 20
+"""Maximum size of a file of a guest's state, in bytes: a bound for damaged ones."""
 
 RepositoryName: TypeAlias = Annotated[str, Meta(pattern=LABEL, max_length=64)]
 """The name of a repository or of a schedule, which is also a label of metrics."""
@@ -71,6 +77,36 @@ class StoredDisk(Record):
     read: Count = 0
     written: Count = 0
     incremental: bool = False
+
+
+class StateFile(Record):
+    """What a node keeps for a guest outside of its disks, such as its UEFI variables.
+
+    ``content`` is compressed by zlib, in base64.
+    """
+
+    name: Line
+    content: Line
+
+
+def pack_state(name: str, content: bytes) -> StateFile:
+    """Return a file of a guest's state as backups have it."""
+    return StateFile(name=name, content=base64.b64encode(zlib.compress(content)).decode("ascii"))
+
+
+def unpack_state(file: StateFile) -> bytes:
+    """Return the content of such a file.
+
+    :raises Failed: it is damaged, or has more than ``MAX_STATE`` bytes.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        content = unpacker.decompress(base64.b64decode(file.content, validate=True), MAX_STATE)
+    except (ValueError, zlib.error) as e:
+        raise Failed(f"the file {file.name} in the backup is damaged: {e}") from None
+    if not unpacker.eof:
+        raise Failed(f"the file {file.name} in the backup is damaged: it is incomplete or too long")
+    return content
 
 
 class BackupSummary(Record):

@@ -90,7 +90,9 @@ class Backups:
     async def report_backup(self, call: calls.DescribeBackup) -> calls.BackupDetails:
         access = self._resolve(call.repository)
         found = await self._repositories.describe_backup(access, call.backup)
-        return calls.BackupDetails(summary=found.summary, description=found.description)
+        return calls.BackupDetails(
+            summary=found.summary, description=found.description, state_files=found.state_files
+        )
 
     async def start_backup(self, call: calls.BeginBackup) -> BackupSummary | None:
         access = self._resolve(call.repository)
@@ -106,7 +108,9 @@ class Backups:
         if not self._repositories.is_writing(name):
             return (await self._repositories.describe_backup(access, name)).summary
         description = BackupDescription(
-            summary=call.backup.summary, description=call.backup.description
+            summary=call.backup.summary,
+            description=call.backup.description,
+            state_files=call.backup.state_files,
         )
         stored = await self._repositories.commit_backup(access, description)
         self._stop_watching(name)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.model.backups import BackupId, BackupSummary, RepositoryAccess
+from ganeti.model.backups import BackupId, BackupSummary, RepositoryAccess, StateFile
 from ganeti.model.guest import Guest
 from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, Call
 from ganeti.schema.records import Record
@@ -90,11 +90,12 @@ class ListBackups(Call[list[BackupSummary]]):
     repository: RepositoryAccess
 
 
-class BackupDetails(Record):
-    """A backup, and its instance as exports describe it."""
+class BackupDetails(Record, omit_defaults=True):
+    """A backup, its instance as exports describe it, and what its node keeps for its guest."""
 
     summary: BackupSummary
     description: Lines
+    state_files: tuple[StateFile, ...] = ()
 
 
 class DescribeBackup(Call[BackupDetails]):

@@ -8,7 +8,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.changes.objects import update
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.model.backups import BackupSummary
 from ganeti.model.disk import Template
@@ -136,15 +135,6 @@ class CreateBackupTests(RepositoryCase):
         self.assertIn("[instance]", found.description)
         self.assertIn("is complete in repository vault", self.whole.said)
         self.nothing_under_way()
-
-    def test_a_backup_says_that_it_has_no_uefi_variables(self) -> None:
-        self.back_up()
-        self.assertNotIn("UEFI", self.whole.said)
-        web1 = self.whole.state.instance("web1")
-        uefi = update(web1, hypervisor="kvm", hvparams={"kvm_firmware": "uefi"})
-        self.await_result(self.whole.tools.config.change(uefi))
-        self.back_up()
-        self.assertIn("has no UEFI variables of instance web1", self.whole.said)
 
     def test_an_id_is_the_time_and_random(self) -> None:
         self.assertEqual(make_backup_id(0, "abcdef" * 9), "19700101T000000Z-abcdef")
