@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import base64
+import re
 import zlib
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-from ganeti.errors import Failed
+from ganeti.errors import Code, Failed, Refused
 from ganeti.schema.records import Record
 from ganeti.schema.types import BACKUP_ID, BACKUP_KEY, LABEL, Count, Line
 
@@ -26,10 +27,45 @@ RepositoryKey: TypeAlias = Annotated[str, Meta(pattern=BACKUP_KEY)]
 """The key of a repository: 32 bytes in hexadecimal digits, or empty."""
 
 
-class BackupRepository(Record):
-    """A folder on a node in which backups are stored; ``uuid`` is its name.
+class S3Settings(Record):
+    """How a node reaches an S3-compatible store: the URL of its endpoint, and credentials."""
 
-    ``identity`` is what the folder says it is, ``node`` the UUID of the node.
+    endpoint: Line
+    region: Line
+    access_key: Line
+    secret_key: Line
+
+    def __repr__(self) -> str:
+        return f"S3Settings({self.endpoint})"  # without its secret
+
+
+S3_SCHEME = "s3://"
+_BUCKET = re.compile(
+    r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*)?)?"
+)
+
+
+def split_bucket(path: str) -> tuple[str, str]:
+    """Return the bucket and the prefix of ``s3://BUCKET/PREFIX``; a prefix ends with a slash.
+
+    :raises Refused: it is something else.
+    """
+    found = _BUCKET.fullmatch(path)
+    if found is None:
+        raise Refused(
+            f"{path} is not s3://BUCKET/PREFIX: a bucket has lower-case letters, digits, dots and"
+            " hyphens, a prefix also capitals, underscores and slashes",
+            Code.INPUT,
+        )
+    bucket, prefix = found.groups()
+    return bucket, f"{prefix}/" if prefix else ""
+
+
+class BackupRepository(Record, omit_defaults=True):
+    """A place in which backups are stored; ``uuid`` is its name.
+
+    ``identity`` is what the place says it is, ``node`` the UUID of the node that uses it. ``path``
+    is a folder of the node, or ``s3://BUCKET/PREFIX`` in the store of ``s3``.
     """
 
     uuid: RepositoryName
@@ -38,6 +74,7 @@ class BackupRepository(Record):
     path: Line
     created: Count
     key: RepositoryKey = ""
+    s3: S3Settings | None = None
 
     @property
     def name(self) -> str:
@@ -46,7 +83,7 @@ class BackupRepository(Record):
     def make_access(self) -> RepositoryAccess:
         """Return what the node needs to use it."""
         return RepositoryAccess(
-            name=self.name, path=self.path, identity=self.identity, key=self.key
+            name=self.name, path=self.path, identity=self.identity, key=self.key, s3=self.s3
         )
 
     def __repr__(self) -> str:
@@ -60,6 +97,7 @@ class RepositoryAccess(Record, omit_defaults=True):
     path: Line
     identity: Line
     key: RepositoryKey = ""
+    s3: S3Settings | None = None
 
     def __repr__(self) -> str:
         return f"RepositoryAccess({self.name})"  # without its key

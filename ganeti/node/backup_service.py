@@ -74,15 +74,19 @@ class Backups:
 
     async def make_repository(self, call: calls.CreateRepository) -> None:
         access = self._resolve(call.repository)
-        if await self._repositories.identify_repository(access.path) != access.identity:
+        if await self._repositories.identify_repository(access) != access.identity:
             await self._repositories.create_repository(access)
 
     async def read_identity(self, call: calls.IdentifyRepository) -> str:
-        return await self._repositories.identify_repository(self._folders.folder(call.path))
+        access = RepositoryAccess(name="", path=call.path, identity="", s3=call.s3)
+        return await self._repositories.identify_repository(self._resolve(access))
 
     async def report_status(self, call: calls.DescribeRepository) -> calls.RepositoryStatus:
         found = await self._repositories.measure_space(self._resolve(call.repository))
-        return calls.RepositoryStatus(size=found.size, free=found.free, backups=found.backups)
+        if found.space is None:
+            return calls.RepositoryStatus(backups=found.backups)
+        size, free = found.space.size, found.space.free
+        return calls.RepositoryStatus(backups=found.backups, size=size, free=free)
 
     async def report_backups(self, call: calls.ListBackups) -> list[BackupSummary]:
         return await self._repositories.list_summaries(self._resolve(call.repository))
@@ -151,10 +155,12 @@ class Backups:
         return calls.RemovedBackups(chunks=removed.chunks, bytes=removed.bytes)
 
     def _resolve(self, access: RepositoryAccess) -> RepositoryAccess:
-        """Return the access with the real path of the folder.
+        """Return the access with the real path of its folder, if it is one.
 
         :raises Refused: it is not below a folder that this node allows.
         """
+        if access.s3 is not None:
+            return access
         return records.replace(access, path=self._folders.folder(access.path))
 
     # --- guests

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.model.backups import BackupId, BackupSummary, RepositoryAccess, StateFile
+from ganeti.model.backups import BackupId, BackupSummary, RepositoryAccess, S3Settings, StateFile
 from ganeti.model.guest import Guest
 from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, Call
 from ganeti.schema.records import Record
@@ -56,20 +56,21 @@ class CreateRepository(Call[None]):
 
 
 class IdentifyRepository(Call[str]):
-    """Return the identity of the repository in a folder; empty if there is none."""
+    """Return the identity of the repository at a path; empty if there is none."""
 
     wire = "backup_repository_identify"
     call_timeout = FAST
 
     path: Line
+    s3: S3Settings | None = None
 
 
 class RepositoryStatus(Record):
-    """The space of a repository's file system in bytes, and the number of its backups."""
+    """The space of a repository in bytes, if it is known, and the number of its backups."""
 
-    size: Count
-    free: Count
     backups: Count
+    size: Count | None = None
+    free: Count | None = None
 
 
 class DescribeRepository(Call[RepositoryStatus]):

@@ -15,6 +15,7 @@ from ganeti.repository.interfaces import (
     IRepositories,
     RemovedData,
     RepositorySpace,
+    StoreSpace,
 )
 from ganeti.repository.manifest import BackupDescription
 from ganeti.schema.records import replace
@@ -46,11 +47,12 @@ class MemoryRepositories:
         self.found[access.path] = access
         self.backups[access.identity] = []
 
-    async def identify_repository(self, path: str) -> str:
-        return self.found[path].identity if path in self.found else ""
+    async def identify_repository(self, access: RepositoryAccess) -> str:
+        found = self.found.get(access.path)
+        return found.identity if found is not None else ""
 
     async def measure_space(self, access: RepositoryAccess) -> RepositorySpace:
-        return RepositorySpace(1 << 40, 1 << 39, len(self._require(access)))
+        return RepositorySpace(StoreSpace(1 << 40, 1 << 39), len(self._require(access)))
 
     async def list_summaries(self, access: RepositoryAccess) -> list[BackupSummary]:
         return sorted(

@@ -21,9 +21,9 @@ from ganeti.repository.extents import (
     encode_extent,
     encode_head,
 )
-from ganeti.repository.folder import MARKER
 from ganeti.repository.local import LocalRepositories
 from ganeti.repository.manifest import BackupDescription
+from ganeti.repository.stored_repository import MARKER
 from ganeti.system.work_threads import run_now
 
 KEY = "ab" * 32

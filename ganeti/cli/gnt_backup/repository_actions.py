@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,37 @@ _MIB = 1 << 20
 Row = Mapping[str, Any]
 
 
-def read_key(arguments: Arguments) -> Document:
+def read_secrets(arguments: Arguments) -> Document:
+    """Return what is read from files: the key of a repository, and credentials of a store."""
+    return {**_read_key(arguments), **_read_credentials(arguments)}
+
+
+def _read_credentials(arguments: Arguments) -> Document:
+    """Return the access key in a file as the tools of Amazon have it, if one is given."""
+    path = arguments.get("credentials_file")
+    if path is None:
+        return {}
+    parser = configparser.RawConfigParser()
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+        name = "default" if parser.has_section("default") else "".join(parser.sections())
+        return {
+            "access_key": parser[name]["aws_access_key_id"],
+            "secret_key": parser[name]["aws_secret_access_key"],
+        }
+    except OSError as e:
+        raise ExitTool(FAILURE, f"cannot read {path}: {e.strerror}") from None
+    except (configparser.Error, UnicodeDecodeError, KeyError):
+        # Without the reason, which may have a line of the file.
+        raise ExitTool(
+            FAILURE,
+            f"{path} must have a section [default] with aws_access_key_id = … and"
+            " aws_secret_access_key = …",
+        ) from None
+
+
+def _read_key(arguments: Arguments) -> Document:
     """Return the key of an existing repository, if a file with it is given."""
     path = arguments.get("key_file")
     if path is None:

@@ -46,7 +46,7 @@ def add_repository(repository: BackupRepository) -> Change:
         for each in state.backup_repositories.values():
             # Only one node may use it, as the claims of chunks are in the memory of its daemon.
             if each.identity == repository.identity or (
-                (each.node, each.path) == (repository.node, repository.path)
+                (each.node, each.path, each.s3) == (repository.node, repository.path, repository.s3)
             ):
                 raise Refused(
                     f"{repository.path} is repository {each.name} of this cluster already; remove"

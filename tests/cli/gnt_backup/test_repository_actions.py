@@ -121,6 +121,29 @@ class BackupCommandTests(SynchronousTestCase):
         self.assertEqual(self.call(*words, "--key-file=/nowhere"), 1)
         self.assertIn("/nowhere", self.terminal.err)
 
+    def test_credentials_of_a_store_are_read_from_a_file(self) -> None:
+        path = Path(self.mktemp())
+        key = "aws_access_key_id = AKIA\naws_secret_access_key = s3cr3t\n"
+        words = ("repository", "add", "vault", "-n", "node2", "--path=s3://vault")
+        for text in (f"[other]\nx = y\n[default]\n{key}", f"[only]\n{key}"):
+            path.write_text(text)
+            self.call(*words, "--endpoint=https://s3.example.com", f"--credentials-file={path}")
+            made = self.made()
+            assert isinstance(made, AddBackupRepository)
+            self.assertEqual((made.access_key, made.secret_key), ("AKIA", "s3cr3t"))
+
+    def test_a_file_without_credentials_is_explained_without_its_content(self) -> None:
+        path = Path(self.mktemp())
+        words = ("repository", "add", "vault", "-n", "node2", "--path=s3://vault")
+        for text in ("s3cr3t\n", "[default]\naws_access_key_id = s3cr3t\n", "[a]\n[b]\n", ""):
+            path.write_text(text)
+            self.assertEqual(self.call(*words, f"--credentials-file={path}"), 1)
+        path.write_bytes(b"\xff")
+        self.assertEqual(self.call(*words, f"--credentials-file={path}"), 1)
+        self.assertIn("must have a section [default]", self.terminal.err)
+        self.assertNotIn("s3cr3t", self.terminal.err)
+        self.assertEqual(self.call(*words, "--credentials-file=/nowhere"), 1)
+
     def test_a_key_is_shown_alone(self) -> None:
         self.assertEqual(self.call("repository", "show-key", "vault"), 0)
         self.assertEqual(self.terminal.out, f"{KEY}\n")

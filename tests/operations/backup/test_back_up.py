@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
-from ganeti.model.backups import BackupSummary
+from ganeti.model.backups import BackupSummary, S3Settings
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
 from ganeti.node.backup_service import BACKUP_TIMEOUT
@@ -19,6 +19,13 @@ from ganeti.testing.memory_repositories import MemoryRepositories
 from tests.operations.whole import WholeCluster
 
 PATH = "/srv/ganeti/backup/vault"
+
+STORE: dict[str, Any] = {
+    "path": "s3://vault/web",
+    "endpoint": "https://s3.example.com/",
+    "access_key": "AKIA",
+    "secret_key": "s3cr3t",
+}
 
 
 class RepositoryCase(SynchronousTestCase):
@@ -115,6 +122,34 @@ class AddRepositoryTests(RepositoryCase):
         self.assertIn("key: is for an existing", self.refused(key="ab" * 32))
         self.assertIn("encrypt: is not for", self.refused(existing=True, encrypt=True))
         self.assertIn("is no repository", self.refused(existing=True))
+
+    def test_one_in_a_store_has_its_settings_and_no_directory(self) -> None:
+        self.await_result(self.add(**STORE))
+        found = self.whole.state.backup_repositories["other"]
+        expected = S3Settings(
+            endpoint="https://s3.example.com",
+            region="us-east-1",
+            access_key="AKIA",
+            secret_key="s3cr3t",
+        )
+        self.assertEqual((found.path, found.s3), (STORE["path"], expected))
+        self.assertEqual(found.make_access().s3, expected)
+        self.assertNotIn("s3cr3t", repr(found) + self.whole.said)
+        self.do("OP_BACKUP_CREATE", instance_name="web1", repository_name="other")
+
+    def test_a_store_is_refused_with_what_is_missing_or_wrong(self) -> None:
+        for more, said in (
+            ({"endpoint": None}, "endpoint: is required for a repository at s3://"),
+            ({"secret_key": None}, "secret_key: is required"),
+            ({"path": PATH}, "access_key: is for repositories at s3://BUCKET/PREFIX"),
+            ({"path": "s3://A/b"}, "s3://A/b is not s3://BUCKET/PREFIX"),
+            ({"endpoint": "http://s3.example.com"}, "endpoint: must begin with https://"),
+            ({"endpoint": "s3.example.com"}, "endpoint: must be a URL with a host"),
+            ({"endpoint": "https://me@s3.example.com"}, "endpoint: must be a URL with a host"),
+            ({"endpoint": "https://s3.example.com:x"}, "endpoint: is not a URL"),
+        ):
+            self.assertIn(said, self.refused(**{**STORE, **more}))
+        self.await_result(self.add(**{**STORE, "endpoint": "http://localhost:9000"}))
 
     def test_its_node_is_not_removed(self) -> None:
         error = self.refusal("OP_NODE_REMOVE", Refused, node_name="node2")
