@@ -107,7 +107,8 @@ class StoredDisk(Record):
     """A disk in a backup: its name, and sizes in bytes.
 
     ``read`` is what was read of it, ``written`` what its new chunks take in the repository.
-    ``incremental`` says that only what has changed since the parent was read.
+    ``incremental`` says that only what has changed since the parent was read. ``digest`` is that of
+    the whole content when the backup was made, see ``ContentDigest``; older backups have none.
     """
 
     name: Line
@@ -115,6 +116,17 @@ class StoredDisk(Record):
     read: Count = 0
     written: Count = 0
     incremental: bool = False
+    digest: Line = ""
+
+
+class RestoreCheck(Record):
+    """What the last verification of a backup by restoring it found, at a time since the epoch.
+
+    ``problem`` is empty if what was restored is what was backed up.
+    """
+
+    at: Count
+    problem: Line = ""
 
 
 class StateFile(Record):
@@ -153,7 +165,8 @@ class BackupSummary(Record):
     ``uuid`` is that of the instance, ``duration`` in seconds. ``parent`` is the backup whose chunks
     were taken for what has not changed; this one does not need it any more. ``running`` says that
     the guest was running, ``frozen`` that its agent had frozen its file systems. A backup whose
-    manifest cannot be read has only an ``id``, and the ``problem``.
+    manifest cannot be read has only an ``id``, and the ``problem``. ``check`` is not a part of the
+    manifest, but was found later.
     """
 
     id: Line
@@ -168,13 +181,15 @@ class BackupSummary(Record):
     frozen: bool = False
     schedule: Line = ""
     problem: Line = ""
+    check: RestoreCheck | None = None
 
 
 class BackupSchedule(Record):
     """When instances are backed up, and what is kept; ``uuid`` is its name.
 
     Instances are those with one of the UUIDs or tags, or all if both are empty. A backup is due
-    every ``interval`` hours, counted from ``at`` minutes after midnight UTC.
+    every ``interval`` hours, counted from ``at`` minutes after midnight UTC. The newest backup of
+    each instance is verified by restoring it every ``verify_days`` days; never if this is 0.
     """
 
     uuid: RepositoryName
@@ -188,6 +203,7 @@ class BackupSchedule(Record):
     keep_daily: Count = 0
     keep_weekly: Count = 0
     keep_monthly: Count = 0
+    verify_days: Count = 0
 
     @property
     def name(self) -> str:
@@ -207,8 +223,10 @@ class BackupScheduleProgress(Record):
     """When the jobs of a schedule were submitted last; ``uuid`` is its name.
 
     ``due`` is the time that they were due, in seconds since the epoch; ``jobs`` are their numbers.
+    ``verified`` is the time when those were due that verified backups last.
     """
 
     uuid: RepositoryName
     due: Count
     jobs: tuple[Count, ...] = ()
+    verified: Count = 0

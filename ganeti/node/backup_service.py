@@ -148,6 +148,10 @@ class Backups:
         access = self._resolve(call.repository)
         return await self._repositories.verify_chunks(access, call.backups, call.part, call.parts)
 
+    async def check_restored(self, call: calls.CheckRestored) -> str:
+        access = self._resolve(call.repository)
+        return await self._repositories.check_restored(access, call.backup, call.at)
+
     async def delete_backups(self, call: calls.RemoveBackupData) -> calls.RemovedBackups:
         removed = await self._repositories.remove_backups(
             self._resolve(call.repository), call.backups

@@ -102,6 +102,15 @@ class VerifyBackups(Opcode, tag="OP_BACKUP_VERIFY"):
 
     repository_name: Repository
     backups: Annotated[Backups, doc("The IDs of the backups; empty means all.")] = ()
+    restore: Annotated[
+        bool,
+        doc(
+            "Read each backup as a restore does, and compare the contents of its disks with those"
+            " that were backed up."
+        ),
+    ] = False
+    newest: Annotated[bool, doc("Only the newest backup of each instance.")] = False
+    schedule: Annotated[Text | None, doc("Only backups of this schedule.")] = None
 
 
 class RemoveBackups(Opcode, tag="OP_BACKUP_DELETE"):
@@ -148,6 +157,13 @@ class AddBackupSchedule(Opcode, tag="OP_BACKUP_SCHEDULE_ADD"):
     keep_daily: KeepDaily = 0
     keep_weekly: KeepWeekly = 0
     keep_monthly: KeepMonthly = 0
+    verify_days: Annotated[
+        Count,
+        doc(
+            "Every so many days, verify the newest backup of each instance by restoring it; 0 means"
+            " never."
+        ),
+    ] = 0
 
 
 class RemoveBackupSchedule(Opcode, tag="OP_BACKUP_SCHEDULE_REMOVE"):

@@ -150,6 +150,13 @@ class IRepositories(Interface):
         Each line names a chunk, and the areas of disks and backups that need it.
         """
 
+    async def check_restored(access: RepositoryAccess, backup: str, at: int) -> str:
+        """Read a backup as a restore does, and compare it with what was backed up.
+
+        Return the problem, or an empty text; it is recorded with the time ``at``, and shown by
+        ``list_summaries``.
+        """
+
     async def remove_backups(access: RepositoryAccess, backups: Sequence[str]) -> RemovedData:
         """Remove backups, and the chunks that no other backup needs.
 

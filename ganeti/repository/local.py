@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 
 from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.backups import BackupSummary, RepositoryAccess, StoredDisk
-from ganeti.repository.chunk_format import CHUNK_SIZE, ZERO, Damaged
+from ganeti.model.backups import BackupSummary, RepositoryAccess, RestoreCheck, StoredDisk
+from ganeti.repository.chunk_format import CHUNK_SIZE, ZERO, ChunkCodec, ContentDigest, Damaged
 from ganeti.repository.disk_source import NbdExport, send_export, send_image
 from ganeti.repository.disk_writer import DiskWriter, WrittenDisk
 from ganeti.repository.extents import read_extents, read_head
@@ -65,6 +66,8 @@ class LocalRepositories:
         self._usages: defaultdict[str, RepositoryUsage] = defaultdict(RepositoryUsage)
         self._sessions: dict[str, _Session] = {}
         self._cleaned: set[str] = set()
+        self._checks = Lock()
+        """Held while what was found is added to what is known."""
 
     def _open(self, access: RepositoryAccess, switch: CancelSwitch) -> StoredRepository:
         store = self._store(access, switch)
@@ -190,6 +193,7 @@ class LocalRepositories:
                 read=found.read,
                 written=found.written,
                 incremental=found.changes,
+                digest=_combine_names(found.chunks, _key(access)),
             )
             for disk, found in zip(backup.summary.disks, written, strict=True)
         )
@@ -256,6 +260,18 @@ class LocalRepositories:
 
         return await self._run(verify)
 
+    async def check_restored(self, access: RepositoryAccess, backup: str, at: int) -> str:
+        usage = self._usages[access.identity]
+
+        def check(switch: CancelSwitch) -> str:
+            with self._open(access, switch) as repository, usage.pin_backups([backup]):
+                problem = _find_difference(repository, backup, switch)
+                with self._checks:
+                    repository.record_check(backup, RestoreCheck(at=at, problem=problem))
+                return problem
+
+        return await self._run(check)
+
     # --- removal
 
     async def remove_backups(self, access: RepositoryAccess, backups: Sequence[str]) -> RemovedData:
@@ -274,7 +290,11 @@ def _key(access: RepositoryAccess) -> bytes:
 
 
 def _summaries(repository: StoredRepository) -> list[BackupSummary]:
-    return [_summary(repository, name) for name in repository.list_backups()]
+    checks = repository.read_checks()
+    return [
+        replace(_summary(repository, name), check=checks.get(name))
+        for name in repository.list_backups()
+    ]
 
 
 def _summary(repository: StoredRepository, name: str) -> BackupSummary:
@@ -306,6 +326,16 @@ def _send_chunks(
     pipe: PipeSink,
     switch: CancelSwitch,
 ) -> None:
+    for data in _read_disk(repository, manifest, index):
+        pipe.write_from(bytearray(data), len(data))
+        switch.check()
+
+
+def _read_disk(repository: StoredRepository, manifest: Manifest, index: int) -> Iterator[bytes]:
+    """Yield the content of a disk in pieces.
+
+    :raises Failed: a chunk is damaged; with its area.
+    """
     if index >= len(manifest.disks):
         raise Refused(f"backup {manifest.description.summary.id} has no disk {index}", Code.INPUT)
     size = manifest.description.summary.disks[index].size
@@ -317,8 +347,31 @@ def _send_chunks(
         except Damaged as e:
             area = _area(number, length)
             raise Failed(f"{area} of disk {index} cannot be restored: {e}", e.code) from None
-        pipe.write_from(bytearray(data), length)
-        switch.check()
+        yield data
+
+
+def _combine_names(chunks: Sequence[bytes], key: bytes) -> str:
+    digest = ContentDigest(ChunkCodec(key))
+    for name in chunks:
+        digest.add_name(name)
+    return digest.finish()
+
+
+def _find_difference(repository: StoredRepository, backup: str, switch: CancelSwitch) -> str:
+    """Return how what is restored differs from what was backed up; empty if it does not."""
+    try:
+        manifest = repository.read_manifest(backup)
+        for index, disk in enumerate(manifest.description.summary.disks):
+            digest, size = ContentDigest(repository.codec), 0
+            for data in _read_disk(repository, manifest, index):
+                digest.add_piece(data)
+                size += len(data)
+                switch.check()
+            if size != disk.size or disk.digest not in ("", digest.finish()):
+                return f"{disk.name} is restored with other data than it had"
+    except Failed as e:
+        return str(e)
+    return ""
 
 
 def _area(number: int, length: int) -> str:

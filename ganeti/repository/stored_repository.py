@@ -17,6 +17,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from ganeti.errors import Code, Failed, Refused
+from ganeti.model.backups import RestoreCheck
 from ganeti.repository import manifest as formats
 from ganeti.repository.chunk_format import (
     CHUNK_SIZE,
@@ -34,6 +35,9 @@ from ganeti.schema.documents import UNREADABLE
 T = TypeVar("T")
 
 MARKER = "ganeti-repository.json"
+CHECKS = "ganeti-checks"
+"""The object with the results of verifications, encrypted if the repository has a key."""
+
 VERSION = 1
 _CHUNKS, _BACKUPS = "chunks", "backups"
 _DAMAGED = ".damaged"
@@ -222,6 +226,26 @@ class StoredRepository:
         except Damaged as e:
             path = f"{self.store.place}/{_manifest_name(backup)}"
             raise Damaged(f"backup {backup} cannot be read, {path} is damaged: {e}") from None
+
+    # --- checks
+
+    def read_checks(self) -> dict[str, RestoreCheck]:
+        """Return what verifications by restoring have found, by backup; nothing if it is lost."""
+        try:
+            with self.translate_errors("cannot be read"):
+                content = self.store.read_object(CHECKS)
+            return msgspec.json.decode(
+                self.codec.unseal_part(content, CHECKS.encode()), type=dict[str, RestoreCheck]
+            )
+        except (FileNotFoundError, Damaged, *UNREADABLE):
+            return {}
+
+    def record_check(self, backup: str, check: RestoreCheck) -> None:
+        """Record a verification, and forget those of backups that are removed."""
+        known = {**self.read_checks(), backup: check}
+        kept = {name: known[name] for name in self.list_backups() if name in known}
+        content = self.codec.seal_part(msgspec.json.encode(kept), CHECKS.encode())
+        self._write(CHECKS, content)
 
     # --- all of it
 

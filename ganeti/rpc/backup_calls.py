@@ -153,6 +153,21 @@ class VerifyBackupData(Call[list[str]]):
     parts: Count
 
 
+class CheckRestored(Call[str]):
+    """Restore a backup without a place for it, and compare it with what was backed up.
+
+    Return the problem, or an empty text; ``at`` is the time that is recorded with it.
+    """
+
+    wire = "backup_check_restored"
+    call_timeout = NO_TIMEOUT
+    ends_with_asker = True
+
+    repository: RepositoryAccess
+    backup: BackupId
+    at: Count
+
+
 class RemovedBackups(Record):
     """What a removal has freed: chunks, and bytes."""
 

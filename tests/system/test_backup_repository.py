@@ -70,6 +70,15 @@ class BackupRepositoryTests(SharedCluster):
 
         key = self.say("backup", "repository", "show-key", "vault")
         (folder / "key").write_text(key)
+        self.say("backup", "verify", "--restore", "--newest", "vault")
+        self.assertIn("restored without an error", self.say("backup", "info", backup))
+        [*_, chunk] = [path for path in (folder / "chunks").rglob("*") if path.is_file()]
+        content = chunk.read_bytes()
+        chunk.write_bytes(content[:-1])
+        done = self.running.tool("backup", "verify", "--restore", "vault")
+        self.assertIn("1 of 1 backups in repository vault cannot be restored", done.stderr)
+        self.assertIn("cannot be restored: ", self.say("backup", "info", backup))
+        chunk.write_bytes(content)
         self.say("backup", "repository", "remove", "-f", "vault")
         words = ("-n", self.node(2), "--path", FOLDER, "--existing", "--key-file")
         self.say("backup", "repository", "add", "found", *words, str(folder / "key"))

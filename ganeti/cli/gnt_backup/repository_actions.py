@@ -128,6 +128,7 @@ def info(session: Session, arguments: Arguments) -> int:
     [row] = found
     told = {name.replace("_", " "): value for name, value in row.items() if name != "disks"}
     told["created"] = timestamp(row["created"])
+    told["check"] = _format_check(row.get("check"))
     told["disks"] = [
         {
             "name": disk["name"],
@@ -139,6 +140,13 @@ def info(session: Session, arguments: Arguments) -> int:
         for disk in row["disks"]
     ]
     return show_values(session, arguments, row, {f"{repository}/{backup}": told})
+
+
+def _format_check(check: Row | None) -> str:
+    """Return what the last verification by restoring has found."""
+    if check is None:
+        return "never restored (gnt-backup verify --restore)"
+    return f"{timestamp(check['at'])}: {check['problem'] or 'restored without an error'}"
 
 
 def restored(arguments: Arguments) -> Document:
@@ -164,7 +172,8 @@ def restored_disks(arguments: Arguments) -> Document:
 
 def show_verified(session: Session, arguments: Arguments, result: OpcodeResult) -> int:
     """Say how many backups were read without an error."""
-    session.print_line(f"{result} backups are complete and undamaged")
+    what = "were restored as they were backed up" if arguments.get("restore") else ""
+    session.print_line(f"{result} backups {what or 'are complete and undamaged'}")
     return 0
 
 
@@ -261,5 +270,6 @@ _SCHEDULE_COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "Last": lambda row: timestamp(row["last"] or None),
     "Next": lambda row: timestamp(row["next"]),
     "Keep": _format_rules,
+    "Verify": lambda row: f"{row['verify_days']}d" if row["verify_days"] else "-",
     "Failed": lambda row: str(row["failed"]),
 }

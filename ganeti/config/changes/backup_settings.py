@@ -101,12 +101,20 @@ def remove_schedule(name: str) -> Change:
     return change
 
 
-def record_submission(name: str, due: int, jobs: tuple[int, ...]) -> Change:
-    """Record that the jobs of a schedule were submitted that were due then."""
+def record_submission(
+    name: str, due: int, jobs: tuple[int, ...], *, verifies: bool = False
+) -> Change:
+    """Record that the jobs of a schedule were submitted that were due then.
+
+    ``verifies`` is whether one of them verifies backups.
+    """
 
     def change(state: ClusterState) -> ClusterState:
         if name not in state.backup_schedules:
             return state
-        return state.put(BackupScheduleProgress(uuid=name, due=due, jobs=jobs))
+        known = state.backup_schedule_progress.get(name)
+        verified = due if verifies else known.verified if known is not None else 0
+        progress = BackupScheduleProgress(uuid=name, due=due, jobs=jobs, verified=verified)
+        return state.put(progress)
 
     return change

@@ -53,6 +53,7 @@ BACKUP: dict[str, Any] = {
     "frozen": False,
     "schedule": "",
     "problem": "",
+    "check": {"at": 86400, "problem": ""},
 }
 REPOSITORY: dict[str, Any] = {
     "name": "vault",
@@ -76,6 +77,7 @@ SCHEDULE: dict[str, Any] = {
     "keep_daily": 7,
     "keep_weekly": 0,
     "keep_monthly": 2,
+    "verify_days": 7,
     "last": 0,
     "next": 86400,
     "jobs": [4],
@@ -174,6 +176,7 @@ class BackupCommandTests(SynchronousTestCase):
     def test_the_details_of_a_backup_are_shown(self) -> None:
         self.assertEqual(self.call("info", f"vault/{ID}"), 0)
         self.assertIn("parent: 20260130T235959Z-0a1b2c", self.terminal.out)
+        self.assertIn("restored without an error", self.terminal.out)
         self.assertEqual(self.call("info", "vault/20260131T235959Z-000000"), 1)
         self.assertIn("has no backup", self.terminal.err)
 
@@ -229,8 +232,14 @@ class BackupCommandTests(SynchronousTestCase):
             self.assertEqual(self.call("schedule", "add", "s", "vault", f"--at={text}"), 1, text)
             self.assertIn("must be a time as HH:MM", self.terminal.err)
 
+    def test_backups_are_verified_by_restoring_and_that_is_said(self) -> None:
+        self.call("verify", "--restore", "--newest", "vault")
+        expected = VerifyBackups(repository_name="vault", restore=True, newest=True)
+        self.assertEqual(self.made(), expected)
+        self.assertIn("backups were restored as they were backed up", self.terminal.out)
+
     def test_a_list_of_schedules_has_their_failures(self) -> None:
         self.call("schedule", "list", "--no-headers", "--separator=|")
         found = self.terminal.out.strip().split("|")
         self.assertEqual(found[:4], ["nightly", "vault", "web1,tag:gold", "24h"])
-        self.assertEqual(found[-2:], ["daily:7,monthly:2", "1"])
+        self.assertEqual(found[-3:], ["daily:7,monthly:2", "7d", "1"])

@@ -302,6 +302,32 @@ class UpkeepTests(RepositoryCase):
         self.assertIn("chunk 12 is damaged; needed by backup 7", str(error))
         self.assertIn("--full", str(error))
 
+    def test_backups_are_verified_by_restoring_them(self) -> None:
+        names = [self.back_up(), self.back_up(schedule="nightly"), self.back_up()]
+        verify = {"repository_name": "vault", "restore": True}
+        self.assertEqual(self.do("OP_BACKUP_VERIFY", newest=True, **verify), 1)
+        self.assertEqual([each.id for each in self.summaries() if each.check], names[2:])
+        self.assertEqual(self.do("OP_BACKUP_VERIFY", schedule="nightly", **verify), 1)
+        self.assertEqual([each.id for each in self.summaries() if each.check], names[1:])
+        self.assertEqual(self.do("OP_BACKUP_VERIFY", **verify), 3)
+
+    def test_a_backup_that_cannot_be_restored_fails_the_job_and_says_so_later(self) -> None:
+        name = self.back_up()
+        self.stored.damaged = ["bytes 0 to 1 of disk 0 cannot be restored"]
+        error = self.refusal("OP_BACKUP_VERIFY", Failed, repository_name="vault", restore=True)
+        expected = f"1 of 1 backups in repository vault cannot be restored: backup {name} of web1: "
+        self.assertIn(expected, str(error))
+        [found] = self.summaries()
+        assert found.check is not None
+        self.assertEqual(found.check.problem, self.stored.damaged[0])
+
+    def test_backups_that_are_named_are_not_chosen_otherwise(self) -> None:
+        name = self.back_up()
+        for more in ({"newest": True}, {"schedule": "nightly"}):
+            fields = {"repository_name": "vault", "backups": [name], **more}
+            error = self.refusal("OP_BACKUP_VERIFY", Invalid, **fields)
+            self.assertIn("is for all backups", str(error))
+
     def test_backups_are_removed_by_name(self) -> None:
         first, second = self.back_up(), self.back_up()
         self.do("OP_BACKUP_DELETE", repository_name="vault", backups=[first])
