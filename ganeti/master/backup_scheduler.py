@@ -20,7 +20,7 @@ from ganeti.jobs.job import Job, JobStatus
 from ganeti.metrics.family import MetricFamily, make_gauges
 from ganeti.model.backups import BackupSchedule, BackupScheduleProgress, last_due
 from ganeti.model.instance import Instance
-from ganeti.opcodes.backup_repositories import CreateBackup, PruneBackups
+from ganeti.opcodes.backup_repositories import CreateBackup, PruneBackups, VerifyBackups
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.documents import Document
 
@@ -108,7 +108,19 @@ class BackupScheduler:
                 reason=(reason,),
             )
             jobs.append(await self._submit([prune]))
-        change = record_submission(schedule.name, due, tuple(jobs))
+        verifies = bool(jobs) and _verifies(schedule, _progress(schedule, state), due)
+        if verifies:
+            verify = VerifyBackups(
+                repository_name=schedule.repository,
+                schedule=schedule.name,
+                newest=True,
+                restore=True,
+                # Also after the removal, which would be refused for backups that are being read.
+                depends=tuple((job, _ANY_END) for job in jobs),
+                reason=(reason,),
+            )
+            jobs.append(await self._submit([verify]))
+        change = record_submission(schedule.name, due, tuple(jobs), verifies=verifies)
         await self._config.change(change, because=_CAUSE)
 
     def _runs(self, progress: BackupScheduleProgress) -> bool:
@@ -139,6 +151,8 @@ class BackupScheduler:
             "keep_daily": schedule.keep_daily,
             "keep_weekly": schedule.keep_weekly,
             "keep_monthly": schedule.keep_monthly,
+            "verify_days": schedule.verify_days,
+            "verified": progress.verified,
             "last": progress.due,
             "next": last_due(schedule, self._now()) + schedule.interval * 3600,
             "jobs": list(progress.jobs),
@@ -192,6 +206,11 @@ def keeps_some(schedule: BackupSchedule) -> bool:
     return bool(
         schedule.keep_last or schedule.keep_daily or schedule.keep_weekly or schedule.keep_monthly
     )
+
+
+def _verifies(schedule: BackupSchedule, progress: BackupScheduleProgress, due: int) -> bool:
+    """Return whether backups are to be verified with those that are due now."""
+    return bool(schedule.verify_days) and due - progress.verified >= schedule.verify_days * 86400
 
 
 def _progress(schedule: BackupSchedule, state: ClusterState) -> BackupScheduleProgress:

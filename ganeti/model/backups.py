@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import zlib
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
+from ganeti.errors import Code, Failed, Refused
 from ganeti.schema.records import Record
 from ganeti.schema.types import BACKUP_ID, BACKUP_KEY, LABEL, Count, Line
+
+MAX_STATE = 64 << 20
+"""Maximum size of a file of a guest's state, in bytes: a bound for damaged ones."""
 
 RepositoryName: TypeAlias = Annotated[str, Meta(pattern=LABEL, max_length=64)]
 """The name of a repository or of a schedule, which is also a label of metrics."""
@@ -20,10 +27,45 @@ RepositoryKey: TypeAlias = Annotated[str, Meta(pattern=BACKUP_KEY)]
 """The key of a repository: 32 bytes in hexadecimal digits, or empty."""
 
 
-class BackupRepository(Record):
-    """A folder on a node in which backups are stored; ``uuid`` is its name.
+class S3Settings(Record):
+    """How a node reaches an S3-compatible store: the URL of its endpoint, and credentials."""
 
-    ``identity`` is what the folder says it is, ``node`` the UUID of the node.
+    endpoint: Line
+    region: Line
+    access_key: Line
+    secret_key: Line
+
+    def __repr__(self) -> str:
+        return f"S3Settings({self.endpoint})"  # without its secret
+
+
+S3_SCHEME = "s3://"
+_BUCKET = re.compile(
+    r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*)?)?"
+)
+
+
+def split_bucket(path: str) -> tuple[str, str]:
+    """Return the bucket and the prefix of ``s3://BUCKET/PREFIX``; a prefix ends with a slash.
+
+    :raises Refused: it is something else.
+    """
+    found = _BUCKET.fullmatch(path)
+    if found is None:
+        raise Refused(
+            f"{path} is not s3://BUCKET/PREFIX: a bucket has lower-case letters, digits, dots and"
+            " hyphens, a prefix also capitals, underscores and slashes",
+            Code.INPUT,
+        )
+    bucket, prefix = found.groups()
+    return bucket, f"{prefix}/" if prefix else ""
+
+
+class BackupRepository(Record, omit_defaults=True):
+    """A place in which backups are stored; ``uuid`` is its name.
+
+    ``identity`` is what the place says it is, ``node`` the UUID of the node that uses it. ``path``
+    is a folder of the node, or ``s3://BUCKET/PREFIX`` in the store of ``s3``.
     """
 
     uuid: RepositoryName
@@ -32,6 +74,7 @@ class BackupRepository(Record):
     path: Line
     created: Count
     key: RepositoryKey = ""
+    s3: S3Settings | None = None
 
     @property
     def name(self) -> str:
@@ -40,7 +83,7 @@ class BackupRepository(Record):
     def make_access(self) -> RepositoryAccess:
         """Return what the node needs to use it."""
         return RepositoryAccess(
-            name=self.name, path=self.path, identity=self.identity, key=self.key
+            name=self.name, path=self.path, identity=self.identity, key=self.key, s3=self.s3
         )
 
     def __repr__(self) -> str:
@@ -54,6 +97,7 @@ class RepositoryAccess(Record, omit_defaults=True):
     path: Line
     identity: Line
     key: RepositoryKey = ""
+    s3: S3Settings | None = None
 
     def __repr__(self) -> str:
         return f"RepositoryAccess({self.name})"  # without its key
@@ -63,7 +107,8 @@ class StoredDisk(Record):
     """A disk in a backup: its name, and sizes in bytes.
 
     ``read`` is what was read of it, ``written`` what its new chunks take in the repository.
-    ``incremental`` says that only what has changed since the parent was read.
+    ``incremental`` says that only what has changed since the parent was read. ``digest`` is that of
+    the whole content when the backup was made, see ``ContentDigest``; older backups have none.
     """
 
     name: Line
@@ -71,6 +116,47 @@ class StoredDisk(Record):
     read: Count = 0
     written: Count = 0
     incremental: bool = False
+    digest: Line = ""
+
+
+class RestoreCheck(Record):
+    """What the last verification of a backup by restoring it found, at a time since the epoch.
+
+    ``problem`` is empty if what was restored is what was backed up.
+    """
+
+    at: Count
+    problem: Line = ""
+
+
+class StateFile(Record):
+    """What a node keeps for a guest outside of its disks, such as its UEFI variables.
+
+    ``content`` is compressed by zlib, in base64.
+    """
+
+    name: Line
+    content: Line
+
+
+def pack_state(name: str, content: bytes) -> StateFile:
+    """Return a file of a guest's state as backups have it."""
+    return StateFile(name=name, content=base64.b64encode(zlib.compress(content)).decode("ascii"))
+
+
+def unpack_state(file: StateFile) -> bytes:
+    """Return the content of such a file.
+
+    :raises Failed: it is damaged, or has more than ``MAX_STATE`` bytes.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        content = unpacker.decompress(base64.b64decode(file.content, validate=True), MAX_STATE)
+    except (ValueError, zlib.error) as e:
+        raise Failed(f"the file {file.name} in the backup is damaged: {e}") from None
+    if not unpacker.eof:
+        raise Failed(f"the file {file.name} in the backup is damaged: it is incomplete or too long")
+    return content
 
 
 class BackupSummary(Record):
@@ -79,7 +165,8 @@ class BackupSummary(Record):
     ``uuid`` is that of the instance, ``duration`` in seconds. ``parent`` is the backup whose chunks
     were taken for what has not changed; this one does not need it any more. ``running`` says that
     the guest was running, ``frozen`` that its agent had frozen its file systems. A backup whose
-    manifest cannot be read has only an ``id``, and the ``problem``.
+    manifest cannot be read has only an ``id``, and the ``problem``. ``check`` is not a part of the
+    manifest, but was found later.
     """
 
     id: Line
@@ -94,13 +181,15 @@ class BackupSummary(Record):
     frozen: bool = False
     schedule: Line = ""
     problem: Line = ""
+    check: RestoreCheck | None = None
 
 
 class BackupSchedule(Record):
     """When instances are backed up, and what is kept; ``uuid`` is its name.
 
     Instances are those with one of the UUIDs or tags, or all if both are empty. A backup is due
-    every ``interval`` hours, counted from ``at`` minutes after midnight UTC.
+    every ``interval`` hours, counted from ``at`` minutes after midnight UTC. The newest backup of
+    each instance is verified by restoring it every ``verify_days`` days; never if this is 0.
     """
 
     uuid: RepositoryName
@@ -114,6 +203,7 @@ class BackupSchedule(Record):
     keep_daily: Count = 0
     keep_weekly: Count = 0
     keep_monthly: Count = 0
+    verify_days: Count = 0
 
     @property
     def name(self) -> str:
@@ -133,8 +223,10 @@ class BackupScheduleProgress(Record):
     """When the jobs of a schedule were submitted last; ``uuid`` is its name.
 
     ``due`` is the time that they were due, in seconds since the epoch; ``jobs`` are their numbers.
+    ``verified`` is the time when those were due that verified backups last.
     """
 
     uuid: RepositoryName
     due: Count
     jobs: tuple[Count, ...] = ()
+    verified: Count = 0

@@ -100,6 +100,7 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(backup.ListBackups, parts.backups.report_backups)
     answers.to(backup.RemoveBackupData, parts.backups.delete_backups)
     answers.to(backup.VerifyBackupData, parts.backups.check_data)
+    answers.to(backup.CheckRestored, parts.backups.check_restored)
 
     answers.to(disk.AttachDisk, parts.disks.attach)
     answers.to(disk.CheckDiskParameters, parts.disks.validate_disk)

@@ -74,15 +74,19 @@ class Backups:
 
     async def make_repository(self, call: calls.CreateRepository) -> None:
         access = self._resolve(call.repository)
-        if await self._repositories.identify_repository(access.path) != access.identity:
+        if await self._repositories.identify_repository(access) != access.identity:
             await self._repositories.create_repository(access)
 
     async def read_identity(self, call: calls.IdentifyRepository) -> str:
-        return await self._repositories.identify_repository(self._folders.folder(call.path))
+        access = RepositoryAccess(name="", path=call.path, identity="", s3=call.s3)
+        return await self._repositories.identify_repository(self._resolve(access))
 
     async def report_status(self, call: calls.DescribeRepository) -> calls.RepositoryStatus:
         found = await self._repositories.measure_space(self._resolve(call.repository))
-        return calls.RepositoryStatus(size=found.size, free=found.free, backups=found.backups)
+        if found.space is None:
+            return calls.RepositoryStatus(backups=found.backups)
+        size, free = found.space.size, found.space.free
+        return calls.RepositoryStatus(backups=found.backups, size=size, free=free)
 
     async def report_backups(self, call: calls.ListBackups) -> list[BackupSummary]:
         return await self._repositories.list_summaries(self._resolve(call.repository))
@@ -90,7 +94,9 @@ class Backups:
     async def report_backup(self, call: calls.DescribeBackup) -> calls.BackupDetails:
         access = self._resolve(call.repository)
         found = await self._repositories.describe_backup(access, call.backup)
-        return calls.BackupDetails(summary=found.summary, description=found.description)
+        return calls.BackupDetails(
+            summary=found.summary, description=found.description, state_files=found.state_files
+        )
 
     async def start_backup(self, call: calls.BeginBackup) -> BackupSummary | None:
         access = self._resolve(call.repository)
@@ -106,7 +112,9 @@ class Backups:
         if not self._repositories.is_writing(name):
             return (await self._repositories.describe_backup(access, name)).summary
         description = BackupDescription(
-            summary=call.backup.summary, description=call.backup.description
+            summary=call.backup.summary,
+            description=call.backup.description,
+            state_files=call.backup.state_files,
         )
         stored = await self._repositories.commit_backup(access, description)
         self._stop_watching(name)
@@ -140,6 +148,10 @@ class Backups:
         access = self._resolve(call.repository)
         return await self._repositories.verify_chunks(access, call.backups, call.part, call.parts)
 
+    async def check_restored(self, call: calls.CheckRestored) -> str:
+        access = self._resolve(call.repository)
+        return await self._repositories.check_restored(access, call.backup, call.at)
+
     async def delete_backups(self, call: calls.RemoveBackupData) -> calls.RemovedBackups:
         removed = await self._repositories.remove_backups(
             self._resolve(call.repository), call.backups
@@ -147,10 +159,12 @@ class Backups:
         return calls.RemovedBackups(chunks=removed.chunks, bytes=removed.bytes)
 
     def _resolve(self, access: RepositoryAccess) -> RepositoryAccess:
-        """Return the access with the real path of the folder.
+        """Return the access with the real path of its folder, if it is one.
 
         :raises Refused: it is not below a folder that this node allows.
         """
+        if access.s3 is not None:
+            return access
         return records.replace(access, path=self._folders.folder(access.path))
 
     # --- guests

@@ -11,7 +11,7 @@ from ganeti.model.backups import BackupId, RepositoryKey, RepositoryName
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, DiskIndex, NodeName, Text
+from ganeti.schema.types import Count, DiskIndex, Line, NodeName, Text
 
 Repository: TypeAlias = Annotated[RepositoryName, doc("The name of the repository.")]
 Backups: TypeAlias = Annotated[tuple[BackupId, ...], doc("The IDs of the backups.")]
@@ -28,13 +28,19 @@ KeepMonthly: TypeAlias = Annotated[
 
 
 class AddBackupRepository(Opcode, tag="OP_BACKUP_REPOSITORY_ADD"):
-    """Make a directory of a node a repository of backups."""
+    """Make a directory of a node, or a place in an S3-compatible store, a repository of backups."""
 
     summary_field = "repository_name"
 
     repository_name: Repository
-    node_name: Annotated[NodeName, doc("The node that has the directory.")]
-    path: Annotated[Text, doc("The directory, which must be empty and allowed on the node.")]
+    node_name: Annotated[NodeName, doc("The node that has the directory, or reaches the store.")]
+    path: Annotated[
+        Text,
+        doc(
+            "The directory, which must be empty and allowed on the node, or s3://BUCKET/PREFIX,"
+            " where nothing may be."
+        ),
+    ]
     encrypt: Annotated[
         bool, doc("Encrypt what is stored, with a new key that is kept in the cluster.")
     ] = False
@@ -45,6 +51,14 @@ class AddBackupRepository(Opcode, tag="OP_BACKUP_REPOSITORY_ADD"):
         RepositoryKey,
         doc("The key of an existing repository, in hexadecimal digits.", secret=True),
     ] = ""
+    endpoint: Annotated[
+        Line | None, doc("The URL of an S3-compatible store, such as https://s3.example.com.")
+    ] = None
+    region: Annotated[
+        Line | None, doc("The region of the bucket, of which requests say that they are for it.")
+    ] = None
+    access_key: Annotated[Line | None, doc("The ID of the access key for the store.")] = None
+    secret_key: Annotated[Line | None, doc("Its secret key.", secret=True)] = None
 
 
 class RemoveBackupRepository(Opcode, tag="OP_BACKUP_REPOSITORY_REMOVE"):
@@ -88,6 +102,15 @@ class VerifyBackups(Opcode, tag="OP_BACKUP_VERIFY"):
 
     repository_name: Repository
     backups: Annotated[Backups, doc("The IDs of the backups; empty means all.")] = ()
+    restore: Annotated[
+        bool,
+        doc(
+            "Read each backup as a restore does, and compare the contents of its disks with those"
+            " that were backed up."
+        ),
+    ] = False
+    newest: Annotated[bool, doc("Only the newest backup of each instance.")] = False
+    schedule: Annotated[Text | None, doc("Only backups of this schedule.")] = None
 
 
 class RemoveBackups(Opcode, tag="OP_BACKUP_DELETE"):
@@ -134,6 +157,13 @@ class AddBackupSchedule(Opcode, tag="OP_BACKUP_SCHEDULE_ADD"):
     keep_daily: KeepDaily = 0
     keep_weekly: KeepWeekly = 0
     keep_monthly: KeepMonthly = 0
+    verify_days: Annotated[
+        Count,
+        doc(
+            "Every so many days, verify the newest backup of each instance by restoring it; 0 means"
+            " never."
+        ),
+    ] = 0
 
 
 class RemoveBackupSchedule(Opcode, tag="OP_BACKUP_SCHEDULE_REMOVE"):

@@ -133,6 +133,29 @@ class ChunkCodec:
         return data if self._cipher is None else unseal(self._cipher, data, label)
 
 
+class ContentDigest:
+    """The digest of a disk: SHA-256 of the names of its pieces of ``CHUNK_SIZE`` bytes.
+
+    So that of a disk of which only changes were read is known, too.
+    """
+
+    def __init__(self, codec: ChunkCodec) -> None:
+        self._codec = codec
+        self._names = hashlib.sha256()
+
+    def add_piece(self, data: bytes) -> None:
+        """Add the next piece."""
+        self._names.update(ZERO if data.count(0) == len(data) else self._codec.name_chunk(data))
+
+    def add_name(self, name: bytes) -> None:
+        """Add the name of the next piece."""
+        self._names.update(name)
+
+    def finish(self) -> str:
+        """Return the digest in hexadecimal digits."""
+        return self._names.hexdigest()
+
+
 def unseal(cipher: AESGCM, data: bytes, label: bytes) -> bytes:
     """Decrypt a nonce and what follows.
 

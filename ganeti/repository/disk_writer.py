@@ -14,11 +14,7 @@ from dataclasses import dataclass, field
 from ganeti.errors import Code, Failed
 from ganeti.repository.chunk_format import CHUNK_SIZE, ZERO
 from ganeti.repository.extents import Extent, StreamHead
-from ganeti.repository.folder import RepositoryFolder, chunk_lengths
-
-THREADS = 3
-MAX_PENDING = 2 * THREADS
-"""Maximum number of chunks that wait for a thread, of one disk."""
+from ganeti.repository.stored_repository import StoredRepository, chunk_lengths
 
 _ZEROS = bytes(CHUNK_SIZE)
 
@@ -53,7 +49,7 @@ class DiskWriter:
 
     def __init__(
         self,
-        folder: RepositoryFolder,
+        repository: StoredRepository,
         head: StreamHead,
         claim: Callable[[bytes], None],
         parent: Sequence[bytes] = (),
@@ -65,7 +61,7 @@ class DiskWriter:
                 " backup",
                 Code.ENVIRONMENT,
             )
-        self._folder = folder
+        self._repository = repository
         self._size = head.size
         self._changes = head.changes
         self._claim = claim
@@ -74,7 +70,9 @@ class DiskWriter:
         self._chunks: list[bytes | None] = list(parent) if head.changes else []
         self._chunks += [None] * (len(self._lengths) - len(self._chunks))
         self._piece: _Piece | None = None
-        self._threads = ThreadPoolExecutor(THREADS, "chunks")
+        self._threads = ThreadPoolExecutor(repository.store.threads, "chunks")
+        self._max_pending = 2 * repository.store.threads
+        """The number of chunks that may wait for a thread."""
         self._pending: list[tuple[int, Future[tuple[bytes, int]]]] = []
         self._read = self._written = 0
 
@@ -110,8 +108,8 @@ class DiskWriter:
         if covered == length and all(each.data is None for each in piece.extents):
             self._chunks[piece.index] = ZERO
             return
-        if len(self._pending) >= MAX_PENDING:
-            self._collect(len(self._pending) - MAX_PENDING + 1)
+        if len(self._pending) >= self._max_pending:
+            self._collect(len(self._pending) - self._max_pending + 1)
         work = self._threads.submit(self._store, piece, length, covered)
         self._pending.append((piece.index, work))
 
@@ -123,19 +121,19 @@ class DiskWriter:
             data = self._compose(piece, length, covered)
         if data == _ZEROS[:length]:
             return ZERO, 0
-        digest = self._folder.codec.name_chunk(data)
+        digest = self._repository.codec.name_chunk(data)
         # First, so that the chunk is not removed after it was found.
         self._claim(digest)
-        if self._folder.has_chunk(digest):
+        if self._repository.has_chunk(digest):
             return digest, 0
-        return digest, self._folder.put_chunk(digest, data)
+        return digest, self._repository.put_chunk(digest, data)
 
     def _compose(self, piece: _Piece, length: int, covered: int) -> bytes:
         content = bytearray(length)
         if covered < length:
             if self._base is None:
                 raise _incomplete()
-            content[:] = self._folder.get_chunk(self._base[piece.index], length)
+            content[:] = self._repository.get_chunk(self._base[piece.index], length)
         for each in piece.extents:
             content[each.offset : each.offset + each.length] = each.data or bytes(each.length)
         return bytes(content)

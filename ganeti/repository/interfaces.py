@@ -7,10 +7,10 @@ canceled method has ended when its ``Deferred`` fires.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from ganeti.model.backups import BackupSummary, RepositoryAccess
 from ganeti.repository.disk_source import NbdExport
@@ -18,11 +18,68 @@ from ganeti.repository.manifest import BackupDescription
 
 
 @dataclass(frozen=True)
-class RepositorySpace:
-    """The space of a repository's file system in bytes, and the number of its backups."""
+class StoreSpace:
+    """The space of a store in bytes."""
 
     size: int
     free: int
+
+
+class IObjectStore(Interface):
+    """Objects by name, such as ``chunks/ab/abcd``; its methods block, in several threads at once.
+
+    They raise ``OSError`` with the reason if the store fails, ``FileNotFoundError`` for an object
+    that does not exist. After a write that failed, nothing is there, or all of it.
+    """
+
+    place: str = Attribute("Where the store is, for messages: a path or an address.")
+    threads: int = Attribute("How many objects of one disk should be written at once.")
+
+    def prepare(folders: Iterable[str]) -> None:
+        """Check that nothing is here, and prepare for objects in folders.
+
+        :raises Refused: the place does not exist, or is not empty.
+        """
+
+    def has_object(name: str) -> bool:
+        """Return whether an object exists."""
+
+    def has_objects(names: Sequence[str]) -> bool:
+        """Return whether all of these objects exist."""
+
+    def read_object(name: str, length: int | None = None) -> bytes:
+        """Return the content of an object, or so many bytes from its begin."""
+
+    def write_object(name: str, content: bytes) -> None:
+        """Create or replace an object; its content is durable, its name after ``sync_folder``."""
+
+    def rename_object(name: str, new: str) -> None:
+        """Rename an object; succeed if it does not exist."""
+
+    def remove_object(name: str) -> None:
+        """Remove an object; succeed if it does not exist."""
+
+    def list_objects(folder: str) -> Iterator[tuple[str, int]]:
+        """Yield the names and sizes in bytes of all objects below a folder."""
+
+    def sync_folder(folder: str) -> None:
+        """Make the names below a folder durable."""
+
+    def remove_unfinished() -> None:
+        """Remove what interrupted writes have left."""
+
+    def measure_store() -> StoreSpace | None:
+        """Return the space of the store; None if it is not known."""
+
+    def close() -> None:
+        """Close what is open; the store is not used any more."""
+
+
+@dataclass(frozen=True)
+class RepositorySpace:
+    """The space of a repository in bytes, if it is known, and the number of its backups."""
+
+    space: StoreSpace | None
     backups: int
 
 
@@ -35,20 +92,20 @@ class RemovedData:
 
 
 class IRepositories(Interface):
-    """The repositories in folders of this node.
+    """The repositories that this node uses.
 
     A backup is written by ``begin_writing``, ``store_disk`` for each disk, and ``commit_backup`` or
     ``abandon_backup``; it exists from ``commit_backup`` on.
     """
 
     async def create_repository(access: RepositoryAccess) -> None:
-        """Make the empty folder at ``access.path`` a repository with this identity and key.
+        """Make the empty place at ``access.path`` a repository with this identity and key.
 
         :raises Refused: it does not exist, or is not empty.
         """
 
-    async def identify_repository(path: str) -> str:
-        """Return the identity of the repository in a folder; empty if it is none."""
+    async def identify_repository(access: RepositoryAccess) -> str:
+        """Return the identity of the repository that is there; empty if there is none."""
 
     async def measure_space(access: RepositoryAccess) -> RepositorySpace:
         """Return the space of a repository."""
@@ -91,6 +148,13 @@ class IRepositories(Interface):
         """Read one of several parts of the chunks of backups; return what is damaged.
 
         Each line names a chunk, and the areas of disks and backups that need it.
+        """
+
+    async def check_restored(access: RepositoryAccess, backup: str, at: int) -> str:
+        """Read a backup as a restore does, and compare it with what was backed up.
+
+        Return the problem, or an empty text; it is recorded with the time ``at``, and shown by
+        ``list_summaries``.
         """
 
     async def remove_backups(access: RepositoryAccess, backups: Sequence[str]) -> RemovedData:

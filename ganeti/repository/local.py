@@ -1,30 +1,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Repositories in folders of this host, and disks of this host, each used in a thread."""
+"""Repositories that this host uses, and disks of this host, each used in a thread."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 
 from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.backups import BackupSummary, RepositoryAccess, StoredDisk
-from ganeti.repository.chunk_format import CHUNK_SIZE, ZERO, Damaged
+from ganeti.model.backups import BackupSummary, RepositoryAccess, RestoreCheck, StoredDisk
+from ganeti.repository.chunk_format import CHUNK_SIZE, ZERO, ChunkCodec, ContentDigest, Damaged
 from ganeti.repository.disk_source import NbdExport, send_export, send_image
 from ganeti.repository.disk_writer import DiskWriter, WrittenDisk
 from ganeti.repository.extents import read_extents, read_head
-from ganeti.repository.folder import (
-    RepositoryFolder,
-    chunk_lengths,
-    create_repository,
-    read_marker,
-    translate_errors,
-)
+from ganeti.repository.folder_store import translate_errors
 from ganeti.repository.interfaces import (
     IDiskReader,
     IRepositories,
@@ -32,6 +27,13 @@ from ganeti.repository.interfaces import (
     RepositorySpace,
 )
 from ganeti.repository.manifest import BackupDescription, Manifest
+from ganeti.repository.stored_repository import (
+    StoredRepository,
+    chunk_lengths,
+    create_repository,
+    read_marker,
+)
+from ganeti.repository.stores import OpenStore, open_store
 from ganeti.repository.usage import RepositoryUsage
 from ganeti.schema.records import replace
 from ganeti.system.cancellation import CancelSwitch
@@ -53,43 +55,60 @@ class _Session:
 
 @implementer(IRepositories)
 class LocalRepositories:
-    """Repositories of this host; ``run`` runs blocking work in a thread."""
+    """Repositories that this host uses; ``run`` runs blocking work in a thread.
 
-    def __init__(self, run: RunWork) -> None:
+    ``store`` returns the store of a repository.
+    """
+
+    def __init__(self, run: RunWork, store: OpenStore = open_store) -> None:
         self._run = run
+        self._store = store
         self._usages: defaultdict[str, RepositoryUsage] = defaultdict(RepositoryUsage)
         self._sessions: dict[str, _Session] = {}
         self._cleaned: set[str] = set()
+        self._checks = Lock()
+        """Held while what was found is added to what is known."""
+
+    def _open(self, access: RepositoryAccess, switch: CancelSwitch) -> StoredRepository:
+        store = self._store(access, switch)
+        return StoredRepository(access.name, store, access.identity, _key(access))
 
     async def create_repository(self, access: RepositoryAccess) -> None:
-        await self._run(lambda _: create_repository(access.path, access.identity, _key(access)))
+        def create(switch: CancelSwitch) -> None:
+            with closing(self._store(access, switch)) as store:
+                create_repository(store, access.identity, _key(access))
 
-    async def identify_repository(self, path: str) -> str:
-        def identify(_: CancelSwitch) -> str:
-            with translate_errors(f"{path} cannot be read"):
-                marker = read_marker(path)
+        await self._run(create)
+
+    async def identify_repository(self, access: RepositoryAccess) -> str:
+        def identify(switch: CancelSwitch) -> str:
+            failing = translate_errors(f"{access.path} cannot be read")
+            with closing(self._store(access, switch)) as store, failing:
+                marker = read_marker(store)
             return marker.identity if marker is not None else ""
 
         return await self._run(identify)
 
     async def measure_space(self, access: RepositoryAccess) -> RepositorySpace:
-        def measure(_: CancelSwitch) -> RepositorySpace:
-            folder = _open(access)
-            with folder.translate_errors("cannot be read"):
-                found = os.statvfs(access.path)
-            return RepositorySpace(
-                found.f_blocks * found.f_frsize,
-                found.f_bavail * found.f_frsize,
-                len(folder.list_backups()),
-            )
+        def measure(switch: CancelSwitch) -> RepositorySpace:
+            with self._open(access, switch) as repository:
+                return RepositorySpace(repository.measure(), len(repository.list_backups()))
 
         return await self._run(measure)
 
     async def list_summaries(self, access: RepositoryAccess) -> list[BackupSummary]:
-        return await self._run(lambda _: _summaries(_open(access)))
+        def collect(switch: CancelSwitch) -> list[BackupSummary]:
+            with self._open(access, switch) as repository:
+                return _summaries(repository)
+
+        return await self._run(collect)
 
     async def describe_backup(self, access: RepositoryAccess, backup: str) -> BackupDescription:
-        return await self._run(lambda _: _open(access).read_description(backup))
+        def describe(switch: CancelSwitch) -> BackupDescription:
+            with self._open(access, switch) as repository:
+                return repository.read_description(backup)
+
+        return await self._run(describe)
 
     # --- writing
 
@@ -102,22 +121,20 @@ class LocalRepositories:
         # Once, as a repository may have millions of files.
         first = access.identity not in self._cleaned and usage.idle
 
-        def begin(_: CancelSwitch) -> Manifest | None:
-            folder = _open(access)
-            if first:
-                folder.remove_unfinished()
-                self._cleaned.add(access.identity)
-            known = [each for each in _summaries(folder) if each.uuid == instance]
-            if not known:
-                return None
-            with usage.pin_backups([known[-1].id]):
-                manifest = folder.read_manifest(known[-1].id)
-                digests = {each for chunks in manifest.disks for each in chunks}
-                usage.claim_chunks(backup, digests)
-            # Otherwise this backup would be as incomplete as that one.
-            if not all(each == ZERO or folder.has_chunk(each) for each in digests):
-                return None
-            return manifest
+        def begin(switch: CancelSwitch) -> Manifest | None:
+            with self._open(access, switch) as repository:
+                if first:
+                    repository.remove_unfinished()
+                    self._cleaned.add(access.identity)
+                known = [each for each in _summaries(repository) if each.uuid == instance]
+                if not known:
+                    return None
+                with usage.pin_backups([known[-1].id]):
+                    manifest = repository.read_manifest(known[-1].id)
+                    digests = {each for chunks in manifest.disks for each in chunks}
+                    usage.claim_chunks(backup, digests)
+                # Otherwise this backup would be as incomplete as that one.
+                return manifest if repository.has_chunks(digests) else None
 
         session = _Session(usage)
         usage.begin_claims(backup)
@@ -139,7 +156,7 @@ class LocalRepositories:
             parent = session.parent.disks[index], size
 
         def store(switch: CancelSwitch) -> WrittenDisk:
-            folder = _open(access)
+            repository = self._open(access, switch)
             pipe = PipeSource(os.dup(source), switch)
             try:
                 read = _exact_reader(pipe)
@@ -147,7 +164,7 @@ class LocalRepositories:
                 claim: Callable[[bytes], None] = lambda digest: session.usage.claim_chunks(  # noqa: E731
                     backup, (digest,)
                 )
-                writer = DiskWriter(folder, head, claim, *parent)
+                writer = DiskWriter(repository, head, claim, *parent)
                 try:
                     for extent in read_extents(read, head.size):
                         writer.add_extent(extent)
@@ -157,6 +174,7 @@ class LocalRepositories:
                     writer.end_threads()
             finally:
                 pipe.close()
+                repository.store.close()
 
         session.disks[index] = await self._run(store)
 
@@ -175,6 +193,7 @@ class LocalRepositories:
                 read=found.read,
                 written=found.written,
                 incremental=found.changes,
+                digest=_combine_names(found.chunks, _key(access)),
             )
             for disk, found in zip(backup.summary.disks, written, strict=True)
         )
@@ -185,7 +204,12 @@ class LocalRepositories:
         manifest = Manifest(
             replace(backup, summary=summary), tuple(each.chunks for each in written)
         )
-        await self._run(lambda _: _open(access).put_manifest(manifest))
+
+        def put(switch: CancelSwitch) -> None:
+            with self._open(access, switch) as repository:
+                repository.put_manifest(manifest)
+
+        await self._run(put)
         self._end(name)
         return summary
 
@@ -215,11 +239,11 @@ class LocalRepositories:
         usage = self._usages[access.identity]
 
         def restore(switch: CancelSwitch) -> None:
-            folder = _open(access)
             pipe = PipeSink(os.dup(sink), switch)
             try:
-                with usage.pin_backups([backup]):
-                    _send_chunks(folder, folder.read_manifest(backup), index, pipe, switch)
+                with self._open(access, switch) as repository, usage.pin_backups([backup]):
+                    manifest = repository.read_manifest(backup)
+                    _send_chunks(repository, manifest, index, pipe, switch)
             finally:
                 pipe.close()
 
@@ -231,10 +255,22 @@ class LocalRepositories:
         usage = self._usages[access.identity]
 
         def verify(switch: CancelSwitch) -> list[str]:
-            with usage.pin_backups(backups):
-                return _verify(_open(access), usage, backups, part, parts, switch)
+            with self._open(access, switch) as repository, usage.pin_backups(backups):
+                return _verify(repository, usage, backups, part, parts, switch)
 
         return await self._run(verify)
+
+    async def check_restored(self, access: RepositoryAccess, backup: str, at: int) -> str:
+        usage = self._usages[access.identity]
+
+        def check(switch: CancelSwitch) -> str:
+            with self._open(access, switch) as repository, usage.pin_backups([backup]):
+                problem = _find_difference(repository, backup, switch)
+                with self._checks:
+                    repository.record_check(backup, RestoreCheck(at=at, problem=problem))
+                return problem
+
+        return await self._run(check)
 
     # --- removal
 
@@ -242,9 +278,9 @@ class LocalRepositories:
         usage = self._usages[access.identity]
 
         def remove(switch: CancelSwitch) -> RemovedData:
-            folder = _open(access)
-            usage.remove_unused(backups, folder.remove_manifest)
-            return _sweep(folder, usage, switch)
+            with self._open(access, switch) as repository:
+                usage.remove_unused(backups, repository.remove_manifest)
+                return _sweep(repository, usage, switch)
 
         return await self._run(remove)
 
@@ -253,17 +289,17 @@ def _key(access: RepositoryAccess) -> bytes:
     return bytes.fromhex(access.key)
 
 
-def _open(access: RepositoryAccess) -> RepositoryFolder:
-    return RepositoryFolder(access.name, access.path, access.identity, _key(access))
+def _summaries(repository: StoredRepository) -> list[BackupSummary]:
+    checks = repository.read_checks()
+    return [
+        replace(_summary(repository, name), check=checks.get(name))
+        for name in repository.list_backups()
+    ]
 
 
-def _summaries(folder: RepositoryFolder) -> list[BackupSummary]:
-    return [_summary(folder, name) for name in folder.list_backups()]
-
-
-def _summary(folder: RepositoryFolder, name: str) -> BackupSummary:
+def _summary(repository: StoredRepository, name: str) -> BackupSummary:
     try:
-        return folder.read_description(name).summary
+        return repository.read_description(name).summary
     except Damaged as e:
         # One that is damaged must not hide the others.
         return BackupSummary(id=name, instance="", uuid="", cluster="", created=0, problem=str(e))
@@ -284,8 +320,22 @@ def _exact_reader(pipe: PipeSource) -> Callable[[int], bytes]:
 
 
 def _send_chunks(
-    folder: RepositoryFolder, manifest: Manifest, index: int, pipe: PipeSink, switch: CancelSwitch
+    repository: StoredRepository,
+    manifest: Manifest,
+    index: int,
+    pipe: PipeSink,
+    switch: CancelSwitch,
 ) -> None:
+    for data in _read_disk(repository, manifest, index):
+        pipe.write_from(bytearray(data), len(data))
+        switch.check()
+
+
+def _read_disk(repository: StoredRepository, manifest: Manifest, index: int) -> Iterator[bytes]:
+    """Yield the content of a disk in pieces.
+
+    :raises Failed: a chunk is damaged; with its area.
+    """
     if index >= len(manifest.disks):
         raise Refused(f"backup {manifest.description.summary.id} has no disk {index}", Code.INPUT)
     size = manifest.description.summary.disks[index].size
@@ -293,12 +343,35 @@ def _send_chunks(
         zip(manifest.disks[index], chunk_lengths(size), strict=True)
     ):
         try:
-            data = folder.get_chunk(digest, length)
+            data = repository.get_chunk(digest, length)
         except Damaged as e:
             area = _area(number, length)
             raise Failed(f"{area} of disk {index} cannot be restored: {e}", e.code) from None
-        pipe.write_from(bytearray(data), length)
-        switch.check()
+        yield data
+
+
+def _combine_names(chunks: Sequence[bytes], key: bytes) -> str:
+    digest = ContentDigest(ChunkCodec(key))
+    for name in chunks:
+        digest.add_name(name)
+    return digest.finish()
+
+
+def _find_difference(repository: StoredRepository, backup: str, switch: CancelSwitch) -> str:
+    """Return how what is restored differs from what was backed up; empty if it does not."""
+    try:
+        manifest = repository.read_manifest(backup)
+        for index, disk in enumerate(manifest.description.summary.disks):
+            digest, size = ContentDigest(repository.codec), 0
+            for data in _read_disk(repository, manifest, index):
+                digest.add_piece(data)
+                size += len(data)
+                switch.check()
+            if size != disk.size or disk.digest not in ("", digest.finish()):
+                return f"{disk.name} is restored with other data than it had"
+    except Failed as e:
+        return str(e)
+    return ""
 
 
 def _area(number: int, length: int) -> str:
@@ -307,7 +380,7 @@ def _area(number: int, length: int) -> str:
 
 
 def _verify(
-    folder: RepositoryFolder,
+    repository: StoredRepository,
     usage: RepositoryUsage,
     backups: Sequence[str],
     part: int,
@@ -319,7 +392,7 @@ def _verify(
     manifests: dict[str, Manifest] = {}
     for name in backups:
         try:
-            manifests[name] = folder.read_manifest(name)
+            manifests[name] = repository.read_manifest(name)
         except Damaged as e:
             if part == 0:
                 damaged.append(str(e))
@@ -331,11 +404,11 @@ def _verify(
     for digest in sorted(lengths):
         switch.check()
         try:
-            folder.get_chunk(digest, lengths[digest])
+            repository.get_chunk(digest, lengths[digest])
         except Damaged as e:
             # Reported all the same if it cannot be renamed; a backup in progress may rely on it.
             with suppress(Failed):
-                usage.remove_unclaimed(digest, partial(folder.set_aside, digest))
+                usage.remove_unclaimed(digest, partial(repository.set_aside, digest))
             damaged.append(f"{e}; needed by {_users(digest, manifests)}")
     return damaged
 
@@ -359,22 +432,23 @@ def _users(digest: bytes, manifests: dict[str, Manifest]) -> str:
     return "; ".join(found)
 
 
-def _sweep(folder: RepositoryFolder, usage: RepositoryUsage, switch: CancelSwitch) -> RemovedData:
+def _sweep(
+    repository: StoredRepository, usage: RepositoryUsage, switch: CancelSwitch
+) -> RemovedData:
     """Remove the chunks that nothing needs."""
     chunks = freed = 0
     with usage.sweep_chunks() as remove_unclaimed:
         needed: set[bytes] = set()
         # A manifest that cannot be read ends the sweep: its chunks may be all that is left of it.
-        for name in folder.list_backups():
-            for listed in folder.read_manifest(name).disks:
+        for name in repository.list_backups():
+            for listed in repository.read_manifest(name).disks:
                 needed.update(listed)
-        with folder.translate_errors("cannot be written"):
-            for digest, path in folder.list_chunk_files():
+        with repository.translate_errors("cannot be written"):
+            for digest, name, size in repository.list_chunks():
                 switch.check()
                 if digest in needed:
                     continue
-                size = os.stat(path).st_size
-                if remove_unclaimed(digest, partial(os.unlink, path)):
+                if remove_unclaimed(digest, partial(repository.store.remove_object, name)):
                     chunks, freed = chunks + 1, freed + size
     return RemovedData(chunks, freed)
 

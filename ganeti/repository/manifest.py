@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ganeti.model.backups import BackupSummary
+from ganeti.model.backups import BackupSummary, StateFile
 from ganeti.repository.chunk_format import DIGEST_SIZE, ChunkCodec, Damaged
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
@@ -24,11 +24,15 @@ VERSION = 1
 MAX_HEAD = 4096
 
 
-class BackupDescription(Record):
-    """What a manifest says: the summary, and the instance as exports describe it."""
+class BackupDescription(Record, omit_defaults=True):
+    """What a manifest says: the summary, and the instance as exports describe it.
+
+    ``state_files`` are what a node keeps for the guest outside of its disks.
+    """
 
     summary: BackupSummary
     description: Lines
+    state_files: tuple[StateFile, ...] = ()
 
 
 class _Head(msgspec.Struct):

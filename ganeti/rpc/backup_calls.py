@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.model.backups import BackupId, BackupSummary, RepositoryAccess
+from ganeti.model.backups import BackupId, BackupSummary, RepositoryAccess, S3Settings, StateFile
 from ganeti.model.guest import Guest
 from ganeti.rpc.call import FAST, NO_TIMEOUT, NORMAL, Call
 from ganeti.schema.records import Record
@@ -56,20 +56,21 @@ class CreateRepository(Call[None]):
 
 
 class IdentifyRepository(Call[str]):
-    """Return the identity of the repository in a folder; empty if there is none."""
+    """Return the identity of the repository at a path; empty if there is none."""
 
     wire = "backup_repository_identify"
     call_timeout = FAST
 
     path: Line
+    s3: S3Settings | None = None
 
 
 class RepositoryStatus(Record):
-    """The space of a repository's file system in bytes, and the number of its backups."""
+    """The space of a repository in bytes, if it is known, and the number of its backups."""
 
-    size: Count
-    free: Count
     backups: Count
+    size: Count | None = None
+    free: Count | None = None
 
 
 class DescribeRepository(Call[RepositoryStatus]):
@@ -90,11 +91,12 @@ class ListBackups(Call[list[BackupSummary]]):
     repository: RepositoryAccess
 
 
-class BackupDetails(Record):
-    """A backup, and its instance as exports describe it."""
+class BackupDetails(Record, omit_defaults=True):
+    """A backup, its instance as exports describe it, and what its node keeps for its guest."""
 
     summary: BackupSummary
     description: Lines
+    state_files: tuple[StateFile, ...] = ()
 
 
 class DescribeBackup(Call[BackupDetails]):
@@ -149,6 +151,21 @@ class VerifyBackupData(Call[list[str]]):
     backups: tuple[BackupId, ...]
     part: Count
     parts: Count
+
+
+class CheckRestored(Call[str]):
+    """Restore a backup without a place for it, and compare it with what was backed up.
+
+    Return the problem, or an empty text; ``at`` is the time that is recorded with it.
+    """
+
+    wire = "backup_check_restored"
+    call_timeout = NO_TIMEOUT
+    ends_with_asker = True
+
+    repository: RepositoryAccess
+    backup: BackupId
+    at: Count
 
 
 class RemovedBackups(Record):

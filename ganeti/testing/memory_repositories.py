@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.model.backups import BackupSummary, RepositoryAccess, StoredDisk
+from ganeti.model.backups import BackupSummary, RepositoryAccess, RestoreCheck, StoredDisk
 from ganeti.repository.disk_source import NbdExport
 from ganeti.repository.interfaces import (
     IDiskReader,
     IRepositories,
     RemovedData,
     RepositorySpace,
+    StoreSpace,
 )
 from ganeti.repository.manifest import BackupDescription
 from ganeti.schema.records import replace
@@ -46,11 +47,12 @@ class MemoryRepositories:
         self.found[access.path] = access
         self.backups[access.identity] = []
 
-    async def identify_repository(self, path: str) -> str:
-        return self.found[path].identity if path in self.found else ""
+    async def identify_repository(self, access: RepositoryAccess) -> str:
+        found = self.found.get(access.path)
+        return found.identity if found is not None else ""
 
     async def measure_space(self, access: RepositoryAccess) -> RepositorySpace:
-        return RepositorySpace(1 << 40, 1 << 39, len(self._require(access)))
+        return RepositorySpace(StoreSpace(1 << 40, 1 << 39), len(self._require(access)))
 
     async def list_summaries(self, access: RepositoryAccess) -> list[BackupSummary]:
         return sorted(
@@ -106,6 +108,14 @@ class MemoryRepositories:
         for each in backups:
             await self.describe_backup(access, each)
         return self.damaged if part == 0 else []
+
+    async def check_restored(self, access: RepositoryAccess, backup: str, at: int) -> str:
+        found = await self.describe_backup(access, backup)
+        problem = self.damaged[0] if self.damaged else ""
+        check = RestoreCheck(at=at, problem=problem)
+        known = self._require(access)
+        known[known.index(found)] = replace(found, summary=replace(found.summary, check=check))
+        return problem
 
     async def remove_backups(self, access: RepositoryAccess, backups: Sequence[str]) -> RemovedData:
         kept = [each for each in self._require(access) if each.summary.id not in backups]

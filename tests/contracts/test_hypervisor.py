@@ -889,6 +889,8 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.assertEqual(self.done(work()), "prelaunch")
         self.done(hypervisor.release_guest(guest))
         self.assertEqual(machine.status, "prelaunch")
+        # As by a person, in QEMU's monitor.
         machine.status = "paused"
+        self.assertEqual(self.done(work()), "paused")
         self.done(hypervisor.release_guest(guest))
-        self.assertEqual(machine.status, "running")
+        self.assertEqual(machine.status, "paused")

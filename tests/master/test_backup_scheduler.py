@@ -15,7 +15,7 @@ from ganeti.jobs.job import Job, JobStatus, QueuedOpcode
 from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.master.backup_scheduler import BackupScheduler
 from ganeti.model.backups import BackupRepository, BackupSchedule, last_due
-from ganeti.opcodes.backup_repositories import CreateBackup, PruneBackups
+from ganeti.opcodes.backup_repositories import CreateBackup, PruneBackups, VerifyBackups
 from ganeti.opcodes.opcode import Opcode
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from ganeti.testing.tools import MemoryTools
@@ -100,6 +100,19 @@ class BackupSchedulerTests(SynchronousTestCase):
         self.end_jobs()
         self.now += DAY
         self.assertEqual(len(self.look()), 2)
+
+    def test_backups_are_verified_after_all_other_jobs_every_so_many_days(self) -> None:
+        self.add(verify_days=2, keep_last=1)
+        found = []
+        for _ in range(4):
+            self.now += DAY
+            found.append(len(self.look()))
+            self.end_jobs()
+        self.assertEqual(found, [4, 3, 4, 3])
+        verify = self.submitted[3]
+        assert isinstance(verify, VerifyBackups)
+        self.assertEqual((verify.restore, verify.newest, verify.schedule), (True, True, "nightly"))
+        self.assertEqual([job for job, _ in verify.depends or ()], [1, 2, 3])
 
     def test_what_was_missed_is_caught_up_once(self) -> None:
         self.add()

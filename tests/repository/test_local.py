@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 from random import Random
@@ -12,8 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, GanetiError, Refused
-from ganeti.model.backups import BackupSummary, RepositoryAccess, StoredDisk
-from ganeti.repository.chunk_format import CHUNK_SIZE
+from ganeti.model.backups import BackupSummary, RepositoryAccess, RestoreCheck, StoredDisk
+from ganeti.repository.chunk_format import CHUNK_SIZE, ChunkCodec
 from ganeti.repository.extents import (
     Extent,
     StreamHead,
@@ -21,9 +22,9 @@ from ganeti.repository.extents import (
     encode_extent,
     encode_head,
 )
-from ganeti.repository.folder import MARKER
 from ganeti.repository.local import LocalRepositories
-from ganeti.repository.manifest import BackupDescription
+from ganeti.repository.manifest import BackupDescription, decode, encode
+from ganeti.repository.stored_repository import CHECKS, MARKER
 from ganeti.system.work_threads import run_now
 
 KEY = "ab" * 32
@@ -271,6 +272,61 @@ class LocalRepositoryTests(RepositoryCase):
         self.repositories = LocalRepositories(run_now)
         self.back_up("b3", self.content())
         self.assertEqual(sorted(os.listdir(f"{self.path}/backups")), ["b1", "b3"])
+
+
+class RestoreCheckTests(RepositoryCase):
+    key = KEY
+
+    def check(self, backup: str, at: int = 7) -> str:
+        found: str = self.done(self.repositories.check_restored(self.access, backup, at))
+        return found
+
+    def checks(self) -> dict[str, RestoreCheck | None]:
+        found = self.done(self.repositories.list_summaries(self.access))
+        return {each.id: each.check for each in found}
+
+    def test_a_backup_that_is_restored_as_it_was_is_recorded_with_the_time(self) -> None:
+        content = self.content()
+        self.back_up("b1", content)
+        self.back_up("b2", content, Extent(0, 4, b"new!"))
+        self.assertEqual((self.check("b1"), self.check("b2", 8)), ("", ""))
+        self.assertEqual(self.checks(), {"b1": RestoreCheck(at=7), "b2": RestoreCheck(at=8)})
+        with open(f"{self.path}/{CHECKS}", "rb") as file:
+            self.assertNotIn(b"b1", file.read())
+
+    def test_what_cannot_be_restored_is_recorded_with_its_area(self) -> None:
+        self.back_up("b1", self.content())
+        os.unlink(self.chunk_files()[0])
+        self.assertRegex(self.check("b1"), "^bytes [0-9]+ to [0-9]+ of disk 0 cannot be restored:")
+        self.assertIn("is missing", getattr(self.checks()["b1"], "problem", ""))
+
+    def test_a_manifest_whose_chunks_are_those_of_other_data_is_found(self) -> None:
+        content = self.content()
+        self.back_up("b1", content)
+        codec = ChunkCodec(bytes.fromhex(KEY))
+        with open(f"{self.path}/backups/b1", "r+b") as file:
+            found = decode("b1", file.read(), codec)
+            [[first, second, third, last]] = found.disks
+            file.seek(0)
+            changed = dataclasses.replace(found, disks=((third, second, first, last),))
+            file.write(encode(changed, codec))
+            file.truncate()
+        self.assertIn("disk/0 is restored with other data than it had", self.check("b1"))
+
+    def test_checks_of_removed_backups_are_forgotten(self) -> None:
+        for name in ("b1", "b2"):
+            self.back_up(name, self.content())
+            self.check(name)
+        self.done(self.repositories.remove_backups(self.access, ["b1"]))
+        self.check("b2")
+        self.assertEqual(list(self.checks()), ["b2"])
+
+    def test_a_damaged_record_hides_no_backup(self) -> None:
+        self.back_up("b1", self.content())
+        with open(f"{self.path}/{CHECKS}", "wb") as file:
+            file.write(b"nonsense")
+        self.assertEqual(self.checks(), {"b1": None})
+        self.assertEqual(self.check("b1"), "")
 
 
 class EncryptedRepositoryTests(LocalRepositoryTests):

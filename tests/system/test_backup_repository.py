@@ -7,7 +7,11 @@ import hashlib
 import random
 from pathlib import Path
 
+from ganeti.model.backups import RepositoryAccess
+from ganeti.repository.s3_store import connect_store
+from ganeti.system.cancellation import CancelSwitch
 from tests.system.running import SharedCluster, eventually
+from tests.system.s3_server import start_store
 
 QUIET = ("--no-name-check", "--no-ip-check")
 FOLDER = "/srv/ganeti/backup/vault"
@@ -66,6 +70,15 @@ class BackupRepositoryTests(SharedCluster):
 
         key = self.say("backup", "repository", "show-key", "vault")
         (folder / "key").write_text(key)
+        self.say("backup", "verify", "--restore", "--newest", "vault")
+        self.assertIn("restored without an error", self.say("backup", "info", backup))
+        [*_, chunk] = [path for path in (folder / "chunks").rglob("*") if path.is_file()]
+        content = chunk.read_bytes()
+        chunk.write_bytes(content[:-1])
+        done = self.running.tool("backup", "verify", "--restore", "vault")
+        self.assertIn("1 of 1 backups in repository vault cannot be restored", done.stderr)
+        self.assertIn("cannot be restored: ", self.say("backup", "info", backup))
+        chunk.write_bytes(content)
         self.say("backup", "repository", "remove", "-f", "vault")
         words = ("-n", self.node(2), "--path", FOLDER, "--existing", "--key-file")
         self.say("backup", "repository", "add", "found", *words, str(folder / "key"))
@@ -75,6 +88,47 @@ class BackupRepositoryTests(SharedCluster):
         chunks = [path for path in (folder / "chunks").rglob("*") if path.is_file()]
         self.assertEqual(chunks, [])
         self.say("backup", "repository", "remove", "-f", "found")
+
+    def test_a_store_has_backups_and_loses_nothing_with_a_node_daemon(self) -> None:
+        settings = start_store(self)
+        credentials = Path(self.mktemp())
+        key = f"aws_access_key_id={settings.access_key}"
+        secret = f"aws_secret_access_key={settings.secret_key}"
+        credentials.write_text(f"[default]\n{key}\n{secret}\n")
+        words = ("-n", self.node(2), "--path", "s3://vault/c1", "--endpoint", settings.endpoint)
+        add = ("backup", "repository", "add", "far", *words)
+        self.say(*add, "--credentials-file", str(credentials), "--encrypt")
+        self.make_instance("s1.trial", 6)
+        before = self.checksum(1, "s1.trial")
+        backup = self.say("backup", "create", "s1.trial", "far").splitlines()[-1]
+        self.make_instance("s2.trial", 300)
+        number = self.say(
+            "backup", "create", "--submit", "--print-jobid", "s2.trial", "far"
+        ).split()[0]
+        access = RepositoryAccess(name="far", path="s3://vault/c1", identity="", s3=settings)
+        switch = CancelSwitch()
+        self.addCleanup(switch.close)
+        store = connect_store(access, switch)
+        self.addCleanup(store.close)
+        known = len(list(store.list_objects("chunks")))
+        eventually(lambda: len(list(store.list_objects("chunks"))) > known)
+        self.running.kill("noded", 2)
+        self.running.daemon("noded", 2).start()
+        self.assertNotEqual(self.running.tool("job", "watch", number).returncode, 0)
+        self.assertIn("1 backups are complete", self.say("backup", "verify", "far"))
+        self.say("backup", "restore", backup, "s3.trial", *QUIET, "-n", self.node(2))
+        self.assertEqual(self.checksum(2, "s3.trial"), before)
+        self.assertNotIn(
+            settings.secret_key, self.say("backup", "repository", "list", "-o", "json")
+        )
+        self.say("backup", "remove-backup", "-f", "far", backup.partition("/")[2])
+        self.assertEqual(list(store.list_objects("chunks")), [])
+        secrets = [
+            path
+            for path in Path(self.running.cluster.node(1).paths.root).rglob("*")
+            if path.is_file() and settings.secret_key.encode() in path.read_bytes()
+        ]
+        self.assertEqual([path for path in secrets if path.suffix == ".log"], [])
 
     def test_a_node_daemon_that_is_killed_leaves_no_half_backup(self) -> None:
         folder = self.repository("other", 1)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,37 @@ _MIB = 1 << 20
 Row = Mapping[str, Any]
 
 
-def read_key(arguments: Arguments) -> Document:
+def read_secrets(arguments: Arguments) -> Document:
+    """Return what is read from files: the key of a repository, and credentials of a store."""
+    return {**_read_key(arguments), **_read_credentials(arguments)}
+
+
+def _read_credentials(arguments: Arguments) -> Document:
+    """Return the access key in a file as the tools of Amazon have it, if one is given."""
+    path = arguments.get("credentials_file")
+    if path is None:
+        return {}
+    parser = configparser.RawConfigParser()
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+        name = "default" if parser.has_section("default") else "".join(parser.sections())
+        return {
+            "access_key": parser[name]["aws_access_key_id"],
+            "secret_key": parser[name]["aws_secret_access_key"],
+        }
+    except OSError as e:
+        raise ExitTool(FAILURE, f"cannot read {path}: {e.strerror}") from None
+    except (configparser.Error, UnicodeDecodeError, KeyError):
+        # Without the reason, which may have a line of the file.
+        raise ExitTool(
+            FAILURE,
+            f"{path} must have a section [default] with aws_access_key_id = … and"
+            " aws_secret_access_key = …",
+        ) from None
+
+
+def _read_key(arguments: Arguments) -> Document:
     """Return the key of an existing repository, if a file with it is given."""
     path = arguments.get("key_file")
     if path is None:
@@ -97,6 +128,7 @@ def info(session: Session, arguments: Arguments) -> int:
     [row] = found
     told = {name.replace("_", " "): value for name, value in row.items() if name != "disks"}
     told["created"] = timestamp(row["created"])
+    told["check"] = _format_check(row.get("check"))
     told["disks"] = [
         {
             "name": disk["name"],
@@ -108,6 +140,13 @@ def info(session: Session, arguments: Arguments) -> int:
         for disk in row["disks"]
     ]
     return show_values(session, arguments, row, {f"{repository}/{backup}": told})
+
+
+def _format_check(check: Row | None) -> str:
+    """Return what the last verification by restoring has found."""
+    if check is None:
+        return "never restored (gnt-backup verify --restore)"
+    return f"{timestamp(check['at'])}: {check['problem'] or 'restored without an error'}"
 
 
 def restored(arguments: Arguments) -> Document:
@@ -133,7 +172,8 @@ def restored_disks(arguments: Arguments) -> Document:
 
 def show_verified(session: Session, arguments: Arguments, result: OpcodeResult) -> int:
     """Say how many backups were read without an error."""
-    session.print_line(f"{result} backups are complete and undamaged")
+    what = "were restored as they were backed up" if arguments.get("restore") else ""
+    session.print_line(f"{result} backups {what or 'are complete and undamaged'}")
     return 0
 
 
@@ -230,5 +270,6 @@ _SCHEDULE_COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "Last": lambda row: timestamp(row["last"] or None),
     "Next": lambda row: timestamp(row["next"]),
     "Keep": _format_rules,
+    "Verify": lambda row: f"{row['verify_days']}d" if row["verify_days"] else "-",
     "Failed": lambda row: str(row["failed"]),
 }

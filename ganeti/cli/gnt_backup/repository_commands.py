@@ -26,6 +26,14 @@ _KEY_FILE = Option(
     TEXT,
     metavar="FILE",
 )
+_CREDENTIALS_FILE = Option(
+    ("--credentials-file",),
+    "credentials_file",
+    "The access key for an S3-compatible store: read it from a file with aws_access_key_id and"
+    " aws_secret_access_key in its section default, or its only one.",
+    TEXT,
+    metavar="FILE",
+)
 _LISTS = (NO_HEADERS, SEPARATOR, FORM)
 
 _REPOSITORIES = (
@@ -37,9 +45,9 @@ _REPOSITORIES = (
             Option(("-n", "--node"), "node_name", "", TEXT, metavar="NODE"),
             Option(("--path",), "path", "", TEXT, metavar="DIR"),
         ),
-        without=("key",),
-        options=(_KEY_FILE,),
-        given=actions.read_key,
+        without=("key", "access_key", "secret_key"),
+        options=(_KEY_FILE, _CREDENTIALS_FILE),
+        given=actions.read_secrets,
     ),
     Command(
         name="repository remove",

@@ -46,7 +46,7 @@ def add_repository(repository: BackupRepository) -> Change:
         for each in state.backup_repositories.values():
             # Only one node may use it, as the claims of chunks are in the memory of its daemon.
             if each.identity == repository.identity or (
-                (each.node, each.path) == (repository.node, repository.path)
+                (each.node, each.path, each.s3) == (repository.node, repository.path, repository.s3)
             ):
                 raise Refused(
                     f"{repository.path} is repository {each.name} of this cluster already; remove"
@@ -101,12 +101,20 @@ def remove_schedule(name: str) -> Change:
     return change
 
 
-def record_submission(name: str, due: int, jobs: tuple[int, ...]) -> Change:
-    """Record that the jobs of a schedule were submitted that were due then."""
+def record_submission(
+    name: str, due: int, jobs: tuple[int, ...], *, verifies: bool = False
+) -> Change:
+    """Record that the jobs of a schedule were submitted that were due then.
+
+    ``verifies`` is whether one of them verifies backups.
+    """
 
     def change(state: ClusterState) -> ClusterState:
         if name not in state.backup_schedules:
             return state
-        return state.put(BackupScheduleProgress(uuid=name, due=due, jobs=jobs))
+        known = state.backup_schedule_progress.get(name)
+        verified = due if verifies else known.verified if known is not None else 0
+        progress = BackupScheduleProgress(uuid=name, due=due, jobs=jobs, verified=verified)
+        return state.put(progress)
 
     return change

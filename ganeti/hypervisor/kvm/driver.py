@@ -39,6 +39,7 @@ from ganeti.hypervisor.kvm.qemu_files import QemuFiles
 from ganeti.hypervisor.kvm.qemu_migration import QemuMigration
 from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses, read_parameters
 from ganeti.hypervisor.kvm.qemu_user import QemuUsers, Ranges
+from ganeti.hypervisor.kvm.quiescence import GuestQuiescence
 from ganeti.hypervisor.kvm.running_devices import DeviceChanges
 from ganeti.hypervisor.kvm.screenshot import MAX_SCREEN, small_png
 from ganeti.hypervisor.kvm.tap_devices import Taps
@@ -95,7 +96,6 @@ class KvmHypervisor:
         self._files = files
         self._processes = processes
         self._attach = tuple(attach)
-        self._agents = agents
         known = GanetiGuests(ganeti, files)
         self._guests = GuestRegistry(folder, notes, files, processes, known)
         taps = Taps(files, processes)
@@ -119,8 +119,9 @@ class KvmHypervisor:
         self._devices = DeviceChanges(
             self._guests, self._qemus, taps, files, self._qemu_files, clock
         )
+        self._quiescence = GuestQuiescence(self._guests, agents, files, scratch)
         self._backups = LiveBackups(
-            self._guests, self._qemus, files, images, self._qemu_files, clock, scratch
+            self._guests, self._qemus, files, images, self._qemu_files, self._quiescence, scratch
         )
         self._migration = QemuMigration(self._guests, self._qemus, self._variables, clock)
 
@@ -302,42 +303,27 @@ class KvmHypervisor:
     @asynccontextmanager
     async def _freeze(self, guest: Guest) -> AsyncIterator[bool]:
         """Freeze the file systems of a guest; return whether its agent has."""
-        config = await self.running_config(guest)
-        disk_snapshots.require_same_disks(guest, config)
-        if agent := self._find_agent(guest.name, config):
-            async with self._agents.freeze(agent) as frozen:
-                yield frozen
-        else:
-            yield False
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE)
+        disk_snapshots.require_same_disks(guest, await self.running_config(guest))
+        async with self._quiescence.freeze_guest(runtime) as frozen:
+            yield frozen
 
     @asynccontextmanager
     async def hold_writes(self, guest: Guest) -> AsyncIterator[bool]:
         async with self._freeze(guest) as frozen:
             async with self._qemus.connect_monitor(guest.name) as qemu:
-                ran = (await qemu.execute("query-status"))["status"] == "running"
-                if ran:
-                    await qemu.execute("stop")
+                stopped = await self._quiescence.stop_guest(qemu, guest.name)
             try:
                 yield frozen
             finally:
-                if ran:
+                if stopped:
                     async with self._qemus.connect_monitor(guest.name) as qemu:
-                        await qemu.execute("cont")
+                        await self._quiescence.continue_guest(qemu, guest.name)
 
     async def release_guest(self, guest: Guest) -> None:
-        config = await self.running_config(guest)
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE)
         async with self._qemus.connect_monitor(guest.name) as qemu:
-            # A guest that was started paused has the status prelaunch.
-            if (await qemu.execute("query-status"))["status"] == "paused":
-                await qemu.execute("cont")
-        if agent := self._find_agent(guest.name, config):
-            await self._agents.thaw(agent)
-
-    def _find_agent(self, name: str, config: RunningConfig) -> str:
-        """Return the path of the guest agent's socket; empty if the guest has no agent."""
-        if not read(config.hvparams).use_guest_agent:
-            return ""
-        return self._guests.runtime_paths(name).agent
+            await self._quiescence.release_guest(qemu, runtime)
 
     async def remove_disk_snapshots(self, guest: Guest, name: str) -> None:
         config = await self.running_config(guest)

@@ -169,11 +169,12 @@ class GuestAgents:
                     await _thaw(agent)
 
     async def thaw(self, path: str) -> None:
-        """Thaw file systems that an interrupted snapshot has left frozen, if an agent answers."""
-        async with self._connect(path) as agent:
-            if agent is not None:
-                with suppress(AgentFailed):
-                    await agent.call("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
+        """Thaw file systems that an interrupted snapshot or backup has left frozen.
+
+        :raises AgentFailed: no agent answers, or it cannot thaw them.
+        """
+        async with connect_agent(self._endpoint(path), self._clock) as agent:
+            await _thaw(agent)
 
     @asynccontextmanager
     async def _connect(self, path: str) -> AsyncIterator[GuestAgent | None]:

@@ -6,21 +6,16 @@ scratch file first; a second node (snapshot-access) reads the disk as it was whe
 inserted, and is exported by NBD at a Unix socket. If the scratch file cannot be written, the export
 breaks, and the guest goes on.
 
-A dirty bitmap on each disk has the areas that the guest has written since a backup, whose ID is in
-its name. Another one begins with each backup; which of the two stays is known when that has ended.
+A dirty bitmap on each disk (``backup_drives``) has what the guest has written since a backup.
 Everything has names that follow from the disks, so that what an ended daemon has left is found.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, Refused
@@ -30,17 +25,21 @@ from ganeti.hypervisor.interfaces import (
     LivePoint,
     NotRunning,
 )
-from ganeti.hypervisor.kvm.devices import device_id
-from ganeti.hypervisor.kvm.guest_agent import (
-    FREEZE_TIMEOUT,
-    AgentFailed,
-    GuestAgent,
-    connect_agent,
+from ganeti.hypervisor.kvm.backup_drives import (
+    Drive,
+    bitmap_name,
+    disk_key,
+    forget_others,
+    keep_changes,
+    parse_drives,
+    set_drive,
 )
+from ganeti.hypervisor.kvm.devices import device_id
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
 from ganeti.hypervisor.kvm.qemu_files import QemuFiles
-from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses, read_parameters
+from ganeti.hypervisor.kvm.qemu_processes import QemuProcesses
+from ganeti.hypervisor.kvm.quiescence import GuestQuiescence, read_folder
 from ganeti.model.guest import Guest
 from ganeti.system.interfaces import FileAccess, IFiles, IImages
 
@@ -50,29 +49,7 @@ CBW_TIMEOUT = 45
 MIN_VERSION = (7, 1)
 """The first version of QEMU whose filter does not fail the writes of the guest."""
 
-_BITMAPS = "ganeti-"
-_PAUSED, _FROZEN = "paused", "frozen"
 _NODE = ".node"
-_GUEST = "guest-"
-
-
-@dataclass(frozen=True)
-class _Drive:
-    """A disk of a running guest: the node that its filter is, or would be, above.
-
-    ``path`` is the path of its device in QEMU's object model. ``bitmaps`` are those of backups, and
-    whether they record changes.
-    """
-
-    uuid: str
-    path: str
-    node: str
-    filtered: bool
-    size: int
-    bitmaps: Mapping[str, bool]
-
-    def node_name(self, kind: str) -> str:
-        return device_id(kind, self.uuid)
 
 
 class LiveBackups:
@@ -87,7 +64,7 @@ class LiveBackups:
         files: IFiles,
         images: IImages,
         qemu_files: QemuFiles,
-        clock: IReactorTime,
+        quiescence: GuestQuiescence,
         scratch: str,
     ) -> None:
         self._guests = guests
@@ -95,7 +72,7 @@ class LiveBackups:
         self._files = files
         self._images = images
         self._qemu_files = qemu_files
-        self._clock = clock
+        self._quiescence = quiescence
         self._scratch = scratch
 
     async def show_disks(
@@ -109,7 +86,8 @@ class LiveBackups:
         """Export the disks of a guest as they are now; see ``ILiveBackups``."""
         runtime = self._require_known(guest.name)
         socket = self._socket(guest.name)
-        new, old = _bitmap(repository, backup), _bitmap(repository, parent) if parent else ""
+        new = bitmap_name(repository, backup)
+        old = bitmap_name(repository, parent) if parent else ""
         async with self._qemus.connect_monitor(guest.name) as qemu:
             await _require_version(qemu, guest.name)
             # What an interrupted backup has left.
@@ -143,7 +121,7 @@ class LiveBackups:
         )
 
     async def _prepare(
-        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[_Drive], bitmap: str
+        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[Drive], bitmap: str
     ) -> None:
         """Add the filters, which nothing uses yet, and begin to record changes."""
         name = runtime.name
@@ -180,75 +158,23 @@ class LiveBackups:
             await qemu.execute("block-dirty-bitmap-add", node=drive.node, name=bitmap)
 
     async def _insert_filters(
-        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[_Drive]
+        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[Drive]
     ) -> bool:
         """Insert all filters at the same moment; return whether file systems were frozen then."""
         name = runtime.name
-        if runtime.config is None or not read_parameters(runtime.config.hvparams).use_guest_agent:
-            await self._insert_at_once(qemu, name, drives)
-            return False
-        try:
-            async with connect_agent(self._qemus.find_agent(name), self._clock) as agent:
-                return await self._insert_frozen(qemu, name, drives, agent)
-        except AgentFailed as e:
-            self._log.info(
-                "file systems of guest {name} are not frozen: {why}", name=name, why=str(e)
-            )
-        await self._insert_at_once(qemu, name, drives)
-        return False
-
-    async def _insert_frozen(
-        self, qemu: Monitor, name: str, drives: Sequence[_Drive], agent: GuestAgent
-    ) -> bool:
-        """Insert the filters while the file systems are frozen, or else if they cannot be."""
-        # Found by another daemon, should this one end before they are thawed.
-        await self._files.replace(self._marker(name, _FROZEN), b"", mode=0o600)
-        try:
+        async with self._quiescence.freeze_guest(runtime) as frozen:
+            # One is inserted at once; several need a guest that does not write meanwhile.
+            stopped = len(drives) > 1 and await self._quiescence.stop_guest(qemu, name)
             try:
-                frozen = bool(await agent.call("guest-fsfreeze-freeze", FREEZE_TIMEOUT))
-            except AgentFailed as e:
-                self._log.info(
-                    "file systems of guest {name} are not frozen: {why}", name=name, why=str(e)
-                )
-                frozen = False
-            await self._insert_at_once(qemu, name, drives)
-        finally:
-            await self._thaw(name, agent)
+                for drive in drives:
+                    await set_drive(qemu, drive, drive.node_name("cbw"))
+            finally:
+                if stopped:
+                    await self._quiescence.continue_guest(qemu, name)
         return frozen
 
-    async def _thaw(self, name: str, agent: GuestAgent) -> None:
-        """Thaw the file systems of a guest; also after a freeze that was not answered."""
-        try:
-            await agent.call("guest-fsfreeze-thaw", FREEZE_TIMEOUT)
-        except AgentFailed as e:
-            self._log.error(
-                "file systems of guest {name} may still be frozen: {why}", name=name, why=str(e)
-            )
-            return
-        await self._files.remove(self._marker(name, _FROZEN))
-
-    async def _insert_at_once(self, qemu: Monitor, name: str, drives: Sequence[_Drive]) -> None:
-        if len(drives) == 1:
-            await _set_drive(qemu, drives[0], drives[0].node_name("cbw"))
-            return
-        status = await qemu.execute("query-status")
-        if status["running"]:
-            # Found by another daemon, should this one end before the guest goes on.
-            await self._files.replace(self._marker(name, _PAUSED), b"", mode=0o600)
-            await qemu.execute("stop")
-        try:
-            for drive in drives:
-                await _set_drive(qemu, drive, drive.node_name("cbw"))
-        finally:
-            if status["running"]:
-                await self._resume(qemu, name)
-
-    async def _resume(self, qemu: Monitor, name: str) -> None:
-        await qemu.execute("cont")
-        await self._files.remove(self._marker(name, _PAUSED))
-
     async def _export(
-        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[_Drive], bitmap: str
+        self, qemu: Monitor, runtime: GuestRecord, drives: Sequence[Drive], bitmap: str
     ) -> None:
         socket = self._socket(runtime.name)
         address: dict[str, Any] = {"type": "unix", "data": {"path": socket}}
@@ -281,22 +207,19 @@ class LiveBackups:
         except NotRunning:
             await self._remove_scratch(guest.name)
             return
-        new = _bitmap(repository, backup)
+        new = bitmap_name(repository, backup)
         async with self._qemus.connect_monitor(guest.name) as qemu:
             if complete:
                 await self._take_down(qemu, runtime)
                 for drive in await self._list_drives(qemu, runtime.name):
-                    if new in drive.bitmaps:
-                        for each in drive.bitmaps:
-                            if each != new and each.startswith(_prefix(new)):
-                                await _remove_bitmap(qemu, drive.node, each)
+                    await forget_others(qemu, drive, new)
             else:
                 await self._end(qemu, runtime, new)
 
     async def end_leftovers(self) -> None:
         """End all exports, which an earlier daemon has left."""
         for folder in self._files.names(self._scratch):
-            name = unquote(folder.removeprefix(_GUEST))
+            name = read_folder(folder)
             runtime = self._guests.get(name)
             if runtime is None or self._guests.process_info(runtime) is None:
                 await self._remove_scratch(name)
@@ -311,45 +234,14 @@ class LiveBackups:
                     )
 
     async def _end(self, qemu: Monitor, runtime: GuestRecord, new: str = "") -> None:
-        """Take down an export whose backup is not complete; ``new`` is its bitmap, if known.
-
-        The changes in the bitmap of such a backup are added to the one before it, which records
-        again.
-        """
+        """Take down an export whose backup is not complete; ``new`` is its bitmap, if known."""
         await self._take_down(qemu, runtime)
         for drive in await self._list_drives(qemu, runtime.name):
-            for old in [name for name, records in drive.bitmaps.items() if not records]:
-                later = [
-                    name
-                    for name, records in drive.bitmaps.items()
-                    if records and name.startswith(_prefix(old))
-                ]
-                actions = [
-                    _action("block-dirty-bitmap-merge", node=drive.node, target=old, bitmaps=later),
-                    _action("block-dirty-bitmap-enable", node=drive.node, name=old),
-                ]
-                # At once: a write between two steps would be in neither.
-                await qemu.execute("transaction", actions=actions)
-                for name in later:
-                    await _remove_bitmap(qemu, drive.node, name)
-            others = [
-                name
-                for name in drive.bitmaps
-                if name != new and name.startswith(_prefix(new or "-"))
-            ]
-            if new in drive.bitmaps and not any(not drive.bitmaps[each] for each in others):
-                await _remove_bitmap(qemu, drive.node, new)
+            await keep_changes(qemu, drive, new)
 
     async def _take_down(self, qemu: Monitor, runtime: GuestRecord) -> None:
         """Remove the exports and filters of a guest, and its scratch files."""
-        if self._files.stat(self._marker(runtime.name, _PAUSED)) is not None:
-            await self._resume(qemu, runtime.name)
-        if self._files.stat(self._marker(runtime.name, _FROZEN)) is not None:
-            with suppress(AgentFailed):
-                async with connect_agent(
-                    self._qemus.find_agent(runtime.name), self._clock
-                ) as agent:
-                    await self._thaw(runtime.name, agent)
+        await self._quiescence.release_guest(qemu, runtime)
         with suppress(CommandFailed):  # it does not run
             # Ends its exports as well.
             await qemu.execute("nbd-server-stop")
@@ -358,7 +250,7 @@ class LiveBackups:
             if drive.node_name("pit") in nodes:
                 await qemu.execute("blockdev-del", node_name=drive.node_name("pit"))
             if drive.filtered:
-                await _set_drive(qemu, drive, drive.node)
+                await set_drive(qemu, drive, drive.node)
             for kind in ("cbw", "scr"):
                 if drive.node_name(kind) in nodes:
                     await qemu.execute("blockdev-del", node_name=drive.node_name(kind))
@@ -373,7 +265,7 @@ class LiveBackups:
         if self._files.stat(socket) is not None:
             await self._files.remove(socket)
 
-    async def _list_drives(self, qemu: Monitor, name: str) -> list[_Drive]:
+    async def _list_drives(self, qemu: Monitor, name: str) -> list[Drive]:
         """Return the disks of a guest, with the nodes below the filters that are inserted."""
         found = await qemu.execute("query-named-block-nodes")
         nodes = {each["node-name"]: each for each in found}
@@ -389,9 +281,9 @@ class LiveBackups:
                     Code.ENVIRONMENT,
                 ) from None
 
-        return list(_parse_drives(await qemu.execute("query-block"), nodes, read_node))
+        return list(parse_drives(await qemu.execute("query-block"), nodes, read_node))
 
-    async def _find_drives(self, qemu: Monitor, uuids: Sequence[str], name: str) -> list[_Drive]:
+    async def _find_drives(self, qemu: Monitor, uuids: Sequence[str], name: str) -> list[Drive]:
         """Return the drives of these disks.
 
         :raises Refused: the guest does not have one of them.
@@ -415,33 +307,13 @@ class LiveBackups:
         return runtime
 
     def _folder(self, name: str) -> str:
-        """Return the folder for the scratch files of a guest; no name leads out of ``scratch``."""
-        return f"{self._scratch}/{_GUEST}{quote(name, safe='')}"
+        return self._quiescence.folder(name)
 
-    def _scratch_path(self, name: str, drive: _Drive) -> str:
+    def _scratch_path(self, name: str, drive: Drive) -> str:
         return f"{self._folder(name)}/{drive.node_name('disk')}"
-
-    def _marker(self, name: str, kind: str) -> str:
-        """Return the path of a file that says in which state a guest is."""
-        return f"{self._folder(name)}/{kind}"
 
     def _socket(self, name: str) -> str:
         return f"{self._guests.runtime_paths(name).qmp.removesuffix('.qmp')}.nbd"
-
-
-def _bitmap(repository: str, backup: str) -> str:
-    """Return the name of the bitmap of changes since a backup."""
-    digest = hashlib.sha256(repository.encode()).hexdigest()[:12]
-    return f"{_BITMAPS}{digest}:{backup}"
-
-
-def _prefix(bitmap: str) -> str:
-    """Return what the names of the bitmaps of one repository begin with."""
-    return bitmap.partition(":")[0] + ":"
-
-
-def _action(kind: str, **data: object) -> dict[str, object]:
-    return {"type": kind, "data": data}
 
 
 async def _require_version(qemu: Monitor, name: str) -> None:
@@ -453,52 +325,6 @@ async def _require_version(qemu: Monitor, name: str) -> None:
             f" runs needs QEMU {needed}: install it and restart the instance, or shut it down for"
             " the backup"
         )
-
-
-def disk_key(uuid: str) -> str:
-    """Return the digits of a disk's UUID that are in the names of its device."""
-    return device_id("", uuid).removeprefix("-")
-
-
-def _parse_drives(
-    blocks: Sequence[Mapping[str, Any]],
-    nodes: Mapping[str, Mapping[str, Any]],
-    read_node: Callable[[str], str],
-) -> Iterator[_Drive]:
-    """Yield the disks in the answers of QEMU; ``read_node`` returns the node below a filter."""
-    for block in blocks:
-        device = block.get("qdev", "")
-        begin = device.find("disk-")
-        if begin < 0 or "inserted" not in block:
-            continue
-        key = device[begin:].partition("/")[0].removeprefix("disk-")
-        node = block["inserted"]["node-name"]
-        filtered = node == device_id("cbw", key)
-        if filtered:
-            node = read_node(key)
-        if node not in nodes:
-            raise Failed(f"QEMU has no block node {node}", Code.ENVIRONMENT)
-        yield _Drive(
-            uuid=key,
-            path=device if device.startswith("/") else f"/machine/peripheral/{device}",
-            node=node,
-            filtered=filtered,
-            size=nodes[node]["image"]["virtual-size"],
-            bitmaps={
-                each["name"]: bool(each["recording"])
-                for each in nodes[node].get("dirty-bitmaps", [])
-                if str(each.get("name", "")).startswith(_BITMAPS)
-            },
-        )
-
-
-async def _set_drive(qemu: Monitor, drive: _Drive, node: str) -> None:
-    """Let the guest's device use another node."""
-    await qemu.execute("qom-set", path=drive.path, property="drive", value=node)
-
-
-async def _remove_bitmap(qemu: Monitor, node: str, name: str) -> None:
-    await qemu.execute("block-dirty-bitmap-remove", node=node, name=name)
 
 
 async def _node_names(qemu: Monitor) -> set[str]:

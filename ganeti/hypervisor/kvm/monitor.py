@@ -166,10 +166,6 @@ class MonitorConnector:
         self._endpoint = endpoint
         self._clock = clock
 
-    def endpoint(self, path: str) -> IStreamClientEndpoint:
-        """Return the endpoint of a socket of QEMU."""
-        return self._endpoint(path)
-
     @asynccontextmanager
     async def talk(self, path: str) -> AsyncIterator[Monitor]:
         """Return a connection that is closed at the end: QEMU serves one at a time.

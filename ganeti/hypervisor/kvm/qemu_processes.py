@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
 import msgspec
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ganeti.errors import Failed, Invalid, Problem, Refused
@@ -325,10 +325,6 @@ class QemuProcesses:
     def connect_monitor(self, name: str) -> AbstractAsyncContextManager[Monitor]:
         """Return a connection to the monitor of a guest's QEMU, see ``MonitorConnector``."""
         return self._monitors.talk(self._guests.runtime_paths(name).qmp)
-
-    def find_agent(self, name: str) -> IStreamClientEndpoint:
-        """Return the endpoint of the channel of a guest's agent."""
-        return self._monitors.endpoint(self._guests.runtime_paths(name).agent)
 
     def read_log(self, name: str) -> str:
         """Return the end of the log of an incoming guest's QEMU, as one line."""

@@ -22,11 +22,11 @@ from ganeti.model.guest import Guest
 from ganeti.model.node import Node
 from ganeti.opcodes.backup_repositories import CreateBackup
 from ganeti.operations.backup.description import described
+from ganeti.operations.backup.guest_state import collect_state
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.backup.snapshots import SnapshotOptions, standing
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.moves.firmware_state import describe_loss, has_state
 from ganeti.operations.instance.running_check import (
     Presence,
     check_nowhere_else,
@@ -117,12 +117,6 @@ def repository_node(repository: BackupRepository, state: ClusterState) -> Node:
 async def run(plan: BackupPlan, tools: Tools) -> str:
     """Back up the instance; return the ID of the backup."""
     access, subject = plan.repository.make_access(), plan.subject
-    guest = make_guest(tools.config.state(), subject.instance)
-    if has_state(guest):
-        tools.progress.log_message(
-            f"the backup has only the disks of instance {subject.instance.name}: an instance that"
-            f" is created from it starts {describe_loss(guest)}"
-        )
     created = tools.time.date()
     backup = make_backup_id(created, tools.ids.secret())
     abandon = calls.AbandonBackup(repository=access, backup=backup)
@@ -138,6 +132,10 @@ async def run(plan: BackupPlan, tools: Tools) -> str:
             )
         async with _show_disks(plan, backup, parent, tools) as shown:
             began = tools.time.seconds()
+            # First, as a running guest may change it at any time.
+            kept = await collect_state(shown.guest, subject.primary, tools)
+            if kept.problem:
+                tools.progress.log_message(kept.problem)
             await _store_disks(plan, backup, shown, tools)
             state = tools.config.state()
             summary = BackupSummary(
@@ -154,7 +152,7 @@ async def run(plan: BackupPlan, tools: Tools) -> str:
             )
             dumps = [(disk, str(index)) for index, disk in enumerate(subject.disks)]
             text = described(state, subject.instance, dumps, created)
-            details = calls.BackupDetails(summary=summary, description=text)
+            details = calls.BackupDetails(summary=summary, description=text, state_files=kept.files)
             commit = calls.CommitBackup(repository=access, backup=details)
             stored = await tools.nodes.ask(plan.node, commit)
     for disk in stored.disks:

@@ -19,7 +19,7 @@ from ganeti.opcodes.backup_repositories import PruneBackups, RemoveBackups, Veri
 from ganeti.operations.backup.back_up import repository_node
 from ganeti.operations.backup.retention import RetentionRules, select_kept
 from ganeti.operations.operation import AnyOperation, NodeAnswers, NodeQuery, Operation, Tools
-from ganeti.rpc.backup_calls import ListBackups, RemoveBackupData, VerifyBackupData
+from ganeti.rpc.backup_calls import CheckRestored, ListBackups, RemoveBackupData, VerifyBackupData
 
 PARTS = 16
 """The chunks of a verification are read in so many parts, between which it can be canceled."""
@@ -42,6 +42,7 @@ class BackupSelection:
     repository: BackupRepository
     node: Node
     backups: tuple[BackupSummary, ...]
+    restore: bool = False
 
     @property
     def locks(self) -> LockRequest:
@@ -57,6 +58,20 @@ def questions(op: UpkeepOpcode, state: ClusterState) -> Sequence[NodeQuery]:
     repository = find_repository(state, op.repository_name)
     node = repository_node(repository, state)
     return [NodeQuery([node], ListBackups(repository=repository.make_access()))]
+
+
+def plan_verify(op: VerifyBackups, state: ClusterState, facts: NodeAnswers) -> BackupSelection:
+    """Plan to verify backups that are named, or all of a kind."""
+    if op.backups and (op.newest or op.schedule is not None):
+        what = "newest" if op.newest else "schedule"
+        raise Invalid([Problem(what, "is for all backups; leave it out, or the IDs of backups")])
+    found = plan_named(op, state, facts)
+    chosen = [each for each in found.backups if op.schedule in (None, each.schedule)]
+    if op.newest:
+        # Those that cannot be read are of no known instance, and each is one to report.
+        last = {each.uuid or each.id: each for each in chosen}
+        chosen = sorted(last.values(), key=lambda each: each.id)
+    return BackupSelection(found.repository, found.node, tuple(chosen), op.restore)
 
 
 def plan_named(
@@ -119,6 +134,8 @@ async def verify(plan: BackupSelection, tools: Tools) -> int:
 
     :raises Failed: some are damaged; with their areas.
     """
+    if plan.restore:
+        return await _verify_by_restoring(plan, tools)
     damaged: list[str] = []
     began = said = tools.time.seconds()
     for part in range(PARTS if plan.backups else 0):
@@ -146,6 +163,25 @@ async def verify(plan: BackupSelection, tools: Tools) -> int:
     return len(plan.backups)
 
 
+async def _verify_by_restoring(plan: BackupSelection, tools: Tools) -> int:
+    access, problems = plan.repository.make_access(), []
+    for done, each in enumerate(plan.backups):
+        what = f"backup {each.id} of {each.instance or 'an unknown instance'}"
+        tools.progress.log_message(f"restoring {what}, {done + 1} of {len(plan.backups)}")
+        call = CheckRestored(repository=access, backup=each.id, at=int(tools.time.date()))
+        if problem := await tools.progress.interruptible(tools.nodes.ask(plan.node, call)):
+            tools.progress.log_message(f"{what}: {problem}")
+            problems.append(f"{what}: {problem}")
+    if problems:
+        raise Failed(
+            f"{len(problems)} of {len(plan.backups)} backups in repository {plan.repository.name}"
+            f" cannot be restored: {'; '.join(problems[:MAX_LISTED])}. Find all damage by"
+            f" gnt-backup verify {plan.repository.name}, and back up the instances with --full",
+            Code.ENVIRONMENT,
+        )
+    return len(plan.backups)
+
+
 async def remove(plan: BackupSelection, tools: Tools) -> list[str]:
     """Remove backups and the chunks that no other one needs; return their IDs."""
     call = RemoveBackupData(repository=plan.repository.make_access(), backups=plan.ids)
@@ -163,7 +199,7 @@ def preview(plan: BackupSelection) -> list[str]:
 
 
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Operation(VerifyBackups, plan_named, verify, questions, preview=preview),
+    Operation(VerifyBackups, plan_verify, verify, questions, preview=preview),
     Operation(RemoveBackups, plan_named, remove, questions, preview=preview),
     Operation(PruneBackups, plan_prune, remove, questions, preview=preview),
 )

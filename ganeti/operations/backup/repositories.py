@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ganeti.config.changes.backup_settings import add_repository, find_repository, remove_repository
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
-from ganeti.model.backups import BackupRepository
+from ganeti.model.backups import S3_SCHEME, BackupRepository, S3Settings, split_bucket
 from ganeti.model.node import Node
 from ganeti.opcodes.backup_repositories import AddBackupRepository, RemoveBackupRepository
 from ganeti.operations.instance.context import check_online
@@ -25,6 +26,11 @@ from ganeti.operations.operation import (
 )
 from ganeti.rpc.backup_calls import CreateRepository, DescribeRepository, IdentifyRepository
 from ganeti.schema.records import replace
+
+DEFAULT_REGION = "us-east-1"
+"""The region that stores of others than Amazon accept, unless they are set up for another one."""
+
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,63 @@ class RepositoryRemoval:
 
 def questions(op: AddBackupRepository, state: ClusterState) -> Sequence[NodeQuery]:
     node = state.node(op.node_name)
-    return [] if node.offline else [NodeQuery([node], IdentifyRepository(path=op.path))]
+    call = IdentifyRepository(path=op.path, s3=_read_settings(op))
+    return [] if node.offline else [NodeQuery([node], call)]
+
+
+def _read_settings(op: AddBackupRepository) -> S3Settings | None:
+    """Return how a store is reached; None for a directory.
+
+    :raises Invalid: parameters are missing, or are for the other kind.
+    """
+    given = {name: getattr(op, name) for name in ("endpoint", "access_key", "secret_key", "region")}
+    if not op.path.startswith(S3_SCHEME):
+        if problems := [
+            Problem(name, "is for repositories at s3://BUCKET/PREFIX, and this is a directory")
+            for name, value in given.items()
+            if value is not None
+        ]:
+            raise Invalid(problems)
+        return None
+    split_bucket(op.path)
+    if problems := [
+        Problem(name, f"is required for a repository at {S3_SCHEME}")
+        for name in ("endpoint", "access_key", "secret_key")
+        if not given[name]
+    ]:
+        raise Invalid(problems)
+    endpoint = (op.endpoint or "").rstrip("/")
+    if problem := _find_endpoint_problem(endpoint):
+        raise Invalid([Problem("endpoint", problem)])
+    return S3Settings(
+        endpoint=endpoint,
+        region=op.region or DEFAULT_REGION,
+        access_key=op.access_key or "",
+        secret_key=op.secret_key or "",
+    )
+
+
+def _find_endpoint_problem(endpoint: str) -> str:
+    """Return what is wrong with the URL of a store, or an empty text."""
+    try:
+        url = urlsplit(endpoint)
+        host, _ = url.hostname or "", url.port
+    except ValueError as e:
+        return f"is not a URL: {e}"
+    if (
+        url.scheme not in ("http", "https")
+        or not host
+        or url.path
+        or url.query
+        or "@" in url.netloc
+    ):
+        return "must be a URL with a host and perhaps a port, such as https://s3.example.com:9000"
+    if url.scheme == "http" and host not in _LOOPBACK:
+        return (
+            "must begin with https://, as without TLS others could read and change what is sent;"
+            " http:// is for a gateway on the node itself (localhost)"
+        )
+    return ""
 
 
 def plan_add(
@@ -62,6 +124,7 @@ def plan_add(
 ) -> RepositoryAddition:
     """Plan to add a repository in a folder that is not used by another one."""
     node = state.node(op.node_name)
+    settings = _read_settings(op)
     check_online(node, "it cannot have a new repository")
     found = facts.answer_of(node, IdentifyRepository)
     problems = []
@@ -86,6 +149,7 @@ def plan_add(
         path=op.path,
         created=int(facts.since or 0),
         key=op.key,
+        s3=settings,
     )
     add_repository(repository)(state)
     return RepositoryAddition(repository, node, op.existing, op.encrypt)

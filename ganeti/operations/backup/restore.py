@@ -17,6 +17,7 @@ from ganeti.model.instance import AdminState
 from ganeti.model.node import Node
 from ganeti.opcodes.backup_repositories import RestoreBackup
 from ganeti.operations.backup.back_up import repository_node
+from ganeti.operations.backup.guest_state import restore_state
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
@@ -43,6 +44,7 @@ class RestorePlan:
     repository: BackupRepository
     node: Node
     disks: tuple[int, ...]
+    details: calls.BackupDetails
 
     @property
     def locks(self) -> LockRequest:
@@ -72,11 +74,12 @@ def plan(op: RestoreBackup, state: ClusterState, facts: NodeAnswers) -> RestoreP
     repository = find_repository(state, op.repository_name)
     node = repository_node(repository, state)
     check_stopped(determine_presence(subject, state, facts))
-    summary = facts.answer_of(node, calls.DescribeBackup).summary
+    details = facts.answer_of(node, calls.DescribeBackup)
+    summary = details.summary
     disks = tuple(sorted(set(op.disks))) or tuple(range(len(summary.disks)))
     for index in disks:
         _check_disk(index, subject, summary)
-    return RestorePlan(op, subject, repository, node, disks)
+    return RestorePlan(op, subject, repository, node, disks, details)
 
 
 def _check_disk(index: int, subject: InstanceContext, summary: BackupSummary) -> None:
@@ -113,6 +116,10 @@ async def run(plan: RestorePlan, tools: Tools) -> None:
             source = StoredBackup(plan.node, plan.repository.make_access(), plan.op.backup_id)
             chosen = [(index, index) for index in plan.disks]
             await restore_disks(source, subject.primary, guest, chosen, tools)
+            # Boot entries are about all disks: with one that stays, those of the guest do, too.
+            if len(plan.disks) == len(plan.details.summary.disks):
+                files, summary = plan.details.state_files, plan.details.summary
+                await restore_state(files, summary, guest, subject.primary, tools)
         finally:
             await detach_finally(state, instance, disks, tools)
     except GanetiError:

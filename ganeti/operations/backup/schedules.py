@@ -63,6 +63,7 @@ def plan_add(op: AddBackupSchedule, state: ClusterState, facts: NodeAnswers) -> 
         keep_daily=op.keep_daily,
         keep_weekly=op.keep_weekly,
         keep_monthly=op.keep_monthly,
+        verify_days=op.verify_days,
     )
     add_schedule(schedule, 0)(state)
     return ScheduleAddition(schedule)

@@ -44,6 +44,14 @@ class StoredDiskRow(TypedDict):
     read: int
     written: int
     incremental: bool
+    digest: str
+
+
+class RestoreCheckRow(TypedDict):
+    """When a backup was verified by restoring it, and the problem, or an empty text."""
+
+    at: int
+    problem: str
 
 
 class BackupRow(TypedDict):
@@ -62,6 +70,7 @@ class BackupRow(TypedDict):
     frozen: bool
     schedule: str
     problem: str
+    check: RestoreCheckRow | None
 
 
 class ScheduleRow(TypedDict):
@@ -77,6 +86,8 @@ class ScheduleRow(TypedDict):
     keep_daily: int
     keep_weekly: int
     keep_monthly: int
+    verify_days: int
+    verified: int
     last: int
     next: int
     jobs: list[int]

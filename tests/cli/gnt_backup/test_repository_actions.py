@@ -53,6 +53,7 @@ BACKUP: dict[str, Any] = {
     "frozen": False,
     "schedule": "",
     "problem": "",
+    "check": {"at": 86400, "problem": ""},
 }
 REPOSITORY: dict[str, Any] = {
     "name": "vault",
@@ -76,6 +77,7 @@ SCHEDULE: dict[str, Any] = {
     "keep_daily": 7,
     "keep_weekly": 0,
     "keep_monthly": 2,
+    "verify_days": 7,
     "last": 0,
     "next": 86400,
     "jobs": [4],
@@ -121,6 +123,29 @@ class BackupCommandTests(SynchronousTestCase):
         self.assertEqual(self.call(*words, "--key-file=/nowhere"), 1)
         self.assertIn("/nowhere", self.terminal.err)
 
+    def test_credentials_of_a_store_are_read_from_a_file(self) -> None:
+        path = Path(self.mktemp())
+        key = "aws_access_key_id = AKIA\naws_secret_access_key = s3cr3t\n"
+        words = ("repository", "add", "vault", "-n", "node2", "--path=s3://vault")
+        for text in (f"[other]\nx = y\n[default]\n{key}", f"[only]\n{key}"):
+            path.write_text(text)
+            self.call(*words, "--endpoint=https://s3.example.com", f"--credentials-file={path}")
+            made = self.made()
+            assert isinstance(made, AddBackupRepository)
+            self.assertEqual((made.access_key, made.secret_key), ("AKIA", "s3cr3t"))
+
+    def test_a_file_without_credentials_is_explained_without_its_content(self) -> None:
+        path = Path(self.mktemp())
+        words = ("repository", "add", "vault", "-n", "node2", "--path=s3://vault")
+        for text in ("s3cr3t\n", "[default]\naws_access_key_id = s3cr3t\n", "[a]\n[b]\n", ""):
+            path.write_text(text)
+            self.assertEqual(self.call(*words, f"--credentials-file={path}"), 1)
+        path.write_bytes(b"\xff")
+        self.assertEqual(self.call(*words, f"--credentials-file={path}"), 1)
+        self.assertIn("must have a section [default]", self.terminal.err)
+        self.assertNotIn("s3cr3t", self.terminal.err)
+        self.assertEqual(self.call(*words, "--credentials-file=/nowhere"), 1)
+
     def test_a_key_is_shown_alone(self) -> None:
         self.assertEqual(self.call("repository", "show-key", "vault"), 0)
         self.assertEqual(self.terminal.out, f"{KEY}\n")
@@ -151,6 +176,7 @@ class BackupCommandTests(SynchronousTestCase):
     def test_the_details_of_a_backup_are_shown(self) -> None:
         self.assertEqual(self.call("info", f"vault/{ID}"), 0)
         self.assertIn("parent: 20260130T235959Z-0a1b2c", self.terminal.out)
+        self.assertIn("restored without an error", self.terminal.out)
         self.assertEqual(self.call("info", "vault/20260131T235959Z-000000"), 1)
         self.assertIn("has no backup", self.terminal.err)
 
@@ -206,8 +232,14 @@ class BackupCommandTests(SynchronousTestCase):
             self.assertEqual(self.call("schedule", "add", "s", "vault", f"--at={text}"), 1, text)
             self.assertIn("must be a time as HH:MM", self.terminal.err)
 
+    def test_backups_are_verified_by_restoring_and_that_is_said(self) -> None:
+        self.call("verify", "--restore", "--newest", "vault")
+        expected = VerifyBackups(repository_name="vault", restore=True, newest=True)
+        self.assertEqual(self.made(), expected)
+        self.assertIn("backups were restored as they were backed up", self.terminal.out)
+
     def test_a_list_of_schedules_has_their_failures(self) -> None:
         self.call("schedule", "list", "--no-headers", "--separator=|")
         found = self.terminal.out.strip().split("|")
         self.assertEqual(found[:4], ["nightly", "vault", "web1,tag:gold", "24h"])
-        self.assertEqual(found[-2:], ["daily:7,monthly:2", "1"])
+        self.assertEqual(found[-3:], ["daily:7,monthly:2", "7d", "1"])

@@ -220,3 +220,5 @@ class FreezeTests(SynchronousTestCase):
         self.clock.pump([0.1] * 10)
         self.successResultOf(thawing)
         self.assertEqual(self.agent.asked, ["guest-sync-delimited", THAW])
+        self.agent.refuses = True
+        self.failureResultOf(Deferred.fromCoroutine(self.agents.thaw("/run/agent")), AgentFailed)

@@ -29,7 +29,9 @@ from ganeti.testing.qemu import QemuNetwork, ScriptedHost
 VAULT = "5a6f2d4e"
 
 
-class LiveBackupsTests(SynchronousTestCase):
+class LiveGuestCase(SynchronousTestCase):
+    """A running guest, whose block layer is simulated."""
+
     disks = 2
 
     def setUp(self) -> None:
@@ -75,6 +77,16 @@ class LiveBackupsTests(SynchronousTestCase):
         self.clock.pump([0.0] * 300)
         return str(self.failureResultOf(running, kind).value)
 
+    def start_with_agent(self) -> list[str]:
+        """Start the guest with the channel of an agent; return what the agent is asked."""
+        self.done(self.kvm.stop("web1", hard=True))
+        hvparams = {**self.guest.hvparams, "use_guest_agent": True}
+        self.guest = replace(self.guest, hvparams=hvparams)
+        self.done(self.kvm.start(self.guest, self.attached))
+        return self.host.agents.setdefault("/run/kvm/web1.agent", [])
+
+
+class LiveBackupsTests(LiveGuestCase):
     @property
     def blocks(self) -> MemoryBlockLayer:
         return self.host.machine("web1").blocks
@@ -173,12 +185,10 @@ class LiveBackupsTests(SynchronousTestCase):
         self.successResultOf(ending)
         self.assertEqual(self.host.disk.names("/scratch"), ["guest-web1"])
 
-    def test_a_guest_that_was_left_paused_goes_on(self) -> None:
-        self.host.disk.add_folder("/scratch/guest-web1", 0o700)
-        self.host.disk.put("/scratch/guest-web1/paused", b"", 0o600, 0)
+    def test_a_guest_that_a_person_has_paused_is_backed_up_and_stays_paused(self) -> None:
         self.host.machine("web1").status = "paused"
-        self.done(self.hypervisor().end_interrupted_backups())
-        self.nothing_is_left(bitmaps=0)
+        self.back_up("b1")
+        self.assertEqual(self.host.machine("web1").status, "paused")
 
     def test_files_of_a_guest_that_has_ended_are_removed(self) -> None:
         self.done(self.begin("b1"))
@@ -212,19 +222,11 @@ class LiveBackupsTests(SynchronousTestCase):
         self.nothing_is_left(bitmaps=2)
         self.assertEqual(self.changed(self.done(self.begin("b2", "b1"))), {4})
 
-    def start_with_agent(self) -> list[str]:
-        """Start the guest with the channel of an agent; return what the agent is asked."""
-        self.done(self.kvm.stop("web1", hard=True))
-        hvparams = {**self.guest.hvparams, "use_guest_agent": True}
-        self.guest = replace(self.guest, hvparams=hvparams)
-        self.done(self.kvm.start(self.guest, self.attached))
-        return self.host.agents.setdefault("/run/kvm/web1.agent", [])
-
     def test_file_systems_are_frozen_for_the_moment_by_the_agent(self) -> None:
         asked = self.start_with_agent()
         point = self.done(self.begin("b1"))
         self.assertTrue(point.frozen)
-        self.assertEqual(asked, ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"])
+        self.assertEqual(asked[-2:], ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"])
         self.end("b1")
         self.nothing_is_left()
 
@@ -234,14 +236,6 @@ class LiveBackupsTests(SynchronousTestCase):
         self.assertFalse(self.done(self.begin("b1")).frozen)
         self.end("b1")
         self.nothing_is_left()
-
-    def test_file_systems_that_were_left_frozen_are_thawed(self) -> None:
-        asked = self.start_with_agent()
-        self.host.disk.add_folder("/scratch/guest-web1", 0o700)
-        self.host.disk.put("/scratch/guest-web1/frozen", b"", 0o600, 0)
-        self.done(self.hypervisor().end_interrupted_backups())
-        self.assertEqual(asked, ["guest-fsfreeze-thaw"])
-        self.nothing_is_left(bitmaps=0)
 
     def test_an_old_qemu_is_refused_with_what_to_do(self) -> None:
         self.host.version = "7.0.0"

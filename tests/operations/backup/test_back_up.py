@@ -8,9 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.changes.objects import update
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
-from ganeti.model.backups import BackupSummary
+from ganeti.model.backups import BackupSummary, S3Settings
 from ganeti.model.disk import Template
 from ganeti.model.instance import AdminState
 from ganeti.node.backup_service import BACKUP_TIMEOUT
@@ -20,6 +19,13 @@ from ganeti.testing.memory_repositories import MemoryRepositories
 from tests.operations.whole import WholeCluster
 
 PATH = "/srv/ganeti/backup/vault"
+
+STORE: dict[str, Any] = {
+    "path": "s3://vault/web",
+    "endpoint": "https://s3.example.com/",
+    "access_key": "AKIA",
+    "secret_key": "s3cr3t",
+}
 
 
 class RepositoryCase(SynchronousTestCase):
@@ -117,6 +123,34 @@ class AddRepositoryTests(RepositoryCase):
         self.assertIn("encrypt: is not for", self.refused(existing=True, encrypt=True))
         self.assertIn("is no repository", self.refused(existing=True))
 
+    def test_one_in_a_store_has_its_settings_and_no_directory(self) -> None:
+        self.await_result(self.add(**STORE))
+        found = self.whole.state.backup_repositories["other"]
+        expected = S3Settings(
+            endpoint="https://s3.example.com",
+            region="us-east-1",
+            access_key="AKIA",
+            secret_key="s3cr3t",
+        )
+        self.assertEqual((found.path, found.s3), (STORE["path"], expected))
+        self.assertEqual(found.make_access().s3, expected)
+        self.assertNotIn("s3cr3t", repr(found) + self.whole.said)
+        self.do("OP_BACKUP_CREATE", instance_name="web1", repository_name="other")
+
+    def test_a_store_is_refused_with_what_is_missing_or_wrong(self) -> None:
+        for more, said in (
+            ({"endpoint": None}, "endpoint: is required for a repository at s3://"),
+            ({"secret_key": None}, "secret_key: is required"),
+            ({"path": PATH}, "access_key: is for repositories at s3://BUCKET/PREFIX"),
+            ({"path": "s3://A/b"}, "s3://A/b is not s3://BUCKET/PREFIX"),
+            ({"endpoint": "http://s3.example.com"}, "endpoint: must begin with https://"),
+            ({"endpoint": "s3.example.com"}, "endpoint: must be a URL with a host"),
+            ({"endpoint": "https://me@s3.example.com"}, "endpoint: must be a URL with a host"),
+            ({"endpoint": "https://s3.example.com:x"}, "endpoint: is not a URL"),
+        ):
+            self.assertIn(said, self.refused(**{**STORE, **more}))
+        self.await_result(self.add(**{**STORE, "endpoint": "http://localhost:9000"}))
+
     def test_its_node_is_not_removed(self) -> None:
         error = self.refusal("OP_NODE_REMOVE", Refused, node_name="node2")
         self.assertIn("has the backup repositories vault", str(error))
@@ -136,15 +170,6 @@ class CreateBackupTests(RepositoryCase):
         self.assertIn("[instance]", found.description)
         self.assertIn("is complete in repository vault", self.whole.said)
         self.nothing_under_way()
-
-    def test_a_backup_says_that_it_has_no_uefi_variables(self) -> None:
-        self.back_up()
-        self.assertNotIn("UEFI", self.whole.said)
-        web1 = self.whole.state.instance("web1")
-        uefi = update(web1, hypervisor="kvm", hvparams={"kvm_firmware": "uefi"})
-        self.await_result(self.whole.tools.config.change(uefi))
-        self.back_up()
-        self.assertIn("has only the disks of instance web1", self.whole.said)
 
     def test_an_id_is_the_time_and_random(self) -> None:
         self.assertEqual(make_backup_id(0, "abcdef" * 9), "19700101T000000Z-abcdef")
@@ -276,6 +301,32 @@ class UpkeepTests(RepositoryCase):
         error = self.refusal("OP_BACKUP_VERIFY", Failed, repository_name="vault")
         self.assertIn("chunk 12 is damaged; needed by backup 7", str(error))
         self.assertIn("--full", str(error))
+
+    def test_backups_are_verified_by_restoring_them(self) -> None:
+        names = [self.back_up(), self.back_up(schedule="nightly"), self.back_up()]
+        verify = {"repository_name": "vault", "restore": True}
+        self.assertEqual(self.do("OP_BACKUP_VERIFY", newest=True, **verify), 1)
+        self.assertEqual([each.id for each in self.summaries() if each.check], names[2:])
+        self.assertEqual(self.do("OP_BACKUP_VERIFY", schedule="nightly", **verify), 1)
+        self.assertEqual([each.id for each in self.summaries() if each.check], names[1:])
+        self.assertEqual(self.do("OP_BACKUP_VERIFY", **verify), 3)
+
+    def test_a_backup_that_cannot_be_restored_fails_the_job_and_says_so_later(self) -> None:
+        name = self.back_up()
+        self.stored.damaged = ["bytes 0 to 1 of disk 0 cannot be restored"]
+        error = self.refusal("OP_BACKUP_VERIFY", Failed, repository_name="vault", restore=True)
+        expected = f"1 of 1 backups in repository vault cannot be restored: backup {name} of web1: "
+        self.assertIn(expected, str(error))
+        [found] = self.summaries()
+        assert found.check is not None
+        self.assertEqual(found.check.problem, self.stored.damaged[0])
+
+    def test_backups_that_are_named_are_not_chosen_otherwise(self) -> None:
+        name = self.back_up()
+        for more in ({"newest": True}, {"schedule": "nightly"}):
+            fields = {"repository_name": "vault", "backups": [name], **more}
+            error = self.refusal("OP_BACKUP_VERIFY", Invalid, **fields)
+            self.assertIn("is for all backups", str(error))
 
     def test_backups_are_removed_by_name(self) -> None:
         first, second = self.back_up(), self.back_up()

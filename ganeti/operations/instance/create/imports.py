@@ -18,6 +18,7 @@ from ganeti.opcodes.fields import NO_COMPRESSION
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.operations.backup.back_up import repository_node
 from ganeti.operations.backup.description import read
+from ganeti.operations.backup.guest_state import restore_state
 from ganeti.operations.backup.handshake import KEY_LIFETIME, Handshake, ImportEndpoint, proofs
 from ganeti.operations.backup.restore import StoredBackup, restore_disks
 from ganeti.operations.backup.running_transfers import RunningTransfers
@@ -25,7 +26,7 @@ from ganeti.operations.instance.create.export_defaults import apply_export
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.rpc import transfers as calls
-from ganeti.rpc.backup_calls import DescribeBackup
+from ganeti.rpc.backup_calls import BackupDetails, DescribeBackup
 from ganeti.rpc.instances import RenameOS
 from ganeti.schema.records import replace
 from ganeti.schema.types import BACKUP_ID
@@ -70,6 +71,7 @@ class BackupImport:
 
     stored: StoredBackup
     disks: int
+    details: BackupDetails
 
 
 ImportSource = ExportSource | ClusterSource | BackupImport
@@ -162,7 +164,7 @@ def _complete_by_backup(
             [Problem("disks", f"must have at least the {len(export.disks)} disks of the backup")]
         )
     source = StoredBackup(node, repository.make_access(), backup)
-    return completed, BackupImport(source, len(export.disks))
+    return completed, BackupImport(source, len(export.disks), details)
 
 
 def _cluster_source(op: CreateInstance) -> ClusterSource:
@@ -230,6 +232,9 @@ async def fill(arrival: ImportSource, node: Node, guest: Guest, tools: Tools) ->
         # As it was: no script adapts it to another name.
         disks = [(index, index) for index in range(arrival.disks)]
         await restore_disks(arrival.stored, node, guest, disks, tools)
+        # Last: nothing that follows fails and would have to remove it.
+        details = arrival.details
+        await restore_state(details.state_files, details.summary, guest, node, tools)
         return
     if isinstance(arrival, ExportSource):
         await _restore(arrival, node, guest, tools)
