@@ -25,7 +25,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.parameters.nic import NicParameters
-from ganeti.model.parameters.parsing import checked
+from ganeti.model.parameters.parsing import check_consistency
 from ganeti.opcodes.network import (
     AddNetwork,
     ConnectNetwork,
@@ -261,7 +261,7 @@ def plan_connect(op: ConnectNetwork, state: ClusterState, facts: NodeAnswers) ->
             f"the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
         )
     how = {"mode": op.network_mode.value, "link": op.network_link, "vlan": op.network_vlan}
-    checked(NicParameters, how, path="network")
+    check_consistency(NicParameters, how, path="network")
     return GroupEdit(
         _set_networks(group, {**group.networks, network.uuid: how}),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),
