@@ -2,8 +2,9 @@
 """Builds frames, and sends and receives them at tap devices, in place of a guest.
 
 As a program, it runs in the network namespace of the devices: it opens those of its arguments,
-reads lines of JSON (a device and a frame in hexadecimal digits), and answers each with the frames
-that came out of which devices, until none came for a while.
+reads lines of JSON (a device, a frame in hexadecimal digits, and the number of devices that have to
+get it), and answers each with the frames that came out of which devices, until those have come,
+and then none for a while.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ EXPERIMENTAL = 0x88B5
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 QUIET = 0.25
 """Seconds without a frame after which no other is waited for."""
+TIMEOUT = 20.0
+"""How long the expected frames are waited for, in seconds: a switch learns with the first ones."""
+MARK = b"hello"
+"""What the frames of the tests contain, and no others."""
 
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
@@ -63,14 +68,18 @@ def main(names: list[str]) -> None:
         _wait_for_link(name)
     print("ready", flush=True)
     for line in sys.stdin:
-        device, content = json.loads(line)
+        device, content, expected = json.loads(line)
         sent = bytes.fromhex(content)
         os.write(descriptors[device], sent)
-        seen = []
-        while ready := select.select(list(taps), [], [], QUIET)[0]:
-            for opened in ready:
-                seen.append((taps[opened], os.read(opened, 65536).hex()))
-        print(json.dumps(seen), flush=True)
+        seen: list[tuple[str, bytes]] = []
+        end = time.monotonic() + TIMEOUT
+        while True:
+            ready = select.select(list(taps), [], [], QUIET)[0]
+            seen += ((taps[opened], os.read(opened, 65536)) for opened in ready)
+            got = {name for name, content in seen if MARK in content}
+            if not ready and (len(got) >= expected or time.monotonic() > end):
+                break
+        print(json.dumps([(name, content.hex()) for name, content in seen]), flush=True)
 
 
 if __name__ == "__main__":

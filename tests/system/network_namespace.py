@@ -189,11 +189,14 @@ class Cards:
         if self._output.readline() != "ready\n":
             raise AssertionError("the devices cannot be opened")
 
-    def send(self, device: str, frame: bytes) -> list[tuple[str, bytes]]:
-        """Send a frame; return all frames that then came out, with their devices."""
+    def send(self, device: str, frame: bytes, expected: int = 0) -> list[tuple[str, bytes]]:
+        """Send a frame, and wait until it came out of so many devices.
+
+        Return all frames that then came out, with their devices.
+        """
         assert self._program.stdin is not None
         with suppress(BrokenPipeError):
-            self._program.stdin.write(json.dumps([device, frame.hex()]) + "\n")
+            self._program.stdin.write(json.dumps([device, frame.hex(), expected]) + "\n")
             self._program.stdin.flush()
         return [
             (each, bytes.fromhex(content)) for each, content in json.loads(self._output.readline())

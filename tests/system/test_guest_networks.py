@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.errors import Refused
 from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.schema.records import replace
-from tests.system.frames import frame
+from tests.system.frames import MARK, frame
 from tests.system.network_namespace import Cards, NetworkNamespace
 
 
@@ -31,9 +32,13 @@ class NetworkCase(SynchronousTestCase):
         self.successResultOf(self.taps.connect_cards("web1", cards, Kvm()))
         return Cards(self.node, *map(tap, cards))
 
-    def receivers(self, guests: Cards, sender: GuestNic, sent: bytes) -> list[str]:
-        """Return the devices that get what a card sends."""
-        return [device for device, got in guests.send(tap(sender), sent) if b"hello" in got]
+    def assert_received(
+        self, guests: Cards, sender: GuestNic, sent: bytes, *receivers: GuestNic
+    ) -> None:
+        """Send a frame from a card; only the receivers get it."""
+        seen = guests.send(tap(sender), sent, len(receivers))
+        got = {device for device, content in seen if MARK in content}
+        self.assertEqual(got, set(map(tap, receivers)))
 
 
 class VlanCase(NetworkCase):
@@ -48,18 +53,15 @@ class VlanCase(NetworkCase):
     def check_separation(self) -> None:
         first, second, both = self.cards()
         guests = self.connect(first, second, both)
-        plain = frame(first.mac, b"hello")
-        self.assertEqual(self.receivers(guests, first, plain), [tap(both)])
-        tagged = frame(both.mac, b"hello", vlan=20)
-        self.assertEqual(self.receivers(guests, both, tagged), [tap(second)])
+        plain = frame(first.mac, MARK)
+        self.assert_received(guests, first, plain, both)
+        self.assert_received(guests, both, frame(both.mac, MARK, vlan=20), second)
         # A guest cannot choose a VLAN that its card is not in.
-        forged = frame(first.mac, b"hello", vlan=20)
-        self.assertEqual(self.receivers(guests, first, forged), [])
+        self.assert_received(guests, first, frame(first.mac, MARK, vlan=20))
         # A running card changes its VLAN, and keeps its device.
         changed = replace(first, vlan=".20")
         self.successResultOf(self.taps.reconnect(first, changed, "web1"))
-        expected = {tap(second), tap(both)}
-        self.assertEqual(set(self.receivers(guests, first, plain)), expected)
+        self.assert_received(guests, first, plain, second, both)
 
 
 class BridgeTests(VlanCase):
@@ -97,3 +99,31 @@ class OpenVswitchTests(VlanCase):
         self.successResultOf(self.taps.connect_cards("web1", [first, second], Kvm()))
         self.successResultOf(self.taps.disconnect((tap(first),)))
         self.assertEqual(self.node.call("ovs-vsctl", "list-ports", "sw0"), f"{tap(second)}\n")
+
+
+class RouteTests(NetworkCase):
+    """Routed cards of a node with an address and a gateway."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.node.call("ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1")
+        self.node.call("ip", "address", "add", "192.0.2.1/24", "dev", "up0")
+        self.node.call("ip", "link", "set", "up0", "up")
+        self.node.call("ip", "route", "add", "default", "via", "192.0.2.254")
+
+    def connect_routed(self, ip: str) -> None:
+        card = replace(a_card(1, mode="routed", link=""), ip=ip)
+        self.successResultOf(self.taps.connect_cards("web1", [card], Kvm()))
+
+    def test_a_guest_gets_a_route(self) -> None:
+        self.connect_routed("192.0.2.7")
+        device = tap(a_card(1))
+        self.assertIn(f"dev {device}", self.node.call("ip", "route", "get", "192.0.2.7"))
+
+    def test_addresses_of_the_node_and_its_gateway_are_refused(self) -> None:
+        for address, what in (("192.0.2.1", "this node itself"), ("192.0.2.254", "gateway")):
+            card = replace(a_card(1, mode="routed", link=""), ip=address)
+            connecting = self.taps.connect_cards("web1", [card], Kvm())
+            failure = self.failureResultOf(connecting, Refused)
+            self.assertIn(what, str(failure.value))
+        self.assertIn("via 192.0.2.254", self.node.call("ip", "route", "get", "198.51.100.1"))

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.hypervisor.kvm.devices import count_queues, tap
+from ganeti.hypervisor.kvm.route_guard import find_route_problem
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.vlans import MAX_VLAN, parse_vlans
@@ -44,7 +45,7 @@ class Taps:
             return
         # All are checked first, so that a missing bridge leaves nothing to be undone.
         for card in cards:
-            self._check(name, card)
+            await self._check(name, card)
         # A crash may have left devices with these names, which belong to these cards only.
         await self.disconnect(tuple(map(tap, cards)))
         for card in cards:
@@ -67,7 +68,7 @@ class Taps:
         # configuration.
         if _link(before) == _link(card):
             return
-        self._check(name, card)
+        await self._check(name, card)
         try:
             await self._run_all(*release_tap(before), *self._connect(card))
         except _CommandError as error:
@@ -117,8 +118,9 @@ class Taps:
             if self._files.stat(f"{_DEVICES}/{device}") is not None:
                 await self._processes.run(["ip", "link", "delete", device], timeout=30)
 
-    def _check(self, name: str, card: GuestNic) -> None:
-        if obstacle := find_link_problem(card, self._files):
+    async def _check(self, name: str, card: GuestNic) -> None:
+        obstacle = find_link_problem(card, self._files)
+        if obstacle := obstacle or await find_route_problem(card, self._processes):
             raise Refused(f"network card {card.mac} of {name}: {obstacle}")
 
 

@@ -109,6 +109,12 @@ class TapsTests(SynchronousTestCase):
         failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
         self.assertIn("routing table local is the kernel's", str(failure.value))
 
+    def test_a_route_that_would_cut_off_the_node_is_refused(self) -> None:
+        self.processes.programs["ip"] = Script(out=b'[{"type": "local"}]')
+        guest = a_guest(nics=(replace(NIC, mode="routed", link="", ip="192.0.2.7"),))
+        failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
+        self.assertIn("192.0.2.7 is one of this node itself", str(failure.value))
+
     def test_a_mode_that_is_none_is_refused(self) -> None:
         guest = a_guest(nics=(replace(NIC, mode="pool"),))
         failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
@@ -185,7 +191,7 @@ class ReconnectTests(SynchronousTestCase):
         return Script(code=2, err=b"no such table") if failed else Script()
 
     def commands(self) -> list[str]:
-        return [" ".join(ran.argv) for ran in self.processes.ran]
+        return [" ".join(ran.argv) for ran in self.processes.ran if "-json" not in ran.argv]
 
     def test_it_is_released_and_connected(self) -> None:
         self.successResultOf(self.taps.reconnect(NIC, self.routed, "web1"))
