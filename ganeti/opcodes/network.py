@@ -90,7 +90,7 @@ class ConnectNetwork(Opcode, tag="OP_NETWORK_CONNECT"):
     network_name: fields.TheNetwork
     network_mode: Annotated[NicMode, doc("Connection mode of network cards.")]
     network_link: Annotated[Text, doc("Bridge, switch or routing table on the nodes.")]
-    network_vlan: Annotated[Line, doc("VLAN, with mode openvswitch.")] = ""
+    network_vlan: Annotated[Line, doc("VLANs: .10 (untagged), :10:20 (tagged), .10:20.")] = ""
     conflicts_check: fields.ConflictsCheck = True
 
 

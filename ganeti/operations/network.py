@@ -11,7 +11,9 @@ from ganeti.config.changes.networks import (
     LARGEST,
     MAX_PREFIX_LENGTH,
     address_index,
+    describe_host,
     is_reserved,
+    list_host_addresses,
     set_external_reservations,
     taken,
 )
@@ -25,7 +27,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.parameters.nic import NicParameters
-from ganeti.model.parameters.parsing import checked
+from ganeti.model.parameters.parsing import check_consistency
 from ganeti.opcodes.network import (
     AddNetwork,
     ConnectNetwork,
@@ -106,7 +108,9 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEd
     kept += [op.gateway] if op.gateway else []
     if op.conflicts_check:
         kept += [
-            each for each in _cluster_addresses(state) if address_index(network, each) is not None
+            each
+            for each, _ in list_host_addresses(state)
+            if address_index(network, each) is not None
         ]
     network = set_external_reservations(network, kept, kept=True)
     locks = request(exclusive=[network_lock(op.network_name), network_lock(network.uuid)])
@@ -125,13 +129,6 @@ def _require_gateway6(network: str | None, gateway: str | None) -> None:
         raise Refused(
             f"gateway {gateway} is not in the IPv6 network ({network or 'none'})", Code.INPUT
         )
-
-
-def _cluster_addresses(state: ClusterState) -> Iterator[str]:
-    """Yield the addresses of the cluster and its nodes."""
-    yield state.cluster.master_ip
-    for node in state.nodes.values():
-        yield from {node.primary_ip, node.secondary_ip}
 
 
 def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
@@ -163,7 +160,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
             f" info {network.name}",
             Code.INPUT,
         )
-    _refuse_release(network, op)
+    _refuse_release(network, op, state)
 
     def change(state: ClusterState) -> ClusterState:
         # Freed first, as the new gateway may be the old one.
@@ -175,11 +172,19 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
     return GroupEdit(change, locks, hooks=_hooks("network-modify", changed, state))
 
 
-def _refuse_release(network: Network, op: ModifyNetwork) -> None:
+def _refuse_release(network: Network, op: ModifyNetwork, state: ClusterState) -> None:
     """Refuse to release addresses that no instance can have.
 
-    :raises Refused: one is that of the network, of broadcasts, or of the gateway.
+    :raises Refused: one is that of the network, of broadcasts, of the gateway, of a node, or of the
+        cluster.
     """
+    for address in op.remove_reserved_ips or ():
+        if host := describe_host(state, address):
+            raise Refused(
+                f"address {address} stays reserved in network {network.name}: it is {host}, which a"
+                " guest with this address could cut off from the cluster",
+                Code.INPUT,
+            )
     inside = ipaddress.ip_network(network.network)
     fixed = {str(inside[0]), str(inside[-1]), op.gateway or network.gateway}
     if kept := [each for each in op.remove_reserved_ips or () if each in fixed]:
@@ -261,7 +266,7 @@ def plan_connect(op: ConnectNetwork, state: ClusterState, facts: NodeAnswers) ->
             f"the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
         )
     how = {"mode": op.network_mode.value, "link": op.network_link, "vlan": op.network_vlan}
-    checked(NicParameters, how, path="network")
+    check_consistency(NicParameters, how, path="network")
     return GroupEdit(
         _set_networks(group, {**group.networks, network.uuid: how}),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),

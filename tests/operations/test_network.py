@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.networks import reserve_addresses
 from ganeti.config.invariants import verify
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, GanetiError, Invalid, Refused
@@ -33,6 +34,7 @@ from ganeti.operations.network import (
     plan_rename,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers
+from ganeti.schema.records import replace
 from ganeti.testing.builders import (
     a_cluster,
     a_group,
@@ -313,6 +315,20 @@ class ModifyPlanTests(SynchronousTestCase):
             network_name="net1", gateway="203.0.113.2", remove_reserved_ips=("203.0.113.1",)
         )
         plan_modify(op, state, FACTS)
+
+    def test_addresses_of_nodes_stay_reserved(self) -> None:
+        node = replace(connected().node("node1"), primary_ip="203.0.113.4")
+        state = connected().put(node).put(a_network(ext_reservations="10001001"))
+        words = "203.0.113.4 stays reserved in network net1: it is that of node node1"
+        self.refusal(words, state, remove_reserved_ips=("203.0.113.4",))
+
+    def test_a_pool_never_gives_out_the_address_of_a_node(self) -> None:
+        # As in a network that was created without a check for conflicts.
+        network = a_network(ext_reservations="11000001")
+        node = replace(connected().node("node1"), primary_ip="203.0.113.2")
+        state = connected().put(node).put(network)
+        [card], _ = reserve_addresses(state, [a_nic(network=network.uuid, ip="pool")])
+        self.assertEqual(card.ip, "203.0.113.3")
 
     def test_addresses_outside_the_network_are_refused_in_the_plan(self) -> None:
         words = r"address 192.0.2.1 is not in network net1 \(203.0.113.0/29\)"

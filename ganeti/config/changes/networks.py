@@ -8,7 +8,7 @@ A network has two bitmaps, strings with a ``0`` or ``1`` for each address, the l
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ganeti.config.changes.objects import current
 from ganeti.config.state import ClusterState
@@ -114,15 +114,33 @@ def keep_from_pools(*addresses: str) -> Change:
     return change
 
 
-def find_free_address(network: Network) -> str:
-    """Return the lowest free address.
+def list_host_addresses(state: ClusterState) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of the cluster and its nodes, each with words for it."""
+    yield state.cluster.master_ip, "that of the cluster"
+    for node in state.nodes.values():
+        for address in {node.primary_ip, node.secondary_ip}:
+            yield address, f"that of node {node.name}"
+
+
+def describe_host(state: ClusterState, address: str) -> str:
+    """Return words for the host of the cluster that has an address; empty if none has."""
+    # An address of version 6 can be written in several ways.
+    wanted = ipaddress.ip_address(address)
+    candidates = list_host_addresses(state)
+    return next((what for each, what in candidates if ipaddress.ip_address(each) == wanted), "")
+
+
+def find_free_address(network: Network, hosts: Collection[str] = ()) -> str:
+    """Return the lowest free address that none of the ``hosts`` has.
 
     :raises Refused: no address is free.
     """
     both = zip(_instance_bits(network), _external_bits(network), strict=True)
     for number, bits in enumerate(both):
         if bits == ("0", "0"):
-            return str(ipaddress.IPv4Network(network.network)[number])
+            address = str(ipaddress.IPv4Network(network.network)[number])
+            if address not in hosts:
+                return address
     raise Refused(
         f"network {network.name} has no free address; release reserved addresses or remove "
         "instances from it",
@@ -143,7 +161,11 @@ def reserve_addresses(
             done.append(nic)
             continue
         network = state.networks[nic.network]
-        address = find_free_address(network) if nic.ip == POOL else nic.ip
+        address = nic.ip
+        if address == POOL:
+            # Reserved as well, unless the network was created without a check for conflicts.
+            hosts = {each for each, _ in list_host_addresses(state)}
+            address = find_free_address(network, hosts)
         place = address_index(network, address)
         if place is None:
             raise outside(network, address)

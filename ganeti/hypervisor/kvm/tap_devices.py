@@ -8,11 +8,18 @@ from contextlib import suppress
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.hypervisor.kvm.devices import count_queues, tap
+from ganeti.hypervisor.kvm.route_guard import find_route_problem
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.vlans import MAX_VLAN, parse_vlans
 from ganeti.system.interfaces import IFiles, IProcesses
 
 _DEVICES = "/sys/class/net"
+
+_OVS_SOCKET = "/run/openvswitch/db.sock"
+"""Where Open vSwitch listens, if this node has it."""
+_OVS = ("ovs-vsctl", "--timeout=20")
+"""Without a time-out, it waits for a switch daemon that is not running."""
 
 
 class Taps:
@@ -38,17 +45,17 @@ class Taps:
             return
         # All are checked first, so that a missing bridge leaves nothing to be undone.
         for card in cards:
-            self._check(name, card)
+            await self._check(name, card)
         # A crash may have left devices with these names, which belong to these cards only.
         await self.disconnect(tuple(map(tap, cards)))
         for card in cards:
             try:
-                await self._run_all(add_tap(card, count_queues(kvm)), *connect_tap(card))
+                await self._run_all(*add_tap(card, count_queues(kvm)), *self._connect(card))
             except _CommandError as error:
                 await self.disconnect(tuple(map(tap, cards)))
                 raise Refused(
-                    f"network card {card.mac} of {name} cannot be connected ({error}); run the node"
-                    " daemon as root, or set the hypervisor parameter kvm_net=user"
+                    f"network card {card.mac} of {name} cannot be connected ({error});"
+                    f" {_remedy(card)}"
                 ) from None
 
     async def reconnect(self, before: GuestNic, card: GuestNic, name: str) -> None:
@@ -61,9 +68,9 @@ class Taps:
         # configuration.
         if _link(before) == _link(card):
             return
-        self._check(name, card)
+        await self._check(name, card)
         try:
-            await self._run_all(*release_tap(before), *connect_tap(card))
+            await self._run_all(*release_tap(before), *self._connect(card))
         except _CommandError as error:
             why = f"network card {card.mac} of {name} cannot be connected to {card.link} ({error})"
             await self._connect_again(before, card, why)
@@ -78,13 +85,16 @@ class Taps:
         with suppress(_CommandError):
             await self._run_all(*release_tap(card))
         try:
-            await self._run_all(*connect_tap(before))
+            await self._run_all(*self._connect(before))
         except _CommandError as error:
             raise Failed(
                 f"{why}, and not to {before.link} again ({error}): it is disconnected; correct the"
                 " network of this node, and reboot the instance",
                 Code.ENVIRONMENT,
             ) from None
+
+    def _connect(self, card: GuestNic) -> Iterator[list[str]]:
+        return connect_tap(card, find_mtu(card, self._files))
 
     async def _run_all(self, *commands: Sequence[str]) -> None:
         for argv in commands:
@@ -98,13 +108,19 @@ class Taps:
 
     async def disconnect(self, devices: tuple[str, ...]) -> None:
         """Remove tap devices; missing ones are ignored."""
+        if devices and self._files.stat(_OVS_SOCKET) is not None:
+            # Its database keeps ports whose devices are gone, also when the host restarts.
+            remove = (word for each in devices for word in ("--", "--if-exists", "del-port", each))
+            with suppress(Failed):
+                await self._processes.run([*_OVS, *remove], timeout=30)
         for device in devices:
             # ``ip link delete`` fails for a device that does not exist.
             if self._files.stat(f"{_DEVICES}/{device}") is not None:
                 await self._processes.run(["ip", "link", "delete", device], timeout=30)
 
-    def _check(self, name: str, card: GuestNic) -> None:
-        if obstacle := find_link_problem(card, self._files):
+    async def _check(self, name: str, card: GuestNic) -> None:
+        obstacle = find_link_problem(card, self._files)
+        if obstacle := obstacle or await find_route_problem(card, self._processes):
             raise Refused(f"network card {card.mac} of {name}: {obstacle}")
 
 
@@ -117,21 +133,88 @@ def _link(card: GuestNic) -> tuple[object, ...]:
     return card.mode, card.link, card.vlan, card.ip if card.mode == "routed" else None
 
 
+def _remedy(card: GuestNic) -> str:
+    if card.mode == "openvswitch":
+        return "check that Open vSwitch is installed and running on this node: ovs-vsctl show"
+    return "run the node daemon as root, or set the hypervisor parameter kvm_net=user"
+
+
 def find_link_problem(card: GuestNic, files: IFiles) -> str:
     """Return why a card cannot be connected to this node's network; empty if it can."""
-    if card.mode != "bridged" or files.stat(f"{_DEVICES}/{card.link}/bridge") is not None:
-        return ""
-    return (
-        f"this node has no bridge {card.link}: create it, choose another link, or set the"
-        " hypervisor parameter kvm_net=user"
-    )
+    try:
+        vlans = parse_vlans(card.vlan)
+    except ValueError as e:
+        return f"its vlan {card.vlan}: {e}; set it again: gnt-instance modify --net N:vlan=..."
+    folder = f"{_DEVICES}/{card.link}"
+    match card.mode:
+        case "bridged":
+            if files.stat(f"{folder}/bridge") is None:
+                return (
+                    f"this node has no bridge {card.link}: create it, choose another link, or set"
+                    " the hypervisor parameter kvm_net=user"
+                )
+            if vlans and not _filters_vlans(card.link, files):
+                return (
+                    f"bridge {card.link} of this node does not separate VLANs, so that vlan="
+                    f"{card.vlan} would be ignored; configure it with vlan_filtering and the VLANs"
+                    " of its uplink as in doc/networks.md, choose another link, or make the card's"
+                    " vlan empty"
+                )
+        case "openvswitch":
+            if files.stat(folder) is None or files.stat(f"{folder}/bridge") is not None:
+                return (
+                    f"this node has no Open vSwitch bridge {card.link}: create it (ovs-vsctl add-br"
+                    f" {card.link}), choose another link, or use mode=bridged"
+                )
+        case "routed":
+            if card.link in _TABLE_OF_THE_KERNEL:
+                return (
+                    f"routing table {card.link} is the kernel's, with this node's own addresses;"
+                    " choose another link, such as 100"
+                )
+        case other:
+            return f"mode {other} is no connection; use bridged, openvswitch or routed"
+    return ""
 
 
-def add_tap(card: GuestNic, queues: int = 1) -> list[str]:
-    """Return the command that creates the tap device of a card."""
+_TABLE_OF_THE_KERNEL = frozenset({"local", "255", "0xff", "all", "0", "unspec", "cache"})
+
+
+def _filters_vlans(bridge: str, files: IFiles) -> bool:
+    try:
+        return files.read(f"{_DEVICES}/{bridge}/bridge/vlan_filtering").strip() == b"1"
+    except OSError:
+        return False  # the kernel has no VLANs
+
+
+def find_mtu(card: GuestNic, files: IFiles) -> int | None:
+    """Return the MTU of a card's bridge or switch in bytes, which its tap device takes over.
+
+    A bridge takes over the lowest MTU of its ports, unless it was given one.
+    """
+    try:
+        return int(files.read(f"{_DEVICES}/{card.link}/mtu")) if card.mode != "routed" else None
+    except (OSError, ValueError):
+        return None
+
+
+def add_tap(card: GuestNic, queues: int = 1) -> Iterator[list[str]]:
+    """Yield the commands that create the tap device of a card."""
     add = ["ip", "tuntap", "add", "dev", tap(card), "mode", "tap"]
     # The kernel rejects a second queue of a device that was created without this flag.
-    return [*add, "multi_queue"] if queues > 1 else add
+    yield [*add, "multi_queue"] if queues > 1 else add
+    yield ["ip", "link", "set", tap(card), "address", host_mac(card.mac)]
+
+
+def host_mac(mac: str) -> str:
+    """Return the MAC address of the host's end of a card.
+
+    A bridge that was given no address has the lowest of its ports. The node's own address may be on
+    this bridge, and would be lost for its peers while they have the former one. So it begins with
+    ``fe``, and is never that of the card.
+    """
+    first = "fa" if mac.lower().startswith("fe") else "fe"
+    return first + mac[2:].lower()
 
 
 def release_tap(card: GuestNic) -> Iterator[list[str]]:
@@ -139,9 +222,10 @@ def release_tap(card: GuestNic) -> Iterator[list[str]]:
     device = tap(card)
     match card.mode:
         case "bridged":
-            yield ["ip", "link", "set", device, "nomaster"]
+            # Down, so that nothing passes before it has its VLANs.
+            yield ["ip", "link", "set", device, "down", "nomaster"]
         case "openvswitch":
-            yield ["ovs-vsctl", "--if-exists", "del-port", card.link, device]
+            yield [*_OVS, "--if-exists", "del-port", device]
         case "routed":
             yield ["ip", "route", "flush", "dev", device, *_table(card)]
 
@@ -151,23 +235,50 @@ def _table(card: GuestNic) -> list[str]:
     return ["table", card.link] if card.link else []
 
 
-def connect_tap(card: GuestNic) -> Iterator[list[str]]:
-    """Yield the commands that connect the tap device of a card."""
+def connect_tap(card: GuestNic, mtu: int | None = None) -> Iterator[list[str]]:
+    """Yield the commands that connect the tap device of a card, with an MTU in bytes if given."""
     device = tap(card)
+    sized = [] if mtu is None else ["mtu", str(mtu)]
     match card.mode:
         case "bridged":
-            yield ["ip", "link", "set", device, "master", card.link, "up"]
+            yield from _connect_to_bridge(card, sized)
         case "openvswitch":
-            yield ["ip", "link", "set", device, "up"]
-            port = ["ovs-vsctl", "--may-exist", "add-port", card.link, device]
-            # The VLAN format of Ganeti: .5 is an access tag, :5:6 are the tags of a trunk.
-            if card.vlan.startswith("."):
-                port.append(f"tag={card.vlan[1:]}")
-            elif card.vlan.startswith(":"):
-                port.append(f"trunks={card.vlan[1:].replace(':', ',')}")
-            yield port
+            yield ["ip", "link", "set", device, *sized, "up"]
+            # As a new port, in one transaction: one that was left may have other VLANs.
+            new = ["--if-exists", "del-port", device, "--", "add-port", card.link, device]
+            yield [*_OVS, *new, *_ovs_vlans(card)]
         case "routed":
             yield ["ip", "link", "set", device, "up"]
             if card.ip:
                 # "replace", as the route may have been left by the guest's last start.
                 yield ["ip", "route", "replace", card.ip, "dev", device, *_table(card)]
+
+
+def _connect_to_bridge(card: GuestNic, sized: Sequence[str]) -> Iterator[list[str]]:
+    device, vlans = tap(card), parse_vlans(card.vlan)
+    join = ["ip", "link", "set", device, *sized, "master", card.link]
+    if not vlans:
+        yield [*join, "up"]
+        return
+    yield join
+    # Its ports are in a default VLAN until they get others.
+    yield ["bridge", "vlan", "del", "dev", device, "vid", f"1-{MAX_VLAN}"]
+    if vlans.untagged is not None:
+        yield [
+            *("bridge", "vlan", "add", "dev", device, "vid", str(vlans.untagged)),
+            *("pvid", "untagged"),
+        ]
+    for vlan in vlans.tagged:
+        yield ["bridge", "vlan", "add", "dev", device, "vid", str(vlan)]
+    yield ["ip", "link", "set", device, "up"]
+
+
+def _ovs_vlans(card: GuestNic) -> Iterator[str]:
+    vlans = parse_vlans(card.vlan)
+    if vlans.untagged is not None:
+        yield f"tag={vlans.untagged}"
+    if vlans.tagged:
+        yield f"trunks={','.join(map(str, vlans.tagged))}"
+    # A port with both would be an access port, without its tagged VLANs.
+    if vlans.untagged is not None and vlans.tagged:
+        yield "vlan_mode=native-untagged"

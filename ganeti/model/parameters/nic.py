@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from ganeti.errors import Problem
 from ganeti.model.parameters.declaration import ParameterSet
+from ganeti.model.vlans import parse_vlans
 from ganeti.schema.records import doc
 from ganeti.schema.types import Line
 
@@ -21,6 +22,10 @@ Vlan = Annotated[
 ]
 
 
+SWITCHED = frozenset({"bridged", "openvswitch"})
+"""The modes with a bridge or switch, which can have VLANs."""
+
+
 class NicParameters(ParameterSet):
     """The parameters of a network card."""
 
@@ -28,9 +33,21 @@ class NicParameters(ParameterSet):
     mode: Annotated[
         Literal["bridged", "openvswitch", "pool", "routed"], doc("Connection mode.")
     ] = "bridged"
-    vlan: Annotated[Vlan, doc("VLANs of the card, with mode openvswitch.")] = ""
+    vlan: Annotated[Vlan, doc("VLANs of the card on a bridge or switch that separates them.")] = ""
 
     def conflicts(self) -> list[Problem]:
-        if self.mode in {"bridged", "openvswitch"} and not self.link:
-            return [Problem("link", f"is required with mode {self.mode}")]
-        return []
+        problems = []
+        if self.mode in SWITCHED and not self.link:
+            problems.append(Problem("link", f"is required with mode {self.mode}"))
+        if self.mode == "pool":
+            words = "pool is no connection; use bridged, openvswitch or routed, with ip=pool"
+            problems.append(Problem("mode", words))
+        try:
+            vlans = parse_vlans(self.vlan)
+        except ValueError as e:
+            problems.append(Problem("vlan", str(e)))
+        else:
+            if vlans and self.mode not in SWITCHED:
+                words = "needs mode bridged or openvswitch; for this card, make it empty: vlan="
+                problems.append(Problem("vlan", words))
+        return problems

@@ -5,9 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ganeti.config.changes.networks import POOL, address_index, in_use, outside, taken
+from ganeti.config.changes.networks import (
+    POOL,
+    address_index,
+    describe_host,
+    in_use,
+    outside,
+    taken,
+)
 from ganeti.config.state import ClusterState
-from ganeti.errors import Refused
+from ganeti.errors import Code, Refused
 from ganeti.model.group import Group
 from ganeti.model.instance import Nic
 from ganeti.schema.records import replace
@@ -26,14 +33,28 @@ def connected(
     Addresses that the cards had ``before`` are allowed. ``conflicts_check`` rejects an address of a
     connected network for a card that is not in it, because another instance can get this address.
 
-    :raises Refused: a network is not connected to the group, or an address is not available.
+    :raises Refused: a network is not connected to the group, or an address is not available, or is
+        that of a node or the cluster.
     """
     had = {(nic.network, nic.ip) for nic in before}
     if conflicts_check:
         for nic in nics:
             if nic.network is None and nic.ip is not None and (None, nic.ip) not in had:
                 _check_no_conflict(nic.ip, group, state)
-    return tuple(_connect_nic(nic, group, state, had) for nic in nics)
+    found = tuple(_connect_nic(nic, group, state, had) for nic in nics)
+    for nic in found:
+        if nic.ip not in (None, POOL) and (nic.network, nic.ip) not in had:
+            _require_no_host(str(nic.ip), state)
+    return found
+
+
+def _require_no_host(address: str, state: ClusterState) -> None:
+    if host := describe_host(state, address):
+        raise Refused(
+            f"address {address} is {host}, which a guest with this address could cut off from the"
+            " cluster; choose another address",
+            Code.NOT_UNIQUE,
+        )
 
 
 def _check_no_conflict(address: str, group: Group, state: ClusterState) -> None:

@@ -79,7 +79,10 @@ def _bridge(card: NicColumns) -> str | None:
 
 
 def _vlan(card: NicColumns) -> str | None:
-    return card.vlan if card.mode == "openvswitch" else None
+    # In Ganeti, only cards at Open vSwitch have VLANs: those have text, others none.
+    if card.mode == "openvswitch":
+        return card.vlan
+    return card.vlan or None if card.mode == "bridged" else None
 
 
 def _disk_family(

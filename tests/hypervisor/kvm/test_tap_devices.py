@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.hypervisor.kvm.tap_devices import Taps, connect_tap
+from ganeti.hypervisor.kvm.tap_devices import Taps, connect_tap, host_mac
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.schema.records import replace
@@ -18,6 +18,8 @@ from ganeti.testing.processes import MemoryProcesses, Ran, Script
 NIC = GuestNic(uuid="0123456789ab-cdef", mac="aa:00:10:00:00:01", mode="bridged", link="br0")
 TAP = "gnt0123456789ab"
 ADD = f"ip tuntap add dev {TAP} mode tap"
+ADDRESS = f"ip link set {TAP} address fe:00:10:00:00:01"
+OVS = "ovs-vsctl --timeout=20"
 
 
 class TapsTests(SynchronousTestCase):
@@ -32,7 +34,7 @@ class TapsTests(SynchronousTestCase):
 
     def test_a_bridged_card_is_connected_to_its_bridge(self) -> None:
         self.successResultOf(self.taps.connect(a_guest(nics=(NIC,)), Kvm()))
-        self.assertEqual(self.commands(), [ADD, f"ip link set {TAP} master br0 up"])
+        self.assertEqual(self.commands(), [ADD, ADDRESS, f"ip link set {TAP} master br0 up"])
 
     def test_a_device_that_was_left_is_removed_first(self) -> None:
         self.disk.add_folder(f"/sys/class/net/{TAP}", 0o755)
@@ -60,14 +62,116 @@ class TapsTests(SynchronousTestCase):
     def test_the_other_modes(self) -> None:
         routed = replace(NIC, mode="routed", link="100", ip="192.0.2.7")
         switched = replace(NIC, mode="openvswitch", link="sw0", vlan=".5")
-        trunk = replace(switched, vlan=":5:6")
-        last = [" ".join(list(connect_tap(nic))[-1]) for nic in (routed, switched, trunk)]
+        trunk, hybrid = replace(switched, vlan=":5:6"), replace(switched, vlan=".5:6")
+        cards = (routed, switched, trunk, hybrid)
+        last = [" ".join(list(connect_tap(nic))[-1]) for nic in cards]
+        add_port = f"{OVS} --if-exists del-port {TAP} -- add-port sw0 {TAP}"
         expected = [
             f"ip route replace 192.0.2.7 dev {TAP} table 100",
-            f"ovs-vsctl --may-exist add-port sw0 {TAP} tag=5",
-            f"ovs-vsctl --may-exist add-port sw0 {TAP} trunks=5,6",
+            f"{add_port} tag=5",
+            f"{add_port} trunks=5,6",
+            f"{add_port} tag=5 trunks=6 vlan_mode=native-untagged",
         ]
         self.assertEqual(last, expected)
+
+    def test_a_bridge_keeps_its_mtu(self) -> None:
+        # It would take over the 1500 of a new port.
+        self.disk.put("/sys/class/net/br0/mtu", b"9000\n", 0o444, 0)
+        self.successResultOf(self.taps.connect(a_guest(nics=(NIC,)), Kvm()))
+        self.assertEqual(self.commands()[-1], f"ip link set {TAP} mtu 9000 master br0 up")
+
+    def test_a_bridge_does_not_take_over_the_address_of_a_card(self) -> None:
+        found = [host_mac(mac) for mac in ("AA:00:10:00:00:01", "fe:00:10:00:00:01")]
+        self.assertEqual(found, ["fe:00:10:00:00:01", "fa:00:10:00:00:01"])
+
+    def test_an_open_vswitch_that_is_not_there_is_refused(self) -> None:
+        for link in ("sw0", "br0"):
+            guest = a_guest(nics=(replace(NIC, mode="openvswitch", link=link),))
+            failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
+            message = f"no Open vSwitch bridge {link}: create it (ovs-vsctl add-br {link})"
+            self.assertIn(message, str(failure.value))
+
+    def test_without_its_program_it_is_said_what_is_missing(self) -> None:
+        self.disk.add_folder("/sys/class/net/sw0", 0o755)
+        guest = a_guest(nics=(replace(NIC, mode="openvswitch", link="sw0"),))
+        failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
+        self.assertIn("check that Open vSwitch is installed and running", str(failure.value))
+
+    def test_a_port_of_open_vswitch_is_removed_with_the_device(self) -> None:
+        self.disk.put("/run/openvswitch/db.sock", b"", 0o600, 0)
+        self.processes.programs["ovs-vsctl"] = Script()
+        self.successResultOf(self.taps.disconnect((TAP, "gnt1")))
+        removal = f"{OVS} -- --if-exists del-port {TAP} -- --if-exists del-port gnt1"
+        self.assertEqual(self.commands(), [removal])
+
+    def test_the_routing_table_of_the_kernel_is_refused(self) -> None:
+        guest = a_guest(nics=(replace(NIC, mode="routed", link="local", ip="192.0.2.7"),))
+        failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
+        self.assertIn("routing table local is the kernel's", str(failure.value))
+
+    def test_a_route_that_would_cut_off_the_node_is_refused(self) -> None:
+        self.processes.programs["ip"] = Script(out=b'[{"type": "local"}]')
+        guest = a_guest(nics=(replace(NIC, mode="routed", link="", ip="192.0.2.7"),))
+        failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
+        self.assertIn("192.0.2.7 is one of this node itself", str(failure.value))
+
+    def test_a_mode_that_is_none_is_refused(self) -> None:
+        guest = a_guest(nics=(replace(NIC, mode="pool"),))
+        failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
+        self.assertIn("use bridged, openvswitch or routed", str(failure.value))
+
+
+class VlanTests(SynchronousTestCase):
+    """A card on a bridge that separates VLANs."""
+
+    def setUp(self) -> None:
+        self.disk = MemoryDisk()
+        self.disk.add_folder("/sys/class/net/br0/bridge", 0o755)
+        self.filter(b"1\n")
+        self.processes = MemoryProcesses(Clock(), {"ip": Script(), "bridge": Script()})
+        self.taps = Taps(MemoryFiles(self.disk), self.processes)
+
+    def filter(self, content: bytes) -> None:
+        self.disk.put("/sys/class/net/br0/bridge/vlan_filtering", content, 0o644, 0)
+
+    def commands_for(self, vlan: str) -> list[str]:
+        guest = a_guest(nics=(replace(NIC, vlan=vlan),))
+        self.successResultOf(self.taps.connect(guest, Kvm()))
+        return [" ".join(ran.argv) for ran in self.processes.ran][2:]
+
+    def test_it_is_up_when_it_has_its_vlans(self) -> None:
+        expected = [
+            f"ip link set {TAP} master br0",
+            f"bridge vlan del dev {TAP} vid 1-4094",
+            f"bridge vlan add dev {TAP} vid 10 pvid untagged",
+            f"bridge vlan add dev {TAP} vid 20",
+            f"bridge vlan add dev {TAP} vid 30",
+            f"ip link set {TAP} up",
+        ]
+        self.assertEqual(self.commands_for(".10:20:30"), expected)
+
+    def test_a_trunk_has_no_untagged_vlan(self) -> None:
+        added = [each for each in self.commands_for(":20") if "vlan add" in each]
+        self.assertEqual(added, [f"bridge vlan add dev {TAP} vid 20"])
+
+    def test_a_bridge_that_ignores_vlans_is_refused(self) -> None:
+        self.filter(b"0\n")
+        guest = a_guest(nics=(replace(NIC, vlan=".10"),))
+        failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
+        self.assertIn("bridge br0 of this node does not separate VLANs", str(failure.value))
+        self.assertEqual(self.processes.ran, [])
+
+    def test_a_vlan_that_was_edited_into_the_configuration_is_refused(self) -> None:
+        guest = a_guest(nics=(replace(NIC, vlan=".9999"),))
+        failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
+        self.assertIn("its vlan .9999: 9999 is not a VLAN ID", str(failure.value))
+
+    def test_a_running_card_changes_its_vlan(self) -> None:
+        change = self.taps.reconnect(replace(NIC, vlan=".10"), replace(NIC, vlan=".20"), "web1")
+        self.successResultOf(change)
+        commands = [" ".join(ran.argv) for ran in self.processes.ran]
+        self.assertEqual(commands[0], f"ip link set {TAP} down nomaster")
+        self.assertEqual(commands[-2], f"bridge vlan add dev {TAP} vid 20 pvid untagged")
 
 
 class ReconnectTests(SynchronousTestCase):
@@ -77,6 +181,7 @@ class ReconnectTests(SynchronousTestCase):
         self.failing: tuple[str, ...] = ()
         disk = MemoryDisk()
         disk.add_folder("/sys/class/net/br0/bridge", 0o755)
+        disk.add_folder("/sys/class/net/sw0", 0o755)
         self.processes = MemoryProcesses(Clock(), {"ip": self.ip})
         self.taps = Taps(MemoryFiles(disk), self.processes)
         self.routed = replace(NIC, mode="routed", link="100", ip="192.0.2.7")
@@ -86,11 +191,11 @@ class ReconnectTests(SynchronousTestCase):
         return Script(code=2, err=b"no such table") if failed else Script()
 
     def commands(self) -> list[str]:
-        return [" ".join(ran.argv) for ran in self.processes.ran]
+        return [" ".join(ran.argv) for ran in self.processes.ran if "-json" not in ran.argv]
 
     def test_it_is_released_and_connected(self) -> None:
         self.successResultOf(self.taps.reconnect(NIC, self.routed, "web1"))
-        self.assertEqual(self.commands()[0], f"ip link set {TAP} nomaster")
+        self.assertEqual(self.commands()[0], f"ip link set {TAP} down nomaster")
         self.assertEqual(self.commands()[-1], f"ip route replace 192.0.2.7 dev {TAP} table 100")
 
     def test_where_it_cannot_be_connected_it_stays(self) -> None:

@@ -54,6 +54,18 @@ class ConnectionTests(SynchronousTestCase):
             reason = rf"address {address} is not in network lan \(203.0.113.0/29\)"
             self.assert_refused(reason, Code.INPUT, a_nic(network="lan", ip=address))
 
+    def test_an_address_of_a_node_or_the_cluster_is_refused(self) -> None:
+        hosts = {
+            STATE.cluster.master_ip: "that of the cluster",
+            STATE.node("node1").primary_ip: "that of node node1",
+        }
+        for address, what in hosts.items():
+            reason = f"address {address} is {what}.*, which a guest .* could cut off"
+            self.assert_refused(reason, Code.NOT_UNIQUE, a_nic(ip=address))
+            # An instance that has it since the node was added can still be changed otherwise.
+            card = a_nic(ip=address)
+            self.assertEqual(connect(card, before=[card]), (card,))
+
     def test_an_address_of_another_instance_or_host_is_refused(self) -> None:
         for address in ("203.0.113.2", "203.0.113.1"):
             reason = f"address {address} of network lan is in use"

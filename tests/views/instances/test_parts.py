@@ -100,7 +100,11 @@ class NicTests(SynchronousTestCase):
         row = a_row(nics=cards)
         self.assertEqual(values(row, "nic.modes", "nic.links"), [["bridged"] * 2, ["br0", "br7"]])
 
-    def test_only_a_bridged_card_has_a_bridge_and_only_a_switched_one_a_vlan(self) -> None:
+    def test_a_bridged_card_has_a_vlan_if_one_is_set(self) -> None:
+        row = a_row(nics=(a_nic("n0"), a_nic("n1", nicparams={"vlan": ".5:6"})))
+        self.assertEqual(values(row, "nic.vlans"), [[None, ".5:6"]])
+
+    def test_only_a_bridged_card_has_a_bridge_and_no_routed_one_a_vlan(self) -> None:
         switched = {"mode": "openvswitch", "link": "ovs0", "vlan": ".5"}
         routed = {"mode": "routed", "link": "main", "vlan": ".7"}
         row = a_row(
