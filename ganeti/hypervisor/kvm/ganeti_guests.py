@@ -71,6 +71,7 @@ class GanetiGuests:
             log=f"{control}.log",
             screen=f"{control}.screen",
             seed=f"{control}.seed",
+            keys=f"{control}.keys",
             others=(
                 f"{control}.monitor",
                 f"{control}.kvmd",

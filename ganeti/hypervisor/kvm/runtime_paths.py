@@ -25,6 +25,8 @@ class RuntimePaths:
     log: str
     screen: str
     seed: str
+    keys: str
+    """A directory with the key of a migration."""
     others: tuple[str, ...] = ()
     """Files that only Ganeti has used."""
 
@@ -58,6 +60,7 @@ def places(folder: str, name: str) -> RuntimePaths:
         log=f"{stem}.log",
         screen=f"{stem}.screen",
         seed=f"{stem}.seed",
+        keys=f"{stem}.keys",
     )
 
 

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.disk import Disk
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import backend_of, fill_hypervisor
 from ganeti.opcodes.choices import MigrationMode
 from ganeti.opcodes.fields import SHUTDOWN_TIMEOUT
 from ganeti.opcodes.instance.moves import MigrateInstance
+from ganeti.operations.allocation.candidates import require_space
 from ganeti.operations.allocation.target_node import (
     destination,
+    get_template,
     move_queries,
     request_move_allocation,
 )
@@ -43,7 +46,9 @@ from ganeti.operations.instance.moves.migration_cleanup import (
     plan_cleanup,
     run_cleanup,
 )
+from ganeti.operations.instance.moves.moved_disks import COPIED_TEMPLATES, make_copy
 from ganeti.operations.instance.running_check import check_nowhere_else, determine_presence
+from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -66,6 +71,8 @@ class InstanceMigration:
     subject: InstanceContext
     target: Node
     live: bool
+    copies: tuple[Disk, ...] = ()
+    """The records of its disks there, if they are only on its own node now."""
 
     @property
     def locks(self) -> LockRequest:
@@ -89,7 +96,8 @@ def questions(op: MigrateInstance, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
     if op.cleanup:
         return cleanup_queries(subject, state)
-    return move_presence_queries(move_queries(op, subject, state), subject, state)
+    asked = move_queries(op, subject, state, COPIED_TEMPLATES)
+    return move_presence_queries(asked, subject, state)
 
 
 def plan(
@@ -101,11 +109,17 @@ def plan(
         return plan_cleanup(subject, state, facts)
     live = _is_live(op, subject, state)
     reason = _find_obstacle(subject, state, facts)
+    copied = get_template(subject) in COPIED_TEMPLATES
+    if reason is not None and copied:
+        raise Refused(
+            f"instance {subject.instance.name} cannot be migrated: {reason}; to stop it and copy"
+            f" its disks to another node: gnt-instance move -n NODE {subject.instance.name}"
+        )
     if reason is not None:
         target = destination(op, subject, state, facts)
         return _plan_failover(op, subject, target, reason, state, facts)
     guest = facts.answer_of(subject.primary, DescribeNode).guests[subject.instance.name]
-    target = destination(op, subject, state, facts, runs_with=guest)
+    target = destination(op, subject, state, facts, runs_with=guest, copied=COPIED_TEMPLATES)
     present = facts.answer_of(target, DescribeNode)
     check_nowhere_else(determine_presence(subject, state, facts))
     if present.memory_free < guest.memory:
@@ -115,7 +129,13 @@ def plan(
             Code.RESOURCES,
         )
     check_current(target, subject.disks, facts, "wait for the resync before the migration")
-    return InstanceMigration(op, subject, target, live)
+    if not copied:
+        return InstanceMigration(op, subject, target, live)
+    check_no_snapshots(state, subject.instance, "which are not copied to another node")
+    sizes = [disk.size for disk in subject.disks]
+    require_space(target, present, get_template(subject), sizes)
+    copies = tuple(make_copy(disk, target, facts.identity) for disk in subject.disks)
+    return InstanceMigration(op, subject, target, live, copies)
 
 
 def _is_live(op: MigrateInstance, subject: InstanceContext, state: ClusterState) -> bool:
@@ -175,7 +195,7 @@ async def run(
             await run_failover(plan.failover, tools)
         case InstanceMigration():
             passage = MigrationSteps(
-                plan.subject, plan.target, plan.live, plan.op.ignore_hvversions
+                plan.subject, plan.target, plan.live, plan.op.ignore_hvversions, plan.copies
             )
             downtime = await send(passage, tools)
             return {"node": plan.target.name, "downtime_ms": downtime}
