@@ -97,6 +97,10 @@ class Unreachable(Failed):
         self.node = node
 
 
+class CallUnknown(Unreachable):
+    """A node that answers, and does not know the call, as its release is an earlier one."""
+
+
 class TermNotGranted(Unreachable):
     """A node that answers, and does not carry out calls of this master."""
 

@@ -184,13 +184,17 @@ class FakeHypervisor:
         running: RunningConfig,
         *,
         seed: bytes | None = None,
+        secret: str = "",
+        copies: bool = False,
     ) -> str:
         self._require_new(guest)
         state = replace(_state(guest), memory=running.used_memory)
         self._store(FakeGuest(state=state, place=FakeGuestPhase.INCOMING, config=running))
         return f"{address}:0"
 
-    async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
+    async def migrate(
+        self, guest: Guest, destination: str, *, live: bool, secret: str = ""
+    ) -> None:
         found = self._require_guest(guest.name, FakeGuestPhase.HERE)
         self._store(replace(found, place=FakeGuestPhase.LEFT))
 

@@ -133,6 +133,36 @@ class MigrationProgress:
     message: str = ""
 
 
+class ILiveCopies(Interface):
+    """A hypervisor that copies the disks of a running guest to the node that it migrates to.
+
+    The target was prepared by ``accept`` with ``copies``: its disks are written by the source until
+    the guest has arrived there. The source copies until ``migrate`` has sent the guest, and follows
+    what the guest writes meanwhile; the copies are equal when ``sending`` reports the end.
+    """
+
+    async def receive_disks(guest: Guest, address: str) -> str:
+        """Let the source write to the disks of an awaited guest; return the address and port.
+
+        :raises NotRunning: it is not awaited.
+        """
+
+    async def copy_disks(guest: Guest, destination: str, secret: str) -> None:
+        """Start to copy all disks of a running guest to where ``receive_disks`` awaits them.
+
+        If that fails, nothing is copied.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: it runs with other disks than those of ``guest``.
+        """
+
+    async def copying(guest: Guest) -> MigrationProgress:
+        """Return the progress of the copies; completed once they follow the guest.
+
+        :raises NotRunning: there is no such guest.
+        """
+
+
 class ILiveSnapshots(Interface):
     """A hypervisor whose running guests keep the images of their disks open, and write to them.
 
@@ -398,6 +428,8 @@ class IHypervisor(Interface):
         running: RunningConfig,
         *,
         seed: bytes | None = None,
+        secret: str = "",
+        copies: bool = False,
     ) -> str:
         """Prepare for an incoming migration on ``address``; return the address and port for the
         source.
@@ -405,11 +437,18 @@ class IHypervisor(Interface):
         ``guest`` is the guest as it runs (see ``model.running``); ``running`` is the configuration
         it was started with, which is recorded here. ``seed`` is given if that has one.
 
+        Only a source that knows ``secret``, in hex, can connect, and the stream is encrypted;
+        without one, any can, and it is not. With ``copies``, the source writes the disks first (see
+        ``ILiveCopies``), and the guest waits for ``finish_incoming``.
+
         :raises Running: if it runs here, or is awaited already.
         """
 
-    async def migrate(guest: Guest, destination: str, *, live: bool) -> None:
+    async def migrate(guest: Guest, destination: str, *, live: bool, secret: str = "") -> None:
         """Start the migration of a guest; unless ``live``, it is paused first.
+
+        With ``secret``, as the destination has it, the guest is sent encrypted. Copies of its disks
+        in progress are completed while it is paused at the end.
 
         :raises NotRunning: if there is no such guest.
         """

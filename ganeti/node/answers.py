@@ -72,6 +72,10 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(snapshots.RevertGuest, parts.guest_snapshots.revert)
 
     answers.to(instance.AcceptInstance, parts.instances.accept)
+    answers.to(instance.CopyDisks, parts.instances.copy_disks)
+    answers.to(instance.DescribeMigrations, parts.instances.describe_migrations)
+    answers.to(instance.DiskCopyStatus, parts.instances.copying)
+    answers.to(instance.ReceiveDisks, parts.instances.receive_disks)
     answers.to(instance.DescribeConsole, parts.instances.console)
     answers.to(instance.PrepareConsole, parts.consoles.prepare)
     answers.to(instance.DescribeRunning, parts.instances.running_config)

@@ -18,6 +18,8 @@ from ganeti.hypervisor.interfaces import (
     ConsoleKind,
     GuestDevices,
     IHypervisor,
+    ILiveCopies,
+    MigrationProgress,
     NotRunning,
     Running,
 )
@@ -239,22 +241,51 @@ class Instances:
                         Code.STATE,
                     )
             self._may_run()
-            return await hypervisor.accept(guest, disks, call.address, call.running, seed=seed)
+            return await hypervisor.accept(
+                guest,
+                disks,
+                call.address,
+                call.running,
+                seed=seed,
+                secret=call.secret,
+                copies=call.copies,
+            )
+
+    async def describe_migrations(self, call: calls.DescribeMigrations) -> tuple[str, ...]:
+        copies = ILiveCopies(self._find_hypervisor(call.hypervisor), None)
+        found = [calls.MigrationFeature.ENCRYPTION]
+        if copies is not None:
+            found.append(calls.MigrationFeature.COPIES)
+        return tuple(each.value for each in found)
+
+    async def receive_disks(self, call: calls.ReceiveDisks) -> str:
+        async with self.lock_instance(call.guest.name):
+            self._may_run()
+            return await self._find_copies(call.guest).receive_disks(call.guest, call.address)
+
+    async def copy_disks(self, call: calls.CopyDisks) -> None:
+        async with self.lock_instance(call.guest.name):
+            copies = self._find_copies(call.guest)
+            await copies.copy_disks(call.guest, call.destination, call.secret)
+
+    async def copying(self, call: calls.DiskCopyStatus) -> calls.Migration:
+        return _to_answer(await self._find_copies(call.guest).copying(call.guest))
+
+    def _find_copies(self, guest: Guest) -> ILiveCopies:
+        copies = ILiveCopies(self._find_hypervisor(guest.hypervisor), None)
+        if copies is None:
+            raise Refused(f"hypervisor {guest.hypervisor} does not copy disks of running guests")
+        return copies
 
     async def migrate(self, call: calls.MigrateInstanceCall) -> None:
         async with self.lock_instance(call.guest.name):
             hypervisor = self._find_hypervisor(call.guest.hypervisor)
-            await hypervisor.migrate(call.guest, call.destination, live=call.live)
+            await hypervisor.migrate(
+                call.guest, call.destination, live=call.live, secret=call.secret
+            )
 
     async def sending(self, call: calls.MigrationStatus) -> calls.Migration:
-        sending = await self._find_hypervisor(call.guest.hypervisor).sending(call.guest)
-        return calls.Migration(
-            status=sending.phase.value,
-            transferred=sending.transferred,
-            total=sending.total,
-            downtime_ms=sending.downtime_ms,
-            message=sending.message,
-        )
+        return _to_answer(await self._find_hypervisor(call.guest.hypervisor).sending(call.guest))
 
     async def finish_incoming(self, call: calls.FinalizeMigrationDst) -> str:
         async with self.lock_instance(call.guest.name):
@@ -334,3 +365,13 @@ class Instances:
             lock.release()
             if not lock.locked and self._locks.get(name) is lock:
                 del self._locks[name]
+
+
+def _to_answer(progress: MigrationProgress) -> calls.Migration:
+    return calls.Migration(
+        status=progress.phase.value,
+        transferred=progress.transferred,
+        total=progress.total,
+        downtime_ms=progress.downtime_ms,
+        message=progress.message,
+    )

@@ -39,7 +39,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IPolicyForHTT
 from zope.interface import implementer
 
 from ganeti.model.node import Node
-from ganeti.rpc.node_client import BadAnswer, TransportError
+from ganeti.rpc.node_client import BadAnswer, TransportError, UnknownThere
 from ganeti.rpc.protocol_version import OWN, PROTOCOL_HEADER
 from ganeti.rpc.wire import CallRequest
 from ganeti.schema.documents import UNREADABLE
@@ -121,7 +121,8 @@ class HttpTransport:
             raise self._translate_failure(e.reasons) from None
         if response.code == 200:
             return body
-        raise BadAnswer(
+        kind = UnknownThere if response.code == 404 else BadAnswer
+        raise kind(
             f"the node answered {request.name} with HTTP status {response.code}: "
             f"{parse_explanation(body)}"
         )

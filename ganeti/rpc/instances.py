@@ -222,6 +222,13 @@ class StoreFirmwareVariables(Call[None]):
     content: Line
 
 
+class MigrationFeature(enum.StrEnum):
+    """Encryption with a key for each migration; copies of disks while a guest runs."""
+
+    ENCRYPTION = "encryption"
+    COPIES = "copies"
+
+
 class Migration(Record, omit_defaults=True):
     """The progress of a migration in bytes; ``status``: active, completed, failed, cancelled."""
 
@@ -241,11 +248,24 @@ class DescribeRunning(Call[RunningConfig]):
     guest: Guest
 
 
-class AcceptInstance(Call[str]):
+class DescribeMigrations(Call[tuple[Line, ...]]):
+    """Return what the hypervisors of a node can do for migrations, of ``MigrationFeature``.
+
+    Nodes of earlier releases do not know the call.
+    """
+
+    wire = "migration_features"
+    call_timeout = URGENT
+
+    hypervisor: Line
+
+
+class AcceptInstance(Call[str], omit_defaults=True):
     """Prepare to receive a guest; return the address and port that it must be sent to.
 
     ``guest`` has the configured settings; the guest is prepared with ``running``, those that it was
-    started with.
+    started with. Its sender must know ``secret``, in hex, unless that is empty. With ``copies``,
+    its disks are copied while it runs.
     """
 
     wire = "accept_instance"
@@ -254,10 +274,45 @@ class AcceptInstance(Call[str]):
     guest: Guest
     address: Line
     running: RunningConfig
+    secret: Line = ""
+    copies: bool = False
 
 
-class MigrateInstanceCall(Call[None]):
-    """Start to send a running guest to ``destination``, as ``AcceptInstance`` returned it."""
+class ReceiveDisks(Call[str]):
+    """Let the source write the disks of an awaited guest; return the address and port for it."""
+
+    wire = "migration_disks_receive"
+    call_timeout = FAST
+
+    guest: Guest
+    address: Line
+
+
+class CopyDisks(Call[None]):
+    """Start to copy the disks of a running guest to ``destination``, of ``ReceiveDisks``."""
+
+    wire = "migration_disks_copy"
+    call_timeout = FAST
+
+    guest: Guest
+    destination: Line
+    secret: Line
+
+
+class DiskCopyStatus(Call[Migration]):
+    """Return the progress of the copies of a guest's disks; completed once they follow it."""
+
+    wire = "migration_disks_status"
+    call_timeout = URGENT
+
+    guest: Guest
+
+
+class MigrateInstanceCall(Call[None], omit_defaults=True):
+    """Start to send a running guest to ``destination``, as ``AcceptInstance`` returned it.
+
+    ``secret`` is that of the receiver.
+    """
 
     wire = "instance_migrate"
     call_timeout = FAST
@@ -265,6 +320,7 @@ class MigrateInstanceCall(Call[None]):
     guest: Guest
     destination: Line
     live: bool
+    secret: Line = ""
 
 
 class MigrationStatus(Call[Migration]):

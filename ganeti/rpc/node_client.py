@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ganeti.errors import (
+    CallUnknown,
     Code,
     Failed,
     GanetiError,
@@ -47,6 +48,10 @@ class TransportError(Exception):
 
 class BadAnswer(TransportError):
     """An answer arrived but is not usable; the daemon is alive."""
+
+
+class UnknownThere(BadAnswer):
+    """The node does not know the call; nothing was executed."""
 
 
 class Transport(Protocol):
@@ -173,6 +178,8 @@ class NodeClient:
         except TimedOut:
             why = f"no answer to {call.wire} within {timeout:g} seconds"
             raise Unreachable(node.name, why) from None
+        except UnknownThere as e:
+            raise CallUnknown(node.name, str(e)) from None
         except (TransportError, ProtocolError) as e:
             raise Unreachable(node.name, str(e)) from None
         except OldTerm as e:

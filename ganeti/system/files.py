@@ -236,6 +236,8 @@ def _make_folder(path: str, mode: int) -> None:
     for folder in reversed(missing):
         try:
             os.mkdir(folder, mode)
+            # The mode of mkdir(2) is limited by the umask.
+            os.chmod(folder, mode)
         except FileExistsError:  # created concurrently, which is fine if it is a directory
             if not os.path.isdir(folder):
                 raise

@@ -136,7 +136,7 @@ class IDescriptors(Interface):
     """
 
     async def open_file(path: str, access: FileAccess) -> int:
-        """Return a descriptor of a file or device."""
+        """Return a descriptor of a file or device, or for reading of a directory."""
 
     async def listen_unix(path: str) -> int:
         """Return a Unix socket that listens at ``path``, for this user alone; nothing is there."""

@@ -24,7 +24,7 @@ class MemoryBlockLayer:
 
     ``nodes`` has the node below each one, ``devices`` the node that a device uses, ``bitmaps`` the
     areas in each bitmap of a node and whether it records; the guest writes by ``write_as_guest``.
-    ``refuses`` maps a command to the message with which it is rejected.
+    ``refuses`` maps a command to the message with which it is rejected. ``jobs`` copy disks.
     """
 
     def __init__(self, *devices: str) -> None:
@@ -36,6 +36,7 @@ class MemoryBlockLayer:
         self.exports: dict[str, Arguments] = {}
         self.serves = False
         self.refuses: dict[str, str] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
 
     def write_as_guest(self, area: int) -> None:
         """Write an area on every disk."""
@@ -55,6 +56,10 @@ class MemoryBlockLayer:
             "block-dirty-bitmap-merge": self._merge,
             "block-dirty-bitmap-remove": self._forget,
             "block-export-add": self._export,
+            "block-job-cancel": self._cancel_job,
+            "blockdev-mirror": self._add_job,
+            "job-dismiss": self._dismiss_job,
+            "query-jobs": lambda _: list(self.jobs.values()),
             "blockdev-snapshot-delete-internal-sync": lambda _: None,
             "blockdev-snapshot-internal-sync": lambda _: None,
             "nbd-server-start": lambda _: self._serve(True),
@@ -70,7 +75,8 @@ class MemoryBlockLayer:
         """
         if command in self.refuses:
             raise Rejected(self.refuses[command])
-        return self.commands[command](given) or {}
+        answer = self.commands[command](given)
+        return {} if answer is None else answer
 
     def describe_nodes(self) -> list[Document]:
         """Return the answer to ``query-named-block-nodes``."""
@@ -126,8 +132,37 @@ class MemoryBlockLayer:
     def _forget(self, given: Arguments) -> None:
         del self.bitmaps[given["node"]][given["name"]]
 
+    def _add_job(self, given: Arguments) -> None:
+        name = given["job-id"]
+        if given["device"] not in self.devices or given["target"] not in self.nodes:
+            raise Rejected(f"Cannot find device='{given['device']}'")
+        self.jobs[name] = {
+            "id": name,
+            "status": "running",
+            "current-progress": 0,
+            "total-progress": DISK_SIZE,
+        }
+
+    def _cancel_job(self, given: Arguments) -> None:
+        job = self.jobs.get(given["device"])
+        if job is None or job["status"] == "concluded":
+            raise Rejected(f"Job '{given['device']}' cannot be cancelled")
+        job["status"] = "concluded"
+        if given.get("force"):
+            job["error"] = "Operation canceled"
+
+    def _dismiss_job(self, given: Arguments) -> None:
+        if self.jobs[given["id"]]["status"] != "concluded":
+            raise Rejected(f"Job '{given['id']}' in state 'running' cannot accept command dismiss")
+        del self.jobs[given["id"]]
+
+    def follow(self) -> None:
+        """Let all jobs have copied everything."""
+        for job in self.jobs.values():
+            job.update({"status": "ready", "current-progress": job["total-progress"]})
+
     def _export(self, given: Arguments) -> None:
-        for each in given["bitmaps"]:
+        for each in given.get("bitmaps", ()):
             if self.bitmaps[each["node"]][each["name"]][1]:
                 raise Rejected("Enabled bitmap incompatible with readonly export")
         self.exports[given["id"]] = dict(given)

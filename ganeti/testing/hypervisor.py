@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from zope.interface import implementer
 
@@ -17,6 +17,7 @@ from ganeti.hypervisor.interfaces import (
     ConsoleStream,
     GuestDevices,
     IHypervisor,
+    ILiveCopies,
     MigrationPhase,
     MigrationProgress,
     NotRunning,
@@ -31,7 +32,10 @@ STEPS = ("accept", "migrate", "sending", "finish_incoming", "finish_outgoing")
 """The steps of a migration, in their order."""
 
 
-@implementer(IHypervisor)
+_FOLLOWS = MigrationProgress(phase=MigrationPhase.COMPLETED, transferred=1 << 20, total=1 << 20)
+
+
+@implementer(IHypervisor, ILiveCopies)
 class MemoryHypervisor:
     """Guests that exist only in this object, and what was asked for in ``asked``.
 
@@ -40,7 +44,8 @@ class MemoryHypervisor:
     start; ``breaks_at`` is the step of a migration that fails here. ``reaches`` says of the address
     of another host whether guests can be sent there. ``objections`` are what it has against
     parameters, by their names, ``complaint`` what it writes of a guest that is dropped; those in
-    ``loses`` do not arrive.
+    ``loses`` do not arrive. ``copies`` yields the progress of the copies of a guest's disks, those
+    that are ``copied`` now; ``secrets`` are those that its migrations were started with.
     """
 
     def __init__(
@@ -65,6 +70,9 @@ class MemoryHypervisor:
         self.asked: list[tuple[str, str]] = []
         self.disks: dict[str, tuple[str, ...]] = {}
         self.seeds: dict[str, bytes | None] = {}
+        self.secrets: dict[str, str] = {}
+        self.copied: dict[str, Iterator[MigrationProgress]] = {}
+        self.copies: Callable[[], Iterator[MigrationProgress]] = lambda: iter([_FOLLOWS])
         self.sockets: dict[ConsoleStream, ConsoleSocket] = {}
         self.variables: dict[str, bytes] = {}
 
@@ -195,13 +203,22 @@ class MemoryHypervisor:
         running: RunningConfig,
         *,
         seed: bytes | None = None,
+        secret: str = "",
+        copies: bool = False,
     ) -> str:
         self._ask("accept", guest.name)
         self.seeds[guest.name] = seed
+        self.secrets[guest.name] = secret
+        if copies:
+            self.disks[guest.name] = tuple(disk.path for disk in disks)
         return await self._guests.accept(guest, disks, address, running, seed=seed)
 
-    async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
+    async def migrate(
+        self, guest: Guest, destination: str, *, live: bool, secret: str = ""
+    ) -> None:
         self._ask("migrate", guest.name)
+        self.secrets[guest.name] = secret
+        self.copied.pop(guest.name, None)
         if not self.reaches(destination.rpartition(":")[0]):
             raise Failed(f"{destination} cannot be reached")
         await self._guests.migrate(guest, destination, live=live)
@@ -211,6 +228,21 @@ class MemoryHypervisor:
             await self._guests.finish_outgoing(guest, left=False)
             return MigrationProgress(phase=MigrationPhase.FAILED, message="broken on purpose")
         return await self._guests.sending(guest)
+
+    async def receive_disks(self, guest: Guest, address: str) -> str:
+        self._ask("receive disks", guest.name)
+        if guest.name not in self.held():
+            raise NotRunning(guest.name)
+        return f"{address}:1"
+
+    async def copy_disks(self, guest: Guest, destination: str, secret: str) -> None:
+        self._ask("copy disks", guest.name)
+        await self._guests.running_config(guest)
+        self.copied[guest.name] = self.copies()
+
+    async def copying(self, guest: Guest) -> MigrationProgress:
+        self._ask("copying", guest.name)
+        return next(self.copied[guest.name], _FOLLOWS)
 
     async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:
         self._ask("finish_incoming", guest.name)
@@ -222,6 +254,7 @@ class MemoryHypervisor:
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         self._ask("finish_outgoing", guest.name)
         await self._guests.finish_outgoing(guest, left=left)
+        self.copied.pop(guest.name, None)
 
     def _ask(self, what: str, name: str) -> None:
         self.asked.append((what, name))

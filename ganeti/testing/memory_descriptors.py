@@ -29,7 +29,8 @@ class MemoryDescriptors:
     async def open_file(self, path: str, access: FileAccess) -> int:
         if access is FileAccess.EMPTY:
             self._disk.put(path, b"", 0o600, 0.0)
-        self._disk.file(path)
+        if access is not FileAccess.READ or self._disk.folder_mode(path) is None:
+            self._disk.file(path)
         return self._add(path, access)
 
     async def listen_unix(self, path: str) -> int:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from ganeti.errors import Failed
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
-from ganeti.rpc.node_client import BadAnswer, NodeClient, TransportError
+from ganeti.rpc.node_client import NodeClient, TransportError, UnknownThere
 from ganeti.rpc.server import CallHandlers, UnknownCall
 from ganeti.rpc.wire import CallRequest
 
@@ -145,7 +145,7 @@ class MemoryNodes:
             try:
                 return await self._work(node.name, answers, request)
             except UnknownCall as e:
-                raise BadAnswer(f"it answered with status 404: {e}") from None
+                raise UnknownThere(f"it answered with status 404: {e}") from None
 
         how = self._misbehaving.get(node.name)
         told = await (answer() if how is None else how(request, answer))

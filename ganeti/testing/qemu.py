@@ -71,6 +71,7 @@ class ScriptedQemu:
     ``received`` are descriptors that came with the command which is about them, ``sets`` those that
     stand for files, and ``named`` those that have names.
     ``ballooned`` is the memory that is taken from the guest, in bytes.
+    ``capabilities`` are those of migrations, which it ``encrypts`` with the content of ``key``.
     So many times as ``lingering`` says, a drive is still in use when its device is gone.
     """
 
@@ -89,6 +90,10 @@ class ScriptedQemu:
     named: dict[str, int] = field(default_factory=dict)
     lingering: int = 0
     ballooned: int = 0
+    uri: str = ""
+    capabilities: dict[str, bool] = field(default_factory=dict)
+    key: str = ""
+    encrypts: bool = False
     blocks: MemoryBlockLayer = field(default_factory=MemoryBlockLayer)
 
     def __post_init__(self) -> None:
@@ -230,9 +235,9 @@ class ScriptedHost:
             return self._break(ran, self.broken[name].encode())
         pid = self.processes.spawn()
         self.processes.alive[pid] = replace(ran, pid=pid)
-        status = "inmigrate" if "-incoming" in ran.argv else "running"
-        if "-S" in ran.argv:
-            status = "prelaunch"
+        status = "prelaunch" if "-S" in ran.argv else "running"
+        if "-incoming" in ran.argv:
+            status = "inmigrate"
         [chardev] = [each for each in ran.argv if each.startswith("socket,id=qmp,")]
         path = chardev.split("path=")[1].split(",")[0]
         for file in (path, option(ran.argv, "-pidfile")):
@@ -271,6 +276,16 @@ class ScriptedHost:
             "migrate": lambda: self._send(machine, given["uri"]),
             "migrate-incoming": lambda: self._await(machine, given["uri"]),
             "migrate_cancel": lambda: self._cancel(machine),
+            "migrate-continue": lambda: self._continue(machine),
+            "migrate-set-capabilities": lambda: (
+                machine.capabilities.update(
+                    {each["capability"]: each["state"] for each in given["capabilities"]}
+                )
+                or {}
+            ),
+            "migrate-set-parameters": lambda: self._set_parameters(machine, given),
+            "object-add": lambda: self._add_key(machine, given["dir"]),
+            "object-del": lambda: self._remove_key(machine),
             "qom-get": lambda: f"{_machine_type(machine)}-machine",
             "qom-list": lambda: [{"name": each.get("id", "")} for each in machine.plugged],
             "query-named-block-nodes": lambda: [
@@ -416,7 +431,42 @@ class ScriptedHost:
 
     def _send(self, machine: ScriptedQemu, uri: str) -> dict[str, object]:
         machine.sending = {"status": "active", "ram": {"transferred": 0, "total": SIZE}}
-        self._clock.callLater(1, self._sent, machine, uri)
+        machine.uri = uri
+        pauses = machine.capabilities.get("pause-before-switchover")
+        self._clock.callLater(1, self._pause if pauses else self._sent, machine, uri)
+        return {}
+
+    def _pause(self, machine: ScriptedQemu, uri: str) -> None:
+        if machine.sending.get("status") == "active":
+            machine.sending["status"] = "pre-switchover"
+            machine.status = "finish-migrate"
+
+    def _continue(self, machine: ScriptedQemu) -> object:
+        if machine.sending.get("status") != "pre-switchover":
+            return Complaint("Migration not in expected state: pre-switchover")
+        machine.sending["status"] = "active"
+        self._sent(machine, machine.uri)
+        return {}
+
+    def _set_parameters(self, machine: ScriptedQemu, given: Mapping[str, Any]) -> object:
+        if "tls-creds" in given:
+            machine.encrypts = bool(given["tls-creds"])
+        return {}
+
+    def _add_key(self, machine: ScriptedQemu, folder: str) -> object:
+        """Read a key, by its path or through a descriptor of its folder."""
+        if machine.key:
+            return Complaint("attempt to add duplicate property 'migration-key' to object")
+        if not machine.is_root() and not folder.startswith("/proc/self/fd/"):
+            return Complaint(f"Unable to access {folder}: Permission denied")
+        keys = [path for path in self.disk.contents() if path.endswith("/keys.psk")]
+        machine.key = self.disk.contents()[keys[-1]].decode()
+        return {}
+
+    def _remove_key(self, machine: ScriptedQemu) -> object:
+        if not machine.key:
+            return Complaint("object 'migration-key' not found")
+        machine.key = ""
         return {}
 
     def _sent(self, machine: ScriptedQemu, uri: str) -> None:
@@ -427,11 +477,17 @@ class ScriptedHost:
         if there is None:
             machine.sending = {"status": "failed", "error-desc": "Connection refused"}
             return
+        here_key, there_key = (each.key if each.encrypts else "" for each in (machine, there))
+        if here_key != there_key:
+            machine.sending = {"status": "failed", "error-desc": "TLS handshake failed"}
+            return
         if why := _mismatch(machine, there):
             there.fail(why)
             machine.sending = {"status": "failed", "error-desc": "Connection reset by peer"}
             return
         there.status, machine.status = machine.status, "postmigrate"
+        if "-S" in there.argv:
+            there.status = "paused"
         ram = {"transferred": SIZE, "total": SIZE}
         machine.sending = {"status": "completed", "downtime": 7, "ram": ram}
 

@@ -35,6 +35,11 @@ class DescriptorsContract(Case):
         found: int = self.done(self.descriptors.open_file(f"{self.folder}/a", access))
         return found
 
+    def test_a_folder_can_be_opened_for_reading(self) -> None:
+        self.done(self.files.make_folder(f"{self.folder}/b"))
+        work = self.descriptors.open_file(f"{self.folder}/b", FileAccess.READ)
+        self.descriptors.close(self.done(work))
+
     def test_it_is_what_it_says(self) -> None:
         verifyObject(IDescriptors, self.descriptors)
 

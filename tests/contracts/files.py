@@ -73,6 +73,11 @@ class FilesContract(Case):
     def test_a_folder_is_made_with_its_parents(self) -> None:
         self.done(self.files.make_folder(self.path("x", "y"), mode=0o700))
         self.done(self.files.make_folder(self.path("x", "y")))
+        # Whatever the umask is.
+        self.done(self.files.make_folder(self.path("open"), mode=0o777))
+        found = self.files.stat(self.path("open"))
+        assert found is not None
+        self.assertEqual(found.mode, 0o777)
         self.assertEqual(self.files.names(self.path("x")), ["y"])
         found = self.files.stat(self.path("x", "y"))
         assert found is not None

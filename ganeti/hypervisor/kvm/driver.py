@@ -20,6 +20,7 @@ from ganeti.hypervisor.interfaces import (
     GuestDevices,
     IHypervisor,
     ILiveBackups,
+    ILiveCopies,
     ILiveSnapshots,
     LivePoint,
     MigrationProgress,
@@ -28,11 +29,14 @@ from ganeti.hypervisor.interfaces import (
 )
 from ganeti.hypervisor.kvm import disk_snapshots, hotplug, requirements
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
+from ganeti.hypervisor.kvm.disk_copies import DiskCopies
 from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
 from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
 from ganeti.hypervisor.kvm.live_backups import LiveBackups
+from ganeti.hypervisor.kvm.migration_capabilities import find_problems
+from ganeti.hypervisor.kvm.migration_keys import MigrationKeys
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.hypervisor.kvm.qemu_command import FIRST_VNC_PORT, Accelerator, cpu_model, read
 from ganeti.hypervisor.kvm.qemu_files import QemuFiles
@@ -44,7 +48,7 @@ from ganeti.hypervisor.kvm.running_devices import DeviceChanges
 from ganeti.hypervisor.kvm.screenshot import MAX_SCREEN, small_png
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.hypervisor.kvm.tpm import TpmEmulators
-from ganeti.model.guest import Counters, Guest, GuestNic, GuestState
+from ganeti.model.guest import CheckScope, Counters, Guest, GuestNic, GuestState
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import GANETI, RunningConfig, running_config
 from ganeti.schema.records import replace
@@ -63,7 +67,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
 
 
-@implementer(IHypervisor, ILiveBackups, ILiveSnapshots)
+@implementer(IHypervisor, ILiveBackups, ILiveCopies, ILiveSnapshots)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
@@ -123,7 +127,11 @@ class KvmHypervisor:
         self._backups = LiveBackups(
             self._guests, self._qemus, files, images, self._qemu_files, self._quiescence, scratch
         )
-        self._migration = QemuMigration(self._guests, self._qemus, self._variables, clock)
+        keys = MigrationKeys(self._guests, files, self._qemu_files)
+        self._copies = DiskCopies(self._guests, self._qemus, keys, clock)
+        self._migration = QemuMigration(
+            self._guests, self._qemus, self._variables, keys, self._copies, clock
+        )
 
     # --- start and stop
 
@@ -229,6 +237,8 @@ class KvmHypervisor:
         except Failed:  # the start of a guest reports this
             program = None
         found = list(requirements.problems(kvm, equipment, self._files, program))
+        if equipment.scope is CheckScope.RUNNING:
+            found += find_problems(kvm)
         if problem := await self._users.find_problem(kvm):
             found.append(Problem("security_domain", problem))
         if found:
@@ -342,11 +352,26 @@ class KvmHypervisor:
         running: RunningConfig,
         *,
         seed: bytes | None = None,
+        secret: str = "",
+        copies: bool = False,
     ) -> str:
-        return await self._migration.accept_guest(guest, disks, address, running, seed=seed)
+        return await self._migration.accept_guest(
+            guest, disks, address, running, seed=seed, secret=secret, copies=copies
+        )
 
-    async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
-        await self._migration.send_guest(guest, destination, live=live)
+    async def migrate(
+        self, guest: Guest, destination: str, *, live: bool, secret: str = ""
+    ) -> None:
+        await self._migration.send_guest(guest, destination, live=live, secret=secret)
+
+    async def receive_disks(self, guest: Guest, address: str) -> str:
+        return await self._copies.receive_disks(guest, address)
+
+    async def copy_disks(self, guest: Guest, destination: str, secret: str) -> None:
+        await self._copies.copy_disks(guest, destination, secret)
+
+    async def copying(self, guest: Guest) -> MigrationProgress:
+        return await self._copies.query_progress(guest)
 
     async def sending(self, guest: Guest) -> MigrationProgress:
         return await self._migration.query_progress(guest)

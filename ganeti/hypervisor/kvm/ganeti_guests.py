@@ -72,6 +72,7 @@ class GanetiGuests:
             screen=f"{control}.screen",
             seed=f"{control}.seed",
             tpm=f"{control}.tpm",
+            keys=f"{control}.keys",
             others=(
                 f"{control}.monitor",
                 f"{control}.kvmd",

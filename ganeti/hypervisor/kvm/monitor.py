@@ -32,7 +32,8 @@ seconds.
 After a premature timeout, the state of the guest would be unknown."""
 _DISK_COMMANDS = frozenset(
     {
-        *("blockdev-del", "blockdev-snapshot-delete-internal-sync", "cont", "nbd-server-stop"),
+        *("blockdev-add", "blockdev-del", "blockdev-mirror"),
+        *("blockdev-snapshot-delete-internal-sync", "cont", "nbd-server-stop"),
         *("qom-set", "stop", "transaction"),
     }
 )

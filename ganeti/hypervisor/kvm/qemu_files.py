@@ -47,6 +47,23 @@ class QemuFiles:
             self._descriptors.close(descriptor)
         return f"/dev/fdset/{added['fdset-id']}"
 
+    async def pass_folder(self, qemu: Monitor, path: str) -> str:
+        """Return a path by which QEMU reaches a directory, without access to those above it.
+
+        It is good until the guest runs and the monitor is disconnected, or QEMU ends.
+
+        :raises CannotOpen: it cannot be opened.
+        """
+        try:
+            descriptor = await self._descriptors.open_file(path, FileAccess.READ)
+        except OSError as error:
+            raise CannotOpen(path, error) from error
+        try:
+            added = await qemu.pass_descriptor(descriptor, "add-fd", opaque=path)
+        finally:
+            self._descriptors.close(descriptor)
+        return f"/proc/self/fd/{added['fd']}"
+
     async def pass_listener(self, qemu: Monitor, path: str) -> str:
         """Return the name of a Unix socket at ``path`` that QEMU can accept connections of.
 

@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ganeti.errors import Failed
 from ganeti.hypervisor.interfaces import AttachedDisk, MigrationPhase, MigrationProgress
+from ganeti.hypervisor.kvm.disk_copies import DiskCopies
 from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
+from ganeti.hypervisor.kvm.migration_capabilities import list_capabilities
+from ganeti.hypervisor.kvm.migration_keys import MigrationKeys
+from ganeti.hypervisor.kvm.migration_ports import bracket, listen_on_free_port
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
 from ganeti.hypervisor.kvm.qemu_processes import (
     POLL_INTERVAL,
@@ -26,8 +32,6 @@ from ganeti.schema.records import replace
 
 _INCOMING_TIMEOUT = 60.0
 """How long a guest may take to arrive after its migration has ended at its source, in seconds."""
-_MIGRATION_PORTS = 32
-"""How many ports from ``migration_port`` on are tried; the limit of concurrent migrations."""
 _MIB = 1 << 20
 
 
@@ -39,11 +43,15 @@ class QemuMigration:
         guests: GuestRegistry,
         qemus: QemuProcesses,
         variables: FirmwareVariables,
+        keys: MigrationKeys,
+        copies: DiskCopies,
         clock: IReactorTime,
     ) -> None:
         self._guests = guests
         self._qemus = qemus
         self._variables = variables
+        self._keys = keys
+        self._copies = copies
         self._clock = clock
 
     async def accept_guest(
@@ -54,26 +62,45 @@ class QemuMigration:
         running: RunningConfig,
         *,
         seed: bytes | None = None,
+        secret: str = "",
+        copies: bool = False,
     ) -> str:
         """Start QEMU for a guest that will arrive; return the address and port to send it to."""
         kvm = read_parameters(guest.hvparams)
-        await self._qemus.launch_guest(guest, disks, running=running, seed=seed)
+        capabilities = list_capabilities(kvm)
+        if copies:
+            # While the source may write to the disks, this QEMU must not take them.
+            capabilities["late-block-activate"] = True
+        await self._qemus.launch_guest(guest, disks, running=running, seed=seed, paused=copies)
         try:
+            record = self._guests.alive(guest.name)
             async with self._qemus.connect_monitor(guest.name) as qemu:
-                await _set_capabilities(qemu, kvm)
+                await _set_capabilities(qemu, capabilities)
+                key = await self._keys.add_key(qemu, record, secret, "server")
+                await qemu.execute("migrate-set-parameters", tls_creds=key)
                 return await _listen_for_migration(qemu, kvm, address)
         except BaseException:
             if runtime := self._guests.get(guest.name):
                 await self._qemus.end_process(runtime)
             raise
 
-    async def send_guest(self, guest: Guest, destination: str, *, live: bool) -> None:
+    async def send_guest(
+        self, guest: Guest, destination: str, *, live: bool, secret: str = ""
+    ) -> None:
         """Begin to send a guest to the address and port of the target."""
-        self._guests.alive(guest.name, GuestPhase.HERE)
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE)
         kvm = read_parameters(guest.hvparams)
+        capabilities = list_capabilities(kvm)
         async with self._qemus.connect_monitor(guest.name) as qemu:
-            await _set_capabilities(qemu, kvm)
-            limits = {"downtime_limit": kvm.migration_downtime}
+            if await self._copies.list_jobs(qemu):
+                capabilities["pause-before-switchover"] = True
+            await _set_capabilities(qemu, capabilities)
+            key = await self._keys.add_key(qemu, runtime, secret, "client")
+            limits: dict[str, object] = {
+                "downtime_limit": kvm.migration_downtime,
+                # Empty is no encryption.
+                "tls_creds": key,
+            }
             if kvm.migration_bandwidth:
                 limits["max_bandwidth"] = kvm.migration_bandwidth * _MIB
             await qemu.execute("migrate-set-parameters", **limits)
@@ -85,7 +112,15 @@ class QemuMigration:
         """Return how far the migration of a guest from here is."""
         runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
         async with self._qemus.connect_monitor(guest.name) as qemu:
-            found = _parse_progress(await qemu.execute("query-migrate"))
+            answer = await qemu.execute("query-migrate")
+            found = _parse_progress(answer)
+            if answer.get("status") == "pre-switchover":
+                # The guest is paused, and its memory has been sent.
+                if problem := await self._copies.complete(qemu):
+                    return dataclasses.replace(found, phase=MigrationPhase.FAILED, message=problem)
+                # Another daemon may have done this before it ended.
+                with suppress(CommandFailed):
+                    await qemu.execute("migrate-continue", state="pre-switchover")
         if found.phase is MigrationPhase.COMPLETED and runtime.place is GuestPhase.HERE:
             self._guests.save_record(replace(runtime, place=GuestPhase.LEFT))
         return found
@@ -99,12 +134,16 @@ class QemuMigration:
                 if runtime.place is not GuestPhase.HERE:
                     await self._variables.remove_variables(guest)
             return said
-        runtime = self._guests.alive(guest.name, GuestPhase.INCOMING, GuestPhase.HERE)
+        record = self._guests.alive(guest.name, GuestPhase.INCOMING, GuestPhase.HERE)
         async with self._qemus.connect_monitor(guest.name) as qemu:
-            await self._resume(qemu, guest.name)
-            if runtime.place is GuestPhase.INCOMING:
+            await self._await_arrival(qemu, guest.name)
+            # QEMU cannot run a guest whose disks another one can write to.
+            await self._copies.end_receiving(qemu)
+            await _run(qemu)
+            await self._keys.remove_key(qemu, guest.name)
+            if record.place is GuestPhase.INCOMING:
                 await self._qemus.close_log(qemu, guest.name)
-        self._guests.save_record(replace(runtime, place=GuestPhase.HERE))
+        self._guests.save_record(replace(record, place=GuestPhase.HERE, paused=False))
         return ""
 
     async def end_outgoing(self, guest: Guest, *, left: bool) -> None:
@@ -118,19 +157,19 @@ class QemuMigration:
             return
         runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
         async with self._qemus.connect_monitor(guest.name) as qemu:
+            await self._copies.stop_copying(qemu)
             await self._cancel_migration(qemu)
-            await self._resume(qemu, guest.name)
+            await _run(qemu)
+            await self._keys.remove_key(qemu, guest.name)
         self._guests.save_record(replace(runtime, place=GuestPhase.HERE))
 
-    async def _resume(self, qemu: Monitor, name: str) -> None:
-        """Resume a guest that was migrated, when all of its state has arrived."""
+    async def _await_arrival(self, qemu: Monitor, name: str) -> None:
+        """Wait until all of the state of a guest has arrived."""
         deadline = self._clock.seconds() + _INCOMING_TIMEOUT
-        while (status := (await qemu.execute("query-status"))["status"]) == "inmigrate":
+        while (await qemu.execute("query-status"))["status"] == "inmigrate":
             if self._clock.seconds() >= deadline:
                 raise Failed(f"{name} did not arrive completely within {_INCOMING_TIMEOUT:g} s")
             await deferLater(self._clock, POLL_INTERVAL)
-        if status != "running":
-            await qemu.execute("cont")
 
     async def _cancel_migration(self, qemu: Monitor) -> None:
         deadline = self._clock.seconds() + QUIT_TIMEOUT
@@ -141,26 +180,25 @@ class QemuMigration:
             await deferLater(self._clock, POLL_INTERVAL)
 
 
-async def _set_capabilities(qemu: Monitor, kvm: Kvm) -> None:
-    wanted = [name for name in kvm.migration_caps.split(":") if name]
+async def _run(qemu: Monitor) -> None:
+    """Let a guest run, if it does not."""
+    if (await qemu.execute("query-status"))["status"] != "running":
+        await qemu.execute("cont")
+
+
+async def _set_capabilities(qemu: Monitor, wanted: Mapping[str, bool]) -> None:
     if wanted:
-        states = [{"capability": name, "state": True} for name in wanted]
+        states = [{"capability": name, "state": state} for name, state in wanted.items()]
         await qemu.execute("migrate-set-capabilities", capabilities=states)
 
 
 async def _listen_for_migration(qemu: Monitor, kvm: Kvm, address: str) -> str:
     """Let QEMU listen for a migration on the first free port; return address and port."""
-    host = f"[{address}]" if ":" in address else address
-    for port in range(kvm.migration_port, kvm.migration_port + _MIGRATION_PORTS):
-        try:
-            await qemu.execute("migrate-incoming", uri=f"tcp:{host}:{port}")
-        except CommandFailed as error:
-            if "in use" not in str(error):
-                raise
-        else:
-            return f"{host}:{port}"
-    last = kvm.migration_port + _MIGRATION_PORTS - 1
-    raise Failed(f"no free port from {kvm.migration_port} to {last} at {address}")
+
+    async def listen(port: int) -> None:
+        await qemu.execute("migrate-incoming", uri=f"tcp:{bracket(address)}:{port}")
+
+    return await listen_on_free_port(listen, kvm, address)
 
 
 def _parse_progress(answer: Mapping[str, object]) -> MigrationProgress:

@@ -321,6 +321,8 @@ class QemuProcesses:
         for path in where.all_paths:
             if self._files.stat(path) is not None:
                 await self._files.remove(path)
+        if self._files.stat(where.keys) is not None:
+            await self._files.remove_folder(where.keys)
 
     def connect_monitor(self, name: str) -> AbstractAsyncContextManager[Monitor]:
         """Return a connection to the monitor of a guest's QEMU, see ``MonitorConnector``."""

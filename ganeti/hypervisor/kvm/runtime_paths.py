@@ -26,6 +26,8 @@ class RuntimePaths:
     screen: str
     seed: str
     tpm: str
+    keys: str
+    """A directory with the key of a migration."""
     others: tuple[str, ...] = ()
     """Files that only Ganeti has used."""
 
@@ -60,6 +62,7 @@ def places(folder: str, name: str) -> RuntimePaths:
         screen=f"{stem}.screen",
         seed=f"{stem}.seed",
         tpm=f"{stem}.tpm",
+        keys=f"{stem}.keys",
     )
 
 

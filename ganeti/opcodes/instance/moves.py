@@ -28,7 +28,7 @@ class FailoverInstance(Opcode, tag="OP_INSTANCE_FAILOVER"):
 
 
 class MigrateInstance(Opcode, tag="OP_INSTANCE_MIGRATE"):
-    """Migrate a running instance to another node that has its disks."""
+    """Migrate a running instance to another node, which has its disks or gets copies of them."""
 
     summary_field = "instance_name"
 

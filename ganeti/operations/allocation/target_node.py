@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from ganeti.errors import Code, Refused
 from ganeti.model.disk import MIRRORED_TEMPLATES, SHARED_TEMPLATES, Template
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
-from ganeti.operations.allocation.candidates import ON_PAPER, candidates
+from ganeti.operations.allocation.candidates import ON_PAPER, candidates, storage_units
 from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.iallocator import advised, make_request
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
@@ -50,8 +50,18 @@ def get_template(subject: InstanceContext) -> Template:
     return subject.disks[0].dev_type if subject.disks else Template.DISKLESS
 
 
-def possible(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> list[Node]:
+NOTHING_COPIED: Collection[Template] = ()
+
+
+def possible(
+    op: MoveOpcode,
+    subject: InstanceContext,
+    state: ClusterState,
+    copied: Collection[Template] = NOTHING_COPIED,
+) -> list[Node]:
     """Return the nodes that the instance's disks allow as targets.
+
+    Disks of the templates ``copied`` are copied, and so can be anywhere.
 
     :raises Refused: there are none, or the requested one is not among them.
     """
@@ -72,7 +82,7 @@ def possible(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> l
                 Code.INPUT,
             )
         return list(subject.secondaries)
-    if template not in SHARED_TEMPLATES:
+    if template not in SHARED_TEMPLATES and template not in copied:
         raise Refused(
             f"the {template.value} disks of instance {instance.name} are only on node "
             f"{subject.primary.name}; to stop it and copy them to another node: "
@@ -84,11 +94,17 @@ def possible(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> l
     return [node for node in state.list_nodes(group) if node.uuid != subject.primary.uuid]
 
 
-def move_queries(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> list[NodeQuery]:
+def move_queries(
+    op: MoveOpcode,
+    subject: InstanceContext,
+    state: ClusterState,
+    copied: Collection[Template] = NOTHING_COPIED,
+) -> list[NodeQuery]:
     """Return the queries for the instance's node and its possible targets."""
-    nodes = possible(op, subject, state)
+    nodes = possible(op, subject, state, copied)
     online = [node for node in (subject.primary, *nodes) if not node.offline]
-    asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
+    storage = storage_units(state.cluster) if get_template(subject) in copied else ()
+    asked = DescribeNode(hypervisors=(subject.instance.hypervisor,), storage=storage)
     copies: Sequence[Node] = nodes if subject.instance.disks_active else ()
     return [
         NodeQuery(online, asked),
@@ -102,6 +118,7 @@ def destination(
     state: ClusterState,
     facts: NodeAnswers,
     runs_with: GuestState | None = None,
+    copied: Collection[Template] = NOTHING_COPIED,
 ) -> Node:
     """Choose the target node.
 
@@ -111,7 +128,7 @@ def destination(
     :raises Refused: no node is suitable; the message has the reason for each.
     """
     instance = subject.instance
-    nodes = possible(op, subject, state)
+    nodes = possible(op, subject, state, copied)
     if len(nodes) == 1 and (op.target_node or op.target_node_uuid or subject.secondaries):
         [node] = nodes
         require_usable(node, f"instance {instance.name} cannot move there")

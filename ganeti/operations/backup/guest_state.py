@@ -16,14 +16,12 @@ from ganeti.model.backups import BackupSummary, StateFile, pack_state, unpack_st
 from ganeti.model.guest import Guest
 from ganeti.model.node import Node
 from ganeti.model.parameters.kvm import BIOS
-from ganeti.operations.instance.moves.uefi_variables import has_uefi
+from ganeti.operations.instance.moves.firmware_state import describe_loss, has_state, name_state
 from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import ReadFirmwareVariables, StoreFirmwareVariables
 
-UEFI_VARIABLES = "uefi-variables"
-"""The kind of the file with UEFI variables; the name of the file has the firmware, too."""
-
-_EFFECT = "it boots from EFI/BOOT/BOOTX64.EFI unless its system adds its boot entry again"
+FIRMWARE_STATE = "firmware-state"
+"""The kind of the file with UEFI variables and a TPM; its name says of which firmware they are."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +34,17 @@ class CollectedState:
 
 async def collect_state(guest: Guest, node: Node, tools: Tools) -> CollectedState:
     """Read what a node keeps for a guest, which may run."""
-    if not has_uefi(guest):
+    if not has_state(guest):
         return CollectedState()
     try:
         content = await tools.nodes.ask(node, ReadFirmwareVariables(guest=guest))
     except (Failed, Refused) as error:
-        return CollectedState(problem=f"the backup has no UEFI variables of {guest.name}: {error}")
+        what = f"the backup has no {name_state(guest)} of {guest.name}"
+        return CollectedState(problem=f"{what}: {error}")
     if not content:
-        what = f"node {node.name} has no UEFI variables of {guest.name}, and the backup has none"
+        what = (
+            f"node {node.name} has no {name_state(guest)} of {guest.name}, and the backup has none"
+        )
         return CollectedState(
             problem=f"{what}: the instance was not started yet with this firmware"
         )
@@ -54,16 +55,17 @@ async def restore_state(
     files: Sequence[StateFile], summary: BackupSummary, guest: Guest, node: Node, tools: Tools
 ) -> None:
     """Keep the files of a backup on the node of a stopped guest; log what cannot be restored."""
-    if not has_uefi(guest):
+    if not has_state(guest):
         return
-    found = {each.name: each for each in files if each.name.startswith(UEFI_VARIABLES)}
+    found = {each.name: each for each in files if each.name.startswith(FIRMWARE_STATE)}
     chosen = found.get(_file_name(guest))
     if chosen is None:
         others = ", ".join(sorted(name.partition(".")[2] for name in found))
-        why = f"only those of the firmware {others}" if others else "no UEFI variables"
+        wanted = name_state(guest)
+        why = f"the {wanted} of the firmware {others} only" if others else f"no {wanted}"
         tools.progress.log_message(
-            f"backup {summary.id} has {why}; instance {guest.name} keeps those that it has, or gets"
-            f" new ones: {_EFFECT}"
+            f"backup {summary.id} has {why}; instance {guest.name} keeps what it has, or starts"
+            f" {describe_loss(guest)}"
         )
         return
     try:
@@ -71,10 +73,12 @@ async def restore_state(
         await tools.nodes.ask(node, StoreFirmwareVariables(guest=guest, content=content))
     except (Failed, Refused) as error:
         tools.progress.log_message(
-            f"cannot restore the UEFI variables of instance {guest.name}: {error}; {_EFFECT}"
+            f"cannot restore the {name_state(guest)} of instance {guest.name}: {error}; it starts"
+            f" {describe_loss(guest)}"
         )
 
 
 def _file_name(guest: Guest) -> str:
-    """Return the name of the file: variables of one firmware are of no use to another one."""
-    return f"{UEFI_VARIABLES}.{guest.hvparams.get('kvm_firmware', BIOS)}"
+    """Return the name of the file: the state of one firmware is of no use to another one."""
+    tpm = "-tpm" if guest.hvparams.get("kvm_tpm") else ""
+    return f"{FIRMWARE_STATE}.{guest.hvparams.get('kvm_firmware', BIOS)}{tpm}"

@@ -25,6 +25,16 @@ def has_state(guest: Guest) -> bool:
     return bool(_list_losses(guest))
 
 
+def name_state(guest: Guest) -> str:
+    """Return the words for what a node keeps for a guest outside of its disks."""
+    words = []
+    if str(guest.hvparams.get("kvm_firmware", BIOS)) != BIOS:
+        words.append("UEFI variables")
+    if guest.hvparams.get("kvm_tpm"):
+        words.append("state of a TPM")
+    return " and ".join(words)
+
+
 def describe_loss(guest: Guest) -> str:
     """Return how a guest starts without what its node keeps for it; empty if that is nothing."""
     return " and ".join(_list_losses(guest))

@@ -16,14 +16,17 @@ from functools import partial
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.disk import Disk
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import backend_of, fill_hypervisor
 from ganeti.opcodes.choices import MigrationMode
 from ganeti.opcodes.fields import SHUTDOWN_TIMEOUT
 from ganeti.opcodes.instance.moves import MigrateInstance
+from ganeti.operations.allocation.candidates import list_sizes, require_space
 from ganeti.operations.allocation.target_node import (
     destination,
+    get_template,
     move_queries,
     request_move_allocation,
 )
@@ -47,7 +50,9 @@ from ganeti.operations.instance.moves.migration_cleanup import (
     plan_cleanup,
     run_cleanup,
 )
+from ganeti.operations.instance.moves.moved_disks import COPIED_TEMPLATES, make_copy
 from ganeti.operations.instance.running_check import check_nowhere_else, determine_presence
+from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import (
     HookCall,
     IAllocatorRequest,
@@ -77,6 +82,9 @@ class InstanceMigration:
     target: Node
     live: bool
     memory: int | None = None
+    """The memory that the guest is reduced to before, if it is."""
+    copies: tuple[Disk, ...] = ()
+    """The records of its disks there, if they are only on its own node now."""
 
     @property
     def locks(self) -> LockRequest:
@@ -100,7 +108,8 @@ def questions(op: MigrateInstance, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
     if op.cleanup:
         return cleanup_queries(subject, state)
-    return move_presence_queries(move_queries(op, subject, state), subject, state)
+    asked = move_queries(op, subject, state, COPIED_TEMPLATES)
+    return move_presence_queries(asked, subject, state)
 
 
 def plan(
@@ -112,6 +121,12 @@ def plan(
         return plan_cleanup(subject, state, facts)
     live = _is_live(op, subject, state)
     reason = _find_obstacle(subject, state, facts)
+    copied = get_template(subject) in COPIED_TEMPLATES
+    if reason is not None and copied:
+        raise Refused(
+            f"instance {subject.instance.name} cannot be migrated: {reason}; to stop it and copy"
+            f" its disks to another node: gnt-instance move -n NODE {subject.instance.name}"
+        )
     if reason is not None:
         target = destination(op, subject, state, facts)
         return _plan_failover(op, subject, target, reason, state, facts)
@@ -130,7 +145,13 @@ def plan(
         )
     check_current(target, subject.disks, facts, "wait for the resync before the migration")
     memory = present.memory_free if present.memory_free < guest.memory else None
-    return InstanceMigration(op, subject, target, live, memory)
+    copies: tuple[Disk, ...] = ()
+    if copied:
+        check_no_snapshots(state, subject.instance, "which are not copied to another node")
+        sizes = list_sizes(subject.disks)
+        require_space(target, present, get_template(subject), sizes, state=state)
+        copies = tuple(make_copy(disk, target, facts.identity) for disk in subject.disks)
+    return InstanceMigration(op, subject, target, live, memory, copies)
 
 
 def _choose_target(
@@ -145,12 +166,13 @@ def _choose_target(
 
     :raises Refused: there is none.
     """
+    reduced = replace(guest, memory=least)
     try:
-        return destination(op, subject, state, facts, runs_with=guest)
+        return destination(op, subject, state, facts, runs_with=guest, copied=COPIED_TEMPLATES)
     except Refused:
         if least == guest.memory:
             raise
-        return destination(op, subject, state, facts, runs_with=replace(guest, memory=least))
+        return destination(op, subject, state, facts, runs_with=reduced, copied=COPIED_TEMPLATES)
 
 
 def _is_live(op: MigrateInstance, subject: InstanceContext, state: ClusterState) -> bool:
@@ -210,7 +232,7 @@ async def run(
             await run_failover(plan.failover, tools)
         case InstanceMigration():
             passage = MigrationSteps(
-                plan.subject, plan.target, plan.live, plan.op.ignore_hvversions
+                plan.subject, plan.target, plan.live, plan.op.ignore_hvversions, plan.copies
             )
             downtime = await _send_reduced(plan, passage, tools)
             return {"node": plan.target.name, "downtime_ms": downtime}

@@ -6,11 +6,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ganeti.config.changes.instances import set_primary_node
+from ganeti.config.changes.instances import restore_placement, set_primary_node
+from ganeti.config.changes.objects import together
 from ganeti.config.nic_connections import connect_on
-from ganeti.config.writer import CancelledAfterCommit
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import CancelledAfterCommit, Change
 from ganeti.errors import Code, Failed, GanetiError, Refused, Unreachable
-from ganeti.model.disk import MIRRORED_TEMPLATES
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
 from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.node import Node
 from ganeti.model.running import (
@@ -25,7 +27,7 @@ from ganeti.operations.allocation.node_check import require_able
 from ganeti.operations.allocation.target_node import get_template
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext
-from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks, remove_disks
 from ganeti.operations.instance.disks.mirrors import (
     disable_dual_primary,
     enable_dual_primary,
@@ -33,7 +35,11 @@ from ganeti.operations.instance.disks.mirrors import (
     wait_until_synced,
 )
 from ganeti.operations.instance.disks.shared_access import end_sharing, external, share_disks
+from ganeti.operations.instance.moves.live_copies import Copying, copy_disks, require_copyable
+from ganeti.operations.instance.moves.migration_secret import make_secret
+from ganeti.operations.instance.moves.moved_disks import create_copies
 from ganeti.operations.operation import Tools
+from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import (
     AcceptInstance,
     DescribeRunning,
@@ -43,11 +49,14 @@ from ganeti.rpc.instances import (
     Migration,
     MigrationStatus,
 )
+from ganeti.schema.records import replace
 
 _POLL_INTERVALS = (0.05, 1.0)
 """Seconds between two polls of a migration, at least and at most."""
 _REPORT_INTERVAL = 5.0
 """Seconds between two progress messages."""
+_LAST_WRITES_INTERVAL = 0.2
+"""Seconds between two polls at most if disks are copied: the last poll lets the node go on."""
 _UNREACHABLE_TIMEOUT = 120.0
 """Seconds for which a node may be unreachable: its daemon may be restarting while QEMU runs."""
 _MIB = 1 << 20
@@ -58,12 +67,41 @@ class MigrationSteps:
     """A running instance to migrate from its primary node to ``target``.
 
     Unless ``ignore_versions``, the hypervisor there must not be older than the running one.
+    ``copies`` are the records of its disks there, if only its own node can access them now; they
+    are copied while it runs.
     """
 
     subject: InstanceContext
     target: Node
     live: bool
     ignore_versions: bool = False
+    copies: tuple[Disk, ...] = ()
+
+    def list_changes(self) -> Change:
+        """Return the change of the configuration when the guest has been sent."""
+        moved = set_primary_node(self.subject.instance, self.target)
+        return together(restore_placement(self.copies), moved) if self.copies else moved
+
+    def list_reversals(self) -> Change:
+        """Return the change by which the guest belongs to its old node again."""
+        back = set_primary_node(self.subject.instance, self.subject.primary)
+        return together(restore_placement(self.subject.disks), back) if self.copies else back
+
+    def make_target_guest(self, guest: Guest, state: ClusterState) -> Guest:
+        """Return the guest with its disks as they are on the target."""
+        if not self.copies:
+            return guest
+        arrived = replace(self.subject.instance, primary_node=self.target.uuid)
+        return replace(guest, disks=make_guest(state, arrived, self.copies).disks)
+
+
+@dataclass(frozen=True)
+class SentGuest:
+    """A guest that was sent completely: with its running settings, and until when it ran."""
+
+    guest: Guest
+    running: RunningConfig
+    ran_until: float
 
 
 async def send(passage: MigrationSteps, tools: Tools) -> int:
@@ -72,6 +110,27 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
     :raises Refused: the target cannot run it with its running settings; nothing was changed.
     :raises Failed: the migration failed; the message has the location of the guest if known.
     """
+    target, source = passage.target, passage.subject.primary
+    async with Undo(tools.progress) as undo:
+        sent = await _send_and_record(passage, tools, undo)
+    guest = sent.guest
+    moved = make_guest(tools.config.state(), tools.config.state().instances[guest.uuid])
+    await _resume_on_target(passage, moved, tools)
+    stood_still = math.ceil((tools.time.seconds() - sent.ran_until) * 1000)
+    tools.progress.log_message(
+        f"instance {guest.name} is running on {target.name}; downtime: at most {stood_still} ms"
+    )
+    await _clean_up_source(passage, source, moved, tools)
+    if waiting := pending_changes(sent.running, moved):
+        tools.progress.log_message(
+            f"instance {moved.name} keeps its running settings; changes that take effect at its "
+            f"next start: {', '.join(change.name for change in waiting)}"
+        )
+    return stood_still
+
+
+async def _send_and_record(passage: MigrationSteps, tools: Tools, undo: Undo) -> SentGuest:
+    """Send the guest completely, and record its new node."""
     subject, target = passage.subject, passage.target
     source, state = subject.primary, tools.config.state()
     guest = make_guest(state, connect_on(subject.instance, target, state))
@@ -81,9 +140,15 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
     if target.group != source.group:
         running = connect_as(running, guest)
     await _check_can_receive(passage, guest, running, tools)
+    secret = await make_secret(passage.subject, target, tools, copies=bool(passage.copies))
     try:
-        still_since = await _send_guest(passage, guest, running, tools)
-        await tools.config.change(set_primary_node(subject.instance, target))
+        if passage.copies:
+            require_copyable(running, guest)
+            await create_copies(subject.instance, target, passage.copies, tools, undo)
+        still_since = await _send_guest(passage, guest, running, secret, tools)
+        if passage.copies:
+            _announce_old_disks(passage, tools)
+        await tools.config.change(passage.list_changes())
     except CancelledAfterCommit:
         raise  # the guest is paused on both nodes, and a cleanup resumes it on the new one
     except Exception as e:
@@ -93,19 +158,19 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
             raise Failed(message, e.code) from e
         tools.progress.log_message(where)
         raise
-    moved = make_guest(tools.config.state(), tools.config.state().instances[guest.uuid])
-    await _resume_on_target(passage, moved, tools)
-    stood_still = math.ceil((tools.time.seconds() - still_since) * 1000)
-    tools.progress.log_message(
-        f"instance {guest.name} is running on {target.name}; downtime: at most {stood_still} ms"
+    return SentGuest(guest, running, still_since)
+
+
+def _announce_old_disks(passage: MigrationSteps, tools: Tools) -> None:
+    """Log the old disks, which nothing refers to after an interruption of what follows."""
+    names = ", ".join(
+        "/".join(disk.logical_id) if disk.dev_type is Template.PLAIN else str(disk.logical_id[1])
+        for disk in passage.subject.disks
     )
-    await _clean_up_source(passage, source, moved, tools)
-    if waiting := pending_changes(running, moved):
-        tools.progress.log_message(
-            f"instance {moved.name} keeps its running settings; changes that take effect at its "
-            f"next start: {', '.join(change.name for change in waiting)}"
-        )
-    return stood_still
+    tools.progress.log_message(
+        f"the copies of the disks are complete; if this job is interrupted from now on, remove the"
+        f" old disks on {passage.subject.primary.name} by hand, once the instance runs: {names}"
+    )
 
 
 async def _check_can_receive(
@@ -133,7 +198,7 @@ async def _check_can_receive(
 
 
 async def _send_guest(
-    passage: MigrationSteps, guest: Guest, running: RunningConfig, tools: Tools
+    passage: MigrationSteps, guest: Guest, running: RunningConfig, secret: str, tools: Tools
 ) -> float:
     """Send the guest completely; return a time until which it certainly ran, in seconds."""
     subject, target = passage.subject, passage.target
@@ -145,17 +210,30 @@ async def _send_guest(
     await share_disks(state, subject.instance, subject.disks, tools)
     # Remove leftovers of an earlier migration first.
     await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=False))
-    accept = AcceptInstance(guest=guest, address=target.secondary_ip, running=running)
+    arriving = passage.make_target_guest(guest, state)
+    accept = AcceptInstance(
+        guest=arriving,
+        address=target.secondary_ip,
+        running=running,
+        secret=secret,
+        copies=bool(passage.copies),
+    )
     destination = await tools.nodes.ask(target, accept)
     tools.progress.may_stop()
+    if passage.copies:
+        runs = apply_running_config(guest, running)
+        awaited = apply_running_config(arriving, running)
+        await copy_disks(Copying(runs, awaited, source, target, secret), tools)
     manner = "live" if passage.live else "paused"
     tools.progress.log_message(
         f"migrating {guest.name} from {source.name} to {target.name} ({manner})"
     )
     began = tools.time.seconds()
-    send = MigrateInstanceCall(guest=guest, destination=destination, live=passage.live)
+    send = MigrateInstanceCall(
+        guest=guest, destination=destination, live=passage.live, secret=secret
+    )
     await tools.nodes.ask(source, send)
-    ran, sent = await _wait_until_sent(source, guest, began, tools)
+    ran, sent = await _wait_until_sent(passage, guest, began, tools)
     tools.progress.log_message(
         f"{guest.name}: sent {sent.transferred // _MIB} MiB in {tools.time.seconds() - began:.1f} s"
     )
@@ -164,13 +242,15 @@ async def _send_guest(
 
 
 async def _wait_until_sent(
-    source: Node, guest: Guest, began: float, tools: Tools
+    passage: MigrationSteps, guest: Guest, began: float, tools: Tools
 ) -> tuple[float, Migration]:
     """Wait until the guest is sent; return the last time at which it was active, and the result.
 
     :raises Failed: the migration failed.
     """
+    source = passage.subject.primary
     ran, said, heard = began, began, began
+    longest = _POLL_INTERVALS[1] if not passage.copies else _LAST_WRITES_INTERVAL
     while True:
         # The time before the question: the guest certainly ran until then.
         asked = tools.time.seconds()
@@ -192,7 +272,7 @@ async def _wait_until_sent(
         if asked - said >= _REPORT_INTERVAL:
             said = asked
             tools.progress.log_message(str(_compute_progress(guest.name, found, asked - began)))
-        await tools.time.sleep(_poll_interval(found, asked - began))
+        await tools.time.sleep(min(longest, _poll_interval(found, asked - began)))
 
 
 def _compute_progress(name: str, sending: Migration, passed: float) -> WorkProgress:
@@ -281,7 +361,7 @@ async def _resume_on_source(
     try:
         # In this order: after an interruption, the guest can only run on its primary node.
         said = await _drop_on_target(target, guest, tools)
-        await tools.config.change(set_primary_node(passage.subject.instance, source))
+        await tools.config.change(passage.list_reversals())
         await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=False))
     except GanetiError as e:
         raise Failed(
@@ -294,6 +374,9 @@ async def _resume_on_source(
     if mirrored(passage.subject.disks):
         await disable_dual_primary(state, instance, passage.subject.disks, target, tools)
     await end_sharing(state, instance, passage.subject.disks, target, tools)
+    arrived = replace(instance, primary_node=target.uuid)
+    for each in await remove_disks(state, arrived, passage.copies, tools):
+        tools.progress.log_message(f"cannot remove a copy: {each}")
     raise Failed(
         f"instance {guest.name} did not arrive on {target.name}: {why}; {said}it is still running "
         f"on {source.name}",
@@ -311,6 +394,8 @@ async def _clean_up_source(
         await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=True))
         if get_template(passage.subject) in MIRRORED_TEMPLATES:
             left = await disable_dual_primary(state, instance, disks, source, tools)
+        elif passage.copies:
+            left = await remove_disks(state, passage.subject.instance, disks, tools)
         elif external(disks):
             left = await end_sharing(state, instance, disks, source, tools)
         else:

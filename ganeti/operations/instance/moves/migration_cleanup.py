@@ -16,10 +16,12 @@ from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.guest import Guest
 from ganeti.model.node import Node
+from ganeti.operations.allocation.target_node import get_template
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online
 from ganeti.operations.instance.disks.mirrors import disable_dual_primary, mirrored
 from ganeti.operations.instance.disks.shared_access import end_sharing
+from ganeti.operations.instance.moves.moved_disks import COPIED_TEMPLATES, remove_leftovers
 from ganeti.operations.instance.running_check import (
     check_known,
     determine_presence,
@@ -70,7 +72,20 @@ def plan_cleanup(
     check_known(found)
     if not found.nodes:
         _check_all_online(subject)
-    return MigrationCleanup(subject, tuple(list_possible_hosts(subject, state)))
+    return MigrationCleanup(subject, tuple(_list_nodes(subject, state)))
+
+
+def _list_nodes(subject: InstanceContext, state: ClusterState) -> list[Node]:
+    """Return the nodes that may have something of an interrupted move, the primary first.
+
+    Disks that only their own node can access may have been copied to any node.
+    """
+    hosts = list_possible_hosts(subject, state)
+    if get_template(subject) not in COPIED_TEMPLATES:
+        return hosts
+    able = [node for node in state.nodes.values() if node.vm_capable and not node.offline]
+    others = [node for node in able if node not in hosts]
+    return [*hosts, *sorted(others, key=lambda node: node.name)]
 
 
 def _check_all_online(subject: InstanceContext) -> None:
@@ -102,6 +117,8 @@ async def run_cleanup(plan: MigrationCleanup, tools: Tools) -> None:
         _check_all_online(plan.subject)
         here, woken = await _resume_guest(plan, guest, tools)
     await _drop_elsewhere(plan, guest, here, tools)
+    if here == primary:
+        await _remove_copies(plan, tools)
     if here.uuid != tools.config.state().instances[guest.uuid].primary_node:
         await tools.config.change(set_primary_node(instance, here))
     await _disable_dual_primary(plan, here, tools)
@@ -145,6 +162,14 @@ async def _resume_guest(plan: MigrationCleanup, guest: Guest, tools: Tools) -> t
             if sender is None:
                 return primary, False
     assert sender is not None
+    if get_template(plan.subject) in COPIED_TEMPLATES and sender != primary:
+        # The configuration has the copies, and nothing says any more where the old disks are.
+        name = plan.subject.instance.name
+        raise Failed(
+            f"instance {name} was sent to {primary.name}, where it is not any more; its disks there"
+            f" are complete; end it on {sender.name}, where it is paused, and start it:"
+            f" gnt-instance shutdown {name}, then gnt-instance startup {name}"
+        )
     await _drop_elsewhere(plan, guest, sender, tools)
     if sender != primary:
         await tools.config.change(set_primary_node(plan.subject.instance, sender))
@@ -173,6 +198,15 @@ async def _drop_elsewhere(plan: MigrationCleanup, guest: Guest, here: Node, tool
     for node in plan.nodes:
         if node != here:
             await tools.nodes.ask(node, FinalizeMigrationDst(guest=guest, arrived=False))
+
+
+async def _remove_copies(plan: MigrationCleanup, tools: Tools) -> None:
+    """Remove the copies of disks on nodes that they were to be migrated to."""
+    instance, disks = plan.subject.instance, plan.subject.disks
+    if get_template(plan.subject) in COPIED_TEMPLATES:
+        for node in plan.nodes:
+            if node != plan.subject.primary:
+                await remove_leftovers(instance, node, disks, tools)
 
 
 async def _end_sharing(plan: MigrationCleanup, stays: Node, tools: Tools) -> None:

@@ -7,11 +7,9 @@ is undone: the instance is started on its old node with its old disks.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from uuid import NAMESPACE_OID, uuid5
 
 from ganeti.config.changes.instances import restore_placement, set_primary_node
 from ganeti.config.changes.objects import together
@@ -19,7 +17,7 @@ from ganeti.config.nic_connections import connect_on
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.locking.names import LockRequest
-from ganeti.model.disk import MIRRORED_TEMPLATES, Disk, Template
+from ganeti.model.disk import MIRRORED_TEMPLATES, Disk
 from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.fields import NO_COMPRESSION
@@ -31,7 +29,7 @@ from ganeti.operations.allocation.target_node import get_template, require_usabl
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext, check_online, subject_of
-from ganeti.operations.instance.disks.block_devices import create_disks, detach_disks, remove_disks
+from ganeti.operations.instance.disks.block_devices import detach_disks, remove_disks
 from ganeti.operations.instance.instance_hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.start import check_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
@@ -41,18 +39,15 @@ from ganeti.operations.instance.moves.firmware_state import (
     has_state,
     remove_state,
 )
+from ganeti.operations.instance.moves.moved_disks import COPIED_TEMPLATES, create_copies, make_copy
 from ganeti.operations.instance.snapshots.conditions import check_no_snapshots
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StartInstanceCall
 from ganeti.rpc.node import DescribeNode
-from ganeti.rpc.storage import ListVolumesCall
 from ganeti.rpc.transfers import DiskData
 from ganeti.schema.records import replace
-
-COPIED_TEMPLATES = frozenset({Template.FILE, Template.PLAIN})
-"""Templates whose disks are only accessible on their node."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
     sizes = list_sizes(subject.disks)
     require_space(target, there, get_template(subject), sizes, state=state)
     require_group(target, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
-    copies = tuple(_make_copy(disk, target, facts.identity) for disk in subject.disks)
+    copies = tuple(make_copy(disk, target, facts.identity) for disk in subject.disks)
     return InstanceMove(op, subject, target, copies, instance.name in here.guests)
 
 
@@ -145,29 +140,6 @@ def _check_copyable(subject: InstanceContext, target: Node) -> None:
         )
 
 
-def _make_copy(disk: Disk, node: Node, identity: str) -> Disk:
-    """Return the record of the copy on ``node``, with a new unique name.
-
-    The old name is not used, because a volume with it may belong to something else or to an earlier
-    move. The name of an earlier attempt is not used, because it may still be written to.
-    """
-    unique, number = f"{_copy_prefix(disk, node)}.{identity[:8]}", disk.iv_name[5:]
-    place, name = disk.logical_id
-    if disk.dev_type is Template.PLAIN:
-        new = f"{unique}.disk{number}"
-    else:
-        new = posixpath.join(posixpath.dirname(str(name)), f"{unique}.file.disk{number}")
-    return replace(disk, logical_id=(place, new), nodes=(node.uuid,))
-
-
-def _copy_prefix(disk: Disk, node: Node) -> str:
-    """Return the common name prefix of all copies of a disk that moves create on ``node``.
-
-    By it a later move finds the leftovers of one that was interrupted by a crash of the master.
-    """
-    return str(uuid5(NAMESPACE_OID, f"{disk.uuid} on {node.uuid}"))
-
-
 async def run(plan: InstanceMove, tools: Tools) -> None:
     instance, target = plan.subject.instance, plan.target
     state = tools.config.state()
@@ -175,7 +147,8 @@ async def run(plan: InstanceMove, tools: Tools) -> None:
         # Before the guest is stopped, as this may refuse the move.
         await require_able(target, make_guest(state, connect_on(instance, target, state)), tools)
     async with Undo(tools.progress) as undo:
-        await _create_copies(plan, tools, undo)
+        # While the guest is still running.
+        await create_copies(instance, target, plan.copies, tools, undo)
         await _stop_on_source(plan, tools, undo)
         await _copy_disks(plan, tools)
         tools.progress.may_stop()
@@ -194,26 +167,6 @@ async def run(plan: InstanceMove, tools: Tools) -> None:
         tools.progress.log_message(f"cannot remove an old disk: {each}")
     if trouble is not None:
         raise trouble
-
-
-async def _create_copies(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
-    """Create the new disks, empty, while the guest is still running."""
-    state = tools.config.state()
-    there = await tools.nodes.ask(plan.target, ListVolumesCall(template=get_template(plan.subject)))
-    left = [
-        replace(copy, logical_id=(copy.logical_id[0], _volume_name(copy, volume.name)))
-        for copy in plan.copies
-        for volume in there
-        if posixpath.basename(volume.name).startswith(_copy_prefix(copy, plan.target))
-    ]
-    for each in await remove_disks(state, plan.arrived, left, tools):
-        tools.progress.log_message(f"cannot remove a leftover of an earlier move: {each}")
-    await create_disks(state, plan.arrived, plan.copies, tools, undo)
-
-
-def _volume_name(disk: Disk, volume: str) -> str:
-    """Return the volume's name as in the ``logical_id`` of ``disk``, without volume group."""
-    return posixpath.basename(volume) if disk.dev_type is Template.PLAIN else volume
 
 
 async def _stop_on_source(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
