@@ -32,7 +32,7 @@ from ganeti.config.initial_state import given_settings as given_settings
 from ganeti.config.initial_state import initial_state
 from ganeti.config.ssconf import ssconf
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Refused
+from ganeti.errors import Code, Failed, Refused
 from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR
 from ganeti.model.disk import Template
 from ganeti.paths import Paths
@@ -66,6 +66,7 @@ def init_cluster(
     killed, it can be repeated.
 
     :raises Refused: this host is already part of a cluster, or a folder for disks is not allowed.
+    :raises Failed: a file cannot be written.
     """
     check_membership(paths)
     for problem in setting_problems(paths, settings):
@@ -191,13 +192,21 @@ def _removed_on_failure(paths: Paths) -> Iterator[None]:
     before = _files(paths)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         # The content of a folder before the folder.
         for path in sorted(_files(paths) - before, reverse=True):
             # The first error is the one to report; a folder that was not empty before also ends
             # here.
             with suppress(OSError):
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
+        if isinstance(error, OSError):
+            path = error.filename2 or error.filename
+            where = f"{path}: " if path else f"below {paths.data}: "
+            raise Failed(
+                f"the files of the cluster cannot be written ({where}{error.strerror}); those that"
+                " had been written are removed again: correct this and repeat the command",
+                Code.ENVIRONMENT,
+            ) from error
         raise
 
 

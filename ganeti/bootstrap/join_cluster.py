@@ -7,7 +7,7 @@ import os
 import secrets
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -20,6 +20,7 @@ from ganeti.bootstrap.blocking_files import (
     write_ssconf,
 )
 from ganeti.bootstrap.foreign_folder import is_foreign
+from ganeti.bootstrap.free_space import Space, read_space, require_space
 from ganeti.bootstrap.node_client import NodeEndpoint, decode_answer, malformed
 from ganeti.bootstrap.take_over.folder_exchange import exchange_for_ours, prepared
 from ganeti.bootstrap.take_over.ganeti_daemons import require_stopped
@@ -84,15 +85,22 @@ def create_token(
     return encode_token(invitation, secret)
 
 
-def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitation:
+def join(
+    token: str,
+    paths: Paths,
+    name: str,
+    *,
+    again: bool = False,
+    space: Callable[[str], Space] = read_space,
+) -> Invitation:
     """Get a certificate for this host, the node ``name``; return the content of the token.
 
     ``again`` is for a node whose certificate has expired, or was issued by a former authority: it
     gets a new certificate in a cluster with the same name. If that cluster was taken over from
-    Ganeti, the files of Ganeti on this node are put aside.
+    Ganeti, the files of Ganeti on this node are put aside. ``space`` returns that of a folder.
 
-    :raises Refused: the token is for another node, the node is already in a cluster, or the cluster
-        does not accept the token.
+    :raises Refused: the token is for another node, the node is already in a cluster, its disk is
+        full, or the cluster does not accept the token.
     :raises Failed: the master could not be reached.
     """
     invitation = read_token(token)
@@ -109,6 +117,8 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
         check_no_membership(paths, "join another cluster")
     if adopted:
         require_stopped(paths.run)
+    # Before the master sees the token, which is valid once.
+    require_space(paths.data, space(paths.data))
     key, wanted = create_request(name)
     master = _EnrolmentClient(invitation)
     pins = master.authority()

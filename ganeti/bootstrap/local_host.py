@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+from ganeti.bootstrap.free_space import Space, read_space
 from ganeti.bootstrap.take_over.ganeti_daemons import find_daemon
 from ganeti.storage.lvm.reports import GROUPS, parse_volume_groups
 
@@ -58,6 +59,9 @@ class LocalHost:
         if done.returncode != 0:
             return []
         return [group.name for group in parse_volume_groups(done.stdout)]
+
+    def space(self, folder: str) -> Space:
+        return read_space(folder)
 
     def now(self) -> float:
         return time.time()

@@ -10,11 +10,12 @@ from typing import Protocol
 
 import msgspec
 
+from ganeti.bootstrap.free_space import Space, describe_shortage
 from ganeti.config.initial_state import HELPER as DRBD_HELPER
 from ganeti.config.initial_state import default_parameters
 from ganeti.model.disk import Template
 from ganeti.model.parameters.kvm import Kvm
-from ganeti.paths import NODED_PORT, RAPI_PORT
+from ganeti.paths import NODED_PORT, RAPI_PORT, Paths
 from ganeti.storage.drbd.status_parsers import HELPER as LOADED_HELPER
 from ganeti.storage.drbd.status_parsers import objection
 
@@ -65,6 +66,9 @@ class IHost(Protocol):
     def volume_groups(self) -> Sequence[str] | None:
         """Return the names of the volume groups; None without lvm2."""
 
+    def space(self, folder: str) -> Space:
+        """Return the space of the file system that has a folder, or will have it."""
+
     def now(self) -> float:
         """Return the time in seconds since the epoch."""
 
@@ -81,6 +85,9 @@ def find_problems(chosen: Mapping[str, object], host: IHost) -> Iterator[str]:
             "the clock of this host has not been set, so that its certificates would not be valid;"
             " set it, for example by installing chrony or systemd-timesyncd"
         )
+    for folder in (Paths().data, Paths().log):
+        if shortage := describe_shortage(folder, host.space(folder)):
+            yield shortage
     yield from _address_problems(plan, host)
     yield from _device_problems(plan, host)
     yield from _storage_problems(plan, host)

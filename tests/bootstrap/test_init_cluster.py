@@ -14,7 +14,7 @@ from ganeti.bootstrap.foreign_folder import is_foreign
 from ganeti.config.formats import loaded
 from ganeti.config.invariants import verify
 from ganeti.daemon.connections.node_certificate import NoCertificate, verify_own_certificate
-from ganeti.errors import Refused
+from ganeti.errors import Failed, Refused
 from tests.bootstrap.host import Host
 
 
@@ -82,7 +82,8 @@ class FoundTests(Host):
         ]
         for folder in before:
             os.makedirs(folder)
-        self.assertRaises(OSError, self.init_cluster)
+        with self.assertRaisesRegex(Failed, f"{self.paths.member_list}.*repeat the command"):
+            self.init_cluster()
         left = {str(path) for path in self.leaves()}
         self.assertEqual(left, {*before, self.paths.member_list})
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ganeti.bootstrap.blocking_files import read_ssconf, write_ssconf
+from ganeti.bootstrap.free_space import Space
 from ganeti.bootstrap.join_cluster import create_token, join
 from ganeti.errors import Failed, Invalid, ProtocolError, Refused
 from ganeti.paths import Paths
@@ -72,6 +73,10 @@ class JoinTests(Host):
         with self.assertRaisesRegex(Failed, r"node1 \(127.0.0.1 port 1\) is unreachable"):
             join(self.token, self.new, "node2")
         self.assertFalse(os.path.exists(self.new.node_certificate))
+
+    def test_a_host_without_space_keeps_its_token(self) -> None:
+        with self.assertRaisesRegex(Refused, "0 MiB of free space.*nothing was changed"):
+            join(self.token, self.new, "node2", space=lambda _: Space(0, writable=True))
 
     def test_a_part_of_a_token_is_none(self) -> None:
         with self.assertRaisesRegex(Invalid, "the whole word"):

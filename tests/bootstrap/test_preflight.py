@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.bootstrap.free_space import Space
 from ganeti.bootstrap.local_host import LocalHost
 from ganeti.bootstrap.preflight import find_problems, format_problems
 from ganeti.config.initial_state import given_settings
@@ -37,6 +38,7 @@ class MemoryHost:
     )
     groups: list[str] | None = field(default_factory=lambda: ["xenvg"])
     clock: float = 1_800_000_000.0
+    full: dict[str, Space] = field(default_factory=dict)
 
     def bind(self, address: str, port: int) -> int:
         if address not in self.addresses:
@@ -56,6 +58,9 @@ class MemoryHost:
 
     def volume_groups(self) -> Sequence[str] | None:
         return self.groups
+
+    def space(self, folder: str) -> Space:
+        return self.full.get(folder, Space(1 << 30, writable=True))
 
     def now(self) -> float:
         return self.clock
@@ -80,6 +85,13 @@ class PreflightTests(SynchronousTestCase):
     def test_the_addresses_of_the_node_are_on_its_devices(self) -> None:
         self.assertRegex(self.problem(master_address="192.0.2.9"), "192.0.2.9.*--primary-ip")
         self.assertRegex(self.problem(secondary_address="10.0.0.9"), "10.0.0.9.*--secondary-ip")
+
+    def test_there_is_space_for_the_state_and_the_logs(self) -> None:
+        self.host.full["/var/lib/ganeti"] = Space(3 << 20, writable=True)
+        self.host.full["/var/log/ganeti"] = Space(1 << 30, writable=False)
+        full, unwritable = self.problems()
+        self.assertRegex(full, "^the file system of /var/lib/ganeti has 3 MiB .* remove files")
+        self.assertRegex(unwritable, "^the file system of /var/log/ganeti is .* remount,rw")
 
     def test_an_address_that_was_not_found_is_not_reported_twice(self) -> None:
         self.assertEqual(self.problems(master_address=""), [])

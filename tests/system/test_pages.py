@@ -13,6 +13,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,7 +27,7 @@ EVERYTHING = slice(None)
 DOMAIN = ".example.com"
 """The domain of the hosts of the pages."""
 
-_COMMAND = re.compile(r"^    (?:node(\d))?# (.+)$", re.MULTILINE)
+_COMMAND = re.compile(r"^    (?:node(\d))?# (.+<< 'END'\n(?:.*\n)+?    END|.+)$", re.MULTILINE)
 
 
 class Step(NamedTuple):
@@ -37,7 +38,8 @@ class Step(NamedTuple):
 
 
 def _commands(text: str) -> list[Step]:
-    return [Step(int(node or 1), line) for node, line in _COMMAND.findall(text)]
+    found = _COMMAND.findall(text)
+    return [Step(int(node or 1), line.replace("\n    ", "\n")) for node, line in found]
 
 
 def sections(name: str) -> Iterator[tuple[str, list[Step]]]:
@@ -59,6 +61,7 @@ def perform(running: RunningCluster, step: Step) -> str:
         ("/usr/lib/ganeti", str(running.cluster.tools)),
         ("/var/lib/ganeti", paths.data),
         ("/root", f"{running.home}/{running.name}"),
+        ("/srv/ganeti", f"{paths.root}/srv/ganeti"),
     ):
         command = command.replace(folder, there)
     environment = {
@@ -80,6 +83,43 @@ class AdministrationTests(SharedCluster):
                 self.assertEqual(perform(self.running, step), "", title)
                 performed += 1
         self.assertGreater(performed, 40)
+
+
+class ExamplePagesTests(SharedCluster):
+    """Pages whose commands are examples from the first to the last."""
+
+    options = ("--nodes", "3")
+
+    def follow(self, name: str) -> None:
+        """Perform all commands of a page."""
+        steps = _commands((TREE / "doc" / name).read_text())
+        self.assertGreater(len(steps), 15)
+        for step in steps:
+            self.assertEqual(perform(self.running, step), "", name)
+
+    def share(self, kind: str) -> None:
+        """Give all nodes one folder of definitions: their paths differ, as they share a host."""
+        there = self.running.home / kind
+        # The quick start links to those of the tree, which stay as they are.
+        if (TREE / kind).exists():
+            shutil.copytree(TREE / kind, there)
+        there.mkdir(exist_ok=True)
+        for node in self.running.cluster.nodes:
+            own = Path(node.paths.root, "srv/ganeti", kind)
+            own.unlink(missing_ok=True)
+            own.symlink_to(there)
+        self.addCleanup(shutil.rmtree, there)
+
+    def test_concepts(self) -> None:
+        self.follow("concepts.md")
+
+    def test_os_interface(self) -> None:
+        self.share("os")
+        self.follow("os-interface.md")
+
+    def test_external_storage(self) -> None:
+        self.share("extstorage")
+        self.follow("external-storage.md")
 
 
 class RemoteApiPageTests(SharedCluster):

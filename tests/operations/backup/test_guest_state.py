@@ -60,7 +60,7 @@ class GuestStateTests(RepositoryCase):
         secure = {"kvm_firmware": "uefi-secure", "machine_version": "q35"}
         self.create(self.back_up(), hvparams=secure)
         self.assertEqual(self.whole.kvm["node3"].variables, {})
-        self.assertIn("has only those of the firmware uefi", self.whole.said)
+        self.assertIn("has the UEFI variables of the firmware uefi only", self.whole.said)
 
     def test_a_backup_without_them_says_so_when_it_is_made_and_restored(self) -> None:
         self.kept.clear()
