@@ -107,11 +107,16 @@ class ScriptedDrbd:
         return lines
 
     def _drbdmeta(self, ran: Ran) -> Script:
+        number = next(word for word in ran.argv if word.isdigit())
+        copy = self._copies.get(self._key(int(number))) if int(number) in self._minors else None
+        # Whatever volume is named: the device of this number must have no local data.
+        if copy is not None and copy.up and copy.there:
+            return Script(code=20, err=f"Device '{number}' is configured!\n".encode())
         if ran.argv[-1] == "create-md":
             self._blank.add(ran.argv[4])
         else:
             assert ran.argv[-1] == "apply-al"
-            self._clean.add(int(ran.argv[1]))
+            self._clean.add(int(number))
         return Script()
 
     def _drbdsetup(self, ran: Ran) -> Script:

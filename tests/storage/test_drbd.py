@@ -18,7 +18,7 @@ from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, LocalState, VolumeStatus
 from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
-from ganeti.testing.drbd import ScriptedDrbd
+from ganeti.testing.drbd import FIRST_PORT, ScriptedDrbd
 from ganeti.testing.mirror import Copies
 from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.storage import Held, MemoryVolumes
@@ -66,6 +66,15 @@ class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
         self.assertIn("drbdmeta --force failed: bad luck", str(error.value))
         self.assertEqual(self.below.held, {})
 
+    def test_a_disk_is_made_beside_those_that_are_in_use(self) -> None:
+        nodes = {node.uuid: node for node in map(a_node, ADDRESSES)}
+        for number in (0, 1):
+            logical_id = (*nodes, FIRST_PORT + number, number, number, "secret")
+            disk = a_disk(f"disk{number}", Template.DRBD, nodes=ADDRESSES, logical_id=logical_id)
+            disk = add_ends(disk, nodes)
+            self.done(self.two.volumes.create(disk, owner="web1", primary=True))
+        self.assertEqual(len(self.done(self.two.volumes.volumes())), 2)
+
     def test_a_disk_that_exists_is_left_alone(self) -> None:
         self.whole()
         self.refused(self.two.volumes.create(self.two.disk, owner="web1", primary=True))
@@ -103,15 +112,15 @@ class CommandTests(SynchronousTestCase):
             [
                 " ".join(each)
                 for each in (
-                    drbd_commands.create_metadata("/dev/vg/meta", 128),
-                    drbd_commands.create_metadata("/dev/vg/meta", 8),
+                    drbd_commands.create_metadata(3, "/dev/vg/meta", 128),
+                    drbd_commands.create_metadata(3, "/dev/vg/meta", 8),
                     drbd_commands.apply_activity_log(0, "/dev/vg/meta", 128),
                     drbd_commands.apply_activity_log(0, "/dev/vg/meta", 8),
                 )
             ],
             [
-                "drbdmeta --force 0 v08 /dev/vg/meta 0 create-md",
-                "drbdmeta --force 0 v08 /dev/vg/meta flex-external create-md",
+                "drbdmeta --force 3 v08 /dev/vg/meta 0 create-md",
+                "drbdmeta --force 3 v08 /dev/vg/meta flex-external create-md",
                 "drbdmeta 0 v08 /dev/vg/meta 0 apply-al",
                 "drbdmeta 0 v08 /dev/vg/meta flex-external apply-al",
             ],

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Refused
+from ganeti.errors import Code, Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.model.mirror import add_ends
 from ganeti.schema.records import replace
@@ -47,6 +47,12 @@ class VolumesTests(VolumesContract, SynchronousTestCase):
 
     def make(self) -> IVolumes:
         return PretendVolumes(devices())
+
+    def test_a_thin_pool_is_not_simulated_as_the_refusal_says(self) -> None:
+        disk = a_disk("one", Template.PLAIN, params={"pool": "thin"})
+        creating = self.volumes.create(disk, owner="web1", primary=True)
+        self.assertEqual(self.refusal(creating), Code.INPUT)
+        self.assertIsNone(self.size(disk))
 
 
 class GroupsTests(UnitsContract, SynchronousTestCase):

@@ -22,10 +22,11 @@ def resource(minor: int) -> str:
     return f"resource{minor}"
 
 
-def create_metadata(meta: str, size: int) -> Command:
+def create_metadata(minor: int, meta: str, size: int) -> Command:
     slot = "0" if size >= INDEXED_METADATA else "flex-external"
-    # The minor is a placeholder: drbdmeta works on the metadata volume, and no device exists yet.
-    return ("drbdmeta", "--force", "0", "v08", meta, slot, "create-md")
+    # Only the volume is written to, but drbdmeta refuses if the device of this number has a disk,
+    # even if it is another one: so it is the disk's own.
+    return ("drbdmeta", "--force", str(minor), "v08", meta, slot, "create-md")
 
 
 def apply_activity_log(minor: int, meta: str, size: int) -> Command:

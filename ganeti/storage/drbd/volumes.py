@@ -75,7 +75,7 @@ class DrbdVolumes:
                 made.append(child)
             # Also on the secondary node, which attaches the disk later: that fails without metadata
             # (119).
-            await self._write_metadata(meta)
+            await self._write_metadata(disk)
             if primary:
                 await self._bring_up(disk, ignore_size=False)
                 # Only one node declares its copy current; the other receives it by the initial
@@ -194,7 +194,7 @@ class DrbdVolumes:
         if not found.has_local_data:
             # New metadata declares the copy inconsistent, so that everything is resynced from the
             # peer.
-            await self._write_metadata(_children(disk)[1])
+            await self._write_metadata(disk)
             paths = await self._attach_below(disk)
             await self._attach_copy(disk, paths, ignore_size=False)
 
@@ -248,9 +248,10 @@ class DrbdVolumes:
             drbd_commands.attach(minor, data_path, meta_path, meta.size, size, disk.params or {})
         )
 
-    async def _write_metadata(self, meta: Disk) -> None:
-        path = await self._below.attach(meta, primary=True)
-        await self._run(drbd_commands.create_metadata(path, meta.size))
+    async def _write_metadata(self, disk: Disk) -> None:
+        _, meta = _children(disk)
+        path, minor = await self._below.attach(meta, primary=True), self._get_ends(disk).local_minor
+        await self._run(drbd_commands.create_metadata(minor, path, meta.size))
 
     @asynccontextmanager
     async def _rollback_on_error(self, minor: int, *children: Disk) -> AsyncIterator[list[Disk]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from zope.interface import implementer
 
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import Disk
+from ganeti.model.disk import Disk, get_pool
 from ganeti.schema.records import replace
 from ganeti.storage.file import FileVolumes
 from ganeti.storage.folders import AllowedFolders
@@ -36,6 +36,12 @@ class PretendVolumes:
         )
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
+        if get_pool(disk):
+            raise Refused(
+                f"there is no thin pool {get_pool(disk)}, as the storage of this node is simulated;"
+                " omit pool, or say pool=none if it is the usual one",
+                Code.INPUT,
+            )
         await self._require_room(disk, disk.size)
         await self._below.create(_file_disk(disk), owner=owner, primary=primary)
 
