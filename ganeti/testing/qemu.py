@@ -185,6 +185,7 @@ class ScriptedHost:
         version: str = "7.2.0",
     ) -> None:
         self.version = version
+        self.spice = True
         self.slow: dict[str, float] = {}
         self._clock = clock
         self._network = network
@@ -225,6 +226,8 @@ class ScriptedHost:
             return Script(out=MACHINES.format(self.version.rpartition(".")[0]).encode())
         if ran.argv[1:] == ("-cpu", "help"):
             return Script(out=CPUS.encode())
+        if ran.argv[1:] == ("-spice", "help"):
+            return Script(code=1, out=b"spice options:\n" if self.spice else b"")
         name = option(ran.argv, "-name")
         if name in self.broken:
             return self._break(ran, self.broken[name].encode())

@@ -128,6 +128,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
             accounts=MemoryAccounts({"guests": GUESTS}),
             user_pool=lambda: self.pool,
             images=MemoryImages(),
+            keys="/var/lib/ganeti",
             scratch="/scratch",
         )
 

@@ -39,6 +39,7 @@ from ganeti.hypervisor.kvm.qemu_command import (
 from ganeti.hypervisor.kvm.qemu_user import QemuUser, QemuUsers
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.hypervisor.kvm.scope import scope_command
+from ganeti.hypervisor.kvm.spice import find_address
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.hypervisor.kvm.tpm import TpmEmulators, TpmProcess
 from ganeti.model.guest import CheckScope, Guest
@@ -69,7 +70,7 @@ _MAX_LOG_LENGTH = 1000
 class QemuProcesses:
     """Starts and ends QEMU for the guests of a registry; their sockets are in ``folder``.
 
-    With ``scopes``, each QEMU gets a systemd scope.
+    With ``scopes``, each QEMU gets a systemd scope. ``keys`` is the folder of certificates.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class QemuProcesses:
         tpms: TpmEmulators,
         *,
         folder: str,
+        keys: str,
         files: IFiles,
         processes: IProcesses,
         monitors: MonitorConnector,
@@ -94,6 +96,7 @@ class QemuProcesses:
         self._users = users
         self._tpms = tpms
         self._folder = folder
+        self._keys = keys
         self._files = files
         self._processes = processes
         self._monitors = monitors
@@ -121,7 +124,7 @@ class QemuProcesses:
         binary, program = self._find_binary(kvm), await self.describe_program(kvm)
         scope = CheckScope.ALL if running is None else CheckScope.RUNNING
         equipment = GuestDevices(guest.nics, len(disks), scope)
-        if found := list(requirements.problems(kvm, equipment, self._files, program)):
+        if found := list(requirements.problems(kvm, equipment, self._files, program, self._keys)):
             raise Refused(f"{guest.name} cannot run on this node: {Invalid(found)}")
         accelerator = await self._accelerators.choose(kvm, binary)
         chosen = _resolve_defaults(kvm, program, accelerator)
@@ -142,6 +145,7 @@ class QemuProcesses:
         loaded = await self._load_firmware(guest, kvm, incoming=incoming)
         await self._files.make_folder(self._folder)
         await self._remove_files(where)
+        spice_address = await self.find_spice_address(kvm)
         user = await self._users.choose(kvm, self._guests.user_ids)
         machine = HostSettings(
             binary=binary,
@@ -150,6 +154,8 @@ class QemuProcesses:
             firmware=loaded,
             user=user,
             version=program.version,
+            spice_address=spice_address,
+            keys=self._keys,
         )
         argv = command(
             guest,
@@ -213,6 +219,10 @@ class QemuProcesses:
     def _stamp(self) -> int:
         """Return the number of a scope, which differs from that of an earlier one."""
         return round(self._clock.seconds() * 1000)
+
+    async def find_spice_address(self, kvm: Kvm) -> str:
+        """Return the address of this node that SPICE listens on, see ``spice``."""
+        return await find_address(kvm, self._processes)
 
     async def _load_firmware(
         self, guest: Guest, kvm: Kvm, *, incoming: bool

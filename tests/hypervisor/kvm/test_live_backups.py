@@ -62,6 +62,7 @@ class LiveBackupsTests(SynchronousTestCase):
             accounts=MemoryAccounts(),
             user_pool=lambda: (),
             images=self.images,
+            keys="/var/lib/ganeti",
             scratch="/scratch",
         )
 
