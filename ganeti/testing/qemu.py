@@ -252,6 +252,10 @@ class ScriptedHost:
         self.disk.put(option(ran.argv, "-D"), b"qemu-system-x86_64: " + why, 0o600, 0)
         return Script(code=1)
 
+    def shut_down(self, path: str) -> None:
+        """Shut a guest down from inside; ``path`` is the socket of its monitor."""
+        self._clock.callLater(1, self._exit, self.machines[path])
+
     def living(self, path: str) -> ScriptedQemu | None:
         """The QEMU that listens at ``path``."""
         machine = self.machines.get(path)
@@ -281,6 +285,7 @@ class ScriptedHost:
                 *machine.blocks.describe_nodes(),
             ],
             "query-pci": lambda: [{"bus": 0, "devices": _list_devices(machine)}],
+            "query-cpus-fast": lambda: self._list_threads(machine),
             "query-memory-size-summary": lambda: {"base-memory": machine.memory},
             "query-balloon": lambda: _tell_memory(machine),
             "balloon": lambda: self._inflate(machine, given["value"]),
@@ -367,6 +372,14 @@ class ScriptedHost:
             return Complaint(f"PCI: slot 0 function 0 already occupied by {bus}")
         machine.insert({name: str(value) for name, value in given.items()})
         return {}
+
+    def _list_threads(self, machine: ScriptedQemu) -> object:
+        """Tell the threads of the virtual processors, which have numbers after that of QEMU."""
+        count = int(option(machine.argv, "-smp").partition(",")[0])
+        threads = [machine.pid + 1 + index for index in range(count)]
+        for thread in threads:
+            self.disk.put(f"/proc/{machine.pid}/task/{thread}/stat", b"", 0o444, 0)
+        return [{"cpu-index": index, "thread-id": thread} for index, thread in enumerate(threads)]
 
     def _inflate(self, machine: ScriptedQemu, value: int) -> object:
         # Without a driver, QEMU accepts the command, and nothing follows.
@@ -565,6 +578,9 @@ class _AgentLine(StringTransport):
             answer = b'\xff{"return": %d}\n' % asked["arguments"]["id"]
         else:
             self._host.agents[self._path].append(command)
+            if command == "guest-shutdown":
+                self._host.shut_down(self._path.removesuffix(".agent") + ".qmp")
+                return
             answer = b'{"return": 2}\n'
         self._host._clock.callLater(0, self._other.dataReceived, answer)
 

@@ -194,7 +194,7 @@ class ParameterTests(DoorsTests):
         self.assertRefused("use_chroot: is not supported", self.create(hypervisor="kvm"))
 
     def test_values_that_are_in_effect_can_be_set(self) -> None:
-        off = {"security_model": "none", "use_chroot": "no", "vnet_hdr": "default"}
+        off = {"security_model": "none", "use_chroot": "no", "user_shutdown": "default"}
         self.successResultOf(self.whole.do("OP_CLUSTER_SET_PARAMS", hvparams={"kvm": off}))
 
     def test_parameters_of_hypervisors_go_together(self) -> None:

@@ -146,7 +146,10 @@ class KvmHypervisor:
                 await self._qemus.remove_traces(runtime)
             await self._qemus.end_process(self._guests.alive(name))
             return
-        self._guests.alive(name, GuestPhase.HERE)
+        config = self._guests.alive(name, GuestPhase.HERE).config
+        agent = self._find_agent(name, config) if config else ""
+        if agent and await self._agents.shut_down(agent):
+            return
         async with self._qemus.connect_monitor(name) as qemu:
             await qemu.execute("system_powerdown")
 

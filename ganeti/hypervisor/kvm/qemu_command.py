@@ -23,6 +23,7 @@ from ganeti.hypervisor.kvm.devices import (
 )
 from ganeti.hypervisor.kvm.firmware import Firmware
 from ganeti.hypervisor.kvm.pcie_ports import port_options
+from ganeti.hypervisor.kvm.processor_affinity import affinity_options
 from ganeti.hypervisor.kvm.qemu_user import QemuUser
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.hypervisor.kvm.spice import agent_options, sound_options, spice_options
@@ -120,7 +121,7 @@ def command(
     """
     kvm = read(guest.hvparams)
     return [
-        *_affinity_options(kvm),
+        *affinity_options(kvm),
         machine.binary,
         *("-name", escaped(guest.name), "-uuid", guest.uuid),
         # Tells the guest its name, and the software that it runs on.
@@ -172,12 +173,6 @@ def _user_options(user: QemuUser | None, version: str) -> Iterator[str]:
     # by a set-user-ID bit. The filters "elevateprivileges" and "spawn" would end it, as it changes
     # its user (-runas) and creates a process (-daemonize) after they are in effect.
     yield from ("-sandbox", "on,obsolete=deny,resourcecontrol=deny")
-
-
-def _affinity_options(kvm: Kvm) -> Iterator[str]:
-    # The threads of QEMU inherit the processors that it may use, from its start on.
-    if kvm.cpu_mask != "all":
-        yield from ("taskset", "--cpu-list", kvm.cpu_mask)
 
 
 def _processor_options(guest: Guest, kvm: Kvm, host: HostSettings) -> Iterator[str]:

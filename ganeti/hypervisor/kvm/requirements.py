@@ -153,8 +153,6 @@ def _parameter_problems(kvm: Kvm) -> Iterator[Problem]:
             yield Problem(name, f"{kind} is not supported; use one of {offered}")
     if kvm.disk_aio == "native" and kvm.disk_cache != "none":
         yield Problem("disk_aio", "native needs disk_cache=none")
-    if ":" in kvm.cpu_mask:
-        yield Problem("cpu_mask", "a mask for each processor is not supported; use a single mask")
     try:
         split_shell_words(kvm.kvm_extra, "kvm_extra")
     except Invalid as error:

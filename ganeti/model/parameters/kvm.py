@@ -122,7 +122,12 @@ class Kvm(ParameterSet):
     )
     cdrom_image_path: Annotated[Image, doc("Image in the CD drive.")] = ""
     cpu_cores: Annotated[Count, doc("Number of cores per socket; 0: QEMU's default.")] = 0
-    cpu_mask: Annotated[CpuMask, doc("CPUs of the host that the guest may use.")] = "all"
+    cpu_mask: Annotated[
+        CpuMask,
+        doc(
+            "CPUs of the host that the guest may use: one mask, or one for each vCPU, with colons."
+        ),
+    ] = "all"
     cpu_sockets: Annotated[Count, doc("Number of CPU sockets; 0: QEMU's default.")] = 0
     cpu_threads: Annotated[Count, doc("Number of threads per core; 0: QEMU's default.")] = 0
     cpu_type: Annotated[Line, doc("CPU model with flags; empty: QEMU's default.")] = ""
@@ -256,9 +261,9 @@ class Kvm(ParameterSet):
     vnc_tls: Annotated[bool, doc("Whether VNC uses TLS.")] = False
     vnc_x509_path: Annotated[AbsolutePath, doc("Directory with the VNC certificates.")] = ""
     vnc_x509_verify: Annotated[bool, doc("Whether VNC clients must present a certificate.")] = False
-    vnet_hdr: Annotated[
-        bool, unsupported("Whether tap devices use the vnet header, for offloading.")
-    ] = True
+    vnet_hdr: Annotated[bool, doc("Whether tap devices use the vnet header, for offloading.")] = (
+        True
+    )
 
     def conflicts(self) -> list[Problem]:
         return [Problem(name, message) for broken, name, message in self._rules() if broken]

@@ -45,12 +45,11 @@ class CheckTests(SynchronousTestCase):
             use_chroot=True,
             disk_type="mtd",
             disk_aio="native",
-            cpu_mask="0:1",
             kvm_extra="'",
         )
         found = self.found(kvm)
         self.assertEqual(found["kernel_path"], "/missing does not exist on this node")
-        named = ["cdrom_image_path", "cpu_mask", "disk_aio", "disk_type", "kernel_path",
+        named = ["cdrom_image_path", "disk_aio", "disk_type", "kernel_path",
                  "kvm_extra", "use_chroot"]  # fmt: skip
         self.assertEqual(sorted(found), named)
 
