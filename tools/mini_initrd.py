@@ -31,10 +31,11 @@ from types import MappingProxyType
 
 MODULES = (
     *("evdev", "button", "virtio_blk", "virtio_pci", "virtio_scsi", "sd_mod", "sr_mod", "ata_piix"),
-    *("efivarfs", "virtio_net", "virtio_balloon", "tpm_tis", "tpm_crb"),
+    *("efivarfs", "virtio_net", "virtio_balloon", "virtio_console", "tpm_tis"),
+    "tpm_crb",
 )
 """What the guest can use of the kernel, if it is not built in: its power button, its drives, the
-variables of its UEFI firmware, its network cards, its memory balloon and its TPM."""
+variables of its UEFI firmware, its network cards, its memory balloon, its channels and its TPM."""
 
 HOST_MODULES = ("i6300esb", "softdog")
 """The drivers of watchdog devices, in the order of their numbers."""

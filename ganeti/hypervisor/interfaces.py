@@ -44,8 +44,8 @@ def more_than_started(name: str, memory: int, wanted: int) -> Refused:
 def no_screen(name: str) -> Refused:
     """Return the refusal of what needs a screen."""
     return Refused(
-        f"instance {name} has no screen: set its hypervisor parameter vnc_bind_address or vga, and"
-        " stop and start it",
+        f"instance {name} has no screen: set its hypervisor parameter vnc_bind_address, spice_bind"
+        " or vga, and stop and start it",
         Code.STATE,
     )
 
@@ -76,10 +76,11 @@ NO_DEVICES = GuestDevices()
 
 
 class ConsoleKind(enum.StrEnum):
-    """How to connect to a console: a command on the node, VNC, or not at all, with a message."""
+    """How to connect to a console: a command on the node, VNC, SPICE, or a message why not."""
 
     SSH = "ssh"
     VNC = "vnc"
+    SPICE = "spice"
     MESSAGE = "msg"
 
 

@@ -40,8 +40,8 @@ class LocalDescriptors:
     async def listen_unix(self, path: str) -> int:
         return await self._in_thread(_listen_unix, path)
 
-    async def open_tap(self, name: str, *, multi_queue: bool) -> int:
-        return await self._in_thread(_open_tap, name, multi_queue)
+    async def open_tap(self, name: str, *, multi_queue: bool, vnet_hdr: bool) -> int:
+        return await self._in_thread(_open_tap, name, multi_queue, vnet_hdr)
 
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
@@ -55,11 +55,12 @@ def _listen_unix(path: str) -> int:
         return listening.detach()
 
 
-def _open_tap(name: str, multi_queue: bool) -> int:
+def _open_tap(name: str, multi_queue: bool, vnet_hdr: bool) -> int:
     # Otherwise the kernel would create it.
     os.stat(f"/sys/class/net/{name}")
     # The flags that QEMU uses for a device that it opens itself.
-    flags = _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR | (_IFF_MULTI_QUEUE if multi_queue else 0)
+    flags = _IFF_TAP | _IFF_NO_PI | (_IFF_MULTI_QUEUE if multi_queue else 0)
+    flags |= _IFF_VNET_HDR if vnet_hdr else 0
     descriptor = os.open(_TUN, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.ioctl(descriptor, _TUNSETIFF, _IFREQ.pack(name.encode(), flags))

@@ -141,8 +141,11 @@ class IDescriptors(Interface):
     async def listen_unix(path: str) -> int:
         """Return a Unix socket that listens at ``path``, for this user alone; nothing is there."""
 
-    async def open_tap(name: str, *, multi_queue: bool) -> int:
-        """Return a queue of an existing tap device; with ``multi_queue``, it can have several."""
+    async def open_tap(name: str, *, multi_queue: bool, vnet_hdr: bool) -> int:
+        """Return a queue of an existing tap device; with ``multi_queue``, it can have several.
+
+        With ``vnet_hdr``, packets have a header in front of them, for offloading.
+        """
 
     def close(descriptor: int) -> None:
         """Close a descriptor in this process."""

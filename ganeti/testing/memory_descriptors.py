@@ -39,11 +39,13 @@ class MemoryDescriptors:
         self._disk.put(path, b"", 0o600, 0.0)
         return self._add(path, FileAccess.READ_WRITE)
 
-    async def open_tap(self, name: str, *, multi_queue: bool) -> int:
+    async def open_tap(self, name: str, *, multi_queue: bool, vnet_hdr: bool) -> int:
         folder = f"/sys/class/net/{name}"
         if self._disk.folder_mode(folder) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
-        return self._add(f"{name} ({'several queues' if multi_queue else 'one queue'})", None)
+        queues = "several queues" if multi_queue else "one queue"
+        bare = "" if vnet_hdr else ", without headers"
+        return self._add(f"{name} ({queues}{bare})", None)
 
     def _add(self, what: str, access: FileAccess | None) -> int:
         number = next(self._numbers)

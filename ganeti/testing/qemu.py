@@ -190,6 +190,7 @@ class ScriptedHost:
         version: str = "7.2.0",
     ) -> None:
         self.version = version
+        self.spice = True
         self.slow: dict[str, float] = {}
         self._clock = clock
         self._network = network
@@ -230,6 +231,8 @@ class ScriptedHost:
             return Script(out=MACHINES.format(self.version.rpartition(".")[0]).encode())
         if ran.argv[1:] == ("-cpu", "help"):
             return Script(out=CPUS.encode())
+        if ran.argv[1:] == ("-spice", "help"):
+            return Script(code=1, out=b"spice options:\n" if self.spice else b"")
         name = option(ran.argv, "-name")
         if name in self.broken:
             return self._break(ran, self.broken[name].encode())
@@ -253,6 +256,10 @@ class ScriptedHost:
             return Script(code=1, err=why)
         self.disk.put(option(ran.argv, "-D"), b"qemu-system-x86_64: " + why, 0o600, 0)
         return Script(code=1)
+
+    def shut_down(self, path: str) -> None:
+        """Shut a guest down from inside; ``path`` is the socket of its monitor."""
+        self._clock.callLater(1, self._exit, self.machines[path])
 
     def living(self, path: str) -> ScriptedQemu | None:
         """The QEMU that listens at ``path``."""
@@ -293,6 +300,7 @@ class ScriptedHost:
                 *machine.blocks.describe_nodes(),
             ],
             "query-pci": lambda: [{"bus": 0, "devices": _list_devices(machine)}],
+            "query-cpus-fast": lambda: self._list_threads(machine),
             "query-memory-size-summary": lambda: {"base-memory": machine.memory},
             "query-balloon": lambda: _tell_memory(machine),
             "balloon": lambda: self._inflate(machine, given["value"]),
@@ -379,6 +387,14 @@ class ScriptedHost:
             return Complaint(f"PCI: slot 0 function 0 already occupied by {bus}")
         machine.insert({name: str(value) for name, value in given.items()})
         return {}
+
+    def _list_threads(self, machine: ScriptedQemu) -> object:
+        """Tell the threads of the virtual processors, which have numbers after that of QEMU."""
+        count = int(option(machine.argv, "-smp").partition(",")[0])
+        threads = [machine.pid + 1 + index for index in range(count)]
+        for thread in threads:
+            self.disk.put(f"/proc/{machine.pid}/task/{thread}/stat", b"", 0o444, 0)
+        return [{"cpu-index": index, "thread-id": thread} for index, thread in enumerate(threads)]
 
     def _inflate(self, machine: ScriptedQemu, value: int) -> object:
         # Without a driver, QEMU accepts the command, and nothing follows.
@@ -618,6 +634,9 @@ class _AgentLine(StringTransport):
             answer = b'\xff{"return": %d}\n' % asked["arguments"]["id"]
         else:
             self._host.agents[self._path].append(command)
+            if command == "guest-shutdown":
+                self._host.shut_down(self._path.removesuffix(".agent") + ".qmp")
+                return
             answer = b'{"return": 2}\n'
         self._host._clock.callLater(0, self._other.dataReceived, answer)
 

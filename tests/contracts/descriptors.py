@@ -73,6 +73,6 @@ class DescriptorsContract(Case):
     def test_what_is_missing_cannot_be_opened(self) -> None:
         for work in (
             self.descriptors.open_file(f"{self.folder}/a", FileAccess.READ_WRITE),
-            self.descriptors.open_tap("gnt-no-such-tap", multi_queue=False),
+            self.descriptors.open_tap("gnt-no-such-tap", multi_queue=False, vnet_hdr=True),
         ):
             self.failureResultOf(Deferred.fromCoroutine(work), FileNotFoundError)

@@ -128,6 +128,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
             accounts=MemoryAccounts({"guests": GUESTS}),
             user_pool=lambda: self.pool,
             images=MemoryImages(),
+            keys="/var/lib/ganeti",
             scratch="/scratch",
         )
 
@@ -248,6 +249,51 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.assertEqual(found.still_open, set())
         machine = host.machine("web1")
         self.assertEqual(sorted([*machine.sets.values(), *machine.named.values()]), [*found.opened])
+
+    def test_a_device_is_opened_without_headers_of_packets_if_they_are_off(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        host.processes.programs["ip"] = lambda ran: Script()
+        guest, card = self.confined_guest(vnet_hdr=False), replace(NIC, mode="routed", link="")
+        self.done(hypervisor.start(guest, []))
+        host.disk.add_folder(f"/sys/class/net/{tap(card)}", 0o755)
+        self.done(hypervisor.plug(guest, card))
+        [(opened, _)] = self.descriptors["node1"].opened.values()
+        self.assertEqual(opened, f"{tap(card)} (one queue, without headers)")
+
+    def test_each_virtual_processor_has_its_mask(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        host.processes.programs["taskset"] = Script()
+        guest = self.a_guest(cpu_mask="0-1:all:3")
+        guest = replace(guest, beparams={**guest.beparams, "vcpus": 3})
+        self.done(hypervisor.start(guest, []))
+        pid = host.machine("web1").pid
+        pinned = [ran.argv for ran in host.processes.ran if ran.argv[0] == "taskset"]
+        command = ("taskset", "--cpu-list", "--pid")
+        expected = [(*command, "0-1", f"{pid + 1}"), (*command, "3", f"{pid + 3}")]
+        self.assertEqual(pinned, expected)
+
+    def test_masks_that_do_not_fit_start_nothing(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        guest = self.a_guest(cpu_mask="0:1:2")
+        said = self.fails(Refused, hypervisor.start(guest, []))
+        self.assertIn("cpu_mask has 3 masks, but instance web1 has 1 virtual", said)
+        host.processes.programs["taskset"] = Script(code=1, err=b"Invalid argument")
+        guest = self.a_guest(cpu_mask="98:99")
+        guest = replace(guest, beparams={**guest.beparams, "vcpus": 2})
+        said = self.fails(Failed, hypervisor.start(guest, []))
+        self.assertIn("the processors 98 of this node cannot be used: Invalid argument", said)
+        self.assertEqual(self.left(), [])
+
+    def test_the_agent_of_a_guest_shuts_it_down_and_else_its_power_button(self) -> None:
+        hypervisor, (host, _) = self.hypervisor(), self.node()
+        for answers in (True, False):
+            host.agents = {"/run/kvm/web1.agent": []} if answers else {}
+            self.done(hypervisor.start(self.a_guest(use_guest_agent=True), []))
+            asked = host.machine("web1").asked
+            self.done(hypervisor.stop("web1", hard=False))
+            self.clock.advance(1)
+            self.assertEqual(self.names(hypervisor), [[]])
+            self.assertEqual("system_powerdown" in asked, not answers)
 
     def test_what_cannot_be_opened_for_a_confined_guest_is_not_part_of_it(self) -> None:
         hypervisor, guest = self.hypervisor(), self.confined_guest()

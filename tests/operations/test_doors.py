@@ -167,11 +167,7 @@ class ParameterTests(DoorsTests):
         return a_cluster(instances=[web1], hvparams=kvm, **over)
 
     def test_isolation_that_is_not_there_is_refused(self) -> None:
-        for name, value in (
-            ("use_chroot", True),
-            ("spice_bind", "0.0.0.0"),
-            ("soundhw", "hda"),
-        ):
+        for name, value in (("use_chroot", True),):
             hvparams = {name: value}
             self.assertRefused(
                 f"{name}: is not supported by this version",
@@ -198,7 +194,7 @@ class ParameterTests(DoorsTests):
         self.assertRefused("use_chroot: is not supported", self.create(hypervisor="kvm"))
 
     def test_values_that_are_in_effect_can_be_set(self) -> None:
-        off = {"security_model": "none", "use_chroot": "no", "vnet_hdr": "default"}
+        off = {"security_model": "none", "use_chroot": "no", "user_shutdown": "default"}
         self.successResultOf(self.whole.do("OP_CLUSTER_SET_PARAMS", hvparams={"kvm": off}))
 
     def test_parameters_of_hypervisors_go_together(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -98,7 +98,7 @@ class KvmCase(TestCase):
         self.disk.write_bytes(b"mini web1\nwelcome\n".ljust(1 << 20, b"\0"))
         self.addCleanup(self.end_all)
 
-    def guest(self, **more: str) -> Guest:
+    def guest(self, **more: Any) -> Guest:
         hvparams = {
             "kernel_path": str(MINI / "vmlinuz"),
             "initrd_path": str(MINI / "initrd.img"),
@@ -141,6 +141,7 @@ class KvmCase(TestCase):
             accounts=LocalAccounts(cast(InThread, deferToThread)),
             user_pool=lambda: self.user_pool,
             images=LocalImages(cast(InThread, deferToThread)),
+            keys=self.folder,
             scratch=f"{self.folder}/{node}/scratch",
         )
 

@@ -90,7 +90,10 @@ SETTINGS = (
 _OS_FIELDS = (*("os_hvp", "osparams", "osparams_private_cluster", "hidden_os", "blacklisted_os"),)
 
 _NO_SSH = "nodes are managed by their daemons only, not by SSH"
-_NO_SPICE = "consoles are not served by SPICE"
+_NO_SPICE = (
+    "put the certificate into spice.pem and spice-ca.pem in /var/lib/ganeti of all nodes, for"
+    " example by gnt-cluster copyfile"
+)
 NO_CRYPTO = (
     unsupported("--new-confd-hmac-key", "there is no confd daemon"),
     unsupported("--new-spice-certificate", _NO_SPICE),

@@ -91,6 +91,7 @@ def _create_kvm(
         ganeti=f"{paths.run}/kvm-hypervisor",
         # They must survive a reboot of the node.
         firmware=f"{paths.data}/kvm-firmware",
+        keys=paths.data,
         descriptors=LocalDescriptors(in_thread),
         accounts=LocalAccounts(in_thread),
         user_pool=lambda: read_user_pool(paths, files),

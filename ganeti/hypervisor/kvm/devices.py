@@ -225,6 +225,8 @@ def _netdev_option(card: GuestNic, kvm: Kvm, *, forwards: bool) -> str:
     options = [f"tap,id={name}", f"ifname={tap(card)}", "script=no", "downscript=no"]
     if kvm.nic_type == "paravirtual":
         options += ["vhost=on"] if kvm.vhost_net else []
+    # By default, QEMU uses the header if the kernel has it.
+    options += [] if kvm.vnet_hdr else ["vnet_hdr=off"]
     if (queues := count_queues(kvm)) > 1:
         options.append(f"queues={queues}")
     return ",".join(options)

@@ -71,9 +71,10 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
-    variables, ``scratch`` that of what guests overwrite during a backup. With ``scopes``, each QEMU
-    gets a systemd scope. ``user_pool`` returns the user IDs for guests, which only a ``privileged``
-    daemon, that is root, can give to them."""
+    variables and TPMs, ``keys`` that of the cluster's certificates, ``scratch`` that of what guests
+    overwrite during a backup. With ``scopes``, each QEMU gets a systemd scope. ``user_pool``
+    returns the user IDs for guests, which only a ``privileged`` daemon, that is root, can give to
+    them."""
 
     def __init__(
         self,
@@ -94,10 +95,13 @@ class KvmHypervisor:
         user_pool: Callable[[], Ranges],
         images: IImages,
         scratch: str,
+        keys: str,
         scopes: bool = False,
         privileged: bool = True,
     ) -> None:
         self._files = files
+        self._keys = keys
+        self._agents = agents
         self._processes = processes
         self._attach = tuple(attach)
         known = GanetiGuests(ganeti, files)
@@ -113,6 +117,7 @@ class KvmHypervisor:
             self._users,
             TpmEmulators(files, processes, privileged=privileged, scopes=scopes),
             folder=folder,
+            keys=keys,
             files=files,
             processes=processes,
             monitors=monitors,
@@ -127,10 +132,10 @@ class KvmHypervisor:
         self._backups = LiveBackups(
             self._guests, self._qemus, files, images, self._qemu_files, self._quiescence, scratch
         )
-        keys = MigrationKeys(self._guests, files, self._qemu_files)
-        self._copies = DiskCopies(self._guests, self._qemus, keys, clock)
+        secrets = MigrationKeys(self._guests, files, self._qemu_files)
+        self._copies = DiskCopies(self._guests, self._qemus, secrets, clock)
         self._migration = QemuMigration(
-            self._guests, self._qemus, self._variables, keys, self._copies, clock
+            self._guests, self._qemus, self._variables, secrets, self._copies, clock
         )
 
     # --- start and stop
@@ -151,7 +156,10 @@ class KvmHypervisor:
                 await self._qemus.remove_traces(runtime)
             await self._qemus.end_process(self._guests.alive(name))
             return
-        self._guests.alive(name, GuestPhase.HERE)
+        config = self._guests.alive(name, GuestPhase.HERE).config
+        agent = self._find_agent(name, config) if config else ""
+        if agent and await self._agents.shut_down(agent):
+            return
         async with self._qemus.connect_monitor(name) as qemu:
             await qemu.execute("system_powerdown")
 
@@ -183,9 +191,13 @@ class KvmHypervisor:
             host = None if address in ("0.0.0.0", "::") else address
             display = str(port - FIRST_VNC_PORT)
             return ConsoleAccess(kind=ConsoleKind.VNC, host=host, port=port, display=display)
+        if kvm.spice_bind and port is not None:
+            address = await self._qemus.find_spice_address(kvm)
+            host = None if address in _LOOPBACK else address
+            return ConsoleAccess(kind=ConsoleKind.SPICE, host=host, port=port)
         message = (
-            f"instance {guest.name} has no console: set the hypervisor parameter serial_console or"
-            " vnc_bind_address, then stop and start the instance"
+            f"instance {guest.name} has no console: set the hypervisor parameter serial_console,"
+            " vnc_bind_address or spice_bind, then stop and start the instance"
         )
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
 
@@ -213,7 +225,7 @@ class KvmHypervisor:
 
     async def screenshot(self, guest: Guest) -> bytes:
         guest, kvm = self._as_started(guest)
-        if not (kvm.vga or kvm.vnc_bind_address) or kvm.vga == "none":
+        if not (kvm.vga or kvm.vnc_bind_address or kvm.spice_bind) or kvm.vga == "none":
             raise no_screen(guest.name)
         runtime = self._guests.alive(guest.name, GuestPhase.HERE)
         path = self._guests.runtime_paths(guest.name).screen
@@ -236,7 +248,7 @@ class KvmHypervisor:
             program = await self._qemus.describe_program(kvm)
         except Failed:  # the start of a guest reports this
             program = None
-        found = list(requirements.problems(kvm, equipment, self._files, program))
+        found = list(requirements.problems(kvm, equipment, self._files, program, self._keys))
         if equipment.scope is CheckScope.RUNNING:
             found += find_problems(kvm)
         if problem := await self._users.find_problem(kvm):

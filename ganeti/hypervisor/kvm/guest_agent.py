@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The client of the QEMU guest agent, which runs in a guest, freezes its file systems, and may
-not answer at all.
+"""The client of the QEMU guest agent, which runs in a guest, freezes its file systems, shuts it
+down, and may not answer at all.
 
 Messages are JSON objects, one per line. What an earlier client has left in the channel is skipped:
 the answer to ``guest-sync-delimited`` follows a byte 0xFF, which occurs in no JSON text.
@@ -28,6 +28,9 @@ SYNC_TIMEOUT = 3.0
 FREEZE_TIMEOUT = 30.0
 """Seconds in which a guest has to write what it has in memory."""
 
+REJECTION_TIMEOUT = 1.0
+"""Seconds in which an agent rejects a shutdown; it answers nothing if it begins one."""
+
 _DELIMITER = b"\xff"
 _MAX_LENGTH = 1 << 20
 """Maximum length of an answer, in bytes: the guest decides what it sends."""
@@ -35,6 +38,10 @@ _MAX_LENGTH = 1 << 20
 
 class AgentFailed(Failed):
     """The agent does not answer, or reports an error."""
+
+
+class AgentSilent(AgentFailed):
+    """The agent does not answer."""
 
 
 class GuestAgent(Protocol):
@@ -72,7 +79,7 @@ class GuestAgent(Protocol):
         try:
             return await self._waiting.addTimeout(timeout, self._clock)
         except TimeoutError:
-            raise AgentFailed(f"the guest agent did not answer within {timeout:g} s") from None
+            raise AgentSilent(f"the guest agent did not answer within {timeout:g} s") from None
         finally:
             self._waiting = None
 
@@ -90,7 +97,7 @@ class GuestAgent(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._waiting is not None and not self._waiting.called:
-            self._waiting.errback(AgentFailed("QEMU closed the connection to the guest agent"))
+            self._waiting.errback(AgentSilent("QEMU closed the connection to the guest agent"))
 
 
 def _encode(message: Mapping[str, object]) -> bytes:
@@ -144,7 +151,8 @@ async def connect_agent(
 
 
 class GuestAgents:
-    """Freezes guests; ``endpoint`` returns the endpoint for the path of the socket of an agent."""
+    """Freezes and shuts down guests; ``endpoint`` returns the endpoint for the path of the socket
+    of an agent."""
 
     def __init__(
         self, endpoint: Callable[[str], IStreamClientEndpoint], clock: IReactorTime
@@ -167,6 +175,19 @@ class GuestAgents:
             finally:
                 if frozen and agent is not None:
                     await _thaw(agent)
+
+    async def shut_down(self, path: str) -> bool:
+        """Request a guest to shut down; return whether its agent begins that."""
+        async with self._connect(path) as agent:
+            if agent is None:
+                return False
+            try:
+                await agent.call("guest-shutdown", REJECTION_TIMEOUT)
+            except AgentSilent:
+                return True
+            except AgentFailed:
+                return False
+            return True
 
     async def thaw(self, path: str) -> None:
         """Thaw file systems that an interrupted snapshot or backup has left frozen.

@@ -178,9 +178,11 @@ async def add_nic(
     connection_options = _connection_options(card, kvm)
     if files is not None and kvm.kvm_net == "host":
         vhost = bool(connection_options.get("vhost"))
-        passed = await files.pass_tap(qemu, card, queues=count_queues(kvm), vhost=vhost)
+        passed = await files.pass_tap(
+            qemu, card, queues=count_queues(kvm), vhost=vhost, vnet_hdr=kvm.vnet_hdr
+        )
         # QEMU rejects options for a device that it opens itself.
-        for each in ("ifname", "script", "downscript", "queues"):
+        for each in ("ifname", "script", "downscript", "queues", "vnet_hdr"):
             connection_options.pop(each, None)
         connection_options |= passed
     await qemu.execute("netdev_add", **connection_options)
@@ -214,6 +216,7 @@ def _connection_options(card: GuestNic, kvm: Kvm) -> dict[str, Any]:
     }
     if kvm.nic_type == "paravirtual":
         options |= {"vhost": True} if kvm.vhost_net else {}
+    options |= {} if kvm.vnet_hdr else {"vnet_hdr": False}
     if (queues := count_queues(kvm)) > 1:
         options["queues"] = queues
     return options

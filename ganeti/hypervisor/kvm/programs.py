@@ -24,7 +24,7 @@ class QemuProgram:
     """A QEMU program; ``machines`` maps each machine type, also aliases, to the versioned type.
 
     ``default`` is the machine type if a guest has none. ``cpus`` is empty if the program does not
-    list its CPU models.
+    list its CPU models. ``spice`` is whether it serves SPICE.
     """
 
     binary: str
@@ -32,6 +32,7 @@ class QemuProgram:
     machines: Mapping[str, str] = field(default_factory=dict)
     default: str = _PC
     cpus: frozenset[str] = frozenset()
+    spice: bool = True
 
     def machine(self, wanted: str) -> str:
         """Return the versioned machine type for ``wanted``, including its options.
@@ -109,7 +110,11 @@ class QemuPrograms:
         version = _VERSION.search(await self._run(binary, "--version"))
         machines, default = parse_machines(await self._run(binary, "-machine", "help"))
         cpus = parse_cpus(await self._run(binary, "-cpu", "help"))
-        return QemuProgram(binary, version[1] if version else "unknown", machines, default, cpus)
+        number = version[1] if version else "unknown"
+        # It exits with an error also if it has told the options.
+        listed = await self._processes.run([binary, "-spice", "help"], timeout=_TIMEOUT)
+        spice = b"spice options" in listed.out
+        return QemuProgram(binary, number, machines, default, cpus, spice)
 
     async def _run(self, binary: str, *arguments: str) -> str:
         finished = await self._processes.run([binary, *arguments], timeout=_TIMEOUT)

@@ -23,8 +23,10 @@ from ganeti.hypervisor.kvm.devices import (
 )
 from ganeti.hypervisor.kvm.firmware import Firmware
 from ganeti.hypervisor.kvm.pcie_ports import port_options
+from ganeti.hypervisor.kvm.processor_affinity import affinity_options
 from ganeti.hypervisor.kvm.qemu_user import QemuUser
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
+from ganeti.hypervisor.kvm.spice import agent_options, sound_options, spice_options
 from ganeti.hypervisor.kvm.tpm import tpm_options
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
@@ -57,7 +59,8 @@ class LoadedFirmware:
 @dataclass(frozen=True, kw_only=True)
 class HostSettings:
     """What the node determines: the QEMU program, the accelerator, the paths of sockets, the UEFI
-    firmware, if it is not the BIOS, and the user that QEMU runs as, if it is not root.
+    firmware, if it is not the BIOS, the user that QEMU runs as, if it is not root, and for SPICE
+    the address and the folder of the certificate.
 
     ``version`` is that of the program.
     """
@@ -68,6 +71,8 @@ class HostSettings:
     firmware: LoadedFirmware | None = None
     user: QemuUser | None = None
     version: str = ""
+    spice_address: str = ""
+    keys: str = ""
 
 
 NO_SLOTS: Mapping[str, str] = {}
@@ -116,7 +121,7 @@ def command(
     """
     kvm = read(guest.hvparams)
     return [
-        *_affinity_options(kvm),
+        *affinity_options(kvm),
         machine.binary,
         *("-name", escaped(guest.name), "-uuid", guest.uuid),
         # Tells the guest its name, and the software that it runs on.
@@ -131,7 +136,7 @@ def command(
         *(("-mem-path", kvm.mem_path, "-mem-prealloc") if kvm.mem_path else ()),
         *_monitor_options(machine.places),
         *_serial_options(kvm, machine.places),
-        *_graphics_options(guest, kvm, machine.places),
+        *_graphics_options(guest, kvm, machine),
         *_boot_options(kvm),
         *port_options(ports),
         *controller_options(kvm, slots),
@@ -144,6 +149,8 @@ def command(
         *(seed_options(machine.places.seed, slots) if seed else ()),
         # After all devices that earlier versions had on the root bus, which keep their addresses.
         *(balloon_options(slots) if balloon else ()),
+        *(agent_options(slots) if kvm.spice_bind and kvm.spice_use_vdagent else ()),
+        *sound_options(kvm, slots),
         *_usb_options(kvm),
         *(("-rtc", "base=localtime") if kvm.use_localtime else ()),
         *(("-no-reboot",) if kvm.reboot_behavior == "exit" else ()),
@@ -166,12 +173,6 @@ def _user_options(user: QemuUser | None, version: str) -> Iterator[str]:
     # by a set-user-ID bit. The filters "elevateprivileges" and "spawn" would end it, as it changes
     # its user (-runas) and creates a process (-daemonize) after they are in effect.
     yield from ("-sandbox", "on,obsolete=deny,resourcecontrol=deny")
-
-
-def _affinity_options(kvm: Kvm) -> Iterator[str]:
-    # The threads of QEMU inherit the processors that it may use, from its start on.
-    if kvm.cpu_mask != "all":
-        yield from ("taskset", "--cpu-list", kvm.cpu_mask)
 
 
 def _processor_options(guest: Guest, kvm: Kvm, host: HostSettings) -> Iterator[str]:
@@ -243,11 +244,13 @@ def _socket_chardev(name: str, path: str) -> str:
     return f"socket,id={name},path={escaped(path)},server=on,wait=off"
 
 
-def _graphics_options(guest: Guest, kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
+def _graphics_options(guest: Guest, kvm: Kvm, host: HostSettings) -> Iterator[str]:
     # Otherwise QEMU opens a window, or fails where it cannot.
     yield from ("-display", "none")
-    vga = kvm.vga or ("std" if kvm.vnc_bind_address else "none")
-    yield from ("-vga", vga)
+    usual = "qxl" if kvm.spice_bind else "std" if kvm.vnc_bind_address else "none"
+    yield from ("-vga", kvm.vga or usual)
+    if kvm.spice_bind and guest.network_port is not None:
+        yield from spice_options(kvm, guest.network_port, host.spice_address, host.keys)
     if not kvm.vnc_bind_address:
         return
     if kvm.vnc_bind_address.startswith("/"):

@@ -78,7 +78,7 @@ class QemuFiles:
         return name
 
     async def pass_tap(
-        self, qemu: Monitor, card: GuestNic, *, queues: int, vhost: bool
+        self, qemu: Monitor, card: GuestNic, *, queues: int, vhost: bool, vnet_hdr: bool
     ) -> dict[str, str]:
         """Return the options by which a connection uses the tap device of a card.
 
@@ -88,7 +88,9 @@ class QemuFiles:
         taps = [f"{name}-tap{index}" for index in range(queues)]
         for each in taps:
             try:
-                queue = await self._descriptors.open_tap(device, multi_queue=queues > 1)
+                queue = await self._descriptors.open_tap(
+                    device, multi_queue=queues > 1, vnet_hdr=vnet_hdr
+                )
             except OSError as error:
                 raise CannotOpen(device, error) from error
             await self._pass_named(qemu, queue, each)

@@ -27,6 +27,11 @@ from ganeti.hypervisor.kvm.monitor import (
 )
 from ganeti.hypervisor.kvm.pcie_ports import assign_ports, count_ports
 from ganeti.hypervisor.kvm.port_forwards import has_forwards, read_forwards
+from ganeti.hypervisor.kvm.processor_affinity import (
+    has_mask_for_each,
+    pin_processors,
+    require_mask_for_each,
+)
 from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
 from ganeti.hypervisor.kvm.qemu_command import (
     Accelerator,
@@ -39,6 +44,7 @@ from ganeti.hypervisor.kvm.qemu_command import (
 from ganeti.hypervisor.kvm.qemu_user import QemuUser, QemuUsers
 from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.hypervisor.kvm.scope import scope_command
+from ganeti.hypervisor.kvm.spice import find_address
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.hypervisor.kvm.tpm import TpmEmulators, TpmProcess
 from ganeti.model.guest import CheckScope, Guest
@@ -69,7 +75,7 @@ _MAX_LOG_LENGTH = 1000
 class QemuProcesses:
     """Starts and ends QEMU for the guests of a registry; their sockets are in ``folder``.
 
-    With ``scopes``, each QEMU gets a systemd scope.
+    With ``scopes``, each QEMU gets a systemd scope. ``keys`` is the folder of certificates.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class QemuProcesses:
         tpms: TpmEmulators,
         *,
         folder: str,
+        keys: str,
         files: IFiles,
         processes: IProcesses,
         monitors: MonitorConnector,
@@ -94,6 +101,7 @@ class QemuProcesses:
         self._users = users
         self._tpms = tpms
         self._folder = folder
+        self._keys = keys
         self._files = files
         self._processes = processes
         self._monitors = monitors
@@ -121,8 +129,9 @@ class QemuProcesses:
         binary, program = self._find_binary(kvm), await self.describe_program(kvm)
         scope = CheckScope.ALL if running is None else CheckScope.RUNNING
         equipment = GuestDevices(guest.nics, len(disks), scope)
-        if found := list(requirements.problems(kvm, equipment, self._files, program)):
+        if found := list(requirements.problems(kvm, equipment, self._files, program, self._keys)):
             raise Refused(f"{guest.name} cannot run on this node: {Invalid(found)}")
+        require_mask_for_each(kvm, guest.vcpus, guest.name)
         accelerator = await self._accelerators.choose(kvm, binary)
         chosen = _resolve_defaults(kvm, program, accelerator)
         config = (
@@ -142,6 +151,7 @@ class QemuProcesses:
         loaded = await self._load_firmware(guest, kvm, incoming=incoming)
         await self._files.make_folder(self._folder)
         await self._remove_files(where)
+        spice_address = await self.find_spice_address(kvm)
         user = await self._users.choose(kvm, self._guests.user_ids)
         machine = HostSettings(
             binary=binary,
@@ -150,6 +160,8 @@ class QemuProcesses:
             firmware=loaded,
             user=user,
             version=program.version,
+            spice_address=spice_address,
+            keys=self._keys,
         )
         argv = command(
             guest,
@@ -186,6 +198,9 @@ class QemuProcesses:
             await self._run_qemu(guest.name, argv)
             runtime = self._guests.adopted(runtime)
             self._guests.save_record(runtime)
+            if has_mask_for_each(kvm):
+                async with self.connect_monitor(guest.name) as qemu:
+                    await pin_processors(qemu, kvm, runtime.pid, self._files, self._processes)
             if has_forwards(guest, kvm):
                 async with self.connect_monitor(guest.name) as qemu:
                     forwards = await read_forwards(qemu)
@@ -213,6 +228,10 @@ class QemuProcesses:
     def _stamp(self) -> int:
         """Return the number of a scope, which differs from that of an earlier one."""
         return round(self._clock.seconds() * 1000)
+
+    async def find_spice_address(self, kvm: Kvm) -> str:
+        """Return the address of this node that SPICE listens on, see ``spice``."""
+        return await find_address(kvm, self._processes)
 
     async def _load_firmware(
         self, guest: Guest, kvm: Kvm, *, incoming: bool

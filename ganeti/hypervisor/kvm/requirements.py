@@ -11,6 +11,7 @@ from ganeti.hypervisor.interfaces import GuestDevices
 from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
 from ganeti.hypervisor.kvm.firmware import find_firmware
 from ganeti.hypervisor.kvm.programs import QemuProgram
+from ganeti.hypervisor.kvm.spice import KEY_FILES, is_address
 from ganeti.hypervisor.kvm.tap_devices import find_link_problem
 from ganeti.hypervisor.kvm.tpm import find_tpm_problem
 from ganeti.model.guest import CheckScope
@@ -29,10 +30,11 @@ FILES = (
     "vnc_password_file",
     "vnc_x509_path",
     "mem_path",
+    "spice_password_file",
 )
 """Parameters that are the path of a file or directory on the node."""
 
-WITHOUT = {"spice_bind": "", "soundhw": "", "use_chroot": False}
+WITHOUT = {"use_chroot": False}
 """Parameters that are not supported, and the only values that are accepted for them.
 
 Other values cannot be set, but configurations of Ganeti may contain them.
@@ -40,16 +42,19 @@ Other values cannot be set, but configurations of Ganeti may contain them.
 
 
 def problems(
-    kvm: Kvm, equipment: GuestDevices, files: IFiles, program: QemuProgram | None
+    kvm: Kvm, equipment: GuestDevices, files: IFiles, program: QemuProgram | None, keys: str
 ) -> Iterator[Problem]:
     """Yield the problems that keep a guest with these parameters from running on this node.
 
-    ``program`` is None if the features of the node's QEMU are unknown.
+    ``program`` is None if the features of the node's QEMU are unknown. ``keys`` is the folder of
+    the cluster's certificates.
     """
     yield from _device_problems(kvm, equipment, files, program)
     if equipment.scope is CheckScope.EQUIPMENT:
         return
     yield from _missing_files(kvm, files)
+    if kvm.spice_bind:
+        yield from _spice_problems(kvm, files, program, keys)
     if kvm.kvm_tpm and (reason := find_tpm_problem(files)):
         yield Problem("kvm_tpm", reason)
     if program is not None:
@@ -95,6 +100,30 @@ def _missing_files(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
         yield Problem("kvm_accel", "/dev/kvm does not exist on this node")
 
 
+def _spice_problems(
+    kvm: Kvm, files: IFiles, program: QemuProgram | None, keys: str
+) -> Iterator[Problem]:
+    """Yield the problems of SPICE."""
+    if program is not None and not program.spice:
+        yield Problem(
+            "spice_bind",
+            f"QEMU {program.version} ({program.binary}) has no SPICE; install it (on Debian:"
+            " apt-get install qemu-system-modules-spice)",
+        )
+    if not is_address(kvm.spice_bind) and not files.stat(f"/sys/class/net/{kvm.spice_bind}"):
+        yield Problem(
+            "spice_bind",
+            f"{kvm.spice_bind} is neither an address nor a network device of this node",
+        )
+    for name in KEY_FILES if kvm.spice_use_tls else ():
+        if not files.stat(f"{keys}/{name}"):
+            yield Problem(
+                "spice_use_tls",
+                f"{keys}/{name} does not exist on this node; put it there on all nodes"
+                " (gnt-cluster copyfile)",
+            )
+
+
 def _program_problems(program: QemuProgram, kvm: Kvm) -> Iterator[Problem]:
     """Yield the problems of features that the node's QEMU lacks."""
     if reason := program.find_cpu_problem(kvm.cpu_type):
@@ -124,8 +153,6 @@ def _parameter_problems(kvm: Kvm) -> Iterator[Problem]:
             yield Problem(name, f"{kind} is not supported; use one of {offered}")
     if kvm.disk_aio == "native" and kvm.disk_cache != "none":
         yield Problem("disk_aio", "native needs disk_cache=none")
-    if ":" in kvm.cpu_mask:
-        yield Problem("cpu_mask", "a mask for each processor is not supported; use a single mask")
     try:
         split_shell_words(kvm.kvm_extra, "kvm_extra")
     except Invalid as error:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta
@@ -47,6 +48,9 @@ CD_IMAGES = ("cdrom_image_path", "cdrom2_image_path")
 
 BIOS, UEFI, UEFI_SECURE = "bios", "uefi", "uefi-secure"
 """The values of ``kvm_firmware``."""
+
+SOUND_CARDS = ("ac97", "es1370", "hda", "sb16")
+"""The names in ``soundhw``."""
 
 CdromType: TypeAlias = Literal[DiskType, ""]
 NicType: TypeAlias = Literal[
@@ -118,7 +122,12 @@ class Kvm(ParameterSet):
     )
     cdrom_image_path: Annotated[Image, doc("Image in the CD drive.")] = ""
     cpu_cores: Annotated[Count, doc("Number of cores per socket; 0: QEMU's default.")] = 0
-    cpu_mask: Annotated[CpuMask, doc("CPUs of the host that the guest may use.")] = "all"
+    cpu_mask: Annotated[
+        CpuMask,
+        doc(
+            "CPUs of the host that the guest may use: one mask, or one for each vCPU, with colons."
+        ),
+    ] = "all"
     cpu_sockets: Annotated[Count, doc("Number of CPU sockets; 0: QEMU's default.")] = 0
     cpu_threads: Annotated[Count, doc("Number of threads per core; 0: QEMU's default.")] = 0
     cpu_type: Annotated[Line, doc("CPU model with flags; empty: QEMU's default.")] = ""
@@ -201,36 +210,34 @@ class Kvm(ParameterSet):
     ] = "none"
     serial_console: Annotated[bool, doc("Whether the guest has a serial console.")] = True
     serial_speed: Annotated[SerialSpeed, doc("Baud rate of the serial console.")] = 38400
-    soundhw: Annotated[Line, unsupported("Models of sound cards.")] = ""
+    soundhw: Annotated[
+        Line, doc("Sound cards, separated by commas: ac97, es1370, hda or sb16.")
+    ] = ""
     spice_bind: Annotated[
-        Line, unsupported("Address or network device of the SPICE server; empty: none.")
+        Line, doc("Address or network device of the SPICE server; empty: none.")
     ] = ""
     spice_image_compression: Annotated[
         Literal["", "auto_glz", "auto_lz", "glz", "lz", "off", "quic"],
-        unsupported("Image compression of SPICE."),
+        doc("Image compression of SPICE."),
     ] = ""
     spice_ip_version: Annotated[
-        Literal[0, 4, 6], unsupported("IP version of the SPICE server; 0: any.")
+        Literal[0, 4, 6], doc("IP version of the SPICE server; 0: any.")
     ] = 0
     spice_jpeg_wan_compression: Annotated[
-        WanCompression, unsupported("Whether SPICE uses JPEG on slow links.")
+        WanCompression, doc("Whether SPICE uses JPEG on slow links.")
     ] = ""
-    spice_password_file: Annotated[AbsolutePath, unsupported("File with the SPICE password.")] = ""
-    spice_playback_compression: Annotated[bool, unsupported("Whether SPICE compresses audio.")] = (
-        True
-    )
+    spice_password_file: Annotated[AbsolutePath, doc("File with the SPICE password.")] = ""
+    spice_playback_compression: Annotated[bool, doc("Whether SPICE compresses audio.")] = True
     spice_streaming_video: Annotated[
-        Literal["", "all", "filter", "off"], unsupported("Video streams that SPICE detects.")
+        Literal["", "all", "filter", "off"], doc("Video streams that SPICE detects.")
     ] = ""
-    spice_tls_ciphers: Annotated[Line, unsupported("TLS ciphers of the SPICE server.")] = (
+    spice_tls_ciphers: Annotated[Line, doc("TLS ciphers of the SPICE server.")] = (
         "HIGH:-DES:-3DES:-EXPORT:-DH"
     )
-    spice_use_tls: Annotated[bool, unsupported("Whether SPICE uses TLS.")] = False
-    spice_use_vdagent: Annotated[
-        bool, unsupported("Whether SPICE uses the guest agent vdagent.")
-    ] = True
+    spice_use_tls: Annotated[bool, doc("Whether SPICE uses TLS.")] = False
+    spice_use_vdagent: Annotated[bool, doc("Whether SPICE uses the guest agent vdagent.")] = True
     spice_zlib_glz_wan_compression: Annotated[
-        WanCompression, unsupported("Whether SPICE uses zlib on slow links.")
+        WanCompression, doc("Whether SPICE uses zlib on slow links.")
     ] = ""
     usb_devices: Annotated[Line, doc("USB devices to attach, separated by commas.")] = ""
     usb_mouse: Annotated[Literal["", "mouse", "tablet"], doc("USB pointing device.")] = ""
@@ -254,12 +261,26 @@ class Kvm(ParameterSet):
     vnc_tls: Annotated[bool, doc("Whether VNC uses TLS.")] = False
     vnc_x509_path: Annotated[AbsolutePath, doc("Directory with the VNC certificates.")] = ""
     vnc_x509_verify: Annotated[bool, doc("Whether VNC clients must present a certificate.")] = False
-    vnet_hdr: Annotated[
-        bool, unsupported("Whether tap devices use the vnet header, for offloading.")
-    ] = True
+    vnet_hdr: Annotated[bool, doc("Whether tap devices use the vnet header, for offloading.")] = (
+        True
+    )
 
     def conflicts(self) -> list[Problem]:
         return [Problem(name, message) for broken, name, message in self._rules() if broken]
+
+    @property
+    def sound_cards(self) -> tuple[str, ...]:
+        """The names of the sound cards, each once."""
+        names = (each.strip() for each in self.soundhw.split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    def _has_other_family(self) -> bool:
+        """Return whether SPICE is to listen on an address of another IP version than wanted."""
+        try:
+            version = ipaddress.ip_address(self.spice_bind).version
+        except ValueError:
+            return False
+        return self.spice_ip_version not in (0, version)
 
     def _rules(self) -> tuple[tuple[bool, str, str], ...]:
         """Return the rules: whether it is violated, the parameter at fault, and the message."""
@@ -347,9 +368,23 @@ class Kvm(ParameterSet):
             *(
                 (bool(value) and not self.spice_bind, name, "requires spice_bind")
                 for name, value in (
+                    ("spice_image_compression", self.spice_image_compression),
                     ("spice_ip_version", self.spice_ip_version),
+                    ("spice_jpeg_wan_compression", self.spice_jpeg_wan_compression),
                     ("spice_password_file", self.spice_password_file),
+                    ("spice_streaming_video", self.spice_streaming_video),
                     ("spice_use_tls", self.spice_use_tls),
+                    ("spice_zlib_glz_wan_compression", self.spice_zlib_glz_wan_compression),
                 )
+            ),
+            (
+                self._has_other_family(),
+                "spice_bind",
+                f"is no address of IPv{self.spice_ip_version}, which spice_ip_version selects",
+            ),
+            (
+                not set(self.sound_cards) <= set(SOUND_CARDS),
+                "soundhw",
+                f"must be names of sound cards separated by commas: {', '.join(SOUND_CARDS)}",
             ),
         )

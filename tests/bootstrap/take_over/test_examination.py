@@ -99,12 +99,12 @@ class ExaminationTests(GanetiHost):
         self.assertIn("cluster setting maintain_node_health (True) has no effect: use", told)
 
     def test_parameters_that_do_not_work_here_are_told(self) -> None:
-        kvm = {**CLUSTER.cluster.hvparams["kvm"], "spice_bind": "127.0.0.1", "xen_cmd": "xm"}
+        kvm = {**CLUSTER.cluster.hvparams["kvm"], "use_chroot": True, "xen_cmd": "xm"}
         hvparams = {**CLUSTER.cluster.hvparams, "kvm": kvm}
         self.configure(with_cluster(CLUSTER, enabled_hypervisors=("kvm",), hvparams=hvparams))
         told = self.differences()
         self.assertIn("parameters of the cluster without an effect in kvm: xen_cmd", told)
-        self.assertIn("parameter hv/kvm/spice_bind of the cluster: ", told)
+        self.assertIn("parameter hv/kvm/use_chroot of the cluster: ", told)
 
     def test_scripts_that_nothing_calls_are_told(self) -> None:
         self.put("../../../etc/ganeti/kvm-vif-bridge", "#!/bin/sh\n")

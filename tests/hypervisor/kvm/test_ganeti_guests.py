@@ -86,6 +86,7 @@ class GanetiGuestTests(SynchronousTestCase):
             accounts=MemoryAccounts(),
             user_pool=lambda: (),
             images=MemoryImages(),
+            keys="/var/lib/ganeti",
             scratch="/scratch",
         )
 

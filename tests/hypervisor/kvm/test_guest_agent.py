@@ -222,3 +222,29 @@ class FreezeTests(SynchronousTestCase):
         self.assertEqual(self.agent.asked, ["guest-sync-delimited", THAW])
         self.agent.refuses = True
         self.failureResultOf(Deferred.fromCoroutine(self.agents.thaw("/run/agent")), AgentFailed)
+
+
+class ShutdownTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.agent = ScriptedAgent(self.clock)
+
+    def shut_down(self) -> bool:
+        agents = GuestAgents(lambda path: self.agent, self.clock)
+        working = Deferred.fromCoroutine(agents.shut_down("/run/agent"))
+        self.clock.pump([0.1] * 50)
+        done: bool = self.successResultOf(working)
+        return done
+
+    def test_an_agent_that_says_nothing_more_shuts_the_guest_down(self) -> None:
+        self.agent.ignores.add("guest-shutdown")
+        self.assertTrue(self.shut_down())
+        self.assertEqual(self.agent.asked, ["guest-sync-delimited", "guest-shutdown"])
+
+    def test_an_agent_that_is_absent_or_cannot_does_not(self) -> None:
+        self.agent.rejects.add("guest-shutdown")
+        self.assertFalse(self.shut_down())
+        self.agent.ignores.add("guest-sync-delimited")
+        self.assertFalse(self.shut_down())
+        self.agent.refuses = True
+        self.assertFalse(self.shut_down())

@@ -213,6 +213,10 @@ class NicTests(HotplugCase):
         self.assertEqual((self.count("netdev_del"), self.count("netdev_add")), (1, 1))
         self.assertEqual(self.qemu.connections, {netdev_id(CARD)})
 
+    def test_a_card_has_no_header_of_packets_if_that_is_off(self) -> None:
+        self.add_nic(vnet_hdr=False)
+        self.assertIs(self.host.given["netdev_add"]["vnet-hdr"], False)
+
     def test_an_emulated_card_has_neither_vhost_nor_queues(self) -> None:
         self.add_nic(nic_type="e1000", vhost_net=True, virtio_net_queues=4)
         self.assertFalse({"vhost", "queues"} & self.host.given["netdev_add"].keys())

@@ -64,6 +64,7 @@ class LiveGuestCase(SynchronousTestCase):
             accounts=MemoryAccounts(),
             user_pool=lambda: (),
             images=self.images,
+            keys="/var/lib/ganeti",
             scratch="/scratch",
         )
 

@@ -56,11 +56,17 @@ class ProgramTests(SynchronousTestCase):
         self.host.disk.put("/qemu", b"", 0o755, 1)
         for _ in range(2):
             self.successResultOf(self.programs.describe("/qemu"))
-        self.assertEqual(len(self.host.processes.ran), 3)
+        self.assertEqual(len(self.host.processes.ran), 4)
         self.host.disk.put("/qemu", b"", 0o755, 2)
         self.host.version = "10.0.2"
         program = self.successResultOf(self.programs.describe("/qemu"))
         self.assertEqual(program.machine("pc"), "pc-i440fx-10.0")
+
+    def test_a_program_without_spice_is_known(self) -> None:
+        self.assertTrue(self.successResultOf(self.programs.describe("/qemu")).spice)
+        self.host.spice = False
+        self.host.disk.put("/qemu", b"", 0o755, 3)
+        self.assertFalse(self.successResultOf(self.programs.describe("/qemu")).spice)
 
     def test_a_program_that_cannot_be_run_says_why(self) -> None:
         self.host.processes.programs["/qemu"] = Script(code=1, err=b"libfoo.so: not found\n")

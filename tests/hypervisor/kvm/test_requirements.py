@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.hypervisor.interfaces import NO_DEVICES, GuestDevices
@@ -29,7 +31,7 @@ class CheckTests(SynchronousTestCase):
         disk = MemoryDisk()
         disk.put("/vmlinuz", b"", 0o644, 0)
         disk.add_folder("/sys/class/net/br0/bridge", 0o755)
-        found = problems(kvm, equipment, MemoryFiles(disk), PROGRAM)
+        found = problems(kvm, equipment, MemoryFiles(disk), PROGRAM, "/keys")
         return {each.path: each.message for each in found}
 
     def test_files_that_are_there_are_no_problem(self) -> None:
@@ -40,17 +42,29 @@ class CheckTests(SynchronousTestCase):
         kvm = Kvm(
             kernel_path="/missing",
             cdrom_image_path="/cd",
-            spice_bind="0.0.0.0",
+            use_chroot=True,
             disk_type="mtd",
             disk_aio="native",
-            cpu_mask="0:1",
             kvm_extra="'",
         )
         found = self.found(kvm)
         self.assertEqual(found["kernel_path"], "/missing does not exist on this node")
-        named = ["cdrom_image_path", "cpu_mask", "disk_aio", "disk_type", "kernel_path",
-                 "kvm_extra", "spice_bind"]  # fmt: skip
+        named = ["cdrom_image_path", "disk_aio", "disk_type", "kernel_path",
+                 "kvm_extra", "use_chroot"]  # fmt: skip
         self.assertEqual(sorted(found), named)
+
+    def test_spice_needs_an_address_and_the_certificate_of_the_cluster(self) -> None:
+        self.assertEqual(self.found(Kvm(kernel_path="", spice_bind="::1")), {})
+        found = self.found(Kvm(kernel_path="", spice_bind="eth9", spice_use_tls=True))
+        self.assertIn("eth9 is neither an address nor a network device", found["spice_bind"])
+        self.assertIn("/keys/spice-ca.pem does not exist", found["spice_use_tls"])
+
+    def test_a_qemu_without_spice_is_named(self) -> None:
+        lacking = dataclasses.replace(PROGRAM, spice=False)
+        kvm = Kvm(kernel_path="", spice_bind="::1")
+        [found] = problems(kvm, NO_DEVICES, MemoryFiles(MemoryDisk()), lacking, "/keys")
+        self.assertIn("QEMU 7.2.0 (/qemu) has no SPICE", found.message)
+        self.assertEqual(found.path, "spice_bind")
 
     def test_a_guest_of_a_newer_qemu_is_not_taken(self) -> None:
         for version, wrong in (("7.2.22", []), ("6.0", []), ("", []), ("7.10.1", ["kvm_path"])):

@@ -50,3 +50,22 @@ class ConflictTests(SynchronousTestCase):
             ),
             {},
         )
+
+    def test_a_tpm_needs_acpi(self) -> None:
+        self.assertEqual(
+            self.conflicts(kvm_tpm="2.0", acpi=False), {"acpi": "is required with kvm_tpm"}
+        )
+
+    def test_spice_has_no_settings_without_a_server_and_excludes_vnc(self) -> None:
+        found = self.conflicts(spice_image_compression="glz", spice_use_tls=True)
+        needs = dict.fromkeys(("spice_image_compression", "spice_use_tls"), "requires spice_bind")
+        self.assertEqual(found, needs)
+        found = self.conflicts(spice_bind="::", vnc_bind_address="::")
+        self.assertIn("together with vnc_bind_address", found["spice_bind"])
+        found = self.conflicts(spice_bind="::1", spice_ip_version=4)
+        self.assertIn("no address of IPv4", found["spice_bind"])
+        self.assertEqual(self.conflicts(spice_bind="br0", spice_ip_version=4), {})
+
+    def test_sound_cards_have_names(self) -> None:
+        self.assertEqual(self.conflicts(soundhw="hda, ac97"), {})
+        self.assertIn("ac97, es1370, hda, sb16", self.conflicts(soundhw="all")["soundhw"])
