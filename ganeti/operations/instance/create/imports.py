@@ -21,6 +21,7 @@ from ganeti.operations.backup.description import read
 from ganeti.operations.backup.handshake import KEY_LIFETIME, Handshake, ImportEndpoint, proofs
 from ganeti.operations.backup.restore import StoredBackup, restore_disks
 from ganeti.operations.backup.running_transfers import RunningTransfers
+from ganeti.operations.instance.create.clone_source import CloneSource, copy_instance
 from ganeti.operations.instance.create.export_defaults import apply_export
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
@@ -72,7 +73,7 @@ class BackupImport:
     disks: int
 
 
-ImportSource = ExportSource | ClusterSource | BackupImport
+ImportSource = ExportSource | ClusterSource | BackupImport | CloneSource
 
 
 def export_queries(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
@@ -226,6 +227,9 @@ async def fill(arrival: ImportSource, node: Node, guest: Guest, tools: Tools) ->
 
     :raises Failed: the import failed; only the data on the disks remain.
     """
+    if isinstance(arrival, CloneSource):
+        await copy_instance(arrival, node, guest, tools)
+        return
     if isinstance(arrival, BackupImport):
         # As it was: no script adapts it to another name.
         disks = [(index, index) for index in range(arrival.disks)]
