@@ -75,7 +75,8 @@ class ReservationTests(SynchronousTestCase):
         state = a_cluster(nodes=NODES, instances=[new1], enabled_disk_templates=("plain",))
         found = model(state, facts)
         self.assertFalse(found.instances[0].movable)
-        self.assertEqual(found.nodes[0].disk_free, VOLUMES.free - 100)
+        free = {node.name: node.disk_free for node in found.nodes}
+        self.assertEqual(free["node1"], VOLUMES.free - 100)
 
 
 class InstanceTests(SynchronousTestCase):
