@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import Code, Failed
-from ganeti.rpc.master_address import BY_SCRIPT, HoldMasterAddress, ReleaseMasterAddress
+from ganeti.rpc.master_address import BY_GANETI, BY_SCRIPT, HoldMasterAddress, ReleaseMasterAddress
 from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import MINIMAL_PATH, IProcesses, IStateFiles
 
@@ -52,6 +52,8 @@ class MasterAddressScript:
         content = self._records.read_all().get(BY_SCRIPT)
         if content is None:
             return
+        # It has said all that it can, if this host has crashed before it was removed.
+        self._records.remove(BY_GANETI)
         try:
             self._held = msgspec.json.decode(content, type=ReleaseMasterAddress)
         except UNREADABLE as e:
@@ -75,14 +77,14 @@ class MasterAddressScript:
                 await self._stop()
             if self._held is None:
                 # Before the script runs: what it began before a crash must be undone as well.
-                self._records.put(BY_SCRIPT, msgspec.json.encode(wanted))
+                content = msgspec.json.encode(wanted)
+                self._records.put(BY_SCRIPT, content)
                 self._held = wanted
-                try:
-                    await self._run("start", wanted)
-                except Failed:
-                    await self._stop()
-                    raise
-                self._log.info("the script has configured {address}", address=wanted.address)
+                if self._records.read_all().get(BY_GANETI) == content:
+                    # Ganeti has run it before the take-over, and what is there is kept.
+                    self._records.remove(BY_GANETI)
+                else:
+                    await self._start(wanted)
             self._expire_after(call.lifetime)
         return True
 
@@ -117,6 +119,14 @@ class MasterAddressScript:
             self._log.error("{why}", why=failure.getErrorMessage())
         else:
             self._log.failure("internal error in the end of the cluster's address", failure)
+
+    async def _start(self, wanted: ReleaseMasterAddress) -> None:
+        try:
+            await self._run("start", wanted)
+        except Failed:
+            await self._stop()
+            raise
+        self._log.info("the script has configured {address}", address=wanted.address)
 
     async def _stop(self) -> None:
         held, self._held = self._held, None

@@ -21,6 +21,7 @@ from ganeti.schema.reading import read
 
 _INSTANCE = (
     *(f"instance.{each}" for each in ("create", "disks", "lifecycle", "modify", "moves")),
+    "instance.cloning",
     "instance.snapshots",
     "failover",
 )

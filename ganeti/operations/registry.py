@@ -46,7 +46,7 @@ from ganeti.operations.cluster import (
 from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.cluster import rename as rename_cluster
 from ganeti.operations.images import library
-from ganeti.operations.instance.create import create, multi_allocate
+from ganeti.operations.instance.create import clone, create, multi_allocate
 from ganeti.operations.instance.disks import activate, grow, recreate, replace
 from ganeti.operations.instance.lifecycle import (
     console,
@@ -87,6 +87,7 @@ _ALL: tuple[AnyOperation, ...] = (
     *network.OPERATIONS,
     *library.OPERATIONS,
     create.OPERATION,
+    clone.OPERATION,
     multi_allocate.OPERATION,
     remove.OPERATION,
     creation.OPERATION,

@@ -51,11 +51,10 @@ tags = st.sets(st.sampled_from(("red", "green"))).map(lambda found: tuple(sorted
 def disks(draw: st.DrawFn, name: str) -> Disk:
     """A disk of a few sizes, mirrored or not."""
     one, other, *_ = draw(st.permutations(NODES))
+    more = {"size": draw(st.sampled_from((0, 1, 2))), "forthcoming": draw(st.booleans())}
     if draw(st.booleans()):
-        return a_disk(
-            name, Template.DRBD, nodes=(one, other), size=draw(st.sampled_from((0, 1, 2)))
-        )
-    return a_disk(name, Template.FILE, nodes=(one,), size=draw(st.sampled_from((0, 1))))
+        return a_disk(name, Template.DRBD, nodes=(one, other), **more)
+    return a_disk(name, Template.FILE, nodes=(one,), **more)
 
 
 @st.composite
@@ -73,6 +72,7 @@ def instances(draw: st.DrawFn, number: int) -> tuple[Stored, ...]:
         nics=(a_nic(f"{number}", network=network),),
         admin_state=draw(st.sampled_from(AdminState)),
         hypervisor=draw(st.sampled_from(("fake", "kvm"))),
+        forthcoming=draw(st.booleans()),
     )
     records: list[Stored] = [*built.disks, built.instance]
     return tuple(reversed(records) if draw(st.booleans()) else records)
@@ -150,6 +150,15 @@ class UsageTests(SynchronousTestCase):
         for name in ("node1", "node2"):
             usage = STATE.get_usage(STATE.node(name))
             self.assertEqual(usage.disk, Map({Template.DRBD: 1024 + 128}))
+
+    def test_a_reserved_instance_holds_memory_and_disk_space(self) -> None:
+        disk = replace(DISK, forthcoming=True)
+        new1 = an_instance("new1", disks=[disk], forthcoming=True, beparams={"maxmem": 96})
+        state = a_cluster(nodes=NODES, instances=[new1])
+        primary, secondary = (state.get_usage(state.node(name)) for name in NODES[:2])
+        self.assertEqual((primary.held, secondary.held), (Amount(own=96), Amount()))
+        self.assertEqual(primary.held_disk, primary.disk)
+        self.assertEqual(secondary.held_disk, Map({Template.DRBD: disk.size + 128}))
 
     def test_a_change_of_tags_leaves_usage_untouched(self) -> None:
         web = STATE.instance("web1")

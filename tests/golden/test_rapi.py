@@ -46,6 +46,7 @@ class RoutesTests(SynchronousTestCase):
         self.assertEqual(ours.pop("/2/instances/{}/snapshots"), {"GET", "POST"})
         self.assertEqual(ours.pop("/2/instances/{}/snapshots/{}"), {"GET", "DELETE"})
         self.assertEqual(ours.pop("/2/instances/{}/snapshots/{}/revert"), {"PUT"})
+        self.assertEqual(ours.pop("/2/instances/{}/clone"), {"POST"})
         for path in ("/2/instances/{}/screenshot", "/2/instances/{}/usage", "/2/nodes/{}/usage"):
             self.assertEqual(ours.pop(path), {"GET"})
         for path in ("/2/instances/{}/backup", "/2/instances/{}/restore-disks"):

@@ -20,6 +20,7 @@ class ConsolesTests(SynchronousTestCase):
             a_node("node3", offline=True),
         ]
         instances = [an_instance("web1", node="node2"), an_instance("web3", node="node3")]
+        instances.append(an_instance("new1", node="node2", forthcoming=True))
         self.whole = WholeCluster(a_cluster(nodes=nodes, instances=instances))
         self.whole.guests["node2"].sockets = {ConsoleStream.SERIAL: ConsoleSocket(path="/serial")}
         self.consoles = ConsoleTickets(lambda: self.whole.state, self.whole.network)
@@ -38,6 +39,7 @@ class ConsolesTests(SynchronousTestCase):
     def test_refusals_say_why(self) -> None:
         self.assertIn("does not exist", self.refusal("web9"))
         self.assertIn("node node3 is offline", self.refusal("web3"))
+        self.assertIn("new1 is only reserved", self.refusal("new1"))
         self.assertIn("stream must be one of serial, vnc", self.refusal("web1", "sound"))
         self.successResultOf(self.whole.start_on("node2", "web1"))
         self.assertIn("has no VNC console", self.refusal("web1", "vnc"))

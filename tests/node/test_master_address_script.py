@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import msgspec
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
 from ganeti.node.master_address_script import RESUME_LIFETIME, MasterAddressScript
-from ganeti.rpc.master_address import BY_SCRIPT, HoldMasterAddress, ReleaseMasterAddress
+from ganeti.rpc.master_address import BY_GANETI, BY_SCRIPT, HoldMasterAddress, ReleaseMasterAddress
 from ganeti.system.interfaces import MINIMAL_PATH, IProcesses, ProcessResult
 from ganeti.testing.processes import MemoryStateFiles
 
@@ -126,6 +127,22 @@ class MasterAddressScriptTests(SynchronousTestCase):
         self.address.resume_by_record()
         self.clock.advance(RESUME_LIFETIME)
         self.assertEqual(self.host.ran, ["start 192.0.2.200", "stop 192.0.2.200"])
+
+    def test_what_ganeti_has_configured_by_it_is_kept_and_removed_when_given_up(self) -> None:
+        left = ReleaseMasterAddress(by_script=True, **WHERE)
+        self.records.put(BY_GANETI, msgspec.json.encode(left))
+        self.hold()
+        self.assertEqual((self.host.ran, list(self.records.read_all())), ([], [BY_SCRIPT]))
+        self.release()
+        self.hold()
+        self.assertEqual(self.host.ran, ["stop 192.0.2.200", "start 192.0.2.200"])
+
+    def test_the_record_of_a_take_over_is_used_once(self) -> None:
+        left = msgspec.json.encode(ReleaseMasterAddress(by_script=True, **WHERE))
+        for name in (BY_GANETI, BY_SCRIPT):
+            self.records.put(name, left)
+        self.address.resume_by_record()
+        self.assertEqual(list(self.records.read_all()), [BY_SCRIPT])
 
     def test_a_damaged_record_is_discarded(self) -> None:
         self.records.put(BY_SCRIPT, b"{")

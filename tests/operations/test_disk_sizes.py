@@ -8,6 +8,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.objects import update
+from ganeti.errors import Refused
 from ganeti.locking.names import instance_lock, request
 from ganeti.model.disk import Template
 from ganeti.opcodes.cluster import RepairDiskSizes
@@ -49,6 +51,15 @@ class SizeTests(SynchronousTestCase):
         before = self.whole.state
         self.assertEqual(self.do(), [])
         self.assertEqual(self.whole.state.serial_no, before.serial_no)
+
+    def test_what_is_only_reserved_is_left_out_or_refused_by_name(self) -> None:
+        web1 = self.whole.state.instance("web1")
+        change = update(web1, forthcoming=True)
+        self.successResultOf(self.whole.tools.config.change(change))
+        self.grow("web1", 1, by=4)
+        self.assertEqual(self.do(), [])
+        asked = self.whole.do(OP_ID, instances=["web1"])
+        self.assertIn("only reserved", str(self.failureResultOf(asked, Refused).value))
 
     def test_what_differs_is_corrected_and_told(self) -> None:
         self.grow("web1", 1, by=4)

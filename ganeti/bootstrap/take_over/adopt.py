@@ -32,7 +32,7 @@ from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.paths import Paths
 from ganeti.pki.authority import SERVER_USAGE, Authority, Credentials
 from ganeti.pki.enrolment import fingerprint
-from ganeti.rpc.master_address import BY_GANETI, BY_SCRIPT, ReleaseMasterAddress
+from ganeti.rpc.master_address import BY_GANETI, ReleaseMasterAddress
 from ganeti.system.state_files import LocalStateFiles
 
 
@@ -77,20 +77,18 @@ def _address_recorded(paths: Paths, state: ClusterState) -> Iterator[None]:
     if not has_own_address(state):
         yield
         return
-    by_script = cluster.use_external_mip_script
     where = ReleaseMasterAddress(
         address=cluster.master_ip,
         netmask=cluster.master_netmask,
         device=cluster.master_netdev,
-        by_script=by_script,
+        by_script=cluster.use_external_mip_script,
     )
     records = LocalStateFiles(paths.master_address_records)
-    name = BY_SCRIPT if by_script else BY_GANETI
-    records.put(name, msgspec.json.encode(where))
+    records.put(BY_GANETI, msgspec.json.encode(where))
     try:
         yield
     except OSError:
-        records.remove(name)
+        records.remove(BY_GANETI)
         with suppress(OSError):
             os.rmdir(paths.master_address_records)
         raise

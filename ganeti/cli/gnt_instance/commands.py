@@ -122,6 +122,15 @@ GNT_INSTANCE = tool(
         flags=(Option(("--no-install",), "no_install", ""),),
         given=fields.creation,
     ),
+    Command(
+        name="clone",
+        opcode="OP_INSTANCE_CLONE",
+        words=(*INSTANCE, Positional("new_name", "new-name")),
+        options=(NODES,),
+        flags=(Option(("--snapshot",), "snapshot_name", "", TEXT, metavar="NAME"),),
+        without=("pnode", "snode"),
+        given=fields.clone,
+    ),
     _instance_command(
         "remove", "OP_INSTANCE_REMOVE", confirm="Remove {instance_name} and all its data?"
     ),

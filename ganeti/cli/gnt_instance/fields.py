@@ -35,6 +35,12 @@ def creation(arguments: Arguments, *, from_export: bool = False) -> Document:
     }
 
 
+def clone(arguments: Arguments) -> Document:
+    """Return the nodes of a copy."""
+    primary, _, secondary = arguments.get("node", "").partition(":")
+    return {"pnode": primary or None, "snode": secondary or None}
+
+
 def _new_disks(arguments: Arguments, known: bool) -> list[Document]:
     given, size = arguments.get("disk", []), arguments.get("os_size")
     diskless = arguments.get("disk_template") == "diskless"

@@ -119,6 +119,8 @@ def plan_group_change(
 
     :raises Refused: an instance cannot move; with the reason for each.
     """
+    for instance in instances:
+        check_exists(instance)
     if facts.advice is not None:
         advised = get_allocator_jobs(facts, early_release=manner.early_release)
         jobs, stuck = list(advised.jobs), list(advised.stuck)
@@ -147,7 +149,6 @@ def _plan_instance(
 
     :raises Refused: no group is suitable; with the reason for each.
     """
-    check_exists(instance)
     subject, reasons = standing(instance, state), []
     template = state.get_template(instance)
     if template not in MIRRORED_TEMPLATES | SHARED_TEMPLATES:

@@ -66,10 +66,15 @@ def check_exists(instance: Instance) -> None:
     :raises Refused: nothing of it exists yet.
     """
     if instance.forthcoming:
-        raise Refused(
-            f"instance {instance.name} is only reserved (forthcoming), and nothing of it exists"
-            f" yet; create it first (gnt-instance add --commit {instance.name}), or remove it"
-        )
+        raise Refused(format_reserved(instance))
+
+
+def format_reserved(instance: Instance) -> str:
+    """Return why nothing can be done with a reserved instance, and what to do."""
+    return (
+        f"instance {instance.name} is only reserved (forthcoming), and nothing of it exists"
+        f" yet; create it first (gnt-instance add --commit {instance.name}), or remove it"
+    )
 
 
 def standing(instance: Instance, state: ClusterState) -> InstanceContext:

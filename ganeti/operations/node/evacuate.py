@@ -28,6 +28,7 @@ from ganeti.operations.allocation.evacuation import (
 )
 from ganeti.operations.allocation.iallocator import make_request
 from ganeti.operations.allocation.iallocator_jobs import get_allocator_jobs
+from ganeti.operations.instance.context import format_reserved
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery, Operation, Tools
 
 
@@ -53,7 +54,8 @@ def plan(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> NodeEvacu
     node = state.node(op.node_uuid or op.node_name)
     asked = _requested_node(op, node, state)
     if facts.advice is not None:
-        return NodeEvacuation(op, _allocator_evacuation(op, node, facts))
+        reserved = [each for each in _leaving(op, node, state) if each.forthcoming]
+        return NodeEvacuation(op, _allocator_evacuation(op, node, facts, reserved))
     places = RemainingResources(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
@@ -83,17 +85,10 @@ def request_allocation(
     if op.remote_node or op.remote_node_uuid:
         return None
     node = state.node(op.node_uuid or op.node_name)
-    leaving = {
-        EvacuationMode.PRIMARY_ONLY: [*state.list_primary_instances(node)],
-        EvacuationMode.SECONDARY_ONLY: [*state.list_secondary_instances(node)],
-        EvacuationMode.ALL: [
-            *state.list_primary_instances(node),
-            *state.list_secondary_instances(node),
-        ],
-    }
+    leaving = [each for each in _leaving(op, node, state) if not each.forthcoming]
     request = {
         "type": "node-evacuate",
-        "instances": [instance.name for instance in by_name(leaving[op.mode])],
+        "instances": [instance.name for instance in leaving],
         "evac_mode": op.mode.value,
     }
     wanted = make_request(op.iallocator, request, state)
@@ -102,13 +97,26 @@ def request_allocation(
     return replace(wanted, options=[*wanted.options, "--ignore-soft-errors"])
 
 
-def _allocator_evacuation(op: EvacuateNode, node: Node, facts: NodeAnswers) -> Evacuation:
-    """Return the evacuation that an iallocator has proposed.
+def _leaving(op: EvacuateNode, node: Node, state: ClusterState) -> list[Instance]:
+    """Return the instances to evacuate, by name."""
+    found: list[Instance] = []
+    if op.mode is not EvacuationMode.SECONDARY_ONLY:
+        found += state.list_primary_instances(node)
+    if op.mode is not EvacuationMode.PRIMARY_ONLY:
+        found += state.list_secondary_instances(node)
+    return by_name(found)
+
+
+def _allocator_evacuation(
+    op: EvacuateNode, node: Node, facts: NodeAnswers, reserved: Sequence[Instance]
+) -> Evacuation:
+    """Return the evacuation that an iallocator has proposed; ``reserved`` ones stay.
 
     :raises Refused: it has opcodes that are not allowed, or instances are stuck.
     """
     advised = get_allocator_jobs(facts, early_release=op.early_release)
-    leaving = Evacuation(node, advised.jobs, advised.stuck)
+    stay = ((each.name, format_reserved(each)) for each in reserved)
+    leaving = Evacuation(node, advised.jobs, (*advised.stuck, *stay))
     if leaving.stuck and not op.ignore_soft_errors:
         raise _stuck(leaving)
     return leaving

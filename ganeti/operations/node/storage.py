@@ -231,7 +231,7 @@ def _check_copies(node: Node, state: ClusterState) -> None:
     alone = sorted(
         instance.name
         for instance in state.list_primary_instances(node)
-        if state.get_template(instance) is Template.PLAIN
+        if state.get_template(instance) is Template.PLAIN and not instance.forthcoming
     )
     if alone:
         raise Refused(

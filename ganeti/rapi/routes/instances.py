@@ -17,6 +17,7 @@ from ganeti.luxi.methods import (
     TakeScreenshot,
 )
 from ganeti.opcodes.backup import ExportInstance, PrepareExport
+from ganeti.opcodes.instance.cloning import CloneInstance
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
 from ganeti.opcodes.instance.disks import (
     ActivateDisks,
@@ -340,6 +341,7 @@ ROUTES = (
     ),
     Route(_INSTANCE + "/migrate", {"PUT": submits(MigrateInstance)}),
     Route(_INSTANCE + "/failover", {"PUT": submits(FailoverInstance)}),
+    Route(_INSTANCE + "/clone", {"POST": submits(CloneInstance)}),
     Route(_INSTANCE + "/rename", {"PUT": submits(RenameInstance)}),
     Route(
         _INSTANCE + "/modify",

@@ -23,7 +23,7 @@ from ganeti.daemon.connections.node_certificate import verify_own_certificate
 from ganeti.jobs.job import JobStatus, decode
 from ganeti.pki.authority import SERVER_USAGE, Authority
 from ganeti.pki.enrolment import read_token
-from ganeti.rpc.master_address import BY_GANETI, BY_SCRIPT, ReleaseMasterAddress
+from ganeti.rpc.master_address import BY_GANETI, ReleaseMasterAddress
 from ganeti.schema.records import replace
 from ganeti.system.state_files import LocalStateFiles
 from tests.bootstrap.take_over.ganeti_host import CLUSTER, GanetiHost
@@ -77,7 +77,7 @@ class AdoptTests(GanetiHost):
 
     def test_the_script_that_ganeti_has_run_is_not_run_again(self) -> None:
         found, where = self.record_address(by_script=True)
-        self.assertEqual((found, where.by_script), (BY_SCRIPT, True))
+        self.assertEqual((found, where.by_script), (BY_GANETI, True))
 
     def test_an_address_of_a_node_is_not_recorded(self) -> None:
         address = CLUSTER.master.primary_ip

@@ -15,13 +15,18 @@ from typing import Any
 from ganeti.bootstrap.take_over.adopt import adopt
 from ganeti.bootstrap.take_over.give_back import ORIGINAL, give_back
 from ganeti.config.formats import ConfigDataEncoder
+from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
+from ganeti.model.instance import AdminState
+from ganeti.schema.records import replace
+from ganeti.testing.builders import a_disk, an_instance
 from tests.bootstrap.take_over.ganeti_host import CLUSTER, GanetiHost
 
 
 class GiveBackTests(GanetiHost):
-    def adopt(self) -> None:
+    def adopt(self) -> ClusterState:
         self.state = adopt(self.paths, self.folder())
+        return self.state
 
     def configuration(self) -> Any:
         return json.loads(self.read(self.paths.config_file))
@@ -76,6 +81,19 @@ class GiveBackTests(GanetiHost):
         give_back(self.paths, "node1")
         found = self.configuration()
         self.assertEqual((found["instances"]["n1"], found["disks"]["d"]), (new, disk))
+
+    def test_complete_reservations_come_over_and_go_back(self) -> None:
+        disk = replace(a_disk("d9"), forthcoming=True)
+        fields: dict[str, Any] = {"admin_state": AdminState.DOWN, "forthcoming": True}
+        built = an_instance("new1", disks=[disk], **fields)
+        [reserved] = built.disks
+        self.configure(CLUSTER.put(reserved).put(built.instance))
+        state = self.adopt()
+        self.assertEqual(state.instance("new1"), built.instance)
+        give_back(self.paths, "node1")
+        found = self.configuration()
+        self.assertIs(found["instances"][built.instance.uuid]["forthcoming"], True)
+        self.assertIs(found["disks"][reserved.uuid]["forthcoming"], True)
 
     def test_the_first_configuration_is_kept_beside(self) -> None:
         before = self.read(self.paths.config_file)

@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
+from ganeti.model.disk import Template
+from ganeti.model.instance import AdminState
 from ganeti.operations.allocation.iallocator import (
     advised,
     check_not_both,
@@ -20,7 +22,7 @@ from ganeti.operations.allocation.iallocator import (
 )
 from ganeti.operations.operation import IAllocatorReply, IAllocatorRequest, NodeAnswers
 from ganeti.rpc.node import DescribeNode, NodeInfo, StorageSpace
-from ganeti.testing.builders import a_cluster, a_node, uuid_of
+from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
 from ganeti.testing.facts import some_facts
 
 REQUEST = {"type": "allocate"}
@@ -105,6 +107,15 @@ class RequestTests(SynchronousTestCase):
         )
         query = room(state)
         self.assertEqual({node.name for node in query.nodes}, {"node1", "node3"})
+
+    def test_what_is_reserved_is_not_free(self) -> None:
+        disk = a_disk("new1/0", Template.PLAIN, nodes=("node1",), size=100, forthcoming=True)
+        fields: dict[str, Any] = {"admin_state": AdminState.DOWN, "beparams": {"maxmem": 96}}
+        new1 = an_instance("new1", disks=[disk], forthcoming=True, **fields)
+        facts = some_facts(memory_free=1000)
+        free, less = self.node(facts), self.node(facts, instances=[new1])
+        self.assertEqual(less["free_memory"], free["free_memory"] - 96)
+        self.assertEqual(less["free_disk"], free["free_disk"] - 100)
 
     def test_live_data_of_a_node_is_passed_on(self) -> None:
         node = self.node(some_facts(memory_free=1000, memory_node=300, cpus=4, cpus_node=2))

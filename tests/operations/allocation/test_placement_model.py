@@ -67,6 +67,18 @@ def built(template: Template, name: str = "web1", **over: Any) -> Built:
     return an_instance(name, disks=disks, **{"hypervisor": "kvm", "beparams": SIZES, **over})
 
 
+class ReservationTests(SynchronousTestCase):
+    def test_what_is_reserved_stays_where_it_is_and_takes_its_space(self) -> None:
+        facts = answers(node1=some_facts(storage=(VOLUMES,)))
+        disk = a_disk("new1/0", Template.PLAIN, nodes=("node1",), size=100, forthcoming=True)
+        new1 = an_instance("new1", disks=[disk], hypervisor="kvm", forthcoming=True)
+        state = a_cluster(nodes=NODES, instances=[new1], enabled_disk_templates=("plain",))
+        found = model(state, facts)
+        self.assertFalse(found.instances[0].movable)
+        free = {node.name: node.disk_free for node in found.nodes}
+        self.assertEqual(free["node1"], VOLUMES.free - 100)
+
+
 class InstanceTests(SynchronousTestCase):
     def instance(
         self,

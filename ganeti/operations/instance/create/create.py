@@ -42,6 +42,7 @@ from ganeti.operations.allocation.scoring import against, choose
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.images.copies import require_image
 from ganeti.operations.images.image_names import check_fits, resolve_name
+from ganeti.operations.instance.create.clone_source import CloneSource
 from ganeti.operations.instance.create.disk_adoption import (
     adopt_disks,
     adopted,
@@ -195,8 +196,19 @@ def _plan_commit(op: CreateInstance, state: ClusterState, facts: NodeAnswers) ->
     return dataclasses.replace(plan, reserved=reserved)
 
 
-def _plan_creation(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> CreationPlan:
-    op, arrival = arriving(op, state, facts)
+def plan_copy(
+    op: CreateInstance, state: ClusterState, facts: NodeAnswers, source: CloneSource
+) -> CreationPlan:
+    """Plan a new instance with the data of another one."""
+    return _plan_creation(op, state, facts, source)
+
+
+def _plan_creation(
+    op: CreateInstance, state: ClusterState, facts: NodeAnswers, source: CloneSource | None = None
+) -> CreationPlan:
+    arrival: ImportSource | None = source
+    if source is None:
+        op, arrival = arriving(op, state, facts)
     order = make_spec(op, state.cluster)
     if adopts(op):
         order = dataclasses.replace(order, disks=_adopt_sizes(op, order, state, facts))
@@ -208,7 +220,7 @@ def _plan_creation(op: CreateInstance, state: ClusterState, facts: NodeAnswers) 
             raise mac_in_use(nic.mac, owner)
     draft = _draft_instance(order, op.instance_name, facts.identity)
     draft = replace(draft, forthcoming=op.forthcoming)
-    if op.mode is CreationMode.CREATE:
+    if op.mode is CreationMode.CREATE and source is None:
         filled = fill_os(state.cluster, draft)
         draft = replace(draft, osparams=resolve_name(draft.os, draft.osparams, filled, state))
         if order.installs:
@@ -271,7 +283,7 @@ def _adopt_sizes(
 
 def _runs_scripts(order: InstanceSpec, arrival: ImportSource | None) -> bool:
     """Return whether scripts of the OS definition run on the disks."""
-    imports = arrival is not None and not isinstance(arrival, BackupImport)
+    imports = arrival is not None and not isinstance(arrival, BackupImport | CloneSource)
     return order.installs or (imports and bool(order.os))
 
 

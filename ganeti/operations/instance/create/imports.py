@@ -22,6 +22,7 @@ from ganeti.operations.backup.guest_state import restore_state
 from ganeti.operations.backup.handshake import KEY_LIFETIME, Handshake, ImportEndpoint, proofs
 from ganeti.operations.backup.restore import StoredBackup, restore_disks
 from ganeti.operations.backup.running_transfers import RunningTransfers
+from ganeti.operations.instance.create.clone_source import CloneSource, copy_instance
 from ganeti.operations.instance.create.export_defaults import apply_export
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
@@ -74,7 +75,7 @@ class BackupImport:
     details: BackupDetails
 
 
-ImportSource = ExportSource | ClusterSource | BackupImport
+ImportSource = ExportSource | ClusterSource | BackupImport | CloneSource
 
 
 def export_queries(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
@@ -228,6 +229,9 @@ async def fill(arrival: ImportSource, node: Node, guest: Guest, tools: Tools) ->
 
     :raises Failed: the import failed; only the data on the disks remain.
     """
+    if isinstance(arrival, CloneSource):
+        await copy_instance(arrival, node, guest, tools)
+        return
     if isinstance(arrival, BackupImport):
         # As it was: no script adapts it to another name.
         disks = [(index, index) for index in range(arrival.disks)]

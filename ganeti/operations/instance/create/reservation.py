@@ -84,7 +84,7 @@ def complete_by_reservation(op: CreateInstance, state: ClusterState) -> CreateIn
     return replace(
         op,
         beparams=instance.beparams,
-        disks=tuple(_describe_disk(disk) for disk in state.get_disks(instance)),
+        disks=tuple(describe_disk(disk) for disk in state.get_disks(instance)),
         disk_template=state.get_template(instance),
         group_name=None,
         hvparams={**instance.hvparams, **op.hvparams},
@@ -138,7 +138,7 @@ def _find_differences(
         yield _differs("group_name", op.group_name, group.name)
     yield from _find_backend_differences(op, instance, state)
     disks = state.get_disks(instance)
-    yield from _compare("disks", op.disks, [_describe_disk(disk) for disk in disks])
+    yield from _compare("disks", op.disks, [describe_disk(disk) for disk in disks])
     yield from _compare("nics", op.nics, [_describe_nic(nic, state) for nic in instance.nics])
 
 
@@ -182,7 +182,7 @@ def _equal(one: object, other: object) -> bool:
     return one == other
 
 
-def _describe_disk(disk: Disk) -> dict[str, Value]:
+def describe_disk(disk: Disk) -> dict[str, Value]:
     """Return the disk as a request has it."""
     found: dict[str, Value] = {"size": disk.size, "mode": disk.mode.value}
     for name, value in (("name", disk.name), ("spindles", disk.spindles)):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,6 +15,8 @@ from ganeti.model.disk import get_drbd_port
 from ganeti.model.instance import AdminState, Instance
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.instance.create.reservation import complete_by_reservation
+from ganeti.operations.node import evacuate
+from ganeti.operations.operation import IAllocatorReply, NodeAnswers
 from ganeti.testing.builders import a_cluster, a_group, a_network
 from tests.operations.whole import WholeCluster
 
@@ -39,6 +42,8 @@ COMMIT: dict[str, Any] = {
     "name_check": False,
     "ip_check": False,
 }
+
+EVACUATE = {"mode": "all", "iallocator": "mine"}
 
 
 class ReservationsTests(SynchronousTestCase):
@@ -217,3 +222,14 @@ class ReservationsTests(SynchronousTestCase):
             self.whole.do("OP_NODE_EVACUATE", node_name="node1", mode="primary-only")
         )
         self.assertIn("new1 is only reserved", told)
+
+    def test_an_iallocator_is_not_asked_to_evacuate_it(self) -> None:
+        self.successResultOf(self.reserve())
+        opcode: Any = read_opcode({"OP_ID": "OP_NODE_EVACUATE", "node_name": "node1", **EVACUATE})
+        wanted = evacuate.request_allocation(opcode, self.state, NodeAnswers())
+        assert wanted is not None
+        self.assertEqual(wanted.request["instances"], [])
+        text = json.dumps({"success": True, "info": "", "result": [[], [], []]})
+        facts = NodeAnswers(advice=IAllocatorReply("mine", text))
+        with self.assertRaisesRegex(Refused, "new1 is only reserved"):
+            evacuate.plan(opcode, self.state, facts)
