@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ganeti.schema.documents import Document
@@ -24,7 +24,9 @@ class MemoryBlockLayer:
 
     ``nodes`` has the node below each one, ``devices`` the node that a device uses, ``bitmaps`` the
     areas in each bitmap of a node and whether it records; the guest writes by ``write_as_guest``.
-    ``refuses`` maps a command to the message with which it is rejected.
+    ``refuses`` maps a command to the message with which it is rejected. ``saved`` are the snapshots
+    with memory, and the nodes in each; their jobs end with ``job_error`` when they are asked about
+    for the second time.
     """
 
     def __init__(self, *devices: str) -> None:
@@ -36,6 +38,10 @@ class MemoryBlockLayer:
         self.exports: dict[str, Arguments] = {}
         self.serves = False
         self.refuses: dict[str, str] = {}
+        self.saved: dict[str, Sequence[str]] = {}
+        self.loaded: list[str] = []
+        self.jobs: dict[str, Document] = {}
+        self.job_error = ""
 
     def write_as_guest(self, area: int) -> None:
         """Write an area on every disk."""
@@ -57,6 +63,10 @@ class MemoryBlockLayer:
             "block-export-add": self._export,
             "blockdev-snapshot-delete-internal-sync": lambda _: None,
             "blockdev-snapshot-internal-sync": lambda _: None,
+            "job-dismiss": lambda given: self.jobs.pop(given["id"]) and None,
+            "query-jobs": lambda _: self._list_jobs(),
+            "snapshot-load": self._load,
+            "snapshot-save": self._save,
             "nbd-server-start": lambda _: self._serve(True),
             "nbd-server-stop": lambda _: self._serve(False),
             "qom-set": self._set_drive,
@@ -102,6 +112,21 @@ class MemoryBlockLayer:
         if any(each["node-name"] == name for each in self.exports.values()):
             raise Rejected(f"Node {name} is in use")
         del self.nodes[name]
+
+    def _save(self, given: Arguments) -> None:
+        self.saved[given["tag"]] = given["devices"]
+        self.jobs[given["job-id"]] = {"id": given["job-id"], "status": "running"}
+
+    def _load(self, given: Arguments) -> None:
+        self.loaded.append(given["tag"])
+        self.jobs[given["job-id"]] = {"id": given["job-id"], "status": "running"}
+
+    def _list_jobs(self) -> list[Document]:
+        found = list(self.jobs.values())
+        error = {"error": self.job_error} if self.job_error else {}
+        for each in found:
+            self.jobs[str(each["id"])] = {**each, "status": "concluded", **error}
+        return found
 
     def _list_devices(self, _: Arguments) -> object:
         return [
