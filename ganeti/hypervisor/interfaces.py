@@ -13,6 +13,7 @@ from zope.interface import Interface
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.guest import CheckScope, Counters, Guest, GuestNic, GuestState
+from ganeti.model.instance_snapshots import SavedMemory
 from ganeti.model.running import RunningConfig
 from ganeti.schema.types import Parameters
 
@@ -201,6 +202,31 @@ class ILiveSnapshots(Interface):
         """Let a guest run whose snapshot was interrupted, and thaw its file systems.
 
         :raises NotRunning: there is no such guest.
+        """
+
+
+class IMemorySnapshots(Interface):
+    """A hypervisor that saves the memory of a guest in the images of its disks."""
+
+    async def snapshot_memory(guest: Guest, name: str) -> SavedMemory:
+        """Create a snapshot of each disk and of the memory of a running guest, which goes on.
+
+        It is stopped meanwhile. If the creation fails, parts may remain in the images.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: it could not go on from there.
+        :raises Failed: with the reason.
+        """
+
+    async def find_memory_problem(guest: Guest, saved: SavedMemory) -> str:
+        """Return why this node cannot load the memory of a guest; empty if it can."""
+
+    async def resume_from_memory(guest: Guest, name: str, saved: SavedMemory) -> None:
+        """Load a snapshot into a guest that was started paused, and let it run.
+
+        :raises NotRunning: there is no such guest.
+        :raises Refused: it was started with other devices.
+        :raises Failed: with the reason.
         """
 
 

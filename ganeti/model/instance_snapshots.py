@@ -10,6 +10,7 @@ import enum
 
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Disk, DiskFormat, Template, get_format
+from ganeti.model.running import RunningConfig
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Number
 
@@ -38,12 +39,23 @@ class DiskSnapshot(Record):
     size: Integer
 
 
+class SavedMemory(Record):
+    """What a virtual machine must be like that loads the memory in a snapshot.
+
+    ``running`` is the configuration that the guest was started with; ``cpu`` is the processor of
+    its node, if the guest depends on it.
+    """
+
+    running: RunningConfig
+    cpu: Line = ""
+
+
 class Snapshot(Record):
     """A snapshot of the disks of an instance; ``ctime`` in seconds since the epoch.
 
     ``name`` is unique for the instance, ``uuid`` is part of its name in the storage. ``running``
     is whether the guest ran; if the guest agent had written and stopped its file systems,
-    it is ``frozen``.
+    it is ``frozen``. With ``memory``, the guest can go on from there.
     """
 
     name: Line
@@ -53,6 +65,7 @@ class Snapshot(Record):
     state: SnapshotState = SnapshotState.CREATING
     running: bool = False
     frozen: bool = False
+    memory: SavedMemory | None = None
 
     @property
     def stored_name(self) -> str:

@@ -67,6 +67,8 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(store_members.RemoveStoreMember, parts.store_member.remove)
 
     answers.to(snapshots.CreateGuestSnapshot, parts.guest_snapshots.create)
+    answers.to(snapshots.CheckSavedMemory, parts.guest_snapshots.check_memory)
+    answers.to(snapshots.LoadSavedMemory, parts.guest_snapshots.load_memory)
     answers.to(snapshots.ListDiskSnapshots, parts.guest_snapshots.list_names)
     answers.to(snapshots.RemoveGuestSnapshot, parts.guest_snapshots.remove)
     answers.to(snapshots.RevertGuest, parts.guest_snapshots.revert)

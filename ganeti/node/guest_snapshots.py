@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from ganeti.errors import Code, Failed, GanetiError, Refused
-from ganeti.hypervisor.interfaces import IHypervisor, ILiveSnapshots, Running
+from ganeti.hypervisor.interfaces import IHypervisor, ILiveSnapshots, IMemorySnapshots, Running
 from ganeti.model.disk import Disk
 from ganeti.model.guest import Guest
-from ganeti.model.instance_snapshots import has_inner_snapshots
+from ganeti.model.instance_snapshots import SavedMemory, has_inner_snapshots
 from ganeti.node.disks import Disks
 from ganeti.rpc import snapshots as calls
 from ganeti.storage.interfaces import INamedSnapshots
@@ -38,6 +38,9 @@ class GuestSnapshots:
         guest = call.guest
         async with self._lock(guest.name):
             running = self._is_running(guest)
+            if call.memory:
+                saved = await self._save_memory(guest, call.name)
+                return calls.SnapshotReport(running=True, memory=saved)
             if (live := self._find_live(guest)) is None:
                 if _are_inner(guest):
                     await self._disks.paths(guest)  # ends what a killed node daemon has left
@@ -49,6 +52,41 @@ class GuestSnapshots:
                 async with live.hold_writes(guest) as frozen:
                     await self._create_all(guest, call.name)
             return calls.SnapshotReport(running=True, frozen=frozen)
+
+    async def _save_memory(self, guest: Guest, name: str) -> SavedMemory:
+        if not self._is_running(guest):
+            raise Refused(
+                f"instance {guest.name} does not run and has no memory; leave out --memory",
+            )
+        if not _are_inner(guest):
+            raise Refused(
+                f"instance {guest.name} has disks that are no qcow2 images, and its memory has no"
+                " place in them; leave out --memory (disks can be created with format=qcow2)",
+                Code.INPUT,
+            )
+        return await self._find_memory(guest).snapshot_memory(guest, name)
+
+    async def check_memory(self, call: calls.CheckSavedMemory) -> str:
+        return await self._find_memory(call.guest).find_memory_problem(call.guest, call.memory)
+
+    async def load_memory(self, call: calls.LoadSavedMemory) -> None:
+        async with self._lock(call.guest.name):
+            try:
+                memory = self._find_memory(call.guest)
+                await memory.resume_from_memory(call.guest, call.name, call.memory)
+            except BaseException:
+                # Without its memory, it must not begin to run by itself.
+                if self._is_running(call.guest):
+                    await self._hypervisors[call.guest.hypervisor].stop(call.guest.name, hard=True)
+                raise
+
+    def _find_memory(self, guest: Guest) -> IMemorySnapshots:
+        found = IMemorySnapshots(self._hypervisors.get(guest.hypervisor), None)
+        if found is None:
+            raise Refused(
+                f"hypervisor {guest.hypervisor} saves no memory of guests; kvm does", Code.INPUT
+            )
+        return found
 
     async def _create_all(self, guest: Guest, name: str) -> None:
         for number, disk in enumerate(guest.disks):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ganeti.model.disk import Disk
 from ganeti.model.guest import Guest
+from ganeti.model.instance_snapshots import SavedMemory
 from ganeti.rpc.call import NO_TIMEOUT, NORMAL, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import Line
@@ -14,20 +15,47 @@ class SnapshotReport(Record):
     """How a snapshot was created.
 
     ``running`` is whether the guest ran; ``frozen``, whether its agent had frozen its file systems.
+    ``memory`` is what its memory needs, if that is part of the snapshot.
     """
 
     running: bool
     frozen: bool = False
+    memory: SavedMemory | None = None
 
 
 class CreateGuestSnapshot(Call[SnapshotReport]):
-    """Create a snapshot of each disk, or of none; of a running guest at one instant."""
+    """Create a snapshot of each disk, or of none; of a running guest at one instant.
+
+    With ``memory``, it also has the memory of the guest, which must run.
+    """
 
     wire = "instance_snapshot_create"
     call_timeout = NO_TIMEOUT
 
     guest: Guest
     name: Line
+    memory: bool = False
+
+
+class CheckSavedMemory(Call[str]):
+    """Return why a node cannot load the memory of a guest; empty if it can."""
+
+    wire = "instance_snapshot_check"
+    call_timeout = NORMAL
+
+    guest: Guest
+    memory: SavedMemory
+
+
+class LoadSavedMemory(Call[None]):
+    """Let a guest that was started paused go on from a snapshot; if that fails, stop it."""
+
+    wire = "instance_snapshot_load"
+    call_timeout = NO_TIMEOUT
+
+    guest: Guest
+    name: Line
+    memory: SavedMemory
 
 
 class RevertGuest(Call[None]):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ganeti.schema.documents import Document
@@ -25,6 +25,8 @@ class MemoryBlockLayer:
     ``nodes`` has the node below each one, ``devices`` the node that a device uses, ``bitmaps`` the
     areas in each bitmap of a node and whether it records; the guest writes by ``write_as_guest``.
     ``refuses`` maps a command to the message with which it is rejected. ``jobs`` copy disks.
+    ``saved`` are the snapshots with memory, and the nodes in each; their jobs, ``saving``, end with
+    ``job_error`` when they are asked about for the second time.
     """
 
     def __init__(self, *devices: str) -> None:
@@ -37,6 +39,10 @@ class MemoryBlockLayer:
         self.serves = False
         self.refuses: dict[str, str] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.saved: dict[str, Sequence[str]] = {}
+        self.loaded: list[str] = []
+        self.saving: dict[str, Document] = {}
+        self.job_error = ""
 
     def write_as_guest(self, area: int) -> None:
         """Write an area on every disk."""
@@ -59,9 +65,11 @@ class MemoryBlockLayer:
             "block-job-cancel": self._cancel_job,
             "blockdev-mirror": self._add_job,
             "job-dismiss": self._dismiss_job,
-            "query-jobs": lambda _: list(self.jobs.values()),
+            "query-jobs": lambda _: [*self.jobs.values(), *self._list_saving()],
             "blockdev-snapshot-delete-internal-sync": lambda _: None,
             "blockdev-snapshot-internal-sync": lambda _: None,
+            "snapshot-load": self._load,
+            "snapshot-save": self._save,
             "nbd-server-start": lambda _: self._serve(True),
             "nbd-server-stop": lambda _: self._serve(False),
             "qom-set": self._set_drive,
@@ -109,6 +117,21 @@ class MemoryBlockLayer:
             raise Rejected(f"Node {name} is in use")
         del self.nodes[name]
 
+    def _save(self, given: Arguments) -> None:
+        self.saved[given["tag"]] = given["devices"]
+        self.saving[given["job-id"]] = {"id": given["job-id"], "status": "running"}
+
+    def _load(self, given: Arguments) -> None:
+        self.loaded.append(given["tag"])
+        self.saving[given["job-id"]] = {"id": given["job-id"], "status": "running"}
+
+    def _list_saving(self) -> list[Document]:
+        found = list(self.saving.values())
+        error = {"error": self.job_error} if self.job_error else {}
+        for each in found:
+            self.saving[str(each["id"])] = {**each, "status": "concluded", **error}
+        return found
+
     def _list_devices(self, _: Arguments) -> object:
         return [
             {
@@ -152,6 +175,8 @@ class MemoryBlockLayer:
             job["error"] = "Operation canceled"
 
     def _dismiss_job(self, given: Arguments) -> None:
+        if self.saving.pop(given["id"], None):
+            return
         if self.jobs[given["id"]]["status"] != "concluded":
             raise Rejected(f"Job '{given['id']}' in state 'running' cannot accept command dismiss")
         del self.jobs[given["id"]]

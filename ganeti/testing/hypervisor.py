@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from zope.interface import implementer
 
@@ -18,11 +18,13 @@ from ganeti.hypervisor.interfaces import (
     GuestDevices,
     IHypervisor,
     ILiveCopies,
+    IMemorySnapshots,
     MigrationPhase,
     MigrationProgress,
     NotRunning,
 )
 from ganeti.model.guest import Counters, Guest, GuestNic, GuestState
+from ganeti.model.instance_snapshots import SavedMemory
 from ganeti.model.running import RunningConfig, is_older
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -35,7 +37,7 @@ STEPS = ("accept", "migrate", "sending", "finish_incoming", "finish_outgoing")
 _FOLLOWS = MigrationProgress(phase=MigrationPhase.COMPLETED, transferred=1 << 20, total=1 << 20)
 
 
-@implementer(IHypervisor, ILiveCopies)
+@implementer(IHypervisor, ILiveCopies, IMemorySnapshots)
 class MemoryHypervisor:
     """Guests that exist only in this object, and what was asked for in ``asked``.
 
@@ -46,6 +48,8 @@ class MemoryHypervisor:
     parameters, by their names, ``complaint`` what it writes of a guest that is dropped; those in
     ``loses`` do not arrive. ``copies`` yields the progress of the copies of a guest's disks, those
     that are ``copied`` now; ``secrets`` are those that its migrations were started with.
+    ``loses`` do not arrive. ``save_disks`` makes the snapshots of disks that belong to a snapshot
+    with memory, and ``memory_problem`` is why none can be loaded; ``unloadable`` guests fail then.
     """
 
     def __init__(
@@ -75,6 +79,9 @@ class MemoryHypervisor:
         self.copies: Callable[[], Iterator[MigrationProgress]] = lambda: iter([_FOLLOWS])
         self.sockets: dict[ConsoleStream, ConsoleSocket] = {}
         self.variables: dict[str, bytes] = {}
+        self.save_disks: Callable[[Guest, str], Awaitable[None]] | None = None
+        self.memory_problem = ""
+        self.unloadable: set[str] = set()
 
     async def start(
         self,
@@ -90,6 +97,20 @@ class MemoryHypervisor:
         await self._guests.start(guest, disks, paused=paused, seed=seed)
         self.disks[guest.name] = tuple(disk.path for disk in disks)
         self.seeds[guest.name] = seed
+
+    async def snapshot_memory(self, guest: Guest, name: str) -> SavedMemory:
+        self._ask("save memory", guest.name)
+        if self.save_disks is not None:
+            await self.save_disks(guest, name)
+        return SavedMemory(running=await self.running_config(guest))
+
+    async def find_memory_problem(self, guest: Guest, saved: SavedMemory) -> str:
+        return self.memory_problem
+
+    async def resume_from_memory(self, guest: Guest, name: str, saved: SavedMemory) -> None:
+        self._ask("load memory", guest.name)
+        if guest.name in self.unloadable:
+            raise Failed(f"{guest.name} does not load its memory")
 
     async def stop(self, name: str, *, hard: bool) -> None:
         self._ask("stop hard" if hard else "stop", name)

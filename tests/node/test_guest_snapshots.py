@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from ganeti.errors import Failed
+from ganeti.errors import Failed, Refused
 from ganeti.hypervisor.interfaces import ILiveSnapshots, Running
 from ganeti.model.disk import Template
 from ganeti.model.guest import Guest
@@ -101,6 +101,25 @@ class GuestSnapshotTests(SynchronousTestCase):
         unfinished = calls.RemoveGuestSnapshot(guest=self.guest, name="gnt-1", unfinished=True)
         self.done(self.parts.guest_snapshots.remove(unfinished))
         self.assertIn(("release", "web1"), self.kvm.asked)
+
+    def test_the_memory_of_a_guest_is_saved_by_its_hypervisor(self) -> None:
+        call = calls.CreateGuestSnapshot(guest=self.guest, name="gnt-1", memory=True)
+        refused = Deferred.fromCoroutine(self.parts.guest_snapshots.create(call))
+        self.failureResultOf(refused, Refused)
+        self.start()
+        report = self.done(self.parts.guest_snapshots.create(call))
+        self.assertEqual((report.running, report.memory is not None), (True, True))
+        self.assertIn(("save memory", "web1"), self.kvm.asked)
+
+    def test_a_guest_that_does_not_load_its_memory_does_not_run(self) -> None:
+        self.start()
+        call = calls.CreateGuestSnapshot(guest=self.guest, name="gnt-1", memory=True)
+        report = self.done(self.parts.guest_snapshots.create(call))
+        self.kvm.unloadable.add("web1")
+        load = calls.LoadSavedMemory(guest=self.guest, name="gnt-1", memory=report.memory)
+        loading = Deferred.fromCoroutine(self.parts.guest_snapshots.load_memory(load))
+        self.failureResultOf(loading, Failed)
+        self.assertEqual(self.kvm.running(), {})
 
     def test_a_running_guest_is_not_reverted(self) -> None:
         self.done(self.make())

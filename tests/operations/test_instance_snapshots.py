@@ -11,6 +11,8 @@ from twisted.internet.defer import Deferred
 
 from ganeti.config.changes.snapshots import list_snapshots_of
 from ganeti.errors import Code, Refused, Unreachable
+from ganeti.model.guest import Guest
+from ganeti.model.instance import AdminState
 from ganeti.model.instance_snapshots import MAX_SNAPSHOTS, Snapshot, SnapshotState
 from ganeti.model.node import Node
 from ganeti.rpc.snapshots import CreateGuestSnapshot, RemoveGuestSnapshot
@@ -131,6 +133,86 @@ class CreationTests(SnapshotCase):
         """Let the node carry out calls for snapshots, and lose so many of its answers."""
         lossy = LossyNodes(self.whole.network, count)
         self.whole.tools = replace(self.whole.tools, nodes=lossy)
+
+
+class MemoryTests(SnapshotCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.do("OP_INSTANCE_REMOVE")
+        self.create(hypervisor="kvm", hvparams={"kernel_path": ""})
+        self.kvm = self.whole.kvm["node1"]
+        disks = self.whole.hosts["node1"].parts.disks
+
+        async def save_disks(guest: Guest, name: str) -> None:
+            for disk in guest.disks:
+                snapshots = disks.find_snapshots(disk)
+                assert snapshots is not None
+                await snapshots.create_snapshot(disk, name)
+
+        self.kvm.save_disks = save_disks
+
+    def save(self) -> None:
+        self.do("OP_INSTANCE_STARTUP")
+        self.do(CREATE, snapshot_name="before", memory=True)
+
+    def admin_state(self) -> AdminState:
+        return self.whole.state.instance("web1").admin_state
+
+    def test_a_guest_goes_on_from_its_memory(self) -> None:
+        self.save()
+        [found] = self.snapshots
+        assert found.memory is not None
+        self.assertIn("has 2 disks and the memory of the guest", self.whole.said)
+        self.kvm.asked.clear()
+        self.do(REVERT, snapshot_name="before", restart=True)
+        asked = [what for what, _ in self.kvm.asked]
+        self.assertEqual(asked[-2:], ["start", "load memory"])
+        self.assertIn("stop hard", asked)
+        self.assertIs(self.admin_state(), AdminState.UP)
+
+    def test_a_stopped_instance_runs_then(self) -> None:
+        self.save()
+        self.do("OP_INSTANCE_SHUTDOWN", timeout=0)
+        self.do(REVERT, snapshot_name="before")
+        self.assertIn("web1", self.kvm.running())
+        self.assertIs(self.admin_state(), AdminState.UP)
+
+    def test_only_the_disks_are_reverted_if_that_is_asked_for(self) -> None:
+        self.save()
+        self.do("OP_INSTANCE_SHUTDOWN", timeout=0)
+        self.do(REVERT, snapshot_name="before", disks_only=True)
+        self.assertNotIn("web1", self.kvm.running())
+
+    def test_a_guest_that_could_not_go_on_is_not_stopped(self) -> None:
+        self.save()
+        self.kvm.memory_problem = "this node has another QEMU"
+        said = str(self.refusal(REVERT, snapshot_name="before", restart=True))
+        self.assertIn("cannot be loaded on node node1: this node has another QEMU; use", said)
+        self.assertIn("web1", self.kvm.running())
+
+    def test_memory_that_does_not_load_leaves_reverted_disks_and_no_guest(self) -> None:
+        self.save()
+        self.kvm.unloadable.add("web1")
+        said = str(self.refusal(REVERT, snapshot_name="before", restart=True))
+        self.assertIn("let it boot: gnt-instance startup web1", said)
+        self.assertNotIn("web1", self.kvm.running())
+        [record] = self.whole.state.snapshots.values()
+        self.assertEqual(record.reverting, "")
+
+    def test_memory_fits_no_instance_with_other_cards(self) -> None:
+        self.save()
+        self.do("OP_INSTANCE_SHUTDOWN", timeout=0)
+        self.do("OP_INSTANCE_SET_PARAMS", nics=[["add", -1, {}]])
+        said = str(self.refusal(REVERT, snapshot_name="before"))
+        self.assertIn("has other network cards than when snapshot before was made", said)
+
+    def test_what_has_no_memory_to_save_is_refused(self) -> None:
+        said = str(self.refusal(CREATE, snapshot_name="before", memory=True))
+        self.assertIn("does not run and has no memory", said)
+        self.do("OP_INSTANCE_REMOVE")
+        self.create()
+        said = str(self.refusal(CREATE, snapshot_name="before", memory=True))
+        self.assertIn("saves no memory of guests, kvm does", said)
 
 
 class RevertTests(SnapshotCase):

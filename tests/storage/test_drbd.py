@@ -67,10 +67,10 @@ class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
         self.assertEqual(self.below.held, {})
 
     def test_a_disk_is_made_beside_those_that_are_in_use(self) -> None:
-        nodes = {node.uuid: node for node in map(a_node, ADDRESSES)}
+        nodes, names = {node.uuid: node for node in map(a_node, ADDRESSES)}, tuple(ADDRESSES)
         for number in (0, 1):
             logical_id = (*nodes, FIRST_PORT + number, number, number, "secret")
-            disk = a_disk(f"disk{number}", Template.DRBD, nodes=ADDRESSES, logical_id=logical_id)
+            disk = a_disk(f"disk{number}", Template.DRBD, nodes=names, logical_id=logical_id)
             disk = add_ends(disk, nodes)
             self.done(self.two.volumes.create(disk, owner="web1", primary=True))
         self.assertEqual(len(self.done(self.two.volumes.volumes())), 2)

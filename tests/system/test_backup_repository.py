@@ -101,7 +101,7 @@ class BackupRepositoryTests(SharedCluster):
         self.make_instance("s1.trial", 6)
         before = self.checksum(1, "s1.trial")
         backup = self.say("backup", "create", "s1.trial", "far").splitlines()[-1]
-        self.make_instance("s2.trial", 300)
+        self.make_instance("s2.trial", 100)
         number = self.say(
             "backup", "create", "--submit", "--print-jobid", "s2.trial", "far"
         ).split()[0]

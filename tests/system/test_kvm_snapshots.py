@@ -18,6 +18,7 @@ from twisted.trial.unittest import SkipTest
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest
+from ganeti.model.running import apply_running_config
 from ganeti.node.disks import Disks
 from ganeti.node.guest_snapshots import GuestSnapshots
 from ganeti.node.raw_images import RawImages
@@ -95,6 +96,37 @@ class KvmSnapshotTests(KvmCase):
         for disk in ("vda", "vdb"):
             read = f"dd if=/dev/{disk} bs=4096 skip=1 count=1 2>/dev/null"
             await terminal.run(f"{read} | head -n 1", f"{text}-{disk}".encode())
+
+    async def test_a_guest_goes_on_from_its_memory(self) -> None:
+        for disk in self.guest().disks:
+            await self.volumes.create(disk, owner="web1", primary=True)
+        terminal = await self.start()
+        await self.write(terminal, "before")
+        await terminal.run("mark=4242; echo set-$((6*7))", b"set-42")
+        snapshots = self.snapshots()
+        create = calls.CreateGuestSnapshot(guest=self.guest(), name="gnt-1", memory=True)
+        report = await snapshots.create(create)
+        assert report.memory is not None
+        await self.write(terminal, "after")
+        await terminal.run("mark=none; echo set-$((6*7))", b"set-42")
+        await self.hypervisor().stop("web1", hard=True)
+        check = calls.CheckSavedMemory(guest=self.guest(), memory=report.memory)
+        self.assertEqual(await self.snapshots().check_memory(check), "")
+        await self.snapshots().revert(calls.RevertGuest(guest=self.guest(), name="gnt-1"))
+        guest = apply_running_config(self.guest(), report.memory.running)
+        paths = await self.disks.paths(guest)
+        disks = [AttachedDisk(*each) for each in zip(guest.disks, paths, strict=True)]
+        await self.hypervisor().start(guest, disks, paused=True)
+        load = calls.LoadSavedMemory(guest=guest, name="gnt-1", memory=report.memory)
+        await self.snapshots().load_memory(load)
+        terminal = await self.terminal()
+        # The shell still has its variable: it was not started again.
+        await terminal.run("echo mark-is-$mark", b"mark-is-4242")
+        await self.reads(terminal, "before")
+        removal = calls.RemoveGuestSnapshot(guest=self.guest(), name="gnt-1")
+        await self.snapshots().remove(removal)
+        asked = calls.ListDiskSnapshots(disks=self.guest().disks)
+        self.assertEqual(set(map(tuple, (await snapshots.list_names(asked)).values())), {()})
 
     async def test_the_data_of_all_disks_are_those_before(self) -> None:
         for disk in self.guest().disks:

@@ -114,6 +114,8 @@ class UefiTests(KvmCase):
         self.assertEqual(self.kept("node1"), [f"{guest.uuid}.uefi"])
         terminal = await self.boot(here)
         await terminal.run(f"tail -c 6 {OURS}", b"of-now")
+        # As a backup of a running guest reads them.
+        self.assertIn(b"of-now", await here.read_firmware_variables(guest))
         # This is in the file of the other node only if it arrives with the machine.
         await terminal.run(f"printf '{value}later!' > {LATER} && echo more-$((6 * 7))", b"more-42")
         await self.move(here, there, guest)

@@ -35,4 +35,6 @@ def _cells(snapshot: Fields) -> list[str]:
     guest = "stopped"
     if snapshot["running"]:
         guest = "frozen" if snapshot["frozen"] else "running"
+    if snapshot["memory"]:
+        guest = "memory"
     return [snapshot["name"], timestamp(snapshot["ctime"]), sizes, state, guest]

@@ -22,6 +22,7 @@ from ganeti.hypervisor.interfaces import (
     ILiveBackups,
     ILiveCopies,
     ILiveSnapshots,
+    IMemorySnapshots,
     LivePoint,
     MigrationProgress,
     Running,
@@ -35,6 +36,7 @@ from ganeti.hypervisor.kvm.ganeti_guests import GanetiGuests
 from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
 from ganeti.hypervisor.kvm.live_backups import LiveBackups
+from ganeti.hypervisor.kvm.memory_snapshots import MemorySnapshots
 from ganeti.hypervisor.kvm.migration_capabilities import find_problems
 from ganeti.hypervisor.kvm.migration_keys import MigrationKeys
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
@@ -49,6 +51,7 @@ from ganeti.hypervisor.kvm.screenshot import MAX_SCREEN, small_png
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.hypervisor.kvm.tpm import TpmEmulators
 from ganeti.model.guest import CheckScope, Counters, Guest, GuestNic, GuestState
+from ganeti.model.instance_snapshots import SavedMemory
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import GANETI, RunningConfig, running_config
 from ganeti.schema.records import replace
@@ -67,7 +70,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
 
 
-@implementer(IHypervisor, ILiveBackups, ILiveCopies, ILiveSnapshots)
+@implementer(IHypervisor, ILiveBackups, ILiveCopies, ILiveSnapshots, IMemorySnapshots)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
@@ -132,6 +135,7 @@ class KvmHypervisor:
         self._backups = LiveBackups(
             self._guests, self._qemus, files, images, self._qemu_files, self._quiescence, scratch
         )
+        self._memory = MemorySnapshots(self._guests, self._qemus, files, clock)
         secrets = MigrationKeys(self._guests, files, self._qemu_files)
         self._copies = DiskCopies(self._guests, self._qemus, secrets, clock)
         self._migration = QemuMigration(
@@ -156,8 +160,7 @@ class KvmHypervisor:
                 await self._qemus.remove_traces(runtime)
             await self._qemus.end_process(self._guests.alive(name))
             return
-        config = self._guests.alive(name, GuestPhase.HERE).config
-        agent = self._find_agent(name, config) if config else ""
+        agent = self._quiescence.find_agent(self._guests.alive(name, GuestPhase.HERE))
         if agent and await self._agents.shut_down(agent):
             return
         async with self._qemus.connect_monitor(name) as qemu:
@@ -347,7 +350,18 @@ class KvmHypervisor:
         async with self._qemus.connect_monitor(guest.name) as qemu:
             await self._quiescence.release_guest(qemu, runtime)
 
+    async def snapshot_memory(self, guest: Guest, name: str) -> SavedMemory:
+        return await self._memory.save_guest(guest, name)
+
+    async def find_memory_problem(self, guest: Guest, saved: SavedMemory) -> str:
+        hvparams = {**saved.running.hvparams, **saved.running.chosen}
+        return self._memory.find_problem(guest, await self.version(hvparams), saved)
+
+    async def resume_from_memory(self, guest: Guest, name: str, saved: SavedMemory) -> None:
+        await self._memory.load_guest(guest, name, saved)
+
     async def remove_disk_snapshots(self, guest: Guest, name: str) -> None:
+        await self._memory.settle_job(guest, name)
         config = await self.running_config(guest)
         running = {each.uuid for each in config.disks}
         disks = [each for each in guest.disks if each.uuid in running]

@@ -41,6 +41,12 @@ class GuestQuiescence:
         """Return the folder of a guest; no name leads out of ``scratch``."""
         return f"{self._scratch}/{_GUEST}{quote(name, safe='')}"
 
+    def find_agent(self, runtime: GuestRecord) -> str:
+        """Return the path of the agent's socket; empty if the guest runs without an agent."""
+        if runtime.config is None or not read_parameters(runtime.config.hvparams).use_guest_agent:
+            return ""
+        return self._guests.runtime_paths(runtime.name).agent
+
     @asynccontextmanager
     async def freeze_guest(self, runtime: GuestRecord) -> AsyncIterator[bool]:
         """Freeze the file systems of a guest until the block ends; return whether they are.
@@ -49,7 +55,7 @@ class GuestQuiescence:
 
         :raises AgentFailed: after the block: they may still be frozen.
         """
-        if not (agent := self._find_agent(runtime)):
+        if not (agent := self.find_agent(runtime)):
             yield False
             return
         await self._note(runtime.name, _FROZEN)
@@ -85,18 +91,12 @@ class GuestQuiescence:
         if self._is_noted(runtime.name, _PAUSED):
             await self.continue_guest(qemu, runtime.name)
         if self._is_noted(runtime.name, _FROZEN):
-            if agent := self._find_agent(runtime):
+            if agent := self.find_agent(runtime):
                 try:
                     await self._agents.thaw(agent)
                 except AgentFailed as e:
                     self._log.error("guest {name}: {why}", name=runtime.name, why=str(e))
             await self._remove_note(runtime.name, _FROZEN)
-
-    def _find_agent(self, runtime: GuestRecord) -> str:
-        """Return the path of the agent's socket; empty if the guest runs without an agent."""
-        if runtime.config is None or not read_parameters(runtime.config.hvparams).use_guest_agent:
-            return ""
-        return self._guests.runtime_paths(runtime.name).agent
 
     def _is_noted(self, name: str, kind: str) -> bool:
         return self._files.stat(f"{self.folder(name)}/{kind}") is not None

@@ -25,6 +25,13 @@ class CreateSnapshot(Opcode, tag="OP_INSTANCE_SNAPSHOT_CREATE"):
     instance_name: fields.TheInstance
     instance_uuid: fields.InstanceUUID = None
     snapshot_name: SnapshotName
+    memory: Annotated[
+        bool,
+        doc(
+            "Save the memory of a running kvm guest as well, which stops meanwhile; a revert lets"
+            " it go on from there."
+        ),
+    ] = False
 
 
 class RevertInstance(Opcode, tag="OP_INSTANCE_SNAPSHOT_REVERT"):
@@ -37,6 +44,9 @@ class RevertInstance(Opcode, tag="OP_INSTANCE_SNAPSHOT_REVERT"):
     snapshot_name: SnapshotName
     restart: Annotated[
         bool, doc("Shut a running instance down first, and start it again afterwards.")
+    ] = False
+    disks_only: Annotated[
+        bool, doc("Leave out the memory in the snapshot: the guest boots, or stays stopped.")
     ] = False
     shutdown_timeout: fields.ShutdownTimeout = fields.SHUTDOWN_TIMEOUT
 

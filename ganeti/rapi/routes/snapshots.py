@@ -24,8 +24,8 @@ class SnapshotRow(TypedDict):
     """A snapshot; ``ctime`` in seconds since the epoch.
 
     ``state`` is ready; or creating or removing, also after an interruption. ``running`` is whether
-    the guest ran, ``frozen``, whether its agent had frozen its file systems. ``reverting`` is
-    whether a revert to it has begun and not ended.
+    the guest ran, ``frozen``, whether its agent had frozen its file systems, ``memory``, whether it
+    can go on from there. ``reverting`` is whether a revert to it has begun and not ended.
     """
 
     name: str
@@ -34,6 +34,7 @@ class SnapshotRow(TypedDict):
     state: str
     running: bool
     frozen: bool
+    memory: bool
     reverting: bool
     disks: list[SnapshotDiskRow]
 

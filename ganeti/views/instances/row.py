@@ -65,7 +65,11 @@ class InstanceRow:
         if record is None:
             return []
         return [
-            {**msgspec.to_builtins(each), "reverting": each.uuid == record.reverting}
+            {
+                **msgspec.to_builtins(each),
+                "memory": each.memory is not None,
+                "reverting": each.uuid == record.reverting,
+            }
             for each in record.snapshots
         ]
 

@@ -15,8 +15,9 @@ from tests.cli.terminal import Terminal
 
 
 def a_row(name: str, **over: object) -> dict[str, Any]:
-    row = {"name": name, "ctime": 0.0, "state": "ready", "running": False, "frozen": False}
+    row = {"name": name, "ctime": 0.0, "state": "ready", "running": False}
     disks = [{"uuid": "u1", "size": 64}, {"uuid": "u2", "size": 8}]
+    row |= {"frozen": False, "memory": False}
     return {**row, "reverting": False, "disks": disks, **over}
 
 
@@ -36,6 +37,7 @@ class SnapshotCommandTests(SynchronousTestCase):
         for over, shown in (
             ({"running": True}, ["ready", "running"]),
             ({"running": True, "frozen": True}, ["ready", "frozen"]),
+            ({"running": True, "memory": True}, ["ready", "memory"]),
             ({"state": "creating"}, ["creating", "stopped"]),
             ({"reverting": True}, ["reverting", "stopped"]),
         ):

@@ -72,6 +72,7 @@ class DiskCopyCase(SynchronousTestCase):
             user_pool=lambda: ((2000, 2001),),
             images=MemoryImages(),
             scratch="/scratch",
+            keys="/keys",
         )
 
     def done(self, work: Any) -> Any:

@@ -15,7 +15,7 @@ from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_finally
-from ganeti.operations.instance.moves.uefi_variables import has_uefi
+from ganeti.operations.instance.moves.firmware_state import describe_loss, has_state, name_state
 from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import ReadFirmwareVariables, StoreFirmwareVariables
 from ganeti.rpc.transfers import DiskData
@@ -47,7 +47,7 @@ async def copy_instance(source: CloneSource, node: Node, guest: Guest, tools: To
                     DiskData(guest=guest, index=index, raw=True),
                 )
             await transfers.wait_for_all()
-        await _copy_variables(source.subject.primary, original, node, guest, tools)
+        await _copy_firmware_state(source.subject.primary, original, node, guest, tools)
 
 
 @asynccontextmanager
@@ -83,17 +83,17 @@ def _as_of(snapshot: Snapshot, guest: Guest) -> Guest:
     return replace(guest, disks=disks)
 
 
-async def _copy_variables(
+async def _copy_firmware_state(
     source: Node, original: Guest, node: Node, guest: Guest, tools: Tools
 ) -> None:
-    """Copy the UEFI variables; without them, the guest boots as from a removable medium."""
-    if not has_uefi(original):
+    """Copy the UEFI variables and the TPM, with whose keys the disks may be encrypted."""
+    if not has_state(original):
         return
     try:
         content = await tools.nodes.ask(source, ReadFirmwareVariables(guest=original))
         await tools.nodes.ask(node, StoreFirmwareVariables(guest=guest, content=content))
     except (Failed, Refused) as error:
         tools.progress.log_message(
-            f"cannot copy the UEFI variables: {error}; instance {guest.name} will start without"
-            " boot entries, and boot from EFI/BOOT/BOOTX64.EFI"
+            f"cannot copy the {name_state(original)}: {error}; instance {guest.name} will start"
+            f" {describe_loss(original)}"
         )

@@ -21,6 +21,7 @@ from ganeti.model.instance_snapshots import (
     Snapshot,
     SnapshotState,
     can_have_snapshots,
+    has_inner_snapshots,
     no_snapshots,
 )
 from ganeti.opcodes.instance.snapshots import CreateSnapshot
@@ -36,6 +37,9 @@ from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.snapshots import CreateGuestSnapshot, RemoveGuestSnapshot, SnapshotReport
 from ganeti.schema.records import replace
+
+WITH_MEMORY = frozenset(("kvm",))
+"""The hypervisors that save the memory of a guest in the images of its disks."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,33 @@ def plan(op: CreateSnapshot, state: ClusterState, facts: NodeAnswers) -> Snapsho
             Code.RESOURCES,
         )
     check_not_reverting(state, instance)
-    check_nowhere_else(determine_presence(subject, state, facts))
+    present = determine_presence(subject, state, facts)
+    check_nowhere_else(present)
+    if op.memory:
+        _check_memory(subject, running=present.here)
     return SnapshotCreation(op, subject, facts.identity)
+
+
+def _check_memory(subject: InstanceContext, *, running: bool) -> None:
+    """Check that the memory of an instance can be saved in the images of its disks."""
+    instance = subject.instance
+    if instance.hypervisor not in WITH_MEMORY:
+        raise Refused(
+            f"hypervisor {instance.hypervisor} saves no memory of guests, kvm does; leave out"
+            " --memory",
+            Code.INPUT,
+        )
+    if not running:
+        raise Refused(
+            f"instance {instance.name} does not run and has no memory; leave out --memory"
+        )
+    for disk in subject.disks:
+        if not has_inner_snapshots(disk):
+            raise Refused(
+                f"{disk.iv_name} ({disk.dev_type.value}) is no qcow2 image, and a snapshot with"
+                " memory needs one for each disk (format=qcow2); leave out --memory",
+                Code.INPUT,
+            )
 
 
 async def run(plan: SnapshotCreation, tools: Tools) -> None:
@@ -99,10 +128,14 @@ async def run(plan: SnapshotCreation, tools: Tools) -> None:
             partial(_take_back, plan, snapshot, tools),
         )
         await tools.config.change(put_snapshot(instance, snapshot))
-        create = CreateGuestSnapshot(guest=guest, name=snapshot.stored_name)
+        create = CreateGuestSnapshot(guest=guest, name=snapshot.stored_name, memory=plan.op.memory)
         report = await tools.nodes.ask(node, create)
         ready = replace(
-            snapshot, state=SnapshotState.READY, running=report.running, frozen=report.frozen
+            snapshot,
+            state=SnapshotState.READY,
+            running=report.running,
+            frozen=report.frozen,
+            memory=report.memory,
         )
         await tools.config.change(put_snapshot(instance, ready))
     disks = f"{len(guest.disks)} disk{'s' * (len(guest.disks) > 1)}"
@@ -123,6 +156,8 @@ async def _take_back(plan: SnapshotCreation, snapshot: Snapshot, tools: Tools) -
 def _describe_guest(report: SnapshotReport) -> str:
     if not report.running:
         return ", whose guest did not run"
+    if report.memory is not None:
+        return " and the memory of the guest"
     if report.frozen:
         return "; the guest agent had frozen the file systems meanwhile"
     return "; without a guest agent, its file systems are as after a power failure"

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ganeti.config.changes.instances import want
 from ganeti.config.changes.snapshots import begin_revert, end_revert
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, GanetiError, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.guest import Guest
 from ganeti.model.instance import AdminState
-from ganeti.model.instance_snapshots import Snapshot, SnapshotState
+from ganeti.model.instance_snapshots import SavedMemory, Snapshot, SnapshotState
+from ganeti.model.running import apply_running_config
 from ganeti.opcodes.instance.snapshots import RevertInstance
 from ganeti.operations.allocation.node_check import require_able
 from ganeti.operations.guest_conversion import make_guest
@@ -29,18 +32,22 @@ from ganeti.operations.instance.running_check import (
 from ganeti.operations.instance.snapshots.conditions import find_snapshot
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.instances import StartInstanceCall
-from ganeti.rpc.snapshots import RevertGuest
+from ganeti.rpc.snapshots import CheckSavedMemory, LoadSavedMemory, RevertGuest
 
 
 @dataclass(frozen=True)
 class Revert:
-    """An instance to revert: whether its guest runs, and whether it is to run afterwards."""
+    """An instance to revert: whether its guest runs, and whether it is to run afterwards.
+
+    With ``memory``, it then goes on from there.
+    """
 
     op: RevertInstance
     subject: InstanceContext
     snapshot: Snapshot
     running: bool
     starts: bool
+    memory: SavedMemory | None
 
     @property
     def locks(self) -> LockRequest:
@@ -76,18 +83,40 @@ def plan(op: RevertInstance, state: ClusterState, facts: NodeAnswers) -> Revert:
         )
     # One that an interrupted revert has stopped is started by the repetition.
     starts = found.here or (op.restart and instance.admin_state is AdminState.UP)
-    return Revert(op, subject, snapshot, found.here, starts)
+    memory = None if op.disks_only else snapshot.memory
+    if memory is not None:
+        _check_devices(memory, snapshot, make_guest(state, instance, subject.disks))
+    return Revert(op, subject, snapshot, found.here, starts or memory is not None, memory)
+
+
+def _check_devices(memory: SavedMemory, snapshot: Snapshot, guest: Guest) -> None:
+    """Check that an instance has the network cards whose drivers are in the saved memory."""
+    saved = [(each.uuid, each.mac) for each in memory.running.nics]
+    if saved != [(each.uuid, each.mac) for each in guest.nics]:
+        raise Refused(
+            f"instance {guest.name} has other network cards than when snapshot {snapshot.name} was"
+            " made, so that its memory fits no more; use --disks-only"
+        )
 
 
 async def run(plan: Revert, tools: Tools) -> None:
     instance, node, snapshot = plan.subject.instance, plan.subject.primary, plan.snapshot
     guest = make_guest(tools.config.state(), instance, plan.subject.disks)
+    if plan.memory is not None:
+        check = CheckSavedMemory(guest=guest, memory=plan.memory)
+        if problem := await tools.nodes.ask(node, check):
+            raise Refused(
+                f"the memory in snapshot {snapshot.name} cannot be loaded on node {node.name}:"
+                f" {problem}; use --disks-only"
+            )
     if plan.running:
         # An instance that could not start again is not stopped.
         await require_able(node, guest, tools)
         tools.progress.log_message(f"stopping instance {instance.name}")
         try:
-            await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
+            # What it would write while it shuts down is lost with its memory.
+            timeout = plan.op.shutdown_timeout if plan.memory is None else 0
+            await stop_guest(plan.subject, timeout, tools)
         except Failed as e:
             raise Failed(
                 f"{e}; instance {instance.name} was not reverted, and may be stopped by now: repeat"
@@ -102,7 +131,7 @@ async def run(plan: Revert, tools: Tools) -> None:
         # No disk has changed, and they are of one time unless they were not before.
         if before is None or not before.reverting:
             await tools.config.change(end_revert(instance, None))
-            if plan.starts:
+            if plan.running or (plan.starts and plan.memory is None):
                 await _start(plan, tools)
         raise
     except Failed as e:
@@ -113,8 +142,27 @@ async def run(plan: Revert, tools: Tools) -> None:
         ) from e
     await tools.config.change(end_revert(instance, snapshot))
     tools.progress.log_message(f"instance {instance.name} was reverted to {snapshot.name}")
-    if plan.starts:
+    if plan.memory is not None:
+        await _go_on(plan, plan.memory, tools)
+    elif plan.starts:
         await _start(plan, tools)
+
+
+async def _go_on(plan: Revert, memory: SavedMemory, tools: Tools) -> None:
+    """Start the virtual machine as it was, and load its memory."""
+    instance, node = plan.subject.instance, plan.subject.primary
+    await tools.config.change(want(instance, AdminState.UP))
+    guest = apply_running_config(make_guest(tools.config.state(), instance), memory.running)
+    load = LoadSavedMemory(guest=guest, name=plan.snapshot.stored_name, memory=memory)
+    try:
+        await tools.nodes.ask(node, StartInstanceCall(guest=guest, paused=True))
+        await tools.nodes.ask(node, load)
+    except GanetiError as e:
+        raise Failed(
+            f"the disks of instance {instance.name} were reverted, but its guest does not go on"
+            f" from its memory: {e}; let it boot: gnt-instance startup {instance.name}"
+        ) from e
+    tools.progress.log_message(f"instance {instance.name} goes on from its memory")
 
 
 async def _start(plan: Revert, tools: Tools) -> None:
