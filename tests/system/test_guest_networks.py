@@ -228,3 +228,11 @@ class FilterTests(NetworkCase):
         self.assertIn(tap(self.card), self.node.call("nft", "list", "tables"))
         self.successResultOf(self.taps.disconnect((tap(self.card), tap(self.peer))))
         self.assertEqual(self.node.call("nft", "list", "tables"), "table netdev wire\n")
+
+    def test_a_filter_that_was_flushed_is_set_again(self) -> None:
+        self.wire(TrafficRules(anti_spoofing=True))
+        self.node.call("nft", "flush", "ruleset")
+        restored = self.successResultOf(self.taps.restore_filters([self.card]))
+        self.assertEqual(restored, [self.card])
+        self.assertIn("check_source", self.node.call("nft", "list", "ruleset"))
+        self.assertEqual(self.successResultOf(self.taps.restore_filters([self.card])), [])

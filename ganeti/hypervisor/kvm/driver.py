@@ -21,6 +21,7 @@ from ganeti.hypervisor.interfaces import (
     IHypervisor,
     ILiveBackups,
     ILiveSnapshots,
+    IPacketFilters,
     LivePoint,
     MigrationProgress,
     Running,
@@ -61,7 +62,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
 
 
-@implementer(IHypervisor, ILiveBackups, ILiveSnapshots)
+@implementer(IHypervisor, ILiveBackups, ILiveSnapshots, IPacketFilters)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
@@ -97,7 +98,7 @@ class KvmHypervisor:
         self._agents = agents
         known = GanetiGuests(ganeti, files)
         self._guests = GuestRegistry(folder, notes, files, processes, known)
-        taps = Taps(files, processes)
+        self._taps = taps = Taps(files, processes)
         self._variables = FirmwareVariables(firmware, files)
         self._users = QemuUsers(accounts, user_pool, privileged=privileged)
         self._qemu_files = QemuFiles(descriptors)
@@ -226,6 +227,10 @@ class KvmHypervisor:
         except Failed:  # the start of a guest reports this
             program = None
         found = list(requirements.problems(kvm, equipment, self._files, program))
+        if kvm.kvm_net == "host":
+            for index, card in enumerate(equipment.nics):
+                if problem := await self._taps.find_network_problem(card):
+                    found.append(Problem(f"nics/{index}", problem))
         if problem := await self._users.find_problem(kvm):
             found.append(Problem("security_domain", problem))
         if found:
@@ -285,6 +290,17 @@ class KvmHypervisor:
 
     async def change_media(self, guest: Guest, *, force: bool) -> None:
         await self._devices.change_cds(guest, force=force)
+
+    async def restore_filters(self) -> Sequence[str]:
+        cards = {
+            card.uuid: (name, card)
+            for name, record in self._guests.present().items()
+            if record.config is not None and record.taps
+            for card in record.config.nics
+            if card.rules is not None
+        }
+        restored = await self._taps.restore_filters([card for _, card in cards.values()])
+        return [cards[card.uuid][0] for card in restored]
 
     # --- snapshots of the disks of a running guest
 

@@ -150,9 +150,41 @@ class Taps:
 
     async def _check(self, name: str, card: GuestNic) -> None:
         obstacle = find_link_problem(card, self._files)
-        obstacle = obstacle or await self._find_filter_problem(card)
-        if obstacle := obstacle or await find_route_problem(card, self._processes):
+        if obstacle := obstacle or await self.find_network_problem(card):
             raise Refused(f"network card {card.mac} of {name}: {obstacle}")
+
+    async def restore_filters(self, cards: Sequence[GuestNic]) -> list[GuestNic]:
+        """Set the packet filters of cards that have lost theirs; return these cards.
+
+        :raises Failed: they cannot be listed or set.
+        """
+        if not cards:
+            return []
+        listed = await self._processes.run(["nft", "list", "tables", "netdev"], timeout=30)
+        if listed.code:
+            said = listed.err.decode("utf-8", "replace").strip()
+            raise Failed(f"nft list tables netdev: {said}", Code.ENVIRONMENT)
+        present = set(listed.out.decode().split())
+        lost = [
+            card
+            for card in cards
+            # A card without a device is about to start, or to end.
+            if tap(card) not in present and self._files.stat(f"{_DEVICES}/{tap(card)}") is not None
+        ]
+        for card in lost:
+            try:
+                await self._filter(card)
+            except _CommandError as error:
+                raise Failed(str(error), Code.ENVIRONMENT) from None
+        return lost
+
+    async def find_network_problem(self, card: GuestNic) -> str:
+        """Return why the node's network is wrong for a card whose link exists; empty if it is not.
+
+        ``find_link_problem`` has what can be seen without running programs.
+        """
+        problem = await self._find_filter_problem(card)
+        return problem or await find_route_problem(card, self._processes)
 
     async def _find_filter_problem(self, card: GuestNic) -> str:
         """Return why the rules of a card at Open vSwitch would have no effect; empty if they have.

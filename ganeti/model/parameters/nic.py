@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ganeti.errors import Problem
-from ganeti.model.parameters.declaration import ParameterSet
+from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.traffic_rules import parse_firewall
 from ganeti.model.vlans import parse_vlans
 from ganeti.schema.records import doc
-from ganeti.schema.types import Line
+from ganeti.schema.types import Line, Value
 
 Vlan = Annotated[
     str,
@@ -77,3 +77,12 @@ class NicParameters(ParameterSet):
         except ValueError as e:
             problems.append(Problem("firewall", str(e)))
         return problems
+
+
+def first_nic_parameters() -> dict[str, Value]:
+    """Return the defaults that a new configuration has: without ours, which Ganeti does not read.
+
+    Ours are in the configuration once they are set.
+    """
+    known = defaults(NicParameters)
+    return {name: known[name] for name in ("link", "mode", "vlan")}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -229,6 +231,34 @@ class FilterTests(SynchronousTestCase):
         self.assertIn(
             "cannot be filtered (nft -f -: no memory); it is as it was", str(failure.value)
         )
+
+    def test_one_that_another_program_has_removed_is_set_again(self) -> None:
+        self.disk.add_folder(f"/sys/class/net/{TAP}", 0o755)
+        self.processes.programs["nft"] = Script(out=b"table netdev other\n")
+        starting = replace(self.card, uuid="fedc")
+        restored = self.successResultOf(self.taps.restore_filters([self.card, starting]))
+        self.assertEqual(restored, [self.card])
+        self.assertEqual(self.filters(), [build_filter(self.card)])
+
+    def test_one_that_is_there_stays(self) -> None:
+        self.disk.add_folder(f"/sys/class/net/{TAP}", 0o755)
+        self.processes.programs["nft"] = Script(out=f"table netdev {TAP}\n".encode())
+        self.assertEqual(self.successResultOf(self.taps.restore_filters([self.card])), [])
+        self.assertEqual(self.filters(), [])
+
+    def test_what_cannot_be_listed_or_set_fails(self) -> None:
+        self.disk.add_folder(f"/sys/class/net/{TAP}", 0o755)
+        for at, words in (("list", "nft list tables netdev: no"), ("-f", "nft -f -: no memory")):
+            self.processes.programs["nft"] = partial(self.fail_at, at)
+            failure = self.failureResultOf(self.taps.restore_filters([self.card]), Failed)
+            self.assertIn(words, str(failure.value))
+
+    def fail_at(self, word: str, ran: Ran) -> Script:
+        return Script(code=1, err=b"no memory") if word in ran.argv else Script()
+
+    def test_without_rules_nothing_is_asked(self) -> None:
+        self.assertEqual(self.successResultOf(self.taps.restore_filters([])), [])
+        self.assertEqual(self.processes.ran, [])
 
     def test_an_address_without_rules_changes_nothing(self) -> None:
         self.successResultOf(self.taps.reconnect(NIC, replace(NIC, ip="192.0.2.7"), "web1"))
