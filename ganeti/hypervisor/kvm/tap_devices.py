@@ -116,7 +116,11 @@ class Taps:
     async def _filter(self, card: GuestNic) -> None:
         """Replace the packet filter of a card, or remove it if the card has no rules."""
         if find_nft(self._files):
-            await self._run(["nft", "-f", "-"], build_filter(card))
+            try:
+                table = build_filter(card)
+            except ValueError as e:  # a configuration that was edited
+                raise _CommandError(f"its packet filter is invalid: {e}") from None
+            await self._run(["nft", "-f", "-"], table)
 
     async def _run_all(self, *commands: Sequence[str]) -> None:
         for argv in commands:

@@ -218,6 +218,11 @@ class FilterTests(SynchronousTestCase):
         self.assertIn("nft -f -: Operation not supported", str(failure.value))
         self.assertNotIn("master", [word for ran in self.processes.ran for word in ran.argv])
 
+    def test_rules_that_were_edited_into_the_configuration_are_refused(self) -> None:
+        card = replace(NIC, rules=TrafficRules(firewall="ssh"))
+        failure = self.failureResultOf(self.start(card), Refused)
+        self.assertIn("its packet filter is invalid: ssh is no rule", str(failure.value))
+
     def test_rules_of_a_running_guest_change_without_a_break(self) -> None:
         free = replace(self.card, rules=None)
         self.successResultOf(self.taps.reconnect(self.card, free, "web1"))
