@@ -30,7 +30,7 @@ from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.model.parameters.disk import DISKS
 from ganeti.model.parameters.hypervisors import HYPERVISORS
-from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.nic import NicParameters, first_nic_parameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.parsing import check_consistency, checked
 from ganeti.model.parameters.policy import Policy, Range, complete_std
@@ -331,7 +331,7 @@ def default_parameters() -> dict[str, Any]:
     return {
         "hvparams": default_hvparams(),
         "beparams": {"default": dict(defaults(Backend))},
-        "nicparams": {"default": {**defaults(NicParameters), "link": "br0"}},
+        "nicparams": {"default": {**first_nic_parameters(), "link": "br0"}},
         "ndparams": dict(defaults(NodeParameters)),
         "diskparams": {name: dict(defaults(kind)) for name, kind in _DISKS.items()},
         "ipolicy": first_policy(),

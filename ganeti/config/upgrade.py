@@ -24,10 +24,11 @@ from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
-from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.nic import first_nic_parameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.policy import Policy
 from ganeti.schema.documents import Document
+from ganeti.schema.types import Value
 
 Ids: TypeAlias = Callable[[], str]
 
@@ -86,8 +87,8 @@ def _format_version(version: int) -> str:
 _FLAT_PARAMETERS: Mapping[str, type[ParameterSet]] = MappingProxyType(
     {"ndparams": NodeParameters, "ipolicy": Policy}
 )
-_DEFAULT_PROFILES: Mapping[str, type[ParameterSet]] = MappingProxyType(
-    {"beparams": Backend, "nicparams": NicParameters}
+_DEFAULT_PROFILES: Mapping[str, Callable[[], Mapping[str, Value]]] = MappingProxyType(
+    {"beparams": lambda: defaults(Backend), "nicparams": first_nic_parameters}
 )
 _STAMP: Mapping[str, object] = MappingProxyType({"serial_no": 1, "ctime": 0.0, "mtime": 0.0})
 _SECTION_DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
@@ -164,9 +165,9 @@ def _fill_in(document: Document) -> Document:
     cluster = _add_missing(document.get("cluster"), {**_cluster_defaults(), "tags": []})
     for name, kind in _FLAT_PARAMETERS.items():
         cluster[name] = {**defaults(kind), **(cluster.get(name) or {})}
-    for name, kind in _DEFAULT_PROFILES.items():
+    for name, first in _DEFAULT_PROFILES.items():
         given = cluster.get(name) or {}
-        cluster[name] = {**given, "default": {**defaults(kind), **given.get("default", {})}}
+        cluster[name] = {**given, "default": {**first(), **given.get("default", {})}}
     sections = {
         section: {
             key: _fill_in_object(section, held, missing)

@@ -252,6 +252,18 @@ class LivePoint:
     frozen: bool = False
 
 
+class IPacketFilters(Interface):
+    """A hypervisor whose guests have packet filters on this host."""
+
+    async def restore_filters() -> Sequence[str]:
+        """Set the filters of running guests again that are missing.
+
+        Return the names of these guests, one for each card.
+
+        :raises Failed: they cannot be listed or set.
+        """
+
+
 class ILiveBackups(Interface):
     """A hypervisor that shows the disks of a running guest as they were at one moment."""
 

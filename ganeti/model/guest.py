@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass
 
 from ganeti.model.disk import Disk
+from ganeti.model.traffic_rules import TrafficRules
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Number, Parameters
 
@@ -36,8 +37,8 @@ class GuestNetwork(Record):
     mac_prefix: Line = ""
 
 
-class GuestNic(Record):
-    """A network card with its mode, link and VLAN."""
+class GuestNic(Record, omit_defaults=True):
+    """A network card with its mode, link and VLAN; without ``rules``, all traffic passes."""
 
     uuid: Line
     mac: Line
@@ -47,6 +48,7 @@ class GuestNic(Record):
     ip: Line | None = None
     name: Line | None = None
     network: GuestNetwork | None = None
+    rules: TrafficRules | None = None
 
 
 class Guest(Record):

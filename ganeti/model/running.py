@@ -17,6 +17,7 @@ from ganeti.errors import Refused
 from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.model.traffic_rules import NO_RULES, TrafficRules
 from ganeti.schema.records import Record, replace
 from ganeti.schema.types import Integer, Line, Parameters
 
@@ -226,8 +227,13 @@ def _compare_nics(running: Mapping[str, GuestNic], configured: Guest) -> Iterato
         if (before := running.get(nic.uuid)) is None:
             yield PendingChange(f"nic/{index}", None, nic.mac)
             continue
-        for name in ("mac", "mode", "link", "vlan", *(("ip",) if nic.mode == "routed" else ())):
+        now, then = before.rules or NO_RULES, nic.rules or NO_RULES
+        # Elsewhere, the address is that which the guest should configure.
+        ip = ("ip",) if nic.mode == "routed" or then.anti_spoofing else ()
+        for name in ("mac", "mode", "link", "vlan", *ip):
             yield PendingChange(f"nic.{name}/{index}", getattr(before, name), getattr(nic, name))
+        for name in TrafficRules.__struct_fields__:
+            yield PendingChange(f"nic.{name}/{index}", getattr(now, name), getattr(then, name))
     for uuid in running.keys() - {nic.uuid for nic in configured.nics}:
         yield PendingChange("nic", running[uuid].mac, None)
 

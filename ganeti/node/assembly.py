@@ -21,6 +21,7 @@ from ganeti.node.credentials import KeyFactory, NodeCredentials, refuse_key_crea
 from ganeti.node.disks import Disks, make_storage_drivers
 from ganeti.node.exports import Exports
 from ganeti.node.files import Files
+from ganeti.node.filter_restorer import FilterRestorer
 from ganeti.node.guest_lease import (
     AskElector,
     GuestLease,
@@ -163,6 +164,7 @@ class NodeParts:
     power: PowerHelpers
     providers: ProviderReports
     replica: Replica
+    filters: FilterRestorer
     reports: StatusReports
     scripts: OSScripts
     signatures: ImageSignatures
@@ -350,6 +352,7 @@ def assemble_node(
             now=host.now,
         ),
         units=StorageUnits(storage_units, storage),
+        filters=FilterRestorer(host.hypervisors),
         usage=UsageRings(UsageCounters(host.files, host.hypervisors).read, host.clock, host.now),
         voter=voter,
     )

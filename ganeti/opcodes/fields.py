@@ -108,7 +108,20 @@ AllowRuntimeChanges: TypeAlias = Annotated[
 
 # --- components of instances
 
-NicKey: TypeAlias = Literal["mac", "ip", "mode", "link", "bridge", "vlan", "network", "name"]
+NicKey: TypeAlias = Literal[
+    "mac",
+    "ip",
+    "mode",
+    "link",
+    "bridge",
+    "vlan",
+    "network",
+    "name",
+    "anti_spoofing",
+    "bandwidth_in",
+    "bandwidth_out",
+    "firewall",
+]
 NicParams: TypeAlias = dict[NicKey, Line | None]
 """A requested network card; missing parameters have the cluster's defaults."""
 

@@ -17,6 +17,7 @@ from ganeti.model.parameters.filling import (
     fill_os,
     nic_parameters_of,
 )
+from ganeti.model.traffic_rules import ANTI_SPOOFING_TAG, TrafficRules
 from ganeti.schema.records import replace
 from ganeti.schema.types import Value
 
@@ -84,6 +85,18 @@ def secondaries(instance: Instance, disks: tuple[Disk, ...]) -> tuple[str, ...]:
     return tuple(nodes)
 
 
+def traffic_rules_of(state: ClusterState, nic: Nic) -> TrafficRules:
+    """Return the rules of a card, with what the tags of its network add."""
+    parameters = nic_parameters_of(state.cluster, nic)
+    tags = state.networks[nic.network].tags if nic.network is not None else ()
+    return TrafficRules(
+        anti_spoofing=parameters.anti_spoofing or ANTI_SPOOFING_TAG in tags,
+        firewall=parameters.firewall,
+        bandwidth_in=parameters.bandwidth_in,
+        bandwidth_out=parameters.bandwidth_out,
+    )
+
+
 def _make_nic(state: ClusterState, nic: Nic) -> GuestNic:
     parameters = nic_parameters_of(state.cluster, nic)
     network = None
@@ -108,4 +121,5 @@ def _make_nic(state: ClusterState, nic: Nic) -> GuestNic:
         ip=nic.ip,
         name=nic.name,
         network=network,
+        rules=traffic_rules_of(state, nic) or None,
     )

@@ -138,6 +138,12 @@ class GivenSettingsTests(SynchronousTestCase):
             ).cluster
             self.assertEqual(cluster.drbd_usermode_helper, wanted)
 
+    def test_parameters_of_cards_that_ganeti_does_not_read_are_left_out(self) -> None:
+        usual = {"mode": "bridged", "link": "br0", "vlan": ""}
+        self.assertEqual(a_new_cluster().cluster.nicparams, {"default": usual})
+        given = given_settings({"nicparams": {"anti_spoofing": "on"}})
+        self.assertEqual(given["nicparams"], {"default": {**usual, "anti_spoofing": True}})
+
     def test_what_is_given_is_laid_over_what_is_usual(self) -> None:
         found = given_settings(
             {

@@ -17,6 +17,7 @@ from ganeti.hypervisor.interfaces import (
     ConsoleKind,
     ConsoleSocket,
     ConsoleStream,
+    GuestDevices,
     IHypervisor,
     ILiveSnapshots,
     MigrationPhase,
@@ -32,6 +33,7 @@ from ganeti.hypervisor.kvm.qemu_user import Ranges
 from ganeti.model.disk import DiskMode
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.running import RunningConfig, apply_running_config, running_config
+from ganeti.model.traffic_rules import TrafficRules
 from ganeti.rpc.guest_lease import KILL_TIME
 from ganeti.schema.records import replace
 from ganeti.system.interfaces import FileAccess, HostUser
@@ -850,6 +852,27 @@ class KvmHypervisorTests(contract.HypervisorContract):
         message = self.fails(Refused, self.hypervisor().start(guest, []))
         self.assertIn("this node has no bridge br7: create it", message)
         self.assertEqual(self.left(), [])
+
+    def test_an_address_of_the_node_is_refused_before_a_running_guest_is_stopped(self) -> None:
+        routes = Script(out=b'[{"type": "local"}]')
+        self.node()[0].processes.programs["ip"] = routes
+        card = replace(NIC, mode="routed", link="", ip="192.0.2.1")
+        equipment = GuestDevices((card,))
+        checked = self.hypervisor().validate({"kernel_path": ""}, equipment)
+        self.assertIn("192.0.2.1 is one of this node itself", self.fails(Invalid, checked))
+
+    def test_filters_of_running_guests_are_restored(self) -> None:
+        host, _ = self.node()
+        host.processes.programs |= {"ip": Script(), "nft": Script()}
+        host.disk.put("/usr/sbin/nft", b"", 0o755, 0)
+        card = replace(NIC, mode="routed", link="", rules=TrafficRules(anti_spoofing=True))
+        for name, cards in (("web1", (card,)), ("web2", ())):
+            self.done(self.hypervisor().start(replace(self.a_guest(name), nics=cards), []))
+        host.disk.add_folder(f"/sys/class/net/{tap(card)}", 0o755)
+        # By another daemon, which reads the record of the guest.
+        restored = self.done(self.hypervisor().restore_filters())
+        self.assertEqual(list(restored), ["web1"])
+        self.assertIn(b"check_source", host.processes.ran[-1].stdin)
 
     def test_guests_are_awaited_at_the_next_free_port(self) -> None:
         hypervisor = self.hypervisor()

@@ -20,14 +20,15 @@ from ganeti.model.parameters.node import DiskState, HypervisorState, NodeParamet
 from ganeti.model.parameters.policy import Policy
 from ganeti.schema.parameters import parameters
 
-_OURS = {
+_OURS: dict[str, dict[str, Any]] = {
     "kvm": {
         "kvm_accel": "auto",
         "kvm_firmware": "bios",
         "kvm_forward_ports": "",
         "kvm_net": "host",
         "kvm_tpm": "",
-    }
+    },
+    "nicparams": {"anti_spoofing": False, "bandwidth_in": 0, "bandwidth_out": 0, "firewall": ""},
 }
 """What this software adds."""
 
@@ -67,7 +68,8 @@ class ParametersTests(SynchronousTestCase):
             "ipolicy": Policy,
         }
         for name, kind in kinds.items():
-            self.assertEqual(dict(defaults(kind)), self.known[name], name)
+            known = {**self.known[name], **_OURS.get(name, {})}
+            self.assertEqual(dict(defaults(kind)), known, name)
 
     def test_disk_parameters_have_the_known_defaults(self) -> None:
         found = {template.value: dict(defaults(DISKS[template])) for template in Template}

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Refused
 from ganeti.model.disk import Template
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.declaration import plain
+from ganeti.model.parameters.declaration import defaults, plain
 from ganeti.model.parameters.filling import (
     backend_of,
     fill_backend,
@@ -56,7 +56,7 @@ class FillingTests(SynchronousTestCase):
 
     def test_a_network_card_may_have_its_own_link(self) -> None:
         filled = fill_nic(a_cluster().cluster, a_nic(nicparams={"link": "br1"}))
-        self.assertEqual(filled, {"mode": "bridged", "link": "br1", "vlan": ""})
+        self.assertEqual(filled, {**defaults(NicParameters), "link": "br1"})
 
     def test_a_node_wins_over_its_group_over_the_cluster(self) -> None:
         group = a_group(ndparams={"ssh_port": 23, "ovs": True})

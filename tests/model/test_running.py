@@ -11,6 +11,7 @@ from ganeti.errors import Refused
 from ganeti.model.disk import DiskMode
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.running import apply_running_config, is_older, pending_changes, running_config
+from ganeti.model.traffic_rules import TrafficRules
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 
@@ -92,6 +93,11 @@ class PendingTests(SynchronousTestCase):
             ({"network_port": 11000}, ["network_port"]),
             ({"nics": (NIC, second)}, ["nic/1"]),
             ({"nics": (replace(NIC, link="br1"),)}, ["nic.link/0"]),
+            ({"nics": (replace(NIC, rules=TrafficRules(firewall="deny")),)}, ["nic.firewall/0"]),
+            (
+                {"nics": (replace(NIC, ip="192.0.2.7", rules=TrafficRules(anti_spoofing=True)),)},
+                ["nic.ip/0", "nic.anti_spoofing/0"],
+            ),
             ({"nics": ()}, ["nic"]),
             ({"disks": (disk, a_disk("b"))}, ["disk/1"]),
             ({"disks": (replace(disk, mode=DiskMode.READ_ONLY),)}, ["disk.mode/0"]),

@@ -18,8 +18,10 @@ from ganeti.schema.types import Value
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "data" / "opcodes.json"
 FACTS = json.loads(GOLDEN.read_text())
+OUR_CHOICES = {"NicParamKey": ("anti_spoofing", "bandwidth_in", "bandwidth_out", "firewall")}
 CHOICES: dict[frozenset[str], str] = {
-    frozenset(words): name for name, words in FACTS["choices"].items()
+    frozenset([*words, *OUR_CHOICES.get(name, ())]): name
+    for name, words in FACTS["choices"].items()
 }
 ANY = inspect.type_info(Value)
 GENERIC = {each.name for each in parameters(Opcode)}

@@ -12,6 +12,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk, Template, get_pool
 from ganeti.model.guest import Guest, GuestNetwork, GuestNic
 from ganeti.model.mirror import ENDS
+from ganeti.model.traffic_rules import TrafficRules
 from ganeti.operations.guest_conversion import fill_disk_parameters, make_guest, secondaries
 from ganeti.schema.records import replace
 from ganeti.testing.builders import (
@@ -32,6 +33,22 @@ NODE1, NODE2 = uuid_of("node", "node1"), uuid_of("node", "node2")
 def guest_of(one: Built, state: ClusterState | None = None, **over: Any) -> Guest:
     found = state or a_cluster(nodes=["node1", "node2"], instances=[one])
     return make_guest(found, one.instance, **over)
+
+
+class RulesTests(SynchronousTestCase):
+    def rules(self, nicparams: dict[str, Any], *tags: str) -> TrafficRules | None:
+        network = a_network("lan", tags=tags)
+        one = an_instance(nics=(a_nic(network=network.uuid, nicparams=nicparams),))
+        state = a_cluster(nodes=["node1", "node2"], instances=[one], networks=[network])
+        return guest_of(one, state).nics[0].rules
+
+    def test_a_card_has_the_rules_of_its_parameters(self) -> None:
+        self.assertIsNone(self.rules({}))
+        found = self.rules({"firewall": "tcp:22", "bandwidth_in": 100})
+        self.assertEqual(found, TrafficRules(firewall="tcp:22", bandwidth_in=100))
+
+    def test_a_tag_of_the_network_checks_the_addresses_of_all_its_cards(self) -> None:
+        self.assertEqual(self.rules({}, "anti-spoofing"), TrafficRules(anti_spoofing=True))
 
 
 class ParameterTests(SynchronousTestCase):

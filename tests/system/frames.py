@@ -2,9 +2,9 @@
 """Builds frames, and sends and receives them at tap devices, in place of a guest.
 
 As a program, it runs in the network namespace of the devices: it opens those of its arguments,
-reads lines of JSON (a device, a frame in hexadecimal digits, and the number of devices that have to
-get it), and answers each with the frames that came out of which devices, until those have come,
-and then none for a while.
+reads lines of JSON (a device, a frame in hexadecimal digits, the number of devices that have to
+get it, and how often it is sent), and answers each with the frames that came out of which devices,
+until those have come, and then none for a while.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import select
 import struct
 import sys
 import time
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 EXPERIMENTAL = 0x88B5
 """The type of frames for experiments (IEEE 802): nothing else sends them."""
 BROADCAST = "ff:ff:ff:ff:ff:ff"
-QUIET = 0.25
+QUIET = 0.1
 """Seconds without a frame after which no other is waited for."""
 TIMEOUT = 20.0
 """How long the expected frames are waited for, in seconds: a switch learns with the first ones."""
@@ -49,6 +50,42 @@ def frame(
     return whole.ljust(60, b"\0")
 
 
+def arp(source: str, address: str, *, sender: str = "") -> bytes:
+    """Return a request of ARP from an IPv4 address; ``sender`` is the MAC address in it."""
+    told = mac_bytes(sender or source) + IPv4Address(address).packed
+    request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + told + bytes(10)
+    return frame(source, request + MARK, kind=0x0806)
+
+
+def ipv4(source: str, addresses: tuple[str, str], protocol: int, content: bytes) -> bytes:
+    """Return a packet between two addresses; its checksum is left out."""
+    sender, receiver = (IPv4Address(each).packed for each in addresses)
+    size = 20 + len(content)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, size, 0, 0, 64, protocol, 0) + sender + receiver
+    return frame(source, head + content, kind=0x0800)
+
+
+def udp(source: str, addresses: tuple[str, str], ports: tuple[int, int]) -> bytes:
+    content = struct.pack("!HHHH", *ports, 8 + len(MARK), 0) + MARK
+    return ipv4(source, addresses, 17, content)
+
+
+SYN, ACK = 0x02, 0x10
+
+
+def tcp(source: str, addresses: tuple[str, str], ports: tuple[int, int], flags: int) -> bytes:
+    content = struct.pack("!HHIIBBHHH", *ports, 1, 1, 0x50, flags, 1024, 0, 0) + MARK
+    return ipv4(source, addresses, 6, content)
+
+
+def icmp6(source: str, addresses: tuple[str, str], kind: int, target: str) -> bytes:
+    """Return a message of neighbor discovery about a target address."""
+    sender, receiver = (IPv6Address(each).packed for each in addresses)
+    content = struct.pack("!BBHI", kind, 0, 0, 0) + IPv6Address(target).packed + MARK
+    head = struct.pack("!IHBB", 0x60000000, len(content), 58, 255) + sender + receiver
+    return frame(source, head + content, kind=0x86DD)
+
+
 def _open_tap(name: str) -> int:
     opened = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(opened, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI))
@@ -68,9 +105,10 @@ def main(names: list[str]) -> None:
         _wait_for_link(name)
     print("ready", flush=True)
     for line in sys.stdin:
-        device, content, expected = json.loads(line)
+        device, content, expected, times = json.loads(line)
         sent = bytes.fromhex(content)
-        os.write(descriptors[device], sent)
+        for _ in range(times):
+            os.write(descriptors[device], sent)
         seen: list[tuple[str, bytes]] = []
         end = time.monotonic() + TIMEOUT
         while True:

@@ -189,14 +189,16 @@ class Cards:
         if self._output.readline() != "ready\n":
             raise AssertionError("the devices cannot be opened")
 
-    def send(self, device: str, frame: bytes, expected: int = 0) -> list[tuple[str, bytes]]:
-        """Send a frame, and wait until it came out of so many devices.
+    def send(
+        self, device: str, frame: bytes, expected: int = 0, times: int = 1
+    ) -> list[tuple[str, bytes]]:
+        """Send a frame so many ``times``, and wait until it came out of so many devices.
 
         Return all frames that then came out, with their devices.
         """
         assert self._program.stdin is not None
         with suppress(BrokenPipeError):
-            self._program.stdin.write(json.dumps([device, frame.hex(), expected]) + "\n")
+            self._program.stdin.write(json.dumps([device, frame.hex(), expected, times]) + "\n")
             self._program.stdin.flush()
         return [
             (each, bytes.fromhex(content)) for each, content in json.loads(self._output.readline())

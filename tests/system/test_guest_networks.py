@@ -12,9 +12,10 @@ from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.traffic_rules import TrafficRules
 from ganeti.schema.records import replace
-from tests.system.frames import MARK, frame
-from tests.system.network_namespace import Cards, NetworkNamespace
+from tests.system.frames import ACK, MARK, SYN, arp, frame, icmp6, tcp, udp
+from tests.system.network_namespace import Cards, NetworkNamespace, require_programs
 
 
 def a_card(number: int, vlan: str = "", *, mode: str = "bridged", link: str = "br0") -> GuestNic:
@@ -127,3 +128,111 @@ class RouteTests(NetworkCase):
             failure = self.failureResultOf(connecting, Refused)
             self.assertIn(what, str(failure.value))
         self.assertIn("via 192.0.2.254", self.node.call("ip", "route", "get", "198.51.100.1"))
+
+
+ADDRESS, PEER = "192.0.2.7", "192.0.2.9"
+HERS6 = "fe80::a800:ff:fe00:1"
+"""What a guest makes of the MAC address of the first card."""
+
+
+class FilterTests(NetworkCase):
+    """The first card has rules, the second one has none; a wire connects their devices."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        require_programs("nft")
+
+    def wire(self, rules: TrafficRules) -> Cards:
+        self.card = replace(a_card(1, mode="routed", link=""), ip=ADDRESS, rules=rules)
+        self.peer = a_card(2, mode="routed", link="")
+        guests = self.connect(self.card, self.peer)
+        for here, there in ((self.card, self.peer), (self.peer, self.card)):
+            self.node.call(
+                "nft",
+                f"table netdev wire {{ chain {tap(here)} {{ type filter hook ingress device"
+                f' "{tap(here)}" priority 100; fwd to "{tap(there)}"\n }}\n }}',
+            )
+        return guests
+
+    def test_a_guest_sends_from_its_own_addresses_only(self) -> None:
+        guests = self.wire(TrafficRules(anti_spoofing=True))
+        mine, out, ports = self.card.mac, (ADDRESS, PEER), (1024, 53)
+        for sent in (
+            arp(mine, ADDRESS),
+            udp(mine, out, ports),
+            udp(mine, ("0.0.0.0", "255.255.255.255"), (68, 67)),
+            icmp6(mine, (HERS6, "ff02::1"), 136, HERS6),
+            icmp6(mine, ("::", "ff02::1"), 135, HERS6),
+        ):
+            self.assert_received(guests, self.card, sent, self.peer)
+        for sent in (
+            frame("aa:00:00:00:00:99", MARK),
+            frame(mine, MARK),
+            arp(mine, "192.0.2.8"),
+            arp(mine, ADDRESS, sender="aa:00:00:00:00:99"),
+            udp("aa:00:00:00:00:99", out, ports),
+            udp(mine, ("192.0.2.8", PEER), ports),
+            udp(mine, out, (67, 68)),
+            icmp6(mine, ("fe80::99", "ff02::1"), 135, "fe80::99"),
+            icmp6(mine, (HERS6, "ff02::1"), 136, "fe80::99"),
+            icmp6(mine, (HERS6, "ff02::1"), 134, HERS6),
+        ):
+            self.assert_received(guests, self.card, sent)
+        # What it receives is not restricted.
+        self.assert_received(
+            guests, self.peer, udp(self.peer.mac, (PEER, ADDRESS), ports), self.card
+        )
+
+    def test_a_guest_receives_what_is_allowed_and_answers(self) -> None:
+        guests = self.wire(TrafficRules(firewall="tcp:22 udp:53@192.0.2.9"))
+        theirs, inward = self.peer.mac, (PEER, ADDRESS)
+        for sent in (
+            arp(theirs, PEER),
+            tcp(theirs, inward, (1024, 22), SYN),
+            tcp(theirs, inward, (80, 1024), SYN | ACK),
+            udp(theirs, inward, (1024, 53)),
+        ):
+            self.assert_received(guests, self.peer, sent, self.card)
+        answer = udp(theirs, inward, (123, 1024))
+        for sent in (
+            frame(theirs, MARK),
+            tcp(theirs, inward, (1024, 23), SYN),
+            udp(theirs, ("192.0.2.10", ADDRESS), (1024, 53)),
+            answer,
+        ):
+            self.assert_received(guests, self.peer, sent)
+        question = udp(self.card.mac, (ADDRESS, PEER), (1024, 123))
+        self.assert_received(guests, self.card, question, self.peer)
+        self.assert_received(guests, self.peer, answer, self.card)
+
+    def test_rules_of_a_running_guest_change_at_once(self) -> None:
+        guests = self.wire(TrafficRules(firewall="tcp:22"))
+        sent = tcp(self.peer.mac, (PEER, ADDRESS), (1024, 80), SYN)
+        self.assert_received(guests, self.peer, sent)
+        other = replace(self.card, rules=TrafficRules(firewall="tcp:80"))
+        self.successResultOf(self.taps.reconnect(self.card, other, "web1"))
+        self.assert_received(guests, self.peer, sent, self.card)
+        free = replace(self.card, rules=None)
+        self.successResultOf(self.taps.reconnect(other, free, "web1"))
+        self.assertNotIn(tap(self.card), self.node.call("nft", "list", "tables"))
+
+    def test_bandwidth_is_limited(self) -> None:
+        guests = self.wire(TrafficRules(bandwidth_in=1))
+        large = frame(self.peer.mac, MARK + bytes(1400))
+        seen = guests.send(tap(self.peer), large, times=600)
+        # At once, the burst of 262 kB passes.
+        self.assertTrue(170 < len(seen) < 400, len(seen))
+
+    def test_a_removed_device_leaves_no_table(self) -> None:
+        self.wire(TrafficRules(anti_spoofing=True))
+        self.assertIn(tap(self.card), self.node.call("nft", "list", "tables"))
+        self.successResultOf(self.taps.disconnect((tap(self.card), tap(self.peer))))
+        self.assertEqual(self.node.call("nft", "list", "tables"), "table netdev wire\n")
+
+    def test_a_filter_that_was_flushed_is_set_again(self) -> None:
+        self.wire(TrafficRules(anti_spoofing=True))
+        self.node.call("nft", "flush", "ruleset")
+        restored = self.successResultOf(self.taps.restore_filters([self.card]))
+        self.assertEqual(restored, [self.card])
+        self.assertIn("check_source", self.node.call("nft", "list", "ruleset"))
+        self.assertEqual(self.successResultOf(self.taps.restore_filters([self.card])), [])

@@ -35,7 +35,12 @@ def told(facts: Fields) -> Fields:
         "Hypervisor": facts["hypervisor"],
         "Hypervisor parameters": parameters(facts["hv_instance"], facts["hv_actual"]),
         "Back-end parameters": parameters(facts["be_instance"], facts["be_actual"]),
-        "NICs": [_format_nic(index, nic) for index, nic in enumerate(facts["nics"])],
+        "NICs": [
+            {**_format_nic(index, nic), **_format_rules(rules)}
+            for index, (nic, rules) in enumerate(
+                zip(facts["nics"], facts["nic_rules"], strict=True)
+            )
+        ],
         "Disk template": facts["disk_template"],
         "Disks": [_format_disk(f"disk/{index}", disk) for index, disk in enumerate(facts["disks"])],
     }
@@ -101,6 +106,15 @@ def _format_nic(index: int, nic: Sequence[OpcodeResult]) -> Fields:
         "network": network["name"] if network else None,
         "UUID": uuid,
         "name": name,
+    }
+
+
+def _format_rules(rules: Fields) -> Fields:
+    """Return the rules that are set."""
+    units = {"bandwidth_in": " Mbit/s", "bandwidth_out": " Mbit/s"}
+    return {
+        name: "yes" if value is True else f"{value}{units.get(name, '')}"
+        for name, value in rules.items()
     }
 
 

@@ -62,7 +62,9 @@ def connect(session: Session, arguments: Arguments) -> int:
     """Connect a network to groups, by default with the NIC parameters of the cluster."""
     given = arguments.get("nicparams", {})
     if _ATTACHMENT - given.keys():
-        given = {**session.ask(QueryClusterInfo())["nicparams"]["default"], **given}
+        usual = session.ask(QueryClusterInfo())["nicparams"]["default"]
+        # Its cards also have packet filters, which are not about attachment.
+        given = {**{name: usual[name] for name in _ATTACHMENT if name in usual}, **given}
     return submit_per_group(session, arguments.plus({"nicparams": given}))
 
 

@@ -36,6 +36,7 @@ from ganeti.metrics.family import MetricFamily
 from ganeti.node.answers import register_handlers
 from ganeti.node.assembly import Host, NodeParts, assemble_node
 from ganeti.node.enrolment import EnrolmentForwarder
+from ganeti.node.filter_restorer import INTERVAL
 from ganeti.node.master_tunnel import MasterTunnels
 from ganeti.node.metrics import collect_host_families, collect_usage_families
 from ganeti.paths import Paths, local_node_name
@@ -95,6 +96,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     daemon.repeat(
         "lease of the guests", RENEWAL_INTERVAL, parts.guest_lease.tick, passing=(GanetiError,)
     )
+    daemon.repeat("packet filters of guests", INTERVAL, parts.filters.restore)
     parts.master_address.script.resume_by_record()
     for part in _make_guest_services(parts):
         daemon.add(part)

@@ -23,6 +23,7 @@ from ganeti.hypervisor.interfaces import (
     ILiveCopies,
     ILiveSnapshots,
     IMemorySnapshots,
+    IPacketFilters,
     LivePoint,
     MigrationProgress,
     Running,
@@ -70,7 +71,9 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where the node itself reaches what listens everywhere."""
 
 
-@implementer(IHypervisor, ILiveBackups, ILiveCopies, ILiveSnapshots, IMemorySnapshots)
+@implementer(
+    IHypervisor, ILiveBackups, ILiveCopies, ILiveSnapshots, IMemorySnapshots, IPacketFilters
+)
 class KvmHypervisor:
     """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
     consoles. ``ganeti`` is the folder of guests that Ganeti has started, ``firmware`` that of UEFI
@@ -109,7 +112,7 @@ class KvmHypervisor:
         self._attach = tuple(attach)
         known = GanetiGuests(ganeti, files)
         self._guests = GuestRegistry(folder, notes, files, processes, known)
-        taps = Taps(files, processes)
+        self._taps = taps = Taps(files, processes)
         self._variables = FirmwareVariables(firmware, files)
         self._users = QemuUsers(accounts, user_pool, privileged=privileged)
         self._qemu_files = QemuFiles(descriptors)
@@ -254,6 +257,10 @@ class KvmHypervisor:
         found = list(requirements.problems(kvm, equipment, self._files, program, self._keys))
         if equipment.scope is CheckScope.RUNNING:
             found += find_problems(kvm)
+        if kvm.kvm_net == "host":
+            for index, card in enumerate(equipment.nics):
+                if problem := await self._taps.find_network_problem(card):
+                    found.append(Problem(f"nics/{index}", problem))
         if problem := await self._users.find_problem(kvm):
             found.append(Problem("security_domain", problem))
         if found:
@@ -316,6 +323,17 @@ class KvmHypervisor:
 
     async def set_memory(self, guest: Guest, memory: int) -> None:
         await self._devices.change_memory(guest, memory)
+
+    async def restore_filters(self) -> Sequence[str]:
+        cards = {
+            card.uuid: (name, card)
+            for name, record in self._guests.present().items()
+            if record.config is not None and record.taps
+            for card in record.config.nics
+            if card.rules is not None
+        }
+        restored = await self._taps.restore_filters([card for _, card in cards.values()])
+        return [cards[card.uuid][0] for card in restored]
 
     # --- snapshots of the disks of a running guest
 

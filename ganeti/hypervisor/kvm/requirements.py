@@ -75,10 +75,13 @@ def _device_problems(
     kvm: Kvm, equipment: GuestDevices, files: IFiles, program: QemuProgram | None
 ) -> Iterator[Problem]:
     """Yield the problems of network cards and disks that cannot be attached."""
-    if kvm.kvm_net == "host":
-        for index, card in enumerate(equipment.nics):
+    for index, card in enumerate(equipment.nics):
+        if kvm.kvm_net == "host":
             if obstacle := find_link_problem(card, files):
                 yield Problem(f"nics/{index}", obstacle)
+        elif card.rules is not None:
+            words = "anti_spoofing, firewall and bandwidths need kvm_net=host; remove them"
+            yield Problem(f"nics/{index}", words)
     if program is not None:
         # An unknown machine type is a problem of its own, which ``_program_problems`` yields.
         with suppress(Refused):

@@ -8,11 +8,12 @@ from contextlib import suppress
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.hypervisor.kvm.devices import count_queues, tap
+from ganeti.hypervisor.kvm.packet_filter import build_filter, delete_filters
 from ganeti.hypervisor.kvm.route_guard import find_route_problem
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.vlans import MAX_VLAN, parse_vlans
-from ganeti.system.interfaces import IFiles, IProcesses
+from ganeti.system.interfaces import MINIMAL_PATH, IFiles, IProcesses
 
 _DEVICES = "/sys/class/net"
 
@@ -50,7 +51,11 @@ class Taps:
         await self.disconnect(tuple(map(tap, cards)))
         for card in cards:
             try:
-                await self._run_all(*add_tap(card, count_queues(kvm)), *self._connect(card))
+                await self._run_all(*add_tap(card, count_queues(kvm)))
+                if card.rules is not None:
+                    # Before it is connected: nothing passes without it.
+                    await self._filter(card)
+                await self._run_all(*self._connect(card))
             except _CommandError as error:
                 await self.disconnect(tuple(map(tap, cards)))
                 raise Refused(
@@ -66,9 +71,19 @@ class Taps:
         """
         # Another name or an address that is not routed changes nothing outside of the
         # configuration.
-        if _link(before) == _link(card):
+        if (_link(before), _filtered(before)) == (_link(card), _filtered(card)):
             return
         await self._check(name, card)
+        try:
+            if _filtered(before) != _filtered(card):
+                await self._filter(card)
+        except _CommandError as error:
+            raise Refused(
+                f"the traffic of network card {card.mac} of {name} cannot be filtered ({error}); it"
+                " is as it was"
+            ) from None
+        if _link(before) == _link(card):
+            return
         try:
             await self._run_all(*release_tap(before), *self._connect(card))
         except _CommandError as error:
@@ -85,6 +100,8 @@ class Taps:
         with suppress(_CommandError):
             await self._run_all(*release_tap(card))
         try:
+            if _filtered(before) != _filtered(card):
+                await self._filter(before)
             await self._run_all(*self._connect(before))
         except _CommandError as error:
             raise Failed(
@@ -96,15 +113,27 @@ class Taps:
     def _connect(self, card: GuestNic) -> Iterator[list[str]]:
         return connect_tap(card, find_mtu(card, self._files))
 
+    async def _filter(self, card: GuestNic) -> None:
+        """Replace the packet filter of a card, or remove it if the card has no rules."""
+        if find_nft(self._files):
+            try:
+                table = build_filter(card)
+            except ValueError as e:  # a configuration that was edited
+                raise _CommandError(f"its packet filter is invalid: {e}") from None
+            await self._run(["nft", "-f", "-"], table)
+
     async def _run_all(self, *commands: Sequence[str]) -> None:
         for argv in commands:
-            try:
-                finished = await self._processes.run(argv, timeout=30)
-            except Failed as e:  # it cannot be started, or does not end
-                raise _CommandError(f"{' '.join(argv)}: {e}") from None
-            if finished.code:
-                said = (finished.err or finished.out).decode("utf-8", "replace").strip()
-                raise _CommandError(f"{' '.join(argv)}: {said}")
+            await self._run(argv)
+
+    async def _run(self, argv: Sequence[str], stdin: bytes = b"") -> None:
+        try:
+            finished = await self._processes.run(argv, stdin=stdin, timeout=30)
+        except Failed as e:  # it cannot be started, or does not end
+            raise _CommandError(f"{' '.join(argv)}: {e}") from None
+        if finished.code:
+            said = (finished.err or finished.out).decode("utf-8", "replace").strip()
+            raise _CommandError(f"{' '.join(argv)}: {said}")
 
     async def disconnect(self, devices: tuple[str, ...]) -> None:
         """Remove tap devices; missing ones are ignored."""
@@ -117,11 +146,67 @@ class Taps:
             # ``ip link delete`` fails for a device that does not exist.
             if self._files.stat(f"{_DEVICES}/{device}") is not None:
                 await self._processes.run(["ip", "link", "delete", device], timeout=30)
+        if devices and find_nft(self._files):
+            with suppress(Failed):
+                await self._processes.run(
+                    ["nft", "-f", "-"], stdin=delete_filters(devices), timeout=30
+                )
 
     async def _check(self, name: str, card: GuestNic) -> None:
         obstacle = find_link_problem(card, self._files)
-        if obstacle := obstacle or await find_route_problem(card, self._processes):
+        if obstacle := obstacle or await self.find_network_problem(card):
             raise Refused(f"network card {card.mac} of {name}: {obstacle}")
+
+    async def restore_filters(self, cards: Sequence[GuestNic]) -> list[GuestNic]:
+        """Set the packet filters of cards that have lost theirs; return these cards.
+
+        :raises Failed: they cannot be listed or set.
+        """
+        if not cards:
+            return []
+        listed = await self._processes.run(["nft", "list", "tables", "netdev"], timeout=30)
+        if listed.code:
+            said = listed.err.decode("utf-8", "replace").strip()
+            raise Failed(f"nft list tables netdev: {said}", Code.ENVIRONMENT)
+        present = set(listed.out.decode().split())
+        lost = [
+            card
+            for card in cards
+            # A card without a device is about to start, or to end.
+            if tap(card) not in present and self._files.stat(f"{_DEVICES}/{tap(card)}") is not None
+        ]
+        for card in lost:
+            try:
+                await self._filter(card)
+            except _CommandError as error:
+                raise Failed(str(error), Code.ENVIRONMENT) from None
+        return lost
+
+    async def find_network_problem(self, card: GuestNic) -> str:
+        """Return why the node's network is wrong for a card whose link exists; empty if it is not.
+
+        ``find_link_problem`` has what can be seen without running programs.
+        """
+        problem = await self._find_filter_problem(card)
+        return problem or await find_route_problem(card, self._processes)
+
+    async def _find_filter_problem(self, card: GuestNic) -> str:
+        """Return why the rules of a card at Open vSwitch would have no effect; empty if they have.
+
+        Its datapath outside of the kernel gets the packets of a device before any filter.
+        """
+        if card.rules is None or card.mode != "openvswitch":
+            return ""
+        with suppress(_CommandError, Failed):
+            argv = [*_OVS, "get", "bridge", card.link, "datapath_type"]
+            found = await self._processes.run(argv, timeout=30)
+            if b"netdev" in found.out:
+                return (
+                    f"Open vSwitch bridge {card.link} has datapath_type=netdev, which packet"
+                    " filters do not see; use one of the kernel (datapath_type=system), or remove"
+                    " anti_spoofing, firewall and bandwidths of the card"
+                )
+        return ""
 
 
 class _CommandError(Exception):
@@ -131,6 +216,16 @@ class _CommandError(Exception):
 def _link(card: GuestNic) -> tuple[object, ...]:
     """Return what determines where a card is connected."""
     return card.mode, card.link, card.vlan, card.ip if card.mode == "routed" else None
+
+
+def _filtered(card: GuestNic) -> tuple[object, ...]:
+    """Return what determines the packet filter of a card."""
+    return card.rules, *((card.ip, card.network) if card.rules else ())
+
+
+def find_nft(files: IFiles) -> bool:
+    """Return whether this node can filter packets."""
+    return any(files.stat(f"{folder}/nft") is not None for folder in MINIMAL_PATH.split(":"))
 
 
 def _remedy(card: GuestNic) -> str:
@@ -145,6 +240,11 @@ def find_link_problem(card: GuestNic, files: IFiles) -> str:
         vlans = parse_vlans(card.vlan)
     except ValueError as e:
         return f"its vlan {card.vlan}: {e}; set it again: gnt-instance modify --net N:vlan=..."
+    if card.rules is not None and not find_nft(files):
+        return (
+            "this node has no program nft for its anti_spoofing, firewall or bandwidths: install"
+            " the package nftables, or remove them from the card"
+        )
     folder = f"{_DEVICES}/{card.link}"
     match card.mode:
         case "bridged":

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ganeti.errors import Problem
-from ganeti.model.parameters.declaration import ParameterSet
+from ganeti.model.parameters.declaration import ParameterSet, defaults
+from ganeti.model.traffic_rules import parse_firewall
 from ganeti.model.vlans import parse_vlans
 from ganeti.schema.records import doc
-from ganeti.schema.types import Line
+from ganeti.schema.types import Line, Value
 
 Vlan = Annotated[
     str,
@@ -26,8 +27,29 @@ SWITCHED = frozenset({"bridged", "openvswitch"})
 """The modes with a bridge or switch, which can have VLANs."""
 
 
+Bandwidth = Annotated[int, Meta(ge=0, le=1_000_000)]
+"""In Mbit/s; 0 is no limit."""
+
+
 class NicParameters(ParameterSet):
-    """The parameters of a network card."""
+    """The parameters of a network card; all but ``mode``, ``link`` and ``vlan`` are ours."""
+
+    anti_spoofing: Annotated[
+        bool, doc("Whether the card can only send from its own MAC and IP addresses.")
+    ] = False
+    bandwidth_in: Annotated[
+        Bandwidth, doc("Limit of what the guest receives, in Mbit/s; 0: none.")
+    ] = 0
+    bandwidth_out: Annotated[
+        Bandwidth, doc("Limit of what the guest sends, in Mbit/s; 0: none.")
+    ] = 0
+    firewall: Annotated[
+        Line,
+        doc(
+            "What others may send to the guest, such as tcp:22 udp:53@192.0.2.0/24 icmp; deny:"
+            " nothing; empty: anything."
+        ),
+    ] = ""
 
     link: Annotated[Line, doc("Bridge, switch or routing table to connect to.")] = "xen-br0"
     mode: Annotated[
@@ -50,4 +72,17 @@ class NicParameters(ParameterSet):
             if vlans and self.mode not in SWITCHED:
                 words = "needs mode bridged or openvswitch; for this card, make it empty: vlan="
                 problems.append(Problem("vlan", words))
+        try:
+            parse_firewall(self.firewall)
+        except ValueError as e:
+            problems.append(Problem("firewall", str(e)))
         return problems
+
+
+def first_nic_parameters() -> dict[str, Value]:
+    """Return the defaults that a new configuration has: without ours, which Ganeti does not read.
+
+    Ours are in the configuration once they are set.
+    """
+    known = defaults(NicParameters)
+    return {name: known[name] for name in ("link", "mode", "vlan")}

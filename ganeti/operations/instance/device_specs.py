@@ -328,21 +328,26 @@ def _parse_nullable(text: Any) -> Any:
     return None if text in (None, "none", "") else text
 
 
+_SOME_CONNECTION: Mapping[str, Value] = {"mode": "bridged", "link": "br0", "vlan": ""}
+"""Stands for that of a network, which all other parameters of a card go with."""
+
+
 def check_nic_parameters(nics: Sequence[NicSpec | Nic], cluster: Cluster) -> None:
     """Check the effective parameters of network cards.
 
-    Cards in a network are checked later, with the parameters of the network's connection.
+    The mode, link and VLANs of cards in a network may still be missing: they are those of its
+    connection.
 
     :raises Invalid: with every problem of each card.
     """
     problems: list[Problem] = []
     for index, nic in enumerate(nics):
-        if nic.network is None:
-            try:
-                filled = {**nic_defaults(cluster), **nic.nicparams}
-                check_consistency(NicParameters, filled, path=f"nics[{index}]")
-            except Invalid as e:
-                problems += e.problems
+        connection = {} if nic.network is None else _SOME_CONNECTION
+        try:
+            filled = {**nic_defaults(cluster), **connection, **nic.nicparams}
+            check_consistency(NicParameters, filled, path=f"nics[{index}]")
+        except Invalid as e:
+            problems += e.problems
     if problems:
         raise Invalid(problems)
 

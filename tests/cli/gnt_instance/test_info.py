@@ -97,6 +97,13 @@ class ToldTests(SynchronousTestCase):
         [card] = told(self.facts)["NICs"]
         self.assertEqual((card["IP"], card["network"]), ("192.0.2.9", "lan"))
 
+    def test_the_rules_of_a_card_are_shown_if_it_has_any(self) -> None:
+        rules = {"anti_spoofing": True, "firewall": "tcp:22", "bandwidth_in": 100}
+        [card] = told({**self.facts, "nic_rules": [rules]})["NICs"]
+        expected = ("yes", "tcp:22", "100 Mbit/s")
+        self.assertEqual(tuple(card[name] for name in rules), expected)
+        self.assertNotIn("firewall", told(self.facts)["NICs"][0])
+
     def test_its_state_is_what_is_wanted_and_what_is(self) -> None:
         self.assertEqual(told(self.facts)["State"], "configured to be up, actual state is down")
         static = told({**self.facts, "run_state": None})["State"]

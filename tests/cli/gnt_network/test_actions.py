@@ -17,7 +17,7 @@ from ganeti.testing.builders import a_cluster, a_network
 from tests.cli.cluster_answers import answers_about
 from tests.cli.terminal import Terminal, answer, arguments
 
-CARDS = {"mode": "bridged", "link": "br0", "vlan": ""}
+CARDS = {"mode": "bridged", "link": "br0", "vlan": "", "firewall": "deny"}
 
 
 class ConnectionTests(SynchronousTestCase):

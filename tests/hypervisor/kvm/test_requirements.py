@@ -12,6 +12,8 @@ from ganeti.hypervisor.kvm.programs import QemuProgram
 from ganeti.hypervisor.kvm.requirements import find_disk_problem, problems
 from ganeti.model.guest import CheckScope, GuestNic
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.traffic_rules import TrafficRules
+from ganeti.schema.records import replace
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
 PROGRAM = QemuProgram(
@@ -37,6 +39,11 @@ class CheckTests(SynchronousTestCase):
     def test_files_that_are_there_are_no_problem(self) -> None:
         self.assertEqual(self.found(Kvm(kernel_path="/vmlinuz")), {})
         self.assertEqual(self.found(Kvm(kernel_path="", cdrom_image_path="http://x/y")), {})
+
+    def test_rules_of_cards_need_a_tap_device(self) -> None:
+        card = replace(a_card(), rules=TrafficRules(firewall="deny"))
+        found = self.found(Kvm(kernel_path="", kvm_net="user"), GuestDevices((card,)))
+        self.assertIn("need kvm_net=host", found["nics/0"])
 
     def test_every_problem_is_listed_with_its_parameter(self) -> None:
         kvm = Kvm(

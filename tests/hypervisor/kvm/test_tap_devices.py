@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
+from ganeti.hypervisor.kvm.packet_filter import build_filter, delete_filters
 from ganeti.hypervisor.kvm.tap_devices import Taps, connect_tap, host_mac
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.traffic_rules import TrafficRules
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_guest
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -172,6 +177,105 @@ class VlanTests(SynchronousTestCase):
         commands = [" ".join(ran.argv) for ran in self.processes.ran]
         self.assertEqual(commands[0], f"ip link set {TAP} down nomaster")
         self.assertEqual(commands[-2], f"bridge vlan add dev {TAP} vid 20 pvid untagged")
+
+
+class FilterTests(SynchronousTestCase):
+    """A card with rules, on a node that can filter packets."""
+
+    def setUp(self) -> None:
+        self.disk = MemoryDisk()
+        self.disk.add_folder("/sys/class/net/br0/bridge", 0o755)
+        self.disk.add_folder("/sys/class/net/sw0", 0o755)
+        self.disk.put("/usr/sbin/nft", b"", 0o755, 0)
+        self.processes = MemoryProcesses(Clock(), {"ip": Script(), "nft": Script()})
+        self.taps = Taps(MemoryFiles(self.disk), self.processes)
+        self.card = replace(NIC, rules=TrafficRules(anti_spoofing=True))
+
+    def start(self, card: GuestNic) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.taps.connect(a_guest(nics=(card,)), Kvm()))
+
+    def filters(self) -> list[bytes]:
+        return [ran.stdin for ran in self.processes.ran if ran.argv == ("nft", "-f", "-")]
+
+    def test_it_is_there_before_the_card_is_connected(self) -> None:
+        self.successResultOf(self.start(self.card))
+        names = [" ".join(ran.argv) for ran in self.processes.ran]
+        self.assertEqual(names[-2:], ["nft -f -", f"ip link set {TAP} master br0 up"])
+        self.assertEqual(self.filters()[-1], build_filter(self.card))
+
+    def test_it_is_removed_with_the_device(self) -> None:
+        self.successResultOf(self.taps.disconnect((TAP,)))
+        self.assertEqual(self.filters(), [delete_filters([TAP])])
+
+    def test_a_node_that_cannot_filter_refuses_the_card(self) -> None:
+        self.successResultOf(MemoryFiles(self.disk).remove("/usr/sbin/nft"))
+        failure = self.failureResultOf(self.start(self.card), Refused)
+        self.assertIn("install the package nftables", str(failure.value))
+
+    def test_a_filter_that_fails_leaves_no_device(self) -> None:
+        self.processes.programs["nft"] = Script(code=1, err=b"Operation not supported")
+        failure = self.failureResultOf(self.start(self.card), Refused)
+        self.assertIn("nft -f -: Operation not supported", str(failure.value))
+        self.assertNotIn("master", [word for ran in self.processes.ran for word in ran.argv])
+
+    def test_rules_that_were_edited_into_the_configuration_are_refused(self) -> None:
+        card = replace(NIC, rules=TrafficRules(firewall="ssh"))
+        failure = self.failureResultOf(self.start(card), Refused)
+        self.assertIn("its packet filter is invalid: ssh is no rule", str(failure.value))
+
+    def test_rules_of_a_running_guest_change_without_a_break(self) -> None:
+        free = replace(self.card, rules=None)
+        self.successResultOf(self.taps.reconnect(self.card, free, "web1"))
+        self.assertEqual(self.filters(), [build_filter(free)])
+        self.assertEqual({ran.argv[0] for ran in self.processes.ran}, {"nft"})
+
+    def test_rules_that_cannot_change_stay(self) -> None:
+        self.processes.programs["nft"] = Script(code=1, err=b"no memory")
+        other = replace(self.card, ip="192.0.2.7")
+        failure = self.failureResultOf(self.taps.reconnect(self.card, other, "web1"), Refused)
+        self.assertIn(
+            "cannot be filtered (nft -f -: no memory); it is as it was", str(failure.value)
+        )
+
+    def test_one_that_another_program_has_removed_is_set_again(self) -> None:
+        self.disk.add_folder(f"/sys/class/net/{TAP}", 0o755)
+        self.processes.programs["nft"] = Script(out=b"table netdev other\n")
+        starting = replace(self.card, uuid="fedc")
+        restored = self.successResultOf(self.taps.restore_filters([self.card, starting]))
+        self.assertEqual(restored, [self.card])
+        self.assertEqual(self.filters(), [build_filter(self.card)])
+
+    def test_one_that_is_there_stays(self) -> None:
+        self.disk.add_folder(f"/sys/class/net/{TAP}", 0o755)
+        self.processes.programs["nft"] = Script(out=f"table netdev {TAP}\n".encode())
+        self.assertEqual(self.successResultOf(self.taps.restore_filters([self.card])), [])
+        self.assertEqual(self.filters(), [])
+
+    def test_what_cannot_be_listed_or_set_fails(self) -> None:
+        self.disk.add_folder(f"/sys/class/net/{TAP}", 0o755)
+        for at, words in (("list", "nft list tables netdev: no"), ("-f", "nft -f -: no memory")):
+            self.processes.programs["nft"] = partial(self.fail_at, at)
+            failure = self.failureResultOf(self.taps.restore_filters([self.card]), Failed)
+            self.assertIn(words, str(failure.value))
+
+    def fail_at(self, word: str, ran: Ran) -> Script:
+        return Script(code=1, err=b"no memory") if word in ran.argv else Script()
+
+    def test_without_rules_nothing_is_asked(self) -> None:
+        self.assertEqual(self.successResultOf(self.taps.restore_filters([])), [])
+        self.assertEqual(self.processes.ran, [])
+
+    def test_an_address_without_rules_changes_nothing(self) -> None:
+        self.successResultOf(self.taps.reconnect(NIC, replace(NIC, ip="192.0.2.7"), "web1"))
+        self.assertEqual(self.processes.ran, [])
+
+    def test_a_switch_outside_of_the_kernel_is_refused(self) -> None:
+        self.processes.programs["ovs-vsctl"] = Script(out=b"netdev\n")
+        card = replace(self.card, mode="openvswitch", link="sw0")
+        failure = self.failureResultOf(self.start(card), Refused)
+        self.assertIn(
+            "sw0 has datapath_type=netdev, which packet filters do not", str(failure.value)
+        )
 
 
 class ReconnectTests(SynchronousTestCase):

@@ -29,3 +29,6 @@ class ConflictsTests(SynchronousTestCase):
 
     def test_the_mode_pool_connects_nothing(self) -> None:
         self.assertIn("with ip=pool", self.problems(mode="pool")["mode"])
+
+    def test_rules_of_the_firewall_are_checked(self) -> None:
+        self.assertIn("ssh is no rule", self.problems(firewall="ssh")["firewall"])

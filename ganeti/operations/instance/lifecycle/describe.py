@@ -23,7 +23,11 @@ from ganeti.model.parameters.filling import (
 )
 from ganeti.model.running import pending_changes
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
-from ganeti.operations.guest_conversion import fill_disk_parameters, make_guest
+from ganeti.operations.guest_conversion import (
+    fill_disk_parameters,
+    make_guest,
+    traffic_rules_of,
+)
 from ganeti.operations.instance.context import InstanceContext, standing
 from ganeti.operations.instance.pending_changes import running_config
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
@@ -138,6 +142,8 @@ def _describe(
         "snodes_group_names": [each.name for each in others],
         "os": instance.os,
         "nics": [_describe_nic(state, nic) for nic in instance.nics],
+        # Clients unpack the rows above.
+        "nic_rules": [msgspec.to_builtins(traffic_rules_of(state, nic)) for nic in instance.nics],
         "disk_template": template.value,
         "disks": [
             _describe_disk(subject, disk, index, statuses)
