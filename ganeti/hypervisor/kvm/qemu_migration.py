@@ -32,6 +32,10 @@ from ganeti.schema.records import replace
 
 _INCOMING_TIMEOUT = 60.0
 """How long a guest may take to arrive after its migration has ended at its source, in seconds."""
+_PAUSE_TIMEOUT = 0.2
+"""How long an answer waits for a guest to be paused whose disks are copied, in seconds."""
+_SWITCHOVER_TIMEOUT = 10.0
+"""How long an answer waits for the rest of a paused guest to be sent, in seconds."""
 _MIB = 1 << 20
 
 
@@ -113,17 +117,40 @@ class QemuMigration:
         runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
         async with self._qemus.connect_monitor(guest.name) as qemu:
             answer = await qemu.execute("query-migrate")
-            found = _parse_progress(answer)
+            if answer.get("status") == "active" and await self._copies.list_jobs(qemu):
+                answer = await self._await_pause(qemu)
             if answer.get("status") == "pre-switchover":
                 # The guest is paused, and its memory has been sent.
                 if problem := await self._copies.complete(qemu):
+                    found = _parse_progress(answer)
                     return dataclasses.replace(found, phase=MigrationPhase.FAILED, message=problem)
-                # Another daemon may have done this before it ended.
-                with suppress(CommandFailed):
-                    await qemu.execute("migrate-continue", state="pre-switchover")
+                answer = await self._continue(qemu)
+            found = _parse_progress(answer)
         if found.phase is MigrationPhase.COMPLETED and runtime.place is GuestPhase.HERE:
             self._guests.save_record(replace(runtime, place=GuestPhase.LEFT))
         return found
+
+    async def _await_pause(self, qemu: Monitor) -> dict[str, object]:
+        """Wait a moment for a guest to be paused, which then does not wait for the next query."""
+        deadline = self._clock.seconds() + _PAUSE_TIMEOUT
+        while True:
+            answer: dict[str, object] = await qemu.execute("query-migrate")
+            if answer.get("status") != "active" or self._clock.seconds() >= deadline:
+                return answer
+            await deferLater(self._clock, POLL_INTERVAL)
+
+    async def _continue(self, qemu: Monitor) -> dict[str, object]:
+        """Send the rest of a paused guest, whose disks are copied; return how that ended."""
+        deadline = self._clock.seconds() + _SWITCHOVER_TIMEOUT
+        # Another daemon may have done this before it ended.
+        with suppress(CommandFailed):
+            await qemu.execute("migrate-continue", state="pre-switchover")
+        while True:
+            answer: dict[str, object] = await qemu.execute("query-migrate")
+            active = _parse_progress(answer).phase is MigrationPhase.ACTIVE
+            if not active or self._clock.seconds() >= deadline:
+                return answer
+            await deferLater(self._clock, POLL_INTERVAL)
 
     async def end_incoming(self, guest: Guest, *, arrived: bool) -> str:
         """Resume a guest that has arrived, or end its QEMU; return what that QEMU had to say."""

@@ -153,9 +153,8 @@ class CopyTests(DiskCopyCase):
 
     def test_the_guest_arrives_paused_and_nothing_else_writes_when_it_runs(self) -> None:
         self.pause()
-        self.assertEqual(self.sending().phase, MigrationPhase.ACTIVE)
-        self.assertEqual(self.blocks.jobs, {})
         self.assertEqual(self.sending().phase, MigrationPhase.COMPLETED)
+        self.assertEqual(self.blocks.jobs, {})
         self.assertEqual((self.here.running(), self.there.running()), ({}, {}))
         self.assertEqual((self.machine(1).status, self.machine(1).blocks.serves), ("paused", True))
         self.done(self.there.finish_incoming(self.guest, arrived=True))
@@ -169,8 +168,22 @@ class CopyTests(DiskCopyCase):
     def test_the_next_daemon_completes_what_another_one_has_begun(self) -> None:
         self.pause()
         self.here = self.hypervisor(0)
-        self.sending()
         self.assertEqual(self.sending().phase, MigrationPhase.COMPLETED)
+
+    def test_an_answer_waits_a_moment_for_the_pause(self) -> None:
+        address = self.copy()
+        self.blocks.follow()
+        begun = Deferred.fromCoroutine(
+            self.here.migrate(self.guest, address, live=True, secret=SECRET)
+        )
+        self.clock.pump([0.0] * 100)
+        self.successResultOf(begun)
+        self.clock.advance(0.9)
+        asked = Deferred.fromCoroutine(self.here.sending(self.guest))
+        self.clock.pump([0.0] * 100)
+        self.assertNoResult(asked)
+        self.clock.pump([0.02] * 20)
+        self.assertEqual(self.successResultOf(asked).phase, MigrationPhase.COMPLETED)
 
     def test_a_copy_that_breaks_at_the_end_keeps_the_guest_here(self) -> None:
         self.pause()
