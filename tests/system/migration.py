@@ -205,7 +205,7 @@ class CountingGuest:
 
     def _counted(self, more: int) -> None:
         enough = len(self._consoles.counts) + more
-        eventually(lambda: self._consoles.read() is not None and self._enough(enough))
+        eventually(lambda: self._consoles.read() is not None and self._enough(enough), 3 * TIMEOUT)
 
     def _enough(self, count: int) -> bool:
         return len(self._consoles.counts) >= count
