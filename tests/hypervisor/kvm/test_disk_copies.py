@@ -22,6 +22,7 @@ from ganeti.hypervisor.kvm.disk_copies import LAST_WRITES_TIMEOUT
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
+from ganeti.hypervisor.kvm.qemu_migration import ABANDON_TIMEOUT
 from ganeti.model.running import apply_running_config
 from ganeti.schema.records import replace
 from ganeti.testing.block_layer import MemoryBlockLayer
@@ -184,6 +185,28 @@ class CopyTests(DiskCopyCase):
         self.assertNoResult(asked)
         self.clock.pump([0.02] * 20)
         self.assertEqual(self.successResultOf(asked).phase, MigrationPhase.COMPLETED)
+
+    def test_a_paused_guest_that_nothing_asks_for_goes_on_here(self) -> None:
+        self.pause()
+        self.clock.pump([1.0] * int(ABANDON_TIMEOUT))
+        self.clock.pump([0.01] * 100)
+        self.nothing_is_left_here()
+        self.assertEqual(self.sending().phase, MigrationPhase.CANCELLED)
+
+    def test_the_next_daemon_looks_after_it_too(self) -> None:
+        self.pause()
+        for call in self.clock.getDelayedCalls():
+            call.cancel()
+        self.here = self.hypervisor(0)
+        self.clock.pump([1.0] * int(ABANDON_TIMEOUT))
+        self.clock.pump([0.01] * 100)
+        self.nothing_is_left_here()
+
+    def test_one_that_has_been_sent_is_left_to_a_cleanup(self) -> None:
+        self.pause()
+        self.assertEqual(self.sending().phase, MigrationPhase.COMPLETED)
+        self.clock.pump([1.0] * int(2 * ABANDON_TIMEOUT))
+        self.assertEqual(self.machine(0).status, "postmigrate")
 
     def test_a_copy_that_breaks_at_the_end_keeps_the_guest_here(self) -> None:
         self.pause()
