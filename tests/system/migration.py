@@ -25,7 +25,14 @@ from tests.system.running import TIMEOUT, RunningCluster, eventually
 
 NAME = "counter"
 _COUNTS = b"i=0; while i=$((i + 1)); do echo count-$i; sleep 0.05; done &\n"
+_WRITES = (
+    b"dd if=/dev/urandom of=/dev/vda bs=1M seek=8 conv=notrunc 2>/dev/null; i=0;"
+    b" while i=$((i + 1)); do echo block-$i | dd of=/dev/vda bs=4k seek=$((i % 1000 + 64))"
+    b" conv=notrunc,fsync 2>/dev/null; echo count-$i; done &\n"
+)
+"""A guest fills its disk with data, and then writes a block for each number before it counts."""
 _COUNTED = re.compile(rb"count-(\d+)\r\n")
+_COPIED = re.compile(r"copied \d+ MiB of disks in [\d.]+ s \(([\d.]+) MiB/s\)")
 _STOOD_STILL = re.compile(r"downtime: at most (\d+) ms")
 _BEFORE_AND_AFTER = 40
 """How many numbers are waited for around each move, for a gap to be seen as one."""
@@ -47,6 +54,8 @@ class Move:
     reported: float
     """The seconds that it stood still at most, as the job says."""
     counts: Sequence[Count]
+    copied: float = 0.0
+    """With what rate disks were copied, in MiB per second; 0 if none were."""
 
     @property
     def lost(self) -> list[int]:
@@ -135,18 +144,24 @@ class Consoles:
 
 
 class CountingGuest:
-    """A guest on two nodes, which counts on its console."""
+    """A guest on two nodes, which counts on its console.
 
-    def __init__(self, running: RunningCluster) -> None:
+    With ``local``, the MiB of a disk that only its node can access, it also writes all the time.
+    """
+
+    def __init__(self, running: RunningCluster, local: int = 0) -> None:
         self._running = running
+        self._local = bool(local)
+        self._node = 1
+        template, size = ("file", f"{local}m") if local else ("sharedfile", "1m")
         made = running.tool(
-            *("instance", "add", "-t", "sharedfile", "-s", "1m", "-o", "mini"),
+            *("instance", "add", "-t", template, "-s", size, "-o", "mini"),
             *("-n", running.cluster.node(1).name, "--no-ip-check", "--no-name-check", NAME),
         )
         assert made.returncode == 0, made.stdout + made.stderr
         self._consoles = Consoles(running)
         eventually(lambda: b"# " in self._consoles.read(), 2 * TIMEOUT)
-        self._consoles.write(_COUNTS)
+        self._consoles.write(_WRITES if local else _COUNTS)
         self._counted(1)
 
     def close(self) -> None:
@@ -165,6 +180,7 @@ class CountingGuest:
             "migrate",
             "-f",
             *options,
+            *self._name_target(),
             NAME,
         ]
         with subprocess.Popen(
@@ -177,11 +193,19 @@ class CountingGuest:
         stood_still = _STOOD_STILL.search(said)
         assert moving.returncode == 0 and stood_still, said
         self._counted(numbers)
-        return Move(int(stood_still[1]) / 1000, consoles.counts[start:])
+        copied = _COPIED.search(said)
+        rate = float(copied[1]) if copied else 0.0
+        return Move(int(stood_still[1]) / 1000, consoles.counts[start:], rate)
+
+    def _name_target(self) -> tuple[str, ...]:
+        if not self._local:
+            return ()
+        self._node = 3 - self._node
+        return ("-n", self._running.cluster.node(self._node).name)
 
     def _counted(self, more: int) -> None:
         enough = len(self._consoles.counts) + more
-        eventually(lambda: self._consoles.read() is not None and self._enough(enough))
+        eventually(lambda: self._consoles.read() is not None and self._enough(enough), 3 * TIMEOUT)
 
     def _enough(self, count: int) -> bool:
         return len(self._consoles.counts) >= count
@@ -196,18 +220,32 @@ def cluster() -> RunningCluster:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--times", type=int, default=10, help="how often it moves (10)")
-    times = parser.parse_args().times
+    parser.add_argument(
+        "--local",
+        type=int,
+        default=0,
+        metavar="MIB",
+        help="size of a disk that is only on its node, is full of data, and is copied (none)",
+    )
+    given = parser.parse_args()
+    times = given.times
     running = cluster()
     try:
-        guest = CountingGuest(running)
-        print("move  reported  silent  usual  longest elsewhere  numbers  lost     (milliseconds)")
+        # Without a limit, the figures are those of the machine.
+        set_limit = running.tool("cluster", "modify", "-H", "kvm:migration_bandwidth=0")
+        assert set_limit.returncode == 0, set_limit.stderr
+        guest = CountingGuest(running, given.local)
+        print(
+            "move  reported  silent  usual  longest elsewhere  numbers  lost     (milliseconds)"
+            "  MiB/s of disks"
+        )
         for number in range(1, times + 1):
             move = guest.move()
             gaps = (move.reported, move.silent, move.usual, move.longest)
             reported, silent, usual, longest = (round(each * 1000) for each in gaps)
             print(
                 f"{number:4}  {reported:8}  {silent:6}  {usual:5}  {longest:17}"
-                f"  {len(move.counts):7}  {len(move.lost):4}",
+                f"  {len(move.counts):7}  {len(move.lost):4}  {move.copied:32}",
                 flush=True,
             )
         guest.close()

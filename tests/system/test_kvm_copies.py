@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -29,6 +30,9 @@ _WRITES = (
     "i=0; while i=$((i + 1)); do echo block-$i | dd of=/dev/vda bs=4k seek=$((i % 4000 + 64))"
     " conv=notrunc,fsync 2>/dev/null; echo wrote-$i; done & writer=$!"
 )
+
+
+_WROTE = re.compile(rb"wrote-(\d+)\r\n")
 
 
 class CopyCase(KvmCase):
@@ -85,8 +89,8 @@ class CopyCase(KvmCase):
         shown = terminal.shown.count(b"wrote-")
         while terminal.shown.count(b"wrote-") < shown + 20:
             await deferLater(self.clock, 0.05)
+        last = max(map(int, _WROTE.findall(terminal.shown)))
         await terminal.run("kill $writer; wait $writer; echo ended-$((40 + 2))", b"ended-42")
-        last = max(int(each.split()[0]) for each in terminal.shown.split(b"wrote-")[1:] if each)
         await terminal.run(
             "sync; echo 3 > /proc/sys/vm/drop_caches; md5sum /dev/vda; echo sum-$((40 + 3))",
             b"sum-43",

@@ -56,10 +56,14 @@ class MigrationKeys:
         )
         return KEY_ID
 
+    def has_key(self, name: str) -> bool:
+        """Return whether a guest has the key of a migration."""
+        return self._files.stat(self._guests.runtime_paths(name).keys) is not None
+
     async def remove_key(self, qemu: Monitor, name: str) -> None:
         """Remove the key of a migration that has ended; succeed if there is none."""
         outer = self._guests.runtime_paths(name).keys
-        if self._files.stat(outer) is None:
+        if not self.has_key(name):
             return
         with suppress(CommandFailed):  # an earlier attempt has removed it
             await qemu.execute("object-del", id=KEY_ID)

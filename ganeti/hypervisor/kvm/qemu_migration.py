@@ -7,11 +7,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from ganeti.errors import Failed
-from ganeti.hypervisor.interfaces import AttachedDisk, MigrationPhase, MigrationProgress
+from ganeti.hypervisor.interfaces import AttachedDisk, MigrationPhase, MigrationProgress, NotRunning
 from ganeti.hypervisor.kvm.disk_copies import DiskCopies
 from ganeti.hypervisor.kvm.firmware import FirmwareVariables
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRegistry
@@ -32,11 +34,23 @@ from ganeti.schema.records import replace
 
 _INCOMING_TIMEOUT = 60.0
 """How long a guest may take to arrive after its migration has ended at its source, in seconds."""
+ABANDON_TIMEOUT = 20.0
+"""Seconds without a query after which a guest that is paused at the end goes on at its source."""
+_PAUSE_TIMEOUT = 0.2
+"""How long an answer waits for a guest to be paused whose disks are copied, in seconds."""
+_SWITCHOVER_TIMEOUT = 10.0
+"""How long an answer waits for the rest of a paused guest to be sent, in seconds."""
 _MIB = 1 << 20
 
 
 class QemuMigration:
-    """The steps of a migration at both of its nodes, see ``IHypervisor``."""
+    """The steps of a migration at both of its nodes, see ``IHypervisor``.
+
+    A guest that is paused so that the last writes to its disks are copied goes on here if nothing
+    queries its progress any more, as the master may have failed.
+    """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -53,6 +67,51 @@ class QemuMigration:
         self._keys = keys
         self._copies = copies
         self._clock = clock
+        self._unqueried: dict[str, IDelayedCall] = {}
+        for name in guests.running():
+            if keys.has_key(name):
+                # An earlier daemon was sending it.
+                self._watch(name)
+
+    def _watch(self, name: str) -> None:
+        """Look after a guest that is sent with its disks, unless its progress is queried."""
+        self._unwatch(name)
+        self._unqueried[name] = self._clock.callLater(ABANDON_TIMEOUT, self._look_after, name)
+
+    def _unwatch(self, name: str) -> None:
+        call = self._unqueried.pop(name, None)
+        if call is not None:
+            call.cancel()
+
+    def _look_after(self, name: str) -> None:
+        del self._unqueried[name]
+        work = Deferred.fromCoroutine(self._end_abandoned(name))
+        work.addErrback(
+            lambda failure: self._log.failure(
+                "the migration of guest {name} cannot be ended", failure, name=name
+            )
+        )
+
+    async def _end_abandoned(self, name: str) -> None:
+        """Let a guest go on here that waits for its last writes to be copied."""
+        try:
+            self._guests.alive(name, GuestPhase.HERE)
+        except NotRunning:
+            return
+        async with self._qemus.connect_monitor(name) as qemu:
+            status = (await qemu.execute("query-migrate")).get("status")
+            if status == "pre-switchover":
+                self._log.warn("the migration of guest {name} was abandoned; it goes on", name=name)
+                await self._stay(qemu, name)
+            elif status == "active":
+                self._watch(name)
+
+    async def _stay(self, qemu: Monitor, name: str) -> None:
+        """End everything that a guest is sent with, and let it run."""
+        await self._copies.stop_copying(qemu)
+        await self._cancel_migration(qemu)
+        await _run(qemu)
+        await self._keys.remove_key(qemu, name)
 
     async def accept_guest(
         self,
@@ -94,6 +153,7 @@ class QemuMigration:
         async with self._qemus.connect_monitor(guest.name) as qemu:
             if await self._copies.list_jobs(qemu):
                 capabilities["pause-before-switchover"] = True
+                self._watch(guest.name)
             await _set_capabilities(qemu, capabilities)
             key = await self._keys.add_key(qemu, runtime, secret, "client")
             limits: dict[str, object] = {
@@ -111,19 +171,54 @@ class QemuMigration:
     async def query_progress(self, guest: Guest) -> MigrationProgress:
         """Return how far the migration of a guest from here is."""
         runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
-        async with self._qemus.connect_monitor(guest.name) as qemu:
+        # In this time only: the pause must not be ended while it is made use of.
+        self._unwatch(guest.name)
+        try:
+            found = await self._follow(guest.name)
+        finally:
+            if runtime.place is GuestPhase.HERE and self._keys.has_key(guest.name):
+                self._watch(guest.name)
+        if found.phase is MigrationPhase.COMPLETED:
+            self._unwatch(guest.name)
+            if runtime.place is GuestPhase.HERE:
+                self._guests.save_record(replace(runtime, place=GuestPhase.LEFT))
+        return found
+
+    async def _follow(self, name: str) -> MigrationProgress:
+        """Return how far a migration is; if its guest is paused for that, complete it."""
+        async with self._qemus.connect_monitor(name) as qemu:
             answer = await qemu.execute("query-migrate")
-            found = _parse_progress(answer)
+            if answer.get("status") == "active" and await self._copies.list_jobs(qemu):
+                answer = await self._await_pause(qemu)
             if answer.get("status") == "pre-switchover":
                 # The guest is paused, and its memory has been sent.
                 if problem := await self._copies.complete(qemu):
+                    found = _parse_progress(answer)
                     return dataclasses.replace(found, phase=MigrationPhase.FAILED, message=problem)
-                # Another daemon may have done this before it ended.
-                with suppress(CommandFailed):
-                    await qemu.execute("migrate-continue", state="pre-switchover")
-        if found.phase is MigrationPhase.COMPLETED and runtime.place is GuestPhase.HERE:
-            self._guests.save_record(replace(runtime, place=GuestPhase.LEFT))
-        return found
+                answer = await self._continue(qemu)
+            return _parse_progress(answer)
+
+    async def _await_pause(self, qemu: Monitor) -> dict[str, object]:
+        """Wait a moment for a guest to be paused, which then does not wait for the next query."""
+        deadline = self._clock.seconds() + _PAUSE_TIMEOUT
+        while True:
+            answer: dict[str, object] = await qemu.execute("query-migrate")
+            if answer.get("status") != "active" or self._clock.seconds() >= deadline:
+                return answer
+            await deferLater(self._clock, POLL_INTERVAL)
+
+    async def _continue(self, qemu: Monitor) -> dict[str, object]:
+        """Send the rest of a paused guest, whose disks are copied; return how that ended."""
+        deadline = self._clock.seconds() + _SWITCHOVER_TIMEOUT
+        # Another daemon may have done this before it ended.
+        with suppress(CommandFailed):
+            await qemu.execute("migrate-continue", state="pre-switchover")
+        while True:
+            answer: dict[str, object] = await qemu.execute("query-migrate")
+            active = _parse_progress(answer).phase is MigrationPhase.ACTIVE
+            if not active or self._clock.seconds() >= deadline:
+                return answer
+            await deferLater(self._clock, POLL_INTERVAL)
 
     async def end_incoming(self, guest: Guest, *, arrived: bool) -> str:
         """Resume a guest that has arrived, or end its QEMU; return what that QEMU had to say."""
@@ -148,6 +243,7 @@ class QemuMigration:
 
     async def end_outgoing(self, guest: Guest, *, left: bool) -> None:
         """End the QEMU of a guest that has left, or resume the guest."""
+        self._unwatch(guest.name)
         if left:
             if runtime := self._guests.get(guest.name):
                 await self._qemus.end_process(runtime)
@@ -157,10 +253,7 @@ class QemuMigration:
             return
         runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
         async with self._qemus.connect_monitor(guest.name) as qemu:
-            await self._copies.stop_copying(qemu)
-            await self._cancel_migration(qemu)
-            await _run(qemu)
-            await self._keys.remove_key(qemu, guest.name)
+            await self._stay(qemu, guest.name)
         self._guests.save_record(replace(runtime, place=GuestPhase.HERE))
 
     async def _await_arrival(self, qemu: Monitor, name: str) -> None:

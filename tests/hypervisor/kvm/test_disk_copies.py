@@ -22,6 +22,7 @@ from ganeti.hypervisor.kvm.disk_copies import LAST_WRITES_TIMEOUT
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
+from ganeti.hypervisor.kvm.qemu_migration import ABANDON_TIMEOUT
 from ganeti.model.running import apply_running_config
 from ganeti.schema.records import replace
 from ganeti.testing.block_layer import MemoryBlockLayer
@@ -154,9 +155,8 @@ class CopyTests(DiskCopyCase):
 
     def test_the_guest_arrives_paused_and_nothing_else_writes_when_it_runs(self) -> None:
         self.pause()
-        self.assertEqual(self.sending().phase, MigrationPhase.ACTIVE)
-        self.assertEqual(self.blocks.jobs, {})
         self.assertEqual(self.sending().phase, MigrationPhase.COMPLETED)
+        self.assertEqual(self.blocks.jobs, {})
         self.assertEqual((self.here.running(), self.there.running()), ({}, {}))
         self.assertEqual((self.machine(1).status, self.machine(1).blocks.serves), ("paused", True))
         self.done(self.there.finish_incoming(self.guest, arrived=True))
@@ -170,8 +170,44 @@ class CopyTests(DiskCopyCase):
     def test_the_next_daemon_completes_what_another_one_has_begun(self) -> None:
         self.pause()
         self.here = self.hypervisor(0)
-        self.sending()
         self.assertEqual(self.sending().phase, MigrationPhase.COMPLETED)
+
+    def test_an_answer_waits_a_moment_for_the_pause(self) -> None:
+        address = self.copy()
+        self.blocks.follow()
+        begun = Deferred.fromCoroutine(
+            self.here.migrate(self.guest, address, live=True, secret=SECRET)
+        )
+        self.clock.pump([0.0] * 100)
+        self.successResultOf(begun)
+        self.clock.advance(0.9)
+        asked = Deferred.fromCoroutine(self.here.sending(self.guest))
+        self.clock.pump([0.0] * 100)
+        self.assertNoResult(asked)
+        self.clock.pump([0.02] * 20)
+        self.assertEqual(self.successResultOf(asked).phase, MigrationPhase.COMPLETED)
+
+    def test_a_paused_guest_that_nothing_asks_for_goes_on_here(self) -> None:
+        self.pause()
+        self.clock.pump([1.0] * int(ABANDON_TIMEOUT))
+        self.clock.pump([0.01] * 100)
+        self.nothing_is_left_here()
+        self.assertEqual(self.sending().phase, MigrationPhase.CANCELLED)
+
+    def test_the_next_daemon_looks_after_it_too(self) -> None:
+        self.pause()
+        for call in self.clock.getDelayedCalls():
+            call.cancel()
+        self.here = self.hypervisor(0)
+        self.clock.pump([1.0] * int(ABANDON_TIMEOUT))
+        self.clock.pump([0.01] * 100)
+        self.nothing_is_left_here()
+
+    def test_one_that_has_been_sent_is_left_to_a_cleanup(self) -> None:
+        self.pause()
+        self.assertEqual(self.sending().phase, MigrationPhase.COMPLETED)
+        self.clock.pump([1.0] * int(2 * ABANDON_TIMEOUT))
+        self.assertEqual(self.machine(0).status, "postmigrate")
 
     def test_a_copy_that_breaks_at_the_end_keeps_the_guest_here(self) -> None:
         self.pause()

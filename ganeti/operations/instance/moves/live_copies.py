@@ -132,9 +132,9 @@ class _CopyMonitor:
         elif now - self._gained_at >= CATCH_UP_TIMEOUT:
             name = self._copying.guest.name
             raise Failed(
-                f"the guest writes to its disks faster than they are copied; raise the limit:"
-                f" gnt-instance modify -H migration_bandwidth=MIB_PER_SECOND {name}; or copy them"
-                f" while it is stopped: gnt-instance move -n {target} {name}",
+                "the guest writes to its disks faster than they are copied; raise the limit:"
+                " gnt-cluster modify -H kvm:migration_bandwidth=MIB_PER_SECOND; or copy them while"
+                f" it is stopped: gnt-instance move -n {target} {name}",
                 Code.ENVIRONMENT,
             )
         self._report(found, now, tools)

@@ -55,8 +55,11 @@ _POLL_INTERVALS = (0.05, 1.0)
 """Seconds between two polls of a migration, at least and at most."""
 _REPORT_INTERVAL = 5.0
 """Seconds between two progress messages."""
-_LAST_WRITES_INTERVAL = 0.2
-"""Seconds between two polls at most if disks are copied: the last poll lets the node go on."""
+_LAST_WRITES_INTERVAL = 0.02
+"""Seconds between two polls at most if disks are copied: the guest is paused until the last one.
+
+The node answers not at once, but when the guest is paused, or after a moment.
+"""
 _UNREACHABLE_TIMEOUT = 120.0
 """Seconds for which a node may be unreachable: its daemon may be restarting while QEMU runs."""
 _MIB = 1 << 20

@@ -8,6 +8,7 @@ it runs on a node other than its primary node, that node becomes the primary nod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganeti.config.changes.instances import set_primary_node
@@ -43,14 +44,18 @@ _SENDING_STATUSES = frozenset({"active", "completed"})
 
 @dataclass(frozen=True)
 class MigrationCleanup:
-    """An instance after an interrupted move, and the nodes that may have its guest."""
+    """An instance after an interrupted move, and the nodes that may have its guest.
+
+    ``targets`` are other nodes, to which its disks may have been copied; it cannot run there.
+    """
 
     subject: InstanceContext
     nodes: tuple[Node, ...]
+    targets: tuple[Node, ...] = ()
 
     @property
     def locks(self) -> LockRequest:
-        shared = request(shared=[node_lock(node.uuid) for node in self.nodes])
+        shared = request(shared=[node_lock(node.uuid) for node in (*self.nodes, *self.targets)])
         return {**shared, **self.subject.locks}
 
 
@@ -72,20 +77,18 @@ def plan_cleanup(
     check_known(found)
     if not found.nodes:
         _check_all_online(subject)
-    return MigrationCleanup(subject, tuple(_list_nodes(subject, state)))
-
-
-def _list_nodes(subject: InstanceContext, state: ClusterState) -> list[Node]:
-    """Return the nodes that may have something of an interrupted move, the primary first.
-
-    Disks that only their own node can access may have been copied to any node.
-    """
     hosts = list_possible_hosts(subject, state)
+    return MigrationCleanup(subject, tuple(hosts), tuple(_list_targets(subject, hosts, state)))
+
+
+def _list_targets(
+    subject: InstanceContext, hosts: Sequence[Node], state: ClusterState
+) -> list[Node]:
+    """Return the nodes that disks may have been copied to which only their own node can access."""
     if get_template(subject) not in COPIED_TEMPLATES:
-        return hosts
+        return []
     able = [node for node in state.nodes.values() if node.vm_capable and not node.offline]
-    others = [node for node in able if node not in hosts]
-    return [*hosts, *sorted(others, key=lambda node: node.name)]
+    return sorted((node for node in able if node not in hosts), key=lambda node: node.name)
 
 
 def _check_all_online(subject: InstanceContext) -> None:
@@ -117,8 +120,7 @@ async def run_cleanup(plan: MigrationCleanup, tools: Tools) -> None:
         _check_all_online(plan.subject)
         here, woken = await _resume_guest(plan, guest, tools)
     await _drop_elsewhere(plan, guest, here, tools)
-    if here == primary:
-        await _remove_copies(plan, tools)
+    await _clean_up_targets(plan, guest, tools)
     if here.uuid != tools.config.state().instances[guest.uuid].primary_node:
         await tools.config.change(set_primary_node(instance, here))
     await _disable_dual_primary(plan, here, tools)
@@ -162,14 +164,6 @@ async def _resume_guest(plan: MigrationCleanup, guest: Guest, tools: Tools) -> t
             if sender is None:
                 return primary, False
     assert sender is not None
-    if get_template(plan.subject) in COPIED_TEMPLATES and sender != primary:
-        # The configuration has the copies, and nothing says any more where the old disks are.
-        name = plan.subject.instance.name
-        raise Failed(
-            f"instance {name} was sent to {primary.name}, where it is not any more; its disks there"
-            f" are complete; end it on {sender.name}, where it is paused, and start it:"
-            f" gnt-instance shutdown {name}, then gnt-instance startup {name}"
-        )
     await _drop_elsewhere(plan, guest, sender, tools)
     if sender != primary:
         await tools.config.change(set_primary_node(plan.subject.instance, sender))
@@ -200,13 +194,25 @@ async def _drop_elsewhere(plan: MigrationCleanup, guest: Guest, here: Node, tool
             await tools.nodes.ask(node, FinalizeMigrationDst(guest=guest, arrived=False))
 
 
-async def _remove_copies(plan: MigrationCleanup, tools: Tools) -> None:
-    """Remove the copies of disks on nodes that they were to be migrated to."""
+async def _clean_up_targets(plan: MigrationCleanup, guest: Guest, tools: Tools) -> None:
+    """Remove guests that were awaited or sent, and copies of disks; log what may remain."""
     instance, disks = plan.subject.instance, plan.subject.disks
-    if get_template(plan.subject) in COPIED_TEMPLATES:
-        for node in plan.nodes:
-            if node != plan.subject.primary:
-                await remove_leftovers(instance, node, disks, tools)
+    ask = ListGuests(hypervisors=(instance.hypervisor,), only=(guest.name,))
+    for node in plan.targets:
+        try:
+            if guest.name in await tools.nodes.ask(node, ask):
+                tools.progress.log_message(
+                    f"node {node.name} runs another guest with the name {guest.name}, which does"
+                    " not use the disks of the instance; stop it on that node"
+                )
+                continue
+            await tools.nodes.ask(node, FinalizeMigrationDst(guest=guest, arrived=False))
+            await remove_leftovers(instance, node, disks, tools)
+        except (Failed, Refused) as e:
+            tools.progress.log_message(
+                f"cannot look for leftovers on node {node.name}: {e}; later: gnt-instance migrate"
+                f" --cleanup {guest.name}"
+            )
 
 
 async def _end_sharing(plan: MigrationCleanup, stays: Node, tools: Tools) -> None:

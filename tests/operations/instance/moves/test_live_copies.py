@@ -15,6 +15,7 @@ from ganeti.errors import GanetiError, JobCanceled
 from ganeti.hypervisor.interfaces import MigrationPhase, MigrationProgress
 from ganeti.model.disk import DiskMode, Template
 from ganeti.model.instance import AdminState
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.operations.instance.moves.live_copies import CATCH_UP_TIMEOUT, STALL_TIMEOUT
 from ganeti.rpc.node_client import UnknownThere
 from ganeti.rpc.wire import CallRequest
@@ -179,7 +180,7 @@ class BrokenTests(LiveCopyCase):
             MigrationProgress(phase=MigrationPhase.ACTIVE, transferred=n, total=n + MIB)
             for n in range(10_000)
         )
-        self.assertIn("migration_bandwidth=MIB_PER_SECOND web1", self.refusal(whole))
+        self.assertIn("kvm:migration_bandwidth=MIB_PER_SECOND", self.refusal(whole))
         self.assertGreaterEqual(whole.clock.seconds(), CATCH_UP_TIMEOUT)
         self.nothing_has_moved(whole)
 
@@ -210,6 +211,34 @@ class BrokenTests(LiveCopyCase):
     def lose_and_settle(self, node: str, call: str, lose: str) -> None:
         for n in (1, 2):
             self.lose_nth_and_settle(node, call, lose, n)
+
+    def test_a_node_that_does_not_answer_does_not_keep_others_from_being_cleaned_up(self) -> None:
+        whole = self.whole()
+        whole.network.vanish("node2")
+        self.successResultOf(self.migrate(whole, cleanup=True))
+        self.assertIn("cannot look for leftovers on node node2", whole.said)
+        self.assertEqual(whole.where("web1"), ["node1"])
+
+    def test_another_guest_of_that_name_is_left_alone(self) -> None:
+        whole = self.whole()
+        guest = make_guest(whole.state, whole.state.instance("web1"))
+        self.successResultOf(Deferred.fromCoroutine(whole.guests["node2"].start(guest, [])))
+        self.successResultOf(self.migrate(whole, cleanup=True))
+        self.assertEqual(sorted(whole.where("web1")), ["node1", "node2"])
+        self.assertIn("node node2 runs another guest with the name web1", whole.said)
+
+    def test_a_guest_that_was_lost_on_its_new_node_can_start_there(self) -> None:
+        whole = self.whole()
+        whole.network.lose_request("node2", 2, call="instance_finalize_migration_dst")
+        whole.guests["node1"].breaks_at = "finish_outgoing"
+        self.tried(whole)
+        whole.guests["node1"].breaks_at = None
+        whole.network.behave("node2")
+        self.successResultOf(Deferred.fromCoroutine(whole.guests["node2"].kill(["web1"])))
+        self.successResultOf(self.migrate(whole, cleanup=True))
+        self.successResultOf(Deferred.fromCoroutine(whole.start("web1")))
+        self.assertEqual(whole.where("web1"), ["node2"])
+        self.assertEqual(whole.guests["node1"].held(), frozenset())
 
     def lose_nth_and_settle(self, node: str, call: str, lose: str, n: int) -> None:
         whole = self.whole()
