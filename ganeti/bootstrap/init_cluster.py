@@ -135,7 +135,7 @@ def _write_shared_files(
     cluster, master = state.cluster, state.master
     names = (cluster.cluster_name, master.name, cluster.master_ip, master.primary_ip)
     served = authority.credentials(
-        dict.fromkeys((*names, "localhost", "127.0.0.1")), now, usage=SERVER_USAGE
+        dict.fromkeys((*names, "localhost", "127.0.0.1", "::1")), now, usage=SERVER_USAGE
     )
     write(
         {

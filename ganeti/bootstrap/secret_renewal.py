@@ -42,7 +42,7 @@ def renew_rapi_certificate(
         if needed is not None and not find_missing_names(present, needed):
             return False
     names = (*(needed or ()), *_list_api_names(paths))
-    server_names = dict.fromkeys((*names, "localhost", "127.0.0.1"))
+    server_names = dict.fromkeys((*names, "localhost", "127.0.0.1", "::1"))
     issued = authority.credentials(server_names, time.time(), usage=SERVER_USAGE)
     _install_rapi_certificate(paths, issued.pem)
     return True

@@ -32,9 +32,7 @@ def resolved(
     try:
         found = [str(each[4][0]) for each in lookup(name, None, family, socket.SOCK_STREAM)]
     except (OSError, UnicodeError):  # UnicodeError: a name that the DNS cannot encode
-        raise ExitTool(
-            FAILURE, f"the name {name} does not resolve; give its address with {option} ADDRESS"
-        ) from None
+        raise ExitTool(FAILURE, _explain_unresolved(name, option, family, lookup)) from None
     usable = [address for address in found if loopback or not _is_loopback(address)]
     if not usable:
         raise ExitTool(
@@ -43,6 +41,21 @@ def resolved(
             f" /etc/hosts or the DNS, or give its address with {option} ADDRESS",
         )
     return usable[0]
+
+
+def _explain_unresolved(name: str, option: str, family: int, lookup: Lookup) -> str:
+    ipv6 = family == socket.AF_INET6
+    other = socket.AF_INET if ipv6 else socket.AF_INET6
+    try:
+        found = str(lookup(name, None, other, socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError):
+        return f"the name {name} does not resolve; give its address with {option} ADDRESS"
+    wanted, has = ("IPv6", "IPv4") if ipv6 else ("IPv4", "IPv6")
+    return (
+        f"the name {name} has the {has} address {found}, and no {wanted} address, which the nodes"
+        f" of this cluster use (--primary-ip-version of gnt-cluster init); add one to the DNS or"
+        f" /etc/hosts, or give it with {option} ADDRESS"
+    )
 
 
 def require_host_name(name: str) -> None:
@@ -70,7 +83,13 @@ def resolve_full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
 
 
 def find_device(address: str) -> str | None:
-    """Return the network device of this host whose first IPv4 address is ``address``, if any."""
+    """Return the network device of this host that has ``address``, if any.
+
+    Of the IPv4 addresses of a device only the first one is known.
+    """
+    if ":" in address:
+        with open(_IPV6_ADDRESSES, encoding="ascii") as file:
+            return find_ipv6_device(address, file.read())
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ask:
         for _, name in socket.if_nameindex():
             wanted = struct.pack("256s", name.encode()[:15])
@@ -83,6 +102,14 @@ def find_device(address: str) -> str | None:
     return None
 
 
+def find_ipv6_device(address: str, table: str) -> str | None:
+    """Return the device of an IPv6 address, by the text of ``/proc/net/if_inet6``."""
+    wanted = socket.inet_pton(socket.AF_INET6, address).hex()
+    rows = (line.split() for line in table.splitlines())
+    return next((row[-1] for row in rows if row[0] == wanted), None)
+
+
+_IPV6_ADDRESSES = "/proc/net/if_inet6"
 _SIOCGIFADDR = 0x8915
 """Linux: get the IPv4 address of a device, netdevice(7)."""
 

@@ -8,7 +8,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.addresses import Lookup, find_device, resolve_full_name, resolved
+from ganeti.cli.addresses import (
+    Lookup,
+    find_device,
+    find_ipv6_device,
+    resolve_full_name,
+    resolved,
+)
 from ganeti.cli.session import ExitTool
 
 
@@ -42,6 +48,15 @@ class ResolvedTests(SynchronousTestCase):
     def test_a_name_without_an_address_says_how_to_give_it(self) -> None:
         self.assertIn("give its address with --primary-ip ADDRESS", self.refused())
 
+    def test_a_name_with_an_address_of_the_other_version_only_says_so(self) -> None:
+        def lookup(name: str, port: None, family: int, kind: int) -> list[tuple[Any, ...]]:
+            return resolver(*(["2001:db8::1"] if family == socket.AF_INET6 else []))()
+
+        with self.assertRaisesRegex(ExitTool, "IPv6 address 2001:db8::1, and no IPv4 .*--prim"):
+            resolved("node1", "--primary-ip", lookup=lookup)
+        found = resolved("node1", "--primary-ip", socket.AF_INET6, lookup=lookup)
+        self.assertEqual(found, "2001:db8::1")
+
 
 class FullNameTests(SynchronousTestCase):
     def test_a_short_name_gets_its_domain(self) -> None:
@@ -58,3 +73,13 @@ class DeviceTests(SynchronousTestCase):
         [loopback] = [name for _, name in socket.if_nameindex() if name == "lo"]
         self.assertEqual(find_device("127.0.0.1"), loopback)
         self.assertIsNone(find_device("192.0.2.254"))
+
+    def test_the_device_of_an_ipv6_address_is_found(self) -> None:
+        table = (
+            "20010db8000000000000000000000001 02 40 00 80     eth0\n"
+            "00000000000000000000000000000001 01 80 10 80       lo\n"
+        )
+        self.assertEqual(find_ipv6_device("::1", table), "lo")
+        self.assertEqual(find_ipv6_device("2001:db8::1", table), "eth0")
+        self.assertIsNone(find_ipv6_device("2001:db8::2", table))
+        self.assertIsNone(find_device("2001:db8::2"))

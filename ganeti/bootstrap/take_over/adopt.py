@@ -153,7 +153,7 @@ def _write_cluster(
 def _issue_rapi_certificate(authority: Authority, state: ClusterState, now: float) -> Credentials:
     cluster, master = state.cluster, state.master
     names = (cluster.cluster_name, master.name, cluster.master_ip, master.primary_ip)
-    known = dict.fromkeys((*names, "localhost", "127.0.0.1"))
+    known = dict.fromkeys((*names, "localhost", "127.0.0.1", "::1"))
     return authority.credentials(known, now, usage=SERVER_USAGE)
 
 

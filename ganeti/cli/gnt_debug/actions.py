@@ -151,7 +151,7 @@ def allocator_fields(arguments: Arguments) -> dict[str, object]:
     found["name"] = names[0]
     if mode in ("allocate", "multi-allocate"):
         found["disks"] = [
-            {"size": mebibytes(each), "mode": "w"}
+            {"size": mebibytes(each), "mode": "rw"}
             for each in split_list(arguments.get("disks", "4096,4096"))
         ]
         found["nics"] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ganeti.bootstrap.blocking_files import read_ssconf
 from ganeti.bootstrap.join_cluster import create_token
 from ganeti.cli.addresses import answers, require_host_name, resolve_full_name, resolved
 from ganeti.cli.command import Arguments
@@ -80,7 +81,8 @@ def _find_address(session: Session, arguments: Arguments) -> str:
                 f"unknown node {name}; to add it as a new node, omit --readd",
             )
         return str(found[0]["pip"])
-    return resolved(name, "--primary-ip", loopback=bool(session.paths.root))
+    family = int(read_ssconf(session.paths, "primary_ip_family"))
+    return resolved(name, "--primary-ip", family, loopback=bool(session.paths.root))
 
 
 def _issue_token(session: Session, name: str, address: str) -> str:

@@ -44,7 +44,7 @@ class RequestTests(SynchronousTestCase):
         )
         self.assertIsInstance(made, TestAllocator)
         self.assertEqual((made.name, made.direction, made.memory), ("web9", "out", 2048))
-        self.assertEqual(made.disks, ({"size": 1024, "mode": "w"}, {"size": 512, "mode": "w"}))
+        self.assertEqual(made.disks, ({"size": 1024, "mode": "rw"}, {"size": 512, "mode": "rw"}))
 
     def test_groups_are_made_and_filled(self) -> None:
         self.assertEqual(
