@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +17,7 @@ from ganeti.testing.builders import a_cluster
 from tests.cli.cluster_answers import answers_about
 from tests.cli.terminal import Terminal
 
+TREE = Path(__file__).parent.parent.parent.parent
 BREAKS = " \t\n\"'><=;|&(:"
 
 
@@ -72,6 +75,17 @@ class PrintingTests(SynchronousTestCase):
         line = "gnt-instance list -o js"
         self.assertEqual(terminal.run(GNT_INSTANCE, "--complete", "bash", line, BREAKS), 0)
         self.assertEqual((terminal.out, terminal.err), ("none\njson \n", ""))
+
+
+class ScriptTests(SynchronousTestCase):
+    def test_the_scripts_of_both_shells_are_for_all_tools(self) -> None:
+        tools = {path.stem for path in TREE.glob("daemons/gnt-*.in")}
+        for name in ("ganeti.bash", "_ganeti"):
+            text = (TREE / "completion" / name).read_text(encoding="utf-8")
+            command = (
+                text.splitlines()[0] if name == "_ganeti" else text[text.index("complete -F") :]
+            )
+            self.assertEqual(set(re.findall(r"gnt-\w+", command)), tools)
 
 
 class DeadlineTests(SynchronousTestCase):
