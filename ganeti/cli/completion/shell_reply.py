@@ -32,7 +32,7 @@ class DeadlineExceeded(GanetiError):
 def answer(tool: Tool, arguments: Sequence[str], names: NameFinder) -> list[str]:
     """Return the lines that a shell reads; none if the arguments make no sense."""
     shell, line, breaks, *_ = [*arguments, "", "", ""]
-    if shell not in ("bash", "zsh"):
+    if shell not in ("bash", "zsh") or not _is_text(line):
         return []
     _, *words, current = [ShellWord(), *split_line(line)]
     if not words:
@@ -40,6 +40,15 @@ def answer(tool: Tool, arguments: Sequence[str], names: NameFinder) -> list[str]
     found = complete(tool, [word.text for word in words[1:]], current.text, names)
     rows = _bash_rows if shell == "bash" else _zsh_rows
     return [found.paths.value, *rows(found.candidates, current, breaks)]
+
+
+def _is_text(line: str) -> bool:
+    """Return whether the locale of the terminal could decode the line."""
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _bash_rows(found: Sequence[CompletionWord], current: ShellWord, breaks: str) -> Iterator[str]:
@@ -64,12 +73,16 @@ class ImpatientNames:
     def __init__(self, session: Session, seconds: float = MASTER_SECONDS) -> None:
         self._names = LiveNames(session.ask)
         self._seconds = seconds
+        self._answered = True
 
     def find_names(self, kind: str, prefix: str, owner: str = "", of: str = "") -> list[str]:
+        if not self._answered:
+            return []
         try:
             with deadline(self._seconds):
                 return self._names.find_names(kind, prefix, owner, of)
         except (GanetiError, OSError):
+            self._answered = False
             return []
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.completion.shell_reply import DeadlineExceeded, answer, deadline
+from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
 from ganeti.cli.gnt_instance.commands import GNT_INSTANCE
 from ganeti.errors import Refused
-from ganeti.luxi.methods import QueryFields
+from ganeti.luxi.methods import Query, QueryFields
 from ganeti.testing.builders import a_cluster
 from tests.cli.cluster_answers import answers_about
 from tests.cli.terminal import Terminal
@@ -59,7 +60,14 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(reply("bash", "gnt-instance batch-create "), ["files"])
 
     def test_nonsense_is_not_answered(self) -> None:
-        for given in ([], ["fish", "gnt-instance "], ["bash"], ["bash", ""], ["zsh", "gnt-inst"]):
+        for given in (
+            ["bash", "gnt-instance info \udcff"],
+            [],
+            ["fish", "gnt-instance "],
+            ["bash"],
+            ["bash", ""],
+            ["zsh", "gnt-inst"],
+        ):
             self.assertEqual(answer(GNT_INSTANCE, given, FixedNames()), [])
 
 
@@ -75,6 +83,18 @@ class PrintingTests(SynchronousTestCase):
         line = "gnt-instance list -o js"
         self.assertEqual(terminal.run(GNT_INSTANCE, "--complete", "bash", line, BREAKS), 0)
         self.assertEqual((terminal.out, terminal.err), ("none\njson \n", ""))
+
+    def test_a_master_that_does_not_answer_is_asked_once(self) -> None:
+        asked: list[Query] = []
+
+        def refuse(request: Query) -> None:
+            asked.append(request)
+            raise Refused("no")
+
+        terminal = Terminal({Query: refuse})
+        terminal.run(GNT_CLUSTER, "--complete", "bash", "gnt-cluster epo ", BREAKS)
+        self.assertEqual(len(asked), 1)
+        self.assertIn("--groups \n", terminal.out)
 
 
 class ScriptTests(SynchronousTestCase):
