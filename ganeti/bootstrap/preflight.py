@@ -17,7 +17,7 @@ from ganeti.model.disk import Template
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.paths import NODED_PORT, RAPI_PORT, Paths
 from ganeti.storage.drbd.status_parsers import HELPER as LOADED_HELPER
-from ganeti.storage.drbd.status_parsers import objection
+from ganeti.storage.drbd.status_parsers import describe_loading, objection
 
 _EARLIEST = 1_767_225_600  # 2026-01-01: a clock before it has not been set
 _PORTS = {NODED_PORT: "ganeti-noded", RAPI_PORT: "ganeti-rapi"}
@@ -171,11 +171,7 @@ def _drbd_problems(wanted: str, host: IHost) -> Iterator[str]:
         yield "mirrored disks need drbdsetup, which is not installed: apt-get install drbd-utils"
     loaded = host.read(LOADED_HELPER)
     if loaded is None:
-        yield (
-            f"DRBD is not loaded; load it with: modprobe drbd usermode_helper={wanted}, and for the"
-            f" next boot write 'options drbd minor_count=128 usermode_helper={wanted}' to"
-            " /etc/modprobe.d/drbd.conf and drbd to /etc/modules"
-        )
+        yield f"DRBD is not loaded; {describe_loading(wanted)}"
     elif why := objection(loaded.strip()):
         yield why
     elif loaded.strip() != wanted:

@@ -18,13 +18,19 @@ from ganeti.cli.session import Session
 
 
 class Positional(msgspec.Struct, frozen=True):
-    """Positional arguments of one kind: their name, how many, and which values are allowed."""
+    """Positional arguments of one kind: their name, how many, and which values are allowed.
+
+    ``kind`` is also what completion looks up. They name ``new`` objects, or existing ones, which
+    may belong to the ``owner``, another positional argument.
+    """
 
     name: str
     kind: str
     least: int = 1
     most: int | None = 1
     choices: tuple[str, ...] = ()
+    new: bool = False
+    owner: str = ""
 
     @property
     def shape(self) -> str:
@@ -79,7 +85,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     of jobs, ``job_options`` that it has only these of them. ``confirm`` is the question to ask
     first, with the arguments filled in, unless the option ``confirmed_by`` is given. With
     ``own_defaults``, an environment variable (``GNT_INSTANCE_LIST``) has options that are put in
-    front. Unless ``mixed``, all options must come before the first positional argument. A command
+    front. Unless ``mixed``, all options must come before the first positional argument. ``listed``
+    is the kind of object whose fields the command shows. A command
     of Ganeti that is not implemented is ``unsupported``: it is rejected with this reason.
     """
 
@@ -102,6 +109,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     confirmed_by: str = "force"
     own_defaults: bool = False
     mixed: bool = True
+    listed: str = ""
     unsupported: str = ""
 
     def usage(self, tool: str) -> str:

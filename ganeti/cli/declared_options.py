@@ -49,28 +49,35 @@ def _flags(
 
 FLAG_OVERRIDES: Mapping[str, Option] = {
     "allow_runtime_changes": Option(("--no-runtime-changes",), "", "", sets=False),
-    "beparams": _flags("-B", "--backend-parameters", kind=KEYVAL),
+    "beparams": _flags("-B", "--backend-parameters", kind=KEYVAL.with_keys("backend")),
     "candidate_pool_size": _flags("-C", "--candidate-pool-size", kind=INT),
     "default_iallocator": _flags("-I", "--default-iallocator", kind=TEXT, metavar="NAME"),
     "disk_template": _flags("-t", "--disk-template"),
-    "diskparams": _flags("-D", "--disk-parameters", kind=IDENTKEYVAL, many=True),
-    "disk_state": _flags("--disk-state", kind=IDENTKEYVAL, many=True),
+    "diskparams": _flags("-D", "--disk-parameters", kind=IDENTKEYVAL.with_keys("disk"), many=True),
+    "disk_state": _flags("--disk-state", kind=IDENTKEYVAL.with_keys("disk-state"), many=True),
     "drbd_helper": _flags("--drbd-usermode-helper", kind=TEXT, metavar="PROGRAM"),
     "enabled_user_shutdown": _flags("--user-shutdown", kind=BOOL),
+    "etcd_ca": _flags("--etcd-ca", metavar="FILE"),
+    "etcd_certificate": _flags("--etcd-certificate", metavar="FILE"),
+    "file_storage_dir": _flags("--file-storage-dir", metavar="DIR"),
     "force": _flags("-f", "--force"),
+    "gluster_storage_dir": _flags("--gluster-storage-dir", metavar="DIR"),
     "group": _flags("-g", "--node-group", kind=TEXT, metavar="GROUP"),
     "group_name": _flags("-g", "--node-group", kind=TEXT, metavar="GROUP"),
-    "hv_state": _flags("--hypervisor-state", kind=IDENTKEYVAL, many=True),
-    "hvparams": _flags("-H", "--hypervisor-parameters", kind=KEYVAL),
+    "hv_state": _flags(
+        "--hypervisor-state", kind=IDENTKEYVAL.with_keys("hypervisor-state"), many=True
+    ),
+    "hvparams": _flags("-H", "--hypervisor-parameters", kind=KEYVAL.with_keys("hypervisor")),
     "iallocator": _flags("-I", "--iallocator", kind=TEXT, metavar="NAME"),
     "ignore_offline_nodes": _flags("--ignore-offline"),
     "instance_communication": _flags("-c", "--communication", kind=BOOL),
+    "instance_communication_network": _flags("--instance-communication-network", metavar="NETWORK"),
     "live": Option(("--non-live",), "", "", sets=False),
     "mac_prefix": _flags("-m", "--mac-prefix", kind=TEXT, metavar="PREFIX"),
-    "ndparams": _flags("--node-parameters", kind=KEYVAL),
-    "nicparams": _flags("-N", "--nic-parameters", kind=KEYVAL),
-    "os_name": _flags("-o", "--os-type", kind=TEXT, metavar="OS"),
-    "os_type": _flags("-o", "--os-type", kind=TEXT, metavar="OS"),
+    "ndparams": _flags("--node-parameters", kind=KEYVAL.with_keys("node")),
+    "nicparams": _flags("-N", "--nic-parameters", kind=KEYVAL.with_keys("nic")),
+    "os_name": _flags("-o", "--os-type", kind=TEXT, metavar="OS[+VARIANT]"),
+    "os_type": _flags("-o", "--os-type", kind=TEXT, metavar="OS[+VARIANT]"),
     "osparams": _flags("-O", "--os-parameters", kind=KEYVAL),
     "osparams_private": _flags("--os-parameters-private", kind=PRIVATE),
     "osparams_secret": _flags("--os-parameters-secret", kind=PRIVATE),
@@ -78,6 +85,7 @@ FLAG_OVERRIDES: Mapping[str, Option] = {
     "reboot_type": _flags("-t", "--type"),
     "runtime_mem": _flags("-m", "--runtime-memory", kind=UNIT),
     "secondary_ip": _flags("-s", "--secondary-ip", kind=TEXT, metavar="ADDRESS"),
+    "shared_file_storage_dir": _flags("--shared-file-storage-dir", metavar="DIR"),
     "startup_paused": _flags("--paused"),
     "target_groups": _flags("--to", kind=TEXT, many=True, metavar="GROUP"),
     "target_node": _flags("-n", "--target-node", kind=TEXT, metavar="NODE"),
@@ -196,6 +204,8 @@ def _option_type(parameter: Parameter, many: bool) -> OptionType | None:
         return choice([str(member.value) for member in bare.cls])
     if isinstance(bare, inspect.LiteralType):
         return choice([str(value) for value in bare.values])
+    if isinstance(bare, inspect.VarTupleType) and isinstance(bare.item_type, inspect.EnumType):
+        return LIST.with_items(str(member.value) for member in bare.item_type.cls)
     return _KINDS.get(type(bare), JSON)
 
 

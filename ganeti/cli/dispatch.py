@@ -19,16 +19,24 @@ if TYPE_CHECKING:
 
     from ganeti.cli import help as help_texts
     from ganeti.cli import opcode_request
+    from ganeti.cli.completion import shell_reply
 else:
     shlex = LazyModule("shlex")
     help_texts = LazyModule("ganeti.cli.help")
     opcode_request = LazyModule("ganeti.cli.opcode_request")
+    shell_reply = LazyModule("ganeti.cli.completion.shell_reply")
+
+
+COMPLETE = "--complete"
+"""In place of a command: what a shell asks in order to complete a command line."""
 
 
 def run(declared: Tool, words: Sequence[str], session: Session) -> int:
     """Run the command that ``words``, the arguments of the program, name; return the exit code."""
     debug = False
     try:
+        if words and words[0] == COMPLETE:
+            return shell_reply.print_answer(declared, words[1:], session)
         _require_text(words)
         name, *rest = words or [""]
         command = declared.command(name)

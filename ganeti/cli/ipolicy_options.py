@@ -26,7 +26,7 @@ STANDARD = Option(
     ("--ipolicy-std-specs",),
     "ipolicy_std",
     "The specs of a standard instance, or some of them; capacity is computed with these.",
-    KEYVAL,
+    KEYVAL.with_keys("specs"),
 )
 TEMPLATES = Option(
     ("--ipolicy-disk-templates",), "ipolicy_templates", "The allowed disk templates.", LIST

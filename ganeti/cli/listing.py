@@ -107,6 +107,7 @@ def lists(
             doc=doc,
             words=(Positional("names", words, 0, None),) if words else (),
             options=(*usual, *((FILTER,) if words else ()), *options),
+            listed=listed.what,
             run=partial(listing_output.show_list, listed),
             own_defaults=own_defaults,
         ),
@@ -115,6 +116,7 @@ def lists(
             doc="List the fields that lists can show and filters can use.",
             words=(Positional("names", "field", 0, None),),
             options=(NO_HEADERS, SEPARATOR, FORM),
+            listed=listed.what,
             run=partial(listing_output.show_fields, listed),
         ),
     )

@@ -31,13 +31,24 @@ class OptionType(msgspec.Struct, frozen=True):
     """The type of an option's value; ``name`` is its name in the manual pages.
 
     ``parse`` raises ``ValueError`` or ``GanetiError`` for malformed text; ``choices``, if not
-    empty, are all allowed values.
+    empty, are all allowed values, ``items`` those of a list. ``keys`` names the parameters whose
+    names are keys (``cli/completion/parameter_keys.py`` has them).
     """
 
     name: str
     metavar: str
     parse: Callable[[str], Any]
     choices: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    keys: str = ""
+
+    def with_keys(self, keys: str) -> OptionType:
+        """Return this type for the keys of ``keys``."""
+        return msgspec.structs.replace(self, keys=keys)
+
+    def with_items(self, items: Iterable[str]) -> OptionType:
+        """Return this type for a list of ``items``."""
+        return msgspec.structs.replace(self, items=tuple(items))
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -45,7 +56,9 @@ class Option(msgspec.Struct, frozen=True):
 
     Without a ``kind`` it takes no value and means ``sets``. With ``many`` it may be repeated, and
     its value is a list. An option of Ganeti that is not implemented is ``unsupported``: it is
-    rejected with this reason.
+    rejected with this reason. An option that changes what the positional arguments are ``selects``
+    their kind: ``node``, or ``tag of node``. The ``metavar`` is the kind of word that the value is,
+    in capitals, as in ``Positional``.
     """
 
     flags: tuple[str, ...]
@@ -56,6 +69,7 @@ class Option(msgspec.Struct, frozen=True):
     many: bool = False
     metavar: str = ""
     unsupported: str = ""
+    selects: str = ""
 
     @property
     def shape(self) -> str:

@@ -15,8 +15,8 @@ FORCE_MULTIPLE = Option(
 )
 
 
-def _mode_option(flag: str, mode: str, doc: str) -> Option:
-    return Option((flag,), "mode", doc, sets=mode)
+def _mode_option(flag: str, mode: str, doc: str, selects: str = "") -> Option:
+    return Option((flag,), "mode", doc, sets=mode, selects=selects)
 
 
 SELECTION_OPTIONS = (
@@ -24,26 +24,39 @@ SELECTION_OPTIONS = (
     _mode_option("--instance", NAMED, "The arguments are instances; this is the default."),
     _mode_option("--all", ALL_INSTANCES, "Select all instances of the cluster."),
     _mode_option(
-        "--node", "nodes", "The arguments are nodes; select their primary and secondary instances."
+        "--node",
+        "nodes",
+        "The arguments are nodes; select their primary and secondary instances.",
+        "node",
     ),
     _mode_option(
-        "--primary", "nodes-pri", "The arguments are nodes; select their primary instances."
+        "--primary", "nodes-pri", "The arguments are nodes; select their primary instances.", "node"
     ),
     _mode_option(
-        "--secondary", "nodes-sec", "The arguments are nodes; select their secondary instances."
+        "--secondary",
+        "nodes-sec",
+        "The arguments are nodes; select their secondary instances.",
+        "node",
     ),
-    _mode_option("--tags", "instances-by-tags", "The arguments are tags of instances."),
     _mode_option(
-        "--node-tags", "nodes-by-tags", "The arguments are tags of nodes; select as with --node."
+        "--tags", "instances-by-tags", "The arguments are tags of instances.", "tag of instance"
+    ),
+    _mode_option(
+        "--node-tags",
+        "nodes-by-tags",
+        "The arguments are tags of nodes; select as with --node.",
+        "tag of node",
     ),
     _mode_option(
         "--pri-node-tags",
         "nodes-pri-by-tags",
         "The arguments are tags of nodes; select as with --primary.",
+        "tag of node",
     ),
     _mode_option(
         "--sec-node-tags",
         "nodes-sec-by-tags",
         "The arguments are tags of nodes; select as with --secondary.",
+        "tag of node",
     ),
 )

@@ -49,7 +49,7 @@ def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
         Command(
             name="remove-tags",
             doc=f"Remove tags from the tags {about}.",
-            words=(*owner, tags),
+            words=(*owner, Positional("tags", "tag", 0, None, owner="name")),
             options=(FROM,),
             submits=True,
             run=partial(tag_actions.change_tags, kind, False),

@@ -309,9 +309,7 @@ async def _read_drbd_helper(node: NodeChecks, _: object) -> object:
     if not _uses_kernel(node):
         return FINE
     helper = _read_text(node, drbd.HELPER).strip()
-    return bool(helper), helper or (
-        "DRBD is not loaded; load it with: modprobe drbd usermode_helper=/bin/true"
-    )
+    return bool(helper), helper or f"DRBD is not loaded; {drbd.describe_loading()}"
 
 
 def _uses_kernel(node: NodeChecks) -> bool:

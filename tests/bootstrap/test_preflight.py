@@ -126,7 +126,7 @@ class PreflightTests(SynchronousTestCase):
 
     def test_drbd_is_loaded_with_a_helper_that_works(self) -> None:
         for helper, remedy in {
-            None: "modprobe drbd usermode_helper=/bin/true",
+            None: "modprobe drbd minor_count=128 usermode_helper=/bin/true",
             "/sbin/drbdadm\n": "echo /bin/true >",
             "/bin/false\n": "is /bin/false, not /bin/true",
         }.items():

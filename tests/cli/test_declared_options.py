@@ -49,7 +49,9 @@ class FlagTests(SynchronousTestCase):
     def test_the_type_of_a_value_is_that_of_the_field(self) -> None:
         found = options(CREATE)
         kinds = {name: found[name].kind for name in ("pnode", "hvparams", "tags")}
-        self.assertEqual(kinds, {"pnode": TEXT, "hvparams": KEYVAL, "tags": LIST})
+        self.assertEqual(
+            kinds, {"pnode": TEXT, "hvparams": KEYVAL.with_keys("hypervisor"), "tags": LIST}
+        )
         self.assertIs(options(STOP)["timeout"].kind, INT)
 
     def test_an_enumeration_is_a_choice_of_its_words(self) -> None:
@@ -60,7 +62,9 @@ class FlagTests(SynchronousTestCase):
 
     def test_groups_of_values_are_repeated(self) -> None:
         option = options(CHANGE)["hv_state"]
-        self.assertEqual((option.kind, option.many), (IDENTKEYVAL, True))
+        self.assertEqual(
+            (option.kind, option.many), (IDENTKEYVAL.with_keys("hypervisor-state"), True)
+        )
 
     def test_each_option_explains_its_field(self) -> None:
         self.assertEqual(options(STOP)["force"].doc, "Ignore warnings.")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -13,7 +15,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
 from ganeti.model.mirror import MirrorEnds, add_ends
 from ganeti.storage.drbd import drbd_commands, status_parsers
-from ganeti.storage.drbd.status_parsers import DrbdMinor
+from ganeti.storage.drbd.status_parsers import DrbdMinor, describe_loading
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, LocalState, VolumeStatus
 from ganeti.testing.builders import a_disk, a_node
@@ -23,6 +25,8 @@ from ganeti.testing.mirror import Copies
 from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.storage import Held, MemoryVolumes
 from tests.contracts.mirror import ADDRESSES, MirrorContract
+
+TREE = Path(__file__).parent.parent.parent
 
 ENDS = MirrorEnds("192.0.2.1", "192.0.2.2", 11000, 0, 3, "c0ffee")
 CAPTURED = """\
@@ -90,7 +94,20 @@ class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
 
     def test_without_the_module_it_is_said_how_to_load_it(self) -> None:
         self.drbd = DrbdVolumes(self.processes, MemoryFiles(MemoryDisk()), self.below, "node1")
-        self.assertIn("modprobe drbd", self.drbd.obstacle())
+        self.assertIn("load it with: modprobe drbd", self.drbd.obstacle())
+
+    def test_the_installed_options_are_those_that_messages_name(self) -> None:
+        installed = (TREE / "daemons" / "ganeti.modprobe.in").read_text(encoding="utf-8")
+        command = "drbd minor_count=128 usermode_helper="
+        self.assertIn(f"\noptions {command}/bin/true\n", installed)
+        self.assertIn(f"modprobe {command}/bin/true,", describe_loading())
+
+    def test_another_helper_replaces_the_installed_options(self) -> None:
+        self.assertIn(
+            "write 'options drbd minor_count=128 usermode_helper=/bin/ok' to"
+            " /etc/modprobe.d/ganeti.conf",
+            describe_loading("/bin/ok"),
+        )
 
     def test_looking_costs_no_process(self) -> None:
         self.whole()

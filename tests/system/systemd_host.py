@@ -131,6 +131,7 @@ class SystemdHost:
         places = {
             "ganeti.sysusers": "/usr/lib/sysusers.d/ganeti.conf",
             "ganeti.tmpfiles": "/usr/lib/tmpfiles.d/ganeti.conf",
+            "ganeti.modprobe": "/usr/lib/modprobe.d/ganeti.conf",
             "ganeti.cron": "/etc/cron.d/ganeti",
             "ganeti.init": "/etc/init.d/ganeti",
             "ganeti.logrotate": "/etc/logrotate.d/ganeti",

@@ -19,18 +19,20 @@ else:
     actions = LazyModule("ganeti.cli.gnt_access.actions")
 
 _USER = Positional("user_name", "user")
+_NEW_USER = Positional("user_name", "user", new=True)
 _ROLES = choice([role.value for role in Role])
 
 
 _LIST_OPTIONS = (NO_HEADERS, SEPARATOR, FORM)
 _LIMITS = (
-    Option(("--tag",), "tag", "Only for instances with this tag.", TEXT, many=True),
+    Option(("--tag",), "tag", "Only for instances with this tag.", TEXT, many=True, metavar="TAG"),
     Option(
         ("--group",),
         "group",
         "Only for instances whose primary node is in this node group.",
         TEXT,
         many=True,
+        metavar="GROUP",
     ),
     Option(("--owner",), "owner", "Only for instances with the tag owner:NAME.", TEXT, many=True),
 )
@@ -50,7 +52,7 @@ GNT_ACCESS = tool(
     Command(
         name="user add",
         doc="Add a user, who has no rights before a role is granted. The password is asked for.",
-        words=(_USER,),
+        words=(_NEW_USER,),
         options=(
             _FILE,
             Option(("--no-password",), "no_password", "Let the user use tokens only."),
@@ -121,7 +123,9 @@ GNT_ACCESS = tool(
         run=partial(actions.show_list, "openid"),
     ),
     Command(
-        name="role revoke", opcode="OP_ACCESS_ROLE_REVOKE", words=(Positional("grant_id", "id"),)
+        name="role revoke",
+        opcode="OP_ACCESS_ROLE_REVOKE",
+        words=(Positional("grant_id", "role-id"),),
     ),
     Command(
         name="role list",
@@ -138,7 +142,7 @@ GNT_ACCESS = tool(
     Command(
         name="session end",
         doc="End a session, and whatever is open in it.",
-        words=(Positional("session", "id"),),
+        words=(Positional("session", "session-id"),),
         run=actions.end_session,
     ),
     Command(
@@ -159,7 +163,7 @@ GNT_ACCESS = tool(
     Command(
         name="token revoke",
         opcode="OP_ACCESS_TOKEN_REVOKE",
-        words=(Positional("token_id", "id"),),
+        words=(Positional("token_id", "token-id"),),
     ),
     Command(
         name="token list",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ganeti.cli.command import Arguments, Command, tool
 from ganeti.cli.gnt_backup.repository_commands import COMMANDS
-from ganeti.cli.gnt_instance.commands import CREATION, CREATION_EXCLUDED, INSTANCE
+from ganeti.cli.gnt_instance.commands import CREATION, CREATION_EXCLUDED, INSTANCE, NEW_INSTANCE
 from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import Listing, lists
 from ganeti.cli.options import TEXT, Option
@@ -64,7 +64,7 @@ GNT_BACKUP = tool(
         name="import",
         opcode="OP_INSTANCE_CREATE",
         doc="Create an instance from an export.",
-        words=INSTANCE,
+        words=NEW_INSTANCE,
         options=CREATION,
         flags=(
             Option(("--src-node",), "src_node", "", TEXT, metavar="NODE"),

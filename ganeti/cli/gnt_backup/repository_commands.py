@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ganeti.cli.command import FORCE, Command, Positional
-from ganeti.cli.gnt_instance.commands import CREATION, CREATION_EXCLUDED, INSTANCE
+from ganeti.cli.gnt_instance.commands import CREATION, CREATION_EXCLUDED, INSTANCE, NEW_INSTANCE
 from ganeti.cli.lazy import LazyModule
 from ganeti.cli.listing import FORM, NO_HEADERS, SEPARATOR
 from ganeti.cli.options import COUNT, LIST, TEXT, Option
@@ -17,6 +17,7 @@ else:
     actions = LazyModule("ganeti.cli.gnt_backup.repository_actions")
 
 _NAME = Positional("repository_name", "repository")
+_NEW_NAME = Positional("repository_name", "repository", new=True)
 _BACKUP = Positional("backup", "repository/id")
 _KEY_FILE = Option(
     ("--key-file",),
@@ -40,7 +41,7 @@ _REPOSITORIES = (
     Command(
         name="repository add",
         opcode="OP_BACKUP_REPOSITORY_ADD",
-        words=(_NAME,),
+        words=(_NEW_NAME,),
         flags=(
             Option(("-n", "--node"), "node_name", "", TEXT, metavar="NODE"),
             Option(("--path",), "path", "", TEXT, metavar="DIR"),
@@ -106,7 +107,7 @@ _BACKUPS = (
         name="restore",
         opcode="OP_INSTANCE_CREATE",
         doc="Create an instance from a backup, as it was unless options say otherwise.",
-        words=(_BACKUP, *INSTANCE),
+        words=(_BACKUP, *NEW_INSTANCE),
         options=CREATION,
         without=(
             *CREATION_EXCLUDED,
@@ -132,13 +133,13 @@ _UPKEEP = (
     Command(
         name="verify",
         opcode="OP_BACKUP_VERIFY",
-        words=(_NAME, Positional("backups", "id", 0, None)),
+        words=(_NAME, Positional("backups", "backup-id", 0, None, owner="repository_name")),
         ended=actions.show_verified,
     ),
     Command(
         name="remove-backup",
         opcode="OP_BACKUP_DELETE",
-        words=(_NAME, Positional("backups", "id", 1, None)),
+        words=(_NAME, Positional("backups", "backup-id", 1, None, owner="repository_name")),
         options=(FORCE,),
         confirm="Remove these backups from repository {repository_name}?",
     ),
@@ -153,11 +154,12 @@ _UPKEEP = (
 )
 
 _SCHEDULE = Positional("schedule_name", "schedule")
+_NEW_SCHEDULE = Positional("schedule_name", "schedule", new=True)
 _SCHEDULES = (
     Command(
         name="schedule add",
         opcode="OP_BACKUP_SCHEDULE_ADD",
-        words=(_SCHEDULE, _NAME),
+        words=(_NEW_SCHEDULE, _NAME),
         flags=(
             Option(("-i", "--instance"), "instances", "", TEXT, many=True, metavar="INSTANCE"),
             Option(("--tag",), "tags", "", TEXT, many=True, metavar="TAG"),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 else:
     actions = LazyModule("ganeti.cli.gnt_cluster.notification_actions")
 
-_NAME = Positional("notification_name", "name")
+_NAME = Positional("notification_name", "notification")
+_NEW_NAME = Positional("notification_name", "notification", new=True)
 _SELECTION = (
     Option(("--kind",), "kinds", "Send only events of this kind.", TEXT, many=True),
     Option(("--name",), "names", "Send only events about this object.", TEXT, many=True),
@@ -44,7 +45,7 @@ COMMANDS = (
         doc="Send events to a webhook (https://…, http://…), or by mail (mailto:ADDRESS,…)."
         " Requests to a webhook are signed with a secret, which is generated and printed unless it"
         " is given.",
-        words=(_NAME, Positional("url", "url")),
+        words=(_NEW_NAME, Positional("url", "url")),
         options=(
             *_SELECTION,
             _SECRET_FILE,
@@ -100,7 +101,7 @@ COMMANDS = (
         name="notify info",
         aliases=("notify show",),
         doc="Show the details of notifications, without their secrets.",
-        words=(Positional("names", "name", 0, None),),
+        words=(Positional("names", "notification", 0, None),),
         options=(FORM,),
         run=actions.info,
     ),

@@ -100,7 +100,7 @@ GNT_DEBUG = tool(
             Option(("--dir",), "direction", "", INFERRED),
             Option(("--memory",), "memory", "", UNIT),
             Option(("-m", "--mode"), "mode", "", INFERRED),
-            Option(("-o", "--os-type"), "os", "", TEXT, metavar="OS"),
+            Option(("-o", "--os-type"), "os", "", TEXT, metavar="OS[+VARIANT]"),
             Option(("-p", "--vcpus"), "vcpus", "", INT),
             Option(("--target-groups",), "target_groups", "", TEXT, many=True, metavar="GROUP"),
         ),

@@ -24,6 +24,7 @@ else:
     actions = LazyModule("ganeti.cli.gnt_group.actions")
 
 GROUP = (Positional("group_name", "group"),)
+NEW_GROUP = (Positional("group_name", "group", new=True),)
 
 
 def _format_parameters(value: Mapping[str, object] | None) -> str:
@@ -55,7 +56,7 @@ GNT_GROUP = tool(
     Command(
         name="add",
         opcode="OP_GROUP_ADD",
-        words=GROUP,
+        words=NEW_GROUP,
         options=ipolicy_options.GROUP_OPTIONS,
         without=("ipolicy",),
         given=settings.settings,

@@ -32,6 +32,7 @@ else:
     snapshots = LazyModule("ganeti.cli.gnt_instance.snapshots")
 
 INSTANCE = (Positional("instance_name", "instance"),)
+NEW_INSTANCE = (Positional("instance_name", "instance", new=True),)
 INSTANCES = (Positional("names", "instance", 0, None),)
 
 NODES = Option(
@@ -41,8 +42,8 @@ NODES = Option(
     TEXT,
     metavar="PNODE[:SNODE]",
 )
-DISK = OptionType("identkeyval", "N:size=SIZE,…", IDENTKEYVAL.parse)
-NET = OptionType("identkeyval", "N:KEY=VALUE,…", IDENTKEYVAL.parse)
+DISK = OptionType("identkeyval", "N:size=SIZE,…", IDENTKEYVAL.parse, keys="disk-device")
+NET = OptionType("identkeyval", "N:KEY=VALUE,…", IDENTKEYVAL.parse, keys="nic-device")
 
 CREATION = (
     Option(("--disk",), "disk", "A disk: its number, size and other settings.", DISK, many=True),
@@ -60,7 +61,7 @@ CREATION = (
         ("-H", "--hypervisor-parameters"),
         "hypervisor_parameters",
         "The hypervisor; after a colon, its parameters.",
-        IDENTKEYVAL,
+        IDENTKEYVAL.with_keys("hypervisor"),
         metavar="HYPERVISOR[:KEY=VALUE,…]",
     ),
 )
@@ -75,6 +76,8 @@ _CHANGE_DISK = (
 )
 _CHANGE_NIC = "Change network card N, add one (add:…, N:add,…), or remove one (remove, N:remove)."
 _CHANGE = "N|add|remove[:KEY=VALUE,…]"
+_DISK_CHANGE = OptionType("identkeyval", _CHANGE, IDENTKEYVAL.parse, keys="disk-change")
+_NIC_CHANGE = OptionType("identkeyval", _CHANGE, IDENTKEYVAL.parse, keys="nic-change")
 
 
 def _instance_command(name: str, opcode: str, **more: object) -> Command:
@@ -82,9 +85,10 @@ def _instance_command(name: str, opcode: str, **more: object) -> Command:
     return Command(name=name, opcode=opcode, words=INSTANCE, **more)  # type: ignore[arg-type]
 
 
-def _snapshot_command(name: str, opcode: str, **more: object) -> Command:
+def _snapshot_command(name: str, opcode: str, *, new: bool = False, **more: object) -> Command:
     """Return a command about a snapshot of an instance."""
-    words = (*INSTANCE, Positional("snapshot_name", "snapshot"))
+    snapshot = Positional("snapshot_name", "snapshot", new=new, owner="instance_name")
+    words = (*INSTANCE, snapshot)
     return Command(name=name, opcode=opcode, words=words, **more)  # type: ignore[arg-type]
 
 
@@ -114,9 +118,10 @@ GNT_INSTANCE = tool(
         own_defaults=True,
     ),
     tag_commands("instance", "instance"),
-    _instance_command(
-        "add",
-        "OP_INSTANCE_CREATE",
+    Command(
+        name="add",
+        opcode="OP_INSTANCE_CREATE",
+        words=NEW_INSTANCE,
         options=CREATION,
         without=CREATION_EXCLUDED + IMPORT_FIELDS,
         flags=(Option(("--no-install",), "no_install", ""),),
@@ -186,8 +191,8 @@ GNT_INSTANCE = tool(
         "modify",
         "OP_INSTANCE_SET_PARAMS",
         options=(
-            Option(("--disk",), "disk", _CHANGE_DISK, IDENTKEYVAL, many=True, metavar=_CHANGE),
-            Option(("--net",), "net", _CHANGE_NIC, IDENTKEYVAL, many=True, metavar=_CHANGE),
+            Option(("--disk",), "disk", _CHANGE_DISK, _DISK_CHANGE, many=True),
+            Option(("--net",), "net", _CHANGE_NIC, _NIC_CHANGE, many=True),
             Option(
                 ("--offline",),
                 "offline",
@@ -267,7 +272,7 @@ GNT_INSTANCE = tool(
             Option(("--rank",), "rank", "", COUNT),
         ),
     ),
-    _snapshot_command("snapshot create", "OP_INSTANCE_SNAPSHOT_CREATE"),
+    _snapshot_command("snapshot create", "OP_INSTANCE_SNAPSHOT_CREATE", new=True),
     _snapshot_command(
         "snapshot revert",
         "OP_INSTANCE_SNAPSHOT_REVERT",

@@ -19,6 +19,7 @@ else:
     actions = LazyModule("ganeti.cli.gnt_network.actions")
 
 NETWORK = (Positional("network_name", "network"),)
+NEW_NETWORK = (Positional("network_name", "network", new=True),)
 GROUPS = Positional("groups", "group", 0, None)
 _RESERVED = Option(("--add-reserved-ips",), "add_reserved_ips", "", LIST, metavar="ADDRESS,…")
 _RELEASED = Option(("--remove-reserved-ips",), "remove_reserved_ips", "", LIST, metavar="ADDRESS,…")
@@ -51,7 +52,7 @@ GNT_NETWORK = tool(
         options=(FORM,),
         run=actions.info,
     ),
-    Command(name="add", opcode="OP_NETWORK_ADD", words=NETWORK, flags=(_RESERVED,)),
+    Command(name="add", opcode="OP_NETWORK_ADD", words=NEW_NETWORK, flags=(_RESERVED,)),
     Command(
         name="modify", opcode="OP_NETWORK_SET_PARAMS", words=NETWORK, flags=(_RESERVED, _RELEASED)
     ),
@@ -75,7 +76,7 @@ GNT_NETWORK = tool(
                 "nicparams",
                 "How network cards are attached: mode, link and vlan; by default the cluster's"
                 " parameters.",
-                KEYVAL,
+                KEYVAL.with_keys("nic"),
             ),
         ),
         without=("group_name", "network_mode", "network_link", "network_vlan"),

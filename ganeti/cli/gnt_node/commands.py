@@ -48,11 +48,18 @@ else:
     power = LazyModule("ganeti.cli.gnt_node.power")
 
 NODE = (Positional("node_name", "node"),)
+NEW_NODE = (Positional("node_name", "node", new=True),)
 NODES = (Positional("names", "node", 0, None),)
 
 STATES = (
-    Option(("--hypervisor-state",), "hv_state", "", IDENTKEYVAL, many=True),
-    Option(("--disk-state",), "disk_state", "", IDENTKEYVAL, many=True),
+    Option(
+        ("--hypervisor-state",),
+        "hv_state",
+        "",
+        IDENTKEYVAL.with_keys("hypervisor-state"),
+        many=True,
+    ),
+    Option(("--disk-state",), "disk_state", "", IDENTKEYVAL.with_keys("disk-state"), many=True),
 )
 NEW_SECONDARY = Option(
     ("-n", "--new-secondary"),
@@ -75,7 +82,7 @@ ADD = Command(
     name="add",
     opcode="OP_NODE_ADD",
     doc="Add a node: show the command to run on it, wait until it joins, and add it.",
-    words=NODE,
+    words=NEW_NODE,
     options=(
         Option(
             ("--primary-ip",),
@@ -260,7 +267,11 @@ GNT_NODE = tool(
         words=(Positional("command", "command"), *NODES),
         options=(
             Option(
-                ("-g", "--node-group"), "group", "Run the command on all nodes of this group.", TEXT
+                ("-g", "--node-group"),
+                "group",
+                "Run the command on all nodes of this group.",
+                TEXT,
+                metavar="GROUP",
             ),
             Option(
                 ("-M", "--show-machine-names"),

@@ -56,7 +56,7 @@ GNT_OS = tool(
                 ("-H", "--hypervisor-parameters"),
                 "hvparams",
                 "Hypervisor parameters, by hypervisor.",
-                IDENTKEYVAL,
+                IDENTKEYVAL.with_keys("hypervisor"),
                 many=True,
             ),
             Option(

@@ -18,6 +18,7 @@ else:
     actions = LazyModule("ganeti.cli.gnt_os.image_actions")
 
 _NAME = Positional("image_name", "image")
+_NEW_NAME = Positional("image_name", "image", new=True)
 _LISTS = lists(
     Listing(
         what="image",
@@ -43,7 +44,7 @@ COMMANDS = (
         name="image add",
         doc="Add an image to the library: a node downloads it from a URL, or it is a file of this"
         " host. It is verified and inspected, and copied to a second node.",
-        words=(_NAME,),
+        words=(_NEW_NAME,),
         options=(
             Option(("--url",), "url", "Where to download it: https://… or http://….", TEXT),
             Option(
@@ -76,7 +77,13 @@ COMMANDS = (
                 TEXT,
                 metavar="FILE",
             ),
-            Option(("--node",), "node", "The node that downloads it; by default the master.", TEXT),
+            Option(
+                ("--node",),
+                "node",
+                "The node that downloads it; by default the master.",
+                TEXT,
+                metavar="NODE",
+            ),
         ),
         run=actions.add,
         submits=True,

@@ -13,6 +13,9 @@ MAJOR = 147
 PROC = "/proc/drbd"
 HELPER = "/sys/module/drbd/parameters/usermode_helper"
 """Has the path of the program that the kernel asks for permission before a resync."""
+DEFAULT_HELPER = "/bin/true"
+OPTIONS_FILE = "modprobe.d/ganeti.conf"
+"""Is installed from ``daemons/ganeti.modprobe.in``, with the same options as here."""
 
 _MINOR = re.compile(
     r"^\s*(?P<minor>\d+): cs:(?P<connection>\w+)"
@@ -51,9 +54,22 @@ def objection(helper: str) -> str:
         return ""
     return (
         f"DRBD's usermode helper {helper} rejects disks that are not in its configuration files;"
-        f" replace it: echo /bin/true > {HELPER}, and for the next boot write 'options drbd"
-        " minor_count=128 usermode_helper=/bin/true' to /etc/modprobe.d/drbd.conf"
+        f" replace it: echo {DEFAULT_HELPER} > {HELPER}; at the next boot, the installed"
+        f" {OPTIONS_FILE} does it, unless another file of modprobe.d sets usermode_helper"
     )
+
+
+def describe_loading(helper: str = DEFAULT_HELPER) -> str:
+    """Return how to load the module with a usermode helper, now and at each boot."""
+    options = f"drbd minor_count=128 usermode_helper={helper}"
+    if helper == DEFAULT_HELPER:
+        permanent = f"drbd to /etc/modules, its options are in the installed {OPTIONS_FILE}"
+    else:
+        permanent = (
+            f"'options {options}' to /etc/modprobe.d/ganeti.conf, which replaces the installed"
+            " file of this name, and drbd to /etc/modules"
+        )
+    return f"load it with: modprobe {options}, and for the next boot write {permanent}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,10 +54,7 @@ class DrbdVolumes:
 
     def obstacle(self) -> str:
         if self._files.stat(status_parsers.PROC) is None:
-            return (
-                "the DRBD module is not loaded; run modprobe drbd minor_count=128"
-                " usermode_helper=/bin/true"
-            )
+            return f"the DRBD module is not loaded; {status_parsers.describe_loading()}"
         return self._find_helper_problem()
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Completion of command lines in shells; start with ``candidates``."""
