@@ -122,7 +122,7 @@ mount -t tmpfs upper /upper
 mkdir /upper/files /upper/work
 mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work root /node
 for each in proc sys dev; do mount --move /$each /node/$each; done
-for each in run tmp; do mount -t tmpfs $each /node/$each; done
+mount -t tmpfs run /node/run
 mkdir -p /node/run/lock/lvm /node/run/lvm /node/run/drbd /node/var/lib/drbd
 for word in $(cat /node/proc/cmdline); do
   case $word in ip=*) ip address add ${word#ip=} dev eth0; ip link set eth0 mtu 9000 up;; esac

@@ -21,6 +21,7 @@ TEXTS = {
     119: "No valid meta-data signature found.",
     124: "Device is attached to a disk (use detach first)",
     127: "Device minor not allocated",
+    130: "Resize not allowed during resync.",
     162: "Invalid configuration request\nadditional info from kernel:\nunknown connection",
     165: "Unclean meta-data found.",
 }
@@ -193,9 +194,14 @@ class ScriptedDrbd:
     def _resize(self, ran: Ran) -> Script:
         copies = self._copies.all_copies()
         copy = copies[self._key(int(ran.argv[2]))]
+        peer = copies[copy.peer]
+        if any(self._copies.filling(key) for key in (copy.peer, peer.peer)):
+            return _refusal(130)
         size = int(ran.argv[3].removeprefix("--size=").removesuffix("k")) // 1024
-        for each in (copy, copies[copy.peer]):
-            each.size = max(each.size, size)
+        if (grown := size - copy.size) > 0:
+            # What is new is copied to the peer like anything else.
+            copy.size = peer.size = size
+            peer.current, peer.behind = False, float(grown)
         return Script()
 
     def _pause(self, ran: Ran) -> Script:

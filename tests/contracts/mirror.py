@@ -41,12 +41,17 @@ class Side:
 
 
 class MirrorContract(Case):
-    """A mirrored disk of 64 MiB on two nodes, filled at 8 MiB per second."""
+    """A mirrored disk on two nodes, filled at 8 MiB per second.
+
+    What happens to the copies, or takes time, is a method, so that the nodes can be real.
+    """
+
+    size = SIZE
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.copies = Copies(self.clock, RATE)
-        disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"), size=SIZE)
+        disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"), size=self.size)
         nodes = [a_node(name, secondary_ip=ip) for name, ip in ADDRESSES.items()]
         disk = add_ends(disk, {node.uuid: node for node in nodes})
         self.one, self.two = (
@@ -74,6 +79,43 @@ class MirrorContract(Case):
     def local(self) -> list[tuple[LocalState, bool]]:
         return [(s.local, s.degraded) for s in (self.status(self.one), self.status(self.two))]
 
+    def assert_local(self, *expected: tuple[LocalState, bool]) -> None:
+        """The state of both copies, and whether the loss of the other would lose data."""
+        self.assertEqual(self.local(), list(expected))
+
+    def assert_filled(self, *expected: tuple[LocalState, bool]) -> None:
+        """A copy is being filled: this may be over before anybody can look."""
+        self.assert_local(*expected)
+
+    def assert_percent(self, expected: float) -> None:
+        """How much of a copy is filled, in percent, as both nodes see it."""
+        found = [self.status(side).sync_percent for side in (self.one, self.two)]
+        self.assertEqual(found, [expected, expected])
+
+    def let_fill(self, amount: float) -> None:
+        """Let the time pass that it takes to fill this many MiB of a copy."""
+        self.clock.advance(amount / RATE)
+
+    def cut_link(self) -> None:
+        """Cut the wire between the nodes."""
+        self.copies.cut_link(*ADDRESSES.values())
+
+    def repair_link(self) -> None:
+        """Repair the wire."""
+        self.copies.repair_link(*ADDRESSES.values())
+
+    def write(self, side: Side, amount: int) -> None:
+        """Write some MiB to the disk on one node."""
+        self.copies.write(side.key, amount)
+
+    def break_device(self, side: Side) -> None:
+        """Let the device below a copy fail."""
+        self.copies.break_device(side.key)
+
+    def hold_open(self, side: Side) -> None:
+        """Open the disk on one node, until the end of the test."""
+        self.copies.all_copies()[side.key].opened = True
+
     def attach(self, side: Side, *, primary: bool = False) -> str:
         return self.done(side.volumes.attach(side.disk, primary=primary))
 
@@ -87,8 +129,8 @@ class MirrorContract(Case):
     def whole(self) -> None:
         """Both copies are the same."""
         self.created()
-        self.clock.advance(SIZE / RATE)
-        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
+        self.let_fill(self.size)
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_it_is_what_it_says(self) -> None:
         verifyObject(IVolumes, self.one.volumes)
@@ -96,12 +138,11 @@ class MirrorContract(Case):
 
     def test_a_new_disk_is_written_at_once_and_its_secondary_filled(self) -> None:
         self.created()
-        self.clock.advance(SIZE / RATE / 4)
-        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.SYNC, True)])
-        percents = [self.status(side).sync_percent for side in (self.one, self.two)]
-        self.assertEqual(percents, [25.0, 25.0])
-        self.clock.advance(SIZE / RATE)
-        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
+        self.let_fill(self.size / 4)
+        self.assert_filled((LocalState.OK, True), (LocalState.SYNC, True))
+        self.assert_percent(25.0)
+        self.let_fill(self.size)
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_attaching_again_answers_the_same_path(self) -> None:
         self.created()
@@ -112,11 +153,11 @@ class MirrorContract(Case):
     def test_a_resync_can_be_held(self) -> None:
         self.created()
         self.done(self.one.mirror.pause(self.one.disk, paused=True))
-        self.clock.advance(SIZE / RATE)
-        held = self.status(self.two).sync_percent
+        self.let_fill(self.size)
+        self.assert_local((LocalState.OK, True), (LocalState.SYNC, True))
         self.done(self.one.mirror.pause(self.one.disk, paused=False))
-        self.clock.advance(SIZE / RATE)
-        self.assertEqual((held, self.status(self.two).local), (0.0, LocalState.OK))
+        self.let_fill(self.size)
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_one_side_is_writable_at_a_time(self) -> None:
         self.whole()
@@ -140,62 +181,63 @@ class MirrorContract(Case):
         self.whole()
         self.done(self.one.mirror.disconnect(self.one.disk))
         self.done(self.one.mirror.disconnect(self.one.disk))
-        self.copies.write(self.one.key, 16)
-        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.OK, True)])
+        self.write(self.one, 4)
+        self.assert_local((LocalState.OK, True), (LocalState.OK, True))
         self.done(self.one.mirror.connect(self.one.disk))
-        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.SYNC, True)])
-        self.clock.advance(16 / RATE)
-        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
+        self.assert_filled((LocalState.OK, True), (LocalState.SYNC, True))
+        self.let_fill(4)
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_a_broken_wire_heals_by_itself(self) -> None:
         self.whole()
-        self.copies.cut_link(*ADDRESSES.values())
-        self.assertEqual([degraded for _, degraded in self.local()], [True, True])
-        self.copies.repair_link(*ADDRESSES.values())
-        self.assertEqual([degraded for _, degraded in self.local()], [False, False])
+        self.cut_link()
+        self.assert_local((LocalState.OK, True), (LocalState.OK, True))
+        self.repair_link()
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_after_a_split_brain_nobody_is_connected(self) -> None:
         self.whole()
-        self.copies.cut_link(*ADDRESSES.values())
+        self.cut_link()
         self.done(self.two.mirror.promote(self.two.disk))
         for side in (self.one, self.two):
-            self.copies.write(side.key, 1)
-        self.copies.repair_link(*ADDRESSES.values())
-        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.OK, True)])
+            self.write(side, 1)
+        self.repair_link()
+        self.assert_local((LocalState.OK, True), (LocalState.OK, True))
 
     def test_a_copy_that_lacks_data_is_not_writable_alone(self) -> None:
         self.created()
-        self.copies.cut_link(*ADDRESSES.values())
-        self.assertEqual(self.local(), [(LocalState.OK, True), (LocalState.FAULTY, True)])
+        self.done(self.one.mirror.pause(self.one.disk, paused=True))
+        self.cut_link()
+        self.assert_local((LocalState.OK, True), (LocalState.FAULTY, True))
         self.refused(self.two.mirror.promote(self.two.disk))
 
     def test_a_device_that_breaks_leaves_the_disk_with_its_peer(self) -> None:
         self.whole()
-        self.copies.break_device(self.one.key)
-        self.assertEqual(self.local(), [(LocalState.FAULTY, True), (LocalState.OK, True)])
+        self.break_device(self.one)
+        self.assert_local((LocalState.FAULTY, True), (LocalState.OK, True))
         self.attach(self.one, primary=True)
 
     def test_a_copy_is_replaced_under_a_disk_in_use(self) -> None:
         self.whole()
         self.done(self.one.mirror.detach_children(self.one.disk))
-        self.assertEqual(self.local(), [(LocalState.FAULTY, True), (LocalState.OK, True)])
+        self.assert_local((LocalState.FAULTY, True), (LocalState.OK, True))
         for _ in range(2):
             self.done(self.one.mirror.attach_children(self.one.disk))
-        self.assertEqual(self.local(), [(LocalState.SYNC, True), (LocalState.OK, True)])
-        self.clock.advance(SIZE / RATE)
-        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
+        self.assert_filled((LocalState.SYNC, True), (LocalState.OK, True))
+        self.let_fill(self.size)
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_the_only_copy_is_not_dropped(self) -> None:
         self.whole()
-        self.copies.cut_link(*ADDRESSES.values())
+        self.cut_link()
         self.refused(self.one.mirror.detach_children(self.one.disk))
 
     def test_a_disk_that_is_held_open_stays(self) -> None:
         self.whole()
-        self.copies.all_copies()[self.one.key].opened = True
+        self.hold_open(self.one)
         self.refused(self.one.mirror.demote(self.one.disk))
         self.refused(self.one.volumes.detach(self.one.disk))
-        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_detaching_and_removing_can_be_repeated(self) -> None:
         self.whole()
@@ -210,16 +252,16 @@ class MirrorContract(Case):
         self.whole()
         self.done(self.one.volumes.detach(self.one.disk))
         self.attach(self.one, primary=True)
-        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_a_disk_grows_when_it_has_grown_on_both_sides(self) -> None:
         self.whole()
         for side in (self.two, self.one):
             for _ in range(2):
-                self.done(side.volumes.grow(side.disk, 32))
-        self.assertEqual(self.status(self.one).size, SIZE + 32)
-        self.clock.advance(32 / RATE)
-        self.assertEqual(self.local(), [(LocalState.OK, False), (LocalState.OK, False)])
+                self.done(side.volumes.grow(side.disk, self.size))
+        self.assertEqual(self.status(self.one).size, 2 * self.size)
+        self.let_fill(self.size)
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_what_is_not_there_cannot_be_used(self) -> None:
         self.refused(self.one.volumes.attach(self.one.disk, primary=True))

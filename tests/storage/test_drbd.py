@@ -74,10 +74,17 @@ class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
         nodes, names = {node.uuid: node for node in map(a_node, ADDRESSES)}, tuple(ADDRESSES)
         for number in (0, 1):
             logical_id = (*nodes, FIRST_PORT + number, number, number, "secret")
-            disk = a_disk(f"disk{number}", Template.DRBD, nodes=names, logical_id=logical_id)
+            disk = a_disk(
+                f"disk{number}", Template.DRBD, nodes=tuple(ADDRESSES), logical_id=logical_id
+            )
             disk = add_ends(disk, nodes)
             self.done(self.two.volumes.create(disk, owner="web1", primary=True))
         self.assertEqual(len(self.done(self.two.volumes.volumes())), 2)
+
+    def test_a_disk_that_is_being_copied_does_not_grow_and_says_why(self) -> None:
+        self.created()
+        growing = self.one.volumes.grow(self.one.disk, 32)
+        self.assertIn("wait for the end of the resync", self.refused(growing))
 
     def test_a_disk_that_exists_is_left_alone(self) -> None:
         self.whole()

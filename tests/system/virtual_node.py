@@ -18,9 +18,10 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest
 from zope.interface import implementer
 
-from ganeti.system.interfaces import IProcesses, ProcessInfo, ProcessResult
+from ganeti.system.interfaces import IProcesses, ProcessInfo, ProcessResult, Stat
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
-from tests.system.emulated_machine import KERNEL_OPTIONS, Machine, require_emulator
+from tests.system.emulated_machine import KERNEL_OPTIONS, TIMEOUT, Machine, require_emulator
 from tests.system.linux import MINI
 
 INITRD = MINI / "host" / "node.img"
@@ -70,9 +71,15 @@ class VirtualNode:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str] = ENVIRONMENT, stdin: bytes = b""
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] = ENVIRONMENT,
+        stdin: bytes = b"",
+        timeout: float = TIMEOUT,
     ) -> ProcessResult:
-        """Run a program in the node until its end."""
+        """Run a program in the node until its end, which is within ``timeout`` seconds."""
+        self._machine.port.settimeout(timeout)
         assert not stdin, "programs in a virtual node get no input"
         command = [
             *(f"{name}={shlex.quote(value)}" for name, value in env.items()),
@@ -104,7 +111,10 @@ class VirtualNode:
         return before
 
     def _receive(self) -> None:
-        received = self._machine.port.recv(1 << 16)
+        try:
+            received = self._machine.port.recv(1 << 16)
+        except TimeoutError:
+            raise AssertionError(f"the node does not answer: {self._read_console()}") from None
         assert received, f"the node has ended: {self._read_console()}"
         self._received += received
 
@@ -180,6 +190,24 @@ class NodeProcesses:
 
     def kill(self, pid: int, signal: int) -> None:
         raise NotImplementedError
+
+
+class NodeFiles(MemoryFiles):
+    """The files of a virtual node's kernel, as far as drivers read them."""
+
+    def __init__(self, node: VirtualNode) -> None:
+        super().__init__(MemoryDisk())
+        self._node = node
+
+    def read(self, path: str) -> bytes:
+        """Return what the kernel says."""
+        return self._node.run(("cat", path)).out
+
+    def stat(self, path: str) -> Stat | None:
+        """Return whether there is such a file, and nothing else."""
+        if self._node.run(("test", "-e", path)).code:
+            return None
+        return Stat(size=0, mtime=0.0, mode=0o444, folder=False, owner=0, group=0)
 
 
 class NodeImages(MemoryImages):

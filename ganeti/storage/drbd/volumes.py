@@ -92,8 +92,11 @@ class DrbdVolumes:
         # The peer's volume has grown before this one, otherwise the kernel rejects it: see
         # ``IVolumes.grow``.
         # The secondary grows its volume only; its device follows when the primary is resized.
-        if found is not None and found.primary:
-            await self._run(drbd_commands.resize(found.minor, disk.size + amount))
+        # A repetition finds the new size, and must not ask: while the new part is copied to the
+        # peer, the kernel rejects it.
+        size = disk.size + amount
+        if found is not None and found.primary and (self._read_size(found.minor) or 0) < size:
+            await self._run(drbd_commands.resize(found.minor, size))
 
     async def rename(self, disk: Disk, to: Disk) -> None:
         for child, new in zip(_children(disk), _children(to), strict=True):
