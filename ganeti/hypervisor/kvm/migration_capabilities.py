@@ -47,7 +47,9 @@ def list_capabilities(kvm: Kvm) -> dict[str, bool]:
 def find_problems(kvm: Kvm) -> list[Problem]:
     """Return why a guest with these parameters cannot be migrated; empty if it can."""
     return [
-        Problem("migration_caps", f"{name} {REFUSED[name]}; remove it")
+        Problem(
+            "migration_caps", f"{name} {REFUSED[name]}; a value without it takes effect at once"
+        )
         for name in _split(kvm)
         if name in REFUSED
     ]
