@@ -30,6 +30,7 @@ from ganeti.model.node import Node
 from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.disks import CreateDisk, GrowDiskCall, RemoveDisk
 from ganeti.rpc.instances import (
+    BalloonMemory,
     FinalizeMigrationDst,
     FinalizeMigrationSrc,
     RebootInstanceCall,
@@ -46,6 +47,7 @@ Observer: TypeAlias = Callable[[str, NodeInfo | Failed], None]
 
 STATUS_CHANGING_CALLS: frozenset[type[Call[object]]] = frozenset(
     {
+        BalloonMemory,
         StartInstanceCall,
         StopInstance,
         RebootInstanceCall,
@@ -65,7 +67,7 @@ MAX_STALE_GUESTS = 100
 def _guest_of(call: Call[object]) -> str | None:
     """Return the only guest whose state a call changes; None if it changes more of a node."""
     match call:
-        case StartInstanceCall() | RebootInstanceCall():
+        case StartInstanceCall() | RebootInstanceCall() | BalloonMemory():
             return call.guest.name
         case StopInstance():
             return call.instance_name
@@ -196,6 +198,9 @@ class NodeStatusCache:
                 )
             case StopInstance():
                 guests.pop(call.instance_name, None)
+            case BalloonMemory() if call.guest.name in guests:
+                name = call.guest.name
+                guests[name] = replace(guests[name], memory=call.memory)
             case FinalizeMigrationSrc(left=True):
                 guests.pop(call.guest.name, None)
             case _:

@@ -54,7 +54,7 @@ def register_handlers(parts: NodeParts) -> CallHandlers:
     answers.to(node.WriteSsconf, parts.files.write_ssconf)
 
     reporting = parts.reports.reporting
-    answers.to(instance.BalloonMemory, parts.instances.balloon)
+    answers.to(instance.BalloonMemory, reporting(parts.instances.balloon))
     answers.to(instance.CaptureScreen, parts.instances.screenshot)
     answers.to(instance.ChangeMedia, parts.instances.change_media)
     answers.to(instance.DescribeHotplug, parts.instances.find_hotplug_problem)

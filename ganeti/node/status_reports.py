@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from ganeti.model.guest import GuestState
 from ganeti.rpc.call import Call
 from ganeti.rpc.instances import (
+    BalloonMemory,
     FinalizeMigrationDst,
     FinalizeMigrationSrc,
     RebootInstanceCall,
@@ -170,7 +171,8 @@ def _guest_of(call: Call[object]) -> str | None:
         case StopInstance():
             return call.instance_name
         case (
-            StartInstanceCall()
+            BalloonMemory()
+            | StartInstanceCall()
             | RebootInstanceCall()
             | FinalizeMigrationDst()
             | FinalizeMigrationSrc()

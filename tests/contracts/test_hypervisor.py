@@ -151,6 +151,13 @@ class KvmHypervisorTests(contract.HypervisorContract):
         running = self.done(hypervisor.running_config(self.a_guest()))
         self.assertEqual(running.used_memory, 128)
 
+    def test_a_balloon_in_the_additional_arguments_is_the_only_one(self) -> None:
+        guest = self.a_guest(kvm_extra="-device virtio-balloon-pci,id=balloon")
+        self.done(self.hypervisor().start(guest, []))
+        argv = self.node()[0].machine("web1").argv
+        self.assertEqual(sum("virtio-balloon" in each for each in argv), 1)
+        self.done(self.hypervisor().set_memory(guest, 64))
+
     def test_a_guest_that_gets_memory_counts_with_it_from_the_beginning(self) -> None:
         hypervisor, guest = self.hypervisor(), self.a_guest()
         self.done(hypervisor.start(guest, []))

@@ -17,7 +17,7 @@ from ganeti.master.status_watch import RETRY_INTERVALS, START_INTERVAL, StatusWa
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
-from ganeti.rpc.instances import RebootInstanceCall, RebootMethod, StopInstance
+from ganeti.rpc.instances import BalloonMemory, RebootInstanceCall, RebootMethod, StopInstance
 from ganeti.rpc.node import NodeInfo, StatusReport, WatchNode
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_guest, a_node
@@ -104,6 +104,16 @@ class WatchTests(SynchronousTestCase):
         facts = self.live.facts(self.node.uuid)
         assert facts is not None
         self.assertEqual(facts.guests["web1"], GuestState(name="web1", memory=256, vcpus=2))
+
+    def test_what_a_job_has_given_or_taken_of_the_memory_is_shown(self) -> None:
+        self.nodes.report("node1", "a", some_facts(runs=["web1"]))
+        for name in ("web1", "web2"):
+            call = BalloonMemory(guest=a_guest(name), memory=96)
+            self.live.succeeded(self.node.uuid, call)
+        facts = self.live.facts(self.node.uuid)
+        assert facts is not None
+        expected = {"web1": GuestState(name="web1", memory=96, vcpus=1)}
+        self.assertEqual(dict(facts.guests), expected)
 
     def test_an_allocation_asks_a_node_that_a_job_has_changed(self) -> None:
         self.nodes.report("node1", "a", some_facts(runs=["web1"]))

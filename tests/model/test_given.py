@@ -100,6 +100,8 @@ class CheckedTests(SynchronousTestCase):
         )
         for off in ("no", False, "default"):
             self.assertEqual(_problems(NodeParameters, {"exclusive_storage": off}), [])
+        [problem] = _problems(Kvm, {"user_shutdown": True})
+        self.assertIn("it must stay false; a guest that is shut down from inside is", problem)
 
     def test_names_are_those_of_the_wire(self) -> None:
         self.assertEqual(checked(Drbd, {"c-max-rate": "100"}, path="d"), {"c-max-rate": 100})

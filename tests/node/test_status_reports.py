@@ -12,9 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed
 from ganeti.model.guest import GuestState
 from ganeti.node.status_reports import LOOK_INTERVAL, REPORT_INTERVAL, StatusReports
-from ganeti.rpc.instances import StopInstance
+from ganeti.rpc.instances import BalloonMemory, StopInstance
 from ganeti.rpc.node import DescribeNode, NodeInfo, StatusReport, WatchNode
 from ganeti.schema.records import replace
+from ganeti.testing.builders import a_guest
 from ganeti.testing.facts import some_facts
 
 STOP = StopInstance(instance_name="web1", hypervisor="fake", timeout=1)
@@ -96,6 +97,16 @@ class ReportTests(SynchronousTestCase):
         watching = self.watch(self.first())
         self.successResultOf(self.reports.reporting(stop)(STOP))
         self.assertEqual(self.successResultOf(watching).gone, ("web1",))
+
+    def test_a_guest_whose_memory_changes_is_reported(self) -> None:
+        async def shrink(call: BalloonMemory) -> None:
+            guests = {"web1": GuestState(name="web1", memory=call.memory, vcpus=1)}
+            self.info = some_facts(guests=guests)
+
+        watching = self.watch(self.first())
+        call = BalloonMemory(guest=a_guest("web1"), memory=96)
+        self.successResultOf(self.reports.reporting(shrink)(call))
+        self.assertEqual(self.successResultOf(watching).info.guests["web1"].memory, 96)
 
     def test_a_guest_that_is_as_before_after_a_call_is_reported(self) -> None:
         async def fail(_: StopInstance) -> None:

@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from ganeti.errors import Code, Failed, Refused
 from ganeti.hypervisor.kvm.devices import at_slot
 from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor
+from ganeti.model.parameters.kvm import Kvm
 
 _MIB = 1 << 20
 _DEVICE = "balloon"
@@ -24,6 +25,11 @@ _STANDSTILL = 30.0
 _TIMEOUT = 600.0
 """How long a guest may take in all, in seconds."""
 _POLL_INTERVAL = 0.1
+
+
+def has_own_balloon(kvm: Kvm) -> bool:
+    """Return whether ``kvm_extra`` has a balloon: QEMU refuses a second one."""
+    return "virtio-balloon" in kvm.kvm_extra
 
 
 def balloon_options(slots: Mapping[str, str]) -> Iterator[str]:

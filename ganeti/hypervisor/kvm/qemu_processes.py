@@ -16,6 +16,7 @@ from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import AttachedDisk, GuestDevices, Running
 from ganeti.hypervisor.kvm import requirements
 from ganeti.hypervisor.kvm.accelerator import AcceleratorSelector
+from ganeti.hypervisor.kvm.balloon import has_own_balloon
 from ganeti.hypervisor.kvm.devices import is_q35, tap
 from ganeti.hypervisor.kvm.firmware import FirmwareVariables, find_firmware
 from ganeti.hypervisor.kvm.guest_registry import GuestPhase, GuestRecord, GuestRegistry
@@ -136,7 +137,8 @@ class QemuProcesses:
         chosen = _resolve_defaults(kvm, program, accelerator)
         config = (
             replace(
-                running_config(guest, chosen, program.version, seed=seed is not None), balloon=True
+                running_config(guest, chosen, program.version, seed=seed is not None),
+                balloon=not has_own_balloon(kvm),
             )
             if running is None
             else replace(running, version=program.version, slots=running.slots or {}, forwards=())

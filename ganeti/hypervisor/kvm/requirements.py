@@ -15,7 +15,7 @@ from ganeti.hypervisor.kvm.spice import KEY_FILES, is_address
 from ganeti.hypervisor.kvm.tap_devices import find_link_problem
 from ganeti.hypervisor.kvm.tpm import find_tpm_problem
 from ganeti.model.guest import CheckScope
-from ganeti.model.parameters.kvm import BIOS, Kvm
+from ganeti.model.parameters.kvm import BIOS, NO_CHROOT, Kvm
 from ganeti.model.running import is_older
 from ganeti.schema.records import replace
 from ganeti.schema.shell import split_shell_words
@@ -34,8 +34,8 @@ FILES = (
 )
 """Parameters that are the path of a file or directory on the node."""
 
-WITHOUT = {"use_chroot": False}
-"""Parameters that are not supported, and the only values that are accepted for them.
+WITHOUT = {"use_chroot": (False, NO_CHROOT)}
+"""Parameters that are not supported, the only values that are accepted for them, and why.
 
 Other values cannot be set, but configurations of Ganeti may contain them.
 """
@@ -164,9 +164,9 @@ def _parameter_problems(kvm: Kvm) -> Iterator[Problem]:
 
 def missing(kvm: Kvm) -> Iterator[Problem]:
     """Yield the problems of parameters that are not supported, such as for isolation."""
-    for name, without in WITHOUT.items():
+    for name, (without, why) in WITHOUT.items():
         if getattr(kvm, name) != without:
-            words = "is not supported by this version; set it to default"
+            words = f"is not supported by this version; set it to default: {why}"
             yield Problem(name, words)
 
 

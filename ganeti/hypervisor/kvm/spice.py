@@ -13,7 +13,7 @@ import msgspec
 
 from ganeti.errors import Code, Failed
 from ganeti.hypervisor.kvm.devices import at_slot, escaped
-from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.parameters.kvm import Kvm, list_sound_cards
 from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IProcesses
 
@@ -122,10 +122,10 @@ def agent_options(slots: Mapping[str, str]) -> Iterator[str]:
 
 def sound_options(kvm: Kvm, slots: Mapping[str, str]) -> Iterator[str]:
     """Yield the options of the sound cards; they are heard by SPICE only."""
-    if not kvm.sound_cards:
+    if not (cards := list_sound_cards(kvm.soundhw)):
         return
     yield from ("-audiodev", f"{'spice' if kvm.spice_bind else 'none'},id=sound")
-    for card in kvm.sound_cards:
+    for card in cards:
         name = f"sound-{card}"
         place = [] if card in _ISA else at_slot(name, slots)
         # That of Intel is a bus, and the device on it makes the sound.

@@ -70,12 +70,13 @@ def shared(text: str) -> Meta:
     return doc(text, shared=True)
 
 
-def unsupported(text: str) -> Meta:
+def unsupported(text: str, why: str = "") -> Meta:
     """Document a parameter of existing clusters that this version does not implement.
 
-    Only its default is accepted: any other value would have no effect.
+    Only its default is accepted: any other value would have no effect. ``why`` is part of the
+    refusal: the reason, and what to do instead.
     """
-    return doc(text, supported=False)
+    return doc(text, supported=False, why=why)
 
 
 Size: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER, extra={"unit": "MiB"})]

@@ -49,6 +49,9 @@ CD_IMAGES = ("cdrom_image_path", "cdrom2_image_path")
 BIOS, UEFI, UEFI_SECURE = "bios", "uefi", "uefi-secure"
 """The values of ``kvm_firmware``."""
 
+NO_CHROOT = "QEMU would find none of the files that it needs there; use security_model=pool"
+"""Why ``use_chroot`` is not supported."""
+
 SOUND_CARDS = ("ac97", "es1370", "hda", "sb16")
 """The names in ``soundhw``."""
 
@@ -174,7 +177,10 @@ class Kvm(ParameterSet):
     ] = "host"
     kvm_path: Annotated[RequiredPath, doc("Path of the QEMU program.")] = "/usr/bin/kvm"
     kvm_pci_reservations: Annotated[
-        PciSlots, unsupported("PCI slots reserved for QEMU's own devices.")
+        PciSlots,
+        unsupported(
+            "PCI slots reserved for QEMU's own devices.", "QEMU itself chooses slots that are free"
+        ),
     ] = 12
     kvm_tpm: Annotated[
         Literal["", "2.0"], doc("Version of the guest's TPM: 2.0; empty: it has none.")
@@ -241,7 +247,7 @@ class Kvm(ParameterSet):
     ] = ""
     usb_devices: Annotated[Line, doc("USB devices to attach, separated by commas.")] = ""
     usb_mouse: Annotated[Literal["", "mouse", "tablet"], doc("USB pointing device.")] = ""
-    use_chroot: Annotated[bool, unsupported("Whether QEMU runs in a chroot.")] = False
+    use_chroot: Annotated[bool, unsupported("Whether QEMU runs in a chroot.", NO_CHROOT)] = False
     use_guest_agent: Annotated[bool, doc("Whether to add a channel for the QEMU guest agent.")] = (
         False
     )
@@ -249,7 +255,11 @@ class Kvm(ParameterSet):
         False
     )
     user_shutdown: Annotated[
-        bool, unsupported("Whether a shutdown from inside the guest is accepted as intended.")
+        bool,
+        unsupported(
+            "Whether a shutdown from inside the guest is accepted as intended.",
+            "a guest that is shut down from inside is started again: use gnt-instance shutdown",
+        ),
     ] = False
     vga: Annotated[Line, doc("Model of the graphics card.")] = ""
     vhost_net: Annotated[bool, doc("Whether to use vhost-net in the host's kernel.")] = False
@@ -267,12 +277,6 @@ class Kvm(ParameterSet):
 
     def conflicts(self) -> list[Problem]:
         return [Problem(name, message) for broken, name, message in self._rules() if broken]
-
-    @property
-    def sound_cards(self) -> tuple[str, ...]:
-        """The names of the sound cards, each once."""
-        names = (each.strip() for each in self.soundhw.split(","))
-        return tuple(dict.fromkeys(name for name in names if name))
 
     def _has_other_family(self) -> bool:
         """Return whether SPICE is to listen on an address of another IP version than wanted."""
@@ -383,8 +387,14 @@ class Kvm(ParameterSet):
                 f"is no address of IPv{self.spice_ip_version}, which spice_ip_version selects",
             ),
             (
-                not set(self.sound_cards) <= set(SOUND_CARDS),
+                not set(list_sound_cards(self.soundhw)) <= set(SOUND_CARDS),
                 "soundhw",
                 f"must be names of sound cards separated by commas: {', '.join(SOUND_CARDS)}",
             ),
         )
+
+
+def list_sound_cards(soundhw: str) -> tuple[str, ...]:
+    """Return the names of the sound cards in ``soundhw``, each once."""
+    names = (each.strip() for each in soundhw.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))

@@ -127,6 +127,8 @@ def _check_supported(parameter: Parameter, value: object) -> Value:
     if parameter.extra.get("supported", True) or value == plain(parameter.default):
         return value
     words = f"is not supported by this version: it must stay {_format_value(parameter.default)}"
+    if why := parameter.extra.get("why"):
+        words += f"; {why}"
     raise Invalid([Problem("", words)])
 
 
