@@ -152,6 +152,8 @@ class ClientTests(SynchronousTestCase):
             [
                 *(("GET", path) for path in ("/", "/2", "/2/openapi", "/metrics", "/2/events")),
                 ("GET", "/2/query/{resource}"),
+                # Ganeti does not copy instances.
+                ("POST", "/2/instances/{instance_name}/clone"),
                 # For browsers.
                 ("POST", "/2/instances/{instance_name}/console-ticket"),
                 ("GET", "/2/instances/{instance_name}/screenshot"),
