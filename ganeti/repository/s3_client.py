@@ -45,6 +45,10 @@ class S3Answered(Protocol):
 class S3Connection(Protocol):
     """A connection to a store, as ``http.client`` has it."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the store has left it open for another request."""
+
     def request(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a request."""
 
@@ -137,8 +141,11 @@ class S3Client:
             # Others have probably been closed by the store as well.
             self.close()
             raise
-        with self._lock:
-            self._idle.append(connection)
+        if connection.is_open:
+            with self._lock:
+                self._idle.append(connection)
+        else:
+            connection.close()
         return answer
 
     def _make_error(self, status: int, code: str, why: str, key: str) -> OSError:
@@ -193,19 +200,39 @@ def make_connector(endpoint: str, switch: CancelSwitch) -> Callable[[], S3Connec
     Certificates are verified by the authorities of this host.
     """
     url = urlsplit(endpoint)
-    assert url.hostname is not None
+    host = url.hostname or ""
 
     def connect() -> S3Connection:
-        assert url.hostname is not None
         switch.check()
-        made: HTTPConnection
         if url.scheme == "https":
             context = ssl.create_default_context()
-            made = HTTPSConnection(url.hostname, url.port, timeout=TIMEOUT, context=context)
+            made: HTTPConnection = HTTPSConnection(host, url.port, timeout=TIMEOUT, context=context)
         else:
-            made = HTTPConnection(url.hostname, url.port, timeout=TIMEOUT)
-        made.connect()
-        switch.shut_down_on_cancel(made.sock)
-        return made
+            made = HTTPConnection(host, url.port, timeout=TIMEOUT)
+        return WatchedConnection(made, switch)
 
     return connect
+
+
+class WatchedConnection:
+    """A connection that a switch ends; it connects once, and not by itself again."""
+
+    def __init__(self, connection: HTTPConnection, switch: CancelSwitch) -> None:
+        self._connection = connection
+        connection.connect()
+        connection.auto_open = 0
+        self._end_watch = switch.shut_down_on_cancel(connection.sock)
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection.sock is not None
+
+    def request(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self._connection.request(method, url, body, headers)
+
+    def getresponse(self) -> S3Answered:
+        return self._connection.getresponse()
+
+    def close(self) -> None:
+        self._connection.close()
+        self._end_watch()

@@ -7,7 +7,9 @@ import os
 import select
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 
 class Cancelled(Exception):
@@ -39,14 +41,21 @@ class CancelSwitch:
         if self._pulled:
             raise Cancelled
 
-    def shut_down_on_cancel(self, other: socket.socket) -> None:
-        """Shut a socket down when the switch is pulled."""
+    def shut_down_on_cancel(self, other: socket.socket) -> Callable[[], None]:
+        """Shut a socket down when the switch is pulled; return what ends this for it."""
         with self._lock:
             # A duplicate: the thread may close its own descriptor at any time.
             copy = socket.socket(fileno=os.dup(other.fileno()))
             self._sockets.append(copy)
             if self._pulled:
                 _shut_down(copy)
+        return partial(self._release_one, copy)
+
+    def _release_one(self, copy: socket.socket) -> None:
+        with self._lock:
+            if copy in self._sockets:
+                self._sockets.remove(copy)
+                copy.close()
 
     def release(self) -> None:
         """Stop watching sockets."""

@@ -34,6 +34,7 @@ class MemoryS3:
         self.failures: list[Exception | int | str | None] = []
         self.slept: list[float] = []
         self.page = 3
+        self.hangs_up = False
         self.open = 0
 
     def connect(self) -> MemoryS3Connection:
@@ -103,13 +104,17 @@ class MemoryS3:
 
 
 class MemoryS3Connection:
-    """A connection to the store."""
+    """A connection to the store, which it closes after an answer if it ``hangs_up``."""
 
     def __init__(self, store: MemoryS3) -> None:
         self._store = store
         self._answer = S3Answer(500, b"")
         self._cut = False
         self.status = 0
+
+    @property
+    def is_open(self) -> bool:
+        return not self._store.hangs_up
 
     def request(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         path, _, query = url.partition("?")

@@ -96,6 +96,18 @@ class CancelSwitchTests(SynchronousTestCase):
         self.assertEqual(theirs.recv(1), b"x")
         self.switch.close()
 
+    def test_one_of_several_sockets_is_watched_no_longer(self) -> None:
+        ours, theirs = self.sockets()
+        others, far = self.sockets()
+        end_watch = self.switch.shut_down_on_cancel(ours)
+        self.switch.shut_down_on_cancel(others)
+        for _ in range(2):
+            end_watch()
+        self.switch.pull()
+        ours.send(b"x")
+        self.assertEqual((theirs.recv(1), far.recv(1)), (b"x", b""))
+        self.switch.close()
+
     def test_a_pull_after_the_close_does_nothing(self) -> None:
         ours, theirs = self.sockets()
         self.switch.shut_down_on_cancel(ours)

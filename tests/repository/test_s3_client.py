@@ -42,6 +42,12 @@ class S3ClientTests(SynchronousTestCase):
         self.client.close()
         self.assertEqual(self.s3.open, 0)
 
+    def test_a_connection_that_the_store_has_closed_is_not_used_again(self) -> None:
+        self.s3.hangs_up = True
+        for key in "abc":
+            self.client.ask("PUT", key)
+        self.assertEqual((self.s3.open, self.s3.slept), (0, []))
+
     def test_a_connection_that_fails_is_not_used_again(self) -> None:
         self.client.ask("PUT", "a")
         self.s3.failures = [ConnectionResetError()]
