@@ -661,12 +661,14 @@ GNT_CLUSTER = tool(
             Option(("--vcpus",), "vcpus", "", COUNT),
             Option(("--spindle-use",), "spindle_use", "", COUNT),
         ),
+        options=(FORM,),
         job_options=READS,
         run=placement.capacity,
     ),
     Command(
         name="failover status",
         doc="Show the leases, guards and fences of nodes with instances that are to fail over.",
+        options=(FORM,),
         run=guest_failover.show_status,
     ),
     Command(
@@ -686,6 +688,7 @@ GNT_CLUSTER = tool(
         " not start and why, and the estimated time. The exit code is 1 if an instance that is to"
         " fail over would not start.",
         words=(Positional("node_names", "node", 1, None),),
+        options=(FORM,),
         job_options=READS,
         run=guest_failover.rehearse,
     ),
@@ -694,6 +697,7 @@ GNT_CLUSTER = tool(
         opcode="OP_CLUSTER_SURVIVE",
         doc="Show which failures of one node, and of two, the cluster survives now. The exit code"
         " is 1 if there is one node whose failure is not survived.",
+        options=(FORM,),
         job_options=READS,
         run=guest_failover.survive,
     ),

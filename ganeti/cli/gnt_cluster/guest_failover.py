@@ -10,13 +10,16 @@ from ganeti.cli.declared_options import build_opcode
 from ganeti.cli.job_polling import results_of
 from ganeti.cli.output import Fields, table
 from ganeti.cli.session import FAILURE, Session
+from ganeti.cli.value_output import show_formatted
 from ganeti.luxi.methods import QueryFailover
 
 
 def show_status(session: Session, arguments: Arguments) -> int:
     """Show the settings, and what is known about each node."""
-    for line in format_status(session.ask(QueryFailover())):
-        session.print_line(line)
+    found = session.ask(QueryFailover())
+    if not show_formatted(session, arguments, found):
+        for line in format_status(found):
+            session.print_line(line)
     return 0
 
 
@@ -58,9 +61,25 @@ def rehearse(session: Session, arguments: Arguments) -> int:
     results = results_of(session, arguments, build_opcode(arguments))
     if not results:
         return 0
-    for line in format_rehearsal(results[0]):
-        session.print_line(line)
+    if not show_formatted(session, arguments, _name_columns(results[0])):
+        for line in format_rehearsal(results[0]):
+            session.print_line(line)
     return FAILURE if any(why != NOT_WANTED for _, _, why in results[0]["refusals"]) else 0
+
+
+_REHEARSAL_COLUMNS = {
+    "fences": ("node", "method", "seconds"),
+    "placements": ("instance", "from", "to", "seconds"),
+    "refusals": ("instance", "node", "reason"),
+}
+
+
+def _name_columns(found: OpcodeResult) -> Fields:
+    """Return a rehearsal with objects in place of rows, for programs."""
+    return {
+        name: [dict(zip(columns, row, strict=True)) for row in found[name]]
+        for name, columns in _REHEARSAL_COLUMNS.items()
+    }
 
 
 NOT_WANTED = "its failover policy is not failover"
@@ -92,9 +111,10 @@ def survive(session: Session, arguments: Arguments) -> int:
     results = results_of(session, arguments, build_opcode(arguments))
     if not results:
         return 0
-    for line in format_survey(results[0]):
-        session.print_line(line)
     found = results[0]
+    if not show_formatted(session, arguments, found):
+        for line in format_survey(found):
+            session.print_line(line)
     return FAILURE if found["single"] or found["unguarded"] else 0
 
 

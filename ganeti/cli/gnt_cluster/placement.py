@@ -10,6 +10,7 @@ from ganeti.cli.declared_options import build_opcode
 from ganeti.cli.job_polling import follow_submitted_jobs, results_of, stamped
 from ganeti.cli.output import Fields, size, table
 from ganeti.cli.session import Session
+from ganeti.cli.value_output import show_formatted
 from ganeti.luxi.methods import PlanJob
 
 
@@ -64,7 +65,9 @@ def _format_move(number: int, move: Fields) -> list[str]:
 def capacity(session: Session, arguments: Arguments) -> int:
     """Show how many more instances of each size fit."""
     results = results_of(session, arguments, build_opcode(arguments))
-    for each in results[0] if results else ():
+    if not results or show_formatted(session, arguments, results[0]):
+        return 0
+    for each in results[0]:
         for line in format_capacity(each):
             session.print_line(line)
     return 0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from ganeti.cli.command import Arguments, Document, OpcodeResult
@@ -13,7 +14,7 @@ from ganeti.cli.job_polling import results_of, show_plan, submit_and_follow_all
 from ganeti.cli.listing_output import columns, show_answer
 from ganeti.cli.output import Fields, objects, table, timestamp
 from ganeti.cli.session import FAILURE, ExitTool, Session
-from ganeti.cli.value_output import require_found, show_values
+from ganeti.cli.value_output import require_found, show_formatted, show_values
 from ganeti.luxi.methods import Query
 from ganeti.opcodes.choices import StorageType
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
@@ -192,20 +193,23 @@ def drbd_minors(session: Session, arguments: Arguments) -> int:
         raise ExitTool(FAILURE, f"unknown node {arguments['node_name']}; see gnt-node list")
     node = found[0]
     names = tuple(sorted({*node["pinst_list"], *node["sinst_list"]}))
-    rows: list[list[str]] = []
+    rows: list[Fields] = []
     if names:
         opcode = DescribeInstances(instances=names, static=True)
         [instances] = results_of(session, arguments, opcode) or [{}]
-        rows = sorted(_minor_rows(node["name"], instances.values()), key=lambda row: int(row[1]))
+        rows = sorted(_minor_rows(node["name"], instances.values()), key=itemgetter("minor"))
     headers = not arguments.get("no_headers")
     separator = arguments.get("separator")
+    if show_formatted(session, arguments, rows):
+        return 0
     titles = ("Node", "Minor", "Instance", "Disk", "Role", "PeerNode")
-    for line in table(titles, rows, headers=headers, separator=separator):
+    cells = [[str(value) for value in row.values()] for row in rows]
+    for line in table(titles, cells, headers=headers, separator=separator):
         session.print_line(line)
     return 0
 
 
-def _minor_rows(node: str, instances: Iterable[Fields]) -> Iterator[list[str]]:
+def _minor_rows(node: str, instances: Iterable[Fields]) -> Iterator[Fields]:
     """Yield a row for each DRBD disk that has a copy on the node."""
     for instance in instances:
         for disk in instance["disks"]:
@@ -213,7 +217,14 @@ def _minor_rows(node: str, instances: Iterable[Fields]) -> Iterator[list[str]]:
             for role, other in (("primary", "secondary"), ("secondary", "primary")):
                 if drbd.get(f"{role}_node") == node:
                     minor, peer = drbd[f"{role}_minor"], drbd[f"{other}_node"]
-                    yield [node, str(minor), instance["name"], disk["iv_name"], role, peer]
+                    yield {
+                        "node": node,
+                        "minor": minor,
+                        "instance": instance["name"],
+                        "disk": disk["iv_name"],
+                        "role": role,
+                        "peer": peer,
+                    }
 
 
 def storage(session: Session, arguments: Arguments) -> int:

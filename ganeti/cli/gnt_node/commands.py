@@ -256,7 +256,7 @@ GNT_NODE = tool(
         name="health",
         doc="Show the health of nodes as reported by their out-of-band helpers.",
         words=NODES,
-        options=(TIMEOUT, NO_HEADERS, SEPARATOR),
+        options=(TIMEOUT, NO_HEADERS, SEPARATOR, FORM),
         submits=True,
         job_options=READS,
         run=power.health,
@@ -287,7 +287,7 @@ GNT_NODE = tool(
         name="list-drbd",
         doc="List the DRBD minors of a node and the instances that use them.",
         words=NODE,
-        options=(NO_HEADERS, SEPARATOR),
+        options=(NO_HEADERS, SEPARATOR, FORM),
         run=actions.drbd_minors,
     ),
     Command(

@@ -10,6 +10,7 @@ from ganeti.cli.command import Arguments, OpcodeResult
 from ganeti.cli.job_polling import results_of, show_plan
 from ganeti.cli.output import objects, table
 from ganeti.cli.session import FAILURE, ExitTool, Session
+from ganeti.cli.value_output import show_formatted
 from ganeti.luxi.methods import Query
 from ganeti.opcodes.node import CommandPower, ModifyNode, PowerCommand
 from ganeti.query.list_arguments import build_filter
@@ -92,10 +93,13 @@ def show_power(
         show_plan(session, results)
         return 0
     rows = [[str(name), _format_power(*answer)] for (_, name), answer in results[0]]
-    headers = not arguments.get("no_headers")
-    separator = arguments.get("separator")
-    for line in table(("Node", "Said"), rows, headers=headers, separator=separator):
-        session.print_line(line)
+    if not show_formatted(
+        session, arguments, [{"node": node, "said": said} for node, said in rows]
+    ):
+        headers = not arguments.get("no_headers")
+        separator = arguments.get("separator")
+        for line in table(("Node", "Said"), rows, headers=headers, separator=separator):
+            session.print_line(line)
     failures = {_NO_DATA, _UNAVAILABLE} if switches else {_NO_DATA}
     return FAILURE if any(status in failures for _, (status, _) in results[0]) else 0
 

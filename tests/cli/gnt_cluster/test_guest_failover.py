@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -160,7 +161,25 @@ class CommandTests(SynchronousTestCase):
             self.assertEqual(self.run_tool({**self.SURVEY, **over}, "survive"), code, over)
         self.assertEqual(replace(self.terminal.job(), reason=()), SurveyFailures())
 
+    def test_programs_get_a_rehearsal_and_a_survey_as_objects(self) -> None:
+        found = {
+            "fences": [["node2", "lease", 30.0]],
+            "placements": [["web1", "node2", "node3", 40]],
+            "refusals": [["db1", "node2", NOT_WANTED]],
+        }
+        self.run_tool(found, "rehearse-failure", "node2", "-o", "json")
+        expected = {
+            "fences": [{"node": "node2", "method": "lease", "seconds": 30.0}],
+            "placements": [{"instance": "web1", "from": "node2", "to": "node3", "seconds": 40}],
+            "refusals": [{"instance": "db1", "node": "node2", "reason": NOT_WANTED}],
+        }
+        self.assertEqual(json.loads(self.terminal.out), expected)
+        self.run_tool(self.SURVEY, "survive", "-o", "json")
+        self.assertEqual(json.loads(self.terminal.out), self.SURVEY)
+
     def test_the_status_is_what_the_master_knows(self) -> None:
         terminal = Terminal({QueryFailover: {"settings": {"max_nodes": 2}, "nodes": [NODE]}})
         self.assertEqual(terminal.run(GNT_CLUSTER, "failover status"), 0, terminal.err)
         self.assertIn("at most 2 within", terminal.out)
+        terminal.run(GNT_CLUSTER, "failover status", "-o", "json")
+        self.assertEqual(json.loads(terminal.out)["settings"], {"max_nodes": 2})

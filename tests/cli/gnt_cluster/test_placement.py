@@ -111,4 +111,6 @@ class CapacityTests(SynchronousTestCase):
         first, second = terminal.out.splitlines()
         self.assertTrue(first.startswith("0 more instances with 128M of memory"))
         self.assertTrue(second.startswith("5 more instances"))
+        terminal.run(GNT_CLUSTER, "capacity", "-o", "csv")
+        self.assertTrue(terminal.out.startswith("disk_template,memory,"), terminal.out)
         self.assertEqual(replace(terminal.job(), reason=()), CountCapacity())

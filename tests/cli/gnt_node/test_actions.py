@@ -177,6 +177,8 @@ class StorageTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_NODE, "list-drbd", "node2"), 0)
         self.assertEqual(terminal.out, "Node Minor Instance Disk Role PeerNode\n")
         self.assertEqual([type(each) for each in terminal.asked()], [Query])
+        self.assertEqual(terminal.run(GNT_NODE, "list-drbd", "node2", "-o", "json"), 0)
+        self.assertEqual(terminal.out, "[]\n")
 
 
 class FieldTests(SynchronousTestCase):
