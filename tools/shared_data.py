@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Makes the files besides Python that the wheel installs below ``share``.
 
-They are what ``make install`` installs: manual pages, OS definitions, the web console, and the
-templates of services, from which ``ganeti-services`` makes those of the host.
+They are what ``make install`` installs: manual pages, OS definitions, the web console,
+scripts for shells, and the templates of services, from which ``ganeti-services`` makes those of the host.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def make_shared_data(shared: Path) -> None:
     make_os_definitions(shared / "ganeti" / "os")
     _copy_console(shared / "ganeti" / "ui")
     make_services(shared / "ganeti" / "services")
+    make_completions(shared)
 
 
 def make_os_definitions(folder: Path) -> None:
@@ -34,6 +35,14 @@ def make_services(folder: Path) -> None:
     for template in (TREE / "daemons").glob("*.in"):
         if template.name.startswith(("ganeti.", "daemon-util.")):
             _copy(template, folder / template.name)
+
+
+def make_completions(shared: Path) -> None:
+    """Copy the scripts with which shells complete command lines."""
+    folder = shared / "bash-completion" / "completions"
+    for launcher in (TREE / "daemons").glob("gnt-*.in"):
+        _copy(TREE / "completion" / "ganeti.bash", folder / launcher.stem)
+    _copy(TREE / "completion" / "_ganeti", shared / "zsh" / "site-functions" / "_ganeti")
 
 
 def make_manual_pages(folder: Path) -> None:

@@ -34,6 +34,7 @@ _TARGETS: Mapping[str, str] = {
     "ganeti.init": f"{SYSCONFDIR}/init.d/ganeti",
     "ganeti.cron": f"{SYSCONFDIR}/cron.d/ganeti",
     "ganeti.logrotate": f"{SYSCONFDIR}/logrotate.d/ganeti",
+    "ganeti.modprobe": f"{PREFIX}/lib/modprobe.d/ganeti.conf",
     "ganeti.sysusers": f"{PREFIX}/lib/sysusers.d/ganeti.conf",
     "ganeti.tmpfiles": f"{PREFIX}/lib/tmpfiles.d/ganeti.conf",
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The file ``access.json``: objects of the configuration that ``config.data`` has no section for.
+"""The file ``access.json``: what ``config.data`` has no place for.
 
 Both files belong to one checkpoint, and this one is written first: commits that ``config.data``
 contains are not replayed, so the objects here must never be older. Newer ones do no harm.
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from immutables import Map
 
+from ganeti.config.card_rules import collect_rules, restore_rules
 from ganeti.config.record_codec import decoded, encoder
 from ganeti.config.state import ClusterState, RecordKind, Stored
 from ganeti.errors import Invalid
@@ -46,20 +47,27 @@ SECTIONS: Mapping[RecordKind, str] = {
 }
 """The section of the file for each kind of object."""
 
+CARD_RULES = "card_rules"
+"""The section of parameters of objects in ``config.data``; it is left out if there are none."""
+
 
 def text(state: ClusterState) -> bytes:
     """Return the content of the file for ``state``; equal states give equal bytes."""
     sections = {
         name: dict(sorted(_objects(state, kind).items())) for kind, name in SECTIONS.items()
     }
-    return encoder.encode({"version": VERSION, **sections}) + b"\n"
+    rules = collect_rules(state)
+    more = {CARD_RULES: rules} if rules else {}
+    return encoder.encode({"version": VERSION, **sections, **more}) + b"\n"
 
 
 def differs(state: ClusterState, before: ClusterState | None) -> bool:
     """Return whether the file differs between ``state`` and the state ``before``."""
     # A section that was not changed is the same object.
-    return before is None or any(
-        _objects(state, kind) is not _objects(before, kind) for kind in SECTIONS
+    return (
+        before is None
+        or any(_objects(state, kind) is not _objects(before, kind) for kind in SECTIONS)
+        or collect_rules(state) != collect_rules(before)
     )
 
 
@@ -72,32 +80,48 @@ def restore(state: ClusterState, content: bytes | None) -> ClusterState:
     """
     if content is None:
         return state
-    for record in _read(content):
+    document = _decode(content)
+    for record in _read(document):
         state = state.put(record)
+    try:
+        state = restore_rules(state, document.get(CARD_RULES, {}))
+    except msgspec.ValidationError as e:
+        raise _damaged(e) from None
     # These objects are part of the checkpoint, so that there is nothing to commit.
     return state.settled()
 
 
-def _read(content: bytes) -> Iterator[Stored]:
+def _decode(content: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(content, type=dict[str, Any])
-        sections = {
-            kind: msgspec.convert(document.get(name, {}), dict[str, Any])
-            for kind, name in SECTIONS.items()
-        }
     except UNREADABLE as e:
-        raise Invalid(
-            f"{NAME} is damaged: {e}; copy it, with config.data and the journal, from another"
-            " master candidate"
-        ) from None
+        raise _damaged(e) from None
     if document.get("version") != VERSION:
         raise Invalid(
             f"{NAME} has version {document.get('version')}, this software reads version {VERSION}:"
             f" {LATER_RELEASE}"
         )
     # Left out of the next checkpoint, they would be lost.
-    if unknown := sorted(document.keys() - {"version", *SECTIONS.values()}):
+    if unknown := sorted(document.keys() - {"version", *SECTIONS.values(), CARD_RULES}):
         raise Invalid(f"{NAME} has unknown sections ({', '.join(unknown)}): {LATER_RELEASE}")
+    return document
+
+
+def _damaged(error: Exception) -> Invalid:
+    return Invalid(
+        f"{NAME} is damaged: {error}; copy it, with config.data and the journal, from another"
+        " master candidate"
+    )
+
+
+def _read(document: Mapping[str, Any]) -> Iterator[Stored]:
+    try:
+        sections = {
+            kind: msgspec.convert(document.get(name, {}), dict[str, Any])
+            for kind, name in SECTIONS.items()
+        }
+    except UNREADABLE as e:
+        raise _damaged(e) from None
     for kind, objects in sections.items():
         for key, value in objects.items():
             yield decoded(kind, key, encoder.encode(value))

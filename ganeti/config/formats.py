@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The file ``config.data`` in the format of Ganeti 3.0: one JSON object, with objects by UUID."""
+"""The file ``config.data`` in the format of Ganeti 3.0: one JSON object, with objects by UUID.
+
+What that format has no place for is in ``access.json`` (``ganeti.config.access_file``).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 from immutables import Map
 
+from ganeti.config.card_rules import without_rules
 from ganeti.config.record_codec import encoder
 from ganeti.config.state import TYPES, ClusterState, RecordKind, Stored, make_state
 from ganeti.config.upgrade import upgraded
@@ -150,7 +154,10 @@ class ConfigDataEncoder:
 
         The next state may only be encoded when all pieces of this one have been taken.
         """
-        yield b'{"version":%d,"cluster":%b' % (version, encoder.encode(state.cluster))
+        yield b'{"version":%d,"cluster":%b' % (
+            version,
+            encoder.encode(without_rules(state.cluster)),
+        )
         for kind, name in SECTIONS.items():
             yield b',"%s":{' % name.encode()
             yield from self._sections[kind].pieces(state.objects.get(kind, _NOTHING))
@@ -186,7 +193,8 @@ class _Section:
             if before.get(key) is not record:
                 if key not in before:
                     new.append(key)
-                self._texts[key] = b"%s:%s" % (encoder.encode(key), encoder.encode(record))
+                encoded = encoder.encode(without_rules(record))
+                self._texts[key] = b"%s:%s" % (encoder.encode(key), encoded)
             if number % PIECE == 0:
                 yield b""
         if len(before) + len(new) != len(objects):

@@ -18,6 +18,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance, Nic
 from ganeti.model.network import Network
 from ganeti.model.node import Node
+from ganeti.model.parameters.nic import GANETIS
 
 
 class Index(enum.Enum):
@@ -27,6 +28,7 @@ class Index(enum.Enum):
     TAG = "a tag"
     NETWORK = "the UUID of a network that a network card is in"
     GROUP = "the UUID of the node group"
+    CARD_RULES = "empty, for instances that have network cards with parameters of ours"
 
 
 Keys: TypeAlias = Map[str, None]
@@ -71,13 +73,22 @@ def _network_keys(nics: Iterable[Nic]) -> set[str]:
     return {nic.network for nic in nics if nic.network is not None}
 
 
+def _card_rules_keys(nics: Iterable[Nic]) -> tuple[str, ...]:
+    return ("",) if any(not nic.nicparams.keys() <= GANETIS for nic in nics) else ()
+
+
 _LABEL = _Rule(Index.LABEL, "name", _label_keys)
 _TAG = _Rule(Index.TAG, "tags", set)
 
 _RULES: Mapping[type, tuple[_Rule, ...]] = {
     Cluster: (_TAG,),
     Group: (_LABEL, _TAG),
-    Instance: (_LABEL, _TAG, _Rule(Index.NETWORK, "nics", _network_keys)),
+    Instance: (
+        _LABEL,
+        _TAG,
+        _Rule(Index.NETWORK, "nics", _network_keys),
+        _Rule(Index.CARD_RULES, "nics", _card_rules_keys),
+    ),
     Network: (_LABEL, _TAG),
     Node: (_LABEL, _TAG, _Rule(Index.GROUP, "group", lambda uuid: (uuid,))),
 }

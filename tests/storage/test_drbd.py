@@ -71,7 +71,7 @@ class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
         self.assertEqual(self.below.held, {})
 
     def test_a_disk_is_made_beside_those_that_are_in_use(self) -> None:
-        nodes, names = {node.uuid: node for node in map(a_node, ADDRESSES)}, tuple(ADDRESSES)
+        nodes = {node.uuid: node for node in map(a_node, ADDRESSES)}
         for number in (0, 1):
             logical_id = (*nodes, FIRST_PORT + number, number, number, "secret")
             disk = a_disk(

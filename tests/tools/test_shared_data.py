@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tools.shared_data import TREE, make_manual_pages, make_os_definitions
+from tools.shared_data import TREE, make_completions, make_manual_pages, make_os_definitions
 
 SCRIPTS = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]["scripts"]
 
@@ -50,3 +50,11 @@ class SharedDataTests(SynchronousTestCase):
         ).stdout.split()
         made = {f"os/{each.relative_to(folder)}" for each in folder.rglob("*") if each.is_file()}
         self.assertLessEqual(set(tracked), made)
+
+    def test_bash_loads_the_completion_of_each_tool_by_its_name(self) -> None:
+        folder = Path(self.mktemp())
+        make_completions(folder)
+        tools = {name for name in SCRIPTS if name.startswith("gnt-")}
+        found = {each.name for each in (folder / "bash-completion/completions").iterdir()}
+        self.assertEqual(found, tools)
+        self.assertTrue((folder / "zsh/site-functions/_ganeti").exists())

@@ -27,12 +27,16 @@ SWITCHED = frozenset({"bridged", "openvswitch"})
 """The modes with a bridge or switch, which can have VLANs."""
 
 
+GANETIS = frozenset({"mode", "link", "vlan"})
+"""The parameters that Ganeti has; all others are ours."""
+
+
 Bandwidth = Annotated[int, Meta(ge=0, le=1_000_000)]
 """In Mbit/s; 0 is no limit."""
 
 
 class NicParameters(ParameterSet):
-    """The parameters of a network card; all but ``mode``, ``link`` and ``vlan`` are ours."""
+    """The parameters of a network card; see ``GANETIS`` for those that are not ours."""
 
     anti_spoofing: Annotated[
         bool, doc("Whether the card can only send from its own MAC and IP addresses.")
