@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Makes the files besides Python that the wheel installs below ``share``.
 
-They are what ``make install`` installs: manual pages, OS definitions, the web console,
-scripts for shells, and the templates of services, from which ``ganeti-services`` makes those of the host.
+They are what ``make install`` installs: manual pages, OS definitions, the web console, scripts for
+shells, and the templates of services, from which ``ganeti-services`` makes those of the host.
 """
 
 from __future__ import annotations
