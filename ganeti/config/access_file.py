@@ -8,7 +8,6 @@ contains are not replayed, so the objects here must never be older. Newer ones d
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 from immutables import Map
@@ -18,7 +17,7 @@ from ganeti.config.record_codec import decoded, encoder
 from ganeti.config.state import ClusterState, RecordKind, Stored
 from ganeti.errors import Invalid
 from ganeti.journal.interfaces import LATER_RELEASE
-from ganeti.schema.documents import UNREADABLE
+from ganeti.schema.documents import UNREADABLE, Document
 
 NAME = "access.json"
 VERSION = 1
@@ -91,9 +90,9 @@ def restore(state: ClusterState, content: bytes | None) -> ClusterState:
     return state.settled()
 
 
-def _decode(content: bytes) -> dict[str, Any]:
+def _decode(content: bytes) -> Document:
     try:
-        document = msgspec.json.decode(content, type=dict[str, Any])
+        document = msgspec.json.decode(content, type=Document)
     except UNREADABLE as e:
         raise _damaged(e) from None
     if document.get("version") != VERSION:
@@ -114,10 +113,10 @@ def _damaged(error: Exception) -> Invalid:
     )
 
 
-def _read(document: Mapping[str, Any]) -> Iterator[Stored]:
+def _read(document: Document) -> Iterator[Stored]:
     try:
         sections = {
-            kind: msgspec.convert(document.get(name, {}), dict[str, Any])
+            kind: msgspec.convert(document.get(name, {}), Document)
             for kind, name in SECTIONS.items()
         }
     except UNREADABLE as e:

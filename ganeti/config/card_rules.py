@@ -9,7 +9,7 @@ and put back when both files are read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -59,7 +59,7 @@ def collect_cluster_rules(cluster: Cluster) -> dict[str, Parameters]:
     return {name: values for name, values in picked.items() if values}
 
 
-def restore_rules(state: ClusterState, content: Mapping[str, Any]) -> ClusterState:
+def restore_rules(state: ClusterState, content: object) -> ClusterState:
     """Return ``state`` with our parameters; those of cards that are gone are left out.
 
     :raises msgspec.ValidationError: ``content`` is no such section.

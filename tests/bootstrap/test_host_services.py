@@ -59,7 +59,10 @@ class HostServicesTests(SynchronousTestCase):
             self.assertIn(template.name.removesuffix(".in"), names)
         self.assertEqual(
             {each.name for each in (self.root / "templates").glob("*.in")},
-            {f"ganeti.{each}.in" for each in ["init", "cron", "logrotate", "sysusers", "tmpfiles"]}
+            {
+                f"ganeti.{each}.in"
+                for each in ["init", "cron", "logrotate", "modprobe", "sysusers", "tmpfiles"]
+            }
             | {"daemon-util.in"},
         )
 

@@ -55,10 +55,9 @@ def start_store(case: SynchronousTestCase) -> S3Settings:
 
 def main() -> None:
     """Serve until the process is ended."""
-    import boto3  # type: ignore[import-not-found, unused-ignore]  # it is optional
-    from moto.server import (  # type: ignore[import-not-found, unused-ignore]  # it is optional
-        ThreadedMotoServer,
-    )
+    # Both are optional.
+    import boto3
+    from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ganeti.errors import Code, Failed
 from ganeti.hypervisor.kvm.devices import device_id
 from ganeti.hypervisor.kvm.monitor import Monitor
+from ganeti.schema.documents import Document
 
 _BITMAPS = "ganeti-"
 
@@ -45,8 +45,8 @@ def disk_key(uuid: str) -> str:
 
 
 def parse_drives(
-    blocks: Sequence[Mapping[str, Any]],
-    nodes: Mapping[str, Mapping[str, Any]],
+    blocks: Sequence[Document],
+    nodes: Mapping[str, Document],
     read_node: Callable[[str], str],
 ) -> Iterator[Drive]:
     """Yield the disks in the answers of QEMU; ``read_node`` returns the node below a filter."""

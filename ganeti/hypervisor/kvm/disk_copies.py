@@ -9,9 +9,8 @@ copied, and the jobs end. All names follow from the disks, so that another daemo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -32,6 +31,7 @@ from ganeti.hypervisor.kvm.qemu_processes import (
 )
 from ganeti.model.disk import Disk
 from ganeti.model.guest import Guest
+from ganeti.schema.documents import Document
 
 LAST_WRITES_TIMEOUT = 10.0
 """How long the last writes of a paused guest may take to reach its new node, in seconds."""
@@ -127,7 +127,7 @@ class DiskCopies:
         async with self._qemus.connect_monitor(guest.name) as qemu:
             return _parse_jobs(await self.list_jobs(qemu))
 
-    async def list_jobs(self, qemu: Monitor) -> list[Mapping[str, Any]]:
+    async def list_jobs(self, qemu: Monitor) -> list[Document]:
         """Return the mirror jobs of a guest, in QEMU's words."""
         jobs = await qemu.execute("query-jobs")
         return [each for each in jobs if str(each["id"]).startswith(f"{_JOB}-")]
@@ -171,7 +171,7 @@ class DiskCopies:
             if str(node["node-name"]).startswith(f"{_TARGET}-"):
                 await qemu.execute("blockdev-del", node_name=node["node-name"])
 
-    async def _forget(self, qemu: Monitor, job: Mapping[str, Any]) -> None:
+    async def _forget(self, qemu: Monitor, job: Document) -> None:
         """Remove a job that has ended, and its connection."""
         name = str(job["id"])
         with suppress(CommandFailed):  # an earlier attempt has removed it
@@ -179,7 +179,7 @@ class DiskCopies:
         await qemu.execute("job-dismiss", id=name)
 
 
-def _find_node(blocks: Sequence[Mapping[str, Any]], disk: Disk) -> str:
+def _find_node(blocks: Sequence[Document], disk: Disk) -> str:
     """Return the name of the block node of a disk, by the answer to ``query-block``."""
     for each in blocks:
         if each.get("device") == disk_id(disk) and "inserted" in each:
@@ -187,12 +187,12 @@ def _find_node(blocks: Sequence[Mapping[str, Any]], disk: Disk) -> str:
     raise Failed(f"QEMU has no drive {disk_id(disk)}", Code.ENVIRONMENT)
 
 
-def _find_problem(jobs: Sequence[Mapping[str, Any]]) -> str:
+def _find_problem(jobs: Sequence[Document]) -> str:
     """Return why a job has failed; empty if none has."""
     return "; ".join(str(each["error"]) for each in jobs if each.get("error"))
 
 
-def _parse_jobs(jobs: Sequence[Mapping[str, Any]]) -> MigrationProgress:
+def _parse_jobs(jobs: Sequence[Document]) -> MigrationProgress:
     """Return the progress of all jobs together."""
     if not jobs:
         return MigrationProgress(phase=MigrationPhase.FAILED, message="no disk is being copied")

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from ganeti.errors import Failed
 from ganeti.model.guest import GuestNic
+from ganeti.schema.documents import Document
 from ganeti.system.interfaces import IProcesses
 
 
@@ -28,9 +28,7 @@ async def find_route_problem(card: GuestNic, processes: IProcesses) -> str:
     return ""
 
 
-async def _list_routes(
-    words: list[str], address: str, processes: IProcesses
-) -> list[dict[str, Any]]:
+async def _list_routes(words: list[str], address: str, processes: IProcesses) -> list[Document]:
     """Return routes as ``ip`` describes them; none if there are none, or it cannot be run."""
     family = "-6" if ":" in address else "-4"
     try:

@@ -56,4 +56,4 @@ class CommandTests(SynchronousTestCase):
 
     def test_a_new_one_has_a_name_and_a_receiver(self) -> None:
         usage = command("add").usage("gnt-cluster")
-        self.assertEqual(usage, "gnt-cluster notify add [options] NAME URL")
+        self.assertEqual(usage, "gnt-cluster notify add [options] NOTIFICATION URL")
