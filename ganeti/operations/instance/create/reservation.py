@@ -9,6 +9,7 @@ repeat what was reserved; what it says otherwise is refused, except for what tak
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ganeti.config.changes.instances import remove_instance
 from ganeti.config.state import ClusterState
@@ -160,7 +161,7 @@ _CHOSEN = frozenset({"auto", "generate", "pool"})
 
 
 def _compare(
-    path: str, given: Sequence[Mapping[str, Value]], reserved: Sequence[Mapping[str, Value]]
+    path: str, given: Sequence[Mapping[Any, Value]], reserved: Sequence[Mapping[str, Value]]
 ) -> Iterator[Problem]:
     """Yield what devices of a request have that the reserved ones have not; none may be given."""
     if given and len(given) != len(reserved):
