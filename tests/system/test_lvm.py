@@ -226,11 +226,15 @@ class RealSnapshotTests(DataContract, SynchronousTestCase):
     """Snapshots of volumes that have all of their space."""
 
 
-class RealThinVolumesTests(VolumesContract, DataContract, SynchronousTestCase):
+class ThinCase(NodeCase):
     """Volumes in a thin pool that promises a multiple of its size; all need the kernel."""
 
     def disk(self, name: str = "one", size: int = 64) -> Disk:
         return replace(super().disk(name, size), params={"pool": POOL, "overcommit": 8.0})
+
+
+class RealThinVolumesTests(DataContract, ThinCase, SynchronousTestCase):
+    """Data and snapshots in a thin pool; ``thin_volumes`` has the rest of the contract."""
 
     def test_an_attached_disk_with_snapshots_grows(self) -> None:
         disk = self.created(size=64)
