@@ -40,7 +40,7 @@ class Side:
     key: Key
 
 
-class MirrorContract(Case):
+class MirrorCase(Case):
     """A mirrored disk on two nodes, filled at 8 MiB per second.
 
     What happens to the copies, or takes time, is a method, so that the nodes can be real.
@@ -132,6 +132,10 @@ class MirrorContract(Case):
         self.let_fill(self.size)
         self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
+
+class MirrorContract(MirrorCase):
+    """Roles of the nodes, and what happens when the wire between them breaks."""
+
     def test_it_is_what_it_says(self) -> None:
         verifyObject(IVolumes, self.one.volumes)
         verifyObject(IMirror, self.one.mirror)
@@ -203,6 +207,10 @@ class MirrorContract(Case):
             self.write(side, 1)
         self.repair_link()
         self.assert_local((LocalState.OK, True), (LocalState.OK, True))
+
+
+class MirrorRepairsContract(MirrorCase):
+    """Copies that lack data, break, are replaced, grow or go."""
 
     def test_a_copy_that_lacks_data_is_not_writable_alone(self) -> None:
         self.created()

@@ -24,7 +24,7 @@ from ganeti.testing.drbd import FIRST_PORT, ScriptedDrbd
 from ganeti.testing.mirror import Copies
 from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.storage import Held, MemoryVolumes
-from tests.contracts.mirror import ADDRESSES, MirrorContract
+from tests.contracts.mirror import ADDRESSES, MirrorContract, MirrorRepairsContract
 
 TREE = Path(__file__).parent.parent.parent
 
@@ -43,7 +43,7 @@ srcversion: FC3433D849E3B88C1E7B55C
 """
 
 
-class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
+class DrbdVolumesTests(MirrorContract, MirrorRepairsContract, SynchronousTestCase):
     def make(self, node: str, copies: Copies) -> tuple[IVolumes, IMirror]:
         here, there = (
             ADDRESSES[node],

@@ -17,7 +17,7 @@ from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import IMirror, IVolumes, LocalState
 from ganeti.testing.mirror import Copies
 from ganeti.testing.storage import MemoryVolumes
-from tests.contracts.mirror import ADDRESSES, MirrorContract, Side
+from tests.contracts.mirror import ADDRESSES, MirrorCase, MirrorContract, Side
 from tests.system.emulated_machine import TIMEOUT
 from tests.system.running import eventually
 from tests.system.virtual_node import (
@@ -48,9 +48,17 @@ dmsetup resume data
 """
 
 _LIST_MINORS = "sed -n 's/^ *\\([0-9]*\\): cs:.*/\\1/p' /proc/drbd"
+_LIST_USED = "sed -n '/cs:Unconfigured/d; s/^ *\\([0-9]*\\): cs:.*/\\1/p' /proc/drbd"
 _DEMOTE_ALL = f"{_LIST_MINORS} | while read minor; do drbdsetup secondary $minor; done"
+# The kernel refuses for a moment when a wire has just been cut or repaired ("transient state").
 _REMOVE_ALL = f"""
-{_LIST_MINORS} | while read minor; do drbdsetup down resource$minor; done
+tries=60
+while minors=$({_LIST_USED}); [ -n "$minors" ]; do
+  for minor in $minors; do drbdsetup down resource$minor || true; done
+  tries=$((tries - 1))
+  [ $tries != 0 ] || exit 1
+  sleep 0.5
+done
 wipefs -aq /dev/vdb
 """
 
@@ -79,7 +87,9 @@ class FixedVolumes(MemoryVolumes):
         return "/dev/mapper/data" if disk.size < DRBD_METADATA_SIZE else "/dev/vdb"
 
 
-class RealMirrorTests(MirrorContract, SynchronousTestCase):
+class RealMirrorCase(MirrorCase):
+    """Two nodes with the driver of DRBD."""
+
     size = SIZE
 
     def setUp(self) -> None:
@@ -139,6 +149,10 @@ class RealMirrorTests(MirrorContract, SynchronousTestCase):
         node = self.node(side)
         node.call(f"sleep 600 <{self.status(side).path} >/dev/null 2>&1 & echo $! > /run/holder")
         self.addCleanup(node.call, "kill $(cat /run/holder)")
+
+
+class RealMirrorTests(MirrorContract, RealMirrorCase, SynchronousTestCase):
+    """What ``drbd_repairs`` has not, which runs on demand."""
 
 
 def replace_disk(side: Side, disk: Disk) -> Side:
