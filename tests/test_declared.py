@@ -49,7 +49,7 @@ from ganeti.operations.unsupported import ALTERNATIVES
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import VerifyNode
 from ganeti.schema.parameters import parameters
-from ganeti.testing.builders import a_cluster, an_instance
+from ganeti.testing.builders import a_cluster, a_network, a_nic, an_instance, uuid_of
 from tests.readers import modules, names_called, names_read, parameters_read
 
 EXCEPTIONS: Mapping[str, str] = {
@@ -185,8 +185,10 @@ class VerificationTests(SynchronousTestCase):
         self.assertEqual(set(FindingCode) - found, set(NEVER_FOUND))
 
     def test_every_check_of_nodes_is_asked_for(self) -> None:
+        cards = (a_nic("n0"), a_nic("n1", network=uuid_of("network", "net1")))
         cluster = a_cluster(
-            instances=[an_instance("web1", hypervisor="kvm")],
+            instances=[an_instance("web1", hypervisor="kvm", nics=cards)],
+            networks=[a_network("net1", tags=("dhcp",))],
             enabled_hypervisors=("kvm",),
             enabled_disk_templates=tuple(map(str, Template)),
             file_storage_dir="/srv/file",

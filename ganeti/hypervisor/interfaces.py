@@ -253,7 +253,7 @@ class LivePoint:
 
 
 class IPacketFilters(Interface):
-    """A hypervisor whose guests have packet filters on this host."""
+    """A hypervisor whose guests have packet filters and DHCP servers on this host."""
 
     async def restore_filters() -> Sequence[str]:
         """Set the filters of running guests again that are missing.
@@ -261,6 +261,14 @@ class IPacketFilters(Interface):
         Return the names of these guests, one for each card.
 
         :raises Failed: they cannot be listed or set.
+        """
+
+    async def restore_servers() -> Sequence[str]:
+        """Start the DHCP servers of running guests again that have ended.
+
+        Return the names of these guests, one for each card.
+
+        :raises Failed: one cannot be started.
         """
 
 

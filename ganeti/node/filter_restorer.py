@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Restores the packet filters of running guests, which other programs of the host can remove."""
+"""Restores packet filters and DHCP servers of running guests, which others can remove or end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INTERVAL = 15.0
 
 
 class FilterRestorer:
-    """Looks at the filters of all guests of this node from time to time."""
+    """Looks at the filters and servers of all guests of this node from time to time."""
 
     _log = Logger()
 
@@ -23,16 +23,24 @@ class FilterRestorer:
         self._hypervisors = hypervisors
 
     async def restore(self) -> None:
-        """Set the filters again that are missing; failures are logged."""
+        """Restore filters and servers that are missing; failures are logged."""
         for hypervisor in self._hypervisors.values():
             filters = IPacketFilters(hypervisor, None)
             if filters is None:
                 continue
             try:
+                # First, as a server brings its filter along.
+                served = await filters.restore_servers()
                 restored = await filters.restore_filters()
             except GanetiError as e:
-                self._log.error("packet filters of guests cannot be restored: {why}", why=str(e))
+                self._log.error(
+                    "packet filters or DHCP servers of guests cannot be restored: {why}", why=str(e)
+                )
                 continue
+            for name in served:
+                self._log.warn(
+                    "a DHCP server of instance {name} had ended; it is started again", name=name
+                )
             for name in restored:
                 self._log.warn(
                     "a packet filter of instance {name} was removed by another program, such as"

@@ -31,6 +31,7 @@ from ganeti.rpc.node import (
     CERTIFICATES,
     FULL_FILE_SYSTEMS,
     HYPERVISOR_VERSIONS,
+    MISSING_PROGRAMS,
     STORAGE_OBSTACLES,
     STORAGE_SHORTAGES,
     OSDefinitionReport,
@@ -45,7 +46,7 @@ from ganeti.storage.interfaces import (
     IStorageUnits,
     IVolumes,
 )
-from ganeti.system.interfaces import FileSystemSpace, IFiles
+from ganeti.system.interfaces import MINIMAL_PATH, FileSystemSpace, IFiles
 
 ProbeFunction = Callable[[str, int], Awaitable[object]]
 """Opens and closes a TCP connection to a host and port, within a time limit."""
@@ -296,6 +297,15 @@ async def _find_missing_bridges(node: NodeChecks, names: list[str]) -> list[str]
     return [name for name in names if node.files.stat(f"/sys/class/net/{name}/bridge") is None]
 
 
+async def _find_missing_programs(node: NodeChecks, names: list[str]) -> list[str]:
+    folders = MINIMAL_PATH.split(":")
+    return [
+        name
+        for name in names
+        if all(node.files.stat(f"{folder}/{name}") is None for folder in folders)
+    ]
+
+
 async def _read_drbd_version(node: NodeChecks, _: object) -> str | None:
     return drbd.version(_read_text(node, drbd.PROC))
 
@@ -358,6 +368,7 @@ CHECKS: Mapping[str, Check] = {
     "drbd-list": Check(JsonValue, _list_drbd_minors),
     "drbd-helper": Check(JsonValue, _read_drbd_helper),
     "bridges": Check(list[str], _find_missing_bridges),
+    MISSING_PROGRAMS: Check(list[str], _find_missing_programs),
     FULL_FILE_SYSTEMS: Check(int, _find_full_file_systems),
     "nodesetup": Check(JsonValue, _check_setup),
 }

@@ -150,6 +150,10 @@ STORAGE_SHORTAGES = "storage-shortages"
 """A check that Ganeti does not have: what storage of templates runs out of, in sentences."""
 
 
+MISSING_PROGRAMS = "missing-programs"
+"""A check that Ganeti does not have: the programs of these names that a node lacks."""
+
+
 FULL_FILE_SYSTEMS = "full-file-systems"
 """A check that Ganeti does not have: folders of software and logs with less free space than given.
 

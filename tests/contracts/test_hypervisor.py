@@ -31,7 +31,7 @@ from ganeti.hypervisor.kvm.guest_agent import GuestAgents
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
 from ganeti.hypervisor.kvm.qemu_user import Ranges
 from ganeti.model.disk import DiskMode
-from ganeti.model.guest import Guest, GuestNic
+from ganeti.model.guest import Guest, GuestNetwork, GuestNic
 from ganeti.model.running import RunningConfig, apply_running_config, running_config
 from ganeti.model.traffic_rules import TrafficRules
 from ganeti.rpc.guest_lease import KILL_TIME
@@ -880,6 +880,18 @@ class KvmHypervisorTests(contract.HypervisorContract):
         restored = self.done(self.hypervisor().restore_filters())
         self.assertEqual(list(restored), ["web1"])
         self.assertIn(b"check_source", host.processes.ran[-1].stdin)
+
+    def test_dhcp_servers_of_running_guests_are_restored(self) -> None:
+        host, _ = self.node()
+        host.processes.programs |= {"ip": Script(), "nft": Script(), "nsenter": Script()}
+        for program in ("nft", "dnsmasq"):
+            host.disk.put(f"/usr/sbin/{program}", b"", 0o755, 0)
+        office = GuestNetwork(name="office", uuid="u", tags=("dhcp",), subnet="192.0.2.0/24")
+        card = replace(NIC, mode="routed", link="", ip="192.0.2.7", network=office)
+        self.done(self.hypervisor().start(replace(self.a_guest("web1"), nics=(card,)), []))
+        host.disk.add_folder(f"/sys/class/net/{tap(card)}", 0o755)
+        # By another daemon, which reads the record of the guest.
+        self.assertEqual(list(self.done(self.hypervisor().restore_servers())), ["web1"])
 
     def test_guests_are_awaited_at_the_next_free_port(self) -> None:
         hypervisor = self.hypervisor()

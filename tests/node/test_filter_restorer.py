@@ -16,8 +16,11 @@ from ganeti.node.filter_restorer import FilterRestorer
 
 @implementer(IPacketFilters)
 class Filters:
-    def __init__(self, *lost: str, error: str = "") -> None:
-        self.lost, self.error = lost, error
+    def __init__(self, *lost: str, error: str = "", ended: Sequence[str] = ()) -> None:
+        self.lost, self.error, self.ended = lost, error, ended
+
+    async def restore_servers(self) -> Sequence[str]:
+        return self.ended
 
     async def restore_filters(self) -> Sequence[str]:
         if self.error:
@@ -39,3 +42,7 @@ class FilterRestorerTests(SynchronousTestCase):
     def test_a_failure_does_not_end_the_daemon(self) -> None:
         found = self.logged(kvm=Filters(error="no memory"), xen=Filters("web1"))
         self.assertEqual(found, [(LogLevel.error, "no memory"), (LogLevel.warn, "web1")])
+
+    def test_each_server_that_had_ended_is_told(self) -> None:
+        found = self.logged(kvm=Filters("web1", ended=["web2"]))
+        self.assertEqual(found, [(LogLevel.warn, "web2"), (LogLevel.warn, "web1")])

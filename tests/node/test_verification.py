@@ -203,6 +203,11 @@ class ChecksTests(SynchronousTestCase):
         found = self.verify(oslist=None, bridges=["br0", "br1"])
         self.assertEqual((found["oslist"][0]["name"], found["bridges"]), ("noop", ["br1"]))
 
+    def test_programs_that_are_missing_are_listed(self) -> None:
+        self.put("/usr/sbin/nft")
+        found = self.verify(missing_programs=["dnsmasq", "nft"])
+        self.assertEqual(found, {"missing-programs": ["dnsmasq"]})
+
     def test_a_node_without_drbd_says_so(self) -> None:
         found = self.verify(drbd_version=None, drbd_list=None, drbd_helper=None)
         self.assertEqual((found["drbd-version"], found["drbd-list"]), (None, []))

@@ -22,7 +22,15 @@ from ganeti.operations.cluster.verify import config_findings
 from ganeti.operations.operation import AncillaryFile, NodeAnswers
 from ganeti.paths import Paths
 from ganeti.rpc.node import DescribeNode, VerifyNode
-from ganeti.testing.builders import a_cluster, a_disk, a_nic, a_node, an_instance, uuid_of
+from ganeti.testing.builders import (
+    a_cluster,
+    a_disk,
+    a_network,
+    a_nic,
+    a_node,
+    an_instance,
+    uuid_of,
+)
 from ganeti.testing.facts import some_facts
 from ganeti.testing.tools import MemoryTools
 
@@ -102,6 +110,19 @@ class FindingTests(GroupCase):
         found = self.found(state, answers(node1={"bridges": ["br7", "br8"]}))
         self.assert_found(found, "ERROR:ENODENET:node:node1", "lacks bridges of its instances: br7")
         self.assertEqual(self.found(a_cluster(instances=["web1"]), answers(node1={})), [])
+
+    def test_a_program_is_missed_by_guests_whose_network_has_a_server(self) -> None:
+        facts = answers(node1={"missing-programs": ["dnsmasq"]})
+        nic = a_nic("n", network=uuid_of("network", "net1"))
+        web1 = an_instance("web1", hypervisor="kvm", nics=(nic,))
+        for tags in (("ra",), ()):
+            network = a_network("net1", tags=tags)
+            state = a_cluster(instances=[web1], networks=[network], **KVM)
+            found = self.found(state, facts)
+            if tags:
+                self.assert_found(found, "ERROR:ENODENET:node:node1", "install dnsmasq-base")
+            else:
+                self.assertEqual(found, [])
 
     def test_volumes_of_nobody_are_found_unless_they_are_reserved(self) -> None:
         disk = a_disk("d", Template.PLAIN)

@@ -58,10 +58,12 @@ def arp(source: str, address: str, *, sender: str = "") -> bytes:
 
 
 def ipv4(source: str, addresses: tuple[str, str], protocol: int, content: bytes) -> bytes:
-    """Return a packet between two addresses; its checksum is left out."""
-    sender, receiver = (IPv4Address(each).packed for each in addresses)
+    """Return a packet between two addresses."""
+    ends = b"".join(IPv4Address(each).packed for each in addresses)
     size = 20 + len(content)
-    head = struct.pack("!BBHHHBBH", 0x45, 0, size, 0, 0, 64, protocol, 0) + sender + receiver
+    parts = 0x45, 0, size, 0, 0, 64, protocol
+    checked = _checksum(struct.pack("!BBHHHBBH", *parts, 0) + ends)
+    head = struct.pack("!BBHHHBBH", *parts, checked) + ends
     return frame(source, head + content, kind=0x0800)
 
 
@@ -84,6 +86,48 @@ def icmp6(source: str, addresses: tuple[str, str], kind: int, target: str) -> by
     content = struct.pack("!BBHI", kind, 0, 0, 0) + IPv6Address(target).packed + MARK
     head = struct.pack("!IHBB", 0x60000000, len(content), 58, 255) + sender + receiver
     return frame(source, head + content, kind=0x86DD)
+
+
+def dhcp(source: str, kind: int, address: str = "0.0.0.0") -> bytes:
+    """Return a message of DHCP: 1 asks for offers, 3 for an address, or the extension of its
+    lease; then ``address`` is the one that the client has, which asks the gateway."""
+    flags = 0x8000 if address == "0.0.0.0" else 0
+    head = struct.pack("!BBBBIHH4s", 1, 1, 6, 0, 7, 0, flags, IPv4Address(address).packed)
+    options = bytes((0x63, 0x82, 0x53, 0x63, 53, 1, kind, 55, 4, 1, 3, 12, 6))
+    if kind == 3 and address == "0.0.0.0":
+        options += bytes((50, 4)) + IPv4Address("192.0.2.7").packed
+    content = head + bytes(12) + mac_bytes(source).ljust(16, b"\0") + bytes(192) + options + b"\xff"
+    to = "255.255.255.255" if address == "0.0.0.0" else "192.0.2.1"
+    packet = struct.pack("!HHHH", 68, 67, 8 + len(content), 0) + content
+    return ipv4(source, (address, to), 17, packet)
+
+
+def router_solicitation(source: str, sender: str = "::") -> bytes:
+    """Return the question for routers (RFC 4861, section 4.1)."""
+    return _icmp6(source, (sender, "ff02::2"), struct.pack("!BBHI", 133, 0, 0, 0))
+
+
+def neighbor_advertisement(source: str, address: str, receiver: str, to: str) -> bytes:
+    """Return the answer to a question for the MAC address of ``address``."""
+    told = IPv6Address(address).packed + bytes((2, 1)) + mac_bytes(source)
+    content = struct.pack("!BBHI", 136, 0, 0, 0x60000000) + told
+    return mac_bytes(to) + _icmp6(source, (address, receiver), content)[6:]
+
+
+def _icmp6(source: str, addresses: tuple[str, str], content: bytes) -> bytes:
+    """Return a message of ICMPv6 with its checksum, as a kernel wants it."""
+    ends = b"".join(IPv6Address(each).packed for each in addresses)
+    checked = _checksum(ends + struct.pack("!II", len(content), 58) + content)
+    content = content[:2] + struct.pack("!H", checked) + content[4:]
+    head = struct.pack("!IHBB", 0x60000000, len(content), 58, 255)
+    return frame(source, head + ends + content, kind=0x86DD)
+
+
+def _checksum(content: bytes) -> int:
+    total: int = sum(struct.unpack(f"!{len(content) // 2}H", content))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 
 
 def _open_tap(name: str) -> int:

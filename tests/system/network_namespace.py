@@ -39,7 +39,8 @@ class NetworkNamespace:
         require_programs("ip")
         self.name = f"ganeti{os.getpid()}"
         self.folder = tempfile.mkdtemp(prefix="ganeti-net-")
-        self.prefix = ["ip", "netns", "exec", self.name, "env", f"OVS_RUNDIR={self.folder}"]
+        self.environment = ["env", f"OVS_RUNDIR={self.folder}"]
+        self.prefix = ["ip", "netns", "exec", self.name, *self.environment]
         self._running: list[subprocess.Popen[str]] = []
         try:
             subprocess.run(["ip", "netns", "add", self.name], check=True, capture_output=True)
@@ -159,8 +160,13 @@ class _NamespaceProcesses:
         files: Mapping[int, str | int] | None = None,
         cwd: str | None = None,
     ) -> ProcessResult:
+        name = self._namespace.name
         ended = subprocess.run(  # noqa: ASYNC221
-            [*self._namespace.prefix, *argv], input=stdin, capture_output=True, timeout=60
+            # Without a mount namespace, so that namespaces that it creates can be found.
+            ["nsenter", f"--net=/run/netns/{name}", *self._namespace.environment, *argv],
+            input=stdin,
+            capture_output=True,
+            timeout=60,
         )
         return ProcessResult(ended.returncode, ended.stdout, ended.stderr)
 
@@ -176,7 +182,8 @@ class _NamespaceProcesses:
         raise NotImplementedError
 
     def kill(self, pid: int, signal: int) -> None:
-        raise NotImplementedError
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal)
 
 
 class Cards:

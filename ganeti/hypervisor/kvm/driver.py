@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from twisted.internet.interfaces import IReactorTime
@@ -41,6 +41,7 @@ from ganeti.hypervisor.kvm.memory_snapshots import MemorySnapshots
 from ganeti.hypervisor.kvm.migration_capabilities import find_problems
 from ganeti.hypervisor.kvm.migration_keys import MigrationKeys
 from ganeti.hypervisor.kvm.monitor import MonitorConnector
+from ganeti.hypervisor.kvm.packet_filter import needs_filter
 from ganeti.hypervisor.kvm.qemu_command import FIRST_VNC_PORT, Accelerator, cpu_model, read
 from ganeti.hypervisor.kvm.qemu_files import QemuFiles
 from ganeti.hypervisor.kvm.qemu_migration import QemuMigration
@@ -112,7 +113,8 @@ class KvmHypervisor:
         self._attach = tuple(attach)
         known = GanetiGuests(ganeti, files)
         self._guests = GuestRegistry(folder, notes, files, processes, known)
-        self._taps = taps = Taps(files, processes)
+        stamp = (lambda: round(clock.seconds() * 1000)) if scopes else None
+        self._taps = taps = Taps(files, processes, stamp)
         self._variables = FirmwareVariables(firmware, files)
         self._users = QemuUsers(accounts, user_pool, privileged=privileged)
         self._qemu_files = QemuFiles(descriptors)
@@ -325,15 +327,18 @@ class KvmHypervisor:
         await self._devices.change_memory(guest, memory)
 
     async def restore_filters(self) -> Sequence[str]:
-        cards = {
-            card.uuid: (name, card)
-            for name, record in self._guests.present().items()
-            if record.config is not None and record.taps
-            for card in record.config.nics
-            if card.rules is not None
-        }
+        cards = {card.uuid: (name, card) for name, card in self._cards() if needs_filter(card)}
         restored = await self._taps.restore_filters([card for _, card in cards.values()])
         return [cards[card.uuid][0] for card in restored]
+
+    async def restore_servers(self) -> Sequence[str]:
+        return await self._taps.restore_servers(list(self._cards()))
+
+    def _cards(self) -> Iterator[tuple[str, GuestNic]]:
+        """Yield the cards of guests that have tap devices, with the names of the guests."""
+        for name, record in self._guests.present().items():
+            if record.config is not None and record.taps:
+                yield from ((name, card) for card in record.config.nics)
 
     # --- snapshots of the disks of a running guest
 

@@ -13,8 +13,14 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 
 from ganeti.hypervisor.kvm.devices import tap
+from ganeti.hypervisor.kvm.dhcp_server import (
+    accept_answers,
+    accept_requests,
+    needs_server,
+    outer_device,
+)
 from ganeti.model.guest import GuestNic
-from ganeti.model.traffic_rules import AllowRule, parse_firewall
+from ganeti.model.traffic_rules import NO_RULES, AllowRule, parse_firewall
 
 UDP_TIMEOUT = 180
 _MAX_FLOWS = 65536
@@ -39,13 +45,18 @@ def delete_filters(devices: Sequence[str]) -> bytes:
     return "".join(lines).encode()
 
 
+def needs_filter(card: GuestNic) -> bool:
+    """Return whether a card has a packet filter: for its rules, or to connect its server."""
+    return card.rules is not None or needs_server(card)
+
+
 def build_filter(card: GuestNic) -> bytes:
     """Return the input of ``nft`` that replaces the table of a card in one transaction.
 
     :raises ValueError: the rules of the card are invalid, as only an edited configuration has them.
     """
-    device, rules = tap(card), card.rules
-    if rules is None:
+    device, rules = tap(card), card.rules or NO_RULES
+    if not needs_filter(card):
         return delete_filters([device])
     lines: list[str] = []
     sends, receives = list(_limit(rules.bandwidth_out)), list(_limit(rules.bandwidth_in))
@@ -53,6 +64,7 @@ def build_filter(card: GuestNic) -> bytes:
         sources = list(_check_source(card))
         lines += ["chain check_source {", *sources, "drop", "}"]
         sends.append("jump check_source")
+    sends += accept_requests(card)
     policy = "accept"
     if rules.firewall:
         policy = "drop"
@@ -63,6 +75,9 @@ def build_filter(card: GuestNic) -> bytes:
         receives += (line for each in parse_firewall(rules.firewall) for line in _accept(each))
     lines += _hook("from_guest", "ingress", device, "accept", sends)
     lines += _hook("to_guest", "egress", device, policy, receives)
+    if needs_server(card):
+        outer = outer_device(device)
+        lines += _hook("from_server", "ingress", outer, "drop", list(accept_answers(card)))
     table = "\n".join([f"table netdev {device} {{", *lines, "}"])
     return delete_filters([device]) + f"{table}\n".encode()
 

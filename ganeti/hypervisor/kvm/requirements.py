@@ -9,6 +9,7 @@ from contextlib import suppress
 from ganeti.errors import Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import GuestDevices
 from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
+from ganeti.hypervisor.kvm.dhcp_server import needs_server
 from ganeti.hypervisor.kvm.firmware import find_firmware
 from ganeti.hypervisor.kvm.programs import QemuProgram
 from ganeti.hypervisor.kvm.spice import KEY_FILES, is_address
@@ -79,8 +80,15 @@ def _device_problems(
         if kvm.kvm_net == "host":
             if obstacle := find_link_problem(card, files):
                 yield Problem(f"nics/{index}", obstacle)
-        elif card.rules is not None:
+            continue
+        if card.rules is not None:
             words = "anti_spoofing, firewall and bandwidths need kvm_net=host; remove them"
+            yield Problem(f"nics/{index}", words)
+        if needs_server(card):
+            words = (
+                "the tags dhcp and ra of its network need kvm_net=host; with kvm_net=user, QEMU"
+                " itself gives the guest an address: set the card's network to none"
+            )
             yield Problem(f"nics/{index}", words)
     if program is not None:
         # An unknown machine type is a problem of its own, which ``_program_problems`` yields.

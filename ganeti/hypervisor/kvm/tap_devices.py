@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.hypervisor.kvm.devices import count_queues, tap
-from ganeti.hypervisor.kvm.packet_filter import build_filter, delete_filters
+from ganeti.hypervisor.kvm.dhcp_server import DhcpServers, find_server_problem, needs_server
+from ganeti.hypervisor.kvm.packet_filter import build_filter, delete_filters, needs_filter
 from ganeti.hypervisor.kvm.route_guard import find_route_problem
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.kvm import Kvm
@@ -24,11 +25,16 @@ _OVS = ("ovs-vsctl", "--timeout=20")
 
 
 class Taps:
-    """Creates and removes the tap devices of guests; requires root privileges."""
+    """Creates and removes the tap devices of guests; requires root privileges.
 
-    def __init__(self, files: IFiles, processes: IProcesses) -> None:
+    ``stamp`` is for the scopes of DHCP servers, see ``DhcpServers``."""
+
+    def __init__(
+        self, files: IFiles, processes: IProcesses, stamp: Callable[[], int] | None = None
+    ) -> None:
         self._files = files
         self._processes = processes
+        self._servers = DhcpServers(files, processes, stamp)
 
     async def connect(self, guest: Guest, kvm: Kvm) -> None:
         """Create and connect a tap device for each card of ``guest``; all of them or none.
@@ -52,7 +58,9 @@ class Taps:
         for card in cards:
             try:
                 await self._run_all(*add_tap(card, count_queues(kvm)))
-                if card.rules is not None:
+                if needs_server(card):
+                    await self._serve(card, name)
+                if needs_filter(card):
                     # Before it is connected: nothing passes without it.
                     await self._filter(card)
                 await self._run_all(*self._connect(card))
@@ -71,13 +79,14 @@ class Taps:
         """
         # Another name or an address that is not routed changes nothing outside of the
         # configuration.
-        if (_link(before), _filtered(before)) == (_link(card), _filtered(card)):
+        if _traffic(before) == _traffic(card) and _link(before) == _link(card):
             return
         await self._check(name, card)
         try:
-            if _filtered(before) != _filtered(card):
-                await self._filter(card)
+            await self._change_traffic(before, card, name)
         except _CommandError as error:
+            with suppress(_CommandError):
+                await self._change_traffic(card, before, name)
             raise Refused(
                 f"the traffic of network card {card.mac} of {name} cannot be filtered ({error}); it"
                 " is as it was"
@@ -88,10 +97,27 @@ class Taps:
             await self._run_all(*release_tap(before), *self._connect(card))
         except _CommandError as error:
             why = f"network card {card.mac} of {name} cannot be connected to {card.link} ({error})"
-            await self._connect_again(before, card, why)
+            await self._connect_again(before, card, name, why)
             raise Refused(f"{why}; it is still connected to {before.link}") from None
 
-    async def _connect_again(self, before: GuestNic, card: GuestNic, why: str) -> None:
+    async def _change_traffic(self, before: GuestNic, card: GuestNic, name: str) -> None:
+        """Replace the DHCP server and the packet filter of a card, as far as they differ."""
+        if _served(before) != _served(card):
+            await self._serve(card, name)
+        if _traffic(before) != _traffic(card):
+            await self._filter(card)
+
+    async def _serve(self, card: GuestNic, name: str) -> None:
+        """Start the DHCP server of a card, or end it if the card needs none."""
+        try:
+            if needs_server(card):
+                await self._servers.start(card, name)
+            else:
+                await self._servers.end(tap(card))
+        except Failed as e:
+            raise _CommandError(str(e)) from None
+
+    async def _connect_again(self, before: GuestNic, card: GuestNic, name: str, why: str) -> None:
         """Connect a tap device to where it was, after it could not be connected elsewhere.
 
         :raises Failed: that cannot be done.
@@ -100,8 +126,7 @@ class Taps:
         with suppress(_CommandError):
             await self._run_all(*release_tap(card))
         try:
-            if _filtered(before) != _filtered(card):
-                await self._filter(before)
+            await self._change_traffic(card, before, name)
             await self._run_all(*self._connect(before))
         except _CommandError as error:
             raise Failed(
@@ -146,6 +171,9 @@ class Taps:
             # ``ip link delete`` fails for a device that does not exist.
             if self._files.stat(f"{_DEVICES}/{device}") is not None:
                 await self._processes.run(["ip", "link", "delete", device], timeout=30)
+            # After the device, without which a server is not restored.
+            with suppress(Failed):
+                await self._servers.end(device)
         if devices and find_nft(self._files):
             with suppress(Failed):
                 await self._processes.run(
@@ -182,6 +210,24 @@ class Taps:
                 raise Failed(str(error), Code.ENVIRONMENT) from None
         return lost
 
+    async def restore_servers(self, cards: Sequence[tuple[str, GuestNic]]) -> list[str]:
+        """Start the DHCP servers of cards, with the names of their guests, that have ended.
+
+        Return the names, one for each server.
+
+        :raises Failed: one cannot be started.
+        """
+        restored = []
+        for name, card in cards:
+            if needs_server(card) and await self._servers.restore(card, name):
+                try:
+                    # Its devices are new.
+                    await self._filter(card)
+                except _CommandError as error:
+                    raise Failed(str(error), Code.ENVIRONMENT) from None
+                restored.append(name)
+        return restored
+
     async def find_network_problem(self, card: GuestNic) -> str:
         """Return why the node's network is wrong for a card whose link exists; empty if it is not.
 
@@ -195,7 +241,7 @@ class Taps:
 
         Its datapath outside of the kernel gets the packets of a device before any filter.
         """
-        if card.rules is None or card.mode != "openvswitch":
+        if not needs_filter(card) or card.mode != "openvswitch":
             return ""
         with suppress(_CommandError, Failed):
             argv = [*_OVS, "get", "bridge", card.link, "datapath_type"]
@@ -204,7 +250,8 @@ class Taps:
                 return (
                     f"Open vSwitch bridge {card.link} has datapath_type=netdev, which packet"
                     " filters do not see; use one of the kernel (datapath_type=system), or remove"
-                    " anti_spoofing, firewall and bandwidths of the card"
+                    " anti_spoofing, firewall and bandwidths of the card, and the tags dhcp and ra"
+                    " of its network"
                 )
         return ""
 
@@ -221,6 +268,16 @@ def _link(card: GuestNic) -> tuple[object, ...]:
 def _filtered(card: GuestNic) -> tuple[object, ...]:
     """Return what determines the packet filter of a card."""
     return card.rules, *((card.ip, card.network) if card.rules else ())
+
+
+def _served(card: GuestNic) -> tuple[object, ...]:
+    """Return what determines the DHCP server of a card."""
+    return (card.ip, card.network) if needs_server(card) else ()
+
+
+def _traffic(card: GuestNic) -> tuple[object, ...]:
+    """Return what determines the traffic of a card, wherever it is connected."""
+    return _served(card), _filtered(card)
 
 
 def find_nft(files: IFiles) -> bool:
@@ -245,6 +302,13 @@ def find_link_problem(card: GuestNic, files: IFiles) -> str:
             "this node has no program nft for its anti_spoofing, firewall or bandwidths: install"
             " the package nftables, or remove them from the card"
         )
+    if needs_server(card) and not find_nft(files):
+        return (
+            "this node has no program nft for the tags dhcp and ra of the card's network: install"
+            " the package nftables"
+        )
+    if problem := find_server_problem(card, files):
+        return problem
     folder = f"{_DEVICES}/{card.link}"
     match card.mode:
         case "bridged":

@@ -13,8 +13,9 @@ from ganeti.config.paced import paced
 from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk, Template
 from ganeti.model.group import Group
-from ganeti.model.instance import Instance
+from ganeti.model.instance import Instance, Nic
 from ganeti.model.instance_snapshots import get_snapshot_volume
+from ganeti.model.network import ADVERTISEMENT_TAG, DHCP_TAG
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import (
     hv_defaults,
@@ -27,7 +28,7 @@ from ganeti.operations.allocation.policy_check import violations
 from ganeti.operations.allocation.sizes import size_of
 from ganeti.operations.cluster.findings import Finding
 from ganeti.operations.operation import NodeAnswers
-from ganeti.rpc.node import VerifyNode
+from ganeti.rpc.node import MISSING_PROGRAMS, VerifyNode
 
 EXCLUSION_TAG_PREFIX = "htools:iextags:"
 """The prefix of cluster tags that declare prefixes of exclusion tags."""
@@ -58,21 +59,37 @@ class GroupData:
         return {each.uuid: each for each in found}
 
 
+SERVER_PROGRAMS = {"dnsmasq": "dnsmasq-base", "nft": "nftables"}
+"""What nodes need for the tags dhcp and ra of networks, with the packages of Debian."""
+
+
 def list_bridges(instances: Iterable[Instance], state: ClusterState) -> set[str]:
     """Return the bridges that guests of these instances use."""
-    # All parameters of thousands of instances would take long to fill in.
     usual = nic_defaults(state.cluster)
+    return {
+        str(nic.nicparams.get("link", usual["link"]))
+        for nic in _list_cards(instances, state)
+        if nic.nicparams.get("mode", usual["mode"]) == "bridged"
+    }
+
+
+def has_servers(instances: Iterable[Instance], state: ClusterState) -> bool:
+    """Return whether guests of these instances have servers of DHCP or router advertisements."""
+    tags = {DHCP_TAG, ADVERTISEMENT_TAG}
+    networks = {uuid for uuid, each in state.networks.items() if tags.intersection(each.tags)}
+    return bool(networks) and any(nic.network in networks for nic in _list_cards(instances, state))
+
+
+def _list_cards(instances: Iterable[Instance], state: ClusterState) -> Iterator[Nic]:
+    """Yield the network cards that are connected to the networks of nodes."""
+    # All parameters of thousands of instances would take long to fill in.
     nets: dict[tuple[str, str], object] = {}
-    found = set()
     for instance in instances:
         kind = instance.hypervisor, instance.os
         if kind not in nets:
             nets[kind] = hv_defaults(state.cluster, *kind).get("kvm_net")
         if instance.hvparams.get("kvm_net", nets[kind]) == "host":
-            for nic in instance.nics:
-                if nic.nicparams.get("mode", usual["mode"]) == "bridged":
-                    found.add(str(nic.nicparams.get("link", usual["link"])))
-    return found
+            yield from instance.nics
 
 
 def check_instances(checked: GroupData) -> Iterator[Finding | None]:
@@ -148,6 +165,7 @@ def check_nodes(checked: GroupData) -> Iterator[Finding]:
     """Yield findings about the group's nodes from their answers."""
     for check in (
         _check_bridges,
+        _check_programs,
         _check_orphan_volumes,
         _check_os_definitions,
         _check_shared_directory,
@@ -166,6 +184,17 @@ def _check_bridges(checked: GroupData) -> Iterator[Finding]:
         needed = list_bridges(checked.instances_on(node).values(), checked.state)
         if lacking := sorted(needed.intersection(missing)):
             message = f"lacks bridges of its instances: {', '.join(lacking)}"
+            yield _node_finding(node, Code.ENODENET, message)
+
+
+def _check_programs(checked: GroupData) -> Iterator[Finding]:
+    for node, missing in checked.answers(MISSING_PROGRAMS):
+        if missing and has_servers(checked.instances_on(node).values(), checked.state):
+            packages = " ".join(SERVER_PROGRAMS.get(name, name) for name in missing)
+            message = (
+                f"lacks {', '.join(missing)} for the tags {DHCP_TAG} and {ADVERTISEMENT_TAG} of"
+                f" networks, without which its instances cannot start: install {packages}"
+            )
             yield _node_finding(node, Code.ENODENET, message)
 
 

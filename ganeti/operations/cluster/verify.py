@@ -24,10 +24,12 @@ from ganeti.operations.cluster.failover_findings import failover_findings
 from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.cluster.group_findings import (
+    SERVER_PROGRAMS,
     GroupData,
     check_instances,
     check_nodes,
     check_oob_programs,
+    has_servers,
     list_bridges,
     list_oob_programs,
 )
@@ -52,6 +54,7 @@ from ganeti.paths import Paths
 from ganeti.rpc.node import (
     CERTIFICATES,
     HYPERVISOR_VERSIONS,
+    MISSING_PROGRAMS,
     STORAGE_OBSTACLES,
     STORAGE_SHORTAGES,
     DescribeNode,
@@ -261,6 +264,8 @@ def questions(op: VerifyGroup, state: ClusterState) -> Iterator[NodeQuery | None
     for node in nodes:
         there = (*state.list_primary_instances(node), *state.list_secondary_instances(node))
         bridges |= list_bridges(there, state)
+        if has_servers(there, state):
+            what[MISSING_PROGRAMS] = list(SERVER_PROGRAMS)
         yield None
     if bridges:
         what["bridges"] = sorted(bridges)

@@ -28,6 +28,11 @@ def built(ip: str | None = None, network: GuestNetwork | None = None, **rules: A
     return build_filter(card).decode().splitlines()
 
 
+def an_office(*tags: str) -> GuestNetwork:
+    subnets = {"subnet": "192.0.2.0/24", "subnet6": "2001:db8::/64"}
+    return GuestNetwork(name="office", uuid="u", tags=tags, **subnets)
+
+
 class FilterTests(SynchronousTestCase):
     def test_the_table_is_replaced_as_a_whole(self) -> None:
         lines = built(bandwidth_in=8)
@@ -37,6 +42,25 @@ class FilterTests(SynchronousTestCase):
     def test_without_rules_there_is_no_table(self) -> None:
         self.assertEqual(built(), CLEAR.splitlines())
         self.assertEqual(delete_filters([TAP, TAP]).decode(), CLEAR * 2)
+
+    def test_requests_of_dhcp_go_to_the_server_and_only_its_answers_come_back(self) -> None:
+        lines = built("192.0.2.7", an_office("dhcp"))
+        outer = "dhc0123456789ab"
+        sent = f'udp sport 68 udp dport 67 ether daddr set f2:00:10:00:00:01 fwd to "{outer}"'
+        self.assertIn(sent, lines)
+        hook = f'type filter hook ingress device "{outer}" priority 0; policy drop;'
+        at = lines.index(hook)
+        self.assertEqual(lines[at + 1 : at + 3], [f'udp sport 67 udp dport 68 fwd to "{TAP}"', "}"])
+
+    def test_sources_are_checked_before_requests_are_passed_on(self) -> None:
+        lines = built("192.0.2.7", an_office("dhcp"), anti_spoofing=True)
+        [request] = [each for each in lines if "ether daddr set" in each]
+        self.assertEqual(lines[lines.index(request) - 1], "jump check_source")
+
+    def test_real_routers_get_solicitations_too(self) -> None:
+        lines = built(None, an_office("ra"))
+        self.assertIn('icmpv6 type nd-router-solicit dup to "dhc0123456789ab"', lines)
+        self.assertEqual([each for each in lines if "udp" in each], [])
 
     def test_limits_are_in_bytes_with_room_for_large_packets(self) -> None:
         lines = built(bandwidth_in=1, bandwidth_out=1000)

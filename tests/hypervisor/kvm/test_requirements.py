@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.hypervisor.interfaces import NO_DEVICES, GuestDevices
 from ganeti.hypervisor.kvm.programs import QemuProgram
 from ganeti.hypervisor.kvm.requirements import find_disk_problem, problems
-from ganeti.model.guest import CheckScope, GuestNic
+from ganeti.model.guest import CheckScope, GuestNetwork, GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.traffic_rules import TrafficRules
 from ganeti.schema.records import replace
@@ -44,6 +44,15 @@ class CheckTests(SynchronousTestCase):
         card = replace(a_card(), rules=TrafficRules(firewall="deny"))
         found = self.found(Kvm(kernel_path="", kvm_net="user"), GuestDevices((card,)))
         self.assertIn("need kvm_net=host", found["nics/0"])
+
+    def test_dhcp_servers_of_cards_need_a_tap_device_and_their_program(self) -> None:
+        office = GuestNetwork(name="office", uuid="u", tags=("dhcp",), subnet="192.0.2.0/24")
+        equipment = GuestDevices((replace(a_card(), ip="192.0.2.7", network=office),))
+        for kvm, remedy in (
+            (Kvm(kernel_path="", kvm_net="user"), "need kvm_net=host"),
+            (Kvm(kernel_path=""), "install the package nftables"),
+        ):
+            self.assertIn(remedy, self.found(kvm, equipment)["nics/0"])
 
     def test_every_problem_is_listed_with_its_parameter(self) -> None:
         kvm = Kvm(

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed, Refused
 from ganeti.hypervisor.kvm.packet_filter import build_filter, delete_filters
 from ganeti.hypervisor.kvm.tap_devices import Taps, connect_tap, host_mac
-from ganeti.model.guest import GuestNic
+from ganeti.model.guest import GuestNetwork, GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.traffic_rules import TrafficRules
 from ganeti.schema.records import replace
@@ -276,6 +276,72 @@ class FilterTests(SynchronousTestCase):
         self.assertIn(
             "sw0 has datapath_type=netdev, which packet filters do not", str(failure.value)
         )
+
+
+class ServerTests(SynchronousTestCase):
+    """A card with a DHCP server."""
+
+    def setUp(self) -> None:
+        self.disk = MemoryDisk()
+        self.disk.add_folder("/sys/class/net/br0/bridge", 0o755)
+        for program in ("nft", "dnsmasq"):
+            self.disk.put(f"/usr/sbin/{program}", b"", 0o755, 0)
+        names = ("ip", "nft", "nsenter")
+        self.processes = MemoryProcesses(Clock(), {name: Script() for name in names})
+        self.taps = Taps(MemoryFiles(self.disk), self.processes)
+        office = GuestNetwork(name="office", uuid="u", tags=("dhcp",), subnet="192.0.2.0/24")
+        self.card = replace(NIC, ip="192.0.2.7", network=office)
+        self.without = replace(self.card, network=replace(office, tags=()))
+
+    def programs(self) -> list[str]:
+        return [ran.argv[0] for ran in self.processes.ran]
+
+    def test_it_runs_before_the_card_is_connected(self) -> None:
+        self.successResultOf(self.taps.connect(a_guest(nics=(self.card,)), Kvm()))
+        self.assertEqual(self.programs()[-3:], ["nsenter", "nft", "ip"])
+        self.assertEqual(self.processes.ran[-2].stdin, build_filter(self.card))
+
+    def test_one_that_fails_leaves_no_device(self) -> None:
+        self.processes.programs["nsenter"] = Script(code=1, err=b"no memory")
+        failure = self.failureResultOf(
+            self.taps.connect(a_guest(nics=(self.card,)), Kvm()), Refused
+        )
+        self.assertIn("no memory", str(failure.value))
+        self.assertNotIn("master", [word for ran in self.processes.ran for word in ran.argv])
+
+    def test_a_node_without_the_program_refuses_the_card(self) -> None:
+        self.successResultOf(MemoryFiles(self.disk).remove("/usr/sbin/dnsmasq"))
+        failure = self.failureResultOf(
+            self.taps.connect(a_guest(nics=(self.card,)), Kvm()), Refused
+        )
+        self.assertIn("install the package dnsmasq-base", str(failure.value))
+
+    def test_a_tag_of_a_running_guest_starts_and_ends_it(self) -> None:
+        self.successResultOf(self.taps.reconnect(self.without, self.card, "web1"))
+        self.assertEqual(self.programs()[-2:], ["nsenter", "nft"])
+        self.disk.put(f"/run/netns/{TAP}", b"", 0o644, 0)
+        self.successResultOf(self.taps.reconnect(self.card, self.without, "web1"))
+        commands = [" ".join(ran.argv) for ran in self.processes.ran]
+        self.assertEqual(commands[-2:], [f"ip netns delete {TAP}", "nft -f -"])
+
+    def test_one_that_cannot_change_is_as_it_was(self) -> None:
+        self.processes.programs["nsenter"] = Script(code=1, err=b"no memory")
+        change = self.taps.reconnect(self.without, self.card, "web1")
+        failure = self.failureResultOf(change, Refused)
+        self.assertIn("no memory); it is as it was", str(failure.value))
+        self.assertEqual(self.processes.ran[-1].stdin, build_filter(self.without))
+
+    def test_one_that_has_ended_is_restored_with_its_filter(self) -> None:
+        self.disk.add_folder(f"/sys/class/net/{TAP}", 0o755)
+        cards = [("web1", self.card), ("web2", self.without)]
+        self.assertEqual(self.successResultOf(self.taps.restore_servers(cards)), ["web1"])
+        self.assertEqual(self.processes.ran[-1].stdin, build_filter(self.card))
+
+    def test_one_that_is_left_ends_with_the_device(self) -> None:
+        self.disk.put(f"/run/netns/{TAP}", b"", 0o644, 0)
+        self.successResultOf(self.taps.disconnect((TAP,)))
+        commands = [" ".join(ran.argv) for ran in self.processes.ran]
+        self.assertIn(f"ip netns delete {TAP}", commands)
 
 
 class ReconnectTests(SynchronousTestCase):
