@@ -128,9 +128,11 @@ ON_INSTANCE: Mapping[str, OnInstance] = {
     "OP_INSTANCE_REINSTALL": _on("os_type", "force_variant"),
     "OP_INSTANCE_SET_PARAMS": _on("beparams", "runtime_mem"),
     "OP_INSTANCE_SHUTDOWN": _on("timeout", "no_remember"),
-    "OP_INSTANCE_SNAPSHOT_CREATE": _on("snapshot_name"),
+    "OP_INSTANCE_SNAPSHOT_CREATE": _on("snapshot_name", "memory"),
     "OP_INSTANCE_SNAPSHOT_REMOVE": _on("snapshot_name"),
-    "OP_INSTANCE_SNAPSHOT_REVERT": _on("snapshot_name", "restart", "shutdown_timeout"),
+    "OP_INSTANCE_SNAPSHOT_REVERT": _on(
+        "snapshot_name", "restart", "disks_only", "shutdown_timeout"
+    ),
     "OP_INSTANCE_STARTUP": _on("no_remember", "startup_paused"),
     "OP_TAGS_DEL": OnInstance("name", "name", frozenset({"kind", "tags"})),
     "OP_TAGS_GET": OnInstance("name", "name", frozenset({"kind"})),

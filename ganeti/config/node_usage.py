@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 from immutables import Map
 
-from ganeti.model.disk import DRBD_METADATA_SIZE, MIRRORED_TEMPLATES, Disk, Template
+from ganeti.model.disk import DRBD_METADATA_SIZE, MIRRORED_TEMPLATES, Disk, Template, get_pool
 from ganeti.model.instance import AdminState, Instance
 
 
@@ -208,7 +208,15 @@ def _secondary_usage(shape: _Shape, primary: str) -> NodeUsage:
 def _disk_usage(disk: Disk) -> NodeUsage:
     """Return what a disk adds to the use of each of its nodes."""
     space = Map({disk.dev_type: _space(disk)})
-    return NodeUsage(disk=space, held_disk=space if disk.forthcoming else Map())
+    return NodeUsage(disk=space, held_disk=space if _is_held(disk) else Map())
+
+
+def _is_held(disk: Disk) -> bool:
+    """Return whether a disk will take space that its nodes report as free.
+
+    A thin pool has taken its space already, and only its node knows what is left there.
+    """
+    return disk.forthcoming and not get_pool(disk)
 
 
 def _space(disk: Disk) -> int:
@@ -278,7 +286,7 @@ def count_usage(instances: Iterable[Instance], disks: Mapping[str, Disk]) -> Usa
         found[node] = found.get(node, UNUSED).plus(_secondary_usage(shape, primary), times)
     for node, sizes in _count_space(disks.values()).items():
         found[node] = found.get(node, UNUSED).plus(NodeUsage(disk=Map(sizes)))
-    held = (disk for disk in disks.values() if disk.forthcoming)
+    held = (disk for disk in disks.values() if _is_held(disk))
     for node, sizes in _count_space(held).items():
         found[node] = found.get(node, UNUSED).plus(NodeUsage(held_disk=Map(sizes)))
     return Map({node: usage for node, usage in found.items() if usage != UNUSED})

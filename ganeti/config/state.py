@@ -665,7 +665,7 @@ _USAGE_FIELDS: Mapping[type[Stored], tuple[str, ...]] = {
         *("primary_node", "disks", "beparams", "admin_state", "hypervisor"),
         "forthcoming",
     ),
-    Disk: ("dev_type", "nodes", "size", "forthcoming"),
+    Disk: ("dev_type", "nodes", "size", "forthcoming", "params"),
 }
 """The fields that the usage of nodes is computed from."""
 

@@ -184,7 +184,7 @@ class BackupSummary(Record):
     check: RestoreCheck | None = None
 
 
-class BackupSchedule(Record):
+class BackupSchedule(Record, omit_defaults=True):
     """When instances are backed up, and what is kept; ``uuid`` is its name.
 
     Instances are those with one of the UUIDs or tags, or all if both are empty. A backup is due
@@ -219,7 +219,7 @@ def last_due(schedule: BackupSchedule, now: float) -> int:
     return int((now - offset) // period) * period + offset
 
 
-class BackupScheduleProgress(Record):
+class BackupScheduleProgress(Record, omit_defaults=True):
     """When the jobs of a schedule were submitted last; ``uuid`` is its name.
 
     ``due`` is the time that they were due, in seconds since the epoch; ``jobs`` are their numbers.

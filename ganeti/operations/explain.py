@@ -16,15 +16,18 @@ from ganeti.config.state import ClusterState
 from ganeti.locking.names import CLUSTER, LockMode, LockRequest
 from ganeti.model.node import Node
 from ganeti.opcodes.backup import RemoveExport
+from ganeti.opcodes.backup_repositories import RestoreBackup
 from ganeti.opcodes.cluster import DestroyCluster, RenewCrypto, UpgradeCluster
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.opcodes.instance.lifecycle import RebootInstance, ReinstallInstance, RemoveInstance
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.opcodes.instance.moves import FailoverInstance
+from ganeti.opcodes.instance.snapshots import RevertInstance
 from ganeti.opcodes.node import PowercycleNode, RemoveNode, UpgradeNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.tags import AddTags, RemoveTags
 from ganeti.operations.allocation.evacuation import Evacuation
+from ganeti.operations.instance.create.clone import ClonePlan
 from ganeti.operations.instance.create.create import CreationPlan
 from ganeti.operations.instance.lifecycle.reboot import InstanceReboot
 from ganeti.operations.instance.lifecycle.remove import InstanceRemoval
@@ -83,6 +86,8 @@ _IRREVERSIBLE: Mapping[type[Opcode], str] = {
     RemoveExport: "the export is deleted",
     RemoveInstance: "the disks of the instance are deleted with all that is on them",
     RemoveNode: "the node leaves the cluster; it has to join again to come back",
+    RestoreBackup: "the backup overwrites what is on the disks",
+    RevertInstance: "what was written to the disks since the snapshot is lost",
     RenewCrypto: "the old keys and certificates are not valid any more",
 }
 
@@ -125,6 +130,8 @@ def _irreversible(opcode: Opcode, plan: Plan) -> str | None:
     if isinstance(plan, InstanceReboot) and not plan.runs:
         return None
     if isinstance(plan, Failover) and not plan.restarts:
+        return None
+    if isinstance(plan, InstanceRemoval) and plan.subject.instance.forthcoming:
         return None
     if isinstance(opcode, ModifyInstance) and "remove" in _actions(opcode):
         return "what is on the disks that are removed is lost"
@@ -192,6 +199,8 @@ def _(plan: InstanceReboot, opcode: Opcode) -> Sequence[str]:
 @effects.register
 def _(plan: InstanceRemoval, opcode: Opcode) -> Sequence[str]:
     name = plan.subject.instance.name
+    if plan.subject.instance.forthcoming:
+        return [f"Remove the reservation of instance {name}, which is on no node."]
     return [
         *(f"Shut down instance {name} on node {node.name}." for node in plan.found.nodes),
         *(f"Delete disk {n} ({disk.size} MiB)." for n, disk in enumerate(plan.subject.disks)),
@@ -204,7 +213,10 @@ def _(plan: InstanceMigration, opcode: Opcode) -> Sequence[str]:
     subject = plan.subject
     name, source, target = subject.instance.name, subject.primary.name, plan.target.name
     how = "while it runs" if plan.live else "while it is paused"
-    return [f"Migrate instance {name} from node {source} to node {target} {how}."]
+    copies = (f"Copy {disk.iv_name} ({disk.size} MiB) to node {target}." for disk in plan.copies)
+    removal = [f"Delete the disks on node {source}."] if plan.copies else []
+    migration = f"Migrate instance {name} from node {source} to node {target} {how}."
+    return [*copies, migration, *removal]
 
 
 @effects.register
@@ -233,8 +245,9 @@ def _(plan: MigrationCleanup, opcode: Opcode) -> Sequence[str]:
 def _(plan: CreationPlan, opcode: Opcode) -> Sequence[str]:
     name = plan.op.instance_name
     primary, *secondaries = plan.nodes
+    verb = "Reserve" if plan.op.forthcoming else "Make"
     disks = (
-        f"Make disk {number} of instance {name} ({disk['size']} MiB)."
+        f"{verb} disk {number} of instance {name} ({disk['size']} MiB)."
         for number, disk in enumerate(plan.op.disks)
         if "size" in disk
     )
@@ -243,9 +256,17 @@ def _(plan: CreationPlan, opcode: Opcode) -> Sequence[str]:
         f"Use {primary.name} as its primary node"
         + "".join(f", and {node.name} as secondary node" for node in secondaries)
         + ".",
-        *([f"Install the OS definition {plan.op.os_type}."] if plan.op.os_type else []),
+        *([f"Install the OS definition {plan.order.os}."] if plan.order.installs else []),
         *([f"Start instance {name}."] if plan.op.start else []),
     ]
+
+
+@effects.register
+def _(plan: ClonePlan, opcode: Opcode) -> Sequence[str]:
+    copy = f"Copy the data of instance {plan.subject.instance.name}."
+    start = [f"Start instance {plan.creation.op.instance_name}."]
+    made = list(effects(plan.creation, opcode))
+    return [*made[:-1], copy, *start] if made[-1:] == start else [*made, copy]
 
 
 @effects.register

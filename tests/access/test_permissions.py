@@ -52,10 +52,15 @@ class OpcodeTests(SynchronousTestCase):
         for name, declared in ON_INSTANCE.items():
             taken = {
                 field
-                for field in declared.fields
+                for field in declared.fields - {"disks_only"}
                 if any(word in field for word in ("node", "group", "iallocator", "disk", "network"))
             }
             self.assertEqual(taken, set(), name)
+
+    def test_a_limited_role_may_have_snapshots_with_memory_and_do_without_it(self) -> None:
+        create, revert = (f"OP_INSTANCE_SNAPSHOT_{what}" for what in ("CREATE", "REVERT"))
+        self.assertIn("memory", ON_INSTANCE[create].fields)
+        self.assertIn("disks_only", ON_INSTANCE[revert].fields)
 
     def test_tokens_of_ones_own_are_opcodes_of_administrators_otherwise(self) -> None:
         for name in OWN_TOKENS:

@@ -160,6 +160,18 @@ class UsageTests(SynchronousTestCase):
         self.assertEqual(primary.held_disk, primary.disk)
         self.assertEqual(secondary.held_disk, Map({Template.DRBD: disk.size + 128}))
 
+    def test_a_reserved_disk_in_a_thin_pool_takes_no_free_space(self) -> None:
+        disk = a_disk("d", Template.PLAIN, nodes=NODES[:1], forthcoming=True)
+        thin = replace(disk, params={"pool": "thin"})
+        states = [
+            a_cluster(nodes=NODES, instances=[an_instance("new1", disks=[each], forthcoming=True)])
+            for each in (disk, thin)
+        ]
+        # Counted at once, and by a change.
+        for state in (states[1], states[0].put(thin)):
+            usage = state.get_usage(state.node(NODES[0]))
+            self.assertEqual((usage.held_disk, usage.disk), (Map(), Map({Template.PLAIN: 1024})))
+
     def test_a_change_of_tags_leaves_usage_untouched(self) -> None:
         web = STATE.instance("web1")
         after = STATE.put(replace(web, tags=("red",)))

@@ -11,7 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.record_codec import Meta, decoded, decoded_meta, encoder
 from ganeti.config.state import TYPES, RecordKind
 from ganeti.errors import Invalid
-from ganeti.testing.builders import a_disk, a_group, a_network, a_node, an_instance
+from ganeti.model.backups import BackupSchedule, BackupScheduleProgress
+from ganeti.model.instance_snapshots import Snapshot
+from ganeti.operations.guest_conversion import make_guest
+from ganeti.rpc.backup_calls import IdentifyRepository
+from ganeti.rpc.snapshots import CreateGuestSnapshot, SnapshotReport
+from ganeti.testing.builders import a_cluster, a_disk, a_group, a_network, a_node, an_instance
 
 
 class CodecTests(SynchronousTestCase):
@@ -56,3 +61,18 @@ class CodecTests(SynchronousTestCase):
     def test_the_whole_configuration_has_a_serial_number_and_times(self) -> None:
         meta = Meta(serial_no=7, ctime=1.5, mtime=2.5)
         self.assertEqual(decoded_meta(encoder.encode(meta)), meta)
+
+
+class EarlierReleaseTests(SynchronousTestCase):
+    def test_what_an_earlier_release_does_not_know_is_left_out_at_its_default(self) -> None:
+        state = a_cluster(instances=[an_instance("web1")])
+        records = (
+            CreateGuestSnapshot(guest=make_guest(state, state.instance("web1")), name="a"),
+            Snapshot(name="a", uuid="s1", ctime=1.0, disks=()),
+            BackupSchedule(uuid="nightly", repository="store", created=1),
+            BackupScheduleProgress(uuid="nightly", due=1),
+            SnapshotReport(running=True),
+            IdentifyRepository(path="/srv"),
+        )
+        told = {name for each in records for name in msgspec.to_builtins(each)}
+        self.assertEqual(told & {"memory", "verify_days", "verified", "s3"}, set())

@@ -177,6 +177,58 @@ class ExplainTests(SynchronousTestCase):
         self.assertIn("instance new1", names)
         self.assertEqual(len([name for name in names if name.startswith("instance ")]), 1)
 
+    def test_a_reservation_makes_nothing_and_its_removal_loses_nothing(self) -> None:
+        order: dict[str, Any] = {"instance_name": "new1", "name_check": False, "ip_check": False}
+        wanted = {
+            "mode": "create",
+            "disk_template": "file",
+            "disks": [{"size": 8}],
+            "nics": [],
+            "os_type": "noop",
+            "pnode": "node1",
+        }
+        made = {**order, **wanted, "forthcoming": True}
+        steps = ("Reserve disk 0 of instance new1 (8 MiB).", "Use node1 as its primary node.")
+        self.assertEqual(self.steps("OP_INSTANCE_CREATE", **made), steps)
+        self.successResultOf(self.whole.do("OP_INSTANCE_CREATE", **made))
+        commit = {**order, "mode": "create", "disks": [], "nics": [], "commit": True}
+        created = self.steps("OP_INSTANCE_CREATE", **commit)
+        self.assertEqual(created[0], "Make disk 0 of instance new1 (8 MiB).")
+        self.assertEqual(created[-1], "Start instance new1.")
+        found = self.explain("OP_INSTANCE_REMOVE", instance_name="new1")
+        self.assertEqual(
+            found.steps, ("Remove the reservation of instance new1, which is on no node.",)
+        )
+        self.assertIsNone(found.irreversible)
+
+    def test_a_copy_names_the_instance_whose_data_it_gets(self) -> None:
+        order = {"instance_name": "web1", "new_name": "web2", "name_check": False}
+        steps = self.steps("OP_INSTANCE_CLONE", **order, ip_check=False, start=True)
+        self.assertEqual(steps[0], "Make disk 0 of instance web2 (16 MiB).")
+        self.assertEqual(steps[-2:], ("Copy the data of instance web1.", "Start instance web2."))
+
+    def test_a_migration_with_disks_says_that_they_are_copied_and_deleted(self) -> None:
+        disk = a_disk("disk1", Template.PLAIN, size=16)
+        self.whole = WholeCluster(
+            a_cluster(nodes=["node1", "node2"], instances=[an_instance("web1", disks=[disk])])
+        )
+        self.performer = Performer(
+            lambda: OPERATIONS,
+            self.whole.memory.config,
+            LockWaiter(Clock()),
+            lambda configuration, progress: self.whole.tools,
+        )
+        self.successResultOf(self.whole.make_disks("web1"))
+        self.successResultOf(self.whole.start("web1"))
+        self.assertEqual(
+            self.steps("OP_INSTANCE_MIGRATE", instance_name="web1", target_node="node2"),
+            (
+                "Copy disk/0 (16 MiB) to node node2.",
+                "Migrate instance web1 from node node1 to node node2 while it runs.",
+                "Delete the disks on node node1.",
+            ),
+        )
+
     def test_changes_of_an_instance_are_named_and_only_removed_disks_are_lost(self) -> None:
         found = self.explain("OP_INSTANCE_SET_PARAMS", instance_name="web1", beparams={"vcpus": 2})
         self.assertEqual((found.steps, found.irreversible), (("Set be/vcpus to 2.",), None))

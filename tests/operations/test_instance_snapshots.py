@@ -15,6 +15,7 @@ from ganeti.model.guest import Guest
 from ganeti.model.instance import AdminState
 from ganeti.model.instance_snapshots import MAX_SNAPSHOTS, Snapshot, SnapshotState
 from ganeti.model.node import Node
+from ganeti.operations.guest_conversion import make_guest
 from ganeti.rpc.snapshots import CreateGuestSnapshot, RemoveGuestSnapshot
 from ganeti.testing.nodes import MemoryNodes
 from tests.operations.disk_images import ImageDisksCase
@@ -176,6 +177,18 @@ class MemoryTests(SnapshotCase):
         self.do(REVERT, snapshot_name="before")
         self.assertIn("web1", self.kvm.running())
         self.assertIs(self.admin_state(), AdminState.UP)
+
+    def test_its_cards_are_connected_and_filtered_as_they_are_now(self) -> None:
+        self.do("OP_INSTANCE_SET_PARAMS", nics=[["add", -1, {}]])
+        self.save()
+        self.do("OP_INSTANCE_SHUTDOWN", timeout=0)
+        now = {"firewall": "deny", "link": "br7", "ip": "198.51.100.7"}
+        self.do("OP_INSTANCE_SET_PARAMS", nics=[["modify", 0, now]])
+        self.do(REVERT, snapshot_name="before")
+        guest = make_guest(self.whole.state, self.whole.state.instance("web1"))
+        running = self.settled(self.kvm.running_config(guest))
+        self.assertEqual((running.nics[0].link, running.nics[0].ip), ("br7", "198.51.100.7"))
+        self.assertEqual(running.nics, guest.nics)
 
     def test_only_the_disks_are_reverted_if_that_is_asked_for(self) -> None:
         self.save()

@@ -123,3 +123,50 @@ class LifeTests(ThinPoolsCase):
         self.assertEqual([each.pool for each in self.volumes()], ["thin", "thin"])
         self.do("OP_INSTANCE_REMOVE")
         self.assertEqual(self.volumes(), [])
+
+
+class PlacementTests(ThinPoolsCase):
+    """Volume groups have 76 MiB beside their pools."""
+
+    def test_a_guest_migrates_to_a_node_that_is_chosen_for_it(self) -> None:
+        self.create(start=True)
+        self.do("OP_INSTANCE_MIGRATE")
+        self.assertEqual(self.whole.where("web1"), ["node2"])
+        self.assertEqual([each.pool for each in self.volumes("node2")], ["thin"])
+        self.assertEqual(self.volumes(), [])
+
+    def test_one_outside_of_the_pool_gets_the_space_that_others_do_not_need(self) -> None:
+        wanted: dict[str, dict[str, object]] = {"web1": THIN, "web2": THIN, "web3": {"size": 64}}
+        orders = [
+            {"OP_ID": "OP_INSTANCE_CREATE", **self.order(disk, instance_name=name, pnode=None)}
+            for name, disk in wanted.items()
+        ]
+        plan = self.whole.do("OP_INSTANCE_MULTI_ALLOC", instances=orders)
+        self.successResultOf(Deferred.fromCoroutine(plan))
+        submitted = [op.summary for job in self.whole.memory.submitted for op in job]
+        self.assertEqual(submitted, [f"INSTANCE_CREATE({name})" for name in wanted])
+
+    def test_what_is_reserved_is_created_in_its_pool(self) -> None:
+        self.create(forthcoming=True)
+        free = self.order({"size": 64}, instance_name="web2")
+        self.do("OP_INSTANCE_CREATE", **free)
+        self.create(commit=True)
+        self.assertEqual([each.pool for each in self.volumes()], ["", "thin"])
+
+
+class CopyTests(ThinPoolsCase):
+    def copy(self, **over: Any) -> None:
+        more = {"new_name": "web2", "name_check": False, "ip_check": False, "pnode": "node2"}
+        self.do("OP_INSTANCE_CLONE", **{**more, **over})
+
+    def test_a_copy_is_in_the_pool_of_the_original(self) -> None:
+        self.create()
+        self.copy()
+        self.assertEqual([each.pool for each in self.volumes("node2")], ["thin"])
+
+    def test_a_snapshot_is_copied_while_its_instance_runs(self) -> None:
+        self.create(start=True)
+        self.do("OP_INSTANCE_SNAPSHOT_CREATE", snapshot_name="first")
+        self.copy(snapshot_name="first")
+        self.assertEqual([each.pool for each in self.volumes("node2")], ["thin"])
+        self.assertEqual(self.whole.where("web1"), ["node1"])

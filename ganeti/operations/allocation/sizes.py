@@ -11,7 +11,7 @@ from ganeti.model.instance import AdminState, Instance
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import backend_of, policy_of
 from ganeti.operations.allocation.allocation_request import Placement
-from ganeti.operations.allocation.candidates import ON_PAPER
+from ganeti.operations.allocation.candidates import ON_PAPER, list_sizes
 from ganeti.operations.allocation.policy_check import PolicySize, check_policy
 
 
@@ -50,7 +50,8 @@ def make_placement(
 ) -> Placement:
     """Return the request for another node for an existing instance.
 
-    Shared disks need no space there. Unless ``runs_there``, the node becomes a secondary node.
+    Shared disks need no space there; that of disks in a thin pool is checked by the node. Unless
+    ``runs_there``, the node becomes a secondary node.
     """
     size = size_of(instance, disks, state)
     needs_disk = size.template not in SHARED_TEMPLATES
@@ -59,7 +60,7 @@ def make_placement(
         name=instance.name,
         memory=size.memory if up and (runs_there or size.template in MIRRORED_TEMPLATES) else 0,
         vcpus=0 if instance.hypervisor in ON_PAPER else size.vcpus,
-        disks=size.disks if needs_disk else (),
+        disks=list_sizes(disks) if needs_disk else (),
         template=size.template,
         wanted=1,
         away_from=frozenset(away_from),

@@ -66,7 +66,8 @@ class InstanceRow:
             return []
         return [
             {
-                **msgspec.to_builtins(each),
+                # Also what the record leaves out, as it is the default.
+                **msgspec.to_builtins(msgspec.structs.asdict(each)),
                 "memory": each.memory is not None,
                 "reverting": each.uuid == record.reverting,
             }

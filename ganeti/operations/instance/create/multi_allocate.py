@@ -23,6 +23,7 @@ from ganeti.operations.allocation.iallocator import get_allocator_result, make_r
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
 from ganeti.operations.instance.create import create
 from ganeti.operations.instance.create.create import CreationPlan
+from ganeti.operations.instance.disks.disk_layout import list_unit_sizes
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.node import DescribeNode, DescribeOSes
 from ganeti.schema import records
@@ -181,7 +182,9 @@ def _subtract_resources(made: CreationPlan, facts: NodeAnswers, state: ClusterSt
     """Return the node answers with the instance's resources subtracted."""
     memory = backend_of(state.cluster, made.draft).maxmem if made.op.start else 0
     template = made.order.template
-    disk = compute_disk_space(template, [wish.size for wish in made.order.disks])
+    group = state.groups[made.nodes[0].group]
+    sizes = list_unit_sizes(made.order.disks, template, group, state.cluster)
+    disk = compute_disk_space(template, sizes)
     answers = dict(facts.answers)
     for node in made.nodes:
         key = (node.uuid, DescribeNode)

@@ -14,7 +14,7 @@ from typing import Any
 from ganeti.config.changes.instances import remove_instance
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
-from ganeti.model.disk import FORMAT, Disk, Template, get_format
+from ganeti.model.disk import FORMAT, POOL, Disk, Template, get_format, get_pool
 from ganeti.model.instance import Instance, Nic
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.filling import fill_backend, fill_nic
@@ -170,9 +170,9 @@ def _compare(
     for number, (wish, held) in enumerate(zip(given, reserved, strict=False)):
         for name, value in wish.items():
             wanted = mebibytes(value) if name == "size" and isinstance(value, str) else value
-            if wanted in (None, "none"):
-                wanted = None
-            if wanted not in _CHOSEN and not _equal(wanted, held.get(name)):
+            present = held.get(name)
+            wanted, present = (None if each == "none" else each for each in (wanted, present))
+            if wanted not in _CHOSEN and not _equal(wanted, present):
                 yield _differs(f"{path}[{number}]/{name}", value, held.get(name))
 
 
@@ -190,7 +190,7 @@ def describe_disk(disk: Disk) -> dict[str, Value]:
             found[name] = value
     match disk.dev_type:
         case Template.PLAIN:
-            found["vg"] = disk.logical_id[0]
+            found["vg"], found[POOL] = disk.logical_id[0], get_pool(disk) or "none"
         case Template.DRBD:
             found["vg"], found["metavg"] = (child.logical_id[0] for child in disk.children)
         case Template.FILE | Template.SHAREDFILE:

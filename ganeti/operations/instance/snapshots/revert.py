@@ -33,6 +33,7 @@ from ganeti.operations.instance.snapshots.conditions import find_snapshot
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.instances import StartInstanceCall
 from ganeti.rpc.snapshots import CheckSavedMemory, LoadSavedMemory, RevertGuest
+from ganeti.schema.records import replace
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,10 @@ async def _go_on(plan: Revert, memory: SavedMemory, tools: Tools) -> None:
     """Start the virtual machine as it was, and load its memory."""
     instance, node = plan.subject.instance, plan.subject.primary
     await tools.config.change(want(instance, AdminState.UP))
-    guest = apply_running_config(make_guest(tools.config.state(), instance), memory.running)
+    configured = make_guest(tools.config.state(), instance)
+    # What is outside of the machine is as it is now: another instance may have the old address.
+    running = replace(memory.running, nics=configured.nics)
+    guest = apply_running_config(configured, running)
     load = LoadSavedMemory(guest=guest, name=plan.snapshot.stored_name, memory=memory)
     try:
         await tools.nodes.ask(node, StartInstanceCall(guest=guest, paused=True))

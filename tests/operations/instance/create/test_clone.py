@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -41,12 +42,18 @@ class ClonesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.use(AdminState.DOWN)
 
-    def use(self, wanted: AdminState, **over: Any) -> None:
+    def use(self, wanted: AdminState, *, pools: Sequence[str] = ("", ""), **over: Any) -> None:
         lan = a_network("lan", reservations="00010000")
         nic = a_nic("web1/0", network=lan.uuid, ip="203.0.113.3", nicparams={})
         where: Any = {"nodes": NODES[:2]} if self.template is Template.DRBD else {}
         disks = [
-            a_disk(f"web1/{n}", self.template, size=64 * (n + 1), **where)
+            a_disk(
+                f"web1/{n}",
+                self.template,
+                size=64 * (n + 1),
+                params={"pool": pools[n]} if pools[n] else {},
+                **where,
+            )
             for n in range(self.disks)
         ]
         fields: dict[str, Any] = {
@@ -116,6 +123,25 @@ class CloneTests(ClonesTests):
         self.assertNotIn(now.mac, (was.mac, ""))
         self.assertEqual(now.network, was.network)
         self.assertNotIn(now.ip, (was.ip, None))
+
+    def test_rules_for_the_traffic_of_a_card_are_copied(self) -> None:
+        own = {"firewall": "tcp:22", "anti_spoofing": True, "bandwidth_out": 10}
+        lan = self.state.network("lan").uuid
+        connected = {"mode": "bridged", "link": "br9", "vlan": "", **own}
+        inside = a_nic("web1/0", network=lan, ip="203.0.113.3", nicparams=connected)
+        outside = a_nic("web1/1", nicparams={"link": "br7", "firewall": "deny"})
+        self.use(AdminState.DOWN, nics=(inside, outside))
+        self.successResultOf(self.clone())
+        first, second = self.state.instance("web2").nics
+        self.assertEqual({**first.nicparams, **own}, first.nicparams)
+        self.assertEqual(first.nicparams["link"], "br0")
+        self.assertEqual(second.nicparams, outside.nicparams)
+
+    def test_disks_are_in_the_thin_pools_of_the_original(self) -> None:
+        self.use(AdminState.DOWN, pools=("thin", ""))
+        self.successResultOf(self.clone())
+        disks = self.state.get_disks(self.state.instance("web2"))
+        self.assertEqual([each.params for each in disks], [{"pool": "thin"}, {}])
 
     def test_an_address_outside_of_networks_is_not_copied(self) -> None:
         self.use(AdminState.DOWN, nics=(a_nic("web1/0", ip="198.51.100.1"),))

@@ -125,6 +125,21 @@ class ReservationsTests(SynchronousTestCase):
         again = {**ORDER, "disks": [{"size": "64m", "mode": "rw"}], "beparams": {"maxmem": 64}}
         self.successResultOf(self.commit(**again, start=False))
 
+    def test_disks_in_thin_pools_stay_there(self) -> None:
+        sizes: list[Any] = [{"size": 64, "pool": "thin"}, {"size": 64, "pool": "none"}]
+        plain: dict[str, Any] = {"disk_template": "plain", "snode": None}
+        self.successResultOf(self.reserve(disks=sizes, **plain))
+        opcode: Any = read_opcode({"OP_ID": "OP_INSTANCE_CREATE", **COMMIT})
+        found = complete_by_reservation(opcode, self.state)
+        self.assertEqual([each["pool"] for each in found.disks], ["thin", "none"])
+        other = [{"size": 64, "pool": "other"}, {"size": 64, "pool": "thin"}]
+        told = self.refusal(self.commit(disks=other))
+        self.assertIn("disks[0]/pool: is other, but reserved was thin", told)
+        self.assertIn("disks[1]/pool: is thin, but reserved was none", told)
+        self.successResultOf(self.commit(disks=sizes, start=False))
+        disks = self.state.get_disks(self.new1)
+        self.assertEqual([each.params for each in disks], [{"pool": "thin"}, {}])
+
     def test_other_resources_are_refused_by_name(self) -> None:
         self.successResultOf(self.reserve())
         told = self.refusal(
