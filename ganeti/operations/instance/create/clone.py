@@ -17,6 +17,7 @@ from ganeti.model.instance_snapshots import (
     SnapshotState,
     has_inner_snapshots,
 )
+from ganeti.model.parameters.nic import without_connection
 from ganeti.opcodes import fields
 from ganeti.opcodes.choices import Hypervisor
 from ganeti.opcodes.instance.cloning import CloneInstance
@@ -159,9 +160,9 @@ def _make_order(
 
 def _request_nic(nic: Nic) -> fields.NicParams:
     """Return a network card like this one, with addresses of its own."""
-    given: fields.NicParams = {}
-    if nic.network is None:
-        given |= cast("fields.NicParams", nic.nicparams)
+    # The connection of a network may have changed since, and the group has its own.
+    own = nic.nicparams if nic.network is None else without_connection(nic.nicparams)
+    given: fields.NicParams = {**cast("fields.NicParams", own)}
     if nic.name is not None:
         given["name"] = nic.name
     if nic.network is not None:

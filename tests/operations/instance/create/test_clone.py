@@ -117,6 +117,15 @@ class CloneTests(ClonesTests):
         self.assertEqual(now.network, was.network)
         self.assertNotIn(now.ip, (was.ip, None))
 
+    def test_packet_filters_of_cards_in_networks_are_copied(self) -> None:
+        rules: dict[str, Any] = {"firewall": "tcp:22", "anti_spoofing": True}
+        lan = a_network("lan").uuid
+        connection = {"mode": "bridged", "link": "br0"}
+        card = a_nic("web1/0", network=lan, ip="203.0.113.3", nicparams={**connection, **rules})
+        self.use(AdminState.DOWN, nics=(card,))
+        self.successResultOf(self.clone())
+        self.assertEqual(self.state.instance("web2").nics[0].nicparams, {**connection, **rules})
+
     def test_an_address_outside_of_networks_is_not_copied(self) -> None:
         self.use(AdminState.DOWN, nics=(a_nic("web1/0", ip="198.51.100.1"),))
         self.successResultOf(self.clone())
