@@ -103,7 +103,7 @@ class RepositoryAccess(Record, omit_defaults=True):
         return f"RepositoryAccess({self.name})"  # without its key
 
 
-class StoredDisk(Record):
+class StoredDisk(Record, omit_defaults=True):
     """A disk in a backup: its name, and sizes in bytes.
 
     ``read`` is what was read of it, ``written`` what its new chunks take in the repository.
@@ -159,7 +159,7 @@ def unpack_state(file: StateFile) -> bytes:
     return content
 
 
-class BackupSummary(Record):
+class BackupSummary(Record, omit_defaults=True):
     """A backup in lists; ``created`` is in seconds since the epoch, the moment that it shows.
 
     ``uuid`` is that of the instance, ``duration`` in seconds. ``parent`` is the backup whose chunks
@@ -184,7 +184,7 @@ class BackupSummary(Record):
     check: RestoreCheck | None = None
 
 
-class BackupSchedule(Record):
+class BackupSchedule(Record, omit_defaults=True):
     """When instances are backed up, and what is kept; ``uuid`` is its name.
 
     Instances are those with one of the UUIDs or tags, or all if both are empty. A backup is due
@@ -219,7 +219,7 @@ def last_due(schedule: BackupSchedule, now: float) -> int:
     return int((now - offset) // period) * period + offset
 
 
-class BackupScheduleProgress(Record):
+class BackupScheduleProgress(Record, omit_defaults=True):
     """When the jobs of a schedule were submitted last; ``uuid`` is its name.
 
     ``due`` is the time that they were due, in seconds since the epoch; ``jobs`` are their numbers.

@@ -50,7 +50,7 @@ class SavedMemory(Record):
     cpu: Line = ""
 
 
-class Snapshot(Record):
+class Snapshot(Record, omit_defaults=True):
     """A snapshot of the disks of an instance; ``ctime`` in seconds since the epoch.
 
     ``name`` is unique for the instance, ``uuid`` is part of its name in the storage. ``running``

@@ -55,7 +55,7 @@ class CreateRepository(Call[None]):
     repository: RepositoryAccess
 
 
-class IdentifyRepository(Call[str]):
+class IdentifyRepository(Call[str], omit_defaults=True):
     """Return the identity of the repository at a path; empty if there is none."""
 
     wire = "backup_repository_identify"

@@ -11,7 +11,7 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import Line
 
 
-class SnapshotReport(Record):
+class SnapshotReport(Record, omit_defaults=True):
     """How a snapshot was created.
 
     ``running`` is whether the guest ran; ``frozen``, whether its agent had frozen its file systems.
@@ -23,7 +23,7 @@ class SnapshotReport(Record):
     memory: SavedMemory | None = None
 
 
-class CreateGuestSnapshot(Call[SnapshotReport]):
+class CreateGuestSnapshot(Call[SnapshotReport], omit_defaults=True):
     """Create a snapshot of each disk, or of none; of a running guest at one instant.
 
     With ``memory``, it also has the memory of the guest, which must run.
