@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from ganeti.config.changes.backup_settings import find_repository
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, GanetiError
@@ -14,6 +12,7 @@ from ganeti.model.backups import BackupRepository, BackupSummary
 from ganeti.rpc.backup_calls import DescribeRepository, ListBackups
 from ganeti.rpc.call import Nodes
 from ganeti.schema.documents import Document
+from ganeti.schema.records import list_all_fields
 
 
 class BackupQueries:
@@ -79,11 +78,11 @@ class BackupQueries:
                     raise
                 # It must not hide the backups in others.
                 problem = _format_problem(str(e))
-                rows.append({"repository": name, **msgspec.to_builtins(problem)})
+                rows.append({"repository": name, **list_all_fields(problem)})
                 continue
             uuid = known.uuid if known is not None else None
             rows += [
-                {"repository": name, **msgspec.to_builtins(each)}
+                {"repository": name, **list_all_fields(each)}
                 for each in found
                 if instance in (None, each.instance) or uuid == each.uuid
             ]

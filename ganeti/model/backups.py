@@ -103,7 +103,7 @@ class RepositoryAccess(Record, omit_defaults=True):
         return f"RepositoryAccess({self.name})"  # without its key
 
 
-class StoredDisk(Record):
+class StoredDisk(Record, omit_defaults=True):
     """A disk in a backup: its name, and sizes in bytes.
 
     ``read`` is what was read of it, ``written`` what its new chunks take in the repository.
@@ -159,7 +159,7 @@ def unpack_state(file: StateFile) -> bytes:
     return content
 
 
-class BackupSummary(Record):
+class BackupSummary(Record, omit_defaults=True):
     """A backup in lists; ``created`` is in seconds since the epoch, the moment that it shows.
 
     ``uuid`` is that of the instance, ``duration`` in seconds. ``parent`` is the backup whose chunks

@@ -37,6 +37,15 @@ def unsupported(text: str, instead: str) -> msgspec.Meta:
     return doc(text, instead=instead)
 
 
+def list_all_fields(value: Any) -> Any:
+    """Return a record as clients see it: with all fields, also those that are left out in files."""
+    if isinstance(value, Record):
+        return {name: list_all_fields(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, tuple):
+        return [list_all_fields(each) for each in value]
+    return msgspec.to_builtins(value)
+
+
 replace = msgspec.structs.replace
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed
 from ganeti.hypervisor.kvm.monitor import Monitor
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.processor_masks import has_mask_for_each
 from ganeti.system.interfaces import IFiles, IProcesses
 
 _ALL = "all"
@@ -21,27 +22,8 @@ _TIMEOUT = 10.0
 def affinity_options(kvm: Kvm) -> Iterator[str]:
     """Yield the words before those of QEMU that restrict all its threads."""
     # They inherit the processors that it may use, from its start on.
-    if kvm.cpu_mask != _ALL and not has_mask_for_each(kvm):
+    if kvm.cpu_mask != _ALL and not has_mask_for_each(kvm.cpu_mask):
         yield from ("taskset", "--cpu-list", kvm.cpu_mask)
-
-
-def has_mask_for_each(kvm: Kvm) -> bool:
-    """Return whether each virtual processor has a mask of its own."""
-    return ":" in kvm.cpu_mask
-
-
-def require_mask_for_each(kvm: Kvm, vcpus: int, name: str) -> None:
-    """Check that there are as many masks as virtual processors, if each has its own.
-
-    :raises Refused: there are more or less.
-    """
-    count = len(kvm.cpu_mask.split(":"))
-    if has_mask_for_each(kvm) and count != vcpus:
-        raise Refused(
-            f"cpu_mask has {count} masks, but instance {name} has {vcpus} virtual processors; set"
-            " one for each, separated by colons, or one mask for all",
-            Code.INPUT,
-        )
 
 
 async def pin_processors(

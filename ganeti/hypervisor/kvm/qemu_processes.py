@@ -28,11 +28,7 @@ from ganeti.hypervisor.kvm.monitor import (
 )
 from ganeti.hypervisor.kvm.pcie_ports import assign_ports, count_ports
 from ganeti.hypervisor.kvm.port_forwards import has_forwards, read_forwards
-from ganeti.hypervisor.kvm.processor_affinity import (
-    has_mask_for_each,
-    pin_processors,
-    require_mask_for_each,
-)
+from ganeti.hypervisor.kvm.processor_affinity import pin_processors
 from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
 from ganeti.hypervisor.kvm.qemu_command import (
     Accelerator,
@@ -50,6 +46,7 @@ from ganeti.hypervisor.kvm.tap_devices import Taps
 from ganeti.hypervisor.kvm.tpm import TpmEmulators, TpmProcess
 from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.parameters.kvm import BIOS, Kvm
+from ganeti.model.processor_masks import has_mask_for_each, require_mask_for_each
 from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -132,7 +129,7 @@ class QemuProcesses:
         equipment = GuestDevices(guest.nics, len(disks), scope)
         if found := list(requirements.problems(kvm, equipment, self._files, program, self._keys)):
             raise Refused(f"{guest.name} cannot run on this node: {Invalid(found)}")
-        require_mask_for_each(kvm, guest.vcpus, guest.name)
+        require_mask_for_each(kvm.cpu_mask, guest.vcpus, guest.name)
         accelerator = await self._accelerators.choose(kvm, binary)
         chosen = _resolve_defaults(kvm, program, accelerator)
         config = (
@@ -200,7 +197,7 @@ class QemuProcesses:
             await self._run_qemu(guest.name, argv)
             runtime = self._guests.adopted(runtime)
             self._guests.save_record(runtime)
-            if has_mask_for_each(kvm):
+            if has_mask_for_each(kvm.cpu_mask):
                 async with self.connect_monitor(guest.name) as qemu:
                     await pin_processors(qemu, kvm, runtime.pid, self._files, self._processes)
             if has_forwards(guest, kvm):

@@ -12,7 +12,7 @@ from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.traffic_rules import parse_firewall
 from ganeti.model.vlans import parse_vlans
 from ganeti.schema.records import doc
-from ganeti.schema.types import Line, Value
+from ganeti.schema.types import Line, Parameters, Value
 
 Vlan = Annotated[
     str,
@@ -81,6 +81,14 @@ class NicParameters(ParameterSet):
         except ValueError as e:
             problems.append(Problem("firewall", str(e)))
         return problems
+
+
+def without_connection(parameters: Parameters) -> Parameters:
+    """Return the parameters of a card without those that the connection of its network has.
+
+    They stay the same in another network, and for a copy of the card.
+    """
+    return {name: value for name, value in parameters.items() if name not in GANETIS}
 
 
 def first_nic_parameters() -> dict[str, Value]:

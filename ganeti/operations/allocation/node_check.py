@@ -7,6 +7,7 @@ from ganeti.errors import Failed, Invalid, Refused, Unreachable
 from ganeti.model.disk import FOREIGN_TEMPLATES
 from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.node import Node
+from ganeti.model.processor_masks import require_mask_for_each
 from ganeti.operations.operation import Tools
 from ganeti.rpc.disks import CheckDiskParameters
 from ganeti.rpc.node import ValidateHypervisor
@@ -26,6 +27,15 @@ def hypervisor_check(
     )
 
 
+def check_processor_masks(guest: Guest) -> None:
+    """Check that a KVM guest has as many masks as virtual processors, if each has its own.
+
+    :raises Refused: it has more or less.
+    """
+    if guest.hypervisor == "kvm":
+        require_mask_for_each(str(guest.hvparams.get("cpu_mask", "")), guest.vcpus, guest.name)
+
+
 async def require_able(
     node: Node,
     guest: Guest,
@@ -40,6 +50,9 @@ async def require_able(
 
     :raises Refused: it cannot; the message has all reasons.
     """
+    # A guest that runs may have other processors than those that wait for its next start.
+    if scope is CheckScope.ALL:
+        check_processor_masks(guest)
     try:
         await tools.nodes.ask(node, hypervisor_check(guest, scope, minimum_version=minimum_version))
         for disk in guest.disks:

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-import msgspec
-
 from ganeti.model.disk import DRBD_METADATA_SIZE, Disk, Template
 from ganeti.model.group import Group
 from ganeti.model.guest import GuestState
 from ganeti.model.instance import Instance, Nic
 from ganeti.model.node import Node
 from ganeti.query.fields import FieldStatus
+from ganeti.schema.records import list_all_fields
 from ganeti.schema.types import Parameters
 from ganeti.views.instances.status import GuestStatus, InstanceStatus, condition
 from ganeti.views.snapshot import ClusterSnapshot, in_order
@@ -66,8 +65,7 @@ class InstanceRow:
             return []
         return [
             {
-                # Also what the record leaves out, as it is the default.
-                **msgspec.to_builtins(msgspec.structs.asdict(each)),
+                **list_all_fields(each),
                 "memory": each.memory is not None,
                 "reverting": each.uuid == record.reverting,
             }

@@ -9,6 +9,7 @@ from ganeti.errors import Code, Failed, Invalid, Problem, Refused, Unreachable
 from ganeti.model.guest import CheckScope
 from ganeti.operations.allocation.node_check import hypervisor_check, require_able
 from ganeti.rpc.node import ValidateHypervisor
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_disk, a_guest, a_node
 from ganeti.testing.tools import MemoryTools
 
@@ -61,3 +62,12 @@ class NodeCheckTests(SynchronousTestCase):
     def test_a_silent_node_is_no_refusal(self) -> None:
         error = self.refusal(Unreachable("node2", "no route to host"))
         self.assertIsInstance(error, Unreachable)
+
+    def test_masks_of_processors_are_counted_before_the_guest_is_stopped(self) -> None:
+        guest = replace(GUEST, hvparams={"cpu_mask": "0:1:2"}, beparams={"vcpus": 1})
+        memory = MemoryTools(a_cluster(), {ValidateHypervisor: None})
+        refused = self.failureResultOf(require_able(a_node("node2"), guest, memory.tools), Refused)
+        self.assertIn("cpu_mask has 3 masks", str(refused.value))
+        # A guest that runs has other processors than those that wait for its next start.
+        running = require_able(a_node("node2"), guest, memory.tools, scope=CheckScope.RUNNING)
+        self.assertIsNone(self.successResultOf(running))

@@ -26,7 +26,7 @@ class SnapshotsTests(SynchronousTestCase):
                 "name": "before",
                 "uuid": "s1",
                 "ctime": 1.0,
-                "disks": ({"uuid": "d1", "size": 8},),
+                "disks": [{"uuid": "d1", "size": 8}],
                 "state": "creating",
                 "running": False,
                 "frozen": False,

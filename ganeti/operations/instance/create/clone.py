@@ -17,7 +17,7 @@ from ganeti.model.instance_snapshots import (
     SnapshotState,
     has_inner_snapshots,
 )
-from ganeti.model.parameters.nic import GANETIS
+from ganeti.model.parameters.nic import without_connection
 from ganeti.opcodes import fields
 from ganeti.opcodes.choices import Hypervisor
 from ganeti.opcodes.instance.cloning import CloneInstance
@@ -160,10 +160,9 @@ def _make_order(
 
 def _request_nic(nic: Nic) -> fields.NicParams:
     """Return a network card like this one, with addresses of its own."""
-    # A network has a connection for each node group, but no rules for the traffic of a card.
-    inherited = GANETIS if nic.network is not None else frozenset()
-    own = {name: value for name, value in nic.nicparams.items() if name not in inherited}
-    given = cast("fields.NicParams", own)
+    # The connection of a network may have changed since, and the group has its own.
+    own = nic.nicparams if nic.network is None else without_connection(nic.nicparams)
+    given: fields.NicParams = {**cast("fields.NicParams", own)}
     if nic.name is not None:
         given["name"] = nic.name
     if nic.network is not None:

@@ -36,7 +36,7 @@ from ganeti.operations.allocation.allocation_request import Placement
 from ganeti.operations.allocation.candidates import ON_PAPER, candidates, storage_units
 from ganeti.operations.allocation.iallocator import advised, check_not_both, make_request
 from ganeti.operations.allocation.iallocator_protocol import compute_disk_space
-from ganeti.operations.allocation.node_check import hypervisor_check
+from ganeti.operations.allocation.node_check import check_processor_masks, hypervisor_check
 from ganeti.operations.allocation.policy_check import PolicySize, check_policy
 from ganeti.operations.allocation.scoring import against, choose
 from ganeti.operations.guest_conversion import make_guest
@@ -234,6 +234,7 @@ def _plan_creation(
         policy = policy_of(state.cluster, group)
         check_policy(_policy_size(order, draft, state), policy, op.instance_name)
     guest = make_guest(state, _set_primary(draft, nodes), ())
+    check_processor_masks(guest)
     if _runs_scripts(order, arrival) and (nodes[0].uuid, DescribeOSes) in facts.answers:
         _check_definition(op, guest, nodes[0], state, facts)
     if op.start:

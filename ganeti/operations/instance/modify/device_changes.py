@@ -15,6 +15,7 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.disk import Disk, DiskMode, Template
 from ganeti.model.instance import Instance, Nic
+from ganeti.model.parameters.nic import without_connection
 from ganeti.opcodes.instance.device_changes import LAST, ChangeAction, DeviceChange
 from ganeti.operations.instance.device_specs import (
     MAX_DISKS,
@@ -105,7 +106,7 @@ def _modify_nic(card: Nic, parameters: Mapping[str, Value]) -> Nic:
     if "mac" in parameters:
         fields["mac"] = wish.mac or _AUTOMATIC
     # The connection of a network replaces that of the network before, except for what is given.
-    before = card.nicparams if wish.network is None else {}
+    before = card.nicparams if wish.network is None else without_connection(card.nicparams)
     return replace(card, **fields, nicparams={**before, **wish.nicparams})
 
 

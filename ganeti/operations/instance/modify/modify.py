@@ -36,7 +36,7 @@ from ganeti.model.running import RunningConfig
 from ganeti.opcodes.instance.device_changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.operations.allocation.candidates import list_sizes, require_space, storage_units
-from ganeti.operations.allocation.node_check import hypervisor_check
+from ganeti.operations.allocation.node_check import check_processor_masks, hypervisor_check
 from ganeti.operations.allocation.policy_check import check_policy
 from ganeti.operations.allocation.sizes import size_of
 from ganeti.operations.allocation.target_node import get_template
@@ -196,6 +196,8 @@ def plan(
     runs = _is_running(subject, facts)
     rows: Rows = []
     fields = _read_parameters(op, subject, state, facts, rows)
+    if op.hvparams or "vcpus" in op.beparams:
+        check_processor_masks(make_guest(state, replace(subject.instance, **fields)))
     nics = _apply_nics(op, subject, state)
     if nics.changed:
         check_nic_parameters(nics.cards, state.cluster)

@@ -83,6 +83,13 @@ class NicTests(ChangeTests):
         self.assertEqual(second, replace(NICS[1], name="wan"))
         self.assertEqual(changed.changed, (("nic.vlan/0", ".7"), ("nic.name/1", "wan")))
 
+    def test_another_network_replaces_the_connection_and_keeps_the_packet_filter(self) -> None:
+        rules = {"firewall": "tcp:22", "bandwidth_out": 10}
+        card = a_nic("web1/0", network="net1", nicparams={"link": "br1", "vlan": ".7", **rules})
+        state = a_cluster(instances=[an_instance("web1", nics=(card,))])
+        moved = change_nics(["modify", 0, {"network": "net2"}], state=state)
+        self.assertEqual(moved.cards[0].nicparams, rules)
+
     def test_none_unsets_address_name_and_network(self) -> None:
         unset = {"ip": "none", "name": "none", "network": "none"}
         [_, card] = change_nics(["modify", 1, unset]).cards

@@ -275,6 +275,12 @@ class RefusalTests(SynchronousTestCase):
         given: dict[str, Any] = {"nics": (("modify", 0, {"link": ""}),)}
         self.assert_refused(r"nics\[0\]", Code.INPUT, **given)
 
+    def test_masks_of_processors_fit_the_number_that_the_instance_will_have(self) -> None:
+        state, masks = a_kvm_state(), {"cpu_mask": "0:1"}
+        self.assert_refused("2 masks, but instance web1 has 1", Code.INPUT, state, hvparams=masks)
+        found = make_plan(state, hvparams=masks, beparams={"vcpus": 2})
+        self.assertEqual(found.fields["hvparams"], masks)
+
     def test_cards_can_be_changed_while_the_node_is_offline(self) -> None:
         state = a_state(offline="node1")
         found = plan(ModifyInstance(instance_name="web1", **ADD_NIC), state, NodeAnswers())
