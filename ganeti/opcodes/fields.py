@@ -122,7 +122,10 @@ NicKey: TypeAlias = Literal[
     "bandwidth_out",
     "firewall",
 ]
-NicParams: TypeAlias = dict[NicKey, Line | None]
+NOT_TEXT = frozenset({"anti_spoofing", "bandwidth_in", "bandwidth_out"})
+"""The parameters of network cards that are numbers, or true or false."""
+
+NicParams: TypeAlias = dict[NicKey, Line | Integer | bool | None]
 """A requested network card; missing parameters have the cluster's defaults."""
 
 DiskParams: TypeAlias = dict[Text, Line | Integer | None]

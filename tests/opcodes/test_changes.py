@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
+from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.instance.device_changes import ChangeAction, DeviceChange, changes
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.opcodes.instance.modify import ModifyInstance
@@ -48,6 +49,20 @@ class ChangesTests(SynchronousTestCase):
         for name, value, message in wrong:
             document = {"OP_ID": "OP_INSTANCE_SET_PARAMS", "instance_name": "web1", name: value}
             self.assertRaisesRegex(Invalid, message, read_opcode, document)
+
+    def test_parameters_of_cards_have_the_types_that_clients_get(self) -> None:
+        card = {"anti_spoofing": True, "bandwidth_in": 10, "firewall": "tcp:22"}
+        common: dict[str, Any] = {"instance_name": "web1"}
+        create = {**common, "OP_ID": "OP_INSTANCE_CREATE", "mode": "create", "disks": []}
+        create["nics"] = [card]
+        read = read_opcode(create)
+        assert isinstance(read, CreateInstance)
+        self.assertEqual(read.nics, (card,))
+        modify = {**common, "OP_ID": "OP_INSTANCE_SET_PARAMS", "nics": [["add", -1, card]]}
+        read_opcode(modify)
+        for wrong in ({"mac": True}, {"firewall": True}):
+            with self.assertRaises(Invalid):
+                read_opcode({**modify, "nics": [["add", -1, wrong]]})
 
     def test_recreated_disks_come_alone_or_with_parameters(self) -> None:
         RecreateDisks(instance_name="web1", disks=(0, (1, {"vg": "fast"})))

@@ -99,6 +99,12 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     helper_startup_timeout: fields.HelperTimeout = None
     helper_shutdown_timeout: fields.HelperTimeout = None
 
+    def __post_init__(self) -> None:
+        for index, card in enumerate(self.nics):
+            for name, value in card.items():
+                if name not in fields.NOT_TEXT and not isinstance(value, str | None):
+                    raise ValueError(f"nics[{index}].{name}: must be text or null")
+
 
 class AllocateInstances(Opcode, tag="OP_INSTANCE_MULTI_ALLOC"):
     """Allocate nodes for several instances, and submit a creation job for each that fits."""

@@ -22,6 +22,10 @@ LAST = -1
 _INDEX = re.compile(r"\A-?[0-9]{1,9}\Z")
 
 
+_SWITCHES = frozenset({"anti_spoofing"})
+"""The parameters that are true or false; ``true`` is no number for any other."""
+
+
 class ChangeAction(enum.StrEnum):
     """The action of a change."""
 
@@ -69,6 +73,8 @@ def _parse_change(number: int, written: Sequence[Any], keys: Collection[str]) ->
             raise ValueError(
                 f"change {number}: unknown parameter {key}; known are {', '.join(keys)}"
             )
+        if key in _SWITCHES and _is_bool(value):
+            continue
         if not isinstance(value, str | int | None) or _is_bool(value):
             raise ValueError(f"change {number}: {key} must be text, a number or null")
     return found
