@@ -49,7 +49,8 @@ NARROWER = {
     ("RecreateDisksInfo", "list<any>"),
     ("nestr|list", "list<any>|nestr"),
     ("DiskParams", "dict<nestr,null|int|str>"),
-    ("NicParams", "dict<enum:NicParamKey,null|str>"),
+    # Ours have numbers and truth values.
+    ("NicParams", "dict<enum:NicParamKey,null|bool|int|str>"),
     ("mods<NicParams>", "list<list<any>>"),
     ("mods<DiskParams>", "list<list<any>>"),
     ("ipv4_cidr", "nestr"),
