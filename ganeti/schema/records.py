@@ -7,6 +7,8 @@ from typing import Any, TypeAlias, dataclass_transform
 
 import msgspec
 
+from ganeti.schema.types import JsonValue
+
 
 class RecordType(msgspec.StructMeta):
     """Makes every record frozen, keyword-only and strict; msgspec does not inherit all of that."""
@@ -37,7 +39,7 @@ def unsupported(text: str, instead: str) -> msgspec.Meta:
     return doc(text, instead=instead)
 
 
-def list_all_fields(value: Any) -> Any:
+def list_all_fields(value: object) -> JsonValue:
     """Return a record as clients see it: with all fields, also those that are left out in files."""
     if isinstance(value, Record):
         return {name: list_all_fields(getattr(value, name)) for name in value.__struct_fields__}

@@ -107,7 +107,9 @@ def _modify_nic(card: Nic, parameters: Mapping[str, Value]) -> Nic:
         fields["mac"] = wish.mac or _AUTOMATIC
     # The connection of a network replaces that of the network before, except for what is given.
     before = card.nicparams if wish.network is None else without_connection(card.nicparams)
-    return replace(card, **fields, nicparams={**before, **wish.nicparams})
+    # One that is given as the default is not among those of the wish.
+    kept = {name: value for name, value in before.items() if name not in parameters}
+    return replace(card, **fields, nicparams={**kept, **wish.nicparams})
 
 
 def _format_nic(card: Nic) -> str:

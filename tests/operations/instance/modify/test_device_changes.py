@@ -90,6 +90,14 @@ class NicTests(ChangeTests):
         moved = change_nics(["modify", 0, {"network": "net2"}], state=state)
         self.assertEqual(moved.cards[0].nicparams, rules)
 
+    def test_a_parameter_that_is_set_to_the_default_is_no_longer_that_of_the_card(self) -> None:
+        rules = {"link": "br1", "vlan": ".7", "firewall": "tcp:22", "bandwidth_out": 10}
+        card = a_nic("web1/0", nicparams=rules)
+        state = a_cluster(instances=[an_instance("web1", nics=(card,))])
+        given = {"firewall": "default", "link": "default", "vlan": ".8"}
+        [changed] = change_nics(["modify", 0, given], state=state).cards
+        self.assertEqual(changed.nicparams, {"vlan": ".8", "bandwidth_out": 10})
+
     def test_none_unsets_address_name_and_network(self) -> None:
         unset = {"ip": "none", "name": "none", "network": "none"}
         [_, card] = change_nics(["modify", 1, unset]).cards
