@@ -32,11 +32,11 @@ MUTANTS = (
         name="migration-runs-before-it-is-recorded",
         file=_SENDING,
         before="""
-        await tools.config.change(set_primary_node(subject.instance, target))
+        await tools.config.change(passage.list_changes())
 """,
         after="""
         await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=True))
-        await tools.config.change(set_primary_node(subject.instance, target))
+        await tools.config.change(passage.list_changes())
 """,
         reason="the guest runs on its new node before the configuration says that it is there",
         modes=("guests",),
@@ -75,8 +75,8 @@ MUTANTS = (
         file=_SETTLING,
         before="""
     await _drop_elsewhere(plan, guest, here, tools)
-    if here.uuid !=""",
-        after="    if here.uuid !=",
+    await _clean_up_targets(""",
+        after="    await _clean_up_targets(",
         reason="what was sent and what was awaited stay after a cleanup",
         modes=(
             "guests-crash",
