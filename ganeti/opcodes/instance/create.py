@@ -100,6 +100,7 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     helper_shutdown_timeout: fields.HelperTimeout = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for index, card in enumerate(self.nics):
             for name, value in card.items():
                 if name not in fields.NOT_TEXT and not isinstance(value, str | None):
