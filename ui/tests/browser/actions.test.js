@@ -92,11 +92,12 @@ test("what cannot be undone is said before it is done", async (context) => {
 });
 
 test("what is refused says why, and cannot be confirmed", async (context) => {
-  const page = await openConsole(context, "instances/first.trial");
-  await page.getByRole("button", { name: "Migrate" }).click();
-  const plan = dialog(page, "Migrate: first.trial");
+  const page = await openConsole(context, "instances");
+  await page.getByLabel("Select first.trial").check();
+  await page.getByRole("toolbar").getByRole("button", { name: "Fail over", exact: true }).click();
+  const plan = dialog(page, "Fail over: first.trial");
   await plan.getByText(/file disks of instance first.trial are only on/).waitFor();
-  assert.ok(await plan.getByRole("button", { name: "Migrate", exact: true }).isDisabled());
+  assert.ok(await plan.getByRole("button", { name: "Fail over", exact: true }).isDisabled());
 });
 
 test("several instances are tagged at once", async (context) => {
