@@ -133,8 +133,8 @@ class MirrorCase(Case):
         self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
 
-class MirrorContract(MirrorCase):
-    """Roles of the nodes, and what happens when the wire between them breaks."""
+class MirrorBasicsContract(MirrorCase):
+    """A new disk, and one that was cut off, get equal copies."""
 
     def test_it_is_what_it_says(self) -> None:
         verifyObject(IVolumes, self.one.volumes)
@@ -147,6 +147,21 @@ class MirrorContract(MirrorCase):
         self.assert_percent(25.0)
         self.let_fill(self.size)
         self.assert_local((LocalState.OK, False), (LocalState.OK, False))
+
+    def test_a_disk_that_is_cut_off_goes_on_and_is_filled_again(self) -> None:
+        self.whole()
+        self.done(self.one.mirror.disconnect(self.one.disk))
+        self.done(self.one.mirror.disconnect(self.one.disk))
+        self.write(self.one, 4)
+        self.assert_local((LocalState.OK, True), (LocalState.OK, True))
+        self.done(self.one.mirror.connect(self.one.disk))
+        self.assert_filled((LocalState.OK, True), (LocalState.SYNC, True))
+        self.let_fill(4)
+        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
+
+
+class MirrorContract(MirrorCase):
+    """Roles of the nodes, and what happens when the wire between them breaks."""
 
     def test_attaching_again_answers_the_same_path(self) -> None:
         self.created()
@@ -180,17 +195,6 @@ class MirrorContract(MirrorCase):
         for side in (self.one, self.two):
             self.done(side.mirror.connect(side.disk))
         self.refused(self.one.mirror.promote(self.one.disk))
-
-    def test_a_disk_that_is_cut_off_goes_on_and_is_filled_again(self) -> None:
-        self.whole()
-        self.done(self.one.mirror.disconnect(self.one.disk))
-        self.done(self.one.mirror.disconnect(self.one.disk))
-        self.write(self.one, 4)
-        self.assert_local((LocalState.OK, True), (LocalState.OK, True))
-        self.done(self.one.mirror.connect(self.one.disk))
-        self.assert_filled((LocalState.OK, True), (LocalState.SYNC, True))
-        self.let_fill(4)
-        self.assert_local((LocalState.OK, False), (LocalState.OK, False))
 
     def test_a_broken_wire_heals_by_itself(self) -> None:
         self.whole()

@@ -24,7 +24,12 @@ from ganeti.testing.drbd import FIRST_PORT, ScriptedDrbd
 from ganeti.testing.mirror import Copies
 from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.storage import Held, MemoryVolumes
-from tests.contracts.mirror import ADDRESSES, MirrorContract, MirrorRepairsContract
+from tests.contracts.mirror import (
+    ADDRESSES,
+    MirrorBasicsContract,
+    MirrorContract,
+    MirrorRepairsContract,
+)
 
 TREE = Path(__file__).parent.parent.parent
 
@@ -43,7 +48,9 @@ srcversion: FC3433D849E3B88C1E7B55C
 """
 
 
-class DrbdVolumesTests(MirrorContract, MirrorRepairsContract, SynchronousTestCase):
+class DrbdVolumesTests(
+    MirrorBasicsContract, MirrorContract, MirrorRepairsContract, SynchronousTestCase
+):
     def make(self, node: str, copies: Copies) -> tuple[IVolumes, IMirror]:
         here, there = (
             ADDRESSES[node],

@@ -18,10 +18,12 @@ from ganeti.model.mirror import MirrorEnds, add_ends, resolve_ends
 from ganeti.storage.interfaces import IMirror, IVolumes
 from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.mirror import Copies, MemoryMirror
-from tests.contracts.mirror import MirrorContract, MirrorRepairsContract
+from tests.contracts.mirror import MirrorBasicsContract, MirrorContract, MirrorRepairsContract
 
 
-class MemoryMirrorTests(MirrorContract, MirrorRepairsContract, SynchronousTestCase):
+class MemoryMirrorTests(
+    MirrorBasicsContract, MirrorContract, MirrorRepairsContract, SynchronousTestCase
+):
     def make(self, node: str, copies: Copies) -> tuple[IVolumes, IMirror]:
         mirror = MemoryMirror(copies, node)
         return mirror, mirror

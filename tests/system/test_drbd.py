@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The real DRBD of two virtual nodes keeps the contract of mirrored disks."""
+"""The real DRBD of two virtual nodes makes disks, and makes copies equal again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import IMirror, IVolumes, LocalState
 from ganeti.testing.mirror import Copies
 from ganeti.testing.storage import MemoryVolumes
-from tests.contracts.mirror import ADDRESSES, MirrorCase, MirrorContract, Side
+from tests.contracts.mirror import ADDRESSES, MirrorBasicsContract, MirrorCase, Side
 from tests.system.emulated_machine import TIMEOUT
 from tests.system.running import eventually
 from tests.system.virtual_node import (
@@ -151,8 +151,8 @@ class RealMirrorCase(MirrorCase):
         self.addCleanup(node.call, "kill $(cat /run/holder)")
 
 
-class RealMirrorTests(MirrorContract, RealMirrorCase, SynchronousTestCase):
-    """What ``drbd_repairs`` has not, which runs on demand."""
+class RealMirrorTests(MirrorBasicsContract, RealMirrorCase, SynchronousTestCase):
+    """What ``drbd_mirrors`` has not, which runs on demand."""
 
 
 def replace_disk(side: Side, disk: Disk) -> Side:

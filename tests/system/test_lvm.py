@@ -21,7 +21,13 @@ from zope.interface import implementer
 
 from ganeti.model.disk import Disk, Template
 from ganeti.schema.records import replace
-from ganeti.storage.interfaces import IReportsShortages, ISnapshots, IStorageUnits, IVolumes
+from ganeti.storage.interfaces import (
+    INamedSnapshots,
+    IReportsShortages,
+    ISnapshots,
+    IStorageUnits,
+    IVolumes,
+)
 from ganeti.storage.lvm.lvm_commands import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.volume_groups import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
@@ -233,13 +239,13 @@ class ThinCase(NodeCase):
         return replace(super().disk(name, size), params={"pool": POOL, "overcommit": 8.0})
 
 
-class RealThinVolumesTests(DataContract, ThinCase, SynchronousTestCase):
-    """Data and snapshots in a thin pool; ``thin_volumes`` has the rest of the contract."""
+class RealThinVolumesTests(ThinCase, SynchronousTestCase):
+    """What is particular to thin pools; ``thin_volumes`` has their contracts."""
 
     def test_an_attached_disk_with_snapshots_grows(self) -> None:
         disk = self.created(size=64)
         path = self.done(self.volumes.attach(disk, primary=True))
-        self.done(self.snapshots.create_snapshot(disk, "gnt-one"))
+        self.done(INamedSnapshots(self.volumes).create_snapshot(disk, "gnt-one"))
         self.done(self.volumes.grow(disk, 32))
         self.assertEqual(self.node.call(f"blockdev --getsize64 {path}"), str(96 << 20))
 
