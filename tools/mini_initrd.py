@@ -131,7 +131,7 @@ ip link set lo up
 port=$(grep -lx shell /node/sys/class/virtio-ports/*/name)
 port=/node/dev/$(basename ${port%/name})
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C
-# A port that nobody is connected to is at its end.
+# A port without a connection is at its end.
 while :; do chroot /node /bin/sh <>$port >&0 2>&1; sleep 0.1; done
 """
 

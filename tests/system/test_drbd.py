@@ -119,13 +119,13 @@ class RealMirrorCase(MirrorCase):
         eventually(lambda: self.local() == list(expected), TIMEOUT)
 
     def assert_filled(self, *expected: tuple[LocalState, bool]) -> None:
-        """Nobody looks fast enough."""
+        """No look is fast enough."""
 
     def assert_percent(self, expected: float) -> None:
         """It depends on the moment."""
 
     def let_fill(self, amount: float) -> None:
-        """Whoever looks at the state waits for it."""
+        """A look at the state waits for it."""
 
     def cut_link(self) -> None:
         for node in self.nodes.values():

@@ -48,7 +48,7 @@ class DhcpTests(NetworkCase):
         self.successResultOf(self.taps.disconnect((tap(self.card), tap(self.peer))))
 
     def ask(self, guests: Cards, sent: bytes) -> bytes:
-        """Return the last answer that the guest gets; nobody else gets any, or the question."""
+        """Return the last answer that the guest gets; other machines get none, nor the question."""
         seen = guests.send(tap(self.card), sent, 1)
         self.assertNotIn((tap(self.peer), sent), seen)
         return self.last_of(seen)

@@ -103,7 +103,7 @@ def get_configuration(devices: Iterable[str]) -> str:
 
 
 class Loops:
-    """A volume group on two loop devices; whoever makes one gives it back."""
+    """A volume group on two loop devices; which is given back in the end."""
 
     def __init__(self) -> None:
         if os.geteuid() != 0:
